@@ -1,0 +1,5 @@
+"""`python -m edgeleuk`."""
+
+from edgeleuk.cli import main
+
+main()

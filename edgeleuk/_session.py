@@ -1,0 +1,50 @@
+"""The one place that imports onnxruntime. The finder and the reader open their networks here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgeleuk.errors import ModelError
+
+_FAILURES = (
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile,
+    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
+    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
+)
+
+
+class Session:
+    """A network with one float32 input, on the CPU."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Fields differ in size from call to call: memory kept for the largest would never be given back.
+        options.enable_cpu_mem_arena = False
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except _FAILURES as error:
+            raise ModelError(f"onnxruntime cannot open {path}: {_first_line(error)}. Update onnxruntime or the model.") from error
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All outputs for one input batch."""
+        try:
+            outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
+        except _FAILURES as error:
+            raise ModelError(f"the network failed on an input of {batch.shape}: {_first_line(error)}.") from error
+        return outputs
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,64 @@
+"""The command line. A command parses, calls, prints and exits; results to stdout, notices to stderr.
+
+Only what `--help` needs is imported here; each command imports its own work when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from edgeleuk import __version__
+from edgeleuk.cli import analyze, evaluate, models, schema, simulate, train
+from edgeleuk.cli._console import fail
+from edgeleuk.errors import EdgeleukError
+
+app = typer.Typer(
+    name="edgeleuk",
+    help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
+    "5 scale unknown, 6 result not written, 7 optional part not installed.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgeleuk {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis."""
+
+
+app.command("analyze")(analyze.analyze)
+app.add_typer(models.app, name="models")
+app.add_typer(evaluate.app, name="eval")
+app.add_typer(train.app, name="train")
+app.command("publish")(train.publish)
+app.command("simulate")(simulate.simulate)
+app.command("schema")(schema.schema)
+
+
+def main() -> None:
+    """Run, and turn every error meant for the user into one line and its exit code."""
+    try:
+        app()
+    except EdgeleukError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`edgeleuk ... | head`): nothing is wrong, and nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,68 @@
+"""Where commands print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from edgeleuk.errors import EdgeleukError, OutputError
+
+notices = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def results() -> Console:
+    """The console for results; plain where stdout is no terminal."""
+    return Console(highlight=False)
+
+
+def warn(text: str) -> None:
+    notices.print("[yellow]warning:[/]", end=" ")
+    notices.print(text, markup=False)
+
+
+def report(error: EdgeleukError) -> None:
+    """One line for an error, without ending the program."""
+    notices.print("[red]error:[/]", end=" ")
+    notices.print(str(error), markup=False)
+
+
+def fail(error: EdgeleukError) -> NoReturn:
+    """One line, and the exit code of its kind."""
+    report(error)
+    sys.exit(error.exit_code)
+
+
+def print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make a folder for results, or say why that cannot be; asked before hours of work, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}. Give another --out."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write into {folder}. Change its permissions or give another --out.")
+    return folder
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing: a full disk or a power cut leaves the old one."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}. Free some space or give another --out."
+        ) from error

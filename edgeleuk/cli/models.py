@@ -1,0 +1,73 @@
+"""`edgeleuk models`: what models are here, what they know, whether they are as published."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeleuk.cli._console import print_json, report, results
+from edgeleuk.errors import ModelError
+
+app = typer.Typer(help="The models on this machine: list, show, verify.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """The magnifications that have a model here."""
+    from edgeleuk import zoo
+    from edgeleuk.render import models as render
+
+    found = [zoo.read_manifest(folder) for folder in zoo.available().values()]
+    if as_json:
+        print_json([render.summary(model) for model in found])
+    else:
+        results().print(render.listing(found, zoo.roots()))
+
+
+@app.command()
+def show(
+    magnification: Annotated[str, typer.Argument(help="100x, 40x or 10x.")] = "100x", as_json: Json = False
+) -> None:
+    """One model: its types, attributes, thresholds, figures and where they come from."""
+    import json
+
+    from edgeleuk import zoo
+    from edgeleuk.render import models as render
+
+    model = zoo.load(magnification)
+    if as_json:
+        print_json(json.loads((model.folder / "model.json").read_text(encoding="utf-8")))
+    else:
+        results().print(render.card(model))
+
+
+@app.command()
+def verify(
+    magnification: Annotated[
+        str | None, typer.Argument(help="All models where absent.", show_default=False)
+    ] = None,
+) -> None:
+    """Check every model file against its SHA-256 and open it. Exit code 4 where one fails."""
+    from edgeleuk import zoo
+    from edgeleuk.pipeline import Analyser
+
+    names = [magnification] if magnification else list(zoo.available())
+    if not names:
+        raise ModelError(f"no models in {' or '.join(map(str, zoo.roots()))}. Install the package again.")
+    failed = False
+    for name in names:
+        try:
+            model = zoo.load(name)
+            Analyser(model)
+        except ModelError as error:
+            report(error)
+            failed = True
+        else:
+            results().print(
+                f"{model.magnification}: finder and reader are as published (version {model.version})"
+            )
+    if failed:
+        raise typer.Exit(ModelError.exit_code)

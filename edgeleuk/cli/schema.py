@@ -1,0 +1,24 @@
+"""`edgeleuk schema`: the published form of what the program writes and reads."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Document(StrEnum):
+    """What has a schema."""
+
+    ANALYSIS = "analysis"
+    MODEL = "model"
+
+
+def schema(
+    document: Annotated[Document, typer.Argument(help="Which document.")] = Document.ANALYSIS,
+) -> None:
+    """Print the JSON Schema of `analyze --json`, or of a model's model.json."""
+    path = Path(__file__).parents[1] / "data" / f"{document}.schema.json"
+    typer.echo(path.read_text(encoding="utf-8"), nl=False)

@@ -1,0 +1,87 @@
+"""`edgeleuk train` and `publish`: from a recipe to a model folder. Needs the extra `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeleuk.cli._console import notices, results, writable_folder
+from edgeleuk.errors import MissingExtraError
+
+app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
+
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder for checkpoints; a stopped training goes on from there.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")]
+
+
+@app.command()
+def finder(
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
+    ] = "finder-100x",
+    out: Out = Path("runs"),
+    threads: Threads = None,
+) -> None:
+    """Train a finder on the fields that EDGELEUK_DATA holds."""
+    _train("finder", recipe, out, threads)
+
+
+@app.command()
+def reader(
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
+    ] = "reader-100x",
+    out: Out = Path("runs"),
+    threads: Threads = None,
+) -> None:
+    """Train a reader on the cells that EDGELEUK_DATA holds."""
+    _train("reader", recipe, out, threads)
+
+
+def publish(
+    finder_recipe: Annotated[str, typer.Option("--finder", help="Recipe of the finder.")] = "finder-100x",
+    reader_recipe: Annotated[str, typer.Option("--reader", help="Recipe of the reader.")] = "reader-100x",
+    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+    models: Annotated[Path, typer.Option("--models", help="Folder that gets <magnification>/.")] = Path(
+        "models"
+    ),
+) -> None:
+    """Quantize two trained networks to INT8, choose their thresholds, measure them and write a model folder."""
+    _need_torch()
+    from edgeleuk.training import publish as publishing
+
+    folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models))
+    results().print(f"published {folder}")
+
+
+def _train(kind: str, name: str, out: Path, threads: int | None) -> None:
+    _need_torch()
+    import torch
+
+    from edgeleuk.training import finder as finders
+    from edgeleuk.training import reader as readers
+    from edgeleuk.training.recipe import load_recipe
+
+    if threads:
+        torch.set_num_threads(threads)
+    recipe = load_recipe(name, kind)
+    folder = writable_folder(out / recipe.name)
+    train = finders.train if kind == "finder" else readers.train
+    train(recipe, folder)
+    notices.print(
+        f"trained; checkpoint in {folder}. `edgeleuk publish --runs {out}` makes the model.", markup=False
+    )
+
+
+def _need_torch() -> None:
+    try:
+        import onnx  # noqa: F401  # looked for, used by the modules imported next
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "training needs PyTorch and onnx. Run: pip install 'edgeleuk[train]'."
+        ) from error

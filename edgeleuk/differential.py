@@ -1,0 +1,191 @@
+"""Counts of cells to a differential: proportions, exact intervals, flags, and what the count can exclude.
+
+Percentages are of identified white cells. Which labels that leaves out, and what is flagged with which
+source, is written in `data/rules.toml`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeleuk.errors import InputError
+from edgeleuk.flags import Counted, Flag, Rates, raise_flags, statements
+from edgeleuk.intervals import PerHundred, Share
+from edgeleuk.rules import Reference, Rules, load_reference, load_rules
+from edgeleuk.types import UNCLASSIFIED, Field, Place, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Differential:
+    """The white cells of any number of fields by type, and what to make of them."""
+
+    n: int
+    """Identified white cells: the denominator."""
+    types: Mapping[str, Share]
+    """By label of the reader, those it did not see included. Empty where n is 0."""
+    groups: Mapping[str, Share]
+    """By group of the rules, such as immature granulocytes."""
+    outside: Mapping[str, int]
+    """Cells read, yet outside the denominator, by label; "unclassified" among them."""
+    per_100: Mapping[str, PerHundred]
+    """Those of them that are reported per 100 identified white cells."""
+    cut: int
+    """White cells at the picture's edge, not read."""
+    unread: int
+    """Whole white cells, not read."""
+    red_cells: int
+    platelets: int
+    """As the finder counts them: platelets so large that it took them for white cells are in `outside`."""
+    attributes: Mapping[str, Mapping[str, Share]]
+    """By attribute and value, of the identified white cells where the reader was sure."""
+    flags: tuple[Flag, ...]
+    """Most severe first."""
+    adequacy: tuple[str, ...]
+    """What the count can and cannot exclude, in plain words."""
+    reference: str
+    """Name of the reference ranges used."""
+
+    @property
+    def platelets_per_red_cell(self) -> float | None:
+        """None where there is no red cell."""
+        return self.platelets / self.red_cells if self.red_cells else None
+
+
+def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
+    """Count the cells of any number of fields. A cell that lies in two fields counts twice."""
+    rules = rules or load_rules()
+    outside = rules.not_counted
+    kinds: Counter[str] = Counter()
+    white: Counter[str] = Counter()
+    places: defaultdict[str, list[Place]] = defaultdict(list)
+    attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    number = cut = unread = 0
+    for field in fields:
+        number += 1
+        kinds.update(cell.kind for cell in field.cells)
+        for cell in field.of(rules.kinds.white):
+            if cell.reading is None:
+                cut, unread = cut + (not cell.whole), unread + cell.whole
+                continue
+            label = cell.reading.label
+            white[label] += 1
+            places[label].append((field.name, cell.box))
+            if label not in outside:
+                sure = [(name, a.value) for name, a in cell.reading.attributes.items() if a.sure]
+                for name, value in sure:
+                    attributes[name][value] += 1
+    return Tally(
+        fields=number,
+        white=dict(white),
+        kinds=dict(kinds),
+        attributes={name: dict(values) for name, values in attributes.items()},
+        places={label: tuple(found) for label, found in places.items()},
+        cut=cut,
+        unread=unread,
+    )
+
+
+def differential(
+    tally: Tally,
+    *,
+    labels: Sequence[str],
+    false_positive_rates: Rates | None = None,
+    rules: Rules | None = None,
+    reference: Reference | None = None,
+) -> Differential:
+    """The differential of a tally, by a reader that can give `labels`.
+
+    A group of `rules` is called present only where its count exceeds what the reader's `false_positive_rates`
+    (by label, or by group key) explain; without a rate it is never called present. InputError where
+    `reference` gives a range for a label that `rules` leave outside the percentages.
+    """
+    rules = rules or load_rules()
+    reference = reference or load_reference()
+    outside = rules.not_counted
+    _check_ranges(reference, rules)
+    every = tuple(dict.fromkeys([*labels, *tally.white]))
+    n = sum(count for label, count in tally.white.items() if label not in outside)
+    counted = Counted(n, every, tally.white, outside, tally.places)
+    inside = [label for label in every if label not in outside] if n else []
+    members = {group.key: counted.known(group.labels) for group in rules.groups}
+    per_100 = counted.known(rules.outside.per_100)
+    return Differential(
+        n=n,
+        types={label: counted.share([label]) for label in inside},
+        groups={
+            key: counted.share(known) for key, known in members.items() if known and {*known} <= {*inside}
+        },
+        outside={label: tally.white.get(label, 0) for label in every if label in outside},
+        per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},
+        cut=tally.cut,
+        unread=tally.unread,
+        red_cells=tally.kinds.get(rules.kinds.red, 0),
+        platelets=tally.kinds.get(rules.kinds.platelet, 0),
+        attributes={name: _shares(values) for name, values in tally.attributes.items()},
+        flags=raise_flags(counted, false_positive_rates or {}, rules, reference),
+        adequacy=statements(counted, rules),
+        reference=reference.name,
+    )
+
+
+def as_json(result: Differential) -> dict[str, Any]:
+    """The differential as plain values for JSON; percentages 0 to 100, not rounded."""
+    return {
+        "n": result.n,
+        "types": {label: _share(share) for label, share in result.types.items()},
+        "groups": {key: _share(share) for key, share in result.groups.items()},
+        "outside": dict(result.outside),
+        "per_100_white_cells": {
+            label: {"count": each.count, "per_100": each.per_100, "low": each.low, "high": each.high}
+            for label, each in result.per_100.items()
+        },
+        "unclassified": result.outside.get(UNCLASSIFIED, 0),
+        "cut_by_edge": result.cut,
+        "unread": result.unread,
+        "red_cells": result.red_cells,
+        "platelets": result.platelets,
+        "platelets_per_red_cell": result.platelets_per_red_cell,
+        "attributes": {
+            name: {value: _share(share) for value, share in values.items()}
+            for name, values in result.attributes.items()
+        },
+        "flags": [_flag(flag) for flag in result.flags],
+        "adequacy": list(result.adequacy),
+        "reference": result.reference,
+    }
+
+
+def _check_ranges(reference: Reference, rules: Rules) -> None:
+    for each in reference.ranges:
+        if beside := sorted(rules.not_counted.intersection(each.labels)):
+            raise InputError(
+                f"reference ranges {reference.name!r} give one for {beside[0]}, which the rules leave out of"
+                " the percentages. Take it out of the range, or out of outside.labels in the rules."
+            )
+
+
+def _shares(counts: Mapping[str, int]) -> dict[str, Share]:
+    return {value: Share(count, sum(counts.values())) for value, count in counts.items()}
+
+
+def _share(share: Share) -> dict[str, float]:
+    return {
+        "count": share.count,
+        "of": share.of,
+        "percent": share.percent,
+        "low": share.low,
+        "high": share.high,
+    }
+
+
+def _flag(flag: Flag) -> dict[str, Any]:
+    return {
+        "code": flag.code,
+        "text": flag.text,
+        "severity": flag.severity,
+        "places": [{"field": name, "box": list(box)} for name, box in flag.places],
+        "sources": list(flag.sources),
+    }

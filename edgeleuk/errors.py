@@ -1,0 +1,71 @@
+"""Every error a user can meet. A message says what happened, what exists, and what to do.
+
+EdgeleukError                exit 1
+├── UsageError               exit 2   the request cannot be carried out as written
+├── InputError               exit 3   a picture, folder or table cannot be read
+│   └── NotAnImageError
+├── ModelError               exit 4   a model folder is missing, altered or of another version
+│   ├── ModelMissingError
+│   └── ModelAlteredError
+├── ScaleError               exit 5   micrometres per pixel cannot be told from this picture
+├── OutputError              exit 6   a result cannot be written
+└── MissingExtraError        exit 7   an optional part is not installed
+
+Errors of other libraries are translated once, in the module that imports the library.
+"""
+
+from __future__ import annotations
+
+
+class EdgeleukError(Exception):
+    """Base of all errors meant for the user. `str(error)` is one clear sentence or two."""
+
+    exit_code = 1
+
+
+class UsageError(EdgeleukError):
+    """The request names something that does not exist or does not go together."""
+
+    exit_code = 2
+
+
+class InputError(EdgeleukError):
+    """An input cannot be opened, or holds something else than expected."""
+
+    exit_code = 3
+
+
+class NotAnImageError(InputError):
+    """A file could not be decoded as a picture this program can analyse."""
+
+
+class ModelError(EdgeleukError):
+    """A model folder cannot be used."""
+
+    exit_code = 4
+
+
+class ModelMissingError(ModelError):
+    """No model for this magnification, or a file of it is absent."""
+
+
+class ModelAlteredError(ModelError):
+    """A model file differs from the checksum in its manifest."""
+
+
+class ScaleError(EdgeleukError):
+    """Micrometres per pixel cannot be told from the picture."""
+
+    exit_code = 5
+
+
+class OutputError(EdgeleukError):
+    """A result could not be written."""
+
+    exit_code = 6
+
+
+class MissingExtraError(EdgeleukError):
+    """An optional dependency is needed and absent."""
+
+    exit_code = 7

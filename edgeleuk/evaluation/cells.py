@@ -1,0 +1,169 @@
+"""Measures a reader on labelled white cells, through the very object that `analyze` uses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import UsageError
+from edgeleuk.evaluation.datasets import CellSample
+from edgeleuk.evaluation.metrics import confusion, macro_f1
+from edgeleuk.evaluation.readings import Readings
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Image, Scale
+
+BATCH = 64
+UNKNOWN = -1
+"""Index of an attribute's value where it is not labelled."""
+
+Progress = Callable[[int, int], None]
+"""Told how many cells are done, and of how many."""
+
+
+class ReaderLike(Protocol):
+    """What is needed of a reader; `edgeleuk.reader.Reader` is one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def merge(self) -> Mapping[str, str]: ...
+    @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def threshold(self) -> float: ...
+    def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image: ...
+    def probabilities(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeResult:
+    """One attribute over the cells that are labelled for it."""
+
+    values: tuple[str, ...]
+    counts: NDArray[np.int64]
+    """(V, V) cells: row is the truth, column the reading."""
+    left_out: Mapping[str, int]
+    """Cells by a value that the model does not know."""
+
+    @property
+    def n(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def accuracy(self) -> float | None:
+        return float(self.counts.trace() / self.n) if self.n else None
+
+    @property
+    def f1(self) -> float | None:
+        """Macro F1 over the values that occur in truth or in the readings."""
+        return macro_f1(self.counts)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"n": self.n, "accuracy": self.accuracy, "f1": self.f1, "left_out": dict(self.left_out)}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderReport:
+    """What `edgeleuk eval reader` reports."""
+
+    readings: Readings
+    sources: tuple[str, ...]
+    """(N,) of each cell."""
+    attributes: Mapping[str, AttributeResult]
+    left_out: Mapping[str, int]
+    """Cells by a type that the model does not know, after its merging."""
+
+    @property
+    def by_source(self) -> dict[str, Readings]:
+        sources = np.array(self.sources)
+        return {str(source): self.readings.where(sources == source) for source in np.unique(sources)}
+
+    @property
+    def attribute_macro_f1(self) -> float | None:
+        """Mean of the attributes' F1, over the attributes with labelled cells."""
+        scores = [f1 for result in self.attributes.values() if (f1 := result.f1) is not None]
+        return float(np.mean(scores)) if scores else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.readings.as_json(),
+            "by_source": {source: readings.as_json() for source, readings in self.by_source.items()},
+            "attributes": {name: result.as_json() for name, result in self.attributes.items()},
+            "attribute_macro_f1": self.attribute_macro_f1,
+            "left_out": dict(self.left_out),
+        }
+
+
+def evaluate_reader(
+    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None = None
+) -> ReaderReport:
+    """Reads the cell in the middle of each picture at the sample's own scale and compares with its labels.
+
+    Raises InputError where a picture cannot be read, UsageError where no sample has a type the reader knows.
+    """
+    merged = [reader.merge.get(sample.label, sample.label) for sample in samples]
+    known = [i for i, label in enumerate(merged) if label in reader.labels]
+    if not known:
+        raise UsageError(
+            f"none of the {len(samples)} cells has a type the reader knows: {', '.join(reader.labels)}. "
+            "Check the column label and the split."
+        )
+    chosen = [samples[i] for i in known]
+    types, values = _read_all(reader, chosen, progress)
+    truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
+    return ReaderReport(
+        readings=Readings(reader.labels, truth, types, reader.threshold),
+        sources=tuple(sample.source for sample in chosen),
+        attributes={
+            name: _attribute(name, reader.attributes[name], chosen, values[name])
+            for name in reader.attributes
+        },
+        left_out=Counter(label for label in merged if label not in reader.labels),
+    )
+
+
+def _read_all(
+    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Probabilities of the types (N, K) and of each attribute's values (N, V)."""
+    types, attributes = [], []
+    for batch in _batches(samples):
+        crops = np.stack([_crop(reader, sample) for sample in batch])
+        kinds, values = reader.probabilities(crops)
+        types.append(kinds)
+        attributes.append(values)
+        if progress:
+            progress(sum(map(len, types)), len(samples))
+    return np.concatenate(types), {
+        name: np.concatenate([values[name] for values in attributes]) for name in reader.attributes
+    }
+
+
+def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
+    for start in range(0, len(samples), BATCH):
+        yield samples[start : start + BATCH]
+
+
+def _crop(reader: ReaderLike, sample: CellSample) -> Image:
+    frame = read_picture(sample.path)
+    return reader.crop(frame.pixels, Scale.given(sample.um_per_px), (frame.width / 2, frame.height / 2))
+
+
+def _attribute(
+    name: str, values: tuple[str, ...], samples: Sequence[CellSample], probabilities: NDArray[np.float32]
+) -> AttributeResult:
+    labelled = [sample.attributes.get(name) for sample in samples]
+    truth = np.array([values.index(v) if v in values else UNKNOWN for v in labelled], np.int64)
+    known = truth != UNKNOWN
+    return AttributeResult(
+        values=values,
+        counts=confusion(truth[known], probabilities[known].argmax(axis=1), len(values)),
+        left_out=Counter(v for v in labelled if v is not None and v not in values),
+    )

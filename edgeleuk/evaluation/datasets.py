@@ -1,0 +1,206 @@
+"""Labelled data as training and evaluation read it: COCO fields and `cells.csv`. No torch here."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import InputError, UsageError
+from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Scale
+
+MIN_RED_CELLS = 5
+"""Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
+
+CELL_UM_PER_PX = 0.1
+"""Where `cells.csv` has no column `um_per_px`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSample:
+    """One labelled picture of a COCO file."""
+
+    image_id: int
+    path: Path
+    width: int
+    height: int
+    source: str
+    group: str
+    """What must not be split between training and validation."""
+    labelled: frozenset[str]
+    """Classes that were annotated; of the others nothing is known, not even absence."""
+    boxes: Boxes
+    """(N, 4) x1 y1 x2 y2, picture pixels."""
+    kinds: NDArray[np.int64]
+    """(N,) index into the file's class names."""
+    subtypes: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CellSample:
+    """One white cell, in the middle of its picture."""
+
+    path: Path
+    source: str
+    split: str
+    patient: str
+    label: str
+    um_per_px: float
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Only the labelled ones."""
+
+
+def data_root() -> Path:
+    """The folder named by EDGELEUK_DATA."""
+    named = os.environ.get("EDGELEUK_DATA")
+    if not named:
+        raise InputError("EDGELEUK_DATA is not set. Set it to the folder that holds fields/ and cells/.")
+    root = Path(named)
+    if not root.is_dir():
+        raise InputError(
+            f"EDGELEUK_DATA names {root}, which is no folder. Set it to the one holding fields/ and cells/."
+        )
+    return root
+
+
+def load_fields(coco: Path, images: Path) -> tuple[list[FieldSample], tuple[str, ...]]:
+    """The pictures of a COCO file with their boxes, and its class names in id order."""
+    document = _read_json(coco)
+    try:
+        categories = sorted(document["categories"], key=lambda c: c["id"])
+        names = tuple(c["name"] for c in categories)
+        index = {c["id"]: i for i, c in enumerate(categories)}
+        by_image: dict[int, list[dict[str, Any]]] = {}
+        for annotation in document["annotations"]:
+            by_image.setdefault(annotation["image_id"], []).append(annotation)
+        samples = [
+            _field_sample(entry, by_image.get(entry["id"], []), images, names, index)
+            for entry in document["images"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{coco} is no COCO file: {error!r}. It needs images, annotations (bbox: x, y, w, h), categories."
+        ) from error
+    return samples, names
+
+
+def _field_sample(
+    entry: dict[str, Any],
+    annotations: list[dict[str, Any]],
+    images: Path,
+    names: tuple[str, ...],
+    index: dict[int, int],
+) -> FieldSample:
+    xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
+    return FieldSample(
+        image_id=entry["id"],
+        path=images / entry["file_name"],
+        width=entry["width"],
+        height=entry["height"],
+        source=entry.get("source", ""),
+        group=entry.get("group", entry["file_name"]),
+        labelled=frozenset(entry.get("labelled", names)),
+        boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
+        kinds=np.array([index[a["category_id"]] for a in annotations], np.int64),
+        subtypes=tuple(a.get("subtype") for a in annotations),
+    )
+
+
+def load_cells(table: Path, images: Path, attributes: Sequence[str] = ()) -> list[CellSample]:
+    """The rows of a `cells.csv`: columns file and label; source, split, patient and um_per_px may be absent.
+
+    `attributes` names the columns that hold attributes. Raises InputError.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {table}: {error}.") from error
+    if not rows or not {"file", "label"} <= rows[0].keys():
+        raise InputError(f"{table} needs a header with the columns file and label, and at least one row.")
+    return [_cell_sample(row, table, images, attributes) for row in rows]
+
+
+def _cell_sample(
+    row: dict[str, str | None], table: Path, images: Path, attributes: Sequence[str]
+) -> CellSample:
+    file, label, um_per_px = row["file"], row["label"], row.get("um_per_px") or str(CELL_UM_PER_PX)
+    try:
+        scale = float(um_per_px)
+    except ValueError as error:
+        raise InputError(f"{table}, {file}: um_per_px is {um_per_px!r}, which is no number.") from error
+    if not file or not label or not 0 < scale < float("inf"):
+        raise InputError(
+            f"{table}, {file or 'a row without file'}: needs a file, a label and um_per_px above 0."
+        )
+    return CellSample(
+        path=images / file,
+        source=row.get("source") or "",
+        split=row.get("split") or "",
+        patient=row.get("patient") or "",
+        label=label,
+        um_per_px=scale,
+        attributes={name: value for name in attributes if (value := row.get(name))},
+    )
+
+
+def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
+    """The cells of one split. Raises UsageError where there is no such split."""
+    chosen = [sample for sample in samples if sample.split == split]
+    if not chosen:
+        known = ", ".join(sorted({sample.split for sample in samples if sample.split})) or "none"
+        raise UsageError(
+            f"no cell of split {split!r}. Splits of the table: {known}. Use one of these with --split."
+        )
+    return chosen
+
+
+def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> dict[int, Scale]:
+    """Scale of each picture from its annotated red cells, by image id; a picture without any is left out.
+
+    The median size of red cells that no edge cuts. A picture with fewer than MIN_RED_CELLS of them takes the
+    median over its source's pictures of the same size, which came from the same camera.
+    """
+    samples = list(samples)
+    if "RBC" not in names:
+        return {}
+    own = {s.image_id: whole_box_sizes(s, names.index("RBC")) for s in samples}
+    cameras: dict[tuple[str, int, int], list[NDArray[np.float32]]] = {}
+    for sample in samples:
+        cameras.setdefault((sample.source, sample.width, sample.height), []).append(own[sample.image_id])
+    scales = {}
+    for sample in samples:
+        sizes = own[sample.image_id]
+        if len(sizes) < MIN_RED_CELLS:
+            sizes = np.concatenate(cameras[sample.source, sample.width, sample.height])
+        if len(sizes):
+            um_per_px = RED_CELL_BOX_UM / float(np.median(sizes))
+            scales[sample.image_id] = Scale(um_per_px, um_per_px, "annotation", 0.05, len(sizes))
+    return scales
+
+
+def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
+    """Side of the square with each box's area, (n,) pixels, of boxes of `kind` that no edge cuts."""
+    boxes = sample.boxes[sample.kinds == kind]
+    limit = np.array([sample.width, sample.height], np.float32) - 2
+    whole = (boxes[:, :2] > 2).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
+    sides = boxes[whole, 2:] - boxes[whole, :2]
+    areas: NDArray[np.float32] = sides[:, 0] * sides[:, 1]
+    return np.sqrt(areas)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}.") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path} is no COCO file: it holds a {type(document).__name__}, not an object.")
+    return document

@@ -1,0 +1,282 @@
+"""Measures a finder on COCO fields, through the very object that `analyze` uses.
+
+Every class is measured on the pictures that were labelled for it and on no others: where only white cells
+were boxed, a red cell that the finder reports is neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import InputError, ScaleError, UsageError
+from edgeleuk.evaluation.coco import AveragePrecision, Labelled, average_precision
+from edgeleuk.evaluation.datasets import FieldSample
+from edgeleuk.evaluation.scales import ScaleResult, ScaleRule
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Boxes, Detections, Image, Scale
+
+FLOOR = 0.01
+"""Least score of the detections that average precision looks at."""
+
+MATCH_IOU = 0.5
+"""A detection finds a cell when their boxes overlap at least this much (intersection over union)."""
+
+Progress = Callable[[int, int], None]
+"""Told how many pictures are done, and of how many."""
+
+
+class FinderLike(Protocol):
+    """What is needed of a finder; `edgeleuk.finder.Finder` is one."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
+    def find(self, image: Image, scale: Scale, floor: float | None = None) -> Detections: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One class in one picture that was labelled for it."""
+
+    labelled: Labelled
+    counted: int
+    """Detections at the operating threshold, as `analyze` counts them."""
+    matched: int
+    """Of these, the ones that found an annotated cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """One class over a set of pictures. What is undefined is None: nothing annotated, nothing counted."""
+
+    images: int
+    """Pictures that were labelled for the class."""
+    threshold: float
+    annotated: int
+    counted: int
+    matched: int
+    mean_count_error: float | None
+    """Mean over the pictures of |counted - annotated|, cells."""
+    precisions: AveragePrecision | None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the annotated cells found at the operating threshold."""
+        return self.matched / self.annotated if self.annotated else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the counted cells that are annotated ones."""
+        return self.matched / self.counted if self.counted and self.annotated else None
+
+    @property
+    def count_ratio(self) -> float | None:
+        """Counted over annotated: 1 is no bias, 1.05 counts five in a hundred too many."""
+        return self.counted / self.annotated if self.annotated else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ap50": self.precisions.ap50 if self.precisions else None,
+            "ap": self.precisions.ap if self.precisions else None,
+            "recall": self.recall,
+            "precision": self.precision,
+            "threshold": self.threshold,
+            "images": self.images,
+            "matched": self.matched,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsResult:
+    """All classes over a set of pictures."""
+
+    images: int
+    classes: Mapping[str, ClassResult]
+
+    @property
+    def map50(self) -> float | None:
+        """Mean AP at IoU 0.5 over the classes that have annotated cells."""
+        return _mean(c.precisions.ap50 for c in self.classes.values() if c.precisions)
+
+    @property
+    def map(self) -> float | None:
+        """Mean AP at IoU 0.50 to 0.95 over the classes that have annotated cells."""
+        return _mean(c.precisions.ap for c in self.classes.values() if c.precisions)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "map50": self.map50,
+            "map": self.map,
+            "classes": {name: result.as_json() for name, result in self.classes.items()},
+            "counts": {
+                name: {
+                    "annotated": result.annotated,
+                    "counted": result.counted,
+                    "ratio": result.count_ratio,
+                    "mean_absolute_error": result.mean_count_error,
+                }
+                for name, result in self.classes.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FinderReport:
+    """What `edgeleuk eval finder` reports."""
+
+    overall: FieldsResult
+    by_source: Mapping[str, FieldsResult]
+    scale: ScaleResult
+    not_in_model: tuple[str, ...]
+    """Classes of the file that the model does not know; their boxes were left out."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.overall.as_json(),
+            "by_source": {source: result.as_json() for source, result in self.by_source.items()},
+            "scale": self.scale.as_json(),
+            "not_in_model": list(self.not_in_model),
+        }
+
+
+def evaluate_finder(
+    finder: FinderLike,
+    samples: Sequence[FieldSample],
+    names: Sequence[str],
+    scales: ScaleRule,
+    progress: Progress | None = None,
+) -> FinderReport:
+    """Runs `finder` over labelled pictures; `names` are the file's classes, matched with the model's by name.
+
+    A picture whose scale cannot be estimated counts as one in which nothing was found.
+    Raises InputError where a picture cannot be read, UsageError where file and model share no class.
+    """
+    shared = [name for name in finder.names if name in names]
+    if not shared:
+        raise UsageError(
+            f"the file's classes ({', '.join(names)}) are none of the model's ({', '.join(finder.names)}). "
+            "Rename the categories of the file."
+        )
+    pictures: list[dict[str, Looked]] = []
+    used: list[Scale | None] = []
+    for sample in samples:
+        image = _read(sample)
+        try:
+            scale = scales(sample, image)
+        except ScaleError:
+            scale = None
+        pictures.append(_look(finder, sample, image, scale, {name: names.index(name) for name in shared}))
+        used.append(scale)
+        if progress:
+            progress(len(used), len(samples))
+    sources = sorted({sample.source for sample in samples})
+    return FinderReport(
+        overall=_summarise(pictures, shared, finder.thresholds),
+        by_source={
+            source: _summarise(
+                [p for p, sample in zip(pictures, samples, strict=True) if sample.source == source],
+                shared,
+                finder.thresholds,
+            )
+            for source in sources
+        },
+        scale=ScaleResult.of(scales, samples, used),
+        not_in_model=tuple(name for name in names if name not in finder.names),
+    )
+
+
+def match(truth: Boxes, boxes: Boxes, iou: float = MATCH_IOU) -> NDArray[np.int64]:
+    """Which truth box each detection found, (D,), -1 for none.
+
+    Greedy as in COCO: each of `boxes` (D, 4), best score first, takes the truth box (T, 4) it overlaps most
+    among those not yet taken.
+    """
+    overlaps = _iou(boxes, truth)
+    found = np.full(len(boxes), -1, np.int64)
+    if not len(truth):
+        return found
+    for i, row in enumerate(overlaps):
+        best = int(row.argmax())
+        if row[best] >= iou:
+            found[i] = best
+            overlaps[:, best] = -1
+    return found
+
+
+def _read(sample: FieldSample) -> Image:
+    frame = read_picture(sample.path)
+    if (frame.width, frame.height) != (sample.width, sample.height):
+        raise InputError(
+            f"{sample.path} is {frame.width} x {frame.height}, its entry in the COCO file says "
+            f"{sample.width} x {sample.height}, so the boxes do not fit. Correct the entry or the picture."
+        )
+    return frame.pixels
+
+
+def _look(
+    finder: FinderLike, sample: FieldSample, image: Image, scale: Scale | None, index: Mapping[str, int]
+) -> dict[str, Looked]:
+    """By class, of those the picture was labelled for; `index` is the place of each class in the file."""
+    nothing = Detections(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
+    )
+    # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
+    # thing are settled at the operating threshold.
+    every = finder.find(image, scale, FLOOR) if scale else nothing
+    counted = finder.find(image, scale) if scale else nothing
+    looked = {}
+    for name, kind in index.items():
+        if name not in sample.labelled:
+            continue
+        truth = _inside(sample.boxes[sample.kinds == kind], sample)
+        truth = truth[(truth[:, 2:] > truth[:, :2]).all(axis=1)]
+        low, sure = every.of(name), counted.of(name)
+        matched = int((match(truth, _inside(sure.boxes, sample)) >= 0).sum())
+        looked[name] = Looked(Labelled(truth, _inside(low.boxes, sample), low.scores), len(sure), matched)
+    return looked
+
+
+def _summarise(
+    pictures: Sequence[Mapping[str, Looked]], names: Sequence[str], thresholds: Mapping[str, float]
+) -> FieldsResult:
+    classes = {}
+    for name in names:
+        looked = [picture[name] for picture in pictures if name in picture]
+        annotated = [len(one.labelled.truth) for one in looked]
+        classes[name] = ClassResult(
+            images=len(looked),
+            threshold=thresholds[name],
+            annotated=sum(annotated),
+            counted=sum(one.counted for one in looked),
+            matched=sum(one.matched for one in looked),
+            mean_count_error=_mean(abs(one.counted - n) for one, n in zip(looked, annotated, strict=True)),
+            precisions=average_precision([one.labelled for one in looked]),
+        )
+    return FieldsResult(len(pictures), classes)
+
+
+def _inside(boxes: Boxes, sample: FieldSample) -> Boxes:
+    clipped: Boxes = np.clip(boxes, 0, np.array([sample.width, sample.height] * 2, np.float32))
+    return clipped
+
+
+def _iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """(N, 4) and (M, 4) to (N, M)."""
+    a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
+    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
+    inter = sides.prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - inter
+    overlap: NDArray[np.float64] = inter / np.maximum(union, 1e-9)
+    return overlap
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else None

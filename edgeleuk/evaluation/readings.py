@@ -1,0 +1,167 @@
+"""What a reader made of labelled cells. Only the probabilities are stored; every figure derives from them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.evaluation import metrics
+from edgeleuk.intervals import clopper_pearson
+from edgeleuk.rules import load_rules
+
+MATURE = frozenset({"neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"})
+"""The types of the five-part differential."""
+
+SPECIFICITY = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Truth and probabilities of N cells. Shares are None where there is no cell to take them of."""
+
+    labels: tuple[str, ...]
+    truth: NDArray[np.int64]
+    """(N,) index into `labels`."""
+    probabilities: NDArray[np.float32]
+    """(N, K) calibrated, over `labels`."""
+    threshold: float
+    """Probability of the best type below which `analyze` says "unclassified"."""
+
+    def where(self, mask: NDArray[np.bool_]) -> Readings:
+        """Only the cells whose `mask` (N,) is true."""
+        return Readings(self.labels, self.truth[mask], self.probabilities[mask], self.threshold)
+
+    @property
+    def n(self) -> int:
+        return len(self.truth)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(N,) the best type, however unsure."""
+        best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return best
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,)"""
+        right: NDArray[np.bool_] = self.predicted == self.truth
+        return right
+
+    @property
+    def correct5(self) -> NDArray[np.bool_]:
+        """(n5,) of the cells of the five mature types: whether the best of these five is right."""
+        five = self._indices(MATURE)
+        mature = np.isin(self.truth, five)
+        if not mature.any():
+            return np.zeros(0, bool)
+        right: NDArray[np.bool_] = (
+            five[self.probabilities[mature][:, five].argmax(axis=1)] == self.truth[mature]
+        )
+        return right
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(N,) probability of the best type."""
+        confidence: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return confidence
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """(N,) whether the reader is sure enough to name the type."""
+        return self.confidence >= self.threshold
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """(K, K) cells: row is the truth, column the best type."""
+        return metrics.confusion(self.truth, self.predicted, len(self.labels))
+
+    @property
+    def macro_f1(self) -> float | None:
+        """Mean F1 over the types that occur in the truth."""
+        counts = self.confusion
+        scores = metrics.f1_scores(counts)[counts.sum(axis=1) > 0]
+        return float(scores.mean()) if len(scores) else None
+
+    @property
+    def reliability(self) -> metrics.Reliability:
+        return metrics.reliability(self.confidence, self.correct)
+
+    def blast(self) -> dict[str, float | None]:
+        """How well the probability of a blast, of any lineage, tells blasts from all other white cells.
+
+        The white cells are those that the differential counts: no erythroblasts, smudge cells or platelets.
+        """
+        rules = load_rules()
+        counted = ~np.isin(self.truth, self._indices(rules.not_counted))
+        blasts = self._indices(rules.group("blasts").labels)
+        scores = self.probabilities[counted][:, blasts].sum(axis=1)
+        positive = np.isin(self.truth[counted], blasts)
+        return {
+            "auroc": metrics.auroc(scores, positive),
+            "sensitivity_at_95_specificity": metrics.sensitivity_at(scores, positive, SPECIFICITY),
+        }
+
+    def by_type(self) -> dict[str, dict[str, Any]]:
+        """Figures of each type that occurs in truth or in the readings.
+
+        `false_positives`: how many of the cells of other types the reader names this one, at its threshold.
+        """
+        counts = self.confusion
+        columns = (metrics.recalls(counts), metrics.precisions(counts), metrics.f1_scores(counts))
+        occurs = counts.sum(axis=0) + counts.sum(axis=1) > 0
+        figures = {}
+        for i in np.flatnonzero(occurs):
+            others = self.truth != i
+            named = others & self.accepted & (self.predicted == i)
+            recall, precision, f1 = (_number(column[i]) for column in columns)
+            figures[self.labels[i]] = {
+                "n": int(counts[i].sum()),
+                "recall": recall,
+                "precision": precision,
+                "f1": f1,
+                "false_positives": {"cells": int(others.sum()), "errors": int(named.sum())},
+            }
+        return figures
+
+    def as_json(self) -> dict[str, Any]:
+        counts = self.confusion
+        return {
+            "n": self.n,
+            **_share("accuracy", self.correct),
+            "n5": len(self.correct5),
+            **_share("accuracy5", self.correct5),
+            "macro_f1": self.macro_f1,
+            "by_type": self.by_type(),
+            "confusion": {
+                self.labels[i]: {self.labels[j]: int(counts[i, j]) for j in np.flatnonzero(counts[i])}
+                for i in np.flatnonzero(counts.sum(axis=1))
+            },
+            "blast": self.blast(),
+            "rejection": {
+                "threshold": self.threshold,
+                "coverage": _mean(self.accepted),
+                **_share("accuracy", self.correct[self.accepted]),
+            },
+            "expected_calibration_error": self.reliability.error,
+        }
+
+    def _indices(self, labels: Container[str]) -> NDArray[np.int64]:
+        return np.array([i for i, label in enumerate(self.labels) if label in labels], np.int64)
+
+
+def _share(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
+    """The share of `right` and its exact 95 % interval."""
+    interval = list(clopper_pearson(int(right.sum()), len(right))) if len(right) else None
+    return {name: _mean(right), f"{name}_interval": interval}
+
+
+def _mean(flags: NDArray[np.bool_]) -> float | None:
+    return float(flags.mean()) if len(flags) else None
+
+
+def _number(value: np.floating[Any]) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,153 @@
+"""The finder: boxes around white cells, red cells and platelets of a picture whose scale is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk._session import Session
+from edgeleuk.optics import Resampling
+from edgeleuk.types import Boxes, Detections, Image, Scale
+from edgeleuk.zoo import FinderManifest
+
+TILE = 640
+"""Side of the tiles a large field is found in, model pixels: 160 um at 0.25 um per pixel."""
+OVERLAP = 128
+"""More than the largest cell, so that every cell lies whole in some tile."""
+MAX_CANDIDATES = 2000
+"""Best candidates of a tile that reach suppression."""
+SAME_THING_IOU = 0.75
+"""Two boxes of different classes that overlap more are one thing; the better score names it."""
+MAX_LOG_DISTANCE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    boxes: Boxes
+    scores: NDArray[np.float32]
+    kinds: NDArray[np.int64]
+
+    def at(self, index: NDArray[np.int64]) -> _Candidates:
+        return _Candidates(self.boxes[index], self.scores[index], self.kinds[index])
+
+
+class Finder:
+    """Opens the network once; `find` may be called from one thread at a time."""
+
+    def __init__(self, manifest: FinderManifest, threads: int | None = None) -> None:
+        self.manifest = manifest
+        self._session = Session(manifest.path, threads)
+        self._floors = np.array([manifest.thresholds[name] for name in manifest.classes], np.float32)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.manifest.classes
+
+    @property
+    def um_per_px(self) -> float:
+        return self.manifest.um_per_px
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        return self.manifest.thresholds
+
+    def find(self, image: Image, scale: Scale, floor: float | None = None) -> Detections:
+        """Boxes in the picture's own pixels, best first.
+
+        With `floor` None what reaches the operating threshold of its class; else all with at least that score
+        (for average precision).
+        """
+        resampling = Resampling.to_scale(image.shape[1], image.shape[0], scale, self.um_per_px)
+        return self.find_resampled(resampling.apply(image), resampling, floor)
+
+    def find_resampled(self, small: Image, resampling: Resampling, floor: float | None = None) -> Detections:
+        """`find` on a picture already at the finder's scale; boxes come back through `resampling`."""
+        floors = self._floors if floor is None else np.full(len(self.names), floor, np.float32)
+        found = [self._tile(small, tile, floors) for tile in tiles(small.shape[1], small.shape[0])]
+        merged = _Candidates(
+            np.concatenate([c.boxes for c in found]),
+            np.concatenate([c.scores for c in found]),
+            np.concatenate([c.kinds for c in found]),
+        )
+        kept = merged.at(suppress(merged.boxes, merged.scores, merged.kinds, self.manifest.nms_iou))
+        if floor is None:
+            kept = kept.at(suppress(kept.boxes, kept.scores, np.zeros_like(kept.kinds), SAME_THING_IOU))
+        limit = np.array([small.shape[1], small.shape[0]] * 2, np.float32)
+        boxes = resampling.back(np.clip(kept.boxes, 0, limit))
+        return Detections(boxes, kept.scores, kept.kinds, self.names)
+
+    def _tile(self, small: Image, tile: tuple[int, int, int, int], floors: NDArray[np.float32]) -> _Candidates:
+        x1, y1, x2, y2 = tile
+        batch = prepare(small[y1:y2, x1:x2], self.manifest.multiple, self.manifest.pad)
+        logits, distances = self._session.run(batch)
+        found = decode(logits[0], distances[0], floors, self.manifest.stride)
+        # A box that the tile cut, where the picture goes on, lies whole in the neighbouring tile.
+        edges = np.array([-1 if x1 == 0 else 2, -1 if y1 == 0 else 2], np.float32)
+        limits = np.array([x2 - x1, y2 - y1], np.float32)
+        ends = limits - np.array([2 if x2 < small.shape[1] else -1e6, 2 if y2 < small.shape[0] else -1e6], np.float32)
+        edges = np.where(edges < 0, -1e6, edges)
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        whole = (found.boxes[:, :2] > edges).all(axis=1) & (found.boxes[:, 2:] < ends).all(axis=1)
+        whole &= (centres < limits).all(axis=1) & (centres > 0).all(axis=1)  # not in the padding
+        found = found.at(np.flatnonzero(whole))
+        return _Candidates(found.boxes + np.array([x1, y1, x1, y1], np.float32), found.scores, found.kinds)
+
+
+def tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Windows x1 y1 x2 y2 that cover a picture; one where it is small enough."""
+    for y1, y2 in _spans(height):
+        for x1, x2 in _spans(width):
+            yield x1, y1, x2, y2
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    if length <= TILE + OVERLAP:
+        return [(0, length)]
+    count = -(-(length - OVERLAP) // (TILE - OVERLAP))
+    starts = np.linspace(0, length - TILE, count).round().astype(int)
+    return [(int(start), int(start) + TILE) for start in starts]
+
+
+def prepare(image: Image, multiple: int, pad: float) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 RGB to the network's input (1, 3, H', W') float32, 0 to 1, padded right and below."""
+    height, width = image.shape[:2]
+    shape = (1, 3, -(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    batch = np.full(shape, pad, np.float32)
+    batch[0, :, :height, :width] = image.transpose(2, 0, 1)
+    batch[0, :, :height, :width] /= 255
+    return batch
+
+
+def decode(
+    logits: NDArray[np.float32], distances: NDArray[np.float32], floors: NDArray[np.float32], stride: int
+) -> _Candidates:
+    """Network output to boxes in input pixels, in float.
+
+    logits (K, h, w); distances (4, h, w): logarithm of left, top, right, bottom from the grid cell's centre, in
+    strides; floors (K,): least score by class.
+    """
+    scores = 1 / (1 + np.exp(-logits))
+    kinds, ys, xs = np.nonzero(scores >= floors[:, None, None])
+    best = scores[kinds, ys, xs]
+    if len(best) > MAX_CANDIDATES:
+        top = np.argpartition(-best, MAX_CANDIDATES)[:MAX_CANDIDATES]
+        kinds, ys, xs, best = kinds[top], ys[top], xs[top], best[top]
+    sides = np.exp(np.minimum(distances[:, ys, xs], MAX_LOG_DISTANCE)) * stride
+    cx, cy = (xs + 0.5) * stride, (ys + 0.5) * stride
+    boxes = np.stack([cx - sides[0], cy - sides[1], cx + sides[2], cy + sides[3]], axis=1)
+    return _Candidates(boxes.astype(np.float32), best.astype(np.float32), kinds)
+
+
+def suppress(
+    boxes: Boxes, scores: NDArray[np.float32], kinds: NDArray[np.int64], iou: float
+) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression within each kind; indices of what stays, best score first."""
+    if not len(scores):
+        return np.empty(0, np.int64)
+    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxesBatched(sides, scores, kinds.astype(np.int32), 0.0, iou)
+    return np.asarray(kept, np.int64).reshape(-1)

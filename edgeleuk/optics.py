@@ -1,0 +1,75 @@
+"""Resampling to a scale and its exact inverse; crops in micrometres.
+
+Coordinates are pixel edges: a picture of width W spans 0 to W, and resampling maps that span onto 0 to W'.
+OpenCV's resize follows the same rule, so a box that goes there and back returns to its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgeleuk.types import Boxes, Image, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """A picture's map from its own pixels to those of a resampled copy."""
+
+    factor_x: float
+    """Resampled pixels per original pixel, after rounding the size to whole pixels."""
+    factor_y: float
+    width: int
+    height: int
+
+    @classmethod
+    def to_scale(cls, width: int, height: int, scale: Scale, um_per_px: float) -> Resampling:
+        """The map that brings a `width` x `height` picture at `scale` to `um_per_px` in both axes."""
+        new_width = max(1, round(width * scale.um_per_px_x / um_per_px))
+        new_height = max(1, round(height * scale.um_per_px_y / um_per_px))
+        return cls(new_width / width, new_height / height, new_width, new_height)
+
+    def apply(self, image: Image) -> Image:
+        """The resampled picture, (height, width, 3) uint8."""
+        return resize(image, self.width, self.height)
+
+    def forward(self, boxes: Boxes) -> Boxes:
+        """Boxes from original to resampled pixels."""
+        return boxes * self._factors()
+
+    def back(self, boxes: Boxes) -> Boxes:
+        """Boxes from resampled to original pixels."""
+        return boxes / self._factors()
+
+    def _factors(self) -> Boxes:
+        return np.array([self.factor_x, self.factor_y, self.factor_x, self.factor_y], np.float32)
+
+
+def resize(image: Image, width: int, height: int) -> Image:
+    """Resize without aliasing: area averaging along axes that shrink, linear along those that grow."""
+    for size in ((width, image.shape[0]), (width, height)):
+        if size == (image.shape[1], image.shape[0]):
+            continue
+        shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return image
+
+
+def crop_um(image: Image, scale: Scale, centre: tuple[float, float], um_per_px: float, size: int) -> Image:
+    """A square crop around `centre` (frame pixels) resampled to `um_per_px`, (size, size, 3) uint8.
+
+    Only the crop is resampled, never the whole frame. Outside the frame its edge repeats, so that a cell at the
+    border keeps a background of the picture's own colour. `centre` must lie inside the frame.
+    """
+    height, width = image.shape[:2]
+    half_w = size * um_per_px / scale.um_per_px_x / 2
+    half_h = size * um_per_px / scale.um_per_px_y / 2
+    left, top = round(centre[0] - half_w), round(centre[1] - half_h)
+    right, bottom = max(left + 1, round(centre[0] + half_w)), max(top + 1, round(centre[1] + half_h))
+    inner = image[max(top, 0) : bottom, max(left, 0) : right]
+    pads = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
+    if any(pads):
+        inner = cv2.copyMakeBorder(inner, *pads, cv2.BORDER_REPLICATE)
+    return resize(inner, size, size)

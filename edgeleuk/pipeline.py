@@ -1,0 +1,88 @@
+"""From a frame to a field: scale, find, read, measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from edgeleuk import morphometry, zoo
+from edgeleuk.finder import Finder
+from edgeleuk.reader import Reader
+from edgeleuk.scale import estimate_scale
+from edgeleuk.types import Cell, Detections, Field, Frame, Scale
+
+WHITE_CELL = "WBC"
+MIN_SHOWN = 0.7
+"""A white cell at the picture's edge is read when its short side is at least this share of its long one."""
+EDGE = 0.004
+"""A box closer to the picture's edge than this share of its long side touches it."""
+
+
+class Analyser:
+    """One magnification's finder and reader, opened once. Use from one thread at a time."""
+
+    def __init__(self, model: zoo.Model, threads: int | None = None) -> None:
+        self.model = model
+        self.finder = Finder(model.finder, threads)
+        self.reader = Reader(model.reader, threads)
+
+    def analyse(self, frame: Frame, scale: Scale | None = None) -> Field:
+        """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated."""
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "scale"):
+            scale = scale or estimate_scale(frame.pixels, self.finder, frame.name)
+        with _timed(seconds, "find"):
+            found = self.finder.find(frame.pixels, scale)
+        whole = shown_enough(found, frame.width, frame.height)
+        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL)))
+        with _timed(seconds, "read"):
+            readings = dict(zip(to_read, self.reader.read(frame.pixels, scale, found.boxes[to_read]), strict=True))
+        boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
+        with _timed(seconds, "measure"):
+            measured = {i: morphometry.measure(frame.pixels, scale, boxes[i]) for i in to_read}
+        cells = tuple(
+            Cell(
+                kind=found.names[found.kinds[i]],
+                box=boxes[i],
+                score=float(found.scores[i]),
+                whole=bool(whole[i]),
+                reading=readings.get(i),
+                morphometry=measured.get(i),
+            )
+            for i in range(len(found))
+        )
+        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, tuple(_warnings(cells, scale)))
+
+
+def shown_enough(found: Detections, width: int, height: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(N,) False for boxes that the picture's edge cuts so short that the cell cannot be read."""
+    boxes = found.boxes
+    sides = boxes[:, 2:] - boxes[:, :2]
+    near = np.maximum(2, EDGE * max(width, height))
+    cut = (boxes[:, :2] < near).any(axis=1) | (boxes[:, 2:] > np.array([width, height]) - near).any(axis=1)
+    enough: np.ndarray[tuple[int], np.dtype[np.bool_]] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
+    return ~cut | enough
+
+
+def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
+    if not cells:
+        yield "no cells found. Is this a stained smear in focus, at the right --mag?"
+    if scale.source == "red cells" and scale.relative_error > 0.15:
+        yield (
+            f"the scale rests on {scale.red_cells} red cells and may be off by "
+            f"{scale.relative_error:.0%}; sizes in um too. Give --um-per-px if you know it."
+        )
+    if abs(np.log(scale.squeeze)) > 0.1:
+        yield f"the picture is squeezed (red cells {scale.squeeze:.2f} times as wide as high); it was read un-squeezed."
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - began

@@ -1,0 +1,102 @@
+"""The reader: the type and the attributes of one white cell, from a crop at fine scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk._session import Session
+from edgeleuk.optics import crop_um
+from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
+from edgeleuk.zoo import ReaderManifest
+
+BATCH = 16
+
+
+class Reader:
+    """Opens the network once; `read` may be called from one thread at a time."""
+
+    def __init__(self, manifest: ReaderManifest, threads: int | None = None) -> None:
+        self.manifest = manifest
+        self._session = Session(manifest.path, threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    @property
+    def merge(self) -> Mapping[str, str]:
+        return self.manifest.merge
+
+    @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        return self.manifest.attributes
+
+    @property
+    def threshold(self) -> float:
+        return self.manifest.threshold
+
+    def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
+        """One reading for each box (N, 4), picture pixels."""
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        crops = [self.crop(image, scale, (float(x), float(y))) for x, y in centres]
+        if not crops:
+            return []
+        types, attributes = self.probabilities(np.stack(crops))
+        return [
+            self._reading(types[i], {name: rows[i] for name, rows in attributes.items()}) for i in range(len(crops))
+        ]
+
+    def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image:
+        """What the network sees of a cell, (size, size, 3) uint8 RGB."""
+        return crop_um(image, scale, centre, self.manifest.um_per_px, self.manifest.size)
+
+    def probabilities(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Calibrated probabilities of crops (N, size, size, 3): of the types (N, K), and of each attribute's values."""
+        logits = np.concatenate(
+            [self._session.run(prepare(crops[i : i + BATCH]))[0] for i in range(0, len(crops), BATCH)]
+        )
+        sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
+        parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
+        types = softmax(parts[0] / self.manifest.temperature)
+        return types, dict(zip(self.attributes, map(softmax, parts[1:]), strict=True))
+
+    def _reading(self, types: NDArray[np.float32], attributes: Mapping[str, NDArray[np.float32]]) -> Reading:
+        best = int(types.argmax())
+        label = self.labels[best] if types[best] >= self.threshold else UNCLASSIFIED
+        assessed = label in self.manifest.attributes_assessed_on
+        return Reading(
+            label=label,
+            probability=float(types[best]),
+            probabilities=dict(zip(self.labels, types.tolist(), strict=True)),
+            attributes={
+                name: _attribute(values, self.attributes[name], self.manifest.attribute_thresholds[name], assessed)
+                for name, values in attributes.items()
+            },
+        )
+
+
+def _attribute(
+    probabilities: NDArray[np.float32], values: Sequence[str], threshold: float, assessed: bool
+) -> AttributeReading:
+    best = int(probabilities.argmax())
+    probability = float(probabilities[best])
+    return AttributeReading(values[best], probability, assessed and probability >= threshold)
+
+
+def prepare(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32, 0 to 1."""
+    batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
+    batch /= 255
+    return batch
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result

@@ -1,0 +1,1 @@
+"""Data in, text or picture out. Nothing here counts."""

@@ -1,0 +1,183 @@
+"""Evaluation results as tables for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeleuk.evaluation.cells import ReaderReport
+from edgeleuk.evaluation.fields import FieldsResult, FinderReport
+from edgeleuk.evaluation.readings import Readings
+from edgeleuk.evaluation.scales import ScaleResult
+
+NOTHING = "–"
+"""What is undefined: no such cell in the data."""
+CONFUSIONS = 8
+"""Mistakes listed, most frequent first."""
+NAMES = 3
+"""File names listed before "and n more"."""
+
+
+def render_finder(report: FinderReport) -> RenderableType:
+    """Average precision, recall, precision and counts: overall, by source; then where the scale came from."""
+    parts: list[RenderableType] = [_fields("All", report.overall)]
+    if len(report.by_source) > 1:
+        parts += [_fields(source or "no source", result) for source, result in report.by_source.items()]
+    parts.append(_scale(report.scale))
+    if report.not_in_model:
+        parts.append(Text(f"Classes the model does not know, left out: {', '.join(report.not_in_model)}."))
+    return Group(*parts)
+
+
+def render_reader(report: ReaderReport) -> RenderableType:
+    """Headline figures, then by source, by type, the most frequent mistakes, and the attributes."""
+    parts: list[RenderableType] = [_headline(report)]
+    by_source = report.by_source
+    if len(by_source) > 1:
+        parts.append(_sources(by_source))
+    parts += [_types(report.readings), _mistakes(report.readings)]
+    if report.attributes:
+        parts.append(_attributes(report))
+    if report.left_out:
+        left = ", ".join(f"{label} {n}" for label, n in sorted(report.left_out.items()))
+        parts.append(Text(f"Types the reader does not know, left out: {left}."))
+    return Group(*parts)
+
+
+def _fields(name: str, result: FieldsResult) -> Table:
+    title = f"{name}: {_pictures(result.images)}, mAP50 {_share(result.map50)}, mAP50-95 {_share(result.map)}"
+    columns = ("Class", "Annotated", "Counted", "Ratio", "AP50", "AP", "Recall", "Precision")
+    table = _table(title, columns)
+    for kind, figures in result.classes.items():
+        precisions = figures.precisions
+        table.add_row(
+            kind,
+            str(figures.annotated),
+            str(figures.counted),
+            _share(figures.count_ratio),
+            _share(precisions.ap50 if precisions else None),
+            _share(precisions.ap if precisions else None),
+            _share(figures.recall),
+            _share(figures.precision),
+        )
+    return table
+
+
+def _scale(scale: ScaleResult) -> Text:
+    words = {"annotation": "annotated red cells", "given": "given", "red cells": "estimated from red cells"}
+    sources = [f"{words.get(source, source)} ({_pictures(n)})" for source, n in scale.sources.items()]
+    lines = [f"Scale: {', '.join(sources) or 'none'}."]
+    if scale.errors:
+        lines.append(
+            f"Estimate against annotation in {_pictures(len(scale.errors))}: median error "
+            f"{_percent(scale.median_error)}, within 15 % in {_percent(scale.within(0.15))}."
+        )
+    if scale.failed:
+        more = f" and {len(scale.failed) - NAMES} more" if len(scale.failed) > NAMES else ""
+        lines.append(f"No scale, counted as nothing found: {', '.join(scale.failed[:NAMES])}{more}.")
+    return Text("\n".join(lines))
+
+
+def _headline(report: ReaderReport) -> Table:
+    figures = report.readings.as_json()
+    blast, rejection = figures["blast"], figures["rejection"]
+    table = _table("All cells", ("Measure", "Value", "95 % interval", "Cells"))
+    table.add_row(
+        "Accuracy", _share(figures["accuracy"]), _interval(figures["accuracy_interval"]), str(figures["n"])
+    )
+    table.add_row(
+        "Accuracy, five mature types",
+        _share(figures["accuracy5"]),
+        _interval(figures["accuracy5_interval"]),
+        str(figures["n5"]),
+    )
+    table.add_row("Macro F1 of the types", _share(figures["macro_f1"]))
+    table.add_row("Macro F1 of the attributes", _share(report.attribute_macro_f1))
+    table.add_row("Blasts: AUROC", _share(blast["auroc"]))
+    table.add_row("Blasts: sensitivity at specificity 0.95", _share(blast["sensitivity_at_95_specificity"]))
+    table.add_row(
+        f"Accuracy where sure (probability >= {rejection['threshold']:.2f})",
+        _share(rejection["accuracy"]),
+        _interval(rejection["accuracy_interval"]),
+        str(int(report.readings.accepted.sum())),
+    )
+    table.add_row("Share of the cells where sure", _share(rejection["coverage"]))
+    table.add_row("Expected calibration error", _share(figures["expected_calibration_error"]))
+    return table
+
+
+def _sources(by_source: Mapping[str, Readings]) -> Table:
+    table = _table("By source", ("Source", "Cells", "Accuracy", "Five types", "Macro F1", "Blast AUROC"))
+    for source, readings in by_source.items():
+        figures = readings.as_json()
+        table.add_row(
+            source or "no source",
+            str(figures["n"]),
+            _share(figures["accuracy"]),
+            _share(figures["accuracy5"]),
+            _share(figures["macro_f1"]),
+            _share(figures["blast"]["auroc"]),
+        )
+    return table
+
+
+def _types(readings: Readings) -> Table:
+    table = _table("By type", ("Type", "Cells", "Recall", "Precision", "F1", "Wrongly named"))
+    for label, figures in readings.by_type().items():
+        wrong = figures["false_positives"]
+        table.add_row(
+            label.replace("_", " "),
+            str(figures["n"]),
+            _share(figures["recall"]),
+            _share(figures["precision"]),
+            _share(figures["f1"]),
+            f"{wrong['errors']} of {wrong['cells']}",
+        )
+    return table
+
+
+def _mistakes(readings: Readings) -> Table:
+    counts = readings.confusion
+    names = [label.replace("_", " ") for label in readings.labels]
+    cells = counts.sum(axis=1)
+    wrong = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts) if i != j]
+    table = _table("Most frequent mistakes", ("Truth", "Read as", "Cells", "Of"), texts=2)
+    for n, i, j in sorted(wrong, key=lambda row: -row[0])[:CONFUSIONS]:
+        table.add_row(names[i], names[j], str(n), str(cells[i]))
+    return table
+
+
+def _attributes(report: ReaderReport) -> Table:
+    table = _table("Attributes", ("Attribute", "Cells", "Accuracy", "Macro F1"))
+    for name, result in report.attributes.items():
+        table.add_row(name.replace("_", " "), str(result.n), _share(result.accuracy), _share(result.f1))
+    return table
+
+
+def _table(title: str, columns: Sequence[str], texts: int = 1) -> Table:
+    """The first `texts` columns hold text, the others numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i < texts else "right", no_wrap=i >= texts)
+    return table
+
+
+def _pictures(n: int) -> str:
+    return f"{n} picture" if n == 1 else f"{n} pictures"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def _interval(limits: Sequence[float] | None) -> str:
+    return "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"

@@ -1,0 +1,98 @@
+"""Models as tables for a terminal, and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeleuk.zoo import Model
+
+
+def summary(model: Model) -> dict[str, Any]:
+    """One model in a line of JSON."""
+    return {
+        "magnification": model.magnification,
+        "version": model.version,
+        "folder": str(model.folder),
+        "classes": list(model.finder.classes),
+        "types": list(model.reader.labels),
+        "attributes": list(model.reader.attributes),
+        "bytes": sum(part.path.stat().st_size for part in (model.finder, model.reader) if part.path.exists()),
+    }
+
+
+def listing(models: Sequence[Model], roots: Iterable[Path]) -> RenderableType:
+    """A row a magnification."""
+    if not models:
+        return Text(
+            f"No models in {' or '.join(map(str, roots))}. Install the package again, or set EDGELEUK_MODELS."
+        )
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("magnification", "version", "finds", "types", "attributes", "MB"):
+        table.add_column(name, justify="right" if name in ("types", "attributes", "MB") else "left")
+    for model in models:
+        row = summary(model)
+        counts = (str(len(row["types"])), str(len(row["attributes"])), f"{row['bytes'] / 1e6:.1f}")
+        table.add_row(row["magnification"], row["version"], ", ".join(row["classes"]), *counts)
+    return table
+
+
+def card(model: Model) -> RenderableType:
+    """What a model knows, how well, and where that was measured."""
+    finder, reader = model.finder, model.reader
+    parts: list[RenderableType] = [
+        Text(f"{model.magnification} model, version {model.version}, in {model.folder}", style="bold"),
+        _facts("Finder", {
+            "scale": f"{finder.um_per_px} um per px",
+            "finds": ", ".join(f"{name} from {finder.thresholds[name]:.2f}" for name in finder.classes),
+            **_origin(finder.raw),
+        }),
+        _facts("Reader", {
+            "scale": f"{reader.um_per_px} um per px, {reader.size} px",
+            "types": ", ".join(label.replace("_", " ") for label in reader.labels),
+            "attributes": ", ".join(name.replace("_", " ") for name in reader.attributes),
+            "unclassified": f"under {reader.threshold:.2f}",
+            **_origin(reader.raw),
+        }),
+        _figures(finder.raw.get("figures", {}), ("map50", "map"), "Finder on"),
+        _figures(reader.raw.get("figures", {}), ("accuracy", "accuracy5", "attribute_macro_f1"), "Reader on"),
+    ]  # fmt: skip
+    return Group(*parts)
+
+
+def _origin(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "recipe": f"{raw.get('recipe', 'unknown')}, commit {raw.get('commit', 'unknown')}",
+        "SHA-256": str(raw["sha256"]),
+        "data": str(raw.get("licence_note", "unknown")),
+    }
+
+
+def _facts(title: str, facts: Mapping[str, str]) -> Table:
+    table = Table(
+        box=None, title=title, title_justify="left", title_style="bold", show_header=False, width=78
+    )
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table
+
+
+def _figures(figures: Mapping[str, Mapping[str, Any]], keys: Sequence[str], title: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(title)
+    table.add_column("n", justify="right")
+    for key in keys:
+        table.add_column(key.replace("_", " "), justify="right")
+    for data, values in figures.items():
+        numbers = (values.get(key) for key in keys)
+        shown = ("–" if number is None else f"{number:.3f}" for number in numbers)
+        table.add_row(data, str(values.get("n", values.get("images", ""))), *shown)
+    return table

@@ -1,0 +1,148 @@
+"""The annotated picture: boxes coloured by type, labels, a legend and a scale bar in micrometres."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edgeleuk.render.colours import KINDS, Colour, of_label
+from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.types import Cell, Field, Image
+
+MIN_SIDE, MAX_SIDE = 1000, 2400
+"""The long side of the annotated copy: labels stay legible, files stay small."""
+INK: Colour = (33, 33, 33)
+PAPER: Colour = (255, 255, 255)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+TEXT = 0.5
+LINE = 26
+"""Height of a legend line, pixels."""
+BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
+    """A copy of the picture with its cells marked, and a legend below. (H', W', 3) uint8 RGB."""
+    long = max(field.width, field.height)
+    zoom = float(np.clip(long, MIN_SIDE, MAX_SIDE)) / long
+    size = (round(field.width * zoom), round(field.height * zoom))
+    canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+    white = [cell for cell in field.cells if cell.kind == "WBC"]
+    for cell in field.cells:
+        if cell.kind != "WBC":
+            _box(canvas, cell, zoom, KINDS.get(cell.kind, INK), 1)
+    for cell in white:
+        _box(canvas, cell, zoom, colour_of(cell, labels), 3)
+    taken: list[tuple[int, int, int, int]] = []
+    for cell in sorted(white, key=lambda cell: cell.box[1]):
+        _label(canvas, cell, zoom, colour_of(cell, labels), taken)
+    _scale_bar(canvas, field, zoom)
+    return np.vstack([canvas, _legend(field, labels, canvas.shape[1])])
+
+
+def encode(image: Image) -> bytes:
+    """JPEG bytes of a picture. Nothing of the original file's metadata is in them."""
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[
+        1
+    ].tobytes()
+
+
+def colour_of(cell: Cell, labels: Sequence[str]) -> Colour:
+    """By type for a white cell that was read, else by kind."""
+    return of_label(cell.reading.label, labels) if cell.reading else KINDS.get(cell.kind, INK)
+
+
+def _box(canvas: Image, cell: Cell, zoom: float, colour: Colour, thickness: int) -> None:
+    x1, y1, x2, y2 = (round(value * zoom) for value in cell.box)
+    if thickness > 2:
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), PAPER, thickness + 2, cv2.LINE_AA)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
+
+
+def _label(
+    canvas: Image, cell: Cell, zoom: float, colour: Colour, taken: list[tuple[int, int, int, int]]
+) -> None:
+    """The type and its probability on a filled tab above the box, or where there is room."""
+    if cell.reading is None:
+        text = "cut by the edge"
+    else:
+        text = f"{cell.reading.label.replace('_', ' ')} {cell.reading.probability:.0%}"
+    (width, height), _ = cv2.getTextSize(text, FONT, TEXT, 1)
+    width, height = width + 10, height + 10
+    x1, y1, _, y2 = (round(value * zoom) for value in cell.box)
+    x = int(np.clip(x1, 0, max(0, canvas.shape[1] - width)))
+    spots = [(x, y1 - height), (x, y2), (x, y1), (x, y2 - height)]
+    free = [s for s in spots if _fits(canvas, (*s, s[0] + width, s[1] + height), taken)]
+    x, y = (free or spots[2:])[0]
+    taken.append((x, y, x + width, y + height))
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), colour, -1)
+    cv2.putText(canvas, text, (x + 5, y + height - 6), FONT, TEXT, PAPER, 1, cv2.LINE_AA)
+
+
+def _fits(canvas: Image, spot: tuple[int, int, int, int], taken: Sequence[tuple[int, int, int, int]]) -> bool:
+    x1, y1, x2, y2 = spot
+    inside = x1 >= 0 and y1 >= 0 and x2 <= canvas.shape[1] and y2 <= canvas.shape[0]
+    return inside and all(x2 <= a or c <= x1 or y2 <= b or d <= y1 for a, b, c, d in taken)
+
+
+def _scale_bar(canvas: Image, field: Field, zoom: float) -> None:
+    """The largest round length that takes at most a fifth of the width."""
+    px_per_um = zoom / field.scale.um_per_px_x
+    um = max([bar for bar in BARS_UM if bar * px_per_um <= canvas.shape[1] / 5] or [BARS_UM[0]])
+    length = round(um * px_per_um)
+    x2, y = canvas.shape[1] - 16, canvas.shape[0] - 16
+    text = f"{um} um"
+    (width, _), _ = cv2.getTextSize(text, FONT, 0.6, 1)
+    left = x2 - max(length, width) - 8
+    panel = canvas[y - 34 : y + 10, left : x2 + 8]
+    panel[:] = (panel * 0.25 + np.array(PAPER) * 0.75).astype(np.uint8)
+    cv2.rectangle(canvas, (x2 - length, y - 4), (x2, y), INK, -1)
+    cv2.putText(
+        canvas,
+        text,
+        (x2 - (length + width) // 2 if length > width else x2 - width, y - 12),
+        FONT,
+        0.6,
+        INK,
+        1,
+        cv2.LINE_AA,
+    )
+
+
+def _legend(field: Field, labels: Sequence[str], width: int) -> Image:
+    """What each colour means and how many there are, then the scale and the notice."""
+    entries = [
+        (f"{label.replace('_', ' ')} {count}", of_label(label, labels))
+        for label, count in Counter(cell.reading.label for cell in field.cells if cell.reading).most_common()
+    ]
+    unread = sum(cell.kind == "WBC" and cell.reading is None for cell in field.cells)
+    entries += [(f"white cell cut by the edge {unread}", KINDS["WBC"])] if unread else []
+    entries += [(f"{kind} {len(field.of(kind))}", colour) for kind, colour in KINDS.items() if kind != "WBC"]
+    rows: list[list[tuple[int, str, Colour]]] = [[]]
+    x = 12
+    for text, colour in entries:
+        need = cv2.getTextSize(text, FONT, TEXT, 1)[0][0] + 48
+        if x + need > width and rows[-1]:
+            rows.append([])
+            x = 12
+        rows[-1].append((x, text, colour))
+        x += need
+    scale = field.scale
+    sure = (
+        "given"
+        if scale.source == "given"
+        else f"from {scale.red_cells} red cells, +/-{scale.relative_error:.0%}"
+    )
+    axes = f"{scale.um_per_px_x:.4f}" + ("" if scale.squeeze == 1 else f" x {scale.um_per_px_y:.4f}")
+    closing = [f"{axes} um per px, {sure}", RESEARCH_USE]
+    legend = np.full((LINE * (len(rows) + len(closing)) + 14, width, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        y = LINE * (i + 1)
+        for x, text, colour in row:
+            cv2.rectangle(legend, (x, y - 12), (x + 16, y + 2), colour, -1)
+            cv2.putText(legend, text, (x + 24, y), FONT, TEXT, INK, 1, cv2.LINE_AA)
+    for i, text in enumerate(closing):
+        cv2.putText(legend, text, (12, LINE * (len(rows) + i + 1)), FONT, TEXT, INK, 1, cv2.LINE_AA)
+    return legend

@@ -1,0 +1,151 @@
+"""Results as plain values for JSON, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgeleuk import __version__
+from edgeleuk.differential import Differential, as_json
+from edgeleuk.errors import EdgeleukError
+from edgeleuk.types import Cell, Field, Morphometry, Reading
+from edgeleuk.zoo import Model
+
+SCHEMA = "edgeleuk-analysis/1"
+RESEARCH_USE = "Research use only. Not a diagnosis."
+
+
+def document(
+    fields: Sequence[Field],
+    result: Differential,
+    model: Model,
+    failures: Iterable[tuple[str, EdgeleukError]] = (),
+) -> dict[str, Any]:
+    """What `analyze --json` prints; `edgeleuk schema` describes it."""
+    return {
+        "schema": SCHEMA,
+        "edgeleuk": __version__,
+        "notice": RESEARCH_USE,
+        "model": {"magnification": model.magnification, "version": model.version},
+        "images": [_image(field) for field in fields],
+        "failures": [
+            {"path": path, "error": type(error).__name__, "text": str(error), "exit_code": error.exit_code}
+            for path, error in failures
+        ],
+        "differential": as_json(result),
+    }
+
+
+def _image(field: Field) -> dict[str, Any]:
+    scale = field.scale
+    return {
+        "path": field.name,
+        "width": field.width,
+        "height": field.height,
+        "scale": {
+            "um_per_px_x": scale.um_per_px_x,
+            "um_per_px_y": scale.um_per_px_y,
+            "source": scale.source,
+            "relative_error": scale.relative_error,
+            "red_cells": scale.red_cells,
+        },
+        "area_mm2": field.area_mm2,
+        "cells": [_cell(cell) for cell in field.cells],
+        "counts": dict(Counter(cell.kind for cell in field.cells)),
+        "warnings": list(field.warnings),
+        "seconds": {stage: round(value, 4) for stage, value in field.seconds.items()},
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    reading = cell.reading
+    return {
+        "kind": cell.kind,
+        "box": [round(value, 2) for value in cell.box],
+        "label": reading.label if reading else None,
+        "score": round(cell.score, 4),
+        "whole": cell.whole,
+        "probability": round(reading.probability, 4) if reading else None,
+        "probabilities": {name: round(p, 4) for name, p in reading.probabilities.items()}
+        if reading
+        else None,
+        "attributes": _attributes(reading),
+        "morphometry": _morphometry(cell.morphometry),
+    }
+
+
+def _attributes(reading: Reading | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    return {
+        name: {"value": each.value, "probability": round(each.probability, 4), "sure": each.sure}
+        for name, each in reading.attributes.items()
+    }
+
+
+def _morphometry(measured: Morphometry | None) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return {
+        "diameter_um": _rounded(measured.diameter_um, 2),
+        "cell_area_um2": _rounded(measured.cell_area_um2, 1),
+        "nucleus_area_um2": _rounded(measured.nucleus_area_um2, 1),
+        "nc_ratio": _rounded(measured.nc_ratio, 3),
+        "lobes": measured.lobes,
+        "not_measurable": measured.reason,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def cells_csv(fields: Iterable[Field], attributes: Iterable[str]) -> str:
+    """One row a cell; empty where nothing is known, attribute values only where the reader was sure."""
+    names = list(attributes)
+    measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    head = ("path", "kind", "label", "probability", "score", "x1", "y1", "x2", "y2", "whole")
+    writer.writerow([*head, *measures, *names])
+    for field in fields:
+        for cell in field.cells:
+            row = _cell(cell)
+            known = row["attributes"] or {}
+            measured = row["morphometry"] or {}
+            writer.writerow(
+                [
+                    *(
+                        field.name,
+                        cell.kind,
+                        row["label"],
+                        row["probability"],
+                        row["score"],
+                        *row["box"],
+                        int(cell.whole),
+                    ),
+                    *(measured.get(name) for name in measures),
+                    *(
+                        known[name]["value"] if name in known and known[name]["sure"] else None
+                        for name in names
+                    ),
+                ]
+            )
+    return target.getvalue()
+
+
+def differential_csv(result: Differential) -> str:
+    """One row a type: count, percent and its 95 % interval; then what lies outside the denominator."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["type", "count", "of", "percent", "low", "high"])
+    for label, share in result.types.items():
+        writer.writerow(
+            [label, share.count, share.of, *(round(v, 3) for v in (share.percent, share.low, share.high))]
+        )
+    for label, count in result.outside.items():
+        writer.writerow([label, count, None, None, None, None])
+    return target.getvalue()

@@ -1,0 +1,242 @@
+"""The rules of the differential and its reference ranges, as dataclasses that mirror their TOML files.
+
+What is written here is the files' whole schema. Both ship under `data/`, where each states its sources; a
+laboratory replaces either by a file of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from edgeleuk._tables import load_table
+from edgeleuk.types import UNCLASSIFIED
+
+RULES = Path(__file__).parent / "data" / "rules.toml"
+REFERENCE = Path(__file__).parent / "data" / "reference_adult.toml"
+
+Severity = Literal["note", "warning", "alert"]
+Schema = Literal[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The finder's names of its kinds."""
+
+    white: str
+    red: str
+    platelet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Labels outside the denominator, and those of them reported per 100 white cells."""
+
+    labels: tuple[str, ...]
+    per_100: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adequacy:
+    """How many white cells a statement takes."""
+
+    cells: float
+    code: str
+    severity: Severity
+    text: Annotated[str, "n cells"]
+    provisional: Annotated[str, "n cells"]
+    """Follows the flags that rest on the percentages where the cells are fewer."""
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Labels that are named together."""
+
+    key: str
+    one: str
+    many: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceRule:
+    """A group whose presence is flagged."""
+
+    code: str
+    group: str
+    severity: Severity
+    sources: tuple[str, ...]
+    over_percent: float = 0.0
+    """Flagged only above this share of the white cells."""
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Groups weighed against the reader's errors."""
+
+    p_value: float
+    present: Annotated[str, "cells name of amount expected explained"]
+    suspect: Annotated[str, "cells name of amount expected explained"]
+    unmeasured: Annotated[str, "cells name of amount"]
+    rules: tuple[PresenceRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """A group flagged from a share on."""
+
+    code: str
+    group: str
+    percent: float
+    severity: Severity
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Groups that matter by their size."""
+
+    sure: Annotated[str, "cells name amount percent"]
+    interval: Annotated[str, "cells name amount percent"]
+    errors: Annotated[str, "cells name amount percent"]
+    rules: tuple[ThresholdRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTexts:
+    """How a type outside its reference range is flagged."""
+
+    severity: Severity
+    above: Annotated[str, "name amount low high"]
+    below: Annotated[str, "name amount low high"]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RatioRule:
+    """A label outside the denominator that is flagged where it is frequent, per 100 white cells."""
+
+    code: str
+    label: str
+    over: float
+    severity: Severity
+    text: Annotated[str, "count amount"]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a count can and cannot exclude, in words."""
+
+    unseen_one: Annotated[str, "list n high"]
+    unseen: Annotated[str, "list n high"]
+    unknown: Annotated[str, "list"]
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A whole rules file."""
+
+    schema: Schema
+    sources: Mapping[str, str]
+    kinds: Kinds
+    outside: Outside
+    adequacy: Adequacy
+    groups: tuple[Group, ...]
+    presence: Presence
+    threshold: Threshold
+    range: RangeTexts
+    ratios: tuple[RatioRule, ...]
+    statement: Statement
+
+    def __post_init__(self) -> None:
+        self._check_references()
+        self._check_sides()
+        if not 0 < self.presence.p_value < 1:
+            raise ValueError(f"presence.p_value is {self.presence.p_value}, not between 0 and 1")
+
+    def _check_references(self) -> None:
+        keys = {group.key for group in self.groups}
+        rules: tuple[PresenceRule | ThresholdRule, ...] = (*self.presence.rules, *self.threshold.rules)
+        for rule in rules:
+            if rule.group not in keys:
+                raise ValueError(f"{rule.code} names a group {rule.group!r} that is not there")
+        cited = [rule.sources for rule in (*rules, *self.ratios)]
+        for key in sum((*cited, self.range.sources, self.adequacy.sources), ()):
+            if key not in self.sources:
+                raise ValueError(f"[sources] has no {key!r}, which a rule cites")
+
+    def _check_sides(self) -> None:
+        """Shares need labels inside the denominator, numbers per 100 white cells labels outside it."""
+        for group in self.groups:
+            if 0 < len(self.not_counted.intersection(group.labels)) < len(group.labels):
+                raise ValueError(f"group {group.key!r} has labels inside and outside the denominator")
+        for rule in self.threshold.rules:
+            if not self.not_counted.isdisjoint(self.group(rule.group).labels):
+                raise ValueError(f"{rule.code} asks the share of a group outside the denominator")
+        for label in (*self.outside.per_100, *(ratio.label for ratio in self.ratios)):
+            if label not in self.not_counted:
+                raise ValueError(f"{label!r} is reported per 100 white cells, but is not in outside.labels")
+
+    @property
+    def not_counted(self) -> frozenset[str]:
+        """Labels that are no identified white cell, "unclassified" among them."""
+        return frozenset({*self.outside.labels, UNCLASSIFIED})
+
+    def group(self, key: str) -> Group:
+        return next(group for group in self.groups if group.key == key)
+
+    def cite(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """The sources in full."""
+        return tuple(self.sources[key] for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The reference range of one type, or of several counted as one: percent of identified white cells."""
+
+    code: str
+    name: str
+    labels: tuple[str, ...]
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 100:
+            raise ValueError(f"range {self.code} is {self.low} to {self.high}, not two rising percentages")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A whole file of reference ranges."""
+
+    schema: Schema
+    name: str
+    sources: tuple[str, ...]
+    ranges: tuple[Range, ...]
+
+
+def load_rules(path: Path | None = None) -> Rules:
+    """The rules of a file, or those that ship. InputError where it cannot be read or is malformed."""
+    return load_table(Rules, path, like=RULES) if path else _shipped_rules()
+
+
+def load_reference(path: Path | None = None) -> Reference:
+    """The reference ranges of a file, or the adult ones that ship. InputError as in `load_rules`."""
+    return load_table(Reference, path, like=REFERENCE) if path else _shipped_reference()
+
+
+@cache
+def _shipped_rules() -> Rules:
+    return load_table(Rules, RULES, like=RULES)
+
+
+@cache
+def _shipped_reference() -> Reference:
+    return load_table(Reference, REFERENCE, like=REFERENCE)

@@ -1,0 +1,177 @@
+"""Micrometres per pixel of a picture, from the red cells in it.
+
+A red cell is RED_CELL_UM on every microscope. The finder, trained at one scale, looks at the picture as it would
+appear under several guesses of its scale; where the guess is about right, it finds red cells, and their measured
+size corrects the guess. The best guess is refined until it stays, along x and y separately, so that a picture
+squeezed in one direction is recognised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import ScaleError
+from edgeleuk.finder import Finder
+from edgeleuk.optics import Resampling
+from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Image, Scale
+
+RED_CELL = "RBC"
+GUESSES_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(9))
+"""0.03 (100x, small pixels) to 0.59 (a phone seeing a whole eyepiece field): steps the finder bridges."""
+SQUEEZE_GUESSES = (1.0, 0.6, 1 / 0.6)
+WINDOW = 448
+"""Side of the central window that guesses are tried on, finder pixels: 112 um."""
+MIN_WINDOW = 40
+MIN_RED_CELLS = 3
+MIN_AGREEMENT = 0.6
+"""Least mutual agreement of guess and measurement; below it the "red cells" are something else."""
+ROUNDS = 6
+SETTLED = 0.01
+"""Relative change at which refining stops."""
+SQUEEZE_LIMIT = 0.12
+"""Red cells lean by this much on an ordinary smear; only beyond it, and beyond SQUEEZE_ERRORS standard errors, is the
+picture taken to be squeezed (the fields measured squeezed are at 0.56)."""
+SQUEEZE_ERRORS = 4.0
+SHAPE_SPREAD = 0.08
+"""Least spread (sd of the logarithm) assumed of red-cell sides: a handful may agree by chance."""
+SYSTEMATIC_ERROR = 0.07
+"""Of the ruler itself, 95 %: healthy means run from 6.7 to 7.7 um (Price-Jones 1933)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the finder saw under one guess."""
+
+    guess: Scale
+    widths: NDArray[np.float64]
+    """(n,) um of red cells, if the guess is right, of those whose width no edge cuts."""
+    heights: NDArray[np.float64]
+    """(m,) um, of those whose height no edge cuts."""
+    evidence: float
+    """Summed scores of red cells per square finder pixel, in units of one monolayer's."""
+
+    @property
+    def count(self) -> int:
+        return min(len(self.widths), len(self.heights))
+
+    @property
+    def ratio_x(self) -> float:
+        return float(np.median(self.widths)) / RED_CELL_BOX_UM if self.count else 1.0
+
+    @property
+    def ratio_y(self) -> float:
+        return float(np.median(self.heights)) / RED_CELL_BOX_UM if self.count else 1.0
+
+    @property
+    def agreement(self) -> float:
+        """1 where red cells measure what they should under the guess, falling with the distance in log scale."""
+        off = np.hypot(np.log(self.ratio_x), np.log(self.ratio_y))
+        return float(np.exp(-((off / 0.35) ** 2)))
+
+    @property
+    def merit(self) -> float:
+        return self.evidence * self.agreement if self.count >= MIN_RED_CELLS else 0.0
+
+
+def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> Scale:
+    """The scale of a picture (H, W, 3), with its 95 % relative error.
+
+    Raises ScaleError where too few red cells are found to measure.
+    """
+    looks = [_look(image, Scale(g, g, "red cells", 1.0), finder) for g in GUESSES_UM_PER_PX]
+    best = max(
+        (_refine(image, look, finder) for look in _promising(looks)),
+        key=lambda look: look.merit,
+        default=None,
+    )
+    if best is None or best.merit < 0.25:
+        looks = [_look(image, _guess(g, s), finder) for g in GUESSES_UM_PER_PX for s in SQUEEZE_GUESSES[1:]]
+        squeezed = [_refine(image, look, finder) for look in _promising(looks)]
+        best = max([look for look in [best, *squeezed] if look], key=lambda look: look.merit, default=None)
+    if best is None or best.count < MIN_RED_CELLS or best.agreement < MIN_AGREEMENT:
+        count = best.count if best else 0
+        raise ScaleError(
+            f"cannot tell the scale of {name}: {count} red cells measured, at least {MIN_RED_CELLS} are needed. "
+            "Give --um-per-px, or take a field with red cells in a single layer."
+        )
+    return _conclude(best)
+
+
+def _guess(um_per_px: float, squeeze: float) -> Scale:
+    return Scale(um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze), "red cells", 1.0)
+
+
+def _promising(looks: list[_Look]) -> list[_Look]:
+    return sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
+
+
+def _refine(image: Image, look: _Look, finder: Finder) -> _Look:
+    for _ in range(ROUNDS):
+        following = _look(image, _corrected(look), finder)
+        if following.count < MIN_RED_CELLS:
+            return look
+        settled = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < SETTLED
+        look = following
+        if settled:
+            break
+    return look
+
+
+def _corrected(look: _Look) -> Scale:
+    guess = look.guess
+    return replace(
+        guess, um_per_px_x=guess.um_per_px_x / look.ratio_x, um_per_px_y=guess.um_per_px_y / look.ratio_y
+    )
+
+
+def _look(image: Image, guess: Scale, finder: Finder) -> _Look:
+    """Find red cells in the middle of the picture as if it had the guessed scale."""
+    window = _window(image, guess, finder.um_per_px)
+    resampling = Resampling.to_scale(window.shape[1], window.shape[0], guess, finder.um_per_px)
+    if min(resampling.width, resampling.height) < MIN_WINDOW:
+        return _Look(guess, np.empty(0), np.empty(0), 0.0)
+    found = finder.find_resampled(resampling.apply(window), resampling).of(RED_CELL)
+    boxes = resampling.forward(found.boxes)
+    widths, heights = _measured(boxes, resampling.width, resampling.height)
+    area = resampling.width * resampling.height * finder.um_per_px**2
+    um = finder.um_per_px
+    return _Look(guess, widths * um, heights * um, float(found.scores.sum()) / area * 100)
+
+
+def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Widths and heights, pixels, that can be taken from boxes (N, 4) in a picture of this size.
+
+    A cell cut by the left or right edge still shows its height, as long as more than half of it is there.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+    cut_x = (boxes[:, 0] < 2) | (boxes[:, 2] > width - 2)
+    cut_y = (boxes[:, 1] < 2) | (boxes[:, 3] > height - 2)
+    w, h = sides.T
+    return w[~cut_x & (~cut_y | (h > 0.6 * w))], h[~cut_y & (~cut_x | (w > 0.6 * h))]
+
+
+def _window(image: Image, guess: Scale, um_per_px: float) -> Image:
+    height, width = image.shape[:2]
+    w = min(width, max(1, round(WINDOW * um_per_px / guess.um_per_px_x)))
+    h = min(height, max(1, round(WINDOW * um_per_px / guess.um_per_px_y)))
+    left, top = (width - w) // 2, (height - h) // 2
+    return image[top : top + h, left : left + w]
+
+
+def _conclude(look: _Look) -> Scale:
+    """Square pixels unless the red cells clearly say otherwise; the error from their spread and the ruler's own."""
+    scale = _corrected(look)
+    error_x, error_y = _median_error(np.log(look.widths)), _median_error(np.log(look.heights))
+    if abs(np.log(scale.squeeze)) < max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * float(np.hypot(error_x, error_y))):
+        scale = replace(scale, um_per_px_x=scale.um_per_px, um_per_px_y=scale.um_per_px)
+    sampling = 1.96 * max(error_x, error_y)
+    return replace(scale, relative_error=float(np.hypot(sampling, SYSTEMATIC_ERROR)), red_cells=look.count)
+
+
+def _median_error(values: NDArray[np.float64]) -> float:
+    """Standard error of a median, from the median absolute deviation (normal: sd = 1.4826 MAD, median 1.2533 sd)."""
+    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    return 1.2533 * max(spread, SHAPE_SPREAD) / float(np.sqrt(len(values)))

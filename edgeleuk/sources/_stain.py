@@ -1,0 +1,66 @@
+"""What the dyes absorb: optical densities measured on real cells.
+
+Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell images
+for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to 150 cells of
+a type, the optical density relative to the picture's own background of those pixels of a part of the cell whose
+green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are the same figures over the DeepAPL training cells
+(Sidhom et al., "Deep learning for diagnosis of acute promyelocytic leukemia via recognition of genomically
+imprinted morphologic features", npj Precision Oncology 5, 2021, 38). Only the figures are used, no picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIGHT_RGB = (255.0, 230.0, 202.0)
+"""The empty background of a PBC picture, 8-bit RGB: a lamp's warm white."""
+
+
+TONES = (-1.8, 1.8)
+"""Beyond these a density would leave what was seen in real cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stain:
+    """The range of optical density (R, G, B) over one part of a cell."""
+
+    low: tuple[float, float, float]
+    """Where the part is light: at the 15th percentile of green density."""
+    high: tuple[float, float, float]
+    """Where it is dark: at the 85th percentile."""
+
+    def at(self, tone: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Density (..., 3) at `tone` (...): -1 is `low`, 1 is `high`; a tone of unit spread gives the range back."""
+        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        tone = np.clip(tone, *TONES)[..., None]
+        density: NDArray[np.float32] = (low + high) / 2 + tone * (high - low) / 2
+        return np.maximum(density, 0)
+
+
+NUCLEUS = {
+    "neutrophil": Stain((0.420, 0.610, 0.173), (0.621, 1.059, 0.185)),
+    "eosinophil": Stain((0.373, 0.539, 0.156), (0.600, 1.040, 0.175)),
+    "basophil": Stain((0.380, 0.562, 0.170), (0.614, 1.043, 0.200)),
+    "lymphocyte": Stain((0.402, 0.610, 0.179), (0.607, 1.017, 0.202)),
+    "monocyte": Stain((0.335, 0.503, 0.141), (0.509, 0.983, 0.161)),
+    "blast": Stain((0.327, 0.471, 0.137), (0.451, 0.793, 0.169)),
+}
+
+CYTOPLASM = {
+    "neutrophil": Stain((0.076, 0.103, 0.057), (0.121, 0.196, 0.074)),
+    "eosinophil": Stain((0.142, 0.279, 0.141), (0.194, 0.452, 0.162)),
+    "basophil": Stain((0.058, 0.074, 0.041), (0.188, 0.370, 0.096)),
+    "lymphocyte": Stain((0.086, 0.070, 0.046), (0.171, 0.187, 0.063)),
+    "monocyte": Stain((0.108, 0.112, 0.046), (0.205, 0.237, 0.065)),
+    "blast": Stain((0.132, 0.132, 0.059), (0.236, 0.265, 0.085)),
+}
+"""Of the eosinophil with its granules."""
+
+BASOPHIL_GRANULES = Stain((0.265, 0.545, 0.107), (0.520, 1.212, 0.137))
+RED_CELL = Stain((0.075, 0.113, 0.067), (0.119, 0.173, 0.097))
+"""Towards the pale centre, and the rim."""
+PLATELET_MARGIN = Stain((0.045, 0.050, 0.020), (0.084, 0.084, 0.038))
+PLATELET_GRANULES = Stain((0.225, 0.349, 0.080), (0.451, 0.941, 0.145))

@@ -1,0 +1,129 @@
+"""What may differ between two microscopes, as random changes of training pictures.
+
+Geometry acts on single pictures (OpenCV); colour and sharpness act on a batch (torch).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Ranges of the random affine map. Scale and squeeze are standard deviations of a logarithm."""
+
+    scale: float = 0.1
+    squeeze: float = 0.04
+    rotate: bool = True
+    """Any angle; else quarter turns, under which boxes stay tight."""
+    shift: float = 0.0
+    """Largest shift of the centre, as a share of the crop."""
+
+
+def affine(
+    rng: np.random.Generator,
+    geometry: Geometry,
+    factor: tuple[float, float],
+    centre: tuple[float, float],
+    size: int,
+) -> NDArray[np.float64]:
+    """A random (2, 3) map from picture pixels to a `size` x `size` crop around `centre`.
+
+    `factor` is crop pixels per picture pixel along x and y before the random change.
+    """
+    grow = np.exp(rng.normal(0, geometry.scale))
+    squeeze = np.exp(rng.normal(0, geometry.squeeze) / 2)
+    angle = rng.uniform(0, 2 * np.pi) if geometry.rotate else rng.integers(4) * np.pi / 2
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    if rng.random() < 0.5:
+        turn[:, 0] *= -1
+    matrix = turn @ np.diag([factor[0] * grow * squeeze, factor[1] * grow / squeeze])
+    offset = size / 2 + rng.uniform(-1, 1, 2) * geometry.shift * size - matrix @ np.asarray(centre)
+    return np.column_stack([matrix, offset])
+
+
+def warp(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, fill: int | None
+) -> NDArray[np.uint8]:
+    """Apply an edge-coordinate affine map; `fill` None repeats the picture's edge."""
+    centred = matrix.copy()  # OpenCV's warp counts from pixel centres, ours from pixel edges
+    centred[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if shrink < 0.8:  # linear interpolation alone would alias
+        image = cv2.GaussianBlur(image, (0, 0), 0.42 * np.sqrt(1 / shrink**2 - 1))
+    mode = cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT
+    value = (fill or 0,) * 3
+    return cv2.warpAffine(
+        image, centred, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value
+    )
+
+
+def warp_boxes(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Axis-aligned boxes (N, 4) around the mapped corners. Tight only for quarter turns and mirroring."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    mapped = corners @ matrix[:, :2].T + matrix[:, 2]
+    return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """Strengths of the random change of stain, light and sharpness. 0 switches a part off."""
+
+    stain: float = 0.12
+    light: float = 0.1
+    gradient: float = 0.15
+    blur: float = 1.0
+    noise: float = 0.02
+    clean: float = 0.15
+    """Share of pictures left as they are."""
+
+
+def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tensor:
+    """Random stain, lamp, vignette, focus and noise on a batch (N, 3, H, W), 0 to 1.
+
+    Stain varies in optical density, where dyes add up (Beer-Lambert): a random gain per channel and a little mixing
+    between channels, as another dye lot or staining time gives. The lamp varies in intensity: gain per channel.
+    """
+    n, _, height, width = batch.shape
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    density = -torch.log(batch.clamp(min=1 / 255))
+    mix = torch.eye(3).expand(n, 3, 3) + normal(n, 3, 3) * colour.stain * 0.35
+    gain = torch.exp(normal(n, 1, 1) * colour.stain + normal(n, 3, 1) * colour.stain)
+    density = torch.einsum("nij,njhw->nihw", mix * gain, density).clamp(min=0)
+    out = torch.exp(-density)
+    out = out * torch.exp(normal(n, 1, 1, 1) * colour.light + normal(n, 3, 1, 1) * colour.light)
+    direction = normal(n, 2, 1, 1) * colour.gradient
+    ys = torch.linspace(-0.5, 0.5, height).view(1, 1, height, 1)
+    xs = torch.linspace(-0.5, 0.5, width).view(1, 1, 1, width)
+    out = out * torch.exp(direction[:, :1] * xs + direction[:, 1:] * ys)
+    out = out.clamp(0, 1) ** torch.exp(normal(n, 1, 1, 1) * colour.light)
+    out = _blur(out, uniform(n) ** 2 * colour.blur)
+    out = out + normal(*out.shape) * (uniform(n, 1, 1, 1) ** 2 * colour.noise)
+    keep = (uniform(n, 1, 1, 1) < colour.clean).float()
+    return (batch * keep + out.clamp(0, 1) * (1 - keep)).contiguous()
+
+
+def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with its own sigma (N,) for each picture, in pixels."""
+    n, channels, height, width = batch.shape
+    taps = torch.arange(-4, 5, dtype=batch.dtype)
+    kernel = torch.exp(-(taps**2) / (2 * sigma.clamp(min=0.05)[:, None] ** 2))
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    flat = F.pad(batch.reshape(1, n * channels, height, width), (4, 4, 4, 4), mode="replicate")
+    flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
+    flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
+    return flat.reshape(n, channels, height, width)

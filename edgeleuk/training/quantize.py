@@ -1,0 +1,93 @@
+"""Export to ONNX and static INT8 quantization (QDQ), calibrated through the runtime's own preprocessing."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import CalibrationDataReader
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+OPSET = 17
+
+METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
+
+
+def export(
+    network: nn.Module, path: Path, shape: tuple[int, int, int, int], outputs: list[str], free: set[int]
+) -> None:
+    """Write the FP32 network. `free` axes of the input (0 batch, 2 height, 3 width) take any size."""
+    names = {0: "batch", 2: "height", 3: "width"}
+    dynamic = {"image": {axis: names[axis] for axis in free}}
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # the tracer's exporter is deprecated, and still the one that folds norms best
+        torch.onnx.export(
+            network.eval().to(memory_format=torch.contiguous_format),
+            (torch.zeros(shape),),
+            path,
+            input_names=["image"],
+            output_names=outputs,
+            dynamic_axes=dynamic,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+class _Inputs(CalibrationDataReader):
+    def __init__(self, batches: Iterable[NDArray[np.float32]]) -> None:
+        self._batches: Iterator[NDArray[np.float32]] = iter(batches)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"image": batch}
+
+
+def quantize(
+    source: Path,
+    target: Path,
+    batches: Iterable[NDArray[np.float32]],
+    method: str,
+    keep_float: Iterable[str] = (),
+) -> None:
+    """INT8 weights per channel and INT8 activations; nodes whose name starts with one of `keep_float` stay float.
+
+    `batches` are network inputs made by the runtime's `prepare` from training pictures.
+    """
+    prefixes = tuple(keep_float)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        kept = [
+            node.name for node in onnx.load(ready).graph.node if prefixes and node.name.startswith(prefixes)
+        ]
+        level = logging.root.level
+        logging.root.setLevel(logging.ERROR)
+        try:
+            quantize_static(
+                str(ready),
+                str(target),
+                _Inputs(batches),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                calibrate_method=METHODS[method],
+                nodes_to_exclude=kept,
+            )
+        finally:
+            logging.root.setLevel(level)

@@ -1,0 +1,63 @@
+"""A recipe: the settings and the seed that make a model. One TOML file each, under `recipes/`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeleuk.errors import InputError, UsageError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe's name, its sections, and the hash by which a checkpoint knows it."""
+
+    name: str
+    sections: dict[str, Any]
+    digest: str
+
+    def __getitem__(self, section: str) -> Any:
+        try:
+            return self.sections[section]
+        except KeyError as error:
+            raise InputError(
+                f"recipe {self.name} has no [{section}]. It needs one; see {RECIPES}."
+            ) from error
+
+
+def load_recipe(name: str, kind: str | None = None) -> Recipe:
+    """A recipe by the name of one that ships, or by path; of a finder or a reader where `kind` says so."""
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise UsageError(
+            f"no recipe {name}. Recipes here: {shipped}. Use one of these, or the path of a .toml file."
+        )
+    raw = path.read_bytes()
+    try:
+        sections = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML file: {error}.") from error
+    recipe = Recipe(path.stem, sections, _training_digest(sections))
+    if kind and recipe["model"]["kind"] != kind:
+        raise UsageError(
+            f"recipe {name} is of a {recipe['model']['kind']}, not of a {kind}. Use `train {recipe['model']['kind']}`."
+        )
+    return recipe
+
+
+def _training_digest(sections: dict[str, Any]) -> str:
+    """A checkpoint belongs to what shaped its training; how it is quantized later does not."""
+    shaping = {name: values for name, values in sections.items() if name not in ("quantize", "publish")}
+    return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def held_out(group: str, share: float) -> bool:
+    """Whether a group of training pictures is kept aside to choose thresholds on. The same answer everywhere."""
+    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share

@@ -1,0 +1,74 @@
+"""Operating points, chosen on training pictures kept aside: never on those that figures are reported on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.evaluation.datasets import FieldSample
+from edgeleuk.evaluation.fields import match
+from edgeleuk.finder import Finder
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Scale
+
+GRID = np.round(np.arange(0.1, 0.9, 0.01), 2)
+WHITE_RECALL_WEIGHT = 4.0
+"""F-beta: a white cell missed is gone, one too many is still looked at by the reader."""
+
+
+def finder_thresholds(
+    finder: Finder, samples: Sequence[FieldSample], names: Sequence[str], scales: Mapping[int, Scale]
+) -> dict[str, float]:
+    """White cells: best F4. What is only counted: as many at or above the threshold as were annotated."""
+    scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in finder.names}
+    hits: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in finder.names}
+    truth = dict.fromkeys(finder.names, 0)
+    for sample in samples:
+        found = finder.find(read_picture(sample.path).pixels, scales[sample.image_id], floor=float(GRID[0]))
+        for name in sample.labelled.intersection(finder.names):
+            boxes, mine = sample.boxes[sample.kinds == names.index(name)], found.of(name)
+            scores[name].append(mine.scores)
+            hits[name].append(match(boxes, mine.boxes) >= 0)
+            truth[name] += len(boxes)
+    return {
+        name: _best(np.concatenate(scores[name]), np.concatenate(hits[name]), truth[name], name == "WBC")
+        for name in finder.names
+    }
+
+
+def _best(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int, white: bool) -> float:
+    counts = np.array([(scores >= t).sum() for t in GRID])
+    if not white:
+        return float(GRID[np.abs(counts - truth).argmin()])
+    found = np.array([hits[scores >= t].sum() for t in GRID])
+    beta = WHITE_RECALL_WEIGHT**2
+    return float(GRID[((1 + beta) * found / (beta * truth + counts)).argmax()])
+
+
+def temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The temperature (Guo et al., ICML 2017) of least negative log-likelihood, by a fine grid."""
+    grid = np.exp(np.linspace(np.log(0.3), np.log(3), 200))
+
+    def loss(t: float) -> float:
+        scaled = logits / t
+        top = scaled.max(axis=1)
+        return float(
+            (
+                top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[np.arange(len(truth)), truth]
+            ).mean()
+        )
+
+    return float(min(grid, key=loss))
+
+
+def rejection_threshold(
+    confidence: NDArray[np.float32], right: NDArray[np.bool_], accuracy: float, least: float
+) -> float:
+    """The smallest threshold, not under `least`, at which what is accepted is right with `accuracy`."""
+    for threshold in np.arange(least, 0.99, 0.01):
+        accepted = confidence >= threshold
+        if accepted.any() and right[accepted].mean() >= accuracy:
+            return round(float(threshold), 2)
+    return 0.99

@@ -1,0 +1,198 @@
+"""The values that travel between the parts. Frozen; arrays state shape, order, unit and range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8, RGB, upright."""
+
+Boxes = NDArray[np.float32]
+"""(N, 4) float32, x1 y1 x2 y2, pixel edges (a whole picture is 0 0 W H)."""
+
+ScaleSource = Literal["given", "red cells", "annotation", "profile"]
+
+RED_CELL_UM = 7.2
+"""Mean diameter of a healthy red cell on a dried, stained smear, micrometres (healthy means: 6.7 to 7.7).
+
+Price-Jones, Red Blood Cell Diameters, Oxford University Press 1933.
+"""
+
+
+RED_CELL_BOX_UM = 7.78
+"""Side of the box that annotators draw around a whole red cell of RED_CELL_UM, and so the finder too.
+
+Boxes hug no cell: over the txl_train fields the median side of whole boxes is 1.08 times the median over all
+boxes, whose scale agrees with the 0.102 um per pixel known of the CellaVision fields among them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Micrometres per pixel of a picture, along x and along y."""
+
+    um_per_px_x: float
+    um_per_px_y: float
+    source: ScaleSource
+    relative_error: float
+    """Half-width of the 95 % interval of either scale, as a share of it (0.05 = 5 %)."""
+    red_cells: int = 0
+    """Red cells the scale was measured on; 0 when it was given."""
+
+    @property
+    def um_per_px(self) -> float:
+        """Geometric mean of both axes."""
+        return float(np.sqrt(self.um_per_px_x * self.um_per_px_y))
+
+    @property
+    def squeeze(self) -> float:
+        """Width of a round cell over its height, in pixels: 1 for square pixels, 0.5625 for 16:9 made square."""
+        return self.um_per_px_y / self.um_per_px_x
+
+    @classmethod
+    def given(cls, um_per_px: float) -> Scale:
+        """A scale the user vouches for, with square pixels."""
+        return cls(um_per_px, um_per_px, "given", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture as the camera or the file gave it, upright."""
+
+    pixels: Image
+    name: str
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What the finder found in one picture, best score first."""
+
+    boxes: Boxes
+    """(N, 4) frame pixels."""
+    scores: NDArray[np.float32]
+    """(N,) 0 to 1."""
+    kinds: NDArray[np.int64]
+    """(N,) index into `names`."""
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def of(self, name: str) -> Detections:
+        """Only the detections of one kind."""
+        return self.where(self.kinds == self.names.index(name))
+
+    def where(self, mask: NDArray[np.bool_]) -> Detections:
+        """Only the detections whose `mask` (N,) is true, or those at the given indices, in that order."""
+        return Detections(self.boxes[mask], self.scores[mask], self.kinds[mask], self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeReading:
+    """One morphological attribute of one cell."""
+
+    value: str
+    probability: float
+    sure: bool
+    """Whether `probability` reaches the reader's threshold for this attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the reader says of one white cell."""
+
+    label: str
+    """A type of the model's manifest, or "unclassified" below the reader's threshold."""
+    probability: float
+    """Of the best type, also when the label is "unclassified"."""
+    probabilities: Mapping[str, float]
+    attributes: Mapping[str, AttributeReading]
+
+
+UNCLASSIFIED = "unclassified"
+
+
+@dataclass(frozen=True, slots=True)
+class Morphometry:
+    """What can be measured on one white cell. None is "not measurable"; `reason` then says why."""
+
+    diameter_um: float | None = None
+    """Of the circle with the cell's area."""
+    cell_area_um2: float | None = None
+    nucleus_area_um2: float | None = None
+    nc_ratio: float | None = None
+    """Nucleus area over cell area, 0 to 1."""
+    lobes: int | None = None
+    """Nuclear segments, 1 to 5."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing the finder found, with what is known of it."""
+
+    kind: str
+    box: tuple[float, float, float, float]
+    """x1 y1 x2 y2, frame pixels."""
+    score: float
+    whole: bool = True
+    """False where the picture's edge cuts the cell: it is shown, and a white cell then is not read."""
+    reading: Reading | None = None
+    morphometry: Morphometry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One analysed picture."""
+
+    name: str
+    width: int
+    height: int
+    scale: Scale
+    cells: tuple[Cell, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time by stage: scale, find, read, measure."""
+    warnings: tuple[str, ...] = ()
+
+    def of(self, kind: str) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.kind == kind)
+
+    @property
+    def area_mm2(self) -> float:
+        return self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
+
+
+Place = tuple[str, tuple[float, float, float, float]]
+"""A cell's field by name, and its box there: x1 y1 x2 y2, frame pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over any number of fields. Percentages are derived, never stored."""
+
+    fields: int
+    white: Mapping[str, int]
+    """White cells by label, "unclassified" among them."""
+    kinds: Mapping[str, int]
+    """Cells by finder kind (WBC, RBC, Platelet)."""
+    attributes: Mapping[str, Mapping[str, int]]
+    """Identified white cells by attribute and value, where the reader was sure."""
+    places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    """Where the white cells of each label are."""
+    cut: int = 0
+    """White cells that the picture's edge cuts and that were not read: not in `white`."""
+    unread: int = 0
+    """Whole white cells that were not read: not in `white`."""

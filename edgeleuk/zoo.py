@@ -1,0 +1,242 @@
+"""Finds, verifies and reads a model folder, `models/<magnification>/model.json`.
+
+Names of classes, types and attributes, scales and thresholds live in that file and nowhere in code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
+
+SCHEMA = 1
+"""Version of model.json this program reads."""
+
+MAGNIFICATIONS = ("10x", "40x", "100x")
+
+
+@dataclass(frozen=True, slots=True)
+class FinderManifest:
+    """The [finder] part of model.json."""
+
+    path: Path
+    sha256: str
+    um_per_px: float
+    stride: int
+    multiple: int
+    """Input height and width are padded to a multiple of this."""
+    pad: float
+    """Value of the padding, 0 to 1."""
+    classes: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    nms_iou: float
+    raw: Mapping[str, Any]
+    """The part as written, with figures, data, recipe and commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderManifest:
+    """The [reader] part of model.json."""
+
+    path: Path
+    sha256: str
+    um_per_px: float
+    size: int
+    labels: tuple[str, ...]
+    merge: Mapping[str, str]
+    """Type names of the data that this reader does not tell apart, to the type it reads them as."""
+    temperature: float
+    threshold: float
+    """Calibrated probability of the best type below which a cell is unclassified."""
+    attributes: Mapping[str, tuple[str, ...]]
+    attribute_thresholds: Mapping[str, float]
+    attributes_assessed_on: frozenset[str]
+    """Types whose cells carried attribute labels in training; on others an attribute is never called sure."""
+    false_positive_rates: Mapping[str, Mapping[str, int]]
+    """By type: of so many held-out `cells` of other types, so many `errors` were read as it."""
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One magnification's finder and reader."""
+
+    magnification: str
+    folder: Path
+    version: str
+    finder: FinderManifest
+    reader: ReaderManifest
+
+    def verify(self) -> None:
+        """Raise ModelMissingError or ModelAlteredError unless both networks are as published."""
+        for part in (self.finder, self.reader):
+            verify(part.path, part.sha256)
+
+
+def roots() -> list[Path]:
+    """Folders that may hold models, first come first served: EDGELEUK_MODELS, the package's own, the checkout's."""
+    package = Path(__file__).parent
+    named = os.environ.get("EDGELEUK_MODELS")
+    return [Path(named)] if named else [package / "_models", package.parent / "models"]
+
+
+def available() -> dict[str, Path]:
+    """Model folders by magnification, weakest objective first."""
+    found: dict[str, Path] = {}
+    for root in roots():
+        for manifest in sorted(root.glob("*/model.json")):
+            if re.fullmatch(r"[0-9]+x", manifest.parent.name):
+                found.setdefault(manifest.parent.name, manifest.parent)
+    return dict(sorted(found.items(), key=lambda item: int(item[0].removesuffix("x"))))
+
+
+def load(magnification: str) -> Model:
+    """The verified model of a magnification such as "100x" ("100" and "100X" are understood too)."""
+    wanted = magnification.lower().strip()
+    wanted = wanted if wanted.endswith("x") else f"{wanted}x"
+    here = available()
+    names = ", ".join(here) or "none"
+    if wanted not in here:
+        if wanted not in MAGNIFICATIONS:
+            raise UsageError(
+                f"unknown magnification {magnification!r}. Known: {', '.join(MAGNIFICATIONS)}; "
+                f"models here: {names}. Use one of these with --mag."
+            )
+        where = " or ".join(str(root) for root in roots())
+        hint = f"Use --mag {next(reversed(here))}, or add" if here else "Set EDGELEUK_MODELS, or add"
+        raise ModelMissingError(f"no {wanted} model. Models here: {names}. {hint} {wanted}/ to {where}.")
+    model = read_manifest(here[wanted])
+    model.verify()
+    return model
+
+
+def read_manifest(folder: Path) -> Model:
+    """The manifest of a model folder, checked for what the runtime needs but not yet verified."""
+    path = folder / "model.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelMissingError(
+            f"{folder} has no model.json. Publish a model there, or install the package again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}. Install the package again.") from error
+    try:
+        if document["schema"] != SCHEMA:
+            raise ModelError(
+                f"{path} has schema {document['schema']}; this program reads {SCHEMA}. Update edgeleuk or the model."
+            )
+        return Model(
+            magnification=_text(document["magnification"]),
+            folder=folder,
+            version=_text(document["version"]),
+            finder=finder_manifest(folder, document["finder"]),
+            reader=reader_manifest(folder, document["reader"]),
+        )
+    except KeyError as error:
+        raise ModelError(f"{path} lacks {error}. Compare it with `edgeleuk schema model`.") from error
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ModelError(
+            f"{path} is not a model manifest: {error}. Compare it with `edgeleuk schema model`."
+        ) from error
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raise unless `path` exists and has this SHA-256."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelMissingError(
+            f"model file {path} cannot be read: {error.strerror}. Install the model again."
+        ) from error
+    if digest != sha256:
+        raise ModelAlteredError(
+            f"model file {path} is not the one published (SHA-256 {digest[:12]}..., expected {sha256[:12]}...). "
+            "Install the model again; its results cannot be trusted."
+        )
+
+
+def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
+    """The part "finder" of a manifest; KeyError, TypeError or ValueError where it is malformed."""
+    classes = _names(part["classes"])
+    return FinderManifest(
+        path=_inside(folder, part["file"]),
+        sha256=_text(part["sha256"]),
+        um_per_px=_positive(part["um_per_px"]),
+        stride=_count(part["stride"]),
+        multiple=_count(part["input"]["multiple"]),
+        pad=_share(part["input"]["pad"]),
+        classes=classes,
+        thresholds={name: _share(part["thresholds"][name]) for name in classes},
+        nms_iou=_share(part["nms_iou"]),
+        raw=part,
+    )
+
+
+def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
+    """The part "reader" of a manifest; errors as `finder_manifest`."""
+    attributes = {name: _names(values) for name, values in part["attributes"].items()}
+    return ReaderManifest(
+        path=_inside(folder, part["file"]),
+        sha256=_text(part["sha256"]),
+        um_per_px=_positive(part["um_per_px"]),
+        size=_count(part["input"]["size"]),
+        labels=_names(part["labels"]),
+        merge={name: _text(label) for name, label in part["merge"].items()},
+        temperature=_positive(part["temperature"]),
+        threshold=_share(part["threshold"]),
+        attributes=attributes,
+        attribute_thresholds={name: _share(part["attribute_thresholds"][name]) for name in attributes},
+        attributes_assessed_on=frozenset(part["attributes_assessed_on"]),
+        false_positive_rates={
+            name: {"errors": int(rate["errors"]), "cells": int(rate["cells"])}
+            for name, rate in part["false_positive_rates"].items()
+        },
+        raw=part,
+    )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    if name in ("", "..") or Path(name).name != name:
+        raise ValueError(f"file {name!r} is not a plain name inside the model folder")
+    return folder / name
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not value or len(set(map(_text, value))) < len(value):
+        raise ValueError(f"{value!r} is not a list of different names")
+    return tuple(value)
+
+
+def _positive(value: Any) -> float:
+    number = float(value)
+    if not 0 < number < inf:
+        raise ValueError(f"{value!r} is not a positive number")
+    return number
+
+
+def _share(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is not between 0 and 1")
+    return number
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is not a whole number from 1")
+    return value

@@ -1,0 +1,45 @@
+"""What several test modules share: the model that ships, the demo picture, the real data where it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgeleuk import zoo
+from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.pipeline import Analyser
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Field, Frame
+
+
+@pytest.fixture(scope="session")
+def model() -> zoo.Model:
+    """The 100x model that ships."""
+    return zoo.load("100x")
+
+
+@pytest.fixture(scope="session")
+def analyser(model: zoo.Model) -> Analyser:
+    return Analyser(model)
+
+
+@pytest.fixture(scope="session")
+def demo_frame() -> Frame:
+    return read_picture(Path(demo_picture()))
+
+
+@pytest.fixture(scope="session")
+def demo_field(analyser: Analyser, demo_frame: Frame) -> Field:
+    """The demo picture, analysed without being told its scale."""
+    return analyser.analyse(demo_frame)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real data; tests that need it are skipped, with this reason, where it is not."""
+    named = os.environ.get("EDGELEUK_DATA")
+    if not named:
+        pytest.skip("EDGELEUK_DATA is not set: the real data is not here")
+    return Path(named)

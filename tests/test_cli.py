@@ -1,0 +1,203 @@
+"""The command line as a user meets it: what is printed where, exit codes, and what is left on disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from edgeleuk import cli
+from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.types import Frame
+
+DATA = Path(cli.__file__).parents[1] / "data"
+Run = subprocess.CompletedProcess[str]
+
+
+def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Run:
+    """The program in a process of its own, at 80 columns, as a user would start it."""
+    command = [sys.executable, "-m", "edgeleuk", *map(str, arguments)]
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """`analyze --demo --json --out`, once for all tests that look at its results."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return run("analyze", "--demo", "--out", out), out
+
+
+@pytest.fixture(scope="module")
+def document(demo: tuple[Run, Path]) -> dict:
+    return json.loads((demo[1] / "results.json").read_text())
+
+
+@pytest.fixture
+def small(demo_frame: Frame, tmp_path: Path) -> Path:
+    """A corner of the demo smear as a file: quick to analyse."""
+    path = tmp_path / "small.png"
+    cv2.imwrite(str(path), cv2.cvtColor(demo_frame.pixels[:600, :700], cv2.COLOR_RGB2BGR))
+    return path
+
+
+def test_demo_prints_a_differential_within_80_columns(demo: tuple[Run, Path]) -> None:
+    """The demo ends well, shows a differential and the research notice, and no line is wider than a terminal."""
+    done = demo[0]
+    assert done.returncode == 0, done.stderr
+    assert "Differential:" in done.stdout
+    assert "Research use only" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_demo_leaves_json_csv_and_overlay(demo: tuple[Run, Path]) -> None:
+    """--out without further wishes holds everything, and no half-written file."""
+    names = sorted(path.name for path in demo[1].iterdir())
+    assert names == ["cells.csv", "demo.overlay.jpg", "differential.csv", "results.json"]
+    assert cv2.imread(str(demo[1] / "demo.overlay.jpg")).shape[1] >= 1000
+
+
+def test_json_follows_the_published_schema(document: dict) -> None:
+    """What `analyze` writes is valid under `edgeleuk schema`."""
+    jsonschema.validate(document, json.loads((DATA / "analysis.schema.json").read_text()))
+
+
+def test_percentages_are_of_identified_white_cells(document: dict) -> None:
+    """Counts of the differential add up to its denominator, and percent to 100."""
+    result = document["differential"]
+    assert sum(each["count"] for each in result["types"].values()) == result["n"] > 0
+    assert sum(each["percent"] for each in result["types"].values()) == pytest.approx(100)
+
+
+def test_csv_has_a_row_for_every_cell(demo: tuple[Run, Path], document: dict) -> None:
+    """cells.csv and the JSON hold the same cells."""
+    rows = list(csv.DictReader(io.StringIO((demo[1] / "cells.csv").read_text())))
+    assert len(rows) == sum(len(image["cells"]) for image in document["images"])
+
+
+def test_json_alone_is_on_stdout(small: Path) -> None:
+    """Notices go elsewhere: stdout can be piped."""
+    done = run("analyze", small, "--json", "--um-per-px", 0.1)
+    assert done.returncode == 0, done.stderr
+    parsed = json.loads(done.stdout)
+    assert parsed["images"][0]["scale"]["source"] == "given"
+    assert parsed["images"][0]["width"] == 700
+
+
+def test_bad_file_does_not_end_the_batch(small: Path, tmp_path: Path) -> None:
+    """The good picture is analysed, each bad one gets one line, the exit code is the first failure's."""
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    (tmp_path / "empty.png").touch()
+    done = run("analyze", tmp_path, tmp_path / "missing.jpg", "--json", "--um-per-px", 0.1)
+    assert done.returncode == 3
+    parsed = json.loads(done.stdout)
+    assert [Path(image["path"]).name for image in parsed["images"]] == ["small.png"]
+    assert len(parsed["failures"]) == 3
+    assert "Traceback" not in done.stderr
+    for text in ("notes.jpg is not a picture", "empty.png is empty", "missing.jpg does not exist"):
+        assert text in done.stderr
+
+
+def test_picture_without_cells(tmp_path: Path) -> None:
+    """Without a scale it is refused with the remedy; with one, nothing is found and said."""
+    path = tmp_path / "blank.png"
+    image = np.full((300, 300, 3), (210, 225, 235), np.uint8)
+    cv2.imwrite(str(path), image)
+    refused = run("analyze", path)
+    assert refused.returncode == 5
+    assert "--um-per-px" in refused.stderr
+    told = run("analyze", path, "--um-per-px", 0.1)
+    assert told.returncode == 0
+    assert "no cells found" in told.stderr
+    assert "no differential" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["analyze", "x.jpg", "--mag", "20x"], 2, "unknown magnification '20x'"),
+        (["analyze", "x.jpg", "--mag", "40x"], 4, "no 40x model. Models here: 100x. Use --mag 100x"),
+        (["analyze"], 2, "--demo"),
+        (["analyze", "--demo", "x.jpg"], 2, "not both"),
+        (["analyze", "x.jpg", "--um-per-px", "-1"], 2, "--um-per-px"),
+        (["analyze", "x.jpg", "--json", "--csv"], 2, "Give --out DIR"),
+        (["analyze", "x.jpg"], 3, "x.jpg does not exist"),
+        (["models", "show", "7x"], 2, "unknown magnification"),
+        (["eval", "finder", "no.json", "--images", "."], 3, "no.json"),
+        (["eval", "reader", "no.csv", "--images", "."], 3, "no.csv"),
+    ],
+)
+def test_wrong_requests_say_what_to_do(arguments: list[str], code: int, text: str, tmp_path: Path) -> None:
+    """One clear line and the documented exit code, never a traceback."""
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unwritable_out_is_refused_before_work(small: Path, tmp_path: Path) -> None:
+    """A file in the place of --out is told at once."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = run("analyze", small, "--out", blocked / "results")
+    assert done.returncode == 6
+    assert "cannot make the folder" in done.stderr
+
+
+def test_altered_model_is_refused(small: Path, tmp_path: Path) -> None:
+    """One byte off, and nothing is analysed."""
+    from edgeleuk import zoo
+
+    folder = tmp_path / "models" / "100x"
+    folder.mkdir(parents=True)
+    for path in zoo.load("100x").folder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    network = bytearray((folder / "reader.onnx").read_bytes())
+    network[len(network) // 2] ^= 1
+    (folder / "reader.onnx").write_bytes(network)
+    for arguments in (["analyze", small], ["models", "verify"]):
+        done = run(*arguments, EDGELEUK_MODELS=str(tmp_path / "models"))
+        assert done.returncode == 4
+        assert "not the one published" in done.stderr
+
+
+def test_models_are_listed_shown_and_verified() -> None:
+    """The three commands about models run and name the 100x model."""
+    assert "100x" in run("models", "list").stdout
+    assert "neutrophil" in run("models", "show", "100x").stdout
+    done = run("models", "verify")
+    assert (done.returncode, "as published" in done.stdout) == (0, True)
+
+
+def test_manifest_follows_the_published_schema() -> None:
+    """model.json is valid under `edgeleuk schema model`."""
+    manifest = json.loads(run("models", "show", "--json").stdout)
+    jsonschema.validate(manifest, json.loads(run("schema", "model").stdout))
+
+
+def test_every_command_has_help() -> None:
+    """No command or option is without a word of help."""
+    import typer
+
+    def walk(command: object, path: str) -> None:
+        assert command.help, path
+        for name, child in getattr(command, "commands", {}).items():
+            walk(child, f"{path} {name}")
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{path} {parameter.name}"
+
+    walk(typer.main.get_command(cli.app), "edgeleuk")
+
+
+def test_sample_ships() -> None:
+    """The demo picture lies in the package."""
+    assert Path(demo_picture()).is_file()

@@ -1,0 +1,202 @@
+"""Training: geometry, assignment, loss, resuming, export and quantization. Needs the extra `train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from edgeleuk import finder as runtime  # noqa: E402  # torch is looked for first
+from edgeleuk._session import Session  # noqa: E402
+from edgeleuk.errors import EdgeleukError, UsageError  # noqa: E402
+from edgeleuk.training import assign, augment, loop, networks, quantize, thresholds  # noqa: E402
+from edgeleuk.training.recipe import held_out, load_recipe  # noqa: E402
+
+
+def test_unknown_recipe_names_those_that_ship() -> None:
+    """The error lists the choices."""
+    with pytest.raises(UsageError, match=r"Recipes here: finder-100x, reader-100x"):
+        load_recipe("finder-7x")
+
+
+def test_recipe_of_the_other_kind_is_refused() -> None:
+    """`train finder` does not train a reader."""
+    with pytest.raises(UsageError, match="of a reader, not of a finder"):
+        load_recipe("reader-100x", "finder")
+
+
+def test_how_a_model_is_quantized_does_not_change_its_training() -> None:
+    """A checkpoint stays valid when only [quantize] or [publish] change."""
+    from edgeleuk.training.recipe import _training_digest
+
+    sections = load_recipe("finder-100x").sections
+    assert _training_digest({**sections, "quantize": {}}) == _training_digest(sections)
+    assert _training_digest({**sections, "train": {}}) != _training_digest(sections)
+
+
+def test_held_out_groups_are_about_the_share_and_always_the_same() -> None:
+    """8 % of many groups, give or take chance."""
+    chosen = [held_out(f"group {i}", 0.08) for i in range(5000)]
+    assert 0.07 < np.mean(chosen) < 0.09
+    assert chosen == [held_out(f"group {i}", 0.08) for i in range(5000)]
+
+
+@given(seed=st.integers(0, 10_000), x=st.integers(20, 60), y=st.integers(20, 60))
+def test_boxes_follow_the_picture(seed: int, x: int, y: int) -> None:
+    """A painted rectangle, warped, fills its warped box within a pixel."""
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[y : y + 20, x : x + 12] = 255
+    geometry = augment.Geometry(scale=0.2, squeeze=0.1, rotate=False)
+    matrix = augment.affine(np.random.default_rng(seed), geometry, (1.3, 1.3), (x + 6, y + 10), 128)
+    warped = augment.warp(image, matrix, 128, 0)[..., 0] > 127
+    ys, xs = np.nonzero(warped)
+    seen = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    box = augment.warp_boxes(np.array([[x, y, x + 12, y + 20]], np.float32), matrix)[0]
+    np.testing.assert_allclose(seen, box, atol=1.0)
+
+
+def test_recolouring_stays_in_range_and_spares_the_clean_share() -> None:
+    """Values stay 0 to 1; with clean=1 nothing changes."""
+    batch = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    changed = augment.recolour(batch, augment.Colour(), torch.Generator().manual_seed(2))
+    assert 0 <= float(changed.min()) and float(changed.max()) <= 1
+    same = augment.recolour(batch, augment.Colour(clean=1.1), torch.Generator().manual_seed(2))
+    assert torch.equal(same, batch)
+
+
+def test_iou_of_known_boxes() -> None:
+    """Half-overlapping squares: IoU 1/3; the hull is their union, so GIoU is the same."""
+    iou, giou = assign.overlap(torch.tensor([0.0, 0, 2, 2]), torch.tensor([1.0, 0, 3, 2]))
+    assert float(iou) == pytest.approx(1 / 3)
+    assert float(giou) == pytest.approx(1 / 3)
+
+
+def test_perfect_prediction_is_assigned_with_full_weight() -> None:
+    """A cell whose box is exact gets its IoU, 1, as target; background gets none."""
+    centres = assign.grid_centres(8, 8)
+    box = torch.tensor([4.0, 4, 20, 20])
+    predicted = box.expand(1, 64, 4)
+    scores = torch.full((1, 64, 2), 0.5)
+    targets, boxes, weight = assign.assign(scores, predicted, centres, box[None, None], torch.tensor([[1]]))
+    assert float(targets[0, :, 1].max()) == pytest.approx(1)
+    assert float(targets[0, :, 0].max()) == 0
+    inside = ((centres > 4) & (centres < 20)).all(dim=1)
+    assert not weight[0, ~inside].any()
+    assert torch.equal(boxes[0, weight[0] > 0], box.expand(int((weight > 0).sum()), 4))
+
+
+def test_unlabelled_classes_teach_nothing() -> None:
+    """Where red cells were not annotated their logits get no gradient, so unboxed ones are not background."""
+    logits = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    distances = torch.zeros(1, 4, 4, 4, requires_grad=True)
+    boxes, kinds = torch.zeros(1, 1, 4), torch.full((1, 1), -1)
+    parts = assign.finder_loss((logits, distances), boxes, kinds, torch.tensor([[1.0, 0.0, 1.0]]))
+    sum(parts.values()).backward()
+    assert float(logits.grad[0, 1].abs().max()) == 0
+    assert float(logits.grad[0, 0].abs().min()) > 0
+
+
+def test_training_and_runtime_decode_alike() -> None:
+    """The box a grid cell stands for is the same in torch and in the runtime."""
+    rng = np.random.default_rng(3)
+    distances = rng.normal(1, 0.5, (4, 5, 6)).astype(np.float32)
+    here = runtime.decode(np.ones((1, 5, 6), np.float32), distances, np.zeros(1, np.float32), networks.STRIDE)
+    flat = torch.from_numpy(distances).flatten(1).T[None]
+    there = assign.decode(flat, assign.grid_centres(5, 6))[0].numpy()
+    np.testing.assert_allclose(here.boxes, there, rtol=1e-5)
+
+
+def _learn(path: Path, epochs: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    x = torch.rand(8, 2, 4, 4)
+
+    def batches(_: int) -> list[tuple[torch.Tensor, ...]]:
+        return [(x, x.mean(dim=(1, 2, 3)))] * 3
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"square": (output.mean(dim=(1, 2, 3)) - target).square().mean()}
+
+    schedule = loop.Schedule(epochs=epochs, batch=8, learning_rate=0.01, bf16=False)
+    torch.manual_seed(1)
+    return loop.fit(torch.nn.Conv2d(2, 1, 1), batches, 3, loss, replace(schedule), path, "digest")
+
+
+def test_training_goes_on_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finished training that is started again trains no further and gives the same weights."""
+    first = _learn(tmp_path / "c.pt", 2)
+    again = _learn(tmp_path / "c.pt", 2)
+    assert torch.equal(first.weight, again.weight)
+    assert "goes on from epoch 2" in capsys.readouterr().err
+
+
+def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    """It is not silently mixed with this one."""
+    _learn(tmp_path / "c.pt", 1)
+    net = torch.nn.Conv2d(2, 1, 1)
+    with pytest.raises(EdgeleukError, match="another recipe"):
+        loop._resume(tmp_path / "c.pt", "other", net, net, torch.optim.AdamW(net.parameters()))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[networks.FinderNet, Path]:
+    torch.manual_seed(0)
+    network = networks.FinderNet(3, [8, 8, 16, 16, 16], 16).eval()
+    path = tmp_path_factory.mktemp("export") / "net.onnx"
+    quantize.export(network, path, (1, 3, 64, 64), ["classes", "distances"], {2, 3})
+    return network, path
+
+
+def test_export_computes_the_same(exported: tuple[networks.FinderNet, Path]) -> None:
+    """onnxruntime and torch agree, also on a size other than the exported one."""
+    network, path = exported
+    x = np.random.default_rng(0).random((1, 3, 96, 128), np.float32)
+    with torch.no_grad():
+        expected = [part.numpy() for part in network(torch.from_numpy(x))]
+    for ours, theirs in zip(Session(path).run(x), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_quantized_network_is_really_int8_and_close(exported: tuple[networks.FinderNet, Path], tmp_path: Path) -> None:
+    """Weights of all convolutions but those kept float are int8, and outputs stay near."""
+    import onnx
+
+    _, path = exported
+    rng = np.random.default_rng(0)
+    batches = [rng.random((1, 3, 64, 64), np.float32) for _ in range(8)]
+    small = tmp_path / "int8.onnx"
+    quantize.quantize(path, small, batches, "minmax", ["/classes/", "/distances/"])
+    graph = onnx.load(small).graph
+    kinds = {w.data_type for w in graph.initializer if len(w.dims) == 4}
+    floats = [w for w in graph.initializer if len(w.dims) == 4 and w.data_type == onnx.TensorProto.FLOAT]
+    assert onnx.TensorProto.INT8 in kinds
+    assert len(floats) == 2
+    for ours, theirs in zip(Session(small).run(batches[0]), Session(path).run(batches[0]), strict=True):
+        assert np.abs(ours - theirs).mean() < 0.1 * max(theirs.std(), 0.05)
+
+
+def test_temperature_of_an_overconfident_reader_is_above_one() -> None:
+    """Logits three times too large are cooled by about three."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (4000, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = np.array([rng.choice(4, p=p) for p in probabilities])
+    assert thresholds.temperature((logits * 2).astype(np.float32), truth) == pytest.approx(2, rel=0.1)
+
+
+def test_rejection_threshold_is_the_smallest_that_is_accurate_enough() -> None:
+    """Everything under 0.7 is wrong here, so 0.7 it is."""
+    confidence = np.linspace(0.5, 0.99, 50).astype(np.float32)
+    assert thresholds.rejection_threshold(confidence, confidence >= 0.7, 0.99, 0.5) == pytest.approx(0.7, abs=0.011)
+
+
+def test_counted_classes_take_the_threshold_that_counts_right() -> None:
+    """Of ten detections with four annotated cells, the threshold keeps four."""
+    scores = np.linspace(0.15, 0.85, 10).astype(np.float32)
+    chosen = thresholds._best(scores, np.ones(10, bool), 4, white=False)
+    assert (scores >= chosen).sum() == 4
