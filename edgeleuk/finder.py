@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk._session import Session
+from edgeleuk.errors import ModelError
 from edgeleuk.optics import Resampling
 from edgeleuk.types import Boxes, Detections, Image, Scale
 from edgeleuk.zoo import FinderManifest
@@ -23,6 +24,9 @@ MAX_CANDIDATES = 2000
 SAME_THING_IOU = 0.75
 """Two boxes of different classes that overlap more are one thing; the better score names it."""
 MAX_LOG_DISTANCE = 4.0
+"""A side of 55 strides; no cell is larger, and the exponential cannot overflow."""
+MAX_LOGIT = 80.0
+"""Beyond it float32 overflows, and the score is 0 or 1 long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ class Finder:
         x1, y1, x2, y2 = tile
         batch = prepare(small[y1:y2, x1:x2], self.manifest.multiple, self.manifest.pad)
         logits, distances = self._session.run(batch)
+        if logits.shape[1] != len(self.names) or distances.shape[1] != 4:
+            raise ModelError(
+                f"{self.manifest.path} gives {logits.shape[1]} classes and {distances.shape[1]} distances; "
+                f"its manifest names {len(self.names)} classes and the finder needs 4. Publish the model again."
+            )
         found = decode(logits[0], distances[0], floors, self.manifest.stride)
         # A box that the tile cut, where the picture goes on, lies whole in the neighbouring tile.
         edges = np.array([-1 if x1 == 0 else 2, -1 if y1 == 0 else 2], np.float32)
@@ -130,7 +139,7 @@ def decode(
     logits (K, h, w); distances (4, h, w): logarithm of left, top, right, bottom from the grid cell's centre, in
     strides; floors (K,): least score by class.
     """
-    scores = 1 / (1 + np.exp(-logits))
+    scores = 1 / (1 + np.exp(-np.clip(logits, -MAX_LOGIT, MAX_LOGIT)))
     kinds, ys, xs = np.nonzero(scores >= floors[:, None, None])
     best = scores[kinds, ys, xs]
     if len(best) > MAX_CANDIDATES:
@@ -149,5 +158,5 @@ def suppress(
     if not len(scores):
         return np.empty(0, np.int64)
     sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(sides, scores, kinds.astype(np.int32), 0.0, iou)
+    kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), scores.tolist(), kinds.tolist(), 0.0, iou)
     return np.asarray(kept, np.int64).reshape(-1)

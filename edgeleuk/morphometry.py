@@ -271,8 +271,8 @@ def _inside(edge: Floats, box: Floats, shape: tuple[int, ...]) -> Mask:
 
 DENSITY_LEVELS = 160
 """Grey levels to one unit of optical density: 255 is 1.6, denser than any nucleus is."""
-ONE_BODY = 0.78
-"""Otsu's threshold over the cell's dark end, above which it divided chromatin, not nucleus from cytoplasm."""
+ONE_BODY = 0.8
+"""Otsu's threshold over the median of the darker class, above which it divided chromatin, not nucleus from cytoplasm."""
 
 
 def _green_density(passed: Floats) -> Image:
@@ -293,9 +293,10 @@ def _nucleus(density: Image, cell: Mask) -> Mask:
     """
     within = density[cell]
     threshold, _ = cv2.threshold(within, 0, 255, cv2.THRESH_OTSU)
-    if threshold > ONE_BODY * np.percentile(
-        within, 85
-    ):  # no cytoplasm to speak of: the whole body is nucleus
+    darker = within[within > threshold]
+    if darker.size and threshold > ONE_BODY * np.median(
+        darker
+    ):  # no cytoplasm to speak of: nucleus throughout
         threshold = float(np.median(within)) / 2
     return _solid((density > threshold) & cell)
 

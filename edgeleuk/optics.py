@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from edgeleuk.errors import ScaleError
 from edgeleuk.types import Boxes, Image, Scale
+
+MAX_RESAMPLED_MEGAPIXELS = 120
+"""No real field needs more at a finder's scale: 120 megapixels are 7.5 mm2 at 0.25 um per pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,18 @@ class Resampling:
 
     @classmethod
     def to_scale(cls, width: int, height: int, scale: Scale, um_per_px: float) -> Resampling:
-        """The map that brings a `width` x `height` picture at `scale` to `um_per_px` in both axes."""
+        """The map that brings a `width` x `height` picture at `scale` to `um_per_px` in both axes.
+
+        Raises ScaleError where the copy would be absurdly large, as under a mistaken scale.
+        """
         new_width = max(1, round(width * scale.um_per_px_x / um_per_px))
         new_height = max(1, round(height * scale.um_per_px_y / um_per_px))
+        if new_width * new_height > MAX_RESAMPLED_MEGAPIXELS * 1_000_000:
+            raise ScaleError(
+                f"a picture of {width} x {height} px at {scale.um_per_px:.3g} um per pixel would show "
+                f"{width * scale.um_per_px_x / 1000:.1f} x {height * scale.um_per_px_y / 1000:.1f} mm, "
+                "more than any objective does. Check --um-per-px, or leave it out."
+            )
         return cls(new_width / width, new_height / height, new_width, new_height)
 
     def apply(self, image: Image) -> Image:

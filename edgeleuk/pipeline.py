@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeleuk import morphometry, zoo
 from edgeleuk.finder import Finder
@@ -37,7 +38,7 @@ class Analyser:
         with _timed(seconds, "find"):
             found = self.finder.find(frame.pixels, scale)
         whole = shown_enough(found, frame.width, frame.height)
-        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL)))
+        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
         with _timed(seconds, "read"):
             readings = dict(zip(to_read, self.reader.read(frame.pixels, scale, found.boxes[to_read]), strict=True))
         boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
@@ -57,13 +58,13 @@ class Analyser:
         return Field(frame.name, frame.width, frame.height, scale, cells, seconds, tuple(_warnings(cells, scale)))
 
 
-def shown_enough(found: Detections, width: int, height: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def shown_enough(found: Detections, width: int, height: int) -> NDArray[np.bool_]:
     """(N,) False for boxes that the picture's edge cuts so short that the cell cannot be read."""
     boxes = found.boxes
     sides = boxes[:, 2:] - boxes[:, :2]
     near = np.maximum(2, EDGE * max(width, height))
     cut = (boxes[:, :2] < near).any(axis=1) | (boxes[:, 2:] > np.array([width, height]) - near).any(axis=1)
-    enough: np.ndarray[tuple[int], np.dtype[np.bool_]] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
+    enough: NDArray[np.bool_] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
     return ~cut | enough
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk._session import Session
+from edgeleuk.errors import ModelError
 from edgeleuk.optics import crop_um
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 from edgeleuk.zoo import ReaderManifest
@@ -61,9 +62,14 @@ class Reader:
             [self._session.run(prepare(crops[i : i + BATCH]))[0] for i in range(0, len(crops), BATCH)]
         )
         sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
+        if logits.shape[1] != sum(sizes):
+            raise ModelError(
+                f"{self.manifest.path} gives {logits.shape[1]} values; the labels and attributes of its manifest "
+                f"need {sum(sizes)}. Publish the model again."
+            )
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
         types = softmax(parts[0] / self.manifest.temperature)
-        return types, dict(zip(self.attributes, map(softmax, parts[1:]), strict=True))
+        return types, dict(zip(self.attributes, (softmax(part) for part in parts[1:]), strict=True))
 
     def _reading(self, types: NDArray[np.float32], attributes: Mapping[str, NDArray[np.float32]]) -> Reading:
         best = int(types.argmax())
@@ -95,8 +101,8 @@ def prepare(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return batch
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     """Along the last axis."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    result: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return result

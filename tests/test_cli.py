@@ -100,7 +100,7 @@ def test_bad_file_does_not_end_the_batch(small: Path, tmp_path: Path) -> None:
     done = run("analyze", tmp_path, tmp_path / "missing.jpg", "--json", "--um-per-px", 0.1)
     assert done.returncode == 3
     parsed = json.loads(done.stdout)
-    assert [Path(image["path"]).name for image in parsed["images"]] == ["small.png"]
+    assert [image["path"] for image in parsed["images"]] == [str(small)]
     assert len(parsed["failures"]) == 3
     assert "Traceback" not in done.stderr
     for text in ("notes.jpg is not a picture", "empty.png is empty", "missing.jpg does not exist"):

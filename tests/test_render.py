@@ -72,7 +72,7 @@ def test_types_of_a_reader_have_colours_of_their_own(model: Model) -> None:
     assert len(set(of_label("unclassified", labels))) == 1
 
 
-def test_differential_csv_lists_types_and_what_lies_outside(model: Model) -> None:
+def test_differential_csv_lists_types_and_what_lies_outside() -> None:
     """Exact rows of a small count."""
     result = differential(tally([_field("neutrophil", "neutrophil", "smudge")]), labels=["neutrophil", "smudge"])
     assert tables.differential_csv(result).splitlines() == [

@@ -6,12 +6,13 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.errors import InputError, NotAnImageError, UsageError
+from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources._headers import Header, is_heif, read_header
 from edgeleuk.types import Frame, Image
 
@@ -48,7 +49,7 @@ def _expand_one(text: str, recursive: bool) -> Iterator[Path | InputError]:
     elif os.path.lexists(path):
         yield path
     elif glob.has_magic(text):
-        matches = sorted(glob.glob(text, recursive=True))
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
         if not matches:
             yield InputError(f"no file matches {text}. Check the pattern, or name a folder.")
         for match in matches:
@@ -129,10 +130,10 @@ def _checked_header(data: bytes, name: str) -> Header:
     return header
 
 
-def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
     """16-bit files of 10-, 12- and 14-bit cameras use only the low bits; the brightest pixel tells which."""
     if image.dtype == np.uint8:
-        return image  # type: ignore[return-value]  # dtype checked above
+        return image
     if np.issubdtype(image.dtype, np.floating):
         scaled = np.nan_to_num(image) * (255.0 if np.nanmax(image) <= 1.0 else 1.0)
         return np.clip(scaled, 0, 255).astype(np.uint8)
