@@ -34,7 +34,9 @@ class Session:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
-            raise ModelError(f"onnxruntime cannot open {path}: {_first_line(error)}. Update onnxruntime or the model.") from error
+            raise ModelError(
+                f"onnxruntime cannot open {path}: {_first_line(error)}. Update onnxruntime or the model."
+            ) from error
         self._input = self._session.get_inputs()[0].name
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -42,7 +44,9 @@ class Session:
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
         except _FAILURES as error:
-            raise ModelError(f"the network failed on an input of {batch.shape}: {_first_line(error)}.") from error
+            raise ModelError(
+                f"the network failed on an input of {batch.shape}: {_first_line(error)}."
+            ) from error
         return outputs
 
 

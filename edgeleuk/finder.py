@@ -18,7 +18,9 @@ from edgeleuk.zoo import FinderManifest
 TILE = 640
 """Side of the tiles a large field is found in, model pixels: 160 um at 0.25 um per pixel."""
 OVERLAP = 128
-"""More than the largest cell, so that every cell lies whole in some tile."""
+"""More than the largest cell, so that every cell lies whole in some tile: 32 um at 0.25 um per pixel."""
+SEAM = 8
+"""Pixels by which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
 MAX_CANDIDATES = 2000
 """Best candidates of a tile that reach suppression."""
 SAME_THING_IOU = 0.75
@@ -84,7 +86,9 @@ class Finder:
         boxes = resampling.back(np.clip(kept.boxes, 0, limit))
         return Detections(boxes, kept.scores, kept.kinds, self.names)
 
-    def _tile(self, small: Image, tile: tuple[int, int, int, int], floors: NDArray[np.float32]) -> _Candidates:
+    def _tile(
+        self, small: Image, tile: tuple[int, int, int, int], floors: NDArray[np.float32]
+    ) -> _Candidates:
         x1, y1, x2, y2 = tile
         batch = prepare(small[y1:y2, x1:x2], self.manifest.multiple, self.manifest.pad)
         logits, distances = self._session.run(batch)
@@ -94,16 +98,12 @@ class Finder:
                 f"its manifest names {len(self.names)} classes and the finder needs 4. Publish the model again."
             )
         found = decode(logits[0], distances[0], floors, self.manifest.stride)
-        # A box that the tile cut, where the picture goes on, lies whole in the neighbouring tile.
-        edges = np.array([-1 if x1 == 0 else 2, -1 if y1 == 0 else 2], np.float32)
-        limits = np.array([x2 - x1, y2 - y1], np.float32)
-        ends = limits - np.array([2 if x2 < small.shape[1] else -1e6, 2 if y2 < small.shape[0] else -1e6], np.float32)
-        edges = np.where(edges < 0, -1e6, edges)
-        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-        whole = (found.boxes[:, :2] > edges).all(axis=1) & (found.boxes[:, 2:] < ends).all(axis=1)
-        whole &= (centres < limits).all(axis=1) & (centres > 0).all(axis=1)  # not in the padding
-        found = found.at(np.flatnonzero(whole))
-        return _Candidates(found.boxes + np.array([x1, y1, x1, y1], np.float32), found.scores, found.kinds)
+        boxes = found.boxes + np.array([x1, y1, x1, y1], np.float32)
+        low_x, high_x = _share(x1, small.shape[1])
+        low_y, high_y = _share(y1, small.shape[0])
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        own = ((centres >= (low_x, low_y)) & (centres < (high_x, high_y))).all(axis=1)
+        return _Candidates(boxes, found.scores, found.kinds).at(np.flatnonzero(own))
 
 
 def tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
@@ -119,6 +119,19 @@ def _spans(length: int) -> list[tuple[int, int]]:
     count = -(-(length - OVERLAP) // (TILE - OVERLAP))
     starts = np.linspace(0, length - TILE, count).round().astype(int)
     return [(int(start), int(start) + TILE) for start in starts]
+
+
+def _share(start: int, length: int) -> tuple[float, float]:
+    """Where the centres lie that the window from `start` answers for: to the middle of its overlaps, and SEAM more.
+
+    A cell that the window's edge cuts thus comes from the neighbour that shows it whole. At the picture's own
+    edges the share ends with the picture, so that nothing comes from the padding.
+    """
+    spans = _spans(length)
+    i = [first for first, _ in spans].index(start)
+    low = (start + spans[i - 1][1]) / 2 - SEAM if i else 0
+    high = (spans[i + 1][0] + spans[i][1]) / 2 + SEAM if i + 1 < len(spans) else length
+    return low, high
 
 
 def prepare(image: Image, multiple: int, pad: float) -> NDArray[np.float32]:

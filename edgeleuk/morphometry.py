@@ -1,10 +1,16 @@
 """What can be measured on a white cell rather than learned: diameter, areas, N:C ratio, nuclear lobes.
 
-No network. The cell is the best closed outline around the middle of the finder's box: colours inside are told from
-colours outside by histograms taken from the box itself, so that stain and camera do not matter, and neighbouring red
-cells are outside like the background is. The nucleus is what absorbs most green light inside that outline.
+No network. The cell is the best closed outline around the middle of the finder's box: colours inside are told
+from colours outside by histograms taken from the box itself, so that stain and camera do not matter, and
+neighbouring red cells are outside like the background is. The nucleus is what absorbs most green light inside
+that outline.
 
 Lengths are micrometres in both axes throughout: squeezed pictures are resampled to round cells first.
+Thresholds that name no other source were set on training data: fields of txl and chula, cells of deepapl.
+
+Weak where stain gives nothing to hold on to: granules over a basophil's nucleus, cytoplasm as dark as the
+nucleus, overlapping lobes (they count as one), arms of cytoplasm that no straight ray from the middle
+reaches.
 """
 
 from __future__ import annotations
@@ -35,12 +41,18 @@ MAX_LOBES_UM_PER_PX = 0.3
 BOX_SIDES_UM = (4.0, 40.0)
 """No white cell of a smear is smaller or larger; a box beyond that is none, or the scale is wrong."""
 BOX_FILL = (0.6, 1.15)
-"""Cell area over the area of the ellipse in its box, where the outline is believed. Hugging boxes give 0.7 to 1."""
+"""Cell area over that of the ellipse in its box, where the outline is believed. Usual is 0.7 to 1."""
 NC_RANGE = (0.05, 1.0)
 MIN_SUPPORT = 0.7
 """Of the outline, see Segmentation.support: bare background gives under 0.6, white cells 1 to 5."""
 MIN_NUCLEUS_DENSITY = 0.12
-"""Green optical density. Nuclei reach 0.14 on the palest camera seen and 1.2 on the darkest; noise stays below."""
+"""Green optical density. Nuclei reach 0.14 on the palest camera seen, 1.2 on the darkest; noise less."""
+MAX_NUCLEUS_SPLIT = 0.82
+"""Neutrophils and eosinophils reach 0.78. Above stand blasts whose cytoplasm is as dark as their nucleus,
+basophils whose granules hide it, smudges: outlines there are ragged, and only a compact one is believed.
+"""
+MIN_COMPACTNESS = 0.92
+"""Nucleus area over that of its convex hull. Round nuclei keep it even where little sets them off."""
 MIN_NUCLEUS_CONTRAST = 1.15
 """Nucleus density over that of the cell's surroundings: red cells measure about 1, white cells 1.2 to 5."""
 
@@ -76,8 +88,10 @@ class Segmentation:
     """Mean log-likelihood ratio just inside the outline minus just outside: 0 where both look the same."""
     nucleus_density: float
     """Median green optical density of the nucleus; 0 is bare glass."""
+    nucleus_split: float
+    """Density that divides nucleus from cytoplasm over the nucleus's own. Near 1 it divides mere spots."""
     nucleus_contrast: float
-    """`nucleus_density` over the density that a tenth of the surroundings exceed: red cells, where there are any."""
+    """`nucleus_density` over the density that a tenth of the surroundings exceed, red cells as a rule."""
 
     def outlines(self, mask: Mask) -> list[Floats]:
         """Outer outlines of `cell` or `nucleus`, each (n, 2) x y in frame pixels."""
@@ -102,43 +116,61 @@ def measure(image: Image, scale: Scale, box: Box) -> Morphometry:
 
 
 def _coarsest(scale: Scale) -> float:
+    """A squeezed picture tells no more than its poorer axis."""
     return max(scale.um_per_px_x, scale.um_per_px_y)
 
 
 def _judge(found: Segmentation, scale: Scale) -> Morphometry:
-    """As much of `found` as passes its checks; each step needs the one before."""
+    """As much of `found` as passes its checks."""
     if found.support < MIN_SUPPORT:
         return Morphometry(reason="the cell's outline cannot be told from what surrounds it")
     if not BOX_FILL[0] <= found.box_fill <= BOX_FILL[1]:
         return Morphometry(reason="the cell's outline does not fit its box")
     area = float(found.cell.sum() * found.px_area_um2)
     diameter = 2 * (area / np.pi) ** 0.5
-    if _coarsest(scale) > MAX_NUCLEUS_UM_PER_PX:
-        return Morphometry(diameter, area, reason="the picture is too coarse to tell the nucleus")
-    if found.nucleus_density < MIN_NUCLEUS_DENSITY:
-        return Morphometry(diameter, area, reason="the stain is too pale to tell the nucleus")
-    if found.nucleus_contrast < MIN_NUCLEUS_CONTRAST:
-        return Morphometry(diameter, area, reason="nothing in the cell is darker than what surrounds it")
     nucleus = float(found.nucleus.sum() * found.px_area_um2)
-    ratio = nucleus / area
-    if not NC_RANGE[0] <= ratio <= NC_RANGE[1]:
-        return Morphometry(diameter, area, reason="the dark part is too small for a nucleus")
+    if doubt := _doubt_of_nucleus(found, nucleus / area, scale):
+        return Morphometry(diameter, area, reason=doubt)
     if _coarsest(scale) > MAX_LOBES_UM_PER_PX:
-        return Morphometry(diameter, area, nucleus, ratio, reason="the picture is too coarse to count lobes")
-    return Morphometry(diameter, area, nucleus, ratio, count_lobes(found.nucleus))
+        return Morphometry(
+            diameter, area, nucleus, nucleus / area, reason="the picture is too coarse to count lobes"
+        )
+    return Morphometry(diameter, area, nucleus, nucleus / area, count_lobes(found.nucleus))
+
+
+def _doubt_of_nucleus(found: Segmentation, nc_ratio: float, scale: Scale) -> str | None:
+    """Why the nucleus is not to be believed, or None."""
+    if _coarsest(scale) > MAX_NUCLEUS_UM_PER_PX:
+        return "the picture is too coarse to tell the nucleus"
+    if found.nucleus_density < MIN_NUCLEUS_DENSITY:
+        return "the stain is too pale to tell the nucleus"
+    if found.nucleus_contrast < MIN_NUCLEUS_CONTRAST:
+        return "nothing in the cell is darker than what surrounds it"
+    if found.nucleus_split > MAX_NUCLEUS_SPLIT and _compactness(found.nucleus) < MIN_COMPACTNESS:
+        return "nucleus and cytoplasm are equally dark"
+    if not NC_RANGE[0] <= nc_ratio <= NC_RANGE[1]:
+        return "the dark part is too small for a nucleus"
+    return None
+
+
+def _compactness(mask: Mask) -> float:
+    """Area over that of the convex hull, 0 to about 1."""
+    hull = cv2.convexHull(np.argwhere(mask).astype(np.int32))
+    return float(mask.sum() / max(1.0, cv2.contourArea(hull)))
 
 
 def segment(image: Image, scale: Scale, box: Box) -> Segmentation:
-    """Outline the white cell in `box` (x1 y1 x2 y2, frame pixels, inside the picture) and its nucleus.
+    """Outline the white cell in `box` (x1 y1 x2 y2, frame pixels) and its nucleus.
 
-    It always answers; whether the answer is to be believed is `measure`'s to say.
+    The box must lie in the picture and have sides within BOX_SIDES_UM. It always answers; whether the answer
+    is to be believed is `measure`'s to say.
     """
     crop, inner, origin, resampling = _window(image, scale, box)
     passed = _transmission(crop)
     edge, support = _outline(passed, inner)
     cell = _inside(edge, inner, crop.shape[:2])
     density = _green_density(passed)
-    nucleus = _nucleus(density, cell)
+    nucleus, split = _nucleus(density, cell)
     dark = float(np.median(density[nucleus])) if nucleus.any() else 0.0
     ellipse = np.pi / 4 * float((inner[2] - inner[0]) * (inner[3] - inner[1]))
     return Segmentation(
@@ -150,6 +182,7 @@ def segment(image: Image, scale: Scale, box: Box) -> Segmentation:
         box_fill=float(cell.sum()) / ellipse,
         support=support,
         nucleus_density=dark / DENSITY_LEVELS,
+        nucleus_split=split,
         nucleus_contrast=dark / max(1.0, float(np.percentile(density[~cell], 90))),
     )
 
@@ -157,8 +190,8 @@ def segment(image: Image, scale: Scale, box: Box) -> Segmentation:
 def _window(image: Image, scale: Scale, box: Box) -> tuple[Image, Floats, tuple[int, int], Resampling]:
     """The frame around `box` at the working scale, the box in its pixels, and the way back.
 
-    Whole frame pixels and their exact resampling, where `optics.crop_um` would round the scale itself: in a coarse
-    picture that costs three per cent of the area.
+    Whole frame pixels and their exact resampling, where `optics.crop_um` would round the scale itself: in a
+    coarse picture that costs three per cent of the area.
     """
     height, width = image.shape[:2]
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -171,7 +204,7 @@ def _window(image: Image, scale: Scale, box: Box) -> tuple[Image, Floats, tuple[
 
 
 def _transmission(crop: Image) -> Floats:
-    """Share of the lamp's light that passes, by channel, (H, W, 3), 0 to 1. The brightest pixels are bare glass."""
+    """Share of the lamp's light that passes, by channel, (H, W, 3), 0 to 1. Brightest is bare glass."""
     smooth = cv2.GaussianBlur(crop, (3, 3), 0)
     grey = cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)
     light = np.median(smooth[grey >= np.percentile(grey, 95)], axis=0).astype(np.float32)
@@ -193,13 +226,15 @@ SURELY_IN, SURELY_OUT = 0.7, 1.12
 USUAL_RADIUS = 0.93
 """Where the outline is expected: boxes stand off by 8 % (see types.RED_CELL_BOX_UM)."""
 PRIOR = 2.5
-"""Cost of an outline off USUAL_RADIUS, by radius squared; log-likelihood ratio integrated over radius is 1."""
+"""Cost of an outline off USUAL_RADIUS, by radius squared, against evidence integrated over radius."""
 STIFFNESS = 0.03
 """Cost of a change by one step between rays, by steps squared."""
 MAX_TURN = 2
+"""Steps by which the outline may change from one ray to the next."""
 COLOUR_BINS = 16
 """By channel."""
 MAX_EVIDENCE = 3.0
+"""Log-likelihood ratio (20 to 1) beyond which one more sample of a colour proves nothing more."""
 
 
 def _outline(passed: Floats, box: Floats) -> tuple[Floats, float]:
@@ -271,34 +306,31 @@ def _inside(edge: Floats, box: Floats, shape: tuple[int, ...]) -> Mask:
 
 DENSITY_LEVELS = 160
 """Grey levels to one unit of optical density: 255 is 1.6, denser than any nucleus is."""
-ONE_BODY = 0.8
-"""Otsu's threshold over the median of the darker class, above which it divided chromatin, not nucleus from cytoplasm."""
 
 
 def _green_density(passed: Floats) -> Image:
-    """Optical density of `passed` (H, W, 3) in green, (H, W) uint8, DENSITY_LEVELS to the unit, chromatin smoothed.
+    """Optical density of `passed` (H, W, 3) in green, (H, W) uint8, DENSITY_LEVELS to the unit, chromatin
+    smoothed.
 
     Green, because azure B and eosin Y together on DNA absorb at 552 nm, the band that makes nuclei purple:
-    Friedrich, Seiffert and Zimmermann, Histochemistry 93, 247-256, 1990. Blue cytoplasm, azure B alone, absorbs red.
+    Friedrich, Seiffert and Zimmermann, Histochemistry 93, 247-256, 1990. Blue cytoplasm, azure B alone,
+    absorbs red.
     """
     levels = np.clip(-np.log10(passed[..., 1]) * DENSITY_LEVELS, 0, 255).astype(np.uint8)
     smooth: Image = cv2.GaussianBlur(cv2.medianBlur(levels, 5), (5, 5), 0)
     return smooth
 
 
-def _nucleus(density: Image, cell: Mask) -> Mask:
-    """The nucleus (H, W) in `cell`: what is denser than a threshold that divides the cell's pixels best.
+def _nucleus(density: Image, cell: Mask) -> tuple[Mask, float]:
+    """What is denser, (H, W), than the threshold that divides the pixels of `cell` best; and its
+    `nucleus_split`.
 
     Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9 (1), 62-66, 1979.
     """
-    within = density[cell]
-    threshold, _ = cv2.threshold(within, 0, 255, cv2.THRESH_OTSU)
-    darker = within[within > threshold]
-    if darker.size and threshold > ONE_BODY * np.median(
-        darker
-    ):  # no cytoplasm to speak of: nucleus throughout
-        threshold = float(np.median(within)) / 2
-    return _solid((density > threshold) & cell)
+    threshold, _ = cv2.threshold(density[cell], 0, 255, cv2.THRESH_OTSU)
+    darker = (density > threshold) & cell
+    split = float(threshold / np.median(density[darker])) if darker.any() else 1.0
+    return _solid(darker), split
 
 
 def _solid(mask: Mask) -> Mask:
@@ -313,22 +345,24 @@ def _solid(mask: Mask) -> Mask:
 
 
 def _depth(mask: Mask, um_per_px: float) -> Floats:
-    """Distance of each pixel to the nearest outside `mask` (H, W), micrometres. Beyond the array is outside."""
+    """Distance of each pixel to the nearest outside `mask` (H, W), um. Beyond the array is outside."""
     padded = np.pad(mask, 1).astype(np.uint8)
     depth: Floats = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] * um_per_px
     return depth
 
 
 def count_lobes(nucleus: Mask, um_per_px: float = WORKING_UM_PER_PX) -> int:
-    """Segments, 1 to 5, of a nucleus (H, W) of square pixels: bodies joined by necks under NECK_TO_LOBE of a lobe."""
+    """Segments, 1 to 5, of a nucleus (H, W) of square pixels, by the rule of thirds (NECK_TO_LOBE)."""
     return min(MAX_LOBES, max(1, _segments(_depth(nucleus, um_per_px), 0.0)))
 
 
 NECK_STEP_UM = 0.06
+"""Half a working pixel."""
 
 
 def _segments(depth: Floats, neck: float) -> int:
-    """Segments of one body, by peeling: what falls apart when `neck` (half-width) is peeled off was joined by it.
+    """Segments of one body, by peeling: what falls apart when `neck` (half-width) is peeled off was joined by
+    it.
 
     A fall into pieces counts where the neck is narrow against the *smaller* piece, and never for mere bumps.
     """

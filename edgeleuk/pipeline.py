@@ -40,7 +40,9 @@ class Analyser:
         whole = shown_enough(found, frame.width, frame.height)
         to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
         with _timed(seconds, "read"):
-            readings = dict(zip(to_read, self.reader.read(frame.pixels, scale, found.boxes[to_read]), strict=True))
+            readings = dict(
+                zip(to_read, self.reader.read(frame.pixels, scale, found.boxes[to_read]), strict=True)
+            )
         boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
         with _timed(seconds, "measure"):
             measured = {i: morphometry.measure(frame.pixels, scale, boxes[i]) for i in to_read}
@@ -55,7 +57,9 @@ class Analyser:
             )
             for i in range(len(found))
         )
-        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, tuple(_warnings(cells, scale)))
+        return Field(
+            frame.name, frame.width, frame.height, scale, cells, seconds, tuple(_warnings(cells, scale))
+        )
 
 
 def shown_enough(found: Detections, width: int, height: int) -> NDArray[np.bool_]:

@@ -47,7 +47,8 @@ class Reader:
             return []
         types, attributes = self.probabilities(np.stack(crops))
         return [
-            self._reading(types[i], {name: rows[i] for name, rows in attributes.items()}) for i in range(len(crops))
+            self._reading(types[i], {name: rows[i] for name, rows in attributes.items()})
+            for i in range(len(crops))
         ]
 
     def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image:
@@ -80,7 +81,9 @@ class Reader:
             probability=float(types[best]),
             probabilities=dict(zip(self.labels, types.tolist(), strict=True)),
             attributes={
-                name: _attribute(values, self.attributes[name], self.manifest.attribute_thresholds[name], assessed)
+                name: _attribute(
+                    values, self.attributes[name], self.manifest.attribute_thresholds[name], assessed
+                )
                 for name, values in attributes.items()
             },
         )

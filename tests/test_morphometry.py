@@ -88,7 +88,7 @@ def assert_alike(one: Morphometry, other: Morphometry, share: float = 0.03) -> N
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=share), name
 
 
-# --- painted cells: exact sizes ---------------------------------------------------------------------------------
+# --- painted cells: exact sizes -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("cell", "nucleus"), [(4.5, 3.8), (6.0, 3.0), (7.0, 4.0), (9.5, 6.0)])
@@ -116,16 +116,6 @@ def test_the_middle_of_a_ring_is_not_nucleus() -> None:
     assert found.nucleus_area_um2 == pytest.approx(np.pi * (4.5**2 - 2.5**2), rel=0.04)
 
 
-def test_a_nucleus_without_visible_cytoplasm_fills_the_cell() -> None:
-    """Clumps of chromatin do not divide a body that is nucleus throughout."""
-    image, scale, box = picture((0, 0, 4.5), [(0, 0, 4.5)])
-    clumps = cv2.resize(np.random.default_rng(1).normal(1, 0.2, (25, 25)), (300, 300))[..., None]
-    clumped = np.where(image[..., 1:2] < 140, np.clip(image * clumps, 0, 255), image).astype(np.uint8)
-    found = measure(clumped, scale, box)
-    assert found.nc_ratio == pytest.approx(1, abs=0.12)
-    assert found.lobes == 1
-
-
 def test_outlines_come_back_in_frame_pixels() -> None:
     """The outline drawn on a squeezed frame lies where the cell was painted."""
     image, scale, box = picture((2, -1, 6), [(2, -1, 3)], um_per_px=(0.2, 0.1))
@@ -137,7 +127,7 @@ def test_outlines_come_back_in_frame_pixels() -> None:
     assert inner.mean(axis=0) * [0.2, 0.1] - FIELD_UM / 2 == pytest.approx([2, -1], abs=0.1)
 
 
-# --- lobes ------------------------------------------------------------------------------------------------------
+# --- lobes --------------------------------------------------------------------------------------------------
 
 TWO = [(-2.6, 0, 1.9), (2.6, 0, 1.9)]
 SHAPES = {
@@ -175,7 +165,7 @@ def test_a_ragged_edge_makes_no_lobe(seed: int) -> None:
     assert count_lobes(mask_of([(0, 0, 3), *bumps])) == 1
 
 
-# --- what must not matter ---------------------------------------------------------------------------------------
+# --- what must not matter -----------------------------------------------------------------------------------
 
 cells = st.builds(
     lambda radius, share, angle, off: (
@@ -239,7 +229,7 @@ def test_the_colour_of_the_lamp_changes_nothing(gains: tuple[float, float, float
     assert_alike(measure(image, scale, box), measure(tinted, scale, box))
 
 
-# --- not measurable ---------------------------------------------------------------------------------------------
+# --- not measurable -----------------------------------------------------------------------------------------
 
 
 def test_a_cell_at_the_edge_is_not_measured() -> None:
@@ -314,6 +304,17 @@ def test_a_red_cell_has_no_nucleus() -> None:
     assert found.reason == "nothing in the cell is darker than what surrounds it"
 
 
+def test_a_nucleus_that_cytoplasm_does_not_set_off_is_not_measured() -> None:
+    """Clumps of chromatin, or granules, must not be taken for the border of a nucleus."""
+    image, scale, box = picture((0, 0, 6), [(0, 0, 6)])
+    clumps = cv2.resize(np.random.default_rng(1).normal(1.2, 0.3, (20, 20)), (300, 300))[..., None]
+    clumped = np.where(image[..., 1:2] < 140, np.clip(image * clumps, 0, 255), image).astype(np.uint8)
+    found = measure(clumped, scale, box)
+    assert found.diameter_um == pytest.approx(12, rel=0.04)
+    assert found.nc_ratio is found.lobes is None
+    assert found.reason == "nucleus and cytoplasm are equally dark"
+
+
 def test_a_speck_is_no_nucleus() -> None:
     """A dark granule of 1.6 um in a large cell is too small to be its nucleus."""
     found = measure(*picture((0, 0, 8), [(0, 0, 0.8)]))
@@ -321,12 +322,13 @@ def test_a_speck_is_no_nucleus() -> None:
     assert found.reason == "the dark part is too small for a nucleus"
 
 
-# --- real cells -------------------------------------------------------------------------------------------------
+# --- real cells ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.data
 def test_real_lymphocytes_are_small_with_a_large_nucleus(data: Path) -> None:
-    """On CellaVision fields N:C ratio and diameter part lymphocytes from granulocytes, as in the textbooks."""
+    """On CellaVision fields N:C ratio and diameter part lymphocytes from granulocytes, as in the
+    textbooks."""
     root = data / "fields"
     samples, _ = load_fields(root / "txl_val.json", root / "images")
     found: dict[str, list[Morphometry]] = {}
@@ -340,7 +342,7 @@ def test_real_lymphocytes_are_small_with_a_large_nucleus(data: Path) -> None:
         return float(np.median([getattr(m, name) for m in found[subtype] if m.reason is None]))
 
     everything = [m for group in found.values() for m in group]
-    assert sum(m.reason is None for m in everything) >= 0.9 * len(everything)
+    assert sum(m.reason is None for m in everything) >= 0.8 * len(everything)
     assert median("lymphocyte", "nc_ratio") > 0.7
     assert median("neutrophil", "nc_ratio") < 0.5
     assert median("eosinophil", "nc_ratio") < 0.5

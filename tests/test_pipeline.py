@@ -50,7 +50,9 @@ def test_red_cells_are_counted_within_a_tenth(demo_field: Field) -> None:
     assert len(demo_field.of("RBC")) == pytest.approx(truth, rel=0.1)
 
 
-def test_squeezed_picture_gives_the_same_differential(analyser: Analyser, demo_frame: Frame, demo_field: Field) -> None:
+def test_squeezed_picture_gives_the_same_differential(
+    analyser: Analyser, demo_frame: Frame, demo_field: Field
+) -> None:
     """Un-squeezing makes the types of the demo's cells agree with those of the picture as it was."""
     image = resize(demo_frame.pixels, round(demo_frame.width * 0.6), demo_frame.height)
     squeezed = analyser.analyse(Frame(image, "squeezed"))
@@ -67,7 +69,9 @@ def _matched_at(field: Field, squeeze: float) -> list[str | None]:
     found = []
     for true, (x1, y1, x2, y2) in demo().truth():
         box = (x1 * squeeze, y1, x2 * squeeze, y2)
-        inside = box[0] > 2 * squeeze and y1 > 2 and box[2] < field.width - 2 * squeeze and y2 < field.height - 2
+        inside = (
+            box[0] > 2 * squeeze and y1 > 2 and box[2] < field.width - 2 * squeeze and y2 < field.height - 2
+        )
         if true.kind == "WBC" and inside:
             best = max(field.of("WBC"), key=lambda cell: _iou(cell.box, box))
             found.append(best.reading.label if best.reading and _iou(best.box, box) > 0.4 else None)

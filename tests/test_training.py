@@ -163,7 +163,9 @@ def test_export_computes_the_same(exported: tuple[networks.FinderNet, Path]) -> 
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_quantized_network_is_really_int8_and_close(exported: tuple[networks.FinderNet, Path], tmp_path: Path) -> None:
+def test_quantized_network_is_really_int8_and_close(
+    exported: tuple[networks.FinderNet, Path], tmp_path: Path
+) -> None:
     """Weights of all convolutions but those kept float are int8, and outputs stay near."""
     import onnx
 
@@ -193,7 +195,9 @@ def test_temperature_of_an_overconfident_reader_is_above_one() -> None:
 def test_rejection_threshold_is_the_smallest_that_is_accurate_enough() -> None:
     """Everything under 0.7 is wrong here, so 0.7 it is."""
     confidence = np.linspace(0.5, 0.99, 50).astype(np.float32)
-    assert thresholds.rejection_threshold(confidence, confidence >= 0.7, 0.99, 0.5) == pytest.approx(0.7, abs=0.011)
+    assert thresholds.rejection_threshold(confidence, confidence >= 0.7, 0.99, 0.5) == pytest.approx(
+        0.7, abs=0.011
+    )
 
 
 def test_counted_classes_take_the_threshold_that_counts_right() -> None:

@@ -12,9 +12,12 @@ from edgeleuk.errors import UsageError
 
 
 def simulate(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the picture and its truth.")] = Path("simulated"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the picture and its truth.")] = Path(
+        "simulated"
+    ),
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Another smear; without it the sample that ships.", show_default=False)
+        int | None,
+        typer.Option("--seed", help="Another smear; without it the sample that ships.", show_default=False),
     ] = None,
     um_per_px: Annotated[float, typer.Option("--um-per-px", help="Scale of the camera.")] = 0.1,
     width: Annotated[int, typer.Option(min=64, max=8000, help="Pixels.")] = 1600,
@@ -33,16 +36,16 @@ def simulate(
     from edgeleuk.sources.simulated import Optics, Smear, Stage, demo, truth_document
 
     if not 0.02 <= um_per_px <= 1 or not 0.2 <= squeeze <= 5:
-        raise UsageError("--um-per-px takes 0.02 to 1 and --squeeze 0.2 to 5. A 100x objective gives about 0.1.")
+        raise UsageError(
+            "--um-per-px takes 0.02 to 1 and --squeeze 0.2 to 5. A 100x objective gives about 0.1."
+        )
     folder = writable_folder(out)
     if seed is None:
         smear = demo().smear
     else:
         size = (width * um_per_px / squeeze, height * um_per_px)
         smear = Smear.generate(seed, *size, COMPOSITION)
-    stage = Stage(
-        smear, um_per_px, width, height, squeeze=squeeze, optics=Optics(defocus_um=defocus_um)
-    )
+    stage = Stage(smear, um_per_px, width, height, squeeze=squeeze, optics=Optics(defocus_um=defocus_um))
     frame = stage.field()
     encoded = cv2.imencode(".png", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
     write(folder / "simulated.png", encoded)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import Cell, Field, Image
+from edgeleuk.types import UNCLASSIFIED, Cell, Field, Image
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """The long side of the annotated copy: labels stay legible, files stay small."""
@@ -68,7 +68,11 @@ def _label(
     if cell.reading is None:
         text = "cut by the edge"
     else:
-        text = f"{cell.reading.label.replace('_', ' ')} {cell.reading.probability:.0%}"
+        reading = cell.reading
+        text = f"{reading.label.replace('_', ' ')} {reading.probability:.0%}"
+        if reading.label == UNCLASSIFIED:
+            best = max(reading.probabilities, key=lambda name: reading.probabilities[name])
+            text = f"{UNCLASSIFIED} ({best.replace('_', ' ')} {reading.probability:.0%})"
     (width, height), _ = cv2.getTextSize(text, FONT, TEXT, 1)
     width, height = width + 10, height + 10
     x1, y1, _, y2 = (round(value * zoom) for value in cell.box)

@@ -60,11 +60,10 @@ def _cells(white: Sequence[Cell], labels: Sequence[str]) -> Table:
     table.add_column("diameter", justify="right")
     table.add_column("N:C", justify="right")
     table.add_column("lobes", justify="right")
-    table.add_column("", style="dim")
     for cell in sorted(white, key=lambda cell: (cell.box[1], cell.box[0])):
         x, y = round((cell.box[0] + cell.box[2]) / 2), round((cell.box[1] + cell.box[3]) / 2)
         if cell.reading is None:
-            table.add_row(f"{x}, {y}", Text("not read", style="dim"), "", "", "", "", "cut by the edge")
+            table.add_row(f"{x}, {y}", Text("cut by the edge", style="dim"))
             continue
         label, m = cell.reading.label, cell.morphometry
         name = Text(label.replace("_", " "), style=hexadecimal(of_label(label, labels)))
@@ -75,7 +74,6 @@ def _cells(white: Sequence[Cell], labels: Sequence[str]) -> Table:
             f"{m.diameter_um:.1f} um" if m and m.diameter_um is not None else "–",
             f"{m.nc_ratio:.2f}" if m and m.nc_ratio is not None else "–",
             str(m.lobes) if m and m.lobes is not None else "–",
-            "" if m is None or m.reason is None else "not measurable",
         )
     return table
 

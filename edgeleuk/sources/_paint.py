@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.sources._shapes import UM_PER_PX, Canvas, Outline, Plane, Point, near, soft, unit
-from edgeleuk.sources._stain import CYTOPLASM, NUCLEUS, PLATELET_GRANULES, PLATELET_MARGIN, RED_CELL
+from edgeleuk.sources._nuclei import bean, lobed, polar, settle
+from edgeleuk.sources._shapes import UM_PER_PX, Canvas, Capsule, Outline, Plane, near, soft, unit
+from edgeleuk.sources._stain import CYTOPLASM, EOSIN, NUCLEUS, PLATELET_GRANULES, PLATELET_MARGIN, RED_CELL
 from edgeleuk.types import RED_CELL_UM
-
-Capsule = tuple[Point, Point, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +26,20 @@ class Habit:
     """Least and greatest."""
     stretch: float
     roughness: float
+    """Of the harmonics beyond the ellipse, as a share of the radius."""
     decay: float = 1.6
+    """How fast higher harmonics fade: small is jagged."""
+    eosin: float = 0.0
+    """How much redder than the median of its stain, in standard deviations."""
 
 
 HABITS = {
-    "RBC": Habit((6.0, 8.4), 0.1, 0.016),
-    "Platelet": Habit((2.0, 3.2), 0.15, 0.07, 0.6),
+    "RBC": Habit((6.0, 8.4), 0.1, 0.016, eosin=0.5),
+    "Platelet": Habit((2.0, 3.2), 0.2, 0.05, 0.7),
     "neutrophil": Habit((12.4, 14.2), 0.08, 0.025),
     "eosinophil": Habit((13.0, 15.0), 0.08, 0.02),
-    "basophil": Habit((11.2, 13.0), 0.06, 0.02),
-    "lymphocyte": Habit((9.0, 10.4), 0.08, 0.02, 0.8),
+    "basophil": Habit((11.2, 13.0), 0.06, 0.02, eosin=0.4),
+    "lymphocyte": Habit((9.0, 10.4), 0.08, 0.016, 0.6),
     "monocyte": Habit((14.5, 17.5), 0.1, 0.05),
     "blast": Habit((14.2, 16.8), 0.14, 0.035),
 }
@@ -60,7 +63,11 @@ def outline(name: str, rng: np.random.Generator) -> Outline:
     """The outline of a white-cell type, "RBC" or "Platelet". The first thing drawn from a cell's generator."""
     habit = HABITS[name]
     low, high = habit.diameter_um
-    diameter = float(np.clip(rng.normal(RED_CELL_UM, RED_CELL_SD_UM), low, high) if name == "RBC" else rng.uniform(low, high))
+    diameter = float(
+        np.clip(rng.normal(RED_CELL_UM, RED_CELL_SD_UM), low, high)
+        if name == "RBC"
+        else rng.uniform(low, high)
+    )
     stretch = habit.stretch * rng.uniform(0.2, 1.8)
     return Outline.draw(rng, diameter, stretch, habit.roughness, habit.decay)
 
@@ -69,27 +76,29 @@ def paint(name: str, rng: np.random.Generator) -> Painting:
     """The cell that a fresh generator of the same seed gave its outline to."""
     edge = outline(name, rng)
     canvas = Canvas(rng, edge.reach_um)
-    return PAINTERS[name](canvas, edge)
+    painting = PAINTERS[name](canvas, edge)
+    canvas.tint(HABITS[name].eosin + rng.normal(0, 0.3) + 0.2 * canvas.noise(0.6), EOSIN)
+    return painting
 
 
 def _red_cell(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
-    radius = float(np.sqrt(np.mean(edge.radii**2)))
+    radius = edge.radius_um
     centre = rng.normal(0, 0.05 * radius, 2)
     out = np.hypot(canvas.x - centre[0], canvas.y - centre[1]) + 0.12 * canvas.noise(1.5)
     # Half height at a third of the radius: a pallor of a third of the diameter.
-    pallor = 1 - soft(out - radius * rng.uniform(0.26, 0.42), radius * rng.uniform(0.15, 0.35))
-    tone = 0.3 - rng.uniform(0.8, 2.6) * pallor + 0.1 * canvas.noise(1.0) + rng.normal(0, 0.35)
+    pallor = 1 - soft(out - radius * rng.uniform(0.28, 0.46), radius * rng.uniform(0.15, 0.3))
+    tone = 0.3 - rng.uniform(1.0, 3.2) * pallor + 0.1 * canvas.noise(1.0) + rng.normal(0, 0.35)
     tone += 0.7 * near(depth, 0.35, 0.5)
-    canvas.lay(soft(depth, 0.2), RED_CELL.at(tone))
+    canvas.lay(soft(depth, 0.27), RED_CELL.at(tone))
     return Painting(canvas.density)
 
 
 def _platelet(canvas: Canvas, edge: Outline) -> Painting:
     depth = canvas.inside(edge)
-    canvas.lay(soft(depth, 0.2), PLATELET_MARGIN.at(canvas.noise(0.3)))
-    cover, tone = canvas.granules(soft(depth - 0.25, 0.4), 0.42, 0.24)
-    canvas.lay(cover * soft(depth, 0.2), PLATELET_GRANULES.at(tone * 0.8 + 0.2))
+    canvas.lay(soft(depth, 0.2), PLATELET_MARGIN.at(0.5 * canvas.noise(0.3) + 1.3))
+    cover, tone = canvas.granules(soft(depth - 0.3, 0.35), 0.3, 0.19, 0.35)
+    canvas.lay(0.9 * cover * soft(depth, 0.2), PLATELET_GRANULES.at(tone))
     return Painting(canvas.density)
 
 
@@ -98,29 +107,36 @@ def _neutrophil(canvas: Canvas, edge: Outline) -> Painting:
     cell = soft(depth)
     canvas.lay(cell, CYTOPLASM["neutrophil"].at(0.4 * canvas.noise(0.15) + 0.5 * canvas.noise(1.0) - 0.2))
     cover, tone = canvas.granules(np.full_like(cell, 0.45), 0.55, 0.13, 0.35)
-    canvas.density += (0.5 * cover * np.maximum(0.8 + 0.7 * tone, 0) * cell)[..., None] * np.array([0.14, 0.3, 0.05], np.float32)
+    canvas.density += (0.5 * cover * np.maximum(0.8 + 0.7 * tone, 0) * cell)[..., None] * np.array(
+        [0.14, 0.3, 0.05], np.float32
+    )
     lobes = int(rng.integers(3, 5))
     radius = {3: 2.1, 4: 1.8}[lobes]
-    parts = _lobed(rng, lobes, radius, pitch=radius * 2.2, strand=0.5, turn=1.25)
-    return _with_nucleus(canvas, "neutrophil", _settle(rng, parts, edge, 0.5), _clumped(canvas), lobes)
+    parts = lobed(rng, lobes, radius, pitch=radius * 2.35, strand=0.42, turn=1.25)
+    return _with_nucleus(canvas, "neutrophil", settle(rng, parts, edge, 0.5), _clumped(canvas), lobes)
 
 
 def _eosinophil(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
     cell = soft(depth)
     stain = CYTOPLASM["eosinophil"]
-    canvas.lay(cell, stain.at(0.4 * canvas.noise(0.6) - 1.0))
-    cover, tone = canvas.granules(np.full_like(cell, 0.93), 0.55, 0.33, 0.15)
-    canvas.lay(cover * soft(depth - 0.15), stain.at(0.55 * tone + 0.3 * canvas.noise(0.8) + 0.2))
-    parts = _lobed(rng, 2, 2.75, pitch=5.4, strand=0.5, turn=0.5)
-    return _with_nucleus(canvas, "eosinophil", _settle(rng, parts, edge, 1.5), _clumped(canvas), 2)
+    canvas.lay(
+        cell, CYTOPLASM["lymphocyte"].at(0.4 * canvas.noise(0.6) - 0.2)
+    )  # pale blue where no granules lie
+    packed = np.clip(1.15 - 0.35 * np.maximum(canvas.noise(1.5), 0), 0, 1)
+    cover, tone = canvas.granules(packed, 0.46, 0.32, 0.2)
+    grain = 0.5 * tone + 0.6 * canvas.noise(0.18) + 0.4 * canvas.noise(1.0)
+    canvas.lay(cover * soft(depth - 0.1), stain.at(grain + 0.1))
+    canvas.tint(0.7 * canvas.noise(0.4) + 0.9, EOSIN)
+    parts = lobed(rng, 2, 2.75, pitch=5.4, strand=0.5, turn=0.5)
+    return _with_nucleus(canvas, "eosinophil", settle(rng, parts, edge, 1.5), _clumped(canvas), 2)
 
 
 def _basophil(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
     canvas.lay(soft(depth - 0.2), CYTOPLASM["basophil"].at(0.5 * canvas.noise(0.3) - 0.2))
-    parts = _lobed(rng, 2, 3.1, pitch=4.0, strand=1.8, turn=0.5)
-    painted = _with_nucleus(canvas, "basophil", _settle(rng, parts, edge, 0.3), _clumped(canvas), 2)
+    parts = lobed(rng, 2, 3.1, pitch=4.0, strand=1.8, turn=0.5)
+    painted = _with_nucleus(canvas, "basophil", settle(rng, parts, edge, 0.3), _clumped(canvas), 2)
     # Granules lie over the nucleus too, and make the cell's rim a row of beads.
     patchy = np.clip(0.75 + 0.25 * canvas.noise(1.0), 0, 1)
     cover, tone = canvas.granules(soft(depth - 0.15, 0.05) * patchy, 0.46, 0.23, 0.35)
@@ -130,11 +146,13 @@ def _basophil(canvas: Canvas, edge: Outline) -> Painting:
 
 def _lymphocyte(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
-    canvas.lay(soft(depth), CYTOPLASM["lymphocyte"].at(0.8 * canvas.noise(0.2) + 1.2 * near(depth, 0.1, 0.3) + 0.7))
-    nucleus = Outline.draw(rng, 2 * _mean_radius(edge) * rng.uniform(0.88, 0.93), 0.12, 0.025)
-    shift = _polar(rng.uniform(0.2, 0.45), rng.uniform(0, 2 * np.pi))
+    canvas.lay(
+        soft(depth), CYTOPLASM["lymphocyte"].at(0.8 * canvas.noise(0.2) + 1.2 * near(depth, 0.1, 0.3) + 0.7)
+    )
+    nucleus = Outline.draw(rng, 2 * edge.radius_um * rng.uniform(0.88, 0.93), 0.12, 0.025)
+    shift = polar(rng.uniform(0.2, 0.45), rng.uniform(0, 2 * np.pi))
     inner = np.minimum(canvas.inside(nucleus, shift), depth - 0.15)
-    return _with_nucleus(canvas, "lymphocyte", inner, _clumped(canvas, 0.8), 1)
+    return _with_nucleus(canvas, "lymphocyte", inner, _clumped(canvas), 1)
 
 
 def _monocyte(canvas: Canvas, edge: Outline) -> Painting:
@@ -142,27 +160,29 @@ def _monocyte(canvas: Canvas, edge: Outline) -> Painting:
     cell = soft(depth, 0.2)
     ground = 0.8 * canvas.noise(0.15) + 0.4 * canvas.noise(0.5) + 0.6 * near(depth, 0.2, 0.5)
     canvas.lay(cell, CYTOPLASM["monocyte"].at(0.6 * ground + 0.3))
-    cover, tone = canvas.granules(np.full_like(cell, 0.12), 0.5, 0.12)
+    cover, _ = canvas.granules(np.full_like(cell, 0.12), 0.5, 0.12)
     canvas.density += (0.3 * cover * cell)[..., None] * np.array([0.12, 0.3, 0.03], np.float32)
     where = soft(depth - 1.2, 0.3)
     cover, _ = canvas.granules(where * 0.06, 0.9, 0.4, 0.35)
     canvas.density *= (1 - 0.85 * cover)[..., None]
-    parts = _bean(rng, _mean_radius(edge))
-    return _with_nucleus(canvas, "monocyte", _settle(rng, parts, edge, 0.6), _strands(canvas, 0.15), 1)
+    parts = bean(rng, edge.radius_um)
+    return _with_nucleus(
+        canvas, "monocyte", settle(rng, parts, edge, 0.6), _strands(canvas, 0.13), 1, ruffle_um=0.25
+    )
 
 
 def _blast(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
     ground = 0.4 * canvas.noise(0.2) + 0.4 * canvas.noise(1.2) + 1.3 * near(depth, 0.1, 0.5)
     canvas.lay(soft(depth), CYTOPLASM["blast"].at(ground))
-    nucleus = Outline.draw(rng, 2 * _mean_radius(edge) * np.sqrt(rng.uniform(0.76, 0.84)), 0.12, 0.035)
-    shift = _polar(rng.uniform(0.3, 0.6), rng.uniform(0, 2 * np.pi))
+    nucleus = Outline.draw(rng, 2 * edge.radius_um * np.sqrt(rng.uniform(0.76, 0.84)), 0.12, 0.035)
+    shift = polar(rng.uniform(0.3, 0.6), rng.uniform(0, 2 * np.pi))
     inner = np.minimum(canvas.inside(nucleus, shift), depth - 0.2)
-    fine = 0.9 * _strands(canvas, 0.12)
+    fine = 0.7 * _strands(canvas, 0.1)
     for _ in range(int(rng.integers(1, 4))):
-        place = _polar(_mean_radius(nucleus) * rng.uniform(0.1, 0.6), rng.uniform(0, 2 * np.pi))
-        spot = canvas.inside(Outline.draw(rng, rng.uniform(1.4, 2.2), 0.15, 0.04), place)
-        fine += 0.6 * near(spot, -0.2, 0.25) - 1.5 * soft(spot, 0.25)
+        place = polar(nucleus.radius_um * rng.uniform(0.1, 0.6), rng.uniform(0, 2 * np.pi))
+        spot = canvas.inside(Outline.draw(rng, rng.uniform(1.7, 2.7), 0.15, 0.04), place)
+        fine += 0.6 * near(spot, -0.2, 0.3) - (0.7 * fine + 1.2) * soft(spot, 0.3)
     return _with_nucleus(canvas, "blast", inner, fine, 1)
 
 
@@ -178,77 +198,28 @@ PAINTERS: dict[str, Callable[[Canvas, Outline], Painting]] = {
 }
 
 
-def _with_nucleus(canvas: Canvas, label: str, nucleus: Plane | list[Capsule], chromatin: Plane, lobes: int) -> Painting:
+def _with_nucleus(
+    canvas: Canvas,
+    label: str,
+    nucleus: Plane | list[Capsule],
+    chromatin: Plane,
+    lobes: int,
+    ruffle_um: float = 0.15,
+) -> Painting:
     """Lay the nucleus; its rim is darker, where chromatin lines the membrane and the light passes it edgeways."""
-    depth = canvas.capsules(nucleus, ruffle_um=0.18) if isinstance(nucleus, list) else nucleus
-    rim = 0.9 * near(depth, 0.15, 0.25)
+    depth = canvas.capsules(nucleus, ruffle_um) if isinstance(nucleus, list) else nucleus
+    rim = 1.1 * near(depth, 0.12, 0.22)
     canvas.lay(soft(depth, 0.13), NUCLEUS[label].at(chromatin + rim))
     return Painting(canvas.density, float((depth > 0).sum()) * UM_PER_PX**2, lobes)
 
 
 def _clumped(canvas: Canvas, contrast: float = 1.0) -> Plane:
     """Dense chromatin: blocks of dark with lighter gaps."""
-    return contrast * unit(canvas.noise(0.12) + 0.5 * canvas.noise(0.3) + 0.35 * canvas.noise(0.8))
+    gaps = np.maximum(canvas.noise(0.16) + 0.4 * canvas.noise(0.4), 0.4)
+    return contrast * (unit(0.35 * canvas.noise(0.12) + 0.3 * canvas.noise(0.7) - gaps) + 0.1)
 
 
 def _strands(canvas: Canvas, grain_um: float) -> Plane:
     """Open chromatin: a dark net on a light ground."""
-    net = np.maximum(canvas.noise(grain_um) + 0.5 * canvas.noise(2 * grain_um), -0.3)
-    return unit(net + 0.2 * canvas.noise(1.2))
-
-
-def _lobed(
-    rng: np.random.Generator, lobes: int, radius: float, pitch: float, strand: float, turn: float
-) -> list[Capsule]:
-    """Lobes along a bending path with strands between; `turn` radians from lobe to lobe."""
-    parts: list[Capsule] = []
-    heading = 0.0
-    bend = turn * rng.uniform(0.6, 1.3)
-    at = np.zeros(2)
-    before: Point | None = None
-    for _ in range(lobes):
-        half = np.array(_polar(radius * rng.uniform(0.1, 0.4), heading + rng.normal(0, 0.5)))
-        parts.append((_point(at - half), _point(at + half), radius * rng.uniform(0.85, 1.1)))
-        if before is not None:
-            parts.append((before, _point(at), strand * rng.uniform(0.6, 1.4)))
-        before = _point(at)
-        heading += bend + rng.normal(0, 0.25)
-        at = at + np.array(_polar(pitch * rng.uniform(0.9, 1.1), heading))
-    return parts
-
-
-def _bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
-    """A folded sausage: kidney to horseshoe by how far it bends."""
-    thick = cell_radius * rng.uniform(0.4, 0.46)
-    bend, path = rng.uniform(1.6, 3.0), cell_radius * rng.uniform(0.95, 1.2)
-    angles = np.linspace(-bend / 2, bend / 2, 5)
-    places = [_polar(path / bend * 1.0, float(a)) for a in angles]
-    radii = thick * rng.uniform(0.88, 1.15, 5)
-    return [(places[i], places[i + 1], float(radii[i])) for i in range(4)]
-
-
-def _settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float) -> list[Capsule]:
-    """The nucleus turned at random, set about the cell's middle and drawn together until it fits inside."""
-    ends = np.array([[a, b] for a, b, _ in parts])
-    radii = np.array([r for _, _, r in parts])
-    ends = ends - ends.mean(axis=(0, 1))
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    ends = ends @ turn + np.array(_polar(shift_um * rng.uniform(0.4, 1.0), rng.uniform(0, 2 * np.pi)))
-    room = float(edge.radii.min()) - 0.35
-    reach = np.hypot(ends[..., 0], ends[..., 1])
-    pull = np.minimum(1, np.maximum(room - radii[:, None], 0.1) / np.maximum(reach, 1e-6))
-    ends = ends * pull[..., None]
-    return [(_point(a), _point(b), float(r)) for (a, b), r in zip(ends, radii, strict=True)]
-
-
-def _mean_radius(edge: Outline) -> float:
-    return float(np.sqrt(np.mean(edge.radii**2)))
-
-
-def _polar(length: float, angle: float) -> Point:
-    return float(length * np.cos(angle)), float(length * np.sin(angle))
-
-
-def _point(place: NDArray[np.float64]) -> Point:
-    return float(place[0]), float(place[1])
+    net = np.maximum(canvas.noise(grain_um) + 0.5 * canvas.noise(2 * grain_um), -1.2)
+    return unit(net + 0.3 * canvas.noise(1.2))

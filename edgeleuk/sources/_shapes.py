@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,12 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
 """(n, n) float32, one value a point of the canvas."""
+Reals = NDArray[np.floating[Any]]
+"""As a Plane, of either precision: what arithmetic on one may give."""
 Point = tuple[float, float]
+
+Capsule = tuple[Point, Point, float]
+"""All that lies within the radius of a line: from, to, radius."""
 
 ANGLES = 128
 UM_PER_PX = 0.08
@@ -28,7 +34,12 @@ class Outline:
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, diameter_um: float, stretch: float, roughness: float, decay: float = 1.6
+        cls,
+        rng: np.random.Generator,
+        diameter_um: float,
+        stretch: float,
+        roughness: float,
+        decay: float = 1.6,
     ) -> Outline:
         """An ellipse with long over short axis about 1 + `stretch`, roughened by harmonics 3 to 24.
 
@@ -50,7 +61,13 @@ class Outline:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
     @property
+    def radius_um(self) -> float:
+        """Of the circle with the same area."""
+        return float(np.sqrt(np.mean(self.radii**2)))
+
+    @property
     def reach_um(self) -> float:
+        """From the centre to the farthest point."""
         return float(self.radii.max())
 
 
@@ -74,6 +91,10 @@ class Canvas:
         """
         self.density += cover[..., None] * (density - self.density)
 
+    def tint(self, eosin: Reals, change: Sequence[float]) -> None:
+        """Shift the hue by `eosin` times the relative `change` of density in R, G and B."""
+        self.density *= np.exp(eosin[..., None] * np.array(change, np.float32))
+
     def noise(self, grain_um: float) -> Plane:
         """Band-limited noise of zero mean and unit spread; `grain_um` is about the radius of its spots."""
         white = self.rng.standard_normal(self.x.shape, np.float32)
@@ -95,9 +116,9 @@ class Canvas:
         depth: Plane = radius - np.hypot(x, y)
         return depth
 
-    def capsules(self, parts: Sequence[tuple[Point, Point, float]], ruffle_um: float) -> Plane:
+    def capsules(self, parts: Sequence[Capsule], ruffle_um: float) -> Plane:
         """Depth inside a smooth union of thick lines (from, to, radius), their rims ruffled; negative outside."""
-        x, y = self.x + ruffle_um * self.noise(1.2), self.y + ruffle_um * self.noise(1.2)
+        x, y = (axis + ruffle_um * (self.noise(1.2) + 0.6 * self.noise(0.4)) for axis in (self.x, self.y))
         depth = np.full(x.shape, -1e3, np.float32)
         for (ax, ay), (bx, by), radius in parts:
             dx, dy = bx - ax, by - ay
@@ -106,7 +127,9 @@ class Canvas:
             depth = _smooth_max(depth, part.astype(np.float32), 0.35)
         return depth
 
-    def granules(self, within: Plane, spacing_um: float, radius_um: float, spread: float = 0.25) -> tuple[Plane, Plane]:
+    def granules(
+        self, within: Reals, spacing_um: float, radius_um: float, spread: float = 0.25
+    ) -> tuple[Plane, Plane]:
         """Round granules on a shaken grid: how much of each point they cover, and each granule's own tone.
 
         `within` (0 to 1) is the chance that a granule whose centre falls there exists.

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeleuk.errors import UsageError
 from edgeleuk.sources._paint import WHITE_TYPES, Painting, outline, paint
@@ -22,7 +21,7 @@ EDGE_UM = 1.0
 WHITE_GAP = 1.06
 RED_GAP = 1.0
 RED_OVERLAP, RED_OVERLAP_SHARE = 0.84, 0.12
-"""In a monolayer most red cells lie apart, some touch and a few overlap."""
+"""In a monolayer most red cells lie apart, some touch and a few overlap; none is let onto a white cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,9 @@ class Smear:
         names = [label for label, count in white_cells.items() for _ in range(count)]
         names += ["RBC"] * round(red_cells_per_mm2 * area_mm2)
         names += ["Platelet"] * round(platelets_per_mm2 * area_mm2)
-        layout = _Layout(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))), width_um, height_um)
+        layout = _Layout(
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))), width_um, height_um
+        )
         cells = []
         for number, name in enumerate(names):
             edge = outline(name, _generator(seed, number))
@@ -107,12 +108,13 @@ class _Layout:
         self.size = np.array([width_um, height_um])
         self.cell = 20.0
         """Side of the hash squares: more than the largest distance at which two cells can meet."""
-        self.squares: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
+        self.squares: dict[tuple[int, int], list[tuple[float, float, float, bool]]] = {}
 
     def place(self, edge: Outline, name: str) -> tuple[float, float]:
-        radius = _radius(edge)
-        margin = edge.reach_um + EDGE_UM if name in WHITE_TYPES else 0.0
-        gap = WHITE_GAP if name in WHITE_TYPES else RED_GAP
+        radius = edge.radius_um
+        white = name in WHITE_TYPES
+        margin = edge.reach_um + EDGE_UM if white else 0.0
+        gap = WHITE_GAP if white else RED_GAP
         if name == "RBC" and self.rng.random() < RED_OVERLAP_SHARE:
             gap = RED_OVERLAP
         room = self.size - 2 * margin
@@ -120,7 +122,7 @@ class _Layout:
             for _ in range(TRIES):
                 x, y = (margin + room * self.rng.random(2)).tolist()
                 if self._free(x, y, radius, gap):
-                    self.squares.setdefault(self._square(x, y), []).append((x, y, radius))
+                    self.squares.setdefault(self._square(x, y), []).append((x, y, radius, white))
                     return x, y
         raise UsageError(
             f"the cells do not fit {self.size[0]:g} x {self.size[1]:g} um: no place for another {name}. "
@@ -130,10 +132,10 @@ class _Layout:
     def _free(self, x: float, y: float, radius: float, gap: float) -> bool:
         column, row = self._square(x, y)
         return all(
-            (x - ox) ** 2 + (y - oy) ** 2 >= (gap * (radius + other)) ** 2
+            (x - ox) ** 2 + (y - oy) ** 2 >= ((max(gap, RED_GAP) if white else gap) * (radius + other)) ** 2
             for i in (-1, 0, 1)
             for j in (-1, 0, 1)
-            for ox, oy, other in self.squares.get((column + i, row + j), ())
+            for ox, oy, other, white in self.squares.get((column + i, row + j), ())
         )
 
     def _square(self, x: float, y: float) -> tuple[int, int]:
@@ -151,7 +153,7 @@ def _true_cell(seed: int, number: int, name: str, edge: Outline, x: float, y: fl
         x_um=x,
         y_um=y,
         box_um=(x + x1, y + y1, x + x2, y + y2),
-        diameter_um=2 * _radius(edge),
+        diameter_um=2 * edge.radius_um,
         nucleus_area_um2=painting.nucleus_area_um2 if painting else None,
         lobes=painting.lobes if painting else None,
     )
@@ -159,8 +161,3 @@ def _true_cell(seed: int, number: int, name: str, edge: Outline, x: float, y: fl
 
 def _generator(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, number)))
-
-
-def _radius(edge: Outline) -> float:
-    radii: NDArray[np.float32] = edge.radii
-    return float(np.sqrt(np.mean(radii**2)))

@@ -11,6 +11,7 @@ imprinted morphologic features", npj Precision Oncology 5, 2021, 38). Only the f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,12 @@ class Stain:
     high: tuple[float, float, float]
     """Where it is dark: at the 85th percentile."""
 
-    def at(self, tone: NDArray[np.float32]) -> NDArray[np.float32]:
+    def at(self, tone: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Density (..., 3) at `tone` (...): -1 is `low`, 1 is `high`; a tone of unit spread gives the range back."""
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        tone = np.clip(tone, *TONES)[..., None]
-        density: NDArray[np.float32] = (low + high) / 2 + tone * (high - low) / 2
-        return np.maximum(density, 0)
+        share = np.clip(tone, *TONES).astype(np.float32)[..., None]
+        density: NDArray[np.float32] = (low + high) / np.float32(2) + share * ((high - low) / np.float32(2))
+        return np.maximum(density, np.float32(0))
 
 
 NUCLEUS = {
@@ -59,8 +60,11 @@ CYTOPLASM = {
 }
 """Of the eosinophil with its granules."""
 
-BASOPHIL_GRANULES = Stain((0.265, 0.545, 0.107), (0.520, 1.212, 0.137))
 RED_CELL = Stain((0.075, 0.113, 0.067), (0.119, 0.173, 0.097))
 """Towards the pale centre, and the rim."""
 PLATELET_MARGIN = Stain((0.045, 0.050, 0.020), (0.084, 0.084, 0.038))
 PLATELET_GRANULES = Stain((0.225, 0.349, 0.080), (0.451, 0.941, 0.145))
+
+EOSIN = (-0.08, 0.0, 0.10)
+"""Relative change of density (R, G, B) where the stain is by one standard deviation redder than its median at the
+same green density; the spread over pixels of eosinophil cytoplasm and of monocyte nuclei."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,22 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 FORMATS = "JPEG, PNG, TIFF, BMP and WebP"
 MAX_MEGAPIXELS = 120
 """A 108-megapixel phone picture passes; a decompression bomb does not."""
+MAX_BYTES = 1_000_000_000
+"""More than the largest picture, uncompressed at 16 bits; reading a film or a disk image would exhaust a small computer."""
 MIN_SIDE = 64
 """Less than a red cell and its surroundings at any usable scale."""
 GREY_DIFFERENCE = 4
 """Largest difference between channels of a picture without colour; JPEG adds a few levels."""
+UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda image: cv2.flip(image, 1),
+    3: lambda image: cv2.flip(image, -1),
+    4: lambda image: cv2.flip(image, 0),
+    5: cv2.transpose,
+    6: lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda image: cv2.flip(cv2.transpose(image), -1),
+    8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""What makes a picture of an EXIF orientation upright (CIPA DC-008, Exif 2.32, tag 0x0112)."""
 
 
 def expand(paths: Sequence[str], recursive: bool = False) -> Iterator[Path | InputError]:
@@ -31,11 +44,11 @@ def expand(paths: Sequence[str], recursive: bool = False) -> Iterator[Path | Inp
 
     What cannot be found or listed comes as the error it is, in its place, so that the rest goes on.
     """
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in paths:
         for found in _expand_one(path, recursive):
             if isinstance(found, Path):
-                key = found.resolve()
+                key = os.path.realpath(found)  # unlike Path.resolve it bears with links in a circle
                 if key in seen:
                     continue
                 seen.add(key)
@@ -43,40 +56,43 @@ def expand(paths: Sequence[str], recursive: bool = False) -> Iterator[Path | Inp
 
 
 def _expand_one(text: str, recursive: bool) -> Iterator[Path | InputError]:
-    path = Path(text)
-    if path.is_dir():
-        yield from _listing(path, recursive)
-    elif os.path.lexists(path):
-        yield path
+    if os.path.isdir(text):  # noqa: PTH112  # Path("") is the working directory; "" is a variable left empty
+        yield from _folder(Path(text), recursive)
+    elif os.path.lexists(text):
+        yield Path(text)
     elif glob.has_magic(text):
-        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-        if not matches:
+        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # may be absolute
+        files = [match for match in matches if not match.is_dir()]
+        if not files:
             yield InputError(f"no file matches {text}. Check the pattern, or name a folder.")
-        for match in matches:
-            if not Path(match).is_dir():
-                yield Path(match)
+        yield from files
     else:
-        yield InputError(f"{text} does not exist. Check the path; a pattern needs quotes.")
+        yield InputError(f"{text or 'an empty path'} does not exist. Check the path; a pattern needs quotes.")
 
 
-def _listing(folder: Path, recursive: bool) -> Iterator[Path | InputError]:
+def _folder(folder: Path, recursive: bool) -> Iterator[Path | InputError]:
+    found = list(_walk(folder, recursive))
+    if not found:
+        hint = "" if recursive else " Its subfolders are read with -r."
+        yield InputError(f"{folder} holds no pictures ({FORMATS}).{hint}")
+    yield from found
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Path | InputError]:
+    """The pictures of a folder, then those of its subfolders, in order of name. Hidden ones and links to folders
+    are left out."""
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as listing:
+            entries = sorted((e for e in listing if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
         yield InputError(f"cannot list {folder}: {error.strerror}. Check its permissions.")
         return
-    pictures = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
-    subfolders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-    if not pictures and not (recursive and subfolders):
-        hint = " Its subfolders are read with -r." if subfolders else ""
-        yield InputError(f"{folder} holds no pictures ({FORMATS}).{hint}")
-    yield from (picture for picture in pictures if not picture.is_dir())
-    if recursive:
-        for subfolder in subfolders:
-            if any(entry for entry in subfolder.rglob("*") if entry.suffix.lower() in SUFFIXES) or not os.access(
-                subfolder, os.R_OK | os.X_OK
-            ):
-                yield from _listing(subfolder, recursive)
+    for entry in entries:
+        if Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
+            yield folder / entry.name
+    for entry in entries:
+        if recursive and entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name, recursive)
 
 
 def read_picture(path: Path) -> Frame:
@@ -85,72 +101,113 @@ def read_picture(path: Path) -> Frame:
     Raises InputError where it cannot be read and NotAnImageError where it is no whole colour picture.
     """
     try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise NotAnImageError(
+                f"{path} has {size / 1e9:.1f} GB, more than any picture. Name picture files."
+            )
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Check the path.") from error
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}. Check its permissions.") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror}. Check the path and its permissions."
+        ) from error
     return Frame(decode(data, str(path)), str(path))
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Bytes of a picture file to an upright RGB picture (H, W, 3) uint8."""
+    """Bytes of a picture file to an upright RGB picture (H, W, 3) uint8. Raises NotAnImageError."""
     header = _checked_header(data, name)
-    # EXIF orientation is applied by the decoder, here and nowhere else.
-    flags = cv2.IMREAD_UNCHANGED if header.alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    # A TIFF comes upright and at any depth only with UNCHANGED, which also keeps opacity in other formats.
+    if header.alpha or header.format == "TIFF":
+        flags = cv2.IMREAD_UNCHANGED
+    else:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with _quiet():
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise NotAnImageError(f"{name} is a damaged {header.format} file: {error.err}. Copy or take it again.") from error
+        raise NotAnImageError(
+            f"{name} is a damaged {header.format} file: {error.err}. Copy or take it again."
+        ) from error
     if decoded is None:
-        raise NotAnImageError(f"{name} is a damaged {header.format} file. Copy or take it again.")
-    image = _to_rgb(_to_8_bit(decoded))
+        raise NotAnImageError(
+            f"{name} is a damaged {header.format} file, or one of a rare kind. Copy or take it again, as JPEG or PNG."
+        )
+    image = _to_rgb(decoded, header)
     if _is_grey(image):
         raise NotAnImageError(
             f"{name} is a grey picture; stained cells are told apart by colour. Take it in the camera's colour mode."
         )
-    return image
+    return UPRIGHT[header.orientation](image) if header.orientation in UPRIGHT else image
 
 
 def _checked_header(data: bytes, name: str) -> Header:
     if not data:
         raise NotAnImageError(f"{name} is empty. Copy or take it again.")
     if is_heif(data):
-        raise NotAnImageError(f"{name} is a HEIC picture, which is not read yet. Save it as JPEG and try again.")
+        raise NotAnImageError(
+            f"{name} is a HEIC or AVIF picture, which is not read yet. Save it as JPEG and try again."
+        )
     header = read_header(data)
     if header is None:
         raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
     size = f"{header.width} x {header.height} px"
     if header.width * header.height > MAX_MEGAPIXELS * 1_000_000:
-        raise NotAnImageError(f"{name} claims {size}, more than {MAX_MEGAPIXELS} megapixels. Crop or shrink it first.")
+        raise NotAnImageError(
+            f"{name} claims {size}, more than {MAX_MEGAPIXELS} megapixels. Crop or shrink it first."
+        )
+    if header.fault:
+        raise NotAnImageError(f"{name} {header.fault}")
     if min(header.width, header.height) < MIN_SIDE:
-        raise NotAnImageError(f"{name} is {size}; a field has at least {MIN_SIDE} px on each side. Use the full picture.")
-    if not header.complete:
-        raise NotAnImageError(f"{name} is cut short: its end is missing. Copy or take it again.")
+        raise NotAnImageError(
+            f"{name} is {size}; a field has at least {MIN_SIDE} px on each side. Use the full picture."
+        )
     return header
 
 
-def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """16-bit files of 10-, 12- and 14-bit cameras use only the low bits; the brightest pixel tells which."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV says on stderr what is wrong with a file; here the error says it, in one line."""
+    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and OpenCV 4
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
+
+
+def _to_rgb(decoded: NDArray[Any], header: Header) -> Image:
+    """Grey, BGR or BGRA of any depth to RGB; what is transparent becomes white, as on paper."""
+    if decoded.ndim == 2 or decoded.shape[2] < 3:
+        grey = _to_8_bit(decoded if decoded.ndim == 2 else decoded[..., 0])
+        return np.repeat(grey[..., None], 3, axis=2)
+    image: Image = cv2.cvtColor(_to_8_bit(decoded[..., :3]), cv2.COLOR_BGR2RGB)
+    if decoded.shape[2] == 4:
+        depth = 8 * decoded.dtype.itemsize if np.issubdtype(decoded.dtype, np.integer) else None
+        opacity = _to_8_bit(decoded[..., 3:], depth).astype(np.int32)
+        colour = image * np.int32(255) if header.premultiplied else image * opacity
+        image = np.minimum((colour + 255 * (255 - opacity) + 127) // 255, 255).astype(np.uint8)
+    return image
+
+
+def _to_8_bit(image: NDArray[Any], depth: int | None = None) -> NDArray[np.uint8]:
+    """Any numbers to 8 bits. With `depth` None the brightest pixel tells how many bits are in use.
+
+    16-bit files of 10-, 12- and 14-bit cameras use only the low bits; floats run to 1, or as integers do.
+    """
     if image.dtype == np.uint8:
         return image
     if np.issubdtype(image.dtype, np.floating):
-        scaled = np.nan_to_num(image) * (255.0 if np.nanmax(image) <= 1.0 else 1.0)
-        return np.clip(scaled, 0, 255).astype(np.uint8)
-    bits = max(8, int(image.max()).bit_length())
-    return (image >> (bits - 8)).astype(np.uint8)
-
-
-def _to_rgb(image: NDArray[np.uint8]) -> Image:
-    """Grey, BGR or BGRA to RGB; what is transparent becomes white, as on paper."""
-    if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    if image.shape[2] == 2:
-        return cv2.cvtColor(image[..., 0], cv2.COLOR_GRAY2RGB)
-    if image.shape[2] == 4:
-        alpha = image[..., 3:].astype(np.uint16)
-        image = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        values = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 2**31)
+        integers = (values * (255 if values.max() <= 1 else 1)).astype(np.int64)
+    else:
+        integers = np.maximum(image, 0)
+    bits = max(8, depth or int(integers.max()).bit_length())
+    shifted: NDArray[np.uint8] = (integers >> (bits - 8)).astype(np.uint8)
+    return shifted
 
 
 def _is_grey(image: Image) -> bool:

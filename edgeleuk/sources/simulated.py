@@ -14,58 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import UsageError
+from edgeleuk.sources._microscope import Camera, FloatImage, Optics, View
 from edgeleuk.sources._shapes import UM_PER_PX as PAINT_UM_PER_PX
 from edgeleuk.sources._smear import Smear, TrueCell
-from edgeleuk.sources._stain import LIGHT_RGB
 from edgeleuk.types import Frame
 
 __all__ = ["Camera", "Optics", "Smear", "Stage", "TrueCell", "demo", "truth_document"]
 
-FloatImage = NDArray[np.float32]
-
 STAMPS_KEPT = 600
 """Painted cells in memory, a tenth of a megabyte each: a few fields of a monolayer."""
-SHARPEN_SIGMA_PX = 1.2
-NOISE_MARGIN = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Optics:
-    """Lamp and objective."""
-
-    light_rgb: tuple[float, float, float] = LIGHT_RGB
-    """Of empty slide in the middle of the field at exposure 1, 8-bit levels."""
-    vignette: float = 0.06
-    """Share of the light lost in the corners, growing with the square of the distance from the middle."""
-    numerical_aperture: float = 1.25
-    wavelength_um: float = 0.55
-    immersion_index: float = 1.515
-    defocus_um: float = 0.0
-
-    @property
-    def blur_um(self) -> float:
-        """Standard deviation of the point spread.
-
-        In focus 0.21 wavelength / NA (Gaussian closest to the Airy disk in the wide-field microscope: Zhang, Zerubia
-        and Olivo-Marin, Applied Optics 46, 2007, 1819). Out of focus a disk of radius defocus x tan(half the cone's
-        angle), whose standard deviation along an axis is half its radius.
-        """
-        focus = 0.21 * self.wavelength_um / self.numerical_aperture
-        sine = min(self.numerical_aperture / self.immersion_index, 0.99)
-        return float(np.hypot(focus, abs(self.defocus_um) * sine / np.sqrt(1 - sine**2) / 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """Sensor and its firmware."""
-
-    exposure: float = 0.98
-    sharpen: float = 1.0
-    """Of the unsharp mask that microscope cameras apply; 0 for none."""
-    electrons: float = 50000.0
-    """That a full pixel holds: shot noise is the root of their number."""
-    seed: int = 0
-    """Of the noise. Each field that is taken has noise of its own."""
 
 
 class Stage:
@@ -93,7 +50,7 @@ class Stage:
         self.smear = smear
         self.um_per_px = np.array([um_per_px / squeeze, um_per_px])
         self.width, self.height = width, height
-        self.optics, self.camera = optics or Optics(), camera or Camera()
+        self._view = View(width, height, self.um_per_px, optics or Optics(), camera or Camera())
         self._size_um = np.array([width, height]) * self.um_per_px
         self._room = np.array([smear.width_um, smear.height_um]) - self._size_um
         if (self._room < -1e-6).any():
@@ -103,10 +60,6 @@ class Stage:
             )
         self._boxes = np.array([cell.box_um for cell in smear.cells], np.float64).reshape(-1, 4)
         self._stamps: dict[int, _Stamp] = {}
-        self._light = _illumination(width, height, self.optics)
-        sheet = (height + NOISE_MARGIN, width + NOISE_MARGIN, 3)
-        self._sheet = np.random.default_rng(self.camera.seed).standard_normal(sheet, np.float32)
-        self._fields = 0
         self._corner = np.zeros(2, np.int64)
         self.move_to(smear.width_um / 2, smear.height_um / 2)
 
@@ -139,9 +92,7 @@ class Stage:
 
     def field(self) -> Frame:
         """What the camera sees now, (height, width, 3) uint8 RGB."""
-        light = self._light * np.exp(-np.float32(np.log(10)) * self._density())
-        levels = self._expose(light, np.random.default_rng((self.camera.seed, self._fields)))
-        self._fields += 1
+        levels = self._view.field(self._density())
         x, y = self.position_um
         return Frame(levels, f"simulated-{self.smear.seed}-x{x:.1f}-y{y:.1f}")
 
@@ -152,7 +103,10 @@ class Stage:
         """
         boxes = self._pixel_boxes()
         return [
-            (self.smear.cells[i], (float(boxes[i, 0]), float(boxes[i, 1]), float(boxes[i, 2]), float(boxes[i, 3])))
+            (
+                self.smear.cells[i],
+                (float(boxes[i, 0]), float(boxes[i, 1]), float(boxes[i, 2]), float(boxes[i, 3])),
+            )
             for i in np.flatnonzero(self._overlaps(boxes, 0))
         ]
 
@@ -160,8 +114,9 @@ class Stage:
         return self._boxes / np.tile(self.um_per_px, 2) - np.tile(self._corner, 2)
 
     def _overlaps(self, boxes: NDArray[np.float64], margin_px: float) -> NDArray[np.bool_]:
-        inside = (boxes[:, :2] < np.array([self.width, self.height]) + margin_px).all(axis=1)
-        return inside & (boxes[:, 2:] > -margin_px).all(axis=1)
+        before = boxes[:, :2] < np.array([self.width, self.height]) + margin_px
+        shows: NDArray[np.bool_] = np.all(before & (boxes[:, 2:] > -margin_px), axis=1)
+        return shows
 
     def _density(self) -> FloatImage:
         """Optical density of the window, (height, width, 3)."""
@@ -171,7 +126,12 @@ class Stage:
             stamp = self._stamp(self.smear.cells[i])
             left, top = stamp.left - int(self._corner[0]), stamp.top - int(self._corner[1])
             height, width = stamp.density.shape[:2]
-            x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, self.width), min(top + height, self.height)
+            x1, y1, x2, y2 = (
+                max(left, 0),
+                max(top, 0),
+                min(left + width, self.width),
+                min(top + height, self.height),
+            )
             if x1 < x2 and y1 < y2:
                 density[y1:y2, x1:x2] += stamp.density[y1 - top : y2 - top, x1 - left : x2 - left]
         return density
@@ -182,26 +142,6 @@ class Stage:
         if len(self._stamps) > STAMPS_KEPT:
             del self._stamps[next(iter(self._stamps))]
         return stamp
-
-    def _expose(self, light: FloatImage, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Point spread, shot noise and the firmware's sharpening; (height, width, 3) light to 8-bit levels."""
-        camera = self.camera
-        sigma = self.optics.blur_um / self.um_per_px
-        seen = cv2.GaussianBlur(light * np.float32(camera.exposure), (0, 0), sigma[0], sigmaY=sigma[1])
-        noise = self._noise(rng)
-        noise *= np.sqrt(np.maximum(seen, 0) * np.float32(255 / camera.electrons))
-        seen += noise
-        if camera.sharpen:
-            soft = cv2.GaussianBlur(seen, (0, 0), SHARPEN_SIGMA_PX)
-            seen = cv2.addWeighted(seen, 1 + camera.sharpen, soft, -camera.sharpen, 0)
-        levels: NDArray[np.uint8] = cv2.convertScaleAbs(np.clip(seen, 0, 255))
-        return levels
-
-    def _noise(self, rng: np.random.Generator) -> FloatImage:
-        """Unit noise for one field: a window of a larger sheet, since drawing it anew costs as much as the field."""
-        x, y = rng.integers(0, NOISE_MARGIN, 2)
-        sheet: FloatImage = self._sheet[y : y + self.height, x : x + self.width]
-        return sheet * np.float32(rng.choice((-1, 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,22 +172,23 @@ def _stamp(smear: Smear, cell: TrueCell, um_per_px: NDArray[np.float64]) -> _Sta
     return _Stamp(int(first[0]), int(first[1]), sampled)
 
 
-def _illumination(width: int, height: int, optics: Optics) -> FloatImage:
-    """Light on an empty field, (height, width, 3) 8-bit levels."""
-    x = (np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1
-    y = (np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1
-    falloff = 1 - optics.vignette * (x[None] ** 2 + y[:, None] ** 2) / 2
-    return falloff[..., None] * np.array(optics.light_rgb, np.float32)
-
-
 DEMO_SEED = 5
-DEMO_WHITE_CELLS = {"neutrophil": 5, "lymphocyte": 4, "monocyte": 2, "eosinophil": 1, "basophil": 1, "blast": 1}
+DEMO_WHITE_CELLS = {
+    "neutrophil": 5,
+    "lymphocyte": 4,
+    "monocyte": 2,
+    "eosinophil": 1,
+    "basophil": 1,
+    "blast": 1,
+}
 """Every type that can be told, in a picture small enough to look at. Not the proportions of any patient."""
 
 
 def demo() -> Stage:
     """The sample that ships: 160 x 120 um at 0.1 um per pixel, one field of 1600 x 1200 pixels."""
-    smear = Smear.generate(DEMO_SEED, 160.0, 120.0, DEMO_WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=700.0)
+    smear = Smear.generate(
+        DEMO_SEED, 160.0, 120.0, DEMO_WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=700.0
+    )
     return Stage(smear, um_per_px=0.1, width=1600, height=1200)
 
 

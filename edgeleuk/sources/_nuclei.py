@@ -1,0 +1,61 @@
+"""Nuclei as skeletons: thick lines that lie end to end, bent, turned and fitted into their cell. Micrometres."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.sources._shapes import Capsule, Outline, Point
+
+
+def lobed(
+    rng: np.random.Generator, lobes: int, radius: float, pitch: float, strand: float, turn: float
+) -> list[Capsule]:
+    """Lobes along a bending path with strands between; `turn` radians from lobe to lobe."""
+    parts: list[Capsule] = []
+    heading = 0.0
+    bend = turn * rng.uniform(0.6, 1.3)
+    at = np.zeros(2)
+    before: Point | None = None
+    for _ in range(lobes):
+        half = np.array(polar(radius * rng.uniform(0.1, 0.4), heading + rng.normal(0, 0.5)))
+        parts.append((_point(at - half), _point(at + half), radius * rng.uniform(0.85, 1.1)))
+        if before is not None:
+            parts.append((before, _point(at), strand * rng.uniform(0.6, 1.4)))
+        before = _point(at)
+        heading += bend + rng.normal(0, 0.25)
+        at = at + np.array(polar(pitch * rng.uniform(0.9, 1.1), heading))
+    return parts
+
+
+def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
+    """A folded sausage: kidney to horseshoe by how far it bends."""
+    thick = cell_radius * rng.uniform(0.4, 0.46)
+    bend, path = rng.uniform(1.6, 3.0), cell_radius * rng.uniform(0.95, 1.2)
+    angles = np.linspace(-bend / 2, bend / 2, 5)
+    places = [polar(path / bend * 1.0, float(a)) for a in angles]
+    radii = thick * rng.uniform(0.88, 1.15, 5)
+    return [(places[i], places[i + 1], float(radii[i])) for i in range(4)]
+
+
+def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float) -> list[Capsule]:
+    """The nucleus turned at random, set about the cell's middle and drawn together until it fits inside."""
+    ends = np.array([[a, b] for a, b, _ in parts])
+    radii = np.array([r for _, _, r in parts])
+    ends = ends - ends.mean(axis=(0, 1))
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    ends = ends @ turn + np.array(polar(shift_um * rng.uniform(0.4, 1.0), rng.uniform(0, 2 * np.pi)))
+    room = float(edge.radii.min()) - 0.35
+    reach = np.hypot(ends[..., 0], ends[..., 1])
+    pull = np.minimum(1, np.maximum(room - radii[:, None], 0.1) / np.maximum(reach, 1e-6))
+    ends = ends * pull[..., None]
+    return [(_point(a), _point(b), float(r)) for (a, b), r in zip(ends, radii, strict=True)]
+
+
+def polar(length: float, angle: float) -> Point:
+    return float(length * np.cos(angle)), float(length * np.sin(angle))
+
+
+def _point(place: NDArray[np.float64]) -> Point:
+    return float(place[0]), float(place[1])
