@@ -25,7 +25,10 @@ SQUEEZE_GUESSES = (1.0, 0.6, 1 / 0.6)
 WINDOW = 448
 """Side of the central window that guesses are tried on, finder pixels: 112 um."""
 MIN_WINDOW = 40
-MIN_RED_CELLS = 3
+MIN_SIDES = 3
+"""Least number of red-cell widths and heights that make a measure."""
+MIN_EACH_AXIS = 4
+"""Least number of either for a measure along each axis."""
 MIN_AGREEMENT = 0.6
 """Least mutual agreement of guess and measurement; below it the "red cells" are something else."""
 ROUNDS = 6
@@ -55,15 +58,26 @@ class _Look:
 
     @property
     def count(self) -> int:
-        return min(len(self.widths), len(self.heights))
+        """Red cells measured in at least one direction."""
+        return max(len(self.widths), len(self.heights))
+
+    @property
+    def enough(self) -> bool:
+        return len(self.widths) + len(self.heights) >= MIN_SIDES
+
+    @property
+    def by_axis(self) -> bool:
+        """Whether there are enough for a measure along each axis; fewer are taken together as round."""
+        return min(len(self.widths), len(self.heights)) >= MIN_EACH_AXIS
 
     @property
     def ratio_x(self) -> float:
-        return float(np.median(self.widths)) / RED_CELL_BOX_UM if self.count else 1.0
+        """Measured size along x over what it should be."""
+        return _ratio(self.widths if self.by_axis else np.concatenate([self.widths, self.heights]))
 
     @property
     def ratio_y(self) -> float:
-        return float(np.median(self.heights)) / RED_CELL_BOX_UM if self.count else 1.0
+        return _ratio(self.heights if self.by_axis else np.concatenate([self.widths, self.heights]))
 
     @property
     def agreement(self) -> float:
@@ -73,7 +87,11 @@ class _Look:
 
     @property
     def merit(self) -> float:
-        return self.evidence * self.agreement if self.count >= MIN_RED_CELLS else 0.0
+        return self.evidence * self.agreement if self.enough else 0.0
+
+
+def _ratio(sides: NDArray[np.float64]) -> float:
+    return float(np.median(sides)) / RED_CELL_BOX_UM if len(sides) else 1.0
 
 
 def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> Scale:
@@ -91,10 +109,10 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
         looks = [_look(image, _guess(g, s), finder) for g in GUESSES_UM_PER_PX for s in SQUEEZE_GUESSES[1:]]
         squeezed = [_refine(image, look, finder) for look in _promising(looks)]
         best = max([look for look in [best, *squeezed] if look], key=lambda look: look.merit, default=None)
-    if best is None or best.count < MIN_RED_CELLS or best.agreement < MIN_AGREEMENT:
+    if best is None or not best.enough or best.agreement < MIN_AGREEMENT:
         count = best.count if best else 0
         raise ScaleError(
-            f"cannot tell the scale of {name}: {count} red cells measured, at least {MIN_RED_CELLS} are needed. "
+            f"cannot tell the scale of {name}: it shows {count} red cells that can be measured, too few. "
             "Give --um-per-px, or take a field with red cells in a single layer."
         )
     return _conclude(best)
@@ -111,7 +129,7 @@ def _promising(looks: list[_Look]) -> list[_Look]:
 def _refine(image: Image, look: _Look, finder: Finder) -> _Look:
     for _ in range(ROUNDS):
         following = _look(image, _corrected(look), finder)
-        if following.count < MIN_RED_CELLS:
+        if not following.enough:
             return look
         settled = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < SETTLED
         look = following
@@ -164,11 +182,20 @@ def _window(image: Image, guess: Scale, um_per_px: float) -> Image:
 def _conclude(look: _Look) -> Scale:
     """Square pixels unless the red cells clearly say otherwise; the error from their spread and the ruler's own."""
     scale = _corrected(look)
-    error_x, error_y = _median_error(np.log(look.widths)), _median_error(np.log(look.heights))
-    if abs(np.log(scale.squeeze)) < max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * float(np.hypot(error_x, error_y))):
+    if look.by_axis:
+        error_x, error_y = _median_error(np.log(look.widths)), _median_error(np.log(look.heights))
+        sampling = max(error_x, error_y)
+        squeezed = abs(np.log(scale.squeeze)) >= max(
+            SQUEEZE_LIMIT, SQUEEZE_ERRORS * float(np.hypot(error_x, error_y))
+        )
+    else:
+        sampling = _median_error(np.log(np.concatenate([look.widths, look.heights])))
+        squeezed = False
+    if not squeezed:
         scale = replace(scale, um_per_px_x=scale.um_per_px, um_per_px_y=scale.um_per_px)
-    sampling = 1.96 * max(error_x, error_y)
-    return replace(scale, relative_error=float(np.hypot(sampling, SYSTEMATIC_ERROR)), red_cells=look.count)
+    return replace(
+        scale, relative_error=float(np.hypot(1.96 * sampling, SYSTEMATIC_ERROR)), red_cells=look.count
+    )
 
 
 def _median_error(values: NDArray[np.float64]) -> float:

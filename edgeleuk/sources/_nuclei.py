@@ -33,7 +33,7 @@ def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
     thick = cell_radius * rng.uniform(0.4, 0.46)
     bend, path = rng.uniform(1.6, 3.0), cell_radius * rng.uniform(0.95, 1.2)
     angles = np.linspace(-bend / 2, bend / 2, 5)
-    places = [polar(path / bend * 1.0, float(a)) for a in angles]
+    places = [polar(path / bend, float(a)) for a in angles]
     radii = thick * rng.uniform(0.88, 1.15, 5)
     return [(places[i], places[i + 1], float(radii[i])) for i in range(4)]
 
@@ -54,6 +54,7 @@ def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_
 
 
 def polar(length: float, angle: float) -> Point:
+    """The point at `length` from the origin in the direction of `angle`, radians from x towards y."""
     return float(length * np.cos(angle)), float(length * np.sin(angle))
 
 

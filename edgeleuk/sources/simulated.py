@@ -1,4 +1,4 @@
-"""A simulated smear under a simulated microscope: pictures whose truth is known. No model was trained on it.
+"""A simulated smear under a simulated microscope: pictures whose truth is known. No model is trained on it.
 
 Light is lost as in a real slide: dyes of cells that lie over each other add in optical density (Beer-Lambert), the
 lamp is not white and falls off towards the corners, the objective blurs, the camera sharpens and adds noise.
