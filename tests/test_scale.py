@@ -60,9 +60,10 @@ def test_noise_is_refused(analyser: Analyser) -> None:
 def test_cut_cell_still_shows_its_uncut_side() -> None:
     """A red cell cut by the left edge gives its height, one cut to a sliver gives nothing."""
     boxes = np.array([[10, 10, 40, 38], [0, 50, 25, 80], [0, 90, 5, 110]], np.float32)
-    widths, heights = _measured(boxes, 100, 200)
+    widths, heights, leans = _measured(boxes, 100, 200)
     assert widths.tolist() == [30]
     assert heights.tolist() == [28, 30]
+    assert leans.tolist() == [np.log(30 / 28)]
 
 
 @pytest.mark.data
