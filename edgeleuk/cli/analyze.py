@@ -63,6 +63,7 @@ def analyze(
     the first such error. Pictures are taken to show different places of the slide: cells seen twice count twice.
     """
     from edgeleuk import zoo
+    from edgeleuk.differential import differential, tally
     from edgeleuk.flags import FalsePositiveRate
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
@@ -89,8 +90,6 @@ def analyze(
     fields, failures = _analyse_all(analyser, inputs, recursive, scale, draw)
     manifest = analyser.model.reader
     rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
-    from edgeleuk.differential import differential, tally
-
     result = differential(tally(fields), labels=manifest.labels, false_positive_rates=rates, reference=ranges)
     _output(analyser, fields, failures, result, as_json, as_csv, folder, write_all)
     _close(fields, failures, folder)
@@ -124,7 +123,6 @@ def _analyse_all(
             fields.append(analyser.analyse(frame, scale))
         except EdgeleukError as error:
             failures.append((str(item) if isinstance(item, Path) else "", error))
-            report(error)
             continue
         for text in fields[-1].warnings:
             warn(f"{frame.name}: {text}")
@@ -177,10 +175,9 @@ def _output(
 def _close(fields: Sequence[Field], failures: Failures, folder: Path | None) -> None:
     if folder:
         notices.print(f"results are in {folder}", markup=False)
-    if not failures:
-        return
-    if len(fields) + len(failures) > 1:
-        notices.print(f"{len(fields)} analysed, {len(failures)} not:", markup=False)
-        for _, error in failures:
-            report(error)
-    raise typer.Exit(failures[0][1].exit_code)
+    for _, error in failures:
+        report(error)
+    if failures and len(fields) + len(failures) > 1:
+        notices.print(f"{len(fields)} analysed, {len(failures)} not", markup=False)
+    if failures:
+        raise typer.Exit(failures[0][1].exit_code)
