@@ -8,6 +8,7 @@ squeezed in one direction is recognised.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +20,14 @@ from edgeleuk.optics import Resampling
 from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Image, Scale
 
 RED_CELL = "RBC"
-GUESSES_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(9))
-"""0.03 (100x, small pixels) to 0.59 (a phone seeing a whole eyepiece field): steps the finder bridges."""
-SQUEEZE_GUESSES = (1.0, 0.6, 1 / 0.6)
+GUESSES_UM_PER_PX = tuple(0.03 * 1.45**i for i in (3, 2, 4, 1, 5, 0, 6, 7, 8))
+"""0.03 (100x, small pixels) to 0.59 (a phone seeing a whole eyepiece field), in steps that the finder bridges; the
+scales of most cameras at 100x come first."""
+SQUEEZE_GUESSES = (0.6, 1 / 0.6)
+CONVINCING = 0.6
+"""Merit at which no other guess is tried: correct scales of ordinary fields have 0.7 to 3."""
+DOUBTFUL = 0.25
+"""Merit under which squeezed guesses are tried too."""
 WINDOW = 448
 """Side of the central window that guesses are tried on, finder pixels: 112 um."""
 MIN_WINDOW = 40
@@ -104,16 +110,10 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
 
     Raises ScaleError where too few red cells are found to measure.
     """
-    looks = [_look(image, Scale(g, g, "red cells", 1.0), finder) for g in GUESSES_UM_PER_PX]
-    best = max(
-        (_refine(image, look, finder) for look in _promising(looks)),
-        key=lambda look: look.merit,
-        default=None,
-    )
-    if best is None or best.merit < 0.25:
-        looks = [_look(image, _guess(g, s), finder) for g in GUESSES_UM_PER_PX for s in SQUEEZE_GUESSES[1:]]
-        squeezed = [_refine(image, look, finder) for look in _promising(looks)]
-        best = max([look for look in [best, *squeezed] if look], key=lambda look: look.merit, default=None)
+    best = _search(image, finder, [_guess(g, 1.0) for g in GUESSES_UM_PER_PX])
+    if best is None or best.merit < DOUBTFUL:
+        squeezed = _search(image, finder, [_guess(g, s) for g in GUESSES_UM_PER_PX for s in SQUEEZE_GUESSES])
+        best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
     if best is None or not best.enough or best.agreement < MIN_AGREEMENT:
         count = best.count if best else 0
         raise ScaleError(
@@ -127,8 +127,18 @@ def _guess(um_per_px: float, squeeze: float) -> Scale:
     return Scale(um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze), "red cells", 1.0)
 
 
-def _promising(looks: list[_Look]) -> list[_Look]:
-    return sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
+def _search(image: Image, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
+    """The best look from any of the guesses, or the first that convinces once it is refined."""
+    looks = []
+    for guess in guesses:
+        look = _look(image, guess, finder)
+        if look.merit >= CONVINCING and (refined := _refine(image, look, finder)).merit >= CONVINCING:
+            return refined
+        looks.append(look)
+    promising = sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
+    return max(
+        (_refine(image, look, finder) for look in promising), key=lambda look: look.merit, default=None
+    )
 
 
 def _refine(image: Image, look: _Look, finder: Finder) -> _Look:
