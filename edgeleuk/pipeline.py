@@ -69,7 +69,8 @@ def shown_enough(found: Detections, width: int, height: int) -> NDArray[np.bool_
     near = np.maximum(2, EDGE * max(width, height))
     cut = (boxes[:, :2] < near).any(axis=1) | (boxes[:, 2:] > np.array([width, height]) - near).any(axis=1)
     enough: NDArray[np.bool_] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
-    return ~cut | enough
+    whole: NDArray[np.bool_] = ~cut | enough
+    return whole
 
 
 def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:

@@ -114,6 +114,11 @@ def load(magnification: str) -> Model:
         hint = f"Use --mag {next(reversed(here))}, or add" if here else "Set EDGELEUK_MODELS, or add"
         raise ModelMissingError(f"no {wanted} model. Models here: {names}. {hint} {wanted}/ to {where}.")
     model = read_manifest(here[wanted])
+    if model.magnification != wanted:
+        raise ModelError(
+            f"{model.folder} holds a {model.magnification} model, which would misjudge every size. "
+            "Name the folder as its model, or install the package again."
+        )
     model.verify()
     return model
 

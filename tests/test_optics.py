@@ -127,7 +127,7 @@ def test_shrinking_does_not_alias(width: int, height: int) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    scales,
+    st.builds(scale_of, st.floats(0.03, 0.5), st.floats(0.03, 0.5)),
     st.floats(0.15, 0.3),
     st.floats(6, 16),
     st.floats(0.35, 0.65),

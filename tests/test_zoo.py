@@ -151,6 +151,13 @@ def test_a_network_altered_by_one_byte_is_refused(
         zoo.load("100x")
 
 
+def test_a_model_in_the_folder_of_another_magnification_is_refused(models: Path) -> None:
+    """A 100x model copied to 40x/ would look at every cell at the wrong scale."""
+    write(models, "40x", manifest("100x"))
+    with pytest.raises(ModelError, match="40x holds a 100x model"):
+        zoo.load("40x")
+
+
 @pytest.mark.parametrize("name", ["finder.onnx", "reader.onnx"])
 def test_a_missing_network_is_named(models: Path, name: str) -> None:
     """A file that a copy left behind is missing, not altered."""

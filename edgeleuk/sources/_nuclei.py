@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,28 +16,29 @@ def lobed(
     """Lobes along a bending path with strands between; `turn` radians from lobe to lobe."""
     parts: list[Capsule] = []
     heading = 0.0
-    bend = turn * rng.uniform(0.6, 1.3)
+    bend = turn * rng.uniform(0.85, 1.1) * rng.choice((-1, 1))
     at = np.zeros(2)
     before: Point | None = None
     for _ in range(lobes):
-        half = np.array(polar(radius * rng.uniform(0.1, 0.4), heading + rng.normal(0, 0.5)))
-        parts.append((_point(at - half), _point(at + half), radius * rng.uniform(0.85, 1.1)))
+        half = np.array(
+            polar(radius * rng.uniform(0.1, 0.4), heading + bend / 2 + np.pi / 2 + rng.normal(0, 0.4))
+        )
+        parts.append((_point(at - half), _point(at + half), radius * rng.uniform(0.88, 1.04)))
         if before is not None:
-            parts.append((before, _point(at), strand * rng.uniform(0.6, 1.4)))
+            parts.append((before, _point(at), strand * rng.uniform(0.7, 1.3)))
         before = _point(at)
-        heading += bend + rng.normal(0, 0.25)
-        at = at + np.array(polar(pitch * rng.uniform(0.9, 1.1), heading))
+        heading += bend + rng.normal(0, 0.15)
+        at = at + np.array(polar(pitch * rng.uniform(0.95, 1.08), heading))
     return parts
 
 
 def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
     """A folded sausage: kidney to horseshoe by how far it bends."""
-    thick = cell_radius * rng.uniform(0.4, 0.46)
-    bend, path = rng.uniform(1.6, 3.0), cell_radius * rng.uniform(0.95, 1.2)
-    angles = np.linspace(-bend / 2, bend / 2, 5)
-    places = [polar(path / bend, float(a)) for a in angles]
-    radii = thick * rng.uniform(0.88, 1.15, 5)
-    return [(places[i], places[i + 1], float(radii[i])) for i in range(4)]
+    thick = cell_radius * rng.uniform(0.36, 0.42)
+    bend, path = rng.uniform(2.4, 3.8), cell_radius * rng.uniform(1.3, 1.6)
+    places = [polar(path / bend, float(angle)) for angle in np.linspace(-bend / 2, bend / 2, 7)]
+    radii = (thick * rng.uniform(0.88, 1.15, 6)).tolist()
+    return [(start, end, radius) for (start, end), radius in zip(pairwise(places), radii, strict=True)]
 
 
 def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float) -> list[Capsule]:

@@ -124,7 +124,7 @@ class Canvas:
             dx, dy = bx - ax, by - ay
             along = np.clip(((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-6), 0, 1)
             part = radius - np.hypot(x - ax - along * dx, y - ay - along * dy)
-            depth = _smooth_max(depth, part.astype(np.float32), 0.35)
+            depth = _smooth_max(depth, part.astype(np.float32), 0.2)
         return depth
 
     def granules(

@@ -3,9 +3,9 @@
 Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell images
 for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to 150 cells of
 a type, the optical density relative to the picture's own background of those pixels of a part of the cell whose
-green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are the same figures over the DeepAPL training cells
-(Sidhom et al., "Deep learning for diagnosis of acute promyelocytic leukemia via recognition of genomically
-imprinted morphologic features", npj Precision Oncology 5, 2021, 38). Only the figures are used, no picture.
+green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are the same figures over
+DeepAPL training cells (Sidhom et al., "Deep learning for diagnosis of acute promyelocytic leukemia via recognition
+of genomically imprinted morphologic features", npj Precision Oncology 5, 2021, 38).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 LIGHT_RGB = (255.0, 230.0, 202.0)
 """The empty background of a PBC picture, 8-bit RGB: a lamp's warm white."""
-
 
 TONES = (-1.8, 1.8)
 """Beyond these a density would leave what was seen in real cells."""
@@ -71,4 +70,4 @@ smaller than what the picture resolves."""
 
 EOSIN = (-0.08, 0.0, 0.10)
 """Relative change of density (R, G, B) where the stain is by one standard deviation redder than its median at the
-same green density; the spread over pixels of eosinophil cytoplasm and of monocyte nuclei."""
+same green density; about the spread over pixels of eosinophil cytoplasm and of monocyte nuclei."""

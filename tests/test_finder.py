@@ -1,0 +1,399 @@
+"""The finder: network output to boxes, duplicates suppressed, large fields in tiles as in one piece."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from edgeleuk import finder as module
+from edgeleuk.errors import ModelError, ScaleError
+from edgeleuk.finder import MAX_CANDIDATES, OVERLAP, TILE, Finder, decode, prepare, suppress, tiles
+from edgeleuk.optics import Resampling
+from edgeleuk.pipeline import Analyser
+from edgeleuk.types import Boxes, Detections, Frame, Image, Scale
+from edgeleuk.zoo import FinderManifest, finder_manifest
+
+NEVER = -99.0
+
+
+def logit(score: float) -> float:
+    return float(np.log(score / (1 - score)))
+
+
+# Decoding
+
+
+def grids(classes: int, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Network output that finds nothing: logits (K, h, w), and distances (4, h, w) of one stride each."""
+    return np.full((classes, height, width), NEVER, np.float32), np.zeros((4, height, width), np.float32)
+
+
+def test_a_cell_of_the_grid_becomes_a_box_around_its_centre() -> None:
+    """Class 1 at row 2, column 5 of a grid of stride 4: left, top, right, bottom of 1, 2, 3 and 4 strides."""
+    logits, distances = grids(2, 6, 8)
+    logits[1, 2, 5] = logit(0.75)
+    distances[:, 2, 5] = np.log([1, 2, 3, 4])
+    found = decode(logits, distances, np.array([0.5, 0.5], np.float32), 4)
+    np.testing.assert_allclose(found.boxes, [[22 - 4, 10 - 8, 22 + 12, 10 + 16]], rtol=1e-6)
+    np.testing.assert_allclose(found.scores, [0.75], rtol=1e-6)
+    assert found.kinds.tolist() == [1]
+    assert (found.boxes.dtype, found.scores.dtype, found.kinds.dtype) == (np.float32, np.float32, np.int64)
+
+
+def test_each_class_has_its_own_floor() -> None:
+    """What does not reach the floor of its class is dropped; one grid cell may hold two classes."""
+    logits, distances = grids(2, 1, 3)
+    logits[:, 0, :] = [[logit(0.6), logit(0.4), logit(0.6)], [logit(0.6), logit(0.8), logit(0.9)]]
+    found = decode(logits, distances, np.array([0.5, 0.7], np.float32), 4)
+    assert sorted(zip(found.kinds.tolist(), (found.boxes[:, 0] // 4).tolist(), strict=True)) == [
+        (0, -1 + 0.0),
+        (0, 1.0),
+        (1, 0.0),
+        (1, 1.0),
+    ]
+
+
+def test_a_score_at_the_floor_is_found() -> None:
+    """Thresholds are the least score, not the first one too low."""
+    logits, distances = grids(1, 1, 1)
+    logits[0, 0, 0] = 0.0
+    assert len(decode(logits, distances, np.array([0.5], np.float32), 4).scores) == 1
+
+
+def test_nothing_found_is_an_empty_result() -> None:
+    """An empty field gives arrays of shape (0, 4) and (0,)."""
+    found = decode(*grids(3, 4, 4), np.full(3, 0.01, np.float32), 4)
+    assert (found.boxes.shape, found.scores.shape, found.kinds.shape) == ((0, 4), (0,), (0,))
+
+
+def test_extreme_outputs_overflow_nothing() -> None:
+    """Logits and distances beyond float32's exponential give scores of 0 and 1 and a large, finite box."""
+    logits, distances = grids(1, 1, 2)
+    logits[0, 0] = [-1e30, 1e30]
+    distances[:, 0] = [[-1e30, 1e30]] * 4
+    found = decode(logits, distances, np.array([0.5], np.float32), 4)
+    assert found.scores.tolist() == [1.0]
+    assert np.isfinite(found.boxes).all()
+
+
+def test_of_too_many_candidates_the_best_stay() -> None:
+    """A grid that is all one cell is cut to the best candidates, not to the first ones."""
+    logits, distances = grids(1, 200, 200)
+    logits[0] = np.random.default_rng(0).permutation(200 * 200).reshape(200, 200) / 200**2 * 4
+    found = decode(logits, distances, np.array([0.5], np.float32), 4)
+    best = np.sort(1 / (1 + np.exp(-logits.ravel())))[-MAX_CANDIDATES:]
+    np.testing.assert_allclose(np.sort(found.scores), best, rtol=1e-6)
+
+
+# Suppression
+
+Rows = list[tuple[float, float, float, float, float, int]]
+
+
+def arrays(rows: Rows) -> tuple[Boxes, NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes, scores and kinds of rows x1 y1 x2 y2 score kind."""
+    table = np.array(rows, np.float32).reshape(-1, 6)
+    return table[:, :4], table[:, 4], table[:, 5].astype(np.int64)
+
+
+def test_of_boxes_that_overlap_too_much_the_best_stays() -> None:
+    """Overlaps of 2/3, 1/3 and none at a limit of 0.5: indices of what stays, best first."""
+    rows: Rows = [
+        (0, 0, 10, 10, 0.6, 0),
+        (2, 0, 12, 10, 0.9, 0),  # 8 of 12 with the first
+        (7, 0, 17, 10, 0.7, 0),  # 5 of 15 with the second
+        (40, 0, 50, 10, 0.8, 0),
+    ]
+    assert suppress(*arrays(rows), 0.5).tolist() == [1, 3, 2]
+
+
+def test_kinds_do_not_suppress_each_other() -> None:
+    """A platelet on a red cell stays, however much they overlap."""
+    rows: Rows = [(0, 0, 10, 10, 0.6, 0), (0, 0, 10, 10, 0.9, 1), (0, 0, 10, 10, 0.7, 2)]
+    assert suppress(*arrays(rows), 0.5).tolist() == [1, 2, 0]
+
+
+def test_suppression_is_greedy() -> None:
+    """What is itself suppressed suppresses nothing: the outer two of a chain of three stay."""
+    rows: Rows = [(0, 0, 10, 10, 0.9, 0), (3, 0, 13, 10, 0.8, 0), (6, 0, 16, 10, 0.7, 0)]
+    assert suppress(*arrays(rows), 0.5).tolist() == [0, 2]
+
+
+def test_nothing_suppressed_is_nothing() -> None:
+    """No boxes give no indices, of an integer type that indexes."""
+    kept = suppress(*arrays([]), 0.5)
+    assert (kept.shape, kept.dtype) == ((0,), np.int64)
+
+
+def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    shared = sides[0] * sides[1]
+    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> Rows:
+    """Boxes on a coarse grid, partly outside the picture, of different scores and three kinds."""
+    number = draw(st.integers(0, 25))
+    scores = draw(st.permutations(range(1, number + 1)))
+    whole = st.integers(-20, 60)
+    side = st.integers(1, 40)
+    return [
+        (
+            x := draw(whole),
+            y := draw(whole),
+            x + draw(side),
+            y + draw(side),
+            score / 32,
+            draw(st.integers(0, 2)),
+        )
+        for score in scores
+    ]
+
+
+@given(candidates(), st.sampled_from([0.3, 0.45, 0.6, 0.75]))
+def test_suppression_follows_its_definition(rows: Rows, limit: float) -> None:
+    """Best first, a box stays unless one that stayed, of its kind, overlaps it more than the limit."""
+    boxes, scores, kinds = arrays(rows)
+    expected: list[int] = []
+    exact = boxes.astype(np.float64)
+    for i in np.argsort(-scores).tolist():
+        if all(kinds[i] != kinds[j] or overlap(exact[i], exact[j]) <= limit for j in expected):
+            expected.append(i)
+    assert suppress(boxes, scores, kinds, limit).tolist() == expected
+
+
+# Tiles
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000))
+def test_tiles_cover_a_picture_and_overlap_enough(width: int, height: int) -> None:
+    """Side by side, tiles leave no gap, stay inside, have a size that fits memory, and share OVERLAP pixels."""
+    windows = list(tiles(width, height))
+    for low, high, length in ((0, 2, width), (1, 3, height)):
+        spans = sorted({(window[low], window[high]) for window in windows})
+        assert spans[0][0] == 0
+        assert spans[-1][1] == length
+        assert all(0 < end - start <= TILE + OVERLAP for start, end in spans)
+        assert all(second[0] <= first[1] - OVERLAP for first, second in pairwise(spans))
+        assert all(start % 32 == 0 for start, _ in spans)
+    columns = len({window[0] for window in windows})
+    assert len(windows) == len(set(windows)) == columns * len({window[1] for window in windows})
+
+
+@given(st.integers(1, TILE + OVERLAP), st.integers(1, TILE + OVERLAP))
+def test_a_small_picture_is_one_tile(width: int, height: int) -> None:
+    """Nothing is gained by cutting a picture that fits."""
+    assert list(tiles(width, height)) == [(0, 0, width, height)]
+
+
+# Preparing
+
+
+def test_padding_stands_right_and_below() -> None:
+    """RGB in planes from 0 to 1, with the pad value outside the picture."""
+    image = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
+    batch = prepare(image, 4, 0.5)
+    assert (batch.shape, batch.dtype) == ((1, 3, 4, 8), np.float32)
+    np.testing.assert_array_equal(batch[0, :, :3, :5], image.transpose(2, 0, 1).astype(np.float32) / 255)
+    assert (batch[0, :, 3, :] == 0.5).all()
+    assert (batch[0, :, :, 5:] == 0.5).all()
+
+
+def test_a_size_that_fits_is_not_padded() -> None:
+    """White is 1, and a whole multiple stays as large as it is."""
+    batch = prepare(np.full((64, 32, 3), 255, np.uint8), 32, 0.0)
+    assert batch.shape == (1, 3, 64, 32)
+    assert (batch == 1).all()
+
+
+# With a network whose answers are known
+
+SIDES = (10.0, 14.0)
+"""Width and height of every box of the plain network, input pixels."""
+
+
+def plain_network(classes: int = 2, distances: int = 4) -> onnx.ModelProto:
+    """A network that finds class 0 where the picture is red and class 1 where it is green, always of one size.
+
+    Each cell of its grid, 4 x 4 pixels, is judged by its own mean colour: logit 16 x (red or green - 3/4).
+    """
+    weights = np.zeros((classes, 3, 4, 4), np.float32)
+    for k in range(classes):
+        weights[k, k % 3] = 16 / 16
+    log_sides = np.log(np.array([SIDES[0], SIDES[1], SIDES[0], SIDES[1]][:distances]) / 2 / 4).astype(
+        np.float32
+    )
+    constants = {
+        "weights": weights,
+        "bias": np.full(classes, -12, np.float32),
+        "zeros": np.zeros((distances, 3, 4, 4), np.float32),
+        "log_sides": log_sides,
+    }
+    convolution = {"kernel_shape": [4, 4], "strides": [4, 4]}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "weights", "bias"], ["classes"], **convolution),
+            helper.make_node("Conv", ["image", "zeros", "log_sides"], ["distances"], **convolution),
+        ],
+        "plain",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [
+            helper.make_tensor_value_info("classes", TensorProto.FLOAT, [1, classes, "y", "x"]),
+            helper.make_tensor_value_info("distances", TensorProto.FLOAT, [1, distances, "y", "x"]),
+        ],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def manifest(folder: Path, data: bytes) -> FinderManifest:
+    (folder / "finder.onnx").write_bytes(data)
+    return finder_manifest(
+        folder,
+        {
+            "file": "finder.onnx",
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "um_per_px": 0.25,
+            "stride": 4,
+            "input": {"multiple": 32, "pad": 1.0},
+            "classes": ["WBC", "RBC"],
+            "thresholds": {"WBC": 0.9, "RBC": 0.6},
+            "nms_iou": 0.5,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Finder:
+    return Finder(manifest(tmp_path_factory.mktemp("plain"), plain_network().SerializeToString()), threads=1)
+
+
+def field(width: int, height: int, marks: dict[tuple[int, int], tuple[int, int, int]]) -> Image:
+    """A black field with coloured 4 x 4 marks, each in one cell of the network's grid, by column and row."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for (column, row), colour in marks.items():
+        image[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = colour
+    return image
+
+
+def listed(found: Detections) -> list[tuple[str, list[float]]]:
+    """Kind and box of each, to a thousandth of a pixel."""
+    boxes = found.boxes.round(3).tolist()
+    return [(found.names[kind], box) for kind, box in zip(found.kinds, boxes, strict=True)]
+
+
+def test_what_reaches_its_threshold_is_found_best_first(plain: Finder) -> None:
+    """A green cell at 0.98 comes first, then a red one at 0.95; a red one at 0.88 is under its class's threshold."""
+    image = field(100, 80, {(5, 5): (240, 0, 0), (12, 5): (0, 255, 0), (12, 15): (225, 0, 0)})
+    found = plain.find(image, Scale.given(0.25))
+    assert listed(found) == [("RBC", [45, 15, 55, 29]), ("WBC", [17, 15, 27, 29])]
+    assert found.scores == pytest.approx(
+        [1 / (1 + np.exp(-4)), 1 / (1 + np.exp(12 - 16 * 240 / 255))], rel=1e-4
+    )
+
+
+def test_with_a_floor_everything_above_it_is_found(plain: Finder) -> None:
+    """For average precision the thresholds of the classes do not count, and one thing may have two names."""
+    image = field(100, 80, {(5, 5): (200, 0, 0), (12, 5): (255, 255, 0)})
+    assert len(plain.find(image, Scale.given(0.25), floor=0.5)) == 3
+    assert len(plain.find(image, Scale.given(0.25))) == 1
+
+
+def test_nothing_comes_from_the_padding(plain: Finder) -> None:
+    """The pad value of this network is white, which looks like two kinds of cell; the picture is black."""
+    assert len(plain.find(np.zeros((70, 70, 3), np.uint8), Scale.given(0.25), floor=0.01)) == 0
+
+
+def test_boxes_end_at_the_picture(plain: Finder) -> None:
+    """A box that reaches over the edge is cut there, in the picture's own pixels."""
+    found = plain.find(field(68, 68, {(0, 0): (255, 0, 0), (16, 16): (255, 0, 0)}), Scale.given(0.25))
+    assert listed(found) == [("WBC", [0, 0, 7, 9]), ("WBC", [61, 59, 68, 68])]
+
+
+def test_boxes_come_back_in_the_pixels_of_a_squeezed_picture(plain: Finder) -> None:
+    """A picture of 0.125 x 0.0625 um per pixel is shrunk by 2 and 4; boxes are 2 and 4 times as large in it."""
+    image = field(50, 40, {(5, 5): (255, 0, 0)}).repeat(2, axis=1).repeat(4, axis=0)
+    found = plain.find(image, Scale(0.125, 0.0625, "red cells", 0.05))
+    assert listed(found) == [("WBC", [34, 60, 54, 116])]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 199), st.integers(0, 219)), min_size=1, max_size=12))
+def test_tiles_find_what_one_piece_finds_wherever_it_lies(
+    plain: Finder, places: list[tuple[int, int]]
+) -> None:
+    """A picture of 800 x 880 pixels in four tiles gives exactly the cells of the whole, each once."""
+    image = field(800, 880, dict.fromkeys(places, (255, 0, 0)))
+    assert len(list(tiles(800, 880))) == 4
+    in_tiles = plain.find(image, Scale.given(0.25))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "TILE", 1000)
+        in_one = plain.find(image, Scale.given(0.25))
+    assert sorted(listed(in_tiles)) == sorted(listed(in_one))
+    assert len(in_one) >= 1
+
+
+def test_a_network_of_other_classes_than_its_manifest_is_refused(tmp_path: Path) -> None:
+    """A class too few or too many would rename every cell."""
+    image = field(64, 64, {})
+    for classes, distances in ((1, 4), (3, 4), (2, 3)):
+        wrong = Finder(manifest(tmp_path, plain_network(classes, distances).SerializeToString()))
+        with pytest.raises(ModelError, match=r"finder\.onnx gives .* Publish the model again"):
+            wrong.find(image, Scale.given(0.25))
+
+
+@pytest.mark.parametrize("data", [b"", b"no network", plain_network().SerializeToString()[:-100]])
+def test_a_file_that_is_no_network_is_a_model_error(tmp_path: Path, data: bytes) -> None:
+    """What onnxruntime cannot open is told in one line of our own."""
+    with pytest.raises(ModelError, match=r"^onnxruntime cannot open .*finder\.onnx: [^\n]*$"):
+        Finder(manifest(tmp_path, data))
+
+
+def test_a_network_file_that_is_gone_is_a_model_error(tmp_path: Path) -> None:
+    """Also when it vanishes after it was verified."""
+    gone = manifest(tmp_path, b"")
+    gone.path.unlink()
+    with pytest.raises(ModelError, match="cannot open"):
+        Finder(gone)
+
+
+def test_a_mistaken_scale_is_refused(plain: Finder) -> None:
+    """100 um per pixel would make a small picture larger than any memory."""
+    with pytest.raises(ScaleError, match="Check --um-per-px"):
+        plain.find(field(100, 100, {}), Scale.given(100))
+
+
+# With the network that ships
+
+
+def by_place(found: Detections) -> Detections:
+    return found.where(np.lexsort((found.boxes[:, 0].round(), found.boxes[:, 1].round(), found.kinds)))
+
+
+def test_a_large_field_is_found_in_tiles_as_in_one_piece(
+    analyser: Analyser, demo_frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo smear in twelve small tiles has the same cells as in one piece, but for scores that a threshold parts."""
+    finder = analyser.finder
+    resampling = Resampling.to_scale(demo_frame.width, demo_frame.height, Scale.given(0.1), finder.um_per_px)
+    small = resampling.apply(demo_frame.pixels)
+    one = finder.find_resampled(small, resampling)
+    monkeypatch.setattr(module, "TILE", 288)
+    assert len(list(tiles(small.shape[1], small.shape[0]))) == 12
+    many = finder.find_resampled(small, resampling)
+    assert len(one) > 100
+    for first, second in ((one, many), (many, one)):
+        for box, kind, score in zip(first.boxes, first.kinds, first.scores, strict=True):
+            same = second.where(second.kinds == kind)
+            near = max((overlap(box, other) for other in same.boxes), default=0)
+            assert near > 0.8 or score < finder.thresholds[finder.names[kind]] + 0.05
