@@ -516,6 +516,22 @@ def test_a_png_with_a_flipped_bit_is_refused(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["BMP", "TIFF, its directory last"])
+def test_damage_that_only_the_decoder_notices_is_told_in_one_line(
+    kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A bitmap that leaves its size open and is cut, a TIFF of a rare compression: no chatter of the decoder."""
+    data = bytearray(COMPLETE[kind])
+    if kind == "BMP":
+        data[2:6] = bytes(4)
+        del data[len(data) // 2 :]
+    else:
+        at = data.index(struct.pack("<HHI", 259, 3, 1))
+        data[at + 8 : at + 10] = struct.pack("<H", 34925)  # LZMA, which no camera writes
+    assert f"is a damaged {kind[:4].rstrip()} file" in refusal(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
 def bomb(format: str) -> bytes:
     """A small file whose header claims 20,000 x 20,000 pixels."""
     side = 20_000
