@@ -1,4 +1,4 @@
-"""Resampling to a scale and its exact inverse; crops in micrometres.
+"""Resampling to a scale and its exact inverse; crops in micrometres; the blur of a lens.
 
 Coordinates are pixel edges: a picture of width W spans 0 to W, and resampling maps that span onto 0 to W'.
 OpenCV's resize follows the same rule, so a box that goes there and back returns to its place.
@@ -68,6 +68,20 @@ def resize(image: Image, width: int, height: int) -> Image:
         shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return image
+
+
+def point_spread_um(
+    numerical_aperture: float, wavelength_um: float, defocus_um: float = 0.0, index: float = 1.0
+) -> float:
+    """Standard deviation of an objective's point spread in the slide's plane, um.
+
+    In focus 0.21 wavelength / NA (Gaussian closest to the Airy disk in the wide-field microscope: Zhang, Zerubia
+    and Olivo-Marin, Applied Optics 46, 2007, 1819). Out of focus a disk of radius defocus x tan(half the cone's
+    angle), whose standard deviation along an axis is half its radius. `index` is that of the immersion.
+    """
+    focus = 0.21 * wavelength_um / numerical_aperture
+    sine = min(numerical_aperture / index, 0.99)
+    return float(np.hypot(focus, abs(defocus_um) * sine / np.sqrt(1 - sine**2) / 2))
 
 
 def crop_um(image: Image, scale: Scale, centre: tuple[float, float], um_per_px: float, size: int) -> Image:

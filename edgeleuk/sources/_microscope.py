@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.optics import point_spread_um
 from edgeleuk.sources._stain import LIGHT_RGB
 from edgeleuk.types import Image
 
@@ -33,15 +34,10 @@ class Optics:
 
     @property
     def blur_um(self) -> float:
-        """Standard deviation of the point spread.
-
-        In focus 0.21 wavelength / NA (Gaussian closest to the Airy disk in the wide-field microscope: Zhang, Zerubia
-        and Olivo-Marin, Applied Optics 46, 2007, 1819). Out of focus a disk of radius defocus x tan(half the cone's
-        angle), whose standard deviation along an axis is half its radius.
-        """
-        focus = 0.21 * self.wavelength_um / self.numerical_aperture
-        sine = min(self.numerical_aperture / self.immersion_index, 0.99)
-        return float(np.hypot(focus, abs(self.defocus_um) * sine / np.sqrt(1 - sine**2) / 2))
+        """Standard deviation of the point spread."""
+        return point_spread_um(
+            self.numerical_aperture, self.wavelength_um, self.defocus_um, self.immersion_index
+        )
 
 
 @dataclass(frozen=True, slots=True)

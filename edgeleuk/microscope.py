@@ -1,0 +1,261 @@
+"""The virtual microscope: what a weaker objective and another camera would have shown of a sharper picture.
+
+It loses detail as glass does (point spread, defocus, lateral colour), samples as a sensor does, and adds what lamp,
+hand and firmware add. What the first picture lacks cannot come back: nothing is rendered finer than it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import UsageError
+from edgeleuk.optics import Resampling, point_spread_um
+from edgeleuk.types import Image, Scale
+
+FloatImage = NDArray[np.float32]
+
+GAMMA = 2.2
+"""Cameras store about the 2.2th root of light (sRGB, IEC 61966-2-1); lenses blur light, not its root."""
+
+WAVELENGTHS_UM = (0.61, 0.54, 0.46)
+"""Middle of a colour sensor's red, green and blue."""
+
+ADAPTER = 0.5
+"""Reduction of the usual C-mount adapter between objective and camera."""
+
+PIXEL_UM = (1.55, 6.9)
+"""Finest and coarsest pixel: the Raspberry Pi High Quality Camera's (Sony IMX477, 1.55 um), and two by two binned
+pixels of a 3.45 um industrial sensor (Sony IMX250)."""
+
+SOURCE_SPREAD_UM = tuple(point_spread_um(1.25, wavelength, index=1.515) for wavelength in WAVELENGTHS_UM)
+"""What a picture through a 100x/1.25 oil objective has already lost, by channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the engraving on the barrel says."""
+
+    magnification: int
+    numerical_aperture: float
+    index: float = 1.0
+    """Refractive index between slide and lens: 1 for air, 1.515 for oil."""
+
+    @property
+    def um_per_px(self) -> tuple[float, float]:
+        """Finest and coarsest sampling among the cameras of PIXEL_UM behind ADAPTER, um per pixel."""
+        fine, coarse = (pixel / (self.magnification * ADAPTER) for pixel in PIXEL_UM)
+        return fine, coarse
+
+    @property
+    def depth_um(self) -> float:
+        """Depth of field, wavelength x index / NA^2 (Inoue and Spring, Video Microscopy, 1997), in um."""
+        return WAVELENGTHS_UM[1] * self.index / self.numerical_aperture**2
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "100x": Objective(100, 1.25, 1.515),
+    "40x": Objective(40, 0.65),
+    "10x": Objective(10, 0.25),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """How one picture is taken. The defaults are a well-kept microscope with square pixels."""
+
+    um_per_px: float
+    """Geometric mean of both axes."""
+    squeeze: float = 1.0
+    """Width of a round cell over its height, in pixels."""
+    defocus_um: float = 0.0
+    lateral_colour: float = 0.0
+    """Share by which the red picture is larger than the green one, and the blue one smaller."""
+    vignette: float = 0.0
+    """Share of the light lost in the corners, growing with the square of the distance from the middle."""
+    tilt: tuple[float, float] = (0.0, 0.0)
+    """Of the light: its change across the width and the height, as a share."""
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Gain of red, green and blue: lamp and white balance."""
+    motion_um: float = 0.0
+    """Length of the stage's way during the exposure."""
+    motion_angle: float = 0.0
+    """Of that way, radians."""
+    electrons: float | None = None
+    """That a full pixel holds: shot noise is the root of their number. None for no noise."""
+    jpeg: int | None = None
+    """Quality, 1 to 100; None for none."""
+    eyepiece: float | None = None
+    """Radius of the bright disc that a phone sees, as a share of half the picture's diagonal; None for no disc."""
+    seed: int = 0
+    """Of the noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A picture through the virtual microscope, and where everything went."""
+
+    image: Image
+    scale: Scale
+    resampling: Resampling
+    """From the first picture's pixels to these."""
+
+
+def objective(name: str) -> Objective:
+    """An objective by name. Raises UsageError."""
+    if name not in OBJECTIVES:
+        raise UsageError(f"no objective {name!r}. Objectives: {', '.join(OBJECTIVES)}. Use one of these.")
+    return OBJECTIVES[name]
+
+
+def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot:
+    """A shot as cameras and hands differ: sampling log-uniform over the lens's range, not finer than `finest`.
+
+    Defocus spreads by half a depth of field, the stage is still in half of the shots, one in five is squeezed.
+    """
+    low, high = lens.um_per_px
+    low = max(low, finest)
+    um_per_px = float(np.exp(rng.uniform(np.log(low), np.log(max(high, low)))))
+    return Shot(
+        um_per_px=um_per_px,
+        squeeze=float(np.exp(rng.uniform(np.log(0.5625), 0))) if rng.random() < 0.2 else 1.0,
+        defocus_um=float(rng.normal(0, lens.depth_um / 2)),
+        lateral_colour=float(rng.normal(0, 0.0007)),
+        vignette=float(rng.uniform(0, 0.3)),
+        tilt=(float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05))),
+        cast=tuple(np.exp(rng.normal(0, 0.08, 3)).tolist()),
+        motion_um=float(rng.exponential(1.5) * um_per_px) if rng.random() < 0.5 else 0.0,
+        motion_angle=float(rng.uniform(0, np.pi)),
+        electrons=float(np.exp(rng.uniform(np.log(3000), np.log(50000)))),
+        jpeg=int(rng.integers(70, 97)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
+    """`image` (H, W, 3) at `scale`, taken by a sharper objective, as `lens` and the camera of `shot` show it."""
+    resampling, shown = sampling(image.shape[1], image.shape[0], scale, shot)
+    light = _lens(_linear(image), scale, lens, shot)
+    lamp = _lamp(resampling.width, resampling.height, shot)
+    levels = _sensor(_resampled(light, resampling) * lamp, shot)
+    if shot.eyepiece is not None:
+        levels[~eyepiece_disc(resampling.width, resampling.height, shot.eyepiece)] = 0
+    if shot.jpeg is not None:
+        levels = _through_jpeg(levels, shot.jpeg)
+    return Rendered(levels, shown, resampling)
+
+
+def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampling, Scale]:
+    """Where the pixels of a `width` x `height` picture at `scale` go, and the scale of what is seen."""
+    root = np.sqrt(shot.squeeze)
+    new_width = max(1, round(width * scale.um_per_px_x * root / shot.um_per_px))
+    new_height = max(1, round(height * scale.um_per_px_y / root / shot.um_per_px))
+    resampling = Resampling(new_width / width, new_height / height, new_width, new_height)
+    shown = Scale(
+        scale.um_per_px_x / resampling.factor_x,
+        scale.um_per_px_y / resampling.factor_y,
+        scale.source,
+        scale.relative_error,
+        scale.red_cells,
+    )
+    return resampling, shown
+
+
+def eyepiece_disc(width: int, height: int, radius: float) -> NDArray[np.bool_]:
+    """(height, width) True inside a centred disc of `radius` times half the diagonal."""
+    x = np.arange(width) + 0.5 - width / 2
+    y = np.arange(height) + 0.5 - height / 2
+    inside: NDArray[np.bool_] = np.hypot(x[None], y[:, None]) <= radius * np.hypot(width, height) / 2
+    return inside
+
+
+def _linear(image: Image) -> FloatImage:
+    light: FloatImage = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)[image]
+    return light
+
+
+def _resampled(light: FloatImage, to: Resampling) -> FloatImage:
+    """As `optics.resize` does, in light: every pixel of a sensor gathers what falls on its area."""
+    for size in ((to.width, light.shape[0]), (to.width, to.height)):
+        shrinks = size[0] < light.shape[1] or size[1] < light.shape[0]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        light = np.asarray(cv2.resize(light, size, interpolation=method), np.float32)
+    return light
+
+
+def _lens(light: FloatImage, scale: Scale, lens: Objective, shot: Shot) -> FloatImage:
+    """Point spread, defocus and lateral colour by channel, then the way of the stage."""
+    channels = []
+    for i, wavelength in enumerate(WAVELENGTHS_UM):
+        spread = point_spread_um(lens.numerical_aperture, wavelength, shot.defocus_um, lens.index)
+        missing = np.sqrt(max(spread**2 - SOURCE_SPREAD_UM[i] ** 2, 0.0))
+        sigma = (missing / scale.um_per_px_x, missing / scale.um_per_px_y)
+        channel = np.ascontiguousarray(light[..., i])
+        if min(sigma) > 0.1:  # less does not reach the neighbouring pixel
+            channel = cv2.GaussianBlur(
+                channel, (0, 0), sigma[0], sigmaY=sigma[1], borderType=cv2.BORDER_REFLECT
+            )
+        channels.append(_enlarged(channel, 1 + shot.lateral_colour * (1 - i)))
+    seen: FloatImage = np.stack(channels, axis=-1)
+    if shot.motion_um:
+        kernel = _way(shot, scale)
+        seen = cv2.filter2D(seen, -1, kernel, borderType=cv2.BORDER_REFLECT)
+    return seen
+
+
+def _enlarged(channel: FloatImage, factor: float) -> FloatImage:
+    """Around the middle of the field."""
+    if factor == 1:
+        return channel
+    height, width = channel.shape
+    matrix = np.array(
+        [[factor, 0, (1 - factor) * (width - 1) / 2], [0, factor, (1 - factor) * (height - 1) / 2]]
+    )
+    return cv2.warpAffine(
+        channel, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def _way(shot: Shot, scale: Scale) -> FloatImage:
+    """Kernel of a straight, even motion: its points along the way, shared among the pixels they fall between."""
+    end = np.array([np.cos(shot.motion_angle), np.sin(shot.motion_angle)]) * shot.motion_um / 2
+    end /= (scale.um_per_px_x, scale.um_per_px_y)
+    reach = int(np.ceil(np.abs(end).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    points = np.linspace(-1, 1, 8 * reach + 1)[:, None] * end + reach
+    low = np.floor(points).astype(int)
+    part = points - low
+    for dx in (0, 1):
+        for dy in (0, 1):
+            weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
+            np.add.at(kernel, (low[:, 1] + dy, low[:, 0] + dx), weight.astype(np.float32))
+    return kernel / kernel.sum()
+
+
+def _lamp(width: int, height: int, shot: Shot) -> FloatImage:
+    """Relative light (height, width, 3) on the field."""
+    x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None]
+    y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None]
+    light = 1 - shot.vignette * (x**2 + y**2) / 2 + (shot.tilt[0] * x + shot.tilt[1] * y) / 2
+    field: FloatImage = (light[..., None] * np.array(shot.cast)).astype(np.float32)
+    return field
+
+
+def _through_jpeg(levels: Image, quality: int) -> Image:
+    data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # what was encoded just now
+    return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
+
+
+def _sensor(light: NDArray[np.floating], shot: Shot) -> Image:
+    """Light, 1 for a full pixel, to 8-bit levels with shot noise."""
+    if shot.electrons is not None:
+        noise = np.random.default_rng(shot.seed).standard_normal(light.shape, np.float32)
+        light = light + noise * np.sqrt(np.clip(light, 0, None) / np.float32(shot.electrons))
+    levels: Image = np.rint(np.clip(light, 0, 1) ** np.float32(1 / GAMMA) * 255).astype(np.uint8)
+    return levels
