@@ -1,4 +1,4 @@
-"""`edgeleuk eval`: figures of the finder and the reader on labelled data. Needs the extra `eval` for the finder."""
+"""`edgeleuk eval`: figures of the finder, the reader and the whole pipeline on labelled data. Needs the extra `eval` for the finder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import typer
 from edgeleuk.cli._console import notices, print_json, results
 from edgeleuk.errors import UsageError
 
-app = typer.Typer(help="Measure the finder or the reader on labelled data.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure the finder, the reader or the whole pipeline on labelled data.", no_args_is_help=True
+)
 
 Images = Annotated[
     Path, typer.Option("--images", help="Folder the file names start from.", show_default=False)
@@ -27,6 +29,14 @@ Plot = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Only so many pictures, evenly spread.", show_default=False),
+]
+Virtual = Annotated[
+    str | None,
+    typer.Option(
+        "--virtual",
+        help="First render what this objective would have seen of each picture: 40x or 10x.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the network.", show_default="all cores")]
 
@@ -54,6 +64,7 @@ def finder(
         ),
     ] = None,
     as_json: Json = False,
+    virtual: Virtual = None,
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
@@ -72,8 +83,14 @@ def finder(
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
     found = Finder(zoo.load(mag).finder, threads)
     rule = ScaleRule.of(scale.value, samples, names, lambda image: estimate_scale(image, found), um_per_px)
+    read = None
+    if virtual:
+        from edgeleuk.evaluation.virtual import virtual_fields
+        from edgeleuk.microscope import objective
+
+        samples, rule, read = virtual_fields(samples, rule, objective(virtual))
     with _progress("finding") as progress:
-        report = evaluate_finder(found, samples, names, rule, progress)
+        report = evaluate_finder(found, samples, names, rule, progress, read)
     if plot:
         from edgeleuk.evaluation.plots import plot_finder
 
@@ -100,6 +117,7 @@ def reader(
         str | None, typer.Option("--source", help="Only rows of this source.", show_default=False)
     ] = None,
     as_json: Json = False,
+    virtual: Virtual = None,
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
@@ -120,8 +138,14 @@ def reader(
             f"no row of {cells} is of this split and source. Splits: {splits}; sources: {sources}."
         )
     chosen = chosen[:: _step(len(chosen), limit)]
+    look = None
+    if virtual:
+        from edgeleuk.evaluation.virtual import virtual_cells
+        from edgeleuk.microscope import objective
+
+        look = virtual_cells(objective(virtual))
     with _progress("reading") as progress:
-        report = evaluate_reader(Reader(model.reader, threads), chosen, progress)
+        report = evaluate_reader(Reader(model.reader, threads), chosen, progress, look)
     if plot:
         from edgeleuk.evaluation.plots import plot_reader
 
@@ -132,6 +156,38 @@ def reader(
         from edgeleuk.render.evaluation import render_reader
 
         results().print(render_reader(report))
+
+
+@app.command()
+def slides(
+    table: Annotated[
+        Path, typer.Argument(help="JSON list of slides: slide, fields, cell_counts.", show_default=False)
+    ],
+    images: Images,
+    mag: Mag = "100x",
+    as_json: Json = False,
+    limit: Limit = None,
+    threads: Threads = None,
+) -> None:
+    """Whole slides through the pipeline: the leading group and the blast-like share against annotated counts."""
+    from dataclasses import replace
+
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.slides import evaluate_slides, load_slides
+    from edgeleuk.pipeline import Analyser
+
+    samples = load_slides(table, images)
+    if not samples:
+        raise UsageError(f"{table} lists no slides. Give a file with some.")
+    samples = [replace(s, fields=s.fields[:: _step(len(s.fields), limit)]) for s in samples]
+    with _progress("analysing") as progress:
+        report = evaluate_slides(Analyser(zoo.load(mag), threads), samples, progress)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        from edgeleuk.render.evaluation import render_slides
+
+        results().print(render_slides(report))
 
 
 def _step(count: int, limit: int | None) -> int:

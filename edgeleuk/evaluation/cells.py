@@ -24,6 +24,9 @@ UNKNOWN = -1
 Progress = Callable[[int, int], None]
 """Told how many cells are done, and of how many."""
 
+Look = Callable[[CellSample], tuple[Image, Scale]]
+"""A sample to its picture and scale."""
+
 
 class ReaderLike(Protocol):
     """What is needed of a reader; `edgeleuk.reader.Reader` is one."""
@@ -102,9 +105,14 @@ class ReaderReport:
 
 
 def evaluate_reader(
-    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None = None
+    reader: ReaderLike,
+    samples: Sequence[CellSample],
+    progress: Progress | None = None,
+    look: Look | None = None,
 ) -> ReaderReport:
     """Reads the cell in the middle of each picture at the sample's own scale and compares with its labels.
+
+    `look` gives a sample's picture and scale; without it, its file as it is.
 
     Raises InputError where a picture cannot be read, UsageError where no sample has a type the reader knows.
     """
@@ -116,7 +124,7 @@ def evaluate_reader(
             "Check the column label and the split."
         )
     chosen = [samples[i] for i in known]
-    types, values = _read_all(reader, chosen, progress)
+    types, values = _read_all(reader, chosen, progress, look or read_cell)
     truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
     return ReaderReport(
         readings=Readings(reader.labels, truth, types, reader.threshold),
@@ -130,12 +138,12 @@ def evaluate_reader(
 
 
 def _read_all(
-    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None
+    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None, look: Look
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
     """Probabilities of the types (N, K) and of each attribute's values (N, V)."""
     types, attributes = [], []
     for batch in _batches(samples):
-        crops = np.stack([_crop(reader, sample) for sample in batch])
+        crops = np.stack([_middle(reader, *look(sample)) for sample in batch])
         kinds, values = reader.probabilities(crops)
         types.append(kinds)
         attributes.append(values)
@@ -151,9 +159,13 @@ def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
         yield samples[start : start + BATCH]
 
 
-def _crop(reader: ReaderLike, sample: CellSample) -> Image:
-    frame = read_picture(sample.path)
-    return reader.crop(frame.pixels, Scale.given(sample.um_per_px), (frame.width / 2, frame.height / 2))
+def read_cell(sample: CellSample) -> tuple[Image, Scale]:
+    """A sample's picture and its scale."""
+    return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
+
+
+def _middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
+    return reader.crop(image, scale, (image.shape[1] / 2, image.shape[0] / 2))
 
 
 def _attribute(

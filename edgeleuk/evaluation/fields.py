@@ -152,8 +152,11 @@ def evaluate_finder(
     names: Sequence[str],
     scales: ScaleRule,
     progress: Progress | None = None,
+    read: Callable[[FieldSample], Image] | None = None,
 ) -> FinderReport:
     """Runs `finder` over labelled pictures; `names` are the file's classes, matched with the model's by name.
+
+    `read` gives a sample's picture; without it, its file as it is.
 
     A picture whose scale cannot be estimated counts as one in which nothing was found.
     Raises InputError where a picture cannot be read, UsageError where file and model share no class.
@@ -167,7 +170,7 @@ def evaluate_finder(
     pictures: list[dict[str, Looked]] = []
     used: list[Scale | None] = []
     for sample in samples:
-        image = _read(sample)
+        image = (read or read_field)(sample)
         try:
             scale = scales(sample, image)
         except ScaleError:
@@ -210,7 +213,8 @@ def match(truth: Boxes, boxes: Boxes, iou: float = MATCH_IOU) -> NDArray[np.int6
     return found
 
 
-def _read(sample: FieldSample) -> Image:
+def read_field(sample: FieldSample) -> Image:
+    """A sample's picture. Raises InputError where it cannot be read or is not of the size that its boxes need."""
     frame = read_picture(sample.path)
     if (frame.width, frame.height) != (sample.width, sample.height):
         raise InputError(

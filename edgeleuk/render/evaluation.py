@@ -14,6 +14,7 @@ from edgeleuk.evaluation.cells import ReaderReport
 from edgeleuk.evaluation.fields import FieldsResult, FinderReport
 from edgeleuk.evaluation.readings import Readings
 from edgeleuk.evaluation.scales import ScaleResult
+from edgeleuk.evaluation.slides import SlidesReport, leading, shares
 
 NOTHING = "–"
 """What is undefined: no such cell in the data."""
@@ -47,6 +48,31 @@ def render_reader(report: ReaderReport) -> RenderableType:
         left = ", ".join(f"{label} {n}" for label, n in sorted(report.left_out.items()))
         parts.append(Text(f"Types the reader does not know, left out: {left}."))
     return Group(*parts)
+
+
+def render_slides(report: SlidesReport) -> RenderableType:
+    """A row for each slide, then the headline figures and what was refused."""
+    columns = ("Slide", "Annotated", "Read", "Blast-like", "Read", "Cells")
+    table = _table("Leading group and blast-like share, annotated and read", columns, texts=3)
+    for name, slide in report.slides.items():
+        truth, read = shares(slide.annotated), shares(slide.predicted)
+        table.add_row(
+            name,
+            (leading(slide.annotated) or NOTHING).replace("_", "-"),
+            (leading(slide.predicted) or NOTHING).replace("_", "-"),
+            _percent(truth["blast_like"] / 100 if truth else None),
+            _percent(read["blast_like"] / 100 if read else None),
+            str(sum(slide.predicted.values())),
+        )
+    mae = report.blast_like_mae
+    error = NOTHING if mae is None else f"{mae:.1f} points"
+    lines = [
+        f"Leading group right on {report.leading_right} of {len(report.slides)}; blast-like share off by {error}."
+    ]
+    for name, slide in report.slides.items():
+        if slide.refused:
+            lines.append(f"{name}: {_pictures(len(slide.refused))} not analysed, such as {slide.refused[0]}")
+    return Group(table, Text("\n".join(lines)))
 
 
 def _fields(name: str, result: FieldsResult) -> Table:

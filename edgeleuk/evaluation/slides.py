@@ -1,0 +1,156 @@
+"""Whole slides against their annotated counts: every field through the pipeline, shares compared by group.
+
+Counts are not compared: neighbouring fields overlap, and what was annotated was counted once after stitching.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeleuk.differential import tally
+from edgeleuk.errors import EdgeleukError, InputError
+from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import load_rules
+from edgeleuk.sources.folder import read_picture
+
+GROUPS: Mapping[str, frozenset[str]] = {
+    "blast_like": frozenset(
+        [
+            "blast",
+            "lymphoblast",
+            "monoblast",
+            "myeloblast",
+            "abnormal_promyelocyte",
+            "promyelocyte",
+            "promonocyte",
+        ]
+    ),
+    "lymphoid": frozenset({"lymphocyte", "atypical_lymphocyte"}),
+    "granulocytic": frozenset(["neutrophil", "band", "metamyelocyte", "myelocyte", "eosinophil", "basophil"]),
+    "monocyte": frozenset({"monocyte"}),
+}
+"""What a slide is led by, whatever the names that annotators and readers use within."""
+
+Progress = Callable[[int, int], None]
+"""Told how many fields are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSample:
+    """One slide: its fields, and its annotated white cells by type."""
+
+    name: str
+    fields: tuple[Path, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideResult:
+    """What was read on a slide and what was annotated, by type."""
+
+    predicted: Mapping[str, int]
+    annotated: Mapping[str, int]
+    refused: tuple[str, ...]
+    """Fields that could not be analysed, with the reason."""
+
+    def as_json(self) -> dict[str, Any]:
+        both = {"predicted": self.predicted, "annotated": self.annotated}
+        return {
+            **{name: dict(counts) for name, counts in both.items()},
+            "leading": {name: leading(counts) for name, counts in both.items()},
+            "blast_like": {name: shares(counts).get("blast_like") for name, counts in both.items()},
+            "refused": list(self.refused),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SlidesReport:
+    """What `edgeleuk eval slides` reports."""
+
+    slides: Mapping[str, SlideResult]
+
+    @property
+    def leading_right(self) -> int:
+        """Slides whose leading group is the annotated one."""
+        pairs = ((leading(s.predicted), leading(s.annotated)) for s in self.slides.values())
+        return sum(mine is not None and mine == theirs for mine, theirs in pairs)
+
+    @property
+    def blast_like_mae(self) -> float | None:
+        """Mean absolute error of the blast-like share, percentage points; a slide with no share counts as 0 %."""
+        pairs = ((shares(s.predicted), shares(s.annotated)) for s in self.slides.values())
+        errors = [abs(read.get("blast_like", 0.0) - truth["blast_like"]) for read, truth in pairs if truth]
+        return float(np.mean(errors)) if errors else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "slides": {name: result.as_json() for name, result in self.slides.items()},
+            "leading_right": self.leading_right,
+            "blast_like_mae": self.blast_like_mae,
+        }
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, float]:
+    """Percentage of each group among the cells of all groups; empty where there is no such cell."""
+    grouped = {name: sum(counts.get(label, 0) for label in labels) for name, labels in GROUPS.items()}
+    total = sum(grouped.values())
+    return {name: 100 * n / total for name, n in grouped.items()} if total else {}
+
+
+def leading(counts: Mapping[str, int]) -> str | None:
+    """The group with most cells; None where there is no cell."""
+    by_group = shares(counts)
+    return max(by_group, key=lambda name: by_group[name]) if by_group else None
+
+
+def load_slides(table: Path, images: Path) -> list[SlideSample]:
+    """The slides of a JSON list of objects with slide, fields and cell_counts. Raises InputError."""
+    try:
+        entries = json.loads(table.read_text(encoding="utf-8"))
+        return [
+            SlideSample(
+                str(entry["slide"]),
+                tuple(images / name for name in entry["fields"]),
+                {kind.replace(" ", "_"): int(n) for kind, n in entry["cell_counts"].items()},
+            )
+            for entry in entries
+        ]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot read {table}: {error}.") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{table} is no list of slides: {error!r}. Each needs slide, fields (file names), cell_counts."
+        ) from error
+
+
+def evaluate_slides(
+    analyser: Analyser, samples: Sequence[SlideSample], progress: Progress | None = None
+) -> SlidesReport:
+    """Analyses every field as `analyze` does. A field that cannot be analysed is left out and named."""
+    outside = load_rules().not_counted
+    done, total = 0, sum(len(sample.fields) for sample in samples)
+    slides = {}
+    for sample in samples:
+        fields, refused = [], []
+        for path in sample.fields:
+            try:
+                fields.append(analyser.analyse(read_picture(path)))
+            except EdgeleukError as error:
+                refused.append(f"{path.name}: {error}")
+            done += 1
+            if progress:
+                progress(done, total)
+        read = Counter(dict(tally(fields).white))
+        slides[sample.name] = SlideResult(
+            predicted=dict(read.most_common()),
+            annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},
+            refused=tuple(refused),
+        )
+    return SlidesReport(slides)

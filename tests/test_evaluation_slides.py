@@ -1,0 +1,75 @@
+"""Slides against annotated counts: groups, shares, and fields that fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeleuk.cli import app
+from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.errors import InputError
+from edgeleuk.evaluation.slides import SlideResult, SlidesReport, leading, load_slides, shares
+
+COUNTS = {
+    "myeloblast": 20,
+    "abnormal_promyelocyte": 10,
+    "neutrophil": 6,
+    "lymphocyte": 4,
+    "unclassified": 900,
+}
+
+
+def test_shares_are_of_the_cells_that_belong_to_a_group() -> None:
+    """Unclassified cells are in no group and in no denominator."""
+    assert shares(COUNTS) == {"blast_like": 75.0, "lymphoid": 10.0, "granulocytic": 15.0, "monocyte": 0.0}
+
+
+def test_no_cells_no_leader() -> None:
+    """A slide on which nothing was identified is led by nothing."""
+    assert leading({"unclassified": 3}) is None
+    assert leading(COUNTS) == "blast_like"
+
+
+def test_the_report_compares_shares() -> None:
+    """One slide right and 25 points off, one without any cell: 50 points off and not right."""
+    slides = {
+        "a": SlideResult({"blast": 1, "neutrophil": 1}, {"myeloblast": 3, "neutrophil": 1}, ()),
+        "b": SlideResult({}, {"blast": 1, "neutrophil": 1}, ()),
+    }
+    report = SlidesReport(slides)
+    assert report.leading_right == 1
+    assert report.blast_like_mae == pytest.approx((25 + 50) / 2)
+
+
+def slides_file(folder: Path, fields: list[str]) -> Path:
+    counts = {"neutrophil": 5, "atypical lymphocyte": 2, "none": 7}
+    table = folder / "slides.json"
+    table.write_text(json.dumps([{"slide": "demo", "fields": fields, "cell_counts": counts}]))
+    return table
+
+
+def test_a_bad_file_says_what_it_needs(tmp_path: Path) -> None:
+    """A table without counts is refused with the keys that a slide needs."""
+    table = tmp_path / "slides.json"
+    table.write_text('[{"slide": "x", "fields": []}]')
+    with pytest.raises(InputError, match="Each needs slide, fields"):
+        load_slides(table, tmp_path)
+
+
+def test_a_slide_goes_through_the_pipeline(tmp_path: Path) -> None:
+    """The demo picture as a slide: read, compared, artefacts left out; a missing field is named and the rest done."""
+    demo = Path(demo_picture())
+    table = slides_file(tmp_path, [demo.name, "gone.jpg"])
+    done = CliRunner().invoke(app, ["eval", "slides", str(table), "--images", str(demo.parent), "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    slide = report["slides"]["demo"]
+    assert slide["annotated"] == {"neutrophil": 5, "atypical_lymphocyte": 2}
+    assert sum(slide["predicted"].values()) > 0
+    assert slide["leading"] == {"predicted": "granulocytic", "annotated": "granulocytic"}
+    assert slide["blast_like"]["annotated"] == 0.0
+    assert [line.split(":")[0] for line in slide["refused"]] == ["gone.jpg"]
+    assert report["leading_right"] == 1
