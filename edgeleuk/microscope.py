@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import UsageError
-from edgeleuk.optics import Resampling, point_spread_um
+from edgeleuk.optics import Resampling, point_spread_um, resize
 from edgeleuk.types import Image, Scale
 
 FloatImage = NDArray[np.float32]
@@ -141,7 +141,7 @@ def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
     resampling, shown = sampling(image.shape[1], image.shape[0], scale, shot)
     light = _lens(_linear(image), scale, lens, shot)
     lamp = _lamp(resampling.width, resampling.height, shot)
-    levels = _sensor(_resampled(light, resampling) * lamp, shot)
+    levels = _sensor(resize(light, resampling.width, resampling.height) * lamp, shot)
     if shot.eyepiece is not None:
         levels[~eyepiece_disc(resampling.width, resampling.height, shot.eyepiece)] = 0
     if shot.jpeg is not None:
@@ -175,15 +175,6 @@ def eyepiece_disc(width: int, height: int, radius: float) -> NDArray[np.bool_]:
 
 def _linear(image: Image) -> FloatImage:
     light: FloatImage = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)[image]
-    return light
-
-
-def _resampled(light: FloatImage, to: Resampling) -> FloatImage:
-    """As `optics.resize` does, in light: every pixel of a sensor gathers what falls on its area."""
-    for size in ((to.width, light.shape[0]), (to.width, to.height)):
-        shrinks = size[0] < light.shape[1] or size[1] < light.shape[0]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        light = np.asarray(cv2.resize(light, size, interpolation=method), np.float32)
     return light
 
 

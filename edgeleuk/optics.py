@@ -7,12 +7,16 @@ OpenCV's resize follows the same rule, so a box that goes there and back returns
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
 from edgeleuk.types import Boxes, Image, Scale
+
+Pixels = TypeVar("Pixels", Image, NDArray[np.float32])
 
 MAX_RESAMPLED_MEGAPIXELS = 120
 """No real field needs more at a finder's scale: 120 megapixels are 7.5 mm2 at 0.25 um per pixel."""
@@ -60,8 +64,11 @@ class Resampling:
         return np.array([self.factor_x, self.factor_y, self.factor_x, self.factor_y], np.float32)
 
 
-def resize(image: Image, width: int, height: int) -> Image:
-    """Resize without aliasing: area averaging along axes that shrink, linear along those that grow."""
+def resize(image: Pixels, width: int, height: int) -> Pixels:
+    """Resize without aliasing: area averaging along axes that shrink, linear along those that grow.
+
+    `image` is (H, W, 3), 8-bit levels or float32 light; the result is of the same kind.
+    """
     for size in ((width, image.shape[0]), (width, height)):
         if size == (image.shape[1], image.shape[0]):
             continue

@@ -143,7 +143,7 @@ def _read_all(
     """Probabilities of the types (N, K) and of each attribute's values (N, V)."""
     types, attributes = [], []
     for batch in _batches(samples):
-        crops = np.stack([_middle(reader, *look(sample)) for sample in batch])
+        crops = np.stack([middle(reader, *look(sample)) for sample in batch])
         kinds, values = reader.probabilities(crops)
         types.append(kinds)
         attributes.append(values)
@@ -164,7 +164,8 @@ def read_cell(sample: CellSample) -> tuple[Image, Scale]:
     return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
 
 
-def _middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
+def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
+    """What a reader sees of the cell in the middle of a picture."""
     return reader.crop(image, scale, (image.shape[1] / 2, image.shape[0] / 2))
 
 

@@ -14,14 +14,13 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeleuk.evaluation.cells import middle, read_cell
 from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells
 from edgeleuk.reader import Reader
-from edgeleuk.sources.folder import read_picture
 from edgeleuk.training.augment import Colour, Geometry, affine, recolour, warp
 from edgeleuk.training.loop import Loss, Schedule, console, fit
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe, held_out
-from edgeleuk.types import Scale
 
 CACHE_UM_PER_PX = 0.15
 UNKNOWN = -1
@@ -114,8 +113,7 @@ def _cached(sample: CellSample) -> NDArray[np.uint8]:
 
 def runtime_crop(reader: Reader, sample: CellSample) -> NDArray[np.uint8]:
     """A cell exactly as the runtime crops it."""
-    frame = read_picture(sample.path)
-    return reader.crop(frame.pixels, Scale.given(sample.um_per_px), (frame.width / 2, frame.height / 2))
+    return middle(reader, *read_cell(sample))
 
 
 def reader_loss(recipe: Recipe, targets: NDArray[np.int64]) -> Loss:
