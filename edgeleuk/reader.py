@@ -15,6 +15,16 @@ from edgeleuk.zoo import ReaderManifest
 
 BATCH = 16
 
+DARK, WHITE = 0.03, 0.95
+"""Shares of a crop's pixels below its dark and its white level: a nucleus fills more than the one, and even among
+packed red cells some background is left for the other."""
+
+MIN_CONTRAST = 0.15
+"""Least optical density between the two levels that is stretched to one."""
+
+MOST_DENSE = 1.3
+"""Where stretched density ends."""
+
 
 class Reader:
     """Opens the network once; `read` may be called from one thread at a time."""
@@ -60,7 +70,10 @@ class Reader:
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Calibrated probabilities of crops (N, size, size, 3): of the types (N, K), and of each attribute's values."""
         logits = np.concatenate(
-            [self._session.run(prepare(crops[i : i + BATCH]))[0] for i in range(0, len(crops), BATCH)]
+            [
+                self._session.run(prepare(crops[i : i + BATCH], self.manifest.normalise))[0]
+                for i in range(0, len(crops), BATCH)
+            ]
         )
         sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
         if logits.shape[1] != sum(sizes):
@@ -97,11 +110,31 @@ def _attribute(
     return AttributeReading(values[best], probability, assessed and probability >= threshold)
 
 
-def prepare(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32, 0 to 1."""
-    batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
-    batch /= 255
-    return batch
+def prepare(crops: NDArray[np.uint8], normalise: str | None = None) -> NDArray[np.float32]:
+    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32: levels 0 to 1, or stretched density.
+
+    `normalise` is one of `zoo.NORMALISATIONS`, or None.
+    """
+    if normalise is None:
+        batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
+        batch /= 255
+        return batch
+    return np.stack([[_density(crop[..., channel]) for channel in range(3)] for crop in crops])
+
+
+def _density(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """One channel of a crop as optical density, from 0 at its background to 1 at its darkest part.
+
+    Lamp, white balance, exposure and the strength of the stain differ between microscopes as factors of light or
+    of density (Beer-Lambert); relative to the crop's own white (95th percentile) and dark (3rd) they cancel. Faint
+    contrast is not stretched to full range: MIN_CONTRAST keeps an empty crop empty.
+    """
+    ordered = np.sort(levels[::2, ::2], axis=None)
+    last = len(ordered) - 1
+    dark, white = (max(float(ordered[round(last * share)]), 1.0) for share in (DARK, WHITE))
+    steps = np.log(white / np.arange(256, dtype=np.float32).clip(1)) / max(np.log(white / dark), MIN_CONTRAST)
+    table: NDArray[np.float32] = steps.clip(0, MOST_DENSE).astype(np.float32)
+    return table[levels]
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:

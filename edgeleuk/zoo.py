@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -19,6 +19,9 @@ from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, Us
 
 SCHEMA = 1
 """Version of model.json this program reads."""
+
+NORMALISATIONS = ("density",)
+"""Ways to prepare a reader's crop that this program knows, besides none."""
 
 MAGNIFICATIONS = ("10x", "40x", "100x")
 
@@ -50,6 +53,8 @@ class ReaderManifest:
     sha256: str
     um_per_px: float
     size: int
+    normalise: str | None
+    """How a crop is prepared; None for levels as they are."""
     labels: tuple[str, ...]
     merge: Mapping[str, str]
     """Type names of the data that this reader does not tell apart, to the type it reads them as."""
@@ -62,6 +67,10 @@ class ReaderManifest:
     """Types whose cells carried attribute labels in training; on others an attribute is never called sure."""
     false_positive_rates: Mapping[str, Mapping[str, int]]
     """By type: of so many held-out `cells` of other types, so many `errors` were read as it."""
+    subtypes: Mapping[str, str]
+    """The attribute that is the second level of a type, such as a neutrophil's stage: read on that type only."""
+    confusion: Mapping[str, Any] | None
+    """What held-out cells were read as, as the arguments of `correction.Confusion`; None where not measured."""
     raw: Mapping[str, Any]
 
 
@@ -189,12 +198,14 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
 def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     """The part "reader" of a manifest; errors as `finder_manifest`."""
     attributes = {name: _names(values) for name, values in part["attributes"].items()}
+    labels = _names(part["labels"])
     return ReaderManifest(
         path=_inside(folder, part["file"]),
         sha256=_text(part["sha256"]),
         um_per_px=_positive(part["um_per_px"]),
         size=_count(part["input"]["size"]),
-        labels=_names(part["labels"]),
+        normalise=_normalisation(part["input"].get("normalise")),
+        labels=labels,
         merge={name: _text(label) for name, label in part["merge"].items()},
         temperature=_positive(part["temperature"]),
         threshold=_share(part["threshold"]),
@@ -205,6 +216,8 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
             name: {"errors": int(rate["errors"]), "cells": int(rate["cells"])}
             for name, rate in part["false_positive_rates"].items()
         },
+        subtypes=_subtypes(part.get("subtypes", {}), labels, attributes),
+        confusion=_confusion(part["confusion"], labels) if "confusion" in part else None,
         raw=part,
     )
 
@@ -219,6 +232,31 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
     return value
+
+
+def _normalisation(value: Any) -> str | None:
+    if value not in (None, *NORMALISATIONS):
+        raise ValueError(f"input normalisation {value!r} is unknown; known: {', '.join(NORMALISATIONS)}")
+    return value if value is None else _text(value)
+
+
+def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) -> dict[str, str]:
+    for label, name in value.items():
+        if label not in labels or name not in attributes:
+            raise ValueError(f"subtypes name {label!r} and {name!r}: one is no label, or the other no attribute")
+    return dict(value)
+
+
+def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any]:
+    true, read = _names(value["labels"]), _names(value["read"])
+    if not {*true} <= {*read} or {*read} != {*labels, UNCLASSIFIED}:
+        raise ValueError(
+            f"confusion.read must be the labels and {UNCLASSIFIED!r}, and confusion.labels be among them"
+        )
+    counts = tuple(tuple(_count(cells, least=0) for cells in row) for row in value["counts"])
+    if len(counts) != len(true) or any(len(row) != len(read) for row in counts):
+        raise ValueError(f"confusion.counts is not {len(true)} rows of {len(read)} counts")
+    return {"of": _text(value["of"]), "labels": true, "read": read, "counts": counts}
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -241,7 +279,7 @@ def _share(value: Any) -> float:
     return number
 
 
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{value!r} is not a whole number from 1")
+def _count(value: Any, least: int = 1) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{value!r} is not a whole number from {least}")
     return value

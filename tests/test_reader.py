@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from edgeleuk.errors import ModelError
 from edgeleuk.pipeline import Analyser
-from edgeleuk.reader import BATCH, Reader, prepare, softmax
+from edgeleuk.reader import BATCH, MOST_DENSE, Reader, prepare, softmax
 from edgeleuk.types import UNCLASSIFIED, Boxes, Image, Scale
 from edgeleuk.zoo import reader_manifest
 
@@ -232,3 +232,47 @@ def test_the_reader_that_ships_agrees_with_its_manifest(analyser: Analyser) -> N
         name: (2, len(values)) for name, values in reader.attributes.items()
     }
     np.testing.assert_allclose(types.sum(axis=1), 1, rtol=1e-5)
+
+
+def stained(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A crop's optical density, (64, 64, 3): background, cytoplasm and nucleus."""
+    density = np.zeros((64, 64, 3))
+    density[10:54, 10:54] = (0.2, 0.3, 0.1)
+    density[20:44, 20:44] = (0.9, 1.1, 0.6)
+    return density + rng.uniform(0, 0.02, density.shape)
+
+
+def levels(light: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.rint(255 * light).clip(0, 255).astype(np.uint8)
+
+
+@given(
+    lamp=st.tuples(*[st.floats(0.6, 1.0)] * 3),
+    dye=st.tuples(*[st.floats(0.7, 1.3)] * 3),
+    seed=st.integers(0, 100),
+)
+def test_density_forgets_the_lamp_and_the_strength_of_the_stain(
+    lamp: tuple[float, float, float], dye: tuple[float, float, float], seed: int
+) -> None:
+    """Another white balance and another staining time give the same input but for rounding."""
+    density = stained(np.random.default_rng(seed))
+    plain = prepare(levels(np.exp(-density))[None], "density")
+    other = prepare(levels(np.array(lamp) * np.exp(-density * np.array(dye)))[None], "density")
+    assert np.abs(plain - other).max() < 0.12
+    assert np.abs(plain - other).mean() < 0.02
+
+
+def test_density_runs_from_background_to_nucleus() -> None:
+    """0 where the crop is brightest, about 1 in the nucleus, never more than MOST_DENSE."""
+    batch = prepare(levels(np.exp(-stained(np.random.default_rng(1))))[None], "density")
+    assert batch.shape == (1, 3, 64, 64)
+    assert batch.dtype == np.float32
+    assert batch[0, :, :8].mean() == pytest.approx(0, abs=0.03)
+    assert batch[0, :, 24:40, 24:40].mean() == pytest.approx(1, abs=0.03)
+    assert 0 <= batch.min() <= batch.max() <= MOST_DENSE
+
+
+def test_an_empty_crop_stays_empty() -> None:
+    """Sensor noise on a bare background is not stretched into a cell."""
+    noise = np.random.default_rng(1).normal(200, 1, (1, 64, 64, 3))
+    assert prepare(np.rint(noise).astype(np.uint8), "density").mean() < 0.1

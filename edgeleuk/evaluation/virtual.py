@@ -14,11 +14,21 @@ import numpy as np
 
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.cells import read_cell
+from edgeleuk.evaluation.composed import lift, wide_fields, wide_sample
 from edgeleuk.evaluation.datasets import CellSample, FieldSample
 from edgeleuk.evaluation.fields import read_field
 from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.microscope import Objective, Shot, draw, render, sampling
 from edgeleuk.types import Image, Scale
+
+COMPOSED_UM_PER_PX = 0.12
+"""Of the cells that composed fields are made of: a 40x/0.65 objective resolves nothing finer than 0.35 um."""
+
+FIELD_UM = 60.0
+"""Side of what 100x shows, and of composed fields in proportion: 150 um through 40x, 600 um through 10x."""
+
+ROUNDS = 2
+"""How often each cell stands in a composed field, next to other cells and through another camera."""
 
 
 def shot_of(path: Path, lens: Objective, scale: Scale) -> Shot:
@@ -73,3 +83,45 @@ def virtual_cells(lens: Objective) -> Callable[[CellSample], tuple[Image, Scale]
         return rendered.image, rendered.scale
 
     return read
+
+
+def composed_fields(
+    samples: Sequence[FieldSample], names: Sequence[str], rule: ScaleRule, lens: Objective
+) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
+    """Wide fields through `lens`, made of every whole cell of the samples ROUNDS times, as `virtual_fields` gives them.
+
+    Cells of different cameras do not mix. Raises UsageError where a sample was not labelled for all of `names`:
+    its unlabelled cells would be missing from the field, not unknown in it.
+    """
+    for sample in samples:
+        if not sample.labelled.issuperset(names):
+            raise UsageError(
+                f"{sample.path.name} is labelled for {', '.join(sorted(sample.labelled))} only; composed fields need "
+                f"{', '.join(names)}. Leave --composed out."
+            )
+    rng = np.random.default_rng(lens.magnification)
+    side_um = FIELD_UM * 100 / lens.magnification
+    shown: list[FieldSample] = []
+    truth: dict[int, Scale] = {}
+    images: dict[int, Image] = {}
+    for source in sorted({sample.source for sample in samples}):
+        own = [sample for sample in samples if sample.source == source]
+        pictures = [
+            lift(read_field(s), rule.truth[s.image_id], s.boxes, s.kinds, COMPOSED_UM_PER_PX) for s in own
+        ]
+        for _ in range(ROUNDS):
+            for wide in wide_fields(pictures, side_um, COMPOSED_UM_PER_PX, rng):
+                shot = draw(lens, rng, finest=COMPOSED_UM_PER_PX)
+                seen = render(wide.image, Scale.given(COMPOSED_UM_PER_PX), lens, shot)
+                number = len(shown)
+                sample = wide_sample(wide, own[0], number)
+                images[number], truth[number] = seen.image, seen.scale
+                shown.append(
+                    replace(
+                        sample,
+                        width=seen.resampling.width,
+                        height=seen.resampling.height,
+                        boxes=seen.resampling.forward(sample.boxes),
+                    )
+                )
+    return shown, replace(rule, truth=truth, given=None), lambda sample: images[sample.image_id]

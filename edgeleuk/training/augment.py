@@ -5,6 +5,7 @@ Geometry acts on single pictures (OpenCV); colour and sharpness act on a batch (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -84,6 +85,14 @@ class Colour:
     noise: float = 0.02
     clean: float = 0.15
     """Share of pictures left as they are."""
+    mix: float = 0.0
+    """Of the dyes' colours, beyond what comes with `stain`: other dyes, other spectra of lamp and sensor."""
+    veil: float = 0.0
+    """Largest share of stray light, of a random faint colour, over the picture."""
+    fade: float = 0.0
+    """Largest share of grey: cheap sensors mix their colours."""
+    halo: float = 0.0
+    """Strength of sharpening and of the bright rims of defocus, on half of the pictures."""
 
 
 def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tensor:
@@ -101,7 +110,7 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
         return torch.rand(*shape, generator=generator)
 
     density = -torch.log(batch.clamp(min=1 / 255))
-    mix = torch.eye(3).expand(n, 3, 3) + normal(n, 3, 3) * colour.stain * 0.35
+    mix = torch.eye(3).expand(n, 3, 3) + normal(n, 3, 3) * (colour.stain * 0.35 + colour.mix)
     gain = torch.exp(normal(n, 1, 1) * colour.stain + normal(n, 3, 1) * colour.stain)
     density = torch.einsum("nij,njhw->nihw", mix * gain, density).clamp(min=0)
     out = torch.exp(-density)
@@ -111,10 +120,23 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     xs = torch.linspace(-0.5, 0.5, width).view(1, 1, 1, width)
     out = out * torch.exp(direction[:, :1] * xs + direction[:, 1:] * ys)
     out = out.clamp(0, 1) ** torch.exp(normal(n, 1, 1, 1) * colour.light)
+    if colour.veil or colour.fade or colour.halo:
+        out = _cheapen(out.clamp(0, 1), colour, uniform)
     out = _blur(out, uniform(n) ** 2 * colour.blur)
     out = out + normal(*out.shape) * (uniform(n, 1, 1, 1) ** 2 * colour.noise)
     keep = (uniform(n, 1, 1, 1) < colour.clean).float()
     return (batch * keep + out.clamp(0, 1) * (1 - keep)).contiguous()
+
+
+def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> Tensor:
+    """What low-cost optics and firmware do beyond blur: halos, stray light, mixed colours."""
+    n = len(batch)
+    rims = batch - _blur(batch, 1 + 2 * uniform(n))
+    batch = (batch + rims * colour.halo * uniform(n, 1, 1, 1) * (uniform(n, 1, 1, 1) < 0.5)).clamp(0, 1)
+    share = uniform(n, 1, 1, 1) ** 2 * colour.veil
+    batch = batch * (1 - share) + share * (0.4 + 0.4 * uniform(n, 3, 1, 1))
+    share = uniform(n, 1, 1, 1) ** 2 * colour.fade
+    return batch * (1 - share) + share * batch.mean(dim=1, keepdim=True)
 
 
 def _blur(batch: Tensor, sigma: Tensor) -> Tensor:

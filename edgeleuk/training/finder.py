@@ -3,63 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgeleuk.evaluation.datasets import FieldSample, annotated_scales, data_root, load_fields
+from edgeleuk.evaluation.fields import read_field
 from edgeleuk.training.assign import finder_loss
 from edgeleuk.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
-from edgeleuk.training.loop import Schedule, fit
+from edgeleuk.training.fields import TrainingField, cached, training_samples
+from edgeleuk.training.loop import Schedule, fit, started
 from edgeleuk.training.networks import FinderNet
-from edgeleuk.training.recipe import Recipe, held_out
-from edgeleuk.types import Scale
+from edgeleuk.training.recipe import Recipe
+from edgeleuk.training.virtual import virtual_fields
 
 PAD = 0.5
 """What lies outside a picture, the same as the runtime pads with."""
 
-CACHE_UM_PER_PX = 0.15
 MIN_VISIBLE = 0.3
 """A box is kept when this share of it lies in the crop."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingField:
-    """A field in memory, at about CACHE_UM_PER_PX or as it is where it is coarser."""
-
-    image: NDArray[np.uint8]
-    scale: Scale
-    sample: FieldSample
-    boxes: NDArray[np.float32]
-    """(N, 4) pixels of `image`."""
-
-
-def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
-    """Training pictures of a recipe's sources with their scales, or those of them kept aside for thresholds."""
-    root, share = data_root() / "fields", recipe["data"]["held_out"]
-    chosen = []
-    for name, source in recipe["data"]["fields"].items():
-        samples, names = load_fields(root / f"{name}_train.json", root / "images")
-        scales = annotated_scales(samples, names)
-        for sample in samples:
-            if held_out(sample.group, share) == kept_aside:
-                nominal = source.get("um_per_px")
-                chosen.append((sample, Scale.given(nominal) if nominal else scales[sample.image_id]))
-    return chosen
-
-
-def _load(sample: FieldSample, scale: Scale) -> TrainingField:
-    image = cv2.cvtColor(cv2.imread(str(sample.path)), cv2.COLOR_BGR2RGB)
-    factor = min(1.0, scale.um_per_px / CACHE_UM_PER_PX)
-    if factor < 1:
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    used = image.shape[1] / sample.width
-    return TrainingField(image, Scale.given(scale.um_per_px / used), sample, sample.boxes * used)
 
 
 class FinderBatches:
@@ -76,7 +40,7 @@ class FinderBatches:
         self.wide_share: float = recipe["data"]["wide_share"]
         self.colour = Colour(**recipe["colour"])
         repeat = {name: source["repeat"] for name, source in recipe["data"]["sources"].items()}
-        self.weights = np.array([repeat[f.sample.source] for f in fields], np.float64)
+        self.weights = np.array([repeat[f.sample.source] * f.weight for f in fields], np.float64)
 
     @property
     def steps(self) -> int:
@@ -94,9 +58,9 @@ class FinderBatches:
     def _crop(self, field: TrainingField, rng: np.random.Generator) -> tuple[NDArray, ...]:
         geometry = self.wide if rng.random() < self.wide_share else self.usual
         height, width = field.image.shape[:2]
-        factor = field.scale.um_per_px / self.um_per_px
+        factor = (field.scale.um_per_px_x / self.um_per_px, field.scale.um_per_px_y / self.um_per_px)
         centre = self._centre(field, factor, rng)
-        matrix = affine(rng, geometry, (factor, factor), centre, self.crop)
+        matrix = affine(rng, geometry, factor, centre, self.crop)
         image = warp(field.image, matrix, self.crop, round(PAD * 255))
         inside = warp(np.full((height, width), 255, np.uint8), matrix, self.crop, 0) > 127
         mapped = warp_boxes(field.boxes, matrix)
@@ -108,11 +72,13 @@ class FinderBatches:
         known = np.array([name in field.sample.labelled for name in self.names], np.float32)
         return image, inside, clipped[keep], field.sample.kinds[keep], known
 
-    def _centre(self, field: TrainingField, factor: float, rng: np.random.Generator) -> tuple[float, float]:
+    def _centre(
+        self, field: TrainingField, factor: tuple[float, float], rng: np.random.Generator
+    ) -> tuple[float, float]:
         """A small picture as a whole; in a large one mostly around a cell, the kinds equally often."""
         height, width = field.image.shape[:2]
-        span = self.crop / factor
-        if max(width, height) < 1.2 * span:
+        span = self.crop / np.array(factor)
+        if width < 1.2 * span[0] and height < 1.2 * span[1]:
             return width / 2, height / 2
         if len(field.boxes) and rng.random() < 0.75:
             kind = rng.choice(np.unique(field.sample.kinds))
@@ -142,7 +108,13 @@ def train(recipe: Recipe, out: Path) -> nn.Module:
     """The averaged network after the recipe's last epoch."""
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
-    batches = FinderBatches(recipe, [_load(*each) for each in training_samples(recipe, kept_aside=False)])
+    if start := recipe["model"].get("start"):
+        network.load_state_dict(started(out.parent / start))
+    samples = training_samples(recipe, kept_aside=False)
+    fields = [cached(read_field(sample), scale, sample, sample.boxes) for sample, scale in samples]
+    if "virtual" in recipe.sections:
+        fields += virtual_fields(recipe, samples)
+    batches = FinderBatches(recipe, fields)
     return fit(
         network, batches, batches.steps, finder_loss, batches.schedule, out / "checkpoint.pt", recipe.digest
     )

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from edgeleuk.errors import EdgeleukError
+from edgeleuk.errors import EdgeleukError, ModelMissingError
 
 console = Console(stderr=True)
 
@@ -87,6 +87,15 @@ def fit(
         )
         _save(checkpoint, digest, epoch + 1, network, average, optimizer)
     return average.eval()
+
+
+def started(run: Path) -> dict[str, Tensor]:
+    """The averaged weights of a finished training, for another one to start from."""
+    path = run / "checkpoint.pt"
+    if not path.is_file():
+        raise ModelMissingError(f"no checkpoint {path} to start from. Train the recipe {run.name} first.")
+    weights: dict[str, Tensor] = torch.load(path, weights_only=True)["average"]
+    return weights
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict]:

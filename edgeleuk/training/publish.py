@@ -32,6 +32,8 @@ from edgeleuk.sources.folder import read_picture
 from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
+from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
+from edgeleuk.training.fields import training_samples
 from edgeleuk.training.loop import console
 from edgeleuk.training.networks import STRIDE
 from edgeleuk.training.recipe import Recipe, load_recipe
@@ -104,7 +106,7 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
 
 def finder_inputs(recipe: Recipe, number: int) -> Iterator[NDArray[np.float32]]:
     """Training fields as the runtime prepares them, in the middle of each."""
-    fields = finder_training.training_samples(recipe, kept_aside=False)
+    fields = training_samples(recipe, kept_aside=False)
     rng = np.random.default_rng(recipe["train"]["seed"])
     for i in rng.choice(len(fields), min(number, len(fields)), replace=False):
         sample, scale = fields[i]
@@ -117,7 +119,7 @@ def finder_inputs(recipe: Recipe, number: int) -> Iterator[NDArray[np.float32]]:
 def kept_aside_fields(recipe: Recipe) -> tuple[list[FieldSample], tuple[str, ...], dict[int, Scale]]:
     """Training fields that the finder never saw, renumbered across files, with the scale of each."""
     samples, scales = [], {}
-    for number, (sample, scale) in enumerate(finder_training.training_samples(recipe, kept_aside=True)):
+    for number, (sample, scale) in enumerate(training_samples(recipe, kept_aside=True)):
         samples.append(replace(sample, image_id=number))
         scales[number] = scale
     return samples, tuple(recipe["model"]["classes"]), scales
@@ -145,7 +147,8 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
         "sha256": _sha256(full),
         "um_per_px": model["um_per_px"],
         "input": {
-            "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, 1], "size": model["size"],
+            "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, runtime_reader.MOST_DENSE if "normalise" in model else 1], "size": model["size"],
+            **({"normalise": model["normalise"]} if "normalise" in model else {}),
         },
         "labels": model["labels"],
         "merge": recipe["data"]["merge"],
@@ -173,10 +176,12 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
 
 def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
     """Training cells as the runtime crops and prepares them."""
-    samples = reader_training.load_training_cells(recipe, kept_aside=False)
+    samples = load_training_cells(recipe, kept_aside=False)
     rng = np.random.default_rng(recipe["train"]["seed"])
     for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
-        yield runtime_reader.prepare(reader_training.runtime_crop(reader, samples[i])[None])
+        yield runtime_reader.prepare(
+            reader_training.runtime_crop(reader, samples[i])[None], reader.manifest.normalise
+        )
 
 
 def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
@@ -184,8 +189,8 @@ def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
 
     False-positive rates are by type and by the rules' groups of types.
     """
-    samples, settings = reader_training.load_training_cells(recipe, kept_aside=True), recipe["publish"]
-    targets = reader_training.encode(samples, recipe)
+    samples, settings = load_training_cells(recipe, kept_aside=True), recipe["publish"]
+    targets = encode(samples, recipe)
     crops = np.stack([reader_training.runtime_crop(reader, sample) for sample in samples])
     types, attributes = reader.probabilities(crops)
     logits = np.log(np.clip(types, 1e-12, 1))
@@ -201,7 +206,7 @@ def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
     )
     sure = {}
     for (name, values), truth in zip(attributes.items(), targets.T[1:], strict=True):
-        known = truth != reader_training.UNKNOWN
+        known = truth != UNKNOWN
         right = values[known].argmax(axis=1) == truth[known]
         sure[name] = rejection_threshold(values[known].max(axis=1), right, settings["sure_accuracy"], 0.5)
     accepted = mature & (confidence >= threshold)

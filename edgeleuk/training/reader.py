@@ -6,81 +6,50 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeleuk.evaluation.cells import middle, read_cell
-from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells
-from edgeleuk.reader import Reader
+from edgeleuk.evaluation.datasets import CellSample
+from edgeleuk.reader import Reader, prepare
 from edgeleuk.training.augment import Colour, Geometry, affine, recolour, warp
-from edgeleuk.training.loop import Loss, Schedule, console, fit
+from edgeleuk.training.cells import (
+    UNKNOWN,
+    TrainingCell,
+    encode,
+    in_memory,
+    load_field_cells,
+    load_training_cells,
+    through_objective,
+)
+from edgeleuk.training.loop import Loss, Schedule, fit, started
 from edgeleuk.training.networks import ReaderNet
-from edgeleuk.training.recipe import Recipe, held_out
-
-CACHE_UM_PER_PX = 0.15
-UNKNOWN = -1
-
-
-def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
-    """Training cells of a recipe's sources, or those of them kept aside for thresholds and calibration.
-
-    Types are merged as the recipe says. Cells are kept aside by patient where that is known, else by file.
-    """
-    data, root = recipe["data"], data_root() / "cells"
-    merge = data["merge"]
-    samples = []
-    for sample in load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"])):
-        if sample.split != "train" or sample.source not in data["sources"]:
-            continue
-        if held_out(sample.patient or sample.path.name, data["held_out"]) != kept_aside:
-            continue
-        if (label := merge.get(sample.label, sample.label)) in recipe["model"]["labels"]:
-            samples.append(
-                CellSample(
-                    sample.path,
-                    sample.source,
-                    sample.split,
-                    sample.patient,
-                    label,
-                    sample.um_per_px,
-                    sample.attributes,
-                )
-            )
-    return samples
-
-
-def encode(samples: list[CellSample], recipe: Recipe) -> NDArray[np.int64]:
-    """Targets (N, 1 + attributes): index of the type, then of each attribute's value; UNKNOWN where not labelled."""
-    columns = [[recipe["model"]["labels"].index(s.label) for s in samples]]
-    for name, values in recipe["attributes"].items():
-        columns.append(
-            [values.index(s.attributes[name]) if name in s.attributes else UNKNOWN for s in samples]
-        )
-    return np.array(columns, np.int64).T
+from edgeleuk.training.recipe import Recipe
 
 
 class ReaderBatches:
     """Epoch number to batches of (crops, targets)."""
 
-    def __init__(self, recipe: Recipe, samples: list[CellSample]) -> None:
-        self.samples = samples
+    def __init__(self, recipe: Recipe, cells: list[TrainingCell]) -> None:
+        self.cells = cells
+        samples = [cell.sample for cell in cells]
         self.targets = encode(samples, recipe)
         self.size: int = recipe["model"]["size"]
         self.um_per_px: float = recipe["model"]["um_per_px"]
+        self.normalise: str | None = recipe["model"].get("normalise")
+        self.as_taken: float = recipe.sections.get("virtual", {}).get("as_taken", 1.0)
         self.schedule = Schedule(**recipe["train"])
         self.geometry = Geometry(**recipe["geometry"])
         self.colour = Colour(**recipe["colour"])
         self.draws: int = recipe["data"]["draws"]
         # Rare types are drawn more often than they occur, frequent ones less, by the root of their number.
         numbers = Counter((s.source, s.label) for s in samples)
-        weights = np.array([numbers[s.source, s.label] ** -0.5 for s in samples])
+        repeat = recipe["data"].get("repeat", {})
+        weights = np.array([repeat.get(s.source, 1) * numbers[s.source, s.label] ** -0.5 for s in samples])
         self.share = weights / weights.sum()
-        self.images = [_cached(s) for s in track(samples, "reading cells", console=console)]
 
     @property
     def steps(self) -> int:
@@ -90,25 +59,23 @@ class ReaderBatches:
         rng = np.random.default_rng((self.schedule.seed, epoch))
         generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + epoch)
         batch = self.schedule.batch
-        order = rng.choice(len(self.samples), self.steps * batch, p=self.share)
+        order = rng.choice(len(self.cells), self.steps * batch, p=self.share)
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            crops = np.stack([self._crop(i, rng) for i in chosen])
+            crops = np.stack([self._crop(self.cells[i], rng) for i in chosen])
             images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
-            yield recolour(images, self.colour, generator), torch.from_numpy(self.targets[chosen])
+            changed = recolour(images, self.colour, generator)
+            # Levels again, as a camera stores them, for the very preparation of the runtime.
+            levels = (changed * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            yield torch.from_numpy(prepare(levels, self.normalise)), torch.from_numpy(self.targets[chosen])
 
-    def _crop(self, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        image = self.images[index]
+    def _crop(self, cell: TrainingCell, rng: np.random.Generator) -> NDArray[np.uint8]:
+        first = len(cell.pictures) == 1 or rng.random() < self.as_taken
+        image, scale = cell.pictures[0 if first else rng.integers(1, len(cell.pictures))]
         height, width = image.shape[:2]
-        factor = CACHE_UM_PER_PX / self.um_per_px
-        matrix = affine(rng, self.geometry, (factor, factor), (width / 2, height / 2), self.size)
+        factor = (scale.um_per_px_x / self.um_per_px, scale.um_per_px_y / self.um_per_px)
+        matrix = affine(rng, self.geometry, factor, (width / 2, height / 2), self.size)
         return warp(image, matrix, self.size, None)
-
-
-def _cached(sample: CellSample) -> NDArray[np.uint8]:
-    image = cv2.cvtColor(cv2.imread(str(sample.path)), cv2.COLOR_BGR2RGB)
-    factor = sample.um_per_px / CACHE_UM_PER_PX
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def runtime_crop(reader: Reader, sample: CellSample) -> NDArray[np.uint8]:
@@ -146,13 +113,27 @@ def head_sizes(recipe: Recipe) -> list[int]:
 
 def build(recipe: Recipe) -> ReaderNet:
     model = recipe["model"]
-    return ReaderNet(head_sizes(recipe), model["widths"], model["dropout"])
+    return ReaderNet(head_sizes(recipe), model["widths"], model["dropout"], model.get("half_instance", 0))
 
 
 def train(recipe: Recipe, out: Path) -> nn.Module:
     """The averaged network after the recipe's last epoch."""
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
-    batches = ReaderBatches(recipe, load_training_cells(recipe, kept_aside=False))
+    if start := recipe["model"].get("start"):
+        _start_from(network, started(out.parent / start))
+    cells = in_memory(load_training_cells(recipe, kept_aside=False))
+    cells += load_field_cells(recipe)
+    if "virtual" in recipe.sections:
+        cells = through_objective(recipe, cells)
+    batches = ReaderBatches(recipe, cells)
     loss = reader_loss(recipe, batches.targets)
     return fit(network, batches, batches.steps, loss, batches.schedule, out / "checkpoint.pt", recipe.digest)
+
+
+def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """All layers of the same shape: where types are merged, the last one starts anew."""
+    own = network.state_dict()
+    network.load_state_dict(
+        own | {name: value for name, value in weights.items() if own[name].shape == value.shape}
+    )

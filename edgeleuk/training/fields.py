@@ -1,0 +1,61 @@
+"""Training fields in memory, with what each source was labelled for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.evaluation.datasets import FieldSample, annotated_scales, data_root, load_fields
+from edgeleuk.optics import resize
+from edgeleuk.training.recipe import Recipe, held_out
+from edgeleuk.types import Boxes, Image, Scale
+
+CACHE_UM_PER_PX = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingField:
+    """A field in memory, at about CACHE_UM_PER_PX or as it is where it is coarser."""
+
+    image: NDArray[np.uint8]
+    scale: Scale
+    sample: FieldSample
+    boxes: NDArray[np.float32]
+    """(N, 4) pixels of `image`."""
+    weight: float = 1.0
+    """How often it is drawn, beside the recipe's `repeat` of its source."""
+
+
+def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
+    """Training pictures of a recipe's sources with their scales, or those of them kept aside for thresholds."""
+    root, share = data_root() / "fields", recipe["data"]["held_out"]
+    chosen = []
+    for name, source in recipe["data"]["fields"].items():
+        samples, names = load_fields(root / f"{name}_train.json", root / "images")
+        scales = annotated_scales(samples, names)
+        for sample in samples:
+            if held_out(sample.group, share) == kept_aside:
+                nominal = source.get("um_per_px")
+                chosen.append((sample, Scale.given(nominal) if nominal else scales[sample.image_id]))
+    return chosen
+
+
+def cached(
+    image: Image, scale: Scale, sample: FieldSample, boxes: Boxes, weight: float = 1.0
+) -> TrainingField:
+    """A picture of `sample` with its boxes, made coarser where it is finer than CACHE_UM_PER_PX."""
+    height, width = image.shape[:2]
+    new = [round(side * min(1.0, scale.um_per_px / CACHE_UM_PER_PX)) for side in (width, height)]
+    used = np.array([new[0] / width, new[1] / height])
+    seen = Scale(
+        scale.um_per_px_x / used[0],
+        scale.um_per_px_y / used[1],
+        scale.source,
+        scale.relative_error,
+        scale.red_cells,
+    )
+    return TrainingField(
+        resize(image, *new), seen, sample, (boxes * np.tile(used, 2)).astype(np.float32), weight
+    )
