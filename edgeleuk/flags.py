@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from edgeleuk.correction import Correction, Estimate
 from edgeleuk.intervals import (
     CONFIDENCE,
     PerHundred,
@@ -56,6 +57,7 @@ class Counted:
     outside: frozenset[str]
     """Labels that `n` leaves out."""
     places: Mapping[str, tuple[Place, ...]]
+    correction: Correction | None = None
 
     def known(self, labels: Iterable[str]) -> tuple[str, ...]:
         """Those of `labels` that the reader can give."""
@@ -71,6 +73,10 @@ class Counted:
     def share(self, labels: Iterable[str]) -> Share:
         """Of the identified white cells. ValueError where there are none, or a label is outside them."""
         return Share(self.count(labels), self.n)
+
+    def corrected(self, labels: Iterable[str]) -> Estimate | None:
+        """The share corrected for the reader's errors, as `Correction.of`; None where they were not measured."""
+        return self.correction.of(labels) if self.correction and self.n else None
 
     def amount(self, labels: Iterable[str]) -> str:
         """The share with its interval; for labels outside the denominator, the number per 100 white cells."""
@@ -174,26 +180,34 @@ def _presence(counted: Counted, rule: PresenceRule, evidence: Evidence, rules: R
     labels = counted.known(group.labels)
     if not evidence.count or 100 * evidence.count <= rule.over_percent * counted.n:
         return
-    words = _words(counted, group) | {"of": str(evidence.of)}
+    estimate = counted.corrected(labels)
+    remains = estimate is None or estimate.low > rule.over_percent
+    present = evidence.present and remains
+    words = _words(counted, group, rules) | {"of": str(evidence.of), "over": f"{rule.over_percent:g}"}
     if evidence.error is None:
-        text = texts.unmeasured.format(**words)
+        template = texts.unmeasured
     else:
         words["expected"] = f"{evidence.of * evidence.error:.1f}"
         words["explained"] = str(largest_explained(evidence.of, evidence.error, evidence.p_value))
-        text = (texts.present if evidence.present else texts.suspect).format(**words)
+        beyond_errors = texts.present if remains else texts.corrected
+        template = beyond_errors if evidence.present else texts.suspect
     code, severity = (
         (f"{rule.code}_PRESENT", rule.severity)
-        if evidence.present
+        if present
         else (f"{rule.code}_SUSPECT", _MILDER[rule.severity])
     )
-    remark = f" {rule.remark}" if rule.remark and evidence.present else ""
-    yield Flag(code, text + remark, severity, counted.where(labels), rules.cite(rule.sources))
+    remark = f" {rule.remark}" if rule.remark and present else ""
+    text = template.format(**words) + remark
+    yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources))
 
 
 def _threshold(counted: Counted, rule: ThresholdRule, evidence: Evidence, rules: Rules) -> Iterator[Flag]:
     group, texts = rules.group(rule.group), rules.threshold
     labels = counted.known(group.labels)
-    if not counted.n or (share := counted.share(labels)).percent < rule.percent:
+    if not counted.n:
+        return
+    share = counted.corrected(labels) or counted.share(labels)
+    if share.percent < rule.percent:
         return
     if share.low < rule.percent:
         template, sure = texts.interval, False
@@ -201,7 +215,7 @@ def _threshold(counted: Counted, rule: ThresholdRule, evidence: Evidence, rules:
         template, sure = texts.errors, False
     else:
         template, sure = texts.sure, True
-    text = template.format(**_words(counted, group), percent=f"{rule.percent:g}")
+    text = template.format(**_words(counted, group, rules), percent=f"{rule.percent:g}")
     text += _provisional(counted, rules)
     code, severity = (rule.code, rule.severity) if sure else (f"{rule.code}_POSSIBLE", _MILDER[rule.severity])
     yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources))
@@ -234,13 +248,17 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
         yield Flag(code, text + _provisional(counted, rules), rules.range.severity, sources=sources)
 
 
-def _words(counted: Counted, group: Group) -> dict[str, str]:
+def _words(counted: Counted, group: Group, rules: Rules) -> dict[str, str]:
     labels = counted.known(group.labels)
-    count = counted.count(labels)
+    count, amount = counted.count(labels), counted.amount(labels)
+    if estimate := counted.corrected(labels):
+        unit = "%" if counted.outside.isdisjoint(labels) else "per 100 white cells"
+        corrected = f"{estimate.percent:.1f} {unit}, 95 % interval {estimate.low:.1f} to {estimate.high:.1f}"
+        amount = rules.correction.amount.format(raw=amount, corrected=corrected)
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
         "name": group.one if count == 1 else group.many,
-        "amount": counted.amount(labels),
+        "amount": amount,
     }
 
 

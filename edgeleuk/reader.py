@@ -49,6 +49,10 @@ class Reader:
     def threshold(self) -> float:
         return self.manifest.threshold
 
+    @property
+    def subtypes(self) -> Mapping[str, str]:
+        return self.manifest.subtypes
+
     def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
         """One reading for each box (N, 4), picture pixels."""
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -89,15 +93,20 @@ class Reader:
         best = int(types.argmax())
         label = self.labels[best] if types[best] >= self.threshold else UNCLASSIFIED
         assessed = label in self.manifest.attributes_assessed_on
+        own, second_levels = self.manifest.subtypes.get(label), self.manifest.subtypes.values()
         return Reading(
             label=label,
             probability=float(types[best]),
             probabilities=dict(zip(self.labels, types.tolist(), strict=True)),
             attributes={
                 name: _attribute(
-                    values, self.attributes[name], self.manifest.attribute_thresholds[name], assessed
+                    values,
+                    self.attributes[name],
+                    self.manifest.attribute_thresholds[name],
+                    assessed or name == own,
                 )
                 for name, values in attributes.items()
+                if name == own or name not in second_levels
             },
         )
 

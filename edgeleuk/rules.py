@@ -63,6 +63,14 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionTexts:
+    """How shares corrected for the reader's errors are worded."""
+
+    amount: Annotated[str, "raw corrected"]
+    """Stands for {amount} where a corrected share is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceRule:
     """A group whose presence is flagged."""
 
@@ -83,6 +91,8 @@ class Presence:
     present: Annotated[str, "cells name of amount expected explained"]
     suspect: Annotated[str, "cells name of amount expected explained"]
     unmeasured: Annotated[str, "cells name of amount"]
+    corrected: Annotated[str, "cells name of amount over"]
+    """Where the count passes the test, but the corrected share is not surely above the rule's."""
     rules: tuple[PresenceRule, ...]
 
 
@@ -149,6 +159,7 @@ class Rules:
     outside: Outside
     adequacy: Adequacy
     groups: tuple[Group, ...]
+    correction: CorrectionTexts
     presence: Presence
     threshold: Threshold
     range: RangeTexts

@@ -120,6 +120,7 @@ class Reading:
     """Of the best type, also when the label is "unclassified"."""
     probabilities: Mapping[str, float]
     attributes: Mapping[str, AttributeReading]
+    """By attribute; one that is the second level of a type is there on that type only."""
 
 
 UNCLASSIFIED = "unclassified"

@@ -15,7 +15,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from edgeleuk.correction import Confusion
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
+from edgeleuk.types import UNCLASSIFIED
 
 SCHEMA = 1
 """Version of model.json this program reads."""
@@ -69,8 +71,8 @@ class ReaderManifest:
     """By type: of so many held-out `cells` of other types, so many `errors` were read as it."""
     subtypes: Mapping[str, str]
     """The attribute that is the second level of a type, such as a neutrophil's stage: read on that type only."""
-    confusion: Mapping[str, Any] | None
-    """What held-out cells were read as, as the arguments of `correction.Confusion`; None where not measured."""
+    confusion: Confusion | None
+    """What held-out cells were read as; None where that was not measured."""
     raw: Mapping[str, Any]
 
 
@@ -243,20 +245,16 @@ def _normalisation(value: Any) -> str | None:
 def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) -> dict[str, str]:
     for label, name in value.items():
         if label not in labels or name not in attributes:
-            raise ValueError(f"subtypes name {label!r} and {name!r}: one is no label, or the other no attribute")
+            raise ValueError(f"subtypes have {label!r}: {name!r}, not a label and an attribute")
     return dict(value)
 
 
-def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any]:
-    true, read = _names(value["labels"]), _names(value["read"])
-    if not {*true} <= {*read} or {*read} != {*labels, UNCLASSIFIED}:
-        raise ValueError(
-            f"confusion.read must be the labels and {UNCLASSIFIED!r}, and confusion.labels be among them"
-        )
+def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> Confusion:
+    read = _names(value["read"])
+    if {*read} != {*labels, UNCLASSIFIED}:
+        raise ValueError(f"confusion.read is {', '.join(read)}: not the reader's labels and {UNCLASSIFIED!r}")
     counts = tuple(tuple(_count(cells, least=0) for cells in row) for row in value["counts"])
-    if len(counts) != len(true) or any(len(row) != len(read) for row in counts):
-        raise ValueError(f"confusion.counts is not {len(true)} rows of {len(read)} counts")
-    return {"of": _text(value["of"]), "labels": true, "read": read, "counts": counts}
+    return Confusion(_text(value["of"]), _names(value["labels"]), read, counts)
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential, as_json, differential, tally
 from edgeleuk.errors import InputError
 from edgeleuk.flags import FalsePositiveRate, Flag, error_limit
 from edgeleuk.intervals import Share, clopper_pearson
-from edgeleuk.rules import REFERENCE, load_reference, load_rules
-from edgeleuk.types import AttributeReading, Cell, Field, Place, Reading, Scale, Tally
+from edgeleuk.rules import REFERENCE, RULES, load_reference, load_rules
+from edgeleuk.types import UNCLASSIFIED, AttributeReading, Cell, Field, Place, Reading, Scale, Tally
 
 MATURE = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
 LABELS = (
@@ -292,6 +295,171 @@ def test_few_atypical_lymphocytes_are_no_flag() -> None:
         assert set(flags(result)) == found
 
 
+# Shares corrected for the reader's errors
+
+
+def confused(
+    *rows: tuple[str, dict[str, int]], right: int = 9_500, unread: int = 500, labels: tuple[str, ...] = LABELS
+) -> Confusion:
+    """A reader right on `right` cells of every type and unsure on `unread`; `rows` add what it mistakes."""
+    read = (*labels, UNCLASSIFIED)
+    counts = {label: {label: right, UNCLASSIFIED: unread} for label in labels}
+    for label, mistakes in rows:
+        counts[label] |= mistakes
+    return Confusion(
+        "cells of a test", labels, read, tuple(tuple(counts[a].get(b, 0) for b in read) for a in labels)
+    )
+
+
+RIGHT = confused()
+TWO_PERCENT = confused(
+    *((label, {"blast": 200}) for label in ("neutrophil", "lymphocyte", "monocyte")), right=9300
+)
+"""2 % of the neutrophils, lymphocytes and monocytes are read as blasts."""
+
+
+def corrected(
+    white: dict[str, int],
+    confusion: Confusion = TWO_PERCENT,
+    rates: dict[str, FalsePositiveRate] | None = None,
+) -> Differential:
+    return differential(
+        counted(white), labels=LABELS, false_positive_rates=rates or ONE_PERCENT, confusion=confusion
+    )
+
+
+def test_without_a_confusion_there_is_no_correction() -> None:
+    """Nothing is corrected by what was not measured."""
+    result = read(HEALTHY)
+    assert (result.corrected, result.corrected_groups, result.corrected_per_100) == ({}, {}, {})
+    assert as_json(result)["corrected"] is None
+
+
+def test_raw_shares_stay_beside_the_corrected_ones() -> None:
+    """Every type has both, and both add up to 100."""
+    result = corrected(HEALTHY | {"blast": 6})
+    assert result.types == read(HEALTHY | {"blast": 6}).types
+    assert result.types.keys() == result.corrected.keys()
+    assert result.groups.keys() == result.corrected_groups.keys()
+    assert sum(each.percent for each in result.corrected.values()) == pytest.approx(100)
+    assert result.corrected["blast"].percent < 6 / 2.04
+
+
+def test_a_group_is_corrected_as_one() -> None:
+    """Its share is the sum of its types', and its interval narrower than theirs together."""
+    result = corrected({"neutrophil": 140, "myelocyte": 20, "metamyelocyte": 30, "promyelocyte": 10})
+    group = result.corrected_groups["immature_granulocytes"]
+    parts = [result.corrected[label] for label in ("promyelocyte", "myelocyte", "metamyelocyte")]
+    assert group.percent == pytest.approx(sum(part.percent for part in parts))
+    assert sum(part.low for part in parts) < group.low < group.high < sum(part.high for part in parts)
+
+
+def test_false_blasts_of_a_healthy_count_are_not_present() -> None:
+    """5 blasts where the test alone would believe them, from a reader that makes 4 of so many cells."""
+    few_errors = ONE_PERCENT | {"blasts": FalsePositiveRate(0, 5000)}
+    white = HEALTHY | {"blast": 5}
+    assert "BLASTS_PRESENT" in flags(
+        differential(counted(white), labels=LABELS, false_positive_rates=few_errors)
+    )
+    found = flags(corrected(white, rates=few_errors))
+    assert "BLASTS_PRESENT" not in found
+    assert found["BLASTS_SUSPECT"].severity == "warning"
+    assert re.fullmatch(
+        r"5 cells read as blasts in 203 \(2\.5 %, 95 % interval 0\.8 to 5\.7; corrected for the reader's measured "
+        r"errors 0\.\d %, 95 % interval 0\.0 to \d\.\d\): corrected, the share is not surely above 0 %, so the "
+        r"reader's errors may explain them\. Look at them\.",
+        found["BLASTS_SUSPECT"].text,
+    )
+
+
+def test_blasts_beyond_every_error_are_present_with_both_shares() -> None:
+    """The raw count and the corrected share stand in the text."""
+    text = flags(corrected({"neutrophil": 110, "lymphocyte": 60, "blast": 30}))["BLASTS_PRESENT"].text
+    assert text.startswith(
+        "30 cells read as blasts in 200 (15.0 %, 95 % interval 10.4 to 20.7; corrected for the"
+    )
+
+
+def test_a_correction_makes_nothing_present_that_the_test_does_not() -> None:
+    """9 of 200 are what 1 % of errors explain, however sure the corrected share."""
+    result = corrected({"neutrophil": 191, "blast": 9}, RIGHT)
+    assert result.corrected["blast"].low > 0
+    assert "BLASTS_SUSPECT" in flags(result)
+
+
+def test_atypical_lymphocytes_must_surely_pass_their_share() -> None:
+    """30 of 202 are beyond 5 % also when corrected; 16 of 202 are not surely."""
+    labels = (*LABELS, "atypical_lymphocyte")
+    sure = {"atypical_lymphocyte": FalsePositiveRate(1, 5000)}
+    for count, code in ((30, "ATYPICAL_LYMPHOCYTES_PRESENT"), (16, "ATYPICAL_LYMPHOCYTES_SUSPECT")):
+        white = {"neutrophil": 120, "lymphocyte": 82 - count, "atypical_lymphocyte": count}
+        result = differential(
+            counted(white), labels=labels, false_positive_rates=sure, confusion=confused(labels=labels)
+        )
+        assert code in flags(result)
+
+
+def test_nucleated_red_cells_are_corrected_per_100_white_cells() -> None:
+    """They have no share, and their flag goes by the corrected number."""
+    result = corrected({"neutrophil": 200, "erythroblast": 15}, RIGHT)
+    assert result.corrected_per_100["erythroblast"].percent == pytest.approx(7.5)
+    text = flags(result)["NRBC_PRESENT"].text
+    assert "corrected for the reader's measured errors 7.5 per 100 white cells, 95 % interval" in text
+
+
+def test_the_threshold_goes_by_the_corrected_share() -> None:
+    """22 % read by a reader that makes blasts of a tenth of the lymphocytes are under 20 %; missed ones count."""
+    white = {"neutrophil": 60, "lymphocyte": 96, "blast": 44}
+    many_errors = confused(("lymphocyte", {"blast": 1_000}), right=8_500)
+    assert not [code for code in flags(corrected(white, many_errors)) if "20" in code]
+    misses = confused(("blast", {"blast": 4_000, "lymphocyte": 5_500}))
+    found = flags(corrected(white, misses))["BLASTS_20_PERCENT"]
+    assert found.text.startswith("44 cells read as blasts (22.0 %, 95 % interval 16.5 to 28.4; corrected for")
+    assert found.text.endswith("at or above 20 %, the whole interval included.")
+
+
+def test_a_count_without_white_cells_is_not_corrected() -> None:
+    """Unclassified and smudge cells give no shares of either kind."""
+    result = corrected({UNCLASSIFIED: 30, "smudge": 5})
+    assert (result.n, result.corrected, result.corrected_groups) == (0, {}, {})
+
+
+# Second levels
+
+STAGE = {"neutrophil": ("neutrophil_stage", ("band", "segmented"))}
+
+
+def test_a_second_level_shares_the_sure_cells_of_its_type() -> None:
+    """20 band and 70 segmented of 100 neutrophils: shares of 90, and 10 unsure; no attribute of its own."""
+    stages = {"neutrophil_stage": {"band": 20, "segmented": 70}, "vacuoles": {"no": 5}}
+    result = differential(
+        Tally(1, {"neutrophil": 100, "blast": 9}, {}, stages), labels=LABELS, subtypes=STAGE
+    )
+    level = result.subtypes["neutrophil"]
+    assert level.values == {"band": Share(20, 90), "segmented": Share(70, 90)}
+    assert level.unsure == 10
+    assert list(result.attributes) == ["vacuoles"]
+
+
+def test_a_value_never_seen_has_its_interval_too() -> None:
+    """No band among 90 sure neutrophils is 0 %, with an upper limit."""
+    tally_ = Tally(1, {"neutrophil": 90}, {}, {"neutrophil_stage": {"segmented": 90}})
+    level = differential(tally_, labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
+    assert level.values["band"] == Share(0, 90)
+
+
+def test_a_second_level_without_a_sure_cell_has_no_shares() -> None:
+    """All that is known is how many were unsure."""
+    level = differential(counted({"neutrophil": 90}), labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
+    assert (level.values, level.unsure) == ({}, 90)
+
+
+def test_band_neutrophils_raise_no_flag() -> None:
+    """A second level is shown, and no rule goes by it."""
+    bands = Tally(1, HEALTHY, {}, {"neutrophil_stage": {"band": 118}})
+    assert differential(bands, labels=LABELS, false_positive_rates=ONE_PERCENT, subtypes=STAGE).flags == ()
+
+
 # Shares and ranges
 
 
@@ -457,6 +625,19 @@ def test_json_has_the_published_keys() -> None:
         "high": pytest.approx(20.71587036685505),
     }
     assert {"code", "text", "severity", "places", "sources"} == set(document["flags"][0])
+
+
+def test_json_of_a_differential_follows_the_published_schema() -> None:
+    """With corrected shares and second levels, and without."""
+    schema = json.loads((RULES.parent / "analysis.schema.json").read_text(encoding="utf-8"))
+    stages = Tally(
+        1, {"neutrophil": 100, "blast": 9}, {}, {"neutrophil_stage": {"band": 20, "segmented": 70}}
+    )
+    full = as_json(differential(stages, labels=LABELS, confusion=TWO_PERCENT, subtypes=STAGE))
+    assert full["corrected"]["types"]["blast"].keys() == {"percent", "low", "high", "measured"}
+    assert full["subtypes"]["neutrophil"]["values"]["band"]["count"] == 20
+    for document in (full, as_json(read(HEALTHY)), as_json(read({}))):
+        jsonschema.validate(document, schema["properties"]["differential"])
 
 
 def test_json_gives_the_places_of_flagged_cells() -> None:

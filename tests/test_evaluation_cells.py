@@ -19,6 +19,7 @@ from edgeleuk.evaluation import metrics
 from edgeleuk.evaluation.cells import ReaderReport, evaluate_reader
 from edgeleuk.evaluation.datasets import CellSample, load_cells, of_split
 from edgeleuk.evaluation.plots import plot_reader
+from edgeleuk.intervals import clopper_pearson
 from edgeleuk.render.evaluation import render_reader
 from edgeleuk.types import Image, Scale
 
@@ -33,6 +34,7 @@ class Fixed:
 
     labels = LABELS
     merge: Mapping[str, str] = {"band": "neutrophil"}
+    subtypes: Mapping[str, str] = {}
     attributes: Mapping[str, tuple[str, ...]] = ATTRIBUTES
     threshold = 0.6
 
@@ -213,6 +215,39 @@ def test_attributes_are_null_where_none_is_labelled(cell: Make) -> None:
     assert report["attribute_macro_f1"] is None
 
 
+def test_a_second_level_is_a_figure_of_its_own(cell: Make) -> None:
+    """Of four cells of known subtype one is misread and two of three are right; the attributes' mean leaves it out."""
+    samples = [
+        cell(1, "neutrophil", cytoplasm_vacuole="yes"),
+        cell(2, "neutrophil", cytoplasm_vacuole="no"),
+        cell(3, "neutrophil", cytoplasm_vacuole="no"),
+        cell(4, "neutrophil", cytoplasm_vacuole="yes"),
+        cell(5, "neutrophil"),
+        cell(6, "blast", cytoplasm_vacuole="yes"),
+    ]
+    reader = Fixed(
+        {1: sure("neutrophil"), 2: sure("neutrophil", 0.4), 3: sure("neutrophil"), 4: sure("blast")}
+        | {5: sure("neutrophil"), 6: sure("neutrophil")},
+        yes={1: 0.9, 3: 0.9},
+    )
+    reader.subtypes = {"neutrophil": "cytoplasm_vacuole"}
+    report = evaluate_reader(reader, samples)
+    document = report.as_json()
+    assert document["subtypes"]["neutrophil"] == {
+        "attribute": "cytoplasm_vacuole",
+        "n": 3,
+        "accuracy": pytest.approx(2 / 3),
+        "accuracy_interval": list(clopper_pearson(2, 3)),
+        "macro_f1": pytest.approx(2 / 3),
+        "confusion": {"no": {"no": 1, "yes": 1}, "yes": {"no": 0, "yes": 1}},
+        "misread": 1,
+    }
+    assert (document["attributes"], document["attribute_macro_f1"]) == ({}, None)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render_reader(report))
+    assert "neutrophil: no, yes" in console.export_text()
+
+
 def test_the_crop_is_around_the_middle_at_the_scale_of_the_sample(cell: Make) -> None:
     """The reader sees the middle of the picture, at the table's um per pixel."""
     reader = Fixed({1: sure("blast")})
@@ -297,6 +332,31 @@ class TestTable:
         text = "file,label,um_per_px,x,y\na.png,blast,0.2,,yes\n"
         [one] = load_cells(self.table(tmp_path, text), tmp_path, ("x", "y"))
         assert (one.um_per_px, one.attributes) == (0.2, {"y": "yes"})
+
+    @pytest.mark.parametrize(
+        ("original", "stage"),
+        [
+            ("band neutrophil", {"neutrophil_stage": "band"}),
+            ("Band neutrophils", {"neutrophil_stage": "band"}),
+            ("segmented neutrophil", {"neutrophil_stage": "segmented"}),
+            ("Segmented neutrophils", {"neutrophil_stage": "segmented"}),
+            ("neutrophil", {}),
+            ("", {}),
+        ],
+    )
+    def test_the_stage_of_a_neutrophil_is_told_by_its_original_label(
+        self, tmp_path: Path, original: str, stage: dict[str, str]
+    ) -> None:
+        """Where asked for; a plain neutrophil is of unknown stage, and nobody else is told of it."""
+        table = self.table(tmp_path, f"file,label,original_label\na.png,neutrophil,{original}\n")
+        assert load_cells(table, tmp_path, ("neutrophil_stage",))[0].attributes == stage
+        assert load_cells(table, tmp_path)[0].attributes == {}
+
+    def test_a_stage_written_down_counts_first(self, tmp_path: Path) -> None:
+        """A column of that name is an attribute as any other."""
+        text = "file,label,original_label,neutrophil_stage\na.png,neutrophil,band neutrophil,segmented\n"
+        [one] = load_cells(self.table(tmp_path, text), tmp_path, ("neutrophil_stage",))
+        assert one.attributes == {"neutrophil_stage": "segmented"}
 
     @pytest.mark.parametrize("scale", ["wide", "0", "-1", "nan"])
     def test_impossible_scale_is_an_error(self, tmp_path: Path, scale: str) -> None:

@@ -15,7 +15,7 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "errors", "types", "_tables", "intervals", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
+    "errors", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
     "scale", "morphometry", "differential", "sources", "pipeline", "evaluation", "render", "training", "cli",
 )  # fmt: skip
 """Lowest first. A module or subpackage imports from itself and from what stands before it."""

@@ -184,6 +184,21 @@ def test_attributes_are_never_sure_on_types_they_were_not_learned_on(reader: Rea
     assert reading.attributes["vacuoles"].value == "yes"
 
 
+def test_a_second_level_is_read_on_its_type_only(tmp_path: Path) -> None:
+    """A stage is sure on a neutrophil by its own threshold, and is not there on any other cell."""
+    reader = opened(tmp_path, subtypes={"neutrophil": "vacuoles"}, attributes_assessed_on=["lymphocyte"])
+    neutrophil, lymphocyte, unclassified = reader.read(*_at(cells(NEUTROPHIL, LYMPHOCYTE, (255, 200, 0))))
+    assert (neutrophil.attributes["vacuoles"].value, neutrophil.attributes["vacuoles"].sure) == ("yes", True)
+    assert not neutrophil.attributes["chromatin"].sure
+    assert [list(reading.attributes) for reading in (lymphocyte, unclassified)] == [["chromatin"]] * 2
+
+
+def test_an_unsure_second_level_is_not_called_sure(tmp_path: Path) -> None:
+    """0.881 is not enough where 0.9 is asked."""
+    (reading,) = opened(tmp_path, subtypes={"neutrophil": "chromatin"}).read(*_at(cells(NEUTROPHIL)))
+    assert not reading.attributes["chromatin"].sure
+
+
 def test_no_cells_give_no_readings(reader: Reader) -> None:
     """A field without white cells is read without a call of the network."""
     assert reader.read(np.zeros((40, 40, 3), np.uint8), Scale.given(0.2), np.zeros((0, 4), np.float32)) == []

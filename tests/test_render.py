@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from rich.console import Console
 
-from edgeleuk.differential import differential, tally
-from edgeleuk.render import overlay, tables, terminal
+from edgeleuk.correction import Confusion
+from edgeleuk.differential import Differential, differential, tally
+from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render.colours import of_label
-from edgeleuk.types import Cell, Field, Frame, Reading, Scale
+from edgeleuk.types import AttributeReading, Cell, Field, Frame, Reading, Scale, Tally
 from edgeleuk.zoo import Model
 
 
@@ -72,6 +76,106 @@ def test_types_of_a_reader_have_colours_of_their_own(model: Model) -> None:
     labels = model.reader.labels
     assert len({of_label(label, labels) for label in labels}) == len(labels)
     assert len(set(of_label("unclassified", labels))) == 1
+
+
+CONFUSION = Confusion(
+    "cells of a test",
+    ("neutrophil", "lymphocyte"),
+    ("neutrophil", "lymphocyte", "blast", "unclassified"),
+    ((950, 0, 0, 50), (0, 930, 20, 50)),
+)
+STAGE = {"neutrophil": ("neutrophil_stage", ("band", "segmented"))}
+
+
+def _corrected(attributes: dict[str, dict[str, int]]) -> Differential:
+    white = {"neutrophil": 120, "lymphocyte": 74, "blast": 6, "unclassified": 12}
+    return differential(
+        Tally(1, white, {"WBC": 212}, attributes), labels=list(white)[:3], confusion=CONFUSION, subtypes=STAGE
+    )
+
+
+def test_corrected_shares_stand_beside_the_raw_ones(model: Model) -> None:
+    """A column with the interval, within 80 columns, and a mark on the type whose misses were not measured."""
+    text = _text(terminal.analysis([_field("neutrophil")], _corrected({}), model))
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"neutrophil +120 +60\.0 +52\.9 – 66\.8 +6\d\.\d \(5\d\.\d – 6\d\.\d\)", text)
+    assert re.search(r"blast +6 +3\.0 +1\.1 – 6\.4 +2\.\d\* \(0\.\d – \d\.\d\)", text)
+    assert "* too few of these to know how many the reader misses." in text
+
+
+def test_without_confusion_nothing_is_said_of_a_correction(demo_field: Field, model: Model) -> None:
+    """The model that ships measured none: no column and no word of it."""
+    result = differential(tally([demo_field]), labels=model.reader.labels)
+    assert "corrected" not in _text(terminal.analysis([demo_field], result, model))
+    assert "corrected" not in tables.differential_csv(result)
+
+
+def test_second_level_stands_under_its_type(model: Model) -> None:
+    """Two indented rows, shares of the sure ones, and how many were not; nothing of it among the attributes."""
+    result = _corrected({"neutrophil_stage": {"band": 10, "segmented": 90}})
+    text = _text(terminal.analysis([_field("neutrophil")], result, model))
+    rows = [line.strip("┃ ") for line in text.splitlines()]
+    row = next(i for i, line in enumerate(rows) if line.startswith("neutrophil   "))
+    assert re.fullmatch(r"band +10 +10\.0 +4\.9 – 17\.6 +of 100 sure", rows[row + 1])
+    assert re.fullmatch(r"segmented +90 +90\.0 +82\.4 – 95\.1 +20 unsure", rows[row + 2])
+    assert "neutrophil stage" not in text
+
+
+def test_a_cell_is_shown_with_its_second_level_where_sure(model: Model) -> None:
+    """A sure band neutrophil is called so; an unsure one is a neutrophil."""
+    staged = replace(
+        model, reader=replace(model.reader, subtypes={"neutrophil": "neutrophil_stage"}, confusion=CONFUSION)
+    )
+    cells = tuple(
+        Cell(
+            "WBC", (0, y, 25, y + 25), 0.9, True, Reading("neutrophil", 0.9, {}, {"neutrophil_stage": stage})
+        )
+        for y, stage in ((0, AttributeReading("band", 0.9, True)), (50, AttributeReading("band", 0.6, False)))
+    )
+    field = Field("field.jpg", 400, 300, Scale.given(0.1), cells)
+    text = _text(terminal.analysis([field], differential(tally([field]), labels=["neutrophil"]), staged))
+    assert len(re.findall(r"neutrophil, band", text)) == 1
+
+
+def test_a_model_is_shown_with_its_second_levels_and_its_confusion(model: Model) -> None:
+    """Both stand among the facts of a reader that has them, and only there."""
+    attributes = {**model.reader.attributes, "neutrophil_stage": ("band", "segmented")}
+    reader = replace(
+        model.reader,
+        attributes=attributes,
+        subtypes={"neutrophil": "neutrophil_stage"},
+        confusion=CONFUSION,
+    )
+    text = _text(models.card(replace(model, reader=reader)))
+    assert "neutrophil: band, segmented" in text
+    assert "its confusion on cells of a test" in text
+    plain = _text(models.card(replace(model, reader=replace(model.reader, subtypes={}, confusion=None))))
+    assert "second level" not in plain
+    assert "corrected by" not in plain
+
+
+def test_second_level_without_a_sure_cell_is_one_row(model: Model) -> None:
+    """How many were unsure is all that is known."""
+    text = _text(terminal.analysis([_field("neutrophil")], _corrected({}), model))
+    assert re.search(r"  neutrophil stage +120 unsure", text)
+
+
+def test_differential_csv_has_corrected_shares_and_second_levels() -> None:
+    """Three columns more, and a row for each value and for the unsure."""
+    rows = list(
+        csv.DictReader(
+            io.StringIO(
+                tables.differential_csv(_corrected({"neutrophil_stage": {"band": 10, "segmented": 90}}))
+            )
+        )
+    )
+    assert [row["type"] for row in rows] == [
+        *("neutrophil", "neutrophil/band", "neutrophil/segmented", "neutrophil/unsure"),
+        *("lymphocyte", "blast", "unclassified"),
+    ]
+    assert [row["count"] for row in rows[:4]] == ["120", "10", "90", "20"]
+    assert (rows[1]["percent"], rows[1]["corrected"]) == ("10.0", "")
+    assert float(rows[0]["corrected_low"]) < float(rows[0]["corrected"]) < float(rows[0]["corrected_high"])
 
 
 def test_differential_csv_lists_types_and_what_lies_outside() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,19 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from edgeleuk import finder as runtime  # noqa: E402  # torch is looked for first
 from edgeleuk._session import Session  # noqa: E402
-from edgeleuk.errors import EdgeleukError, UsageError  # noqa: E402
-from edgeleuk.training import assign, augment, loop, networks, quantize, thresholds  # noqa: E402
+from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError  # noqa: E402
+from edgeleuk.training import (  # noqa: E402
+    assign,
+    augment,
+    cells,
+    fields,
+    loop,
+    networks,
+    quantize,
+    reader,
+    thresholds,
+    virtual,
+)
 from edgeleuk.training.recipe import held_out, load_recipe  # noqa: E402
 
 
@@ -69,6 +81,18 @@ def test_recolouring_stays_in_range_and_spares_the_clean_share() -> None:
     assert float(changed.max()) <= 1
     same = augment.recolour(batch, augment.Colour(clean=1.1), torch.Generator().manual_seed(2))
     assert torch.equal(same, batch)
+
+
+@pytest.mark.parametrize("part", ["mix", "veil", "fade", "halo"])
+def test_each_part_of_the_colour_change_works_alone(part: str) -> None:
+    """What cheap optics do changes the picture and keeps it in range."""
+    batch = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    off = {"stain": 0.0, "light": 0.0, "gradient": 0.0, "blur": 0.0, "noise": 0.0, "clean": 0.0}
+    plain = augment.recolour(batch, augment.Colour(**off), torch.Generator().manual_seed(2))
+    changed = augment.recolour(batch, augment.Colour(**off, **{part: 0.5}), torch.Generator().manual_seed(2))
+    assert torch.allclose(plain, batch, atol=0.01)
+    assert float((changed - batch).abs().mean()) > 0.005
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
 
 
 def test_iou_of_known_boxes() -> None:
@@ -161,6 +185,93 @@ def test_export_computes_the_same(exported: tuple[networks.FinderNet, Path]) -> 
         expected = [part.numpy() for part in network(torch.from_numpy(x))]
     for ours, theirs in zip(Session(path).run(x), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_half_instance_norm_forgets_the_stain_on_its_half() -> None:
+    """A gain and an offset of the input leave the first half of the channels as they are."""
+    norm = networks.HalfInstanceNorm(6).eval()
+    x = torch.rand(2, 6, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain, changed = norm(x), norm(1.7 * x + 0.3)
+    assert torch.allclose(plain[:, :3], changed[:, :3], atol=1e-3)
+    assert not torch.allclose(plain[:, 3:], changed[:, 3:], atol=1e-3)
+
+
+def test_a_reader_with_half_instance_norm_exports(tmp_path: Path) -> None:
+    """onnxruntime and torch agree on it."""
+    network = networks.ReaderNet([3, 2], [8, 8, 16], 0.1, half_instance=1).eval()
+    quantize.export(network, tmp_path / "r.onnx", (1, 3, 32, 32), ["logits"], {0})
+    x = np.random.default_rng(0).random((5, 3, 32, 32), np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(Session(tmp_path / "r.onnx").run(x)[0], expected, atol=1e-4)
+
+
+def test_a_training_starts_from_layers_of_the_same_shape() -> None:
+    """Where types are merged the head starts anew, everything else does not."""
+    first, other = networks.ReaderNet([5], [8, 8, 16], 0.1), networks.ReaderNet([3], [8, 8, 16], 0.1)
+    head = other.head.weight.clone()
+    reader._start_from(other, first.state_dict())
+    assert torch.equal(other.head.weight, head)
+    assert torch.equal(other.body[0][0].weight, first.body[0][0].weight)
+
+
+def test_a_training_cannot_start_from_what_is_not_there(tmp_path: Path) -> None:
+    """The error names the recipe to train first."""
+    with pytest.raises(ModelMissingError, match="Train the recipe finder-100x first"):
+        loop.started(tmp_path / "finder-100x")
+
+
+@pytest.mark.usefixtures("data")
+def test_cells_are_seen_through_the_objective() -> None:
+    """Each cell keeps its picture and gains one of each shot, coarser and blurrier."""
+    recipe = load_recipe("reader-10x")
+    samples = cells.load_training_cells(recipe, kept_aside=True)[:3]
+    seen = cells.through_objective(recipe, cells.in_memory(samples))
+    for cell in seen:
+        (image, scale), *shots = cell.pictures
+        assert image.shape[0] * scale.um_per_px == pytest.approx(224 * cell.sample.um_per_px, rel=0.01)
+        assert len(shots) == recipe["virtual"]["shots"]
+        assert all(shot.um_per_px >= 0.3 for _, shot in shots)
+
+
+@pytest.mark.usefixtures("data")
+def test_merged_types_teach_their_group() -> None:
+    """A 10x reader learns myelocytes as immature granulocytes."""
+    samples = cells.load_training_cells(load_recipe("reader-10x"), kept_aside=True)
+    labels = {sample.label for sample in samples}
+    assert "immature_granulocyte" in labels
+    assert "myelocyte" not in labels
+
+
+@pytest.mark.usefixtures("data")
+def test_white_cells_of_fields_are_cut_in_the_middle() -> None:
+    """Every annotated type of the Chulalongkorn fields becomes a training cell of the same size."""
+    found = list(islice(cells.load_field_cells(load_recipe("reader-100x")), 12))
+    assert {cell.pictures[0][0].shape for cell in found} == {(160, 160, 3)}
+    assert all(cell.sample.source == "chula" for cell in found)
+    middles = [np.mean(cell.pictures[0][0][70:90, 70:90]) for cell in found]
+    edges = [np.mean(cell.pictures[0][0][:20]) for cell in found]
+    assert np.mean(middles) < np.mean(edges)
+
+
+@pytest.mark.usefixtures("data")
+def test_fields_through_an_objective_weigh_as_the_recipe_says() -> None:
+    """The shots of a picture weigh one picture together, composed fields their share; boxes stay inside."""
+    recipe = load_recipe("finder-10x")
+    samples = [s for s in fields.training_samples(recipe, kept_aside=True) if s[0].source == "pbc"][:8]
+    shown = virtual.virtual_fields(recipe, samples)
+    composed = [field for field in shown if field.sample.group.startswith("composed")]
+    settings = recipe["virtual"]
+    assert len(shown) - len(composed) == settings["shots"] * len(samples)
+    assert sum(f.weight for f in shown if not f.sample.group.startswith("composed")) == pytest.approx(
+        len(samples)
+    )
+    assert sum(f.weight for f in composed) == pytest.approx(settings["composed"] * len(samples))
+    for field in composed:
+        height, width = field.image.shape[:2]
+        assert (field.boxes >= -1).all()
+        assert (field.boxes <= np.array([width, height, width, height]) + 1).all()
 
 
 def test_quantized_network_is_really_int8_and_close(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from edgeleuk import zoo
@@ -195,6 +196,40 @@ def test_a_manifest_is_read_as_written(models: Path) -> None:
     assert reader.false_positive_rates == {"blast": {"errors": 3, "cells": 1000}}
 
 
+CONFUSION = {
+    "of": "training cells kept aside",
+    "labels": ["neutrophil", "blast"],
+    "read": ["neutrophil", "lymphocyte", "blast", "unclassified"],
+    "counts": [[90, 2, 1, 7], [0, 1, 40, 9]],
+}
+
+
+def test_what_a_manifest_may_leave_out(models: Path) -> None:
+    """Without a confusion there is none, and without second levels no type has one."""
+    reader = zoo.read_manifest(write(models, "100x")).reader
+    assert (reader.confusion, reader.subtypes) == (None, {})
+
+
+def test_a_confusion_and_second_levels_are_read(models: Path) -> None:
+    """Both arrive as written; a type without held-out cells has no row."""
+    document = manifest()
+    document["reader"] |= {"confusion": CONFUSION, "subtypes": {"neutrophil": "nuclear_chromatin"}}
+    reader = zoo.read_manifest(write(models, "100x", document)).reader
+    assert reader.confusion is not None
+    assert reader.confusion.as_json() == CONFUSION
+    assert reader.subtypes == {"neutrophil": "nuclear_chromatin"}
+
+
+def test_the_published_schema_knows_confusion_and_second_levels() -> None:
+    """What the program reads is valid under `edgeleuk schema model`, and a column fewer is not."""
+    schema = json.loads((Path(zoo.__file__).parent / "data" / "model.schema.json").read_text())
+    known = schema["properties"]["reader"]["properties"]
+    jsonschema.validate(CONFUSION, known["confusion"])
+    jsonschema.validate({"neutrophil": "neutrophil_stage"}, known["subtypes"])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(CONFUSION | {"read": ["neutrophil", "lymphocyte", "blast"]}, known["confusion"])
+
+
 def test_names_are_data(models: Path) -> None:
     """A reader of other types and more attributes drops in without a change of code."""
     document = manifest()
@@ -288,6 +323,17 @@ def test_a_missing_key_is_named(models: Path, keys: tuple[str, ...]) -> None:
         ({"blast": 3}, ("reader", "false_positive_rates")),
         ({"blast": {"errors": "few", "cells": 10}}, ("reader", "false_positive_rates")),
         (5, ("reader", "attributes_assessed_on")),
+        (["neutrophil"], ("reader", "subtypes")),
+        ({"band": "nuclear_chromatin"}, ("reader", "subtypes")),
+        ({"neutrophil": "nuclear_shape"}, ("reader", "subtypes")),
+        (None, ("reader", "confusion")),
+        (CONFUSION | {"labels": ["eosinophil", "blast"]}, ("reader", "confusion")),
+        (CONFUSION | {"labels": ["neutrophil"]}, ("reader", "confusion")),
+        (CONFUSION | {"read": ["neutrophil", "lymphocyte", "blast"]}, ("reader", "confusion")),
+        (CONFUSION | {"read": ["neutrophil", "lymphocyte", "blast", "none"]}, ("reader", "confusion")),
+        (CONFUSION | {"counts": [[90, 2, 1, 7], [0, 1, 40]]}, ("reader", "confusion")),
+        (CONFUSION | {"counts": [[90, 2, 1, 7], [0, 1, 40, -9]]}, ("reader", "confusion")),
+        (CONFUSION | {"counts": [[90, 2, 1, 7], [0, 1, 40, 0.5]]}, ("reader", "confusion")),
     ],
 )
 def test_a_senseless_value_is_refused(models: Path, value: object, keys: tuple[str, ...]) -> None:

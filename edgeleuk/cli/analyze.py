@@ -90,7 +90,14 @@ def analyze(
     fields, failures = _analyse_all(analyser, inputs, recursive, scale, draw)
     manifest = analyser.model.reader
     rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
-    result = differential(tally(fields), labels=manifest.labels, false_positive_rates=rates, reference=ranges)
+    result = differential(
+        tally(fields),
+        labels=manifest.labels,
+        false_positive_rates=rates,
+        confusion=manifest.confusion,
+        subtypes={kind: (head, manifest.attributes[head]) for kind, head in manifest.subtypes.items()},
+        reference=ranges,
+    )
     _output(analyser, fields, failures, result, as_json, as_csv, folder, write_all)
     _close(fields, failures, folder)
 

@@ -14,6 +14,7 @@ from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.evaluation.metrics import confusion, macro_f1
 from edgeleuk.evaluation.readings import Readings
+from edgeleuk.intervals import clopper_pearson
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Image, Scale
 
@@ -37,6 +38,8 @@ class ReaderLike(Protocol):
     def merge(self) -> Mapping[str, str]: ...
     @property
     def attributes(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def subtypes(self) -> Mapping[str, str]: ...
     @property
     def threshold(self) -> float: ...
     def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image: ...
@@ -73,6 +76,33 @@ class AttributeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SubtypeResult:
+    """The second level of a type, over its cells of known subtype whose best type was right."""
+
+    attribute: str
+    result: AttributeResult
+    misread: int
+    """Cells of known subtype that were read as another type, and so have none."""
+
+    def as_json(self) -> dict[str, Any]:
+        counts = self.result.counts
+        return {
+            "attribute": self.attribute,
+            "n": self.result.n,
+            "accuracy": self.result.accuracy,
+            "accuracy_interval": list(clopper_pearson(int(counts.trace()), int(counts.sum())))
+            if self.result.n
+            else None,
+            "macro_f1": self.result.f1,
+            "confusion": {
+                value: dict(zip(self.result.values, row, strict=True))
+                for value, row in zip(self.result.values, counts.tolist(), strict=True)
+            },
+            "misread": self.misread,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderReport:
     """What `edgeleuk eval reader` reports."""
 
@@ -80,6 +110,9 @@ class ReaderReport:
     sources: tuple[str, ...]
     """(N,) of each cell."""
     attributes: Mapping[str, AttributeResult]
+    """Those that are no second level of a type."""
+    subtypes: Mapping[str, SubtypeResult]
+    """By type."""
     left_out: Mapping[str, int]
     """Cells by a type that the model does not know, after its merging."""
 
@@ -98,8 +131,10 @@ class ReaderReport:
         return {
             **self.readings.as_json(),
             "by_source": {source: readings.as_json() for source, readings in self.by_source.items()},
+            "by_source_and_type": {source: readings.recalls() for source, readings in self.by_source.items()},
             "attributes": {name: result.as_json() for name, result in self.attributes.items()},
             "attribute_macro_f1": self.attribute_macro_f1,
+            "subtypes": {label: result.as_json() for label, result in self.subtypes.items()},
             "left_out": dict(self.left_out),
         }
 
@@ -124,20 +159,26 @@ def evaluate_reader(
             "Check the column label and the split."
         )
     chosen = [samples[i] for i in known]
-    types, values = _read_all(reader, chosen, progress, look or read_cell)
+    types, values = read_all(reader, chosen, progress, look or read_cell)
     truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
+    readings = Readings(reader.labels, truth, types, reader.threshold)
     return ReaderReport(
-        readings=Readings(reader.labels, truth, types, reader.threshold),
+        readings=readings,
         sources=tuple(sample.source for sample in chosen),
         attributes={
             name: _attribute(name, reader.attributes[name], chosen, values[name])
             for name in reader.attributes
+            if name not in reader.subtypes.values()
+        },
+        subtypes={
+            label: _subtype(label, name, reader.attributes[name], readings, chosen, values[name])
+            for label, name in reader.subtypes.items()
         },
         left_out=Counter(label for label in merged if label not in reader.labels),
     )
 
 
-def _read_all(
+def read_all(
     reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None, look: Look
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
     """Probabilities of the types (N, K) and of each attribute's values (N, V)."""
@@ -167,6 +208,25 @@ def read_cell(sample: CellSample) -> tuple[Image, Scale]:
 def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
     """What a reader sees of the cell in the middle of a picture."""
     return reader.crop(image, scale, (image.shape[1] / 2, image.shape[0] / 2))
+
+
+def _subtype(
+    label: str,
+    name: str,
+    values: tuple[str, ...],
+    readings: Readings,
+    samples: Sequence[CellSample],
+    probabilities: NDArray[np.float32],
+) -> SubtypeResult:
+    """As in a reading, a cell has the second level of the type it is read as, and no other."""
+    own = readings.truth == readings.labels.index(label)
+    right = np.flatnonzero(own & readings.correct).tolist()
+    labelled = np.array([name in sample.attributes for sample in samples])
+    return SubtypeResult(
+        attribute=name,
+        result=_attribute(name, values, [samples[i] for i in right], probabilities[right]),
+        misread=int((own & labelled & ~readings.correct).sum()),
+    )
 
 
 def _attribute(

@@ -22,6 +22,12 @@ MIN_RED_CELLS = 5
 CELL_UM_PER_PX = 0.1
 """Where `cells.csv` has no column `um_per_px`."""
 
+NEUTROPHIL_STAGE = "neutrophil_stage"
+"""The attribute that `load_cells` tells from the column `original_label`, where asked for it."""
+
+STAGES = {"band neutrophil": "band", "segmented neutrophil": "segmented"}
+"""Its values by original label, lower case and singular; a plain "neutrophil" is of unknown stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSample:
@@ -116,7 +122,9 @@ def _field_sample(
 def load_cells(table: Path, images: Path, attributes: Sequence[str] = ()) -> list[CellSample]:
     """The rows of a `cells.csv`: columns file and label; source, split, patient and um_per_px may be absent.
 
-    `attributes` names the columns that hold attributes. Raises InputError.
+    `attributes` names the columns that hold attributes. NEUTROPHIL_STAGE needs no column of its own: where that
+    is absent or empty, it is what `original_label` says ("band neutrophil", "Segmented neutrophils"). Raises
+    InputError.
     """
     try:
         with table.open(newline="", encoding="utf-8") as handle:
@@ -147,8 +155,15 @@ def _cell_sample(
         patient=row.get("patient") or "",
         label=label,
         um_per_px=scale,
-        attributes={name: value for name in attributes if (value := row.get(name))},
+        attributes={name: value for name in attributes if (value := row.get(name) or _derived(name, row))},
     )
+
+
+def _derived(attribute: str, row: dict[str, str | None]) -> str | None:
+    """An attribute that another column tells; None where none does."""
+    if attribute != NEUTROPHIL_STAGE:
+        return None
+    return STAGES.get((row.get("original_label") or "").strip().lower().removesuffix("s"))
 
 
 def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:

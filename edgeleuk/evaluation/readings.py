@@ -127,6 +127,16 @@ class Readings:
             }
         return figures
 
+    def recalls(self) -> dict[str, dict[str, Any]]:
+        """Share recognised of each type that occurs in the truth, with its cells and exact 95 % interval."""
+        right = self.correct
+        own = {label: self.truth == i for i, label in enumerate(self.labels)}
+        return {
+            label: {"n": int(mask.sum()), **_share("recall", right[mask])}
+            for label, mask in own.items()
+            if mask.any()
+        }
+
     def as_json(self) -> dict[str, Any]:
         counts = self.confusion
         return {
@@ -151,6 +161,16 @@ class Readings:
 
     def _indices(self, labels: Container[str]) -> NDArray[np.int64]:
         return np.array([i for i, label in enumerate(self.labels) if label in labels], np.int64)
+
+
+def proportion(count: int, of: int) -> dict[str, Any]:
+    """A count among `of` for JSON: its share and the exact 95 % interval, 0 to 1; both None where `of` is 0."""
+    return {
+        "count": count,
+        "of": of,
+        "share": count / of if of else None,
+        "interval": list(clopper_pearson(count, of)) if of else None,
+    }
 
 
 def _share(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:

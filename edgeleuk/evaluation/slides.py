@@ -33,7 +33,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
         ]
     ),
     "lymphoid": frozenset({"lymphocyte", "atypical_lymphocyte"}),
-    "granulocytic": frozenset(["neutrophil", "band", "metamyelocyte", "myelocyte", "eosinophil", "basophil"]),
+    "granulocytic": frozenset(
+        ["neutrophil", "band", "metamyelocyte", "myelocyte", "immature_granulocyte", "eosinophil", "basophil"]
+    ),
     "monocyte": frozenset({"monocyte"}),
 }
 """What a slide is led by, whatever the names that annotators and readers use within."""

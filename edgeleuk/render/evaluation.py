@@ -44,6 +44,8 @@ def render_reader(report: ReaderReport) -> RenderableType:
     parts += [_types(report.readings), _mistakes(report.readings)]
     if report.attributes:
         parts.append(_attributes(report))
+    if report.subtypes:
+        parts.append(_subtypes(report))
     if report.left_out:
         left = ", ".join(f"{label} {n}" for label, n in sorted(report.left_out.items()))
         parts.append(Text(f"Types the reader does not know, left out: {left}."))
@@ -182,6 +184,22 @@ def _attributes(report: ReaderReport) -> Table:
     table = _table("Attributes", ("Attribute", "Cells", "Accuracy", "Macro F1"))
     for name, result in report.attributes.items():
         table.add_row(name.replace("_", " "), str(result.n), _share(result.accuracy), _share(result.f1))
+    return table
+
+
+def _subtypes(report: ReaderReport) -> Table:
+    table = _table(
+        "Second levels, of cells read as their type", ("Type", "Cells", "Accuracy", "Macro F1", "Misread")
+    )
+    for label, subtype in report.subtypes.items():
+        values = ", ".join(subtype.result.values).replace("_", " ")
+        table.add_row(
+            f"{label.replace('_', ' ')}: {values}",
+            str(subtype.result.n),
+            _share(subtype.result.accuracy),
+            _share(subtype.result.f1),
+            str(subtype.misread),
+        )
     return table
 
 

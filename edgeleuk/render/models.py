@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgeleuk.zoo import Model
+from edgeleuk.zoo import Model, ReaderManifest
 
 
 def summary(model: Model) -> dict[str, Any]:
@@ -58,12 +58,24 @@ def card(model: Model) -> RenderableType:
             "types": ", ".join(label.replace("_", " ") for label in reader.labels),
             "attributes": ", ".join(name.replace("_", " ") for name in reader.attributes),
             "unclassified": f"under {reader.threshold:.2f}",
+            **_optional(reader),
             **_origin(reader.raw),
         }),
         _figures(finder.raw.get("figures", {}), ("map50", "map"), "Finder on"),
         _figures(reader.raw.get("figures", {}), ("accuracy", "accuracy5", "attribute_macro_f1"), "Reader on"),
     ]  # fmt: skip
     return Group(*parts)
+
+
+def _optional(reader: ReaderManifest) -> dict[str, str]:
+    """What not every reader has."""
+    facts = {}
+    if reader.subtypes:
+        levels = (f"{label}: {', '.join(reader.attributes[name])}" for label, name in reader.subtypes.items())
+        facts["second level"] = "; ".join(levels)
+    if reader.confusion:
+        facts["corrected by"] = f"its confusion on {reader.confusion.of}"
+    return facts
 
 
 def _origin(raw: Mapping[str, Any]) -> dict[str, str]:

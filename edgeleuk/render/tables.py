@@ -11,6 +11,7 @@ from typing import Any
 from edgeleuk import __version__
 from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.intervals import Share
 from edgeleuk.types import Cell, Field, Morphometry, Reading
 from edgeleuk.zoo import Model
 
@@ -138,14 +139,38 @@ def cells_csv(fields: Iterable[Field], attributes: Iterable[str]) -> str:
 
 
 def differential_csv(result: Differential) -> str:
-    """One row a type: count, percent and its 95 % interval; then what lies outside the denominator."""
+    """One row a type: count, percent and its 95 % interval; then what lies outside the denominator.
+
+    The values of a type's second level follow it as type/value, of its cells where the reader was sure. Where
+    shares are corrected, three more columns have them.
+    """
     target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["type", "count", "of", "percent", "low", "high"])
+    names = ["type", "count", "of", "percent", "low", "high"]
+    names += ["corrected", "corrected_low", "corrected_high"] if result.corrected else []
+    writer = csv.DictWriter(target, names, lineterminator="\n")
+    writer.writeheader()
     for label, share in result.types.items():
-        writer.writerow(
-            [label, share.count, share.of, *(round(v, 3) for v in (share.percent, share.low, share.high))]
-        )
-    for label, count in result.outside.items():
-        writer.writerow([label, count, None, None, None, None])
+        row = _share_row(label, share)
+        if estimate := result.corrected.get(label):
+            row |= {
+                "corrected": round(estimate.percent, 3),
+                "corrected_low": round(estimate.low, 3),
+                "corrected_high": round(estimate.high, 3),
+            }
+        writer.writerow(row)
+        if level := result.subtypes.get(label):
+            writer.writerows(_share_row(f"{label}/{value}", part) for value, part in level.values.items())
+            writer.writerow({"type": f"{label}/unsure", "count": level.unsure})
+    writer.writerows({"type": label, "count": count} for label, count in result.outside.items())
     return target.getvalue()
+
+
+def _share_row(name: str, share: Share) -> dict[str, Any]:
+    return {
+        "type": name,
+        "count": share.count,
+        "of": share.of,
+        "percent": round(share.percent, 3),
+        "low": round(share.low, 3),
+        "high": round(share.high, 3),
+    }

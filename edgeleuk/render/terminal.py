@@ -13,31 +13,35 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edgeleuk.differential import Differential
+from edgeleuk.correction import Estimate
+from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.intervals import Share
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import Cell, Field, Scale
-from edgeleuk.zoo import Model
+from edgeleuk.zoo import Model, ReaderManifest
 
 WIDTH = 78
 BAR = 18
 """Width of a proportion's bar, characters."""
 MANY = 12
 """Above this number of pictures each gets a row instead of a block."""
+SHOWN = 0.05
+"""Least percentage that one decimal does not show as zero."""
+UNMEASURED = "*"
+"""Marks corrected shares of types that the reader's errors were not measured on."""
 _STYLES = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def analysis(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
     """Everything `analyze` shows on the terminal."""
-    labels = model.reader.labels
     pictures: list[RenderableType] = (
-        [_row_table(fields)] if len(fields) > MANY else [_picture(f, labels) for f in fields]
+        [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
     )
     return Group(*pictures, _together(fields, result, model))
 
 
-def _picture(field: Field, labels: Sequence[str]) -> RenderableType:
+def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """Size, scale and counts of one picture, and a row for each white cell."""
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
@@ -46,13 +50,13 @@ def _picture(field: Field, labels: Sequence[str]) -> RenderableType:
     white = field.of("WBC")
     parts: list[RenderableType] = [head]
     if white:
-        parts.append(_cells(white, labels))
+        parts.append(_cells(white, reader))
     return Panel(
         Group(*parts), title=_short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
     )
 
 
-def _cells(white: Sequence[Cell], labels: Sequence[str]) -> Table:
+def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("at x, y", justify="right", style="dim")
     table.add_column("type", min_width=18)
@@ -66,10 +70,11 @@ def _cells(white: Sequence[Cell], labels: Sequence[str]) -> Table:
             table.add_row(f"{x}, {y}", Text("cut by the edge", style="dim"))
             continue
         label, m = cell.reading.label, cell.morphometry
-        name = Text(label.replace("_", " "), style=hexadecimal(of_label(label, labels)))
+        stage = cell.reading.attributes.get(reader.subtypes.get(label, ""))
+        name = f"{label}, {stage.value}" if stage and stage.sure else label
         table.add_row(
             f"{x}, {y}",
-            name,
+            Text(name.replace("_", " "), style=hexadecimal(of_label(label, reader.labels))),
             f"{cell.reading.probability:.0%}",
             f"{m.diameter_um:.1f} um" if m and m.diameter_um is not None else "–",
             f"{m.nc_ratio:.2f}" if m and m.nc_ratio is not None else "–",
@@ -98,6 +103,8 @@ def _together(fields: Sequence[Field], result: Differential, model: Model) -> Re
     parts: list[RenderableType] = []
     if result.n:
         parts.append(_differential(result, model.reader.labels))
+        if result.corrected:
+            parts.append(Text(_corrected_by(result), style="dim"))
     else:
         parts.append(Text("No white cell was identified: no differential."))
     parts.append(Padding(Group(*_beside(result)), (0, 0, 1, 0)))
@@ -112,23 +119,52 @@ def _together(fields: Sequence[Field], result: Differential, model: Model) -> Re
 
 
 def _differential(result: Differential, labels: Sequence[str]) -> Table:
+    """A row a type; the last column has the corrected share where there is one, else a bar."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("type", min_width=20)
     table.add_column("count", justify="right")
     table.add_column("percent", justify="right")
     table.add_column("95 % interval", justify="right")
-    table.add_column("")
+    table.add_column("corrected" if result.corrected else "", justify="right" if result.corrected else "left")
+    absent = []
     for label, share in result.types.items():
-        if share.count:
-            colour = hexadecimal(of_label(label, labels))
-            table.add_row(Text(label.replace("_", " "), style=colour), *_numbers(share), _bar(share, colour))
-    absent = [label.replace("_", " ") for label, share in result.types.items() if not share.count]
+        estimate = result.corrected.get(label)
+        if not share.count and (estimate is None or estimate.percent < SHOWN):
+            absent.append(label)
+            continue
+        colour = hexadecimal(of_label(label, labels))
+        last = _estimate(estimate) if estimate else _bar(share, colour)
+        table.add_row(Text(label.replace("_", " "), style=colour), *_numbers(share), last)
+        if share.count and label in result.subtypes:
+            _second_level(table, result.subtypes[label])
     if absent:
-        upper = next(share.high for share in result.types.values() if not share.count)
-        table.add_row(
-            Text("none of the others", style="dim"), "0", "0.0", f"0.0 – {upper:.1f}", "", end_section=True
-        )
+        upper = f"0.0 – {max(result.types[label].high for label in absent):.1f}"
+        highs = [result.corrected[label].high for label in absent if label in result.corrected]
+        last = Text(f"0.0 (0.0 – {max(highs):.1f})" if highs else "")
+        table.add_row(Text("none of the others", style="dim"), "0", "0.0", upper, last, end_section=True)
     return table
+
+
+def _second_level(table: Table, level: SecondLevel) -> None:
+    """A dim row for each value: a share of the cells where the reader was sure, not of all white cells."""
+    unsure = f"{level.unsure} unsure"
+    if not level.values:
+        table.add_row(f"  {level.attribute.replace('_', ' ')}", "", "", "", unsure, style="dim")
+    for i, (value, share) in enumerate(level.values.items()):
+        last = (f"of {share.of} sure", unsure)[i] if i < 2 else ""
+        table.add_row(f"  {value.replace('_', ' ')}", *_numbers(share), last, style="dim")
+
+
+def _corrected_by(result: Differential) -> str:
+    text = "corrected: for the reader's errors, measured on held-out cells."
+    if all(estimate.measured for estimate in result.corrected.values()):
+        return text
+    return f"{text}\n{UNMEASURED} too few of these to know how many the reader misses."
+
+
+def _estimate(estimate: Estimate) -> Text:
+    mark = "" if estimate.measured else UNMEASURED
+    return Text(f"{estimate.percent:.1f}{mark} ({estimate.low:.1f} – {estimate.high:.1f})")
 
 
 def _numbers(share: Share) -> tuple[str, str, str]:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +140,9 @@ def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> T
 
 def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur with its own sigma (N,) for each picture, in pixels."""
-    n, channels, height, width = batch.shape
-    taps = torch.arange(-4, 5, dtype=batch.dtype)
-    kernel = torch.exp(-(taps**2) / (2 * sigma.clamp(min=0.05)[:, None] ** 2))
-    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
-    flat = F.pad(batch.reshape(1, n * channels, height, width), (4, 4, 4, 4), mode="replicate")
-    flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
-    flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
-    return flat.reshape(n, channels, height, width)
+    pictures = batch.permute(0, 2, 3, 1).contiguous().numpy()
+    blurred = [
+        cv2.GaussianBlur(picture, (0, 0), width, borderType=cv2.BORDER_REPLICATE) if width > 0.1 else picture
+        for picture, width in zip(pictures, sigma.tolist(), strict=True)
+    ]
+    return torch.from_numpy(np.stack(blurred)).permute(0, 3, 1, 2)

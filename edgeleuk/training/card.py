@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edgeleuk.intervals import Share
+
 PRECISION = 3
+FEWEST = 10
+"""A type of fewer cells than this says nothing of how often it is mistaken."""
 
 
 def card(document: Mapping[str, Any]) -> str:
@@ -18,6 +22,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {document['magnification']} model, version {document['version']}"
     yield ""
     yield "Research use only. Not for diagnosis. Written by `edgeleuk publish` from `model.json`; do not edit."
+    yield "All figures are of the INT8 network through the runtime; intervals are exact 95 % ones (Clopper-Pearson)."
     yield ""
     yield "## Finder"
     yield ""
@@ -34,8 +39,12 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _finder_table(finder["figures"])
     yield ""
-    txl, full = finder["figures"]["txl_val"], finder["figures_fp32"]["txl_val"]
-    yield f"FP32 on txl_val: mAP50 {_number(full['map50'])}, mAP50-95 {_number(full['map'])} (INT8: {_number(txl['map50'])}, {_number(txl['map'])})."
+    name, small = _first(finder["figures"])
+    full = finder["figures_fp32"][name]
+    yield (
+        f"FP32 on {name}: mAP50 {_number(full['map50'])}, mAP50-95 {_number(full['map'])} "
+        f"(INT8: {_number(small['map50'])}, {_number(small['map'])})."
+    )
     yield ""
     yield "## Reader"
     yield ""
@@ -45,23 +54,20 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield f"Types: {', '.join(reader['labels'])}. Read as another: {_named(reader['merge'])}."
-    yield f"Trained on the `train` splits of {', '.join(reader['data']['sources'])}. {reader['licence_note']}"
+    learnt = (*reader["data"]["sources"], *reader["data"].get("fields", {}))
+    yield f"Trained on the `train` splits of {', '.join(learnt)}. {reader['licence_note']}"
     yield (
         f"Under a calibrated probability of {reader['threshold']} (temperature {reader['temperature']:.2f}) a cell is "
         "unclassified."
     )
     yield ""
-    yield from _reader_tables(reader["figures"]["cells_val"], reader["figures_fp32"]["cells_val"])
-    yield ""
+    for name, figures in reader["figures"].items():
+        yield from _reader_tables(name, figures, reader["figures_fp32"][name])
+        yield ""
     yield "## Limits"
     yield ""
-    yield (
-        "- Every leukaemic cell it learnt came from one laboratory and every healthy one from another: on a third, "
-        "expect worse. Nothing here was measured on a laboratory that was not in training."
-    )
-    yield "- Attributes were labelled on mature cells of healthy donors only; on other types none is called sure."
-    yield "- Blasts carry no lineage. Promyelocytes of the leukaemic source are abnormal ones."
-    yield "- Never tested: children, animals, malaria or other parasites, stains other than Romanowsky's, 40x and 10x."
+    for limit in (*finder.get("limits", ()), *reader.get("limits", ())):
+        yield f"- {limit}"
 
 
 def _finder_table(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -69,6 +75,8 @@ def _finder_table(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for data, result in figures.items():
         for name, values in result["classes"].items():
+            if values["ap50"] is None:
+                continue
             counts = result.get("counts", {}).get(name, {})
             numbers = (
                 values["ap50"],
@@ -81,16 +89,18 @@ def _finder_table(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {data} | {result['images']} | mean | {_number(result['map50'])} | {_number(result['map'])} | | | |"
 
 
-def _reader_tables(figures: Mapping[str, Any], full: Mapping[str, Any]) -> Iterator[str]:
-    yield "| cells | n | accuracy, all types | accuracy, 5 mature types |"
-    yield "|---|---|---|---|"
-    rows = [
-        ("val, all", figures),
-        *((f"val, {name}", values) for name, values in figures["by_source"].items()),
-    ]
-    for name, values in rows:
-        yield f"| {name} | {values['n']} | {_number(values['accuracy'])} | {_number(values['accuracy5'])} |"
-    yield f"| val, all, FP32 | {full['n']} | {_number(full['accuracy'])} | {_number(full['accuracy5'])} |"
+def _reader_tables(data: str, figures: Mapping[str, Any], full: Mapping[str, Any]) -> Iterator[str]:
+    sources = figures["by_source"]
+    yield f"| {data} | n | accuracy, all types | accuracy, 5 mature types | accepted | accuracy of accepted |"
+    yield "|---|---|---|---|---|---|"
+    for name, values in (("all", figures), *sources.items(), ("all, FP32", full)):
+        cells = (
+            _with_interval(values, "accuracy"),
+            _with_interval(values, "accuracy5"),
+            _number(values["rejection"]["coverage"]),
+            _with_interval(values["rejection"], "accuracy"),
+        )
+        yield f"| {name} | {values['n']} | {' | '.join(cells)} |"
     yield ""
     yield f"Attributes: macro F1 {_number(figures['attribute_macro_f1'])} (FP32 {_number(full['attribute_macro_f1'])})."
     yield ""
@@ -98,21 +108,48 @@ def _reader_tables(figures: Mapping[str, Any], full: Mapping[str, Any]) -> Itera
     yield "|---|---|---|"
     for name, values in figures["attributes"].items():
         yield f"| {name} | {_number(values['accuracy'])} | {_number(values['f1'])} |"
-    blast = figures["blast"]
     yield ""
+    blast = figures["blast"]
     yield (
         f"Blasts against all others: AUROC {_number(blast['auroc'])}, sensitivity at 95 % specificity "
-        f"{_number(blast['sensitivity_at_95_specificity'])}."
+        f"{_number(blast['sensitivity_at_95_specificity'])}. Expected calibration error "
+        f"{_number(figures['expected_calibration_error'])}."
     )
     yield ""
-    yield f"Most frequent mistakes (truth read as): {'; '.join(_mistakes(figures['confusion']))}."
+    yield "Mistakes:"
+    yield ""
+    for source, values in sources.items():
+        yield f"- {source}: {_mistakes(values['confusion'])}"
 
 
-def _mistakes(confusion: Mapping[str, Mapping[str, int]], most: int = 10) -> Sequence[str]:
+def _mistakes(confusion: Mapping[str, Mapping[str, int]], most: int = 5) -> str:
+    """The types that are mistaken most often, by share, in words."""
     pairs = [
-        (n, truth, read) for truth, row in confusion.items() for read, n in row.items() if read != truth and n
+        (Share(n, sum(row.values())), truth, read)
+        for truth, row in confusion.items()
+        for read, n in row.items()
+        if read != truth and n > 1 and sum(row.values()) >= FEWEST
     ]
-    return [f"{truth} as {read} {n}" for n, truth, read in sorted(pairs, reverse=True)[:most]]
+    worst = sorted(pairs, key=lambda pair: -pair[0].percent)[:most]
+    return (
+        "; ".join(
+            f"of {share.of} {truth} {share.count} were read as {read} "
+            f"({share.percent:.0f} %, {share.low:.0f} to {share.high:.0f})"
+            for share, truth, read in worst
+        )
+        or "none twice"
+    ) + "."
+
+
+def _first(figures: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    return next(iter(figures.items()))
+
+
+def _with_interval(figures: Mapping[str, Any], name: str) -> str:
+    interval: Sequence[float] | None = figures.get(f"{name}_interval")
+    if interval is None:
+        return _number(figures[name])
+    return f"{_number(figures[name])} ({_number(interval[0])} to {_number(interval[1])})"
 
 
 def _named(values: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match
 from edgeleuk.finder import Finder
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import Scale
+from edgeleuk.types import Image, Scale
 
 GRID = np.round(np.arange(0.1, 0.9, 0.01), 2)
 WHITE_RECALL_WEIGHT = 4.0
@@ -19,14 +18,18 @@ WHITE_RECALL_WEIGHT = 4.0
 
 
 def finder_thresholds(
-    finder: Finder, samples: Sequence[FieldSample], names: Sequence[str], scales: Mapping[int, Scale]
+    finder: Finder,
+    samples: Sequence[FieldSample],
+    names: Sequence[str],
+    scales: Mapping[int, Scale],
+    read: Callable[[FieldSample], Image],
 ) -> dict[str, float]:
     """White cells: best F4. What is only counted: as many at or above the threshold as were annotated."""
     scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in finder.names}
     hits: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in finder.names}
     truth = dict.fromkeys(finder.names, 0)
     for sample in samples:
-        found = finder.find(read_picture(sample.path).pixels, scales[sample.image_id], floor=float(GRID[0]))
+        found = finder.find(read(sample), scales[sample.image_id], floor=float(GRID[0]))
         for name in sample.labelled.intersection(finder.names):
             boxes, mine = sample.boxes[sample.kinds == names.index(name)], found.of(name)
             scores[name].append(mine.scores)

@@ -1,0 +1,192 @@
+"""What publishing measures: inputs to calibrate INT8 with, operating points, and figures, as the model's objective sees.
+
+Where a recipe has [virtual], all of it goes through that objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk import finder as runtime_finder
+from edgeleuk import reader as runtime_reader
+from edgeleuk.correction import Confusion
+from edgeleuk.evaluation.cells import evaluate_reader, middle, read_cell
+from edgeleuk.evaluation.datasets import CellSample, FieldSample, data_root, load_cells, load_fields, of_split
+from edgeleuk.evaluation.fields import evaluate_finder, read_field
+from edgeleuk.evaluation.scales import ScaleRule
+from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_fields
+from edgeleuk.finder import Finder
+from edgeleuk.microscope import Objective, objective
+from edgeleuk.optics import Resampling
+from edgeleuk.reader import Reader
+from edgeleuk.rules import load_rules
+from edgeleuk.scale import estimate_scale
+from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
+from edgeleuk.training.fields import training_samples
+from edgeleuk.training.recipe import Recipe
+from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
+from edgeleuk.types import Image, Scale
+
+CALIBRATION_SIDE = 384
+NOMINAL_UM_PER_PX = {"chula_val": 0.18, "phone_val": 0.50}
+"""Of pictures without annotated red cells that go through an objective, where blur needs a size."""
+
+KEPT_ASIDE = "training cells kept aside"
+
+Look = Callable[[CellSample], tuple[Image, Scale]]
+
+
+def lens_of(recipe: Recipe) -> Objective | None:
+    """The objective that a recipe's pictures go through; None where they stay as they were taken."""
+    virtual = recipe.sections.get("virtual")
+    return objective(virtual["objective"]) if virtual else None
+
+
+def kept_aside_fields(
+    recipe: Recipe,
+) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
+    """Training fields that the finder never saw, renumbered across files: samples, scales, and how to read them."""
+    return _seen(training_samples(recipe, kept_aside=True), lens_of(recipe))
+
+
+def _seen(
+    chosen: Sequence[tuple[FieldSample, Scale]], lens: Objective | None
+) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
+    samples = [replace(sample, image_id=number) for number, (sample, _) in enumerate(chosen)]
+    scales = {number: scale for number, (_, scale) in enumerate(chosen)}
+    if lens is None:
+        return samples, scales, read_field
+    shown, seen, read = virtual_fields(samples, ScaleRule("truth", scales, None, _no_estimate), lens)
+    return shown, seen.truth, read
+
+
+def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Iterator[NDArray[np.float32]]:
+    """Training fields as the runtime prepares them, the upper left part of each."""
+    fields = training_samples(recipe, kept_aside=False)
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    chosen = rng.choice(len(fields), min(number, len(fields)), replace=False)
+    samples, scales, read = _seen([fields[i] for i in chosen], lens_of(recipe))
+    for sample in samples:
+        resampling = Resampling.to_scale(
+            sample.width, sample.height, scales[sample.image_id], recipe["model"]["um_per_px"]
+        )
+        small = resampling.apply(read(sample))[:CALIBRATION_SIDE, :CALIBRATION_SIDE]
+        yield runtime_finder.prepare(small, multiple, pad)
+
+
+def finder_operating_point(recipe: Recipe, finder: Finder) -> dict[str, float]:
+    """The least score by class, chosen on the fields kept aside."""
+    samples, scales, read = kept_aside_fields(recipe)
+    return finder_thresholds(finder, samples, recipe["model"]["classes"], scales, read)
+
+
+def finder_figures(recipe: Recipe, finder: Finder) -> dict[str, Any]:
+    """Figures on each validation file: at the annotated scale where there is one and the estimated elsewhere.
+
+    Through an objective also those on composed fields, which come first.
+    """
+    root, lens = data_root() / "fields", lens_of(recipe)
+    figures = {}
+    for name in ("txl_val", "chula_val", "phone_val"):
+        samples, names = load_fields(root / f"{name}.json", root / "images")
+        rule = ScaleRule.of("truth", samples, names, lambda image: estimate_scale(image, finder))
+        if lens is None:
+            figures[name] = evaluate_finder(finder, samples, names, rule).as_json()
+            continue
+        through = f"{name} through {lens.magnification}x"
+        if all(sample.labelled.issuperset(names) for sample in samples):
+            wide, at, read = composed_fields(samples, names, rule, lens)
+            figures[f"{through}, composed"] = evaluate_finder(finder, wide, names, at, None, read).as_json()
+        nominal = NOMINAL_UM_PER_PX.get(name)
+        rule = replace(rule, given=Scale.given(nominal) if nominal else None)
+        shown, at, read = virtual_fields(samples, rule, lens)
+        figures[through] = evaluate_finder(finder, shown, names, at, None, read).as_json()
+    return figures
+
+
+def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
+    """Training cells as the runtime crops and prepares them."""
+    samples, look = load_training_cells(recipe, kept_aside=False), look_of(recipe)
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
+        crop = middle(reader, *look(samples[i]))
+        yield runtime_reader.prepare(crop[None], reader.manifest.normalise)
+
+
+def look_of(recipe: Recipe) -> Look:
+    """How the recipe's cells look: as they are, or through its objective."""
+    lens = lens_of(recipe)
+    return read_cell if lens is None else virtual_cells(lens)
+
+
+def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
+    """Temperature, rejection, certainty of attributes, false-positive rates and confusion, on cells kept aside.
+
+    False-positive rates are by type and by the rules' groups of types.
+    """
+    samples, settings, look = (
+        load_training_cells(recipe, kept_aside=True),
+        recipe["publish"],
+        look_of(recipe),
+    )
+    targets = encode(samples, recipe)
+    types, attributes = reader.probabilities(np.stack([middle(reader, *look(s)) for s in samples]))
+    logits = np.log(np.clip(types, 1e-12, 1))
+    warmth = temperature(logits, targets[:, 0])
+    types = runtime_reader.softmax(logits / warmth)
+    confidence, read = types.max(axis=1), types.argmax(axis=1)
+    mature = np.isin(targets[:, 0], [reader.labels.index(name) for name in settings["mature"]])
+    threshold = rejection_threshold(
+        confidence[mature],
+        (read == targets[:, 0])[mature],
+        settings["min_accuracy"],
+        settings["min_threshold"],
+    )
+    sure = {}
+    for (name, values), truth in zip(attributes.items(), targets.T[1:], strict=True):
+        known = truth != UNKNOWN
+        right = values[known].argmax(axis=1) == truth[known]
+        sure[name] = rejection_threshold(values[known].max(axis=1), right, settings["sure_accuracy"], 0.5)
+    return {
+        "temperature": warmth,
+        "threshold": threshold,
+        "attribute_thresholds": sure,
+        "false_positive_rates": _false_positives(
+            reader.labels, targets[:, 0], read, mature & (confidence >= threshold)
+        ),
+        "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
+        "confusion": Confusion.counted(
+            KEPT_ASIDE, reader.labels, targets[:, 0], read, confidence >= threshold
+        ).as_json(),
+    }
+
+
+def _false_positives(
+    labels: Sequence[str], truth: NDArray[np.int64], read: NDArray[np.int64], accepted: NDArray[np.bool_]
+) -> dict[str, dict[str, int]]:
+    groups = {
+        group.key: [label for label in group.labels if label in labels] for group in load_rules().groups
+    }
+    rates = {}
+    for name, members in {**{label: [label] for label in labels}, **groups}.items():
+        own = [labels.index(label) for label in members]
+        others = accepted & ~np.isin(truth, own)
+        rates[name] = {"errors": int(np.isin(read[others], own).sum()), "cells": int(others.sum())}
+    return rates
+
+
+def reader_figures(recipe: Recipe, reader: Reader) -> dict[str, Any]:
+    """Figures on the validation cells."""
+    root, lens = data_root() / "cells", lens_of(recipe)
+    samples = of_split(load_cells(root / "cells.csv", root / "images", tuple(reader.attributes)), "val")
+    name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
+    return {name: evaluate_reader(reader, samples, None, look_of(recipe)).as_json()}
+
+
+def _no_estimate(_: Image) -> Scale:
+    raise AssertionError("every training field has a scale")
