@@ -56,9 +56,10 @@ class Differential:
     """White cells at the picture's edge, not read."""
     unread: int
     """Whole white cells, not read."""
-    red_cells: int
-    platelets: int
-    """As the finder counts them: platelets so large that it took them for white cells are in `outside`."""
+    red_cells: int | None
+    platelets: int | None
+    """As the finder counts them: platelets so large that it took them for white cells are in `outside`. None of
+    either where a field was too coarse to count them."""
     attributes: Mapping[str, Mapping[str, Share]]
     """By attribute and value, of the identified white cells where the reader was sure; not those of `subtypes`."""
     flags: tuple[Flag, ...]
@@ -70,8 +71,8 @@ class Differential:
 
     @property
     def platelets_per_red_cell(self) -> float | None:
-        """None where there is no red cell."""
-        return self.platelets / self.red_cells if self.red_cells else None
+        """None where there is no red cell, or one of the two was not counted."""
+        return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
 
 
 def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
@@ -83,8 +84,10 @@ def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
     places: defaultdict[str, list[Place]] = defaultdict(list)
     attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     number = cut = unread = 0
+    not_counted: set[str] = set()
     for field in fields:
         number += 1
+        not_counted |= field.not_counted
         kinds.update(cell.kind for cell in field.cells)
         for cell in field.of(rules.kinds.white):
             if cell.reading is None:
@@ -105,6 +108,7 @@ def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
         places={label: tuple(found) for label, found in places.items()},
         cut=cut,
         unread=unread,
+        not_counted=frozenset(not_counted),
     )
 
 
@@ -155,13 +159,17 @@ def differential(
         per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},
         cut=tally.cut,
         unread=tally.unread,
-        red_cells=tally.kinds.get(rules.kinds.red, 0),
-        platelets=tally.kinds.get(rules.kinds.platelet, 0),
+        red_cells=_counted(tally, rules.kinds.red),
+        platelets=_counted(tally, rules.kinds.platelet),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
         flags=raise_flags(counted, false_positive_rates or {}, rules, reference),
         adequacy=statements(counted, rules),
         reference=reference.name,
     )
+
+
+def _counted(tally: Tally, kind: str) -> int | None:
+    return None if kind in tally.not_counted else tally.kinds.get(kind, 0)
 
 
 def as_json(result: Differential) -> dict[str, Any]:

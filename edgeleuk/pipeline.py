@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -37,6 +37,8 @@ class Analyser:
             scale = scale or estimate_scale(frame.pixels, self.finder, frame.name)
         with _timed(seconds, "find"):
             found = self.finder.find(frame.pixels, scale)
+        coarse = too_coarse(self.model.finder.counted_to, scale)
+        found = found.without(coarse)
         whole = shown_enough(found, frame.width, frame.height)
         to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
         with _timed(seconds, "read"):
@@ -57,9 +59,13 @@ class Analyser:
             )
             for i in range(len(found))
         )
-        return Field(
-            frame.name, frame.width, frame.height, scale, cells, seconds, tuple(_warnings(cells, scale))
-        )
+        warnings = (*_warnings(cells, scale), *_not_counted(coarse, self.model.finder.counted_to, scale))
+        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse)
+
+
+def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
+    """The kinds that a picture of this scale does not show well enough to be counted."""
+    return frozenset(kind for kind, limit in counted_to.items() if scale.um_per_px > limit)
 
 
 def shown_enough(found: Detections, width: int, height: int) -> NDArray[np.bool_]:
@@ -83,6 +89,15 @@ def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
         )
     if abs(np.log(scale.squeeze)) > 0.1:
         yield f"the picture is squeezed (red cells {scale.squeeze:.2f} times as wide as high); it was read un-squeezed."
+
+
+def _not_counted(kinds: frozenset[str], counted_to: Mapping[str, float], scale: Scale) -> Iterator[str]:
+    for kind in sorted(kinds):
+        limit = f"only up to {counted_to[kind]:g}" if counted_to[kind] else "at no scale"
+        yield (
+            f"{kind} not counted: the picture has {scale.um_per_px:.2f} um per pixel, and this model counts them "
+            f"{limit}. Use a stronger objective or a camera with more pixels."
+        )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,6 +99,10 @@ class Detections:
         """Only the detections whose `mask` (N,) is true, or those at the given indices, in that order."""
         return Detections(self.boxes[mask], self.scores[mask], self.kinds[mask], self.names)
 
+    def without(self, names: Collection[str]) -> Detections:
+        """All but the detections of these kinds."""
+        return self.where(~np.isin(self.kinds, [self.names.index(name) for name in names]))
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeReading:
@@ -167,6 +171,8 @@ class Field:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time by stage: scale, find, read, measure."""
     warnings: tuple[str, ...] = ()
+    not_counted: frozenset[str] = frozenset()
+    """Kinds that the picture is too coarse for: none of them in `cells`, which says nothing of their number."""
 
     def of(self, kind: str) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.kind == kind)
@@ -197,3 +203,5 @@ class Tally:
     """White cells that the picture's edge cuts and that were not read: not in `white`."""
     unread: int = 0
     """Whole white cells that were not read: not in `white`."""
+    not_counted: frozenset[str] = frozenset()
+    """Kinds that at least one field was too coarse for."""

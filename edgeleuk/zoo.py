@@ -42,6 +42,8 @@ class FinderManifest:
     """Value of the padding, 0 to 1."""
     classes: tuple[str, ...]
     thresholds: Mapping[str, float]
+    counted_to: Mapping[str, float]
+    """By class, the coarsest picture it is counted in, um per pixel; 0 for none, absent for all."""
     nms_iou: float
     raw: Mapping[str, Any]
     """The part as written, with figures, data, recipe and commit."""
@@ -192,6 +194,9 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
         pad=_share(part["input"]["pad"]),
         classes=classes,
         thresholds={name: _share(part["thresholds"][name]) for name in classes},
+        counted_to={
+            name: _not_negative(limit) for name, limit in part.get("counted_to", {}).items() if name in classes
+        },
         nms_iou=_share(part["nms_iou"]),
         raw=part,
     )
@@ -267,6 +272,13 @@ def _positive(value: Any) -> float:
     number = float(value)
     if not 0 < number < inf:
         raise ValueError(f"{value!r} is not a positive number")
+    return number
+
+
+def _not_negative(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number < inf:
+        raise ValueError(f"{value!r} is not a number from 0")
     return number
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgeleuk import zoo
+from edgeleuk.differential import differential, tally
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser, shown_enough
 from edgeleuk.sources.simulated import demo
@@ -94,3 +98,19 @@ def test_cell_cut_to_a_sliver_is_not_read() -> None:
 def test_every_stage_is_timed(demo_field: Field) -> None:
     """Where the time went is part of the result."""
     assert list(demo_field.seconds) == ["scale", "find", "read", "measure"]
+
+
+def test_what_a_picture_is_too_coarse_for_is_not_counted(
+    model: zoo.Model, demo_frame: Frame, demo_field: Field
+) -> None:
+    """White cells stay; the number of red cells is unknown, not 0, and a warning says up to where they are counted."""
+    limited = replace(model, finder=replace(model.finder, counted_to={"RBC": 0.05, "Platelet": 5.0}))
+    field = Analyser(limited).analyse(demo_frame, demo_field.scale)
+    assert field.not_counted == {"RBC"}
+    assert field.of("RBC") == ()
+    assert len(field.of("WBC")) == len(demo_field.of("WBC"))
+    assert any("RBC not counted" in warning and "up to 0.05" in warning for warning in field.warnings)
+    result = differential(tally([field, demo_field]), labels=model.reader.labels)
+    assert result.red_cells is None
+    assert result.platelets == 2 * len(demo_field.of("Platelet"))
+    assert result.platelets_per_red_cell is None

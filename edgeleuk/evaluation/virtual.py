@@ -31,17 +31,20 @@ ROUNDS = 2
 """How often each cell stands in a composed field, next to other cells and through another camera."""
 
 
-def shot_of(path: Path, lens: Objective, scale: Scale) -> Shot:
-    """The shot that a picture gets, never sampled finer than it was taken."""
+def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
+    """The shot that a picture gets, never sampled finer than it was taken; at `um_per_px` where that is given."""
     digest = hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    return draw(lens, rng, finest=scale.um_per_px)
+    shot = draw(lens, rng, finest=scale.um_per_px)
+    return shot if um_per_px is None else replace(shot, um_per_px=max(um_per_px, scale.um_per_px))
 
 
 def virtual_fields(
-    samples: Sequence[FieldSample], rule: ScaleRule, lens: Objective
+    samples: Sequence[FieldSample], rule: ScaleRule, lens: Objective, um_per_px: float | None = None
 ) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
     """The samples with their boxes, the scales and the way to read the pictures, all through `lens`.
+
+    Each is sampled by a camera of its own, or all at `um_per_px`.
 
     Raises UsageError where a picture's scale is neither annotated nor given: blur is measured in micrometres.
     """
@@ -54,7 +57,7 @@ def virtual_fields(
                 f"{sample.path.name} has no annotated red cells, so what another objective shows of it cannot be "
                 "computed. Give its scale with --um-per-px."
             )
-        shot = shot_of(sample.path, lens, scale)
+        shot = shot_of(sample.path, lens, scale, um_per_px)
         resampling, seen = sampling(sample.width, sample.height, scale, shot)
         first[sample.image_id] = (sample, scale, shot)
         truth[sample.image_id] = seen

@@ -56,6 +56,7 @@ def _image(field: Field) -> dict[str, Any]:
         "area_mm2": field.area_mm2,
         "cells": [_cell(cell) for cell in field.cells],
         "counts": dict(Counter(cell.kind for cell in field.cells)),
+        "not_counted": sorted(field.not_counted),
         "warnings": list(field.warnings),
         "seconds": {stage: round(value, 4) for stage, value in field.seconds.items()},
     }

@@ -193,7 +193,12 @@ def _beside(result: Differential) -> Iterator[Text]:
             yield Text(f"{name}: {each.per_100:.1f} per 100 white cells ({each.low:.1f} – {each.high:.1f}).")
     ratio = result.platelets_per_red_cell
     about = "" if ratio is None else f", {ratio * 1000:.0f} platelets per 1,000 red cells"
-    yield Text(f"{result.red_cells} red cells, {result.platelets} platelets{about}.")
+    red, platelets = _number(result.red_cells, "red cells"), _number(result.platelets, "platelets")
+    yield Text(f"{red[0].upper()}{red[1:]}, {platelets}{about}.")
+
+
+def _number(count: int | None, of: str) -> str:
+    return f"{of} not counted" if count is None else f"{count} {of}"
 
 
 def _flag(code: str, text: str, style: str) -> Text:

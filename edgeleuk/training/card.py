@@ -36,6 +36,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"Thresholds {_named(finder['thresholds'])} were chosen on {finder['data']['held_out']:.0%} of the training "
         "groups, kept aside."
     )
+    for name, limit in finder.get("counted_to", {}).items():
+        what = f"counted in pictures of up to {limit} um per pixel" if limit else "not counted at any scale"
+        yield f"{name}: {what}."
     yield ""
     yield from _finder_table(finder["figures"])
     yield ""

@@ -23,6 +23,7 @@ from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import Objective, objective
 from edgeleuk.optics import Resampling
+from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.reader import Reader
 from edgeleuk.rules import load_rules
 from edgeleuk.scale import estimate_scale
@@ -36,6 +37,10 @@ CALIBRATION_SIDE = 384
 NOMINAL_UM_PER_PX = {"chula_val": 0.18, "phone_val": 0.50}
 """Of pictures without annotated red cells that go through an objective, where blur needs a size."""
 
+SAMPLINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.38)
+"""um per pixel, tried in this order."""
+LEAST_COUNTED = 0.85
+"""Recall and precision under which the number of cells of a kind is not worth printing. This project's choice."""
 KEPT_ASIDE = "training cells kept aside"
 
 Look = Callable[[CellSample], tuple[Image, Scale]]
@@ -83,6 +88,31 @@ def finder_operating_point(recipe: Recipe, finder: Finder) -> dict[str, float]:
     """The least score by class, chosen on the fields kept aside."""
     samples, scales, read = kept_aside_fields(recipe)
     return finder_thresholds(finder, samples, recipe["model"]["classes"], scales, read)
+
+
+def counted_to(recipe: Recipe, finder: Finder) -> dict[str, float]:
+    """By class but the white cells, the coarsest sampling at which recall and precision both reach LEAST_COUNTED.
+
+    On the fields kept aside, through the recipe's objective, at each of SAMPLINGS that its cameras reach. 0 where
+    none will do; nothing where the pictures stay as they were taken.
+    """
+    lens = lens_of(recipe)
+    if lens is None:
+        return {}
+    low, high = lens.um_per_px
+    chosen, names = training_samples(recipe, kept_aside=True), recipe["model"]["classes"]
+    samples = [replace(sample, image_id=i) for i, (sample, _) in enumerate(chosen)]
+    limits = dict.fromkeys((name for name in names if name != WHITE_CELL), 0.0)
+    for um_per_px in (each for each in SAMPLINGS if low <= each <= high):
+        scales = {i: scale for i, (_, scale) in enumerate(chosen)}
+        rule = ScaleRule("truth", scales, None, _no_estimate)
+        shown, seen, read = virtual_fields(samples, rule, lens, um_per_px)
+        result = evaluate_finder(finder, shown, names, seen, None, read)
+        for name in limits:
+            figures = result.overall.classes[name]
+            if min(figures.recall or 0, figures.precision or 0) >= LEAST_COUNTED:
+                limits[name] = um_per_px
+    return limits
 
 
 def finder_figures(recipe: Recipe, finder: Finder) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
 from edgeleuk.training.loop import console
 from edgeleuk.training.measure import (
+    counted_to,
     finder_figures,
     finder_inputs,
     finder_operating_point,
@@ -84,6 +85,7 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
         "nms_iou": recipe["publish"]["nms_iou"],
     }  # fmt: skip
     part["thresholds"] = finder_operating_point(recipe, Finder(zoo.finder_manifest(work, part)))
+    part["counted_to"] = counted_to(recipe, Finder(zoo.finder_manifest(work, part)))
     manifest = zoo.finder_manifest(work, part)
     figures = {}
     for precision, path in (("int8", small), ("fp32", full)):
