@@ -20,9 +20,11 @@ from edgeleuk.optics import Resampling
 from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Image, Scale
 
 RED_CELL = "RBC"
-GUESSES_UM_PER_PX = tuple(0.03 * 1.45**i for i in (3, 2, 4, 1, 5, 0, 6, 7, 8))
-"""0.03 (100x, small pixels) to 0.59 (a phone seeing a whole eyepiece field), in steps that the finder bridges; the
-scales of most cameras at 100x come first."""
+STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
+"""0.03 (100x, small pixels) to 1.8 (10x, large ones), in steps that the finder bridges."""
+FINER, COARSER = 3.0, 4.5
+"""How far beyond the cameras of an objective its pictures may lie: enlarged ones, and a phone that sees a whole
+eyepiece field (0.59 at 100x)."""
 SQUEEZE_GUESSES = (0.6, 1 / 0.6)
 CONVINCING = 0.6
 """Merit at which no other guess is tried: correct scales of ordinary fields have 0.7 to 3."""
@@ -110,9 +112,10 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
 
     Raises ScaleError where too few red cells are found to measure.
     """
-    best = _search(image, finder, [_guess(g, 1.0) for g in GUESSES_UM_PER_PX])
+    steps = guesses(finder.manifest.cameras)
+    best = _search(image, finder, [_guess(g, 1.0) for g in steps])
     if best is None or best.merit < DOUBTFUL:
-        squeezed = _search(image, finder, [_guess(g, s) for g in GUESSES_UM_PER_PX for s in SQUEEZE_GUESSES])
+        squeezed = _search(image, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
         best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
     if best is None or not best.enough or best.agreement < MIN_AGREEMENT:
         count = best.count if best else 0
@@ -121,6 +124,13 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
             "Give --um-per-px, or take a field with red cells in a single layer."
         )
     return _conclude(best)
+
+
+def guesses(cameras: tuple[float, float]) -> list[float]:
+    """um per pixel to try, those in the middle of an objective's `cameras` (finest, coarsest) first."""
+    low, high = cameras
+    near = [step for step in STEPS_UM_PER_PX if low / FINER <= step <= high * COARSER]
+    return sorted(near, key=lambda step: abs(np.log(step**2 / (low * high))))
 
 
 def _guess(um_per_px: float, squeeze: float) -> Scale:

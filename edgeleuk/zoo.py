@@ -22,6 +22,9 @@ from edgeleuk.types import UNCLASSIFIED
 SCHEMA = 1
 """Version of model.json this program reads."""
 
+CAMERAS_100X = (0.031, 0.138)
+"""um per pixel behind a 100x objective, where a manifest does not say (`microscope.OBJECTIVES`)."""
+
 NORMALISATIONS = ("density",)
 """Ways to prepare a reader's crop that this program knows, besides none."""
 
@@ -42,6 +45,8 @@ class FinderManifest:
     """Value of the padding, 0 to 1."""
     classes: tuple[str, ...]
     thresholds: Mapping[str, float]
+    cameras: tuple[float, float]
+    """Finest and coarsest sampling of the cameras behind its objective, um per pixel: where the scale is sought first."""
     counted_to: Mapping[str, float]
     """By class, the coarsest picture it is counted in, um per pixel; 0 for none, absent for all."""
     nms_iou: float
@@ -194,6 +199,7 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
         pad=_share(part["input"]["pad"]),
         classes=classes,
         thresholds={name: _share(part["thresholds"][name]) for name in classes},
+        cameras=_range(part.get("cameras_um_per_px", CAMERAS_100X)),
         counted_to={
             name: _not_negative(limit) for name, limit in part.get("counted_to", {}).items() if name in classes
         },
@@ -273,6 +279,13 @@ def _positive(value: Any) -> float:
     if not 0 < number < inf:
         raise ValueError(f"{value!r} is not a positive number")
     return number
+
+
+def _range(value: Any) -> tuple[float, float]:
+    low, high = map(_positive, value)
+    if low > high:
+        raise ValueError(f"{value!r} does not run from the smaller to the larger")
+    return low, high
 
 
 def _not_negative(value: Any) -> float:

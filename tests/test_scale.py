@@ -11,7 +11,7 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.evaluation.datasets import annotated_scales, load_fields
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
-from edgeleuk.scale import _measured, estimate_scale
+from edgeleuk.scale import _measured, estimate_scale, guesses
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Frame
 
@@ -78,3 +78,12 @@ def test_real_fields_are_scaled_within_fifteen_percent(analyser: Analyser, data:
         errors.append(abs(scale.um_per_px / truth[sample.image_id].um_per_px - 1))
     assert np.median(errors) < 0.05
     assert np.mean(np.array(errors) < 0.15) >= 0.9
+
+
+def test_guesses_start_where_the_cameras_of_the_objective_are() -> None:
+    """At 100x as fine as 0.03 and as coarse as a phone's 0.59; at 10x nothing that fine."""
+    at_100x, at_10x = guesses((0.031, 0.138)), guesses((0.31, 1.38))
+    assert at_100x[0] == pytest.approx(0.063, abs=0.001)
+    assert (min(at_100x), max(at_100x)) == pytest.approx((0.03, 0.586), abs=0.001)
+    assert at_10x[0] == pytest.approx(0.586, abs=0.001)
+    assert (min(at_10x), max(at_10x)) == pytest.approx((0.133, 1.786), abs=0.001)

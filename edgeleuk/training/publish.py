@@ -16,6 +16,7 @@ from edgeleuk import __version__, zoo
 from edgeleuk import reader as runtime_reader
 from edgeleuk.errors import EdgeleukError, ModelMissingError
 from edgeleuk.finder import Finder
+from edgeleuk.microscope import objective
 from edgeleuk.reader import Reader
 from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
@@ -82,6 +83,7 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
         },
         "classes": model["classes"],
         "thresholds": dict.fromkeys(model["classes"], 0.3),
+        "cameras_um_per_px": [round(x, 4) for x in objective(model["magnification"]).um_per_px],
         "nms_iou": recipe["publish"]["nms_iou"],
     }  # fmt: skip
     part["thresholds"] = finder_operating_point(recipe, Finder(zoo.finder_manifest(work, part)))
