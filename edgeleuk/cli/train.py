@@ -42,6 +42,29 @@ def reader(
     _train("reader", recipe, out, threads)
 
 
+@app.command()
+def variants(
+    recipe: Annotated[str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+) -> None:
+    """Compare ways to quantize a trained network, on training pictures kept aside."""
+    _need_torch()
+    from rich.table import Table
+
+    from edgeleuk.training.recipe import load_recipe
+    from edgeleuk.training.variants import compare
+
+    loaded = load_recipe(recipe)
+    table = Table("variant", "kB", box=None, title=loaded.name)
+    for outcome in compare(loaded, runs, writable_folder(runs / f"variants-{loaded.name}")):
+        if len(table.columns) == 2:
+            for name in outcome.figures:
+                table.add_column(name, justify="right")
+        notices.print(f"done: {outcome.name}", markup=False)
+        table.add_row(outcome.name, str(outcome.kilobytes), *(f"{v:.4f}" for v in outcome.figures.values()))
+    results().print(table)
+
+
 def publish(
     finder_recipe: Annotated[str, typer.Option("--finder", help="Recipe of the finder.")] = "finder-100x",
     reader_recipe: Annotated[str, typer.Option("--reader", help="Recipe of the reader.")] = "reader-100x",

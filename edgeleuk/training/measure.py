@@ -66,7 +66,7 @@ def _seen(
     scales = {number: scale for number, (_, scale) in enumerate(chosen)}
     if lens is None:
         return samples, scales, read_field
-    shown, seen, read = virtual_fields(samples, ScaleRule("truth", scales, None, _no_estimate), lens)
+    shown, seen, read = virtual_fields(samples, ScaleRule("truth", scales, None, no_estimate), lens)
     return shown, seen.truth, read
 
 
@@ -105,7 +105,7 @@ def counted_to(recipe: Recipe, finder: Finder) -> dict[str, float]:
     limits = dict.fromkeys((name for name in names if name != WHITE_CELL), 0.0)
     for um_per_px in (each for each in SAMPLINGS if low <= each <= high):
         scales = {i: scale for i, (_, scale) in enumerate(chosen)}
-        rule = ScaleRule("truth", scales, None, _no_estimate)
+        rule = ScaleRule("truth", scales, None, no_estimate)
         shown, seen, read = virtual_fields(samples, rule, lens, um_per_px)
         result = evaluate_finder(finder, shown, names, seen, None, read)
         for name in limits:
@@ -115,28 +115,26 @@ def counted_to(recipe: Recipe, finder: Finder) -> dict[str, float]:
     return limits
 
 
-def finder_figures(recipe: Recipe, finder: Finder) -> dict[str, Any]:
+def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[str, Any]]]:
     """Figures on each validation file: at the annotated scale where there is one and the estimated elsewhere.
 
     Through an objective also those on composed fields, which come first.
     """
     root, lens = data_root() / "fields", lens_of(recipe)
-    figures = {}
     for name in ("txl_val", "chula_val", "phone_val"):
         samples, names = load_fields(root / f"{name}.json", root / "images")
         rule = ScaleRule.of("truth", samples, names, lambda image: estimate_scale(image, finder))
         if lens is None:
-            figures[name] = evaluate_finder(finder, samples, names, rule).as_json()
+            yield name, evaluate_finder(finder, samples, names, rule).as_json()
             continue
         through = f"{name} through {lens.magnification}x"
         if all(sample.labelled.issuperset(names) for sample in samples):
             wide, at, read = composed_fields(samples, names, rule, lens)
-            figures[f"{through}, composed"] = evaluate_finder(finder, wide, names, at, None, read).as_json()
+            yield f"{through}, composed", evaluate_finder(finder, wide, names, at, None, read).as_json()
         nominal = NOMINAL_UM_PER_PX.get(name)
         rule = replace(rule, given=Scale.given(nominal) if nominal else None)
         shown, at, read = virtual_fields(samples, rule, lens)
-        figures[through] = evaluate_finder(finder, shown, names, at, None, read).as_json()
-    return figures
+        yield through, evaluate_finder(finder, shown, names, at, None, read).as_json()
 
 
 def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
@@ -218,5 +216,5 @@ def reader_figures(recipe: Recipe, reader: Reader) -> dict[str, Any]:
     return {name: evaluate_reader(reader, samples, None, look_of(recipe)).as_json()}
 
 
-def _no_estimate(_: Image) -> Scale:
+def no_estimate(_: Image) -> Scale:
     raise AssertionError("every training field has a scale")

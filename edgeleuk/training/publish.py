@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from edgeleuk import __version__, zoo
@@ -66,51 +69,72 @@ def publish(finder_name: str, reader_name: str, runs: Path, models: Path) -> Pat
 
 def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     """The finder's part of the manifest; its file is left in `work`."""
-    network = _trained(finder_training.build(recipe), recipe, runs)
-    full, small = work / "finder.fp32.onnx", work / "finder.onnx"
-    quantize.export(network, full, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
-    settings, model = recipe["quantize"], recipe["model"]
-    batches = finder_inputs(recipe, settings["samples"], MULTIPLE, finder_training.PAD)
-    quantize.quantize(full, small, batches, settings["method"], settings["keep_float"])
-    part = {
-        "file": small.name,
-        "sha256": _sha256(small),
-        "um_per_px": model["um_per_px"],
-        "stride": STRIDE,
-        "input": {
-            "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, 1],
-            "multiple": MULTIPLE, "pad": finder_training.PAD,
-        },
-        "classes": model["classes"],
-        "thresholds": dict.fromkeys(model["classes"], 0.3),
-        "cameras_um_per_px": [round(x, 4) for x in objective(model["magnification"]).um_per_px],
-        "nms_iou": recipe["publish"]["nms_iou"],
-    }  # fmt: skip
+    full = exported(recipe, runs, work)
+    part = manifest_part(recipe, _quantized(recipe, full))
     part["thresholds"] = finder_operating_point(recipe, Finder(zoo.finder_manifest(work, part)))
     part["counted_to"] = counted_to(recipe, Finder(zoo.finder_manifest(work, part)))
     manifest = zoo.finder_manifest(work, part)
-    figures = {}
-    for precision, path in (("int8", small), ("fp32", full)):
-        console.print(f"measuring the {precision} finder")
-        figures[precision] = finder_figures(recipe, Finder(replace(manifest, path=path)))
-    _gate(recipe, _first(figures["int8"]), _first(figures["fp32"]), ("map50", "map"))
-    return {**part, "figures": figures["int8"], "figures_fp32": figures["fp32"], **_origin(recipe)}
+    console.print("measuring the finder")
+    figures = dict(finder_figures(recipe, Finder(manifest)))
+    name, full_figures = next(finder_figures(recipe, Finder(replace(manifest, path=full))))
+    _gate(recipe, figures[name], full_figures, ("map50", "map"))
+    return {**part, "figures": figures, "figures_fp32": {name: full_figures}, **_origin(recipe)}
 
 
 def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     """The reader's part of the manifest; its file is left in `work`."""
-    network = _trained(reader_training.build(recipe), recipe, runs)
-    full, small = work / "reader.fp32.onnx", work / "reader.onnx"
-    model, settings = recipe["model"], recipe["quantize"]
-    quantize.export(network, full, (1, 3, model["size"], model["size"]), ["logits"], {0})
-    part = {
-        "file": full.name,
-        "sha256": _sha256(full),
-        "um_per_px": model["um_per_px"],
-        "input": {
-            "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, runtime_reader.MOST_DENSE if "normalise" in model else 1], "size": model["size"],
-            **({"normalise": model["normalise"]} if "normalise" in model else {}),
-        },
+    full = exported(recipe, runs, work)
+    part = manifest_part(recipe, _quantized(recipe, full))
+    part |= reader_thresholds(recipe, Reader(zoo.reader_manifest(work, part)))
+    manifest = zoo.reader_manifest(work, part)
+    console.print("measuring the reader")
+    figures = reader_figures(recipe, Reader(manifest))
+    full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)))
+    for name in figures:
+        _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
+    return {**part, "figures": figures, "figures_fp32": full_figures, **_origin(recipe)}
+
+
+def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
+    """The trained network as an FP32 ONNX file in `work`."""
+    model = recipe["model"]
+    path = work / f"{model['kind']}.fp32.onnx"
+    if model["kind"] == "finder":
+        network = _trained(finder_training.build(recipe), recipe, runs)
+        quantize.export(network, path, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
+    else:
+        network = _trained(reader_training.build(recipe), recipe, runs)
+        quantize.export(network, path, (1, 3, model["size"], model["size"]), ["logits"], {0})
+    return path
+
+
+def calibration(recipe: Recipe, full: Path) -> Iterator[NDArray[np.float32]]:
+    """Training pictures as the runtime feeds them to the network, to quantize with."""
+    if recipe["model"]["kind"] == "finder":
+        return finder_inputs(recipe, recipe["quantize"]["samples"], MULTIPLE, finder_training.PAD)
+    return reader_inputs(recipe, Reader(zoo.reader_manifest(full.parent, manifest_part(recipe, full))))
+
+
+def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
+    """What the recipe says of a network's file; thresholds accept everything until they are chosen."""
+    model = recipe["model"]
+    common = {"file": path.name, "sha256": _sha256(path), "um_per_px": model["um_per_px"]}
+    layout = {"layout": "NCHW", "channels": "RGB", "dtype": "float32"}
+    if model["kind"] == "finder":
+        return {
+            **common,
+            "stride": STRIDE,
+            "input": {**layout, "range": [0, 1], "multiple": MULTIPLE, "pad": finder_training.PAD},
+            "classes": model["classes"],
+            "thresholds": dict.fromkeys(model["classes"], 0.3),
+            "cameras_um_per_px": [round(x, 4) for x in objective(model["magnification"]).um_per_px],
+            "nms_iou": recipe["publish"]["nms_iou"],
+        }
+    normalised = {"normalise": model["normalise"]} if "normalise" in model else {}
+    top = runtime_reader.MOST_DENSE if normalised else 1
+    return {
+        **common,
+        "input": {**layout, "range": [0, top], "size": model["size"], **normalised},
         "labels": model["labels"],
         "merge": recipe["data"]["merge"],
         "temperature": 1.0,
@@ -120,18 +144,14 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
         "attributes_assessed_on": recipe["publish"]["mature"],
         "false_positive_rates": {},
         "subtypes": recipe["publish"].get("subtypes", {}),
-    }  # fmt: skip
-    plain = Reader(zoo.reader_manifest(work, part))
-    quantize.quantize(full, small, reader_inputs(recipe, plain), settings["method"], settings["keep_float"])
-    part |= {"file": small.name, "sha256": _sha256(small)}
-    part |= reader_thresholds(recipe, Reader(zoo.reader_manifest(work, part)))
-    manifest = zoo.reader_manifest(work, part)
-    figures = {}
-    for precision, path in (("int8", small), ("fp32", full)):
-        console.print(f"measuring the {precision} reader")
-        figures[precision] = reader_figures(recipe, Reader(replace(manifest, path=path)))
-    _gate(recipe, _first(figures["int8"]), _first(figures["fp32"]), ("accuracy", "attribute_macro_f1"))
-    return {**part, "figures": figures["int8"], "figures_fp32": figures["fp32"], **_origin(recipe)}
+    }
+
+
+def _quantized(recipe: Recipe, full: Path) -> Path:
+    settings = recipe["quantize"]
+    small = full.with_name(f"{recipe['model']['kind']}.onnx")
+    quantize.quantize(full, small, calibration(recipe, full), settings["method"], settings["keep_float"])
+    return small
 
 
 def _trained(network: nn.Module, recipe: Recipe, runs: Path) -> nn.Module:
@@ -147,12 +167,6 @@ def _trained(network: nn.Module, recipe: Recipe, runs: Path) -> nn.Module:
         )
     network.load_state_dict(state["average"])
     return network
-
-
-def _first(figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures that the gate looks at."""
-    first: dict[str, Any] = next(iter(figures.values()))
-    return first
 
 
 def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:

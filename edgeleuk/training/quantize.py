@@ -63,8 +63,9 @@ def quantize(
     batches: Iterable[NDArray[np.float32]],
     method: str,
     keep_float: Iterable[str] = (),
+    per_channel: bool = True,
 ) -> None:
-    """INT8 weights per channel and INT8 activations; nodes whose name starts with one of `keep_float` stay float.
+    """INT8 weights, per output channel or per tensor, and INT8 activations; nodes whose name starts with one of `keep_float` stay float.
 
     `batches` are network inputs made by the runtime's `prepare` from training pictures.
     """
@@ -85,7 +86,7 @@ def quantize(
                 quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                per_channel=True,
+                per_channel=per_channel,
                 calibrate_method=METHODS[method],
                 nodes_to_exclude=kept,
             )

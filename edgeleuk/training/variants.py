@@ -1,0 +1,81 @@
+"""Ways to quantize a trained network, side by side: what each loses on training pictures kept aside, and its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeleuk import zoo
+from edgeleuk.evaluation.cells import evaluate_reader
+from edgeleuk.evaluation.fields import evaluate_finder
+from edgeleuk.evaluation.scales import ScaleRule
+from edgeleuk.finder import Finder
+from edgeleuk.reader import Reader
+from edgeleuk.training import quantize
+from edgeleuk.training.cells import load_training_cells
+from edgeleuk.training.measure import kept_aside_fields, look_of, no_estimate
+from edgeleuk.training.publish import calibration, exported, manifest_part
+from edgeleuk.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to quantize."""
+
+    name: str
+    method: str
+    per_channel: bool
+    keep_float: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    name: str
+    figures: Mapping[str, float]
+    kilobytes: int
+
+
+def variants(recipe: Recipe) -> Iterator[Variant]:
+    """The recipe's own way first, then one change at a time."""
+    kept = tuple(recipe["quantize"]["keep_float"])
+    own = recipe["quantize"]["method"]
+    yield Variant(f"recipe: {own}, per channel, {' '.join(kept)} float", own, True, kept)
+    yield Variant("weights per tensor", own, False, kept)
+    for method in quantize.METHODS:
+        if method != own:
+            yield Variant(f"ranges by {method}", method, True, kept)
+    yield Variant("nothing float", own, True, ())
+    first = "/stem/" if recipe["model"]["kind"] == "finder" else "/body/body.0/"
+    yield Variant("first layer float too", own, True, (*kept, first))
+
+
+def compare(recipe: Recipe, runs: Path, work: Path) -> Iterator[Outcome]:
+    """FP32 first, then every variant, as each is done. Files go to `work`."""
+    full = exported(recipe, runs, work)
+    yield Outcome("FP32", _figures(recipe, full), full.stat().st_size // 1024)
+    for number, variant in enumerate(variants(recipe)):
+        small = work / f"variant-{number}.onnx"
+        batches = calibration(recipe, full)
+        quantize.quantize(full, small, batches, variant.method, variant.keep_float, variant.per_channel)
+        yield Outcome(variant.name, _figures(recipe, small), small.stat().st_size // 1024)
+
+
+def _figures(recipe: Recipe, path: Path) -> dict[str, float]:
+    part: dict[str, Any] = manifest_part(recipe, path)
+    if recipe["model"]["kind"] == "reader":
+        reader = Reader(zoo.reader_manifest(path.parent, part))
+        cells = evaluate_reader(reader, load_training_cells(recipe, kept_aside=True), None, look_of(recipe))
+        return {
+            "accuracy": cells.readings.as_json()["accuracy"],
+            "macro F1": cells.readings.macro_f1 or 0.0,
+            "attributes": cells.attribute_macro_f1 or 0.0,
+        }
+    finder = Finder(zoo.finder_manifest(path.parent, part))
+    samples, scales, read = kept_aside_fields(recipe)
+    rule = ScaleRule("truth", scales, None, no_estimate)
+    fields = evaluate_finder(finder, samples, recipe["model"]["classes"], rule, None, read).as_json()
+    return {"mAP50": fields["map50"], "mAP50-95": fields["map"]}
