@@ -67,6 +67,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, figures in reader["figures"].items():
         yield from _reader_tables(name, figures, reader["figures_fp32"][name])
         yield ""
+    yield from _probe(reader["source_probe"])
     yield "## Limits"
     yield ""
     for limit in (*finder.get("limits", ()), *reader.get("limits", ())):
@@ -123,6 +124,26 @@ def _reader_tables(data: str, figures: Mapping[str, Any], full: Mapping[str, Any
     yield ""
     for source, values in sources.items():
         yield f"- {source}: {_mistakes(values['confusion'])}"
+
+
+def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
+    yield "### Does it know the laboratory?"
+    yield ""
+    yield (
+        "How well a linear probe tells two laboratories apart on validation cells of one type (balanced accuracy; 0.5 is "
+        "chance): from the picture's mean colours, from the prepared input's, and from the network's last features."
+    )
+    yield ""
+    yield "| type | picture | input | network |"
+    yield "|---|---|---|---|"
+    for label in probe["network"]["by_type"]:
+        row = (
+            probe[stage]["by_type"][label]["balanced_accuracy"] for stage in ("levels", "input", "network")
+        )
+        yield f"| {label} | {' | '.join(map(_number, row))} |"
+    row = (probe[stage]["balanced_accuracy"] for stage in ("levels", "input", "network"))
+    yield f"| mean | {' | '.join(map(_number, row))} |"
+    yield ""
 
 
 def _mistakes(confusion: Mapping[str, Mapping[str, int]], most: int = 5) -> str:

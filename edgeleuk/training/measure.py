@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edgeleuk import finder as runtime_finder
@@ -18,6 +19,7 @@ from edgeleuk.correction import Confusion
 from edgeleuk.evaluation.cells import evaluate_reader, middle, read_cell
 from edgeleuk.evaluation.datasets import CellSample, FieldSample, data_root, load_cells, load_fields, of_split
 from edgeleuk.evaluation.fields import evaluate_finder, read_field
+from edgeleuk.evaluation.probe import probe_sources
 from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_fields
 from edgeleuk.finder import Finder
@@ -29,6 +31,7 @@ from edgeleuk.rules import load_rules
 from edgeleuk.scale import estimate_scale
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.training.fields import training_samples
+from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
 from edgeleuk.types import Image, Scale
@@ -214,6 +217,37 @@ def reader_figures(recipe: Recipe, reader: Reader) -> dict[str, Any]:
     samples = of_split(load_cells(root / "cells.csv", root / "images", tuple(reader.attributes)), "val")
     name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
     return {name: evaluate_reader(reader, samples, None, look_of(recipe)).as_json()}
+
+
+def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str, Any]:
+    """How well a linear probe tells the laboratory of validation cells of the same type: before, and in the network.
+
+    "levels" and "input" are mean and standard deviation of each channel, before and after the normalisation.
+    """
+    root = data_root() / "cells"
+    samples = of_split(load_cells(root / "cells.csv", root / "images"), "val")
+    look = look_of(recipe)
+    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
+    prepared = {
+        "levels": runtime_reader.prepare(crops),
+        "input": runtime_reader.prepare(crops, reader.manifest.normalise),
+    }
+    features = {
+        name: np.concatenate([batch.mean(axis=(2, 3)), batch.std(axis=(2, 3))], axis=1)
+        for name, batch in prepared.items()
+    }
+    with torch.no_grad():
+        parts = [
+            network.features(torch.from_numpy(prepared["input"][i : i + 64])).numpy()
+            for i in range(0, len(samples), 64)
+        ]
+    features["network"] = np.concatenate(parts)
+    names = (
+        [s.source for s in samples],
+        [s.label for s in samples],
+        [s.patient or s.path.name for s in samples],
+    )
+    return {name: probe_sources(each, *names).as_json() for name, each in features.items()}
 
 
 def no_estimate(_: Image) -> Scale:

@@ -33,6 +33,7 @@ from edgeleuk.training.measure import (
     reader_figures,
     reader_inputs,
     reader_thresholds,
+    source_probe,
 )
 from edgeleuk.training.networks import STRIDE
 from edgeleuk.training.recipe import Recipe, load_recipe
@@ -92,7 +93,16 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)))
     for name in figures:
         _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
-    return {**part, "figures": figures, "figures_fp32": full_figures, **_origin(recipe)}
+    network = reader_training.build(recipe)
+    _load(network, recipe, runs)
+    probe = source_probe(recipe, Reader(manifest), network.eval())
+    return {
+        **part,
+        "figures": figures,
+        "figures_fp32": full_figures,
+        "source_probe": probe,
+        **_origin(recipe),
+    }
 
 
 def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
@@ -100,11 +110,13 @@ def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
     model = recipe["model"]
     path = work / f"{model['kind']}.fp32.onnx"
     if model["kind"] == "finder":
-        network = _trained(finder_training.build(recipe), recipe, runs)
-        quantize.export(network, path, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
+        finder = finder_training.build(recipe)
+        _load(finder, recipe, runs)
+        quantize.export(finder, path, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
     else:
-        network = _trained(reader_training.build(recipe), recipe, runs)
-        quantize.export(network, path, (1, 3, model["size"], model["size"]), ["logits"], {0})
+        reader = reader_training.build(recipe)
+        _load(reader, recipe, runs)
+        quantize.export(reader, path, (1, 3, model["size"], model["size"]), ["logits"], {0})
     return path
 
 
@@ -154,7 +166,7 @@ def _quantized(recipe: Recipe, full: Path) -> Path:
     return small
 
 
-def _trained(network: nn.Module, recipe: Recipe, runs: Path) -> nn.Module:
+def _load(network: nn.Module, recipe: Recipe, runs: Path) -> None:
     path = runs / recipe.name / "checkpoint.pt"
     if not path.is_file():
         raise ModelMissingError(
@@ -166,7 +178,6 @@ def _trained(network: nn.Module, recipe: Recipe, runs: Path) -> nn.Module:
             f"{path} is of another recipe or unfinished (epoch {state['epoch']}). Train to the end first."
         )
     network.load_state_dict(state["average"])
-    return network
 
 
 def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
