@@ -16,7 +16,7 @@ from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.datasets import load_fields
 from edgeleuk.evaluation.scales import ScaleRule
-from edgeleuk.evaluation.virtual import virtual_fields
+from edgeleuk.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, virtual_fields
 from edgeleuk.microscope import OBJECTIVES
 from edgeleuk.types import Image, Scale
 
@@ -104,3 +104,38 @@ def test_reading_through_a_weaker_objective_runs(data: Path) -> None:
     )
     assert weak["n"] == plain["n"]
     assert weak["accuracy5"] <= plain["accuracy5"]
+
+
+def test_composed_fields_need_a_weaker_objective(tmp_path: Path) -> None:
+    """--composed alone is refused with what to add."""
+    result = CliRunner().invoke(
+        app, ["eval", "finder", str(coco(tmp_path)), "--images", str(tmp_path), "--composed"]
+    )
+    assert isinstance(result.exception, UsageError)
+    assert "--virtual" in str(result.exception)
+
+
+def test_composed_fields_need_every_class_annotated(tmp_path: Path) -> None:
+    """Where only white cells are boxed, the red ones would be missing from the field."""
+    samples, names = load_fields(coco(tmp_path), tmp_path)
+    rule = ScaleRule("truth", {1: Scale.given(0.1)}, None, no_estimate)
+    with pytest.raises(UsageError, match="labelled for WBC only"):
+        composed_fields(samples, names, rule, OBJECTIVES["40x"])
+
+
+def test_composed_fields_are_wide_and_the_same_in_every_run(data: Path) -> None:
+    """Every whole cell stands in ROUNDS fields of the size that the objective shows."""
+    samples, names = load_fields(data / "fields" / "txl_val.json", data / "fields" / "images")
+    few = [sample for sample in samples if sample.source == "pbc"][:4]
+    rule = ScaleRule.of("truth", few, names, no_estimate)
+    (first, rule_of, read), (again, _, _) = (
+        composed_fields(few, names, rule, OBJECTIVES["40x"]) for _ in range(2)
+    )
+    assert [field.boxes.tolist() for field in first] == [field.boxes.tolist() for field in again]
+    side = 100 / 40 * FIELD_UM
+    for field in first:
+        assert field.width * rule_of.truth[field.image_id].um_per_px_x == pytest.approx(side, rel=0.01)
+        assert read(field).shape == (field.height, field.width, 3)
+    whole = sum(len(field.boxes) for field in first)
+    assert whole % ROUNDS == 0
+    assert 0 < whole / ROUNDS < sum(len(sample.boxes) for sample in few)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
 from edgeleuk.errors import UsageError
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgeleuk.evaluation.cells import Look
+    from edgeleuk.evaluation.datasets import CellSample
+
 app = typer.Typer(
     help="Measure the finder, the reader or the whole pipeline on labelled data.", no_args_is_help=True
 )
 
+Cells = Annotated[Path, typer.Argument(help="Table of cells (CSV: file, label, ...).", show_default=False)]
+Coco = Annotated[Path, typer.Argument(help="COCO file with boxes.", show_default=False)]
 Images = Annotated[
     Path, typer.Option("--images", help="Folder the file names start from.", show_default=False)
 ]
@@ -50,7 +58,7 @@ class ScaleOption(StrEnum):
 
 @app.command()
 def finder(
-    coco: Annotated[Path, typer.Argument(help="COCO file with boxes.", show_default=False)],
+    coco: Coco,
     images: Images,
     mag: Mag = "100x",
     scale: Annotated[
@@ -65,6 +73,10 @@ def finder(
     ] = None,
     as_json: Json = False,
     virtual: Virtual = None,
+    composed: Annotated[
+        bool,
+        typer.Option("--composed", help="With --virtual: wide fields, composed of the pictures' whole cells."),
+    ] = False,
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
@@ -75,39 +87,38 @@ def finder(
     from edgeleuk.evaluation.fields import evaluate_finder
     from edgeleuk.evaluation.scales import ScaleRule
     from edgeleuk.finder import Finder
+    from edgeleuk.render.evaluation import render_finder
     from edgeleuk.scale import estimate_scale
 
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
     if not samples:
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
+    if composed and not virtual:
+        raise UsageError("--composed shows what a weaker objective sees of many cells. Add --virtual 40x or 10x.")
     found = Finder(zoo.load(mag).finder, threads)
     rule = ScaleRule.of(scale.value, samples, names, lambda image: estimate_scale(image, found), um_per_px)
     read = None
     if virtual:
-        from edgeleuk.evaluation.virtual import virtual_fields
+        from edgeleuk.evaluation.virtual import composed_fields, virtual_fields
         from edgeleuk.microscope import objective
 
-        samples, rule, read = virtual_fields(samples, rule, objective(virtual))
+        lens = objective(virtual)
+        samples, rule, read = (
+            composed_fields(samples, names, rule, lens) if composed else virtual_fields(samples, rule, lens)
+        )
     with _progress("finding") as progress:
         report = evaluate_finder(found, samples, names, rule, progress, read)
     if plot:
         from edgeleuk.evaluation.plots import plot_finder
 
         plot_finder(report, plot)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        from edgeleuk.render.evaluation import render_finder
-
-        results().print(render_finder(report))
+    _print(report, render_finder, as_json)
 
 
 @app.command()
 def reader(
-    cells: Annotated[
-        Path, typer.Argument(help="Table of cells (CSV: file, label, ...).", show_default=False)
-    ],
+    cells: Cells,
     images: Images,
     mag: Mag = "100x",
     split: Annotated[
@@ -118,6 +129,15 @@ def reader(
     ] = None,
     as_json: Json = False,
     virtual: Virtual = None,
+    restain: Annotated[
+        int | None,
+        typer.Option(
+            "--restain",
+            min=0,
+            help="First re-stain each picture as another laboratory would; the number draws the laboratories.",
+            show_default=False,
+        ),
+    ] = None,
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
@@ -127,35 +147,19 @@ def reader(
     from edgeleuk.evaluation.cells import evaluate_reader
     from edgeleuk.evaluation.datasets import load_cells
     from edgeleuk.reader import Reader
+    from edgeleuk.render.evaluation import render_reader
 
     model = zoo.load(mag)
     every = load_cells(cells, images, tuple(model.reader.attributes))
-    chosen = [s for s in every if split in (None, s.split) and source in (None, s.source)]
-    if not chosen:
-        splits = ", ".join(sorted({s.split for s in every})) or "none"
-        sources = ", ".join(sorted({s.source for s in every})) or "none"
-        raise UsageError(
-            f"no row of {cells} is of this split and source. Splits: {splits}; sources: {sources}."
-        )
+    chosen = _of(every, split, source, cells)
     chosen = chosen[:: _step(len(chosen), limit)]
-    look = None
-    if virtual:
-        from edgeleuk.evaluation.virtual import virtual_cells
-        from edgeleuk.microscope import objective
-
-        look = virtual_cells(objective(virtual))
     with _progress("reading") as progress:
-        report = evaluate_reader(Reader(model.reader, threads), chosen, progress, look)
+        report = evaluate_reader(Reader(model.reader, threads), chosen, progress, _look(virtual, restain))
     if plot:
         from edgeleuk.evaluation.plots import plot_reader
 
         plot_reader(report, plot)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        from edgeleuk.render.evaluation import render_reader
-
-        results().print(render_reader(report))
+    _print(report, render_reader, as_json)
 
 
 @app.command()
@@ -175,6 +179,7 @@ def slides(
     from edgeleuk import zoo
     from edgeleuk.evaluation.slides import evaluate_slides, load_slides
     from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.evaluation import render_slides
 
     samples = load_slides(table, images)
     if not samples:
@@ -182,16 +187,117 @@ def slides(
     samples = [replace(s, fields=s.fields[:: _step(len(s.fields), limit)]) for s in samples]
     with _progress("analysing") as progress:
         report = evaluate_slides(Analyser(zoo.load(mag), threads), samples, progress)
+    _print(report, render_slides, as_json)
+
+
+@app.command()
+def whole(
+    coco: Coco,
+    images: Images,
+    mag: Mag = "100x",
+    um_per_px: Annotated[
+        float | None,
+        typer.Option(
+            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+    limit: Limit = None,
+    threads: Threads = None,
+) -> None:
+    """Whole fields through the pipeline: white cells annotated with their type that are found, and read right."""
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.datasets import load_fields
+    from edgeleuk.evaluation.whole import evaluate_whole
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.evaluation import render_whole
+    from edgeleuk.types import Scale
+
+    samples, names = load_fields(coco, images)
+    samples = samples[:: _step(len(samples), limit)]
+    scale = None if um_per_px is None else Scale.given(um_per_px)
+    with _progress("analysing") as progress:
+        report = evaluate_whole(Analyser(zoo.load(mag), threads), samples, names, scale, progress)
+    _print(report, render_whole, as_json)
+
+
+@app.command()
+def alarms(
+    cells: Cells,
+    images: Images,
+    mag: Mag = "100x",
+    split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
+    slides: Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")] = 1000,
+    per_slide: Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")] = 200,
+    healthy: Annotated[
+        str, typer.Option("--healthy-source", help="Source whose cells the healthy slides are made of.")
+    ] = "pbc",
+    patients: Annotated[
+        str, typer.Option("--patients-source", help="Source whose patients with blasts should be flagged.")
+    ] = "deepapl",
+    as_json: Json = False,
+    virtual: Virtual = None,
+    limit: Limit = None,
+    threads: Threads = None,
+) -> None:
+    """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.alarms import Draws, evaluate_alarms, judge_by
+    from edgeleuk.evaluation.datasets import load_cells, of_split
+    from edgeleuk.reader import Reader
+    from edgeleuk.render.evaluation import render_alarms
+
+    manifest = zoo.load(mag).reader
+    chosen = of_split(load_cells(cells, images), split)
+    chosen = chosen[:: _step(len(chosen), limit)]
+    draws = Draws(healthy, slides, per_slide)
+    reader, judge, look = Reader(manifest, threads), judge_by(manifest), _look(virtual)
+    with _progress("reading") as progress:
+        report = evaluate_alarms(reader, judge, chosen, draws, patients, progress, look)
+    _print(report, render_alarms, as_json)
+
+
+R = TypeVar("R", bound="Report")
+
+
+class Report(Protocol):
+    """What every command reports."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+def _print(report: R, render: Callable[[R], RenderableType], as_json: bool) -> None:
     if as_json:
         print_json(report.as_json())
     else:
-        from edgeleuk.render.evaluation import render_slides
-
-        results().print(render_slides(report))
+        results().print(render(report))
 
 
 def _step(count: int, limit: int | None) -> int:
     return max(1, count // limit) if limit else 1
+
+
+def _of(every: Sequence[CellSample], split: str | None, source: str | None, table: Path) -> list[CellSample]:
+    """The cells of a split and a source, of all where these are None. Raises UsageError where there are none."""
+    chosen = [s for s in every if split in (None, s.split) and source in (None, s.source)]
+    if not chosen:
+        splits = ", ".join(sorted({s.split for s in every})) or "none"
+        sources = ", ".join(sorted({s.source for s in every})) or "none"
+        raise UsageError(
+            f"no row of {table} is of this split and source. Splits: {splits}; sources: {sources}."
+        )
+    return chosen
+
+
+def _look(virtual: str | None, restain: int | None = None) -> Look:
+    """How cells are shown: as they are or through an objective, and then re-stained."""
+    from edgeleuk.evaluation.cells import read_cell
+    from edgeleuk.evaluation.restain import restained_cells
+    from edgeleuk.evaluation.virtual import virtual_cells
+    from edgeleuk.microscope import objective
+
+    look = virtual_cells(objective(virtual)) if virtual else read_cell
+    return look if restain is None else restained_cells(restain, look)
 
 
 @contextmanager

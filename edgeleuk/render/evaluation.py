@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -10,11 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeleuk.evaluation.alarms import MIN_BLAST_SHARE, AlarmsReport
 from edgeleuk.evaluation.cells import ReaderReport
 from edgeleuk.evaluation.fields import FieldsResult, FinderReport
-from edgeleuk.evaluation.readings import Readings
+from edgeleuk.evaluation.readings import Readings, proportion
 from edgeleuk.evaluation.scales import ScaleResult
 from edgeleuk.evaluation.slides import SlidesReport, leading, shares
+from edgeleuk.evaluation.whole import WholeReport
 
 NOTHING = "–"
 """What is undefined: no such cell in the data."""
@@ -75,6 +78,75 @@ def render_slides(report: SlidesReport) -> RenderableType:
         if slide.refused:
             lines.append(f"{name}: {_pictures(len(slide.refused))} not analysed, such as {slide.refused[0]}")
     return Group(table, Text("\n".join(lines)))
+
+
+def render_whole(report: WholeReport) -> RenderableType:
+    """How many cells were found and read right, by type; then the headline figures and what was refused."""
+    columns = ("Type", "Cells", "Found", "Read", "Best of 5", "Printed", "Unsure")
+    table = _table(f"White cells of known type in {report.fields} fields", columns)
+    for label, of in {**report.by_type, "all": report.overall}.items():
+        counts = (of.annotated, of.found, of.read, of.right_of_five, of.right_as_printed, of.unclassified)
+        table.add_row(label, *map(str, counts))
+    figures = report.overall.as_json()
+    measures = {
+        "Found": "found",
+        "Best of the five right, of those read": "accuracy5",
+        "Right as printed (unclassified: wrong)": "accuracy_as_printed",
+        "Right of those with a type printed": "accuracy_of_accepted",
+        "Unclassified": "unclassified",
+    }
+    shares = _table("All", ("Measure", "Share", "95 % interval", "Cells"))
+    for words, key in measures.items():
+        _add_proportion(shares, words, figures[key])
+    wrong = _table("Most frequent mistakes", ("Truth", "Printed", "Cells"), texts=2)
+    mistakes = [
+        (n, truth, read)
+        for truth, row in report.confusion.items()
+        for read, n in row.items()
+        if read != truth
+    ]
+    for n, truth, read in sorted(mistakes, key=lambda mistake: -mistake[0])[:CONFUSIONS]:
+        wrong.add_row(truth, read.replace("_", " "), str(n))
+    parts: list[RenderableType] = [table, shares, wrong]
+    if report.refused:
+        parts.append(Text(f"{_pictures(len(report.refused))} not analysed, such as {report.refused[0]}"))
+    return Group(*parts)
+
+
+def render_alarms(report: AlarmsReport) -> RenderableType:
+    """False flags on simulated healthy slides, then each patient with blasts, and the sum."""
+    healthy = report.healthy.as_json()
+    slides = _table(
+        f"{report.healthy.draws.slides} simulated healthy slides of {report.healthy.draws.cells} white cells"
+        f" ({report.healthy.draws.source})",
+        ("Flag", "Share", "95 % interval", "Slides"),
+    )
+    for code, figures in healthy["flags"].items():
+        _add_proportion(slides, code, figures)
+    patients = _table(
+        f"Patients with {100 * MIN_BLAST_SHARE:g} % blasts or more ({report.patients_source})",
+        ("Patient", "Cells", "Blasts", "Read", "Corrected", "Flagged present"),
+    )
+    for patient in report.patients:
+        figures = patient.as_json()
+        patients.add_row(
+            patient.patient,
+            str(patient.cells),
+            _percent(figures["annotated"]["share"]),
+            _percent(figures["read"]["share"]),
+            _percent(figures["corrected"] and figures["corrected"]["share"]),
+            "yes" if report.alarm(patient) else "no",
+        )
+    n = len(report.patients)
+    interval = _interval(proportion(report.alarmed, n)["interval"])
+    pool = healthy["read_as_blasts"]
+    lines = [
+        f"Blasts are called present on {report.false_alarms} of {report.healthy.draws.slides} healthy slides.",
+        f"{pool['count']} of the {pool['of']} cells that these were drawn from are read as blasts "
+        f"(95 % interval {_interval(pool['interval'])}).",
+        f"Blasts are called present in {report.alarmed} of {n} patients (95 % interval {interval or NOTHING}).",
+    ]
+    return Group(slides, patients, Text("\n".join(lines)))
 
 
 def _fields(name: str, result: FieldsResult) -> Table:
@@ -209,6 +281,12 @@ def _table(title: str, columns: Sequence[str], texts: int = 1) -> Table:
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < texts else "right", no_wrap=i >= texts)
     return table
+
+
+def _add_proportion(table: Table, words: str, figures: Mapping[str, Any]) -> None:
+    """A row for what `evaluation.readings.proportion` gives."""
+    cells = f"{figures['count']} of {figures['of']}"
+    table.add_row(words, _share(figures["share"]), _interval(figures["interval"]), cells)
 
 
 def _pictures(n: int) -> str:

@@ -1,0 +1,315 @@
+"""How often blasts are flagged: on simulated healthy slides, where each flag is false, and on patients with blasts.
+
+Single cells are read, tallied and judged as `analyze` does with the cells of a slide. The simulated slides are drawn
+from one pool of cells, so the interval of the false alarms is that of the draws; what the pool itself leaves open is
+in the interval of its cells read as blasts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.correction import Estimate
+from edgeleuk.differential import Differential, differential
+from edgeleuk.errors import UsageError
+from edgeleuk.evaluation.cells import Look, Progress, ReaderLike, read_all, read_cell
+from edgeleuk.evaluation.datasets import CellSample
+from edgeleuk.evaluation.readings import MATURE, proportion
+from edgeleuk.flags import FalsePositiveRate
+from edgeleuk.rules import Reference, Rules, load_reference, load_rules
+from edgeleuk.types import UNCLASSIFIED, Tally
+from edgeleuk.zoo import ReaderManifest
+
+BLASTS = "blasts"
+"""Key of the rules' group that the alarms are about."""
+
+MIN_BLAST_SHARE = 0.10
+"""Least annotated share of blasts at which a patient should raise the alarm: that of issue 3's acceptance."""
+
+SEED = 2017
+"""Of the simulated slides: the same cells make the same slides in every run."""
+
+Judge = Callable[[Tally], Differential]
+"""A slide's counts to its differential, by one reader's measured errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The healthy slides to simulate."""
+
+    source: str
+    """Whose cells they are made of."""
+    slides: int = 1000
+    cells: int = 200
+    """White cells on each slide; h20a2 in data/rules.toml has each examiner count so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthyResult:
+    """Simulated healthy slides, every flag of which is false."""
+
+    draws: Draws
+    proportions: Mapping[str, float]
+    """Of the mature types on each slide, summing to 1."""
+    pool: Mapping[str, int]
+    """Cells that the slides were drawn from, by annotated type."""
+    misread: int
+    """Cells of the pool that are read as blasts."""
+    raised: Mapping[str, int]
+    """Slides by code of a blast flag, those of no slide included."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "source": self.draws.source,
+            "cells_per_slide": self.draws.cells,
+            "proportions": dict(self.proportions),
+            "pool": dict(self.pool),
+            "read_as_blasts": proportion(self.misread, sum(self.pool.values())),
+            "flags": {code: proportion(n, self.draws.slides) for code, n in self.raised.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatientResult:
+    """One patient with blasts, whose cells were tallied as they are."""
+
+    patient: str
+    cells: int
+    """White cells of the differential, by annotation."""
+    blasts: int
+    """Annotated blasts among them."""
+    read_cells: int
+    """White cells of the differential, as read: those unclassified are left out."""
+    read_blasts: int
+    corrected: Estimate | None
+    """Share of blasts corrected for the reader's errors; None where these were not measured."""
+    flags: tuple[str, ...]
+    """Codes of the blast flags raised."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "annotated": proportion(self.blasts, self.cells),
+            "read": proportion(self.read_blasts, self.read_cells),
+            "corrected": self.corrected
+            and {
+                "share": self.corrected.percent / 100,
+                "interval": [self.corrected.low / 100, self.corrected.high / 100],
+            },
+            "flags": list(self.flags),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsReport:
+    """What `edgeleuk eval alarms` reports."""
+
+    healthy: HealthyResult
+    patients_source: str
+    patients: tuple[PatientResult, ...]
+    """Those with at least MIN_BLAST_SHARE annotated blasts."""
+    present: frozenset[str]
+    """The codes that call blasts present."""
+
+    @property
+    def false_alarms(self) -> int:
+        """Healthy slides on which blasts are called present."""
+        return sum(n for code, n in self.healthy.raised.items() if code in self.present)
+
+    @property
+    def alarmed(self) -> int:
+        """Patients whose blasts are called present."""
+        return sum(self.alarm(patient) for patient in self.patients)
+
+    def alarm(self, patient: PatientResult) -> bool:
+        return not self.present.isdisjoint(patient.flags)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "healthy": {
+                "alarms": proportion(self.false_alarms, self.healthy.draws.slides),
+                **self.healthy.as_json(),
+            },
+            "patients": {
+                "source": self.patients_source,
+                "alarms": proportion(self.alarmed, len(self.patients)),
+                "by_patient": {p.patient: {"alarm": self.alarm(p), **p.as_json()} for p in self.patients},
+            },
+        }
+
+
+def judge_by(manifest: ReaderManifest) -> Judge:
+    """Judges a tally as `analyze` does, by what the reader's manifest says of its errors."""
+    rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
+    return lambda tally: differential(
+        tally, labels=manifest.labels, false_positive_rates=rates, confusion=manifest.confusion
+    )
+
+
+def adult_proportions(reference: Reference) -> dict[str, float]:
+    """Share of each mature type in a healthy adult, summing to 1: the middle of its range, of all middles.
+
+    Raises UsageError where `reference` has no range for one of them.
+    """
+    middles = {
+        label: (each.low + each.high) / 2
+        for each in reference.ranges
+        for label in each.labels
+        if label in MATURE
+    }
+    if missing := sorted(MATURE - middles.keys()):
+        raise UsageError(
+            f"reference ranges {reference.name!r} have none for {missing[0]}. Add it to the file."
+        )
+    return {label: middle / sum(middles.values()) for label, middle in middles.items()}
+
+
+def evaluate_alarms(
+    reader: ReaderLike,
+    judge: Judge,
+    samples: Sequence[CellSample],
+    draws: Draws,
+    patients_source: str,
+    progress: Progress | None = None,
+    look: Look | None = None,
+) -> AlarmsReport:
+    """Reads the cells of both sources once, then judges the slides and the patients that they make up.
+
+    `progress` is told of cells read and slides judged, together.
+    `look` gives a sample's picture and scale; without it, its file as it is. A patient's cells are all read, also
+    those of a type that the reader does not know. Raises UsageError where the healthy source lacks a mature type.
+    """
+    rules = load_rules()
+    proportions = adult_proportions(load_reference())
+    pool = _pool(samples, draws.source)
+    patients = _with_blasts([s for s in samples if s.source == patients_source], rules)
+    needed = [*pool, *(sample for cells in patients.values() for sample in cells)]
+    total = len(needed) + draws.slides
+
+    def tell(done: int) -> None:
+        if progress:
+            progress(done, total)
+
+    types, _ = read_all(reader, needed, lambda done, _: tell(done), look or read_cell)
+    named = _names(reader, types)
+    present, every = _codes(rules)
+    blasts = rules.group(BLASTS).labels
+    healthy = HealthyResult(
+        draws=draws,
+        proportions=proportions,
+        pool=Counter(sample.label for sample in pool),
+        misread=int(np.isin(named[: len(pool)], blasts).sum()),
+        raised=_raised(
+            draw_slides(pool, proportions, draws), named, judge, every, lambda n: tell(len(needed) + n)
+        ),
+    )
+    results, start = [], len(pool)
+    for patient, cells in patients.items():
+        own = named[start : start + len(cells)]
+        results.append(_patient(patient, cells, judge(_tally(own)), rules, every))
+        start += len(cells)
+    return AlarmsReport(healthy, patients_source, tuple(results), present)
+
+
+def draw_slides(
+    pool: Sequence[CellSample], proportions: Mapping[str, float], draws: Draws
+) -> NDArray[np.int64]:
+    """Indices into `pool` of the cells of each slide, (slides, cells): every cell drawn alone and put back.
+
+    First its type by `proportions`, then one of the pool's cells of that type.
+    """
+    weights = np.zeros(len(pool))
+    labels = np.array([sample.label for sample in pool])
+    for label, share in proportions.items():
+        own = labels == label
+        weights[own] = share / own.sum()
+    rng = np.random.default_rng(SEED)
+    return rng.choice(len(pool), (draws.slides, draws.cells), p=weights)
+
+
+def _pool(samples: Sequence[CellSample], source: str) -> list[CellSample]:
+    """The cells that a healthy slide may be made of."""
+    pool = [sample for sample in samples if sample.source == source and sample.label in MATURE]
+    if missing := sorted(MATURE - {sample.label for sample in pool}):
+        sources = ", ".join(sorted({sample.source for sample in samples}))
+        raise UsageError(
+            f"no {missing[0]} of source {source!r}, so no healthy slide can be made. Sources: {sources}. "
+            "Name one with all five mature types by --healthy-source."
+        )
+    return pool
+
+
+def _with_blasts(samples: Sequence[CellSample], rules: Rules) -> dict[str, list[CellSample]]:
+    """The cells of each patient with at least MIN_BLAST_SHARE annotated blasts."""
+    patients: dict[str, list[CellSample]] = {}
+    for sample in samples:
+        if sample.patient:
+            patients.setdefault(sample.patient, []).append(sample)
+    kept = {}
+    for patient, cells in sorted(patients.items()):
+        blasts, white = _annotated(cells, rules)
+        if white and blasts >= MIN_BLAST_SHARE * white:
+            kept[patient] = cells
+    return kept
+
+
+def _annotated(cells: Sequence[CellSample], rules: Rules) -> tuple[int, int]:
+    """Annotated blasts, and all white cells of the differential."""
+    white = [cell.label for cell in cells if cell.label not in rules.not_counted]
+    return sum(label in rules.group(BLASTS).labels for label in white), len(white)
+
+
+def _names(reader: ReaderLike, probabilities: NDArray[np.float32]) -> NDArray[np.str_]:
+    """What `analyze` would print for each cell, (N,), from the probabilities of its types (N, K)."""
+    best = np.array(reader.labels)[probabilities.argmax(axis=1)]
+    return np.where(probabilities.max(axis=1) >= reader.threshold, best, UNCLASSIFIED)
+
+
+def _tally(names: NDArray[np.str_]) -> Tally:
+    return Tally(fields=1, white=Counter(names.tolist()), kinds={}, attributes={})
+
+
+def _codes(rules: Rules) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The codes that call blasts present, and all codes of flags about blasts."""
+    presence = [rule.code for rule in rules.presence.rules if rule.group == BLASTS]
+    threshold = [rule.code for rule in rules.threshold.rules if rule.group == BLASTS]
+    present = [f"{code}_PRESENT" for code in presence]
+    suspect = [f"{code}_SUSPECT" for code in presence]
+    return frozenset(present), (*present, *suspect, *threshold, *(f"{code}_POSSIBLE" for code in threshold))
+
+
+def _raised(
+    slides: NDArray[np.int64],
+    named: NDArray[np.str_],
+    judge: Judge,
+    codes: Sequence[str],
+    tell: Callable[[int], None],
+) -> dict[str, int]:
+    """Slides by code; `slides` (S, C) indexes `named`, `tell` is told how many are judged."""
+    raised = dict.fromkeys(codes, 0)
+    for done, slide in enumerate(slides, start=1):
+        for code in {flag.code for flag in judge(_tally(named[slide])).flags} & raised.keys():
+            raised[code] += 1
+        tell(done)
+    return raised
+
+
+def _patient(
+    patient: str, cells: Sequence[CellSample], result: Differential, rules: Rules, codes: Sequence[str]
+) -> PatientResult:
+    blasts, white = _annotated(cells, rules)
+    read = result.groups.get(BLASTS)
+    return PatientResult(
+        patient=patient,
+        cells=white,
+        blasts=blasts,
+        read_cells=result.n,
+        read_blasts=read.count if read else 0,
+        corrected=result.corrected_groups.get(BLASTS),
+        flags=tuple(flag.code for flag in result.flags if flag.code in codes),
+    )

@@ -1,0 +1,180 @@
+"""Finder and reader end to end: whole fields through `Analyser`, against white cells annotated with their type."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeleuk.errors import ScaleError, UsageError
+from edgeleuk.evaluation.datasets import FieldSample
+from edgeleuk.evaluation.fields import match, read_field
+from edgeleuk.evaluation.readings import MATURE, proportion
+from edgeleuk.pipeline import WHITE_CELL, Analyser
+from edgeleuk.types import UNCLASSIFIED, Cell, Frame, Scale
+
+Progress = Callable[[int, int], None]
+"""Told how many fields are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedCell:
+    """One white cell of known type, and what became of it."""
+
+    label: str
+    """Its annotated type, by the reader's merging."""
+    found: bool
+    """Whether a box of the finder overlaps its own enough (`fields.MATCH_IOU`)."""
+    printed: str | None = None
+    """The type that `analyze` prints, "unclassified" among them.
+
+    None where the cell was not found, or found but cut by the picture's edge and so not read.
+    """
+    best_of_five: str | None = None
+    """The likeliest of the mature types, however unsure; None likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many of a set of annotated cells came how far."""
+
+    annotated: int
+    found: int
+    read: int
+    """Those found, less those that the picture's edge cuts."""
+    right_of_five: int
+    """Of those read: the likeliest of the five mature types is the annotated one."""
+    right_as_printed: int
+    unclassified: int
+
+    @classmethod
+    def of(cls, cells: Sequence[AnnotatedCell]) -> Outcome:
+        read = [cell for cell in cells if cell.printed]
+        return cls(
+            annotated=len(cells),
+            found=sum(cell.found for cell in cells),
+            read=len(read),
+            right_of_five=sum(cell.best_of_five == cell.label for cell in read),
+            right_as_printed=sum(cell.printed == cell.label for cell in read),
+            unclassified=sum(cell.printed == UNCLASSIFIED for cell in read),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """`accuracy_as_printed` takes an unclassified cell for wrong; `accuracy_of_accepted` leaves it out."""
+        return {
+            "annotated": self.annotated,
+            "found": proportion(self.found, self.annotated),
+            "read": self.read,
+            "accuracy5": proportion(self.right_of_five, self.read),
+            "accuracy_as_printed": proportion(self.right_as_printed, self.read),
+            "accuracy_of_accepted": proportion(self.right_as_printed, self.read - self.unclassified),
+            "unclassified": proportion(self.unclassified, self.read),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WholeReport:
+    """What `edgeleuk eval whole` reports."""
+
+    fields: int
+    cells: tuple[AnnotatedCell, ...]
+    """Of the five mature types."""
+    left_out: Mapping[str, int]
+    """Annotated white cells of other types."""
+    refused: tuple[str, ...]
+    """Fields that could not be analysed, with the reason; nothing counts as found in them."""
+
+    @property
+    def overall(self) -> Outcome:
+        return Outcome.of(self.cells)
+
+    @property
+    def by_type(self) -> dict[str, Outcome]:
+        return {label: Outcome.of(cells) for label, cells in self._by_type()}
+
+    @property
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """Cells that were read, by annotated type and by the type printed."""
+        return {
+            label: dict(Counter(cell.printed for cell in cells if cell.printed).most_common())
+            for label, cells in self._by_type()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "fields": self.fields,
+            "refused": list(self.refused),
+            **self.overall.as_json(),
+            "by_type": {label: outcome.as_json() for label, outcome in self.by_type.items()},
+            "confusion": self.confusion,
+            "left_out": dict(self.left_out),
+        }
+
+    def _by_type(self) -> Iterator[tuple[str, list[AnnotatedCell]]]:
+        for label in sorted({cell.label for cell in self.cells}):
+            yield label, [cell for cell in self.cells if cell.label == label]
+
+
+def evaluate_whole(
+    analyser: Analyser,
+    samples: Sequence[FieldSample],
+    names: Sequence[str],
+    scale: Scale | None = None,
+    progress: Progress | None = None,
+) -> WholeReport:
+    """Analyses fields as `analyze` does, at `scale`, or at the scale their red cells tell; `names` are the file's.
+
+    Fields without any cell of known type are left out.
+    Raises InputError where a picture cannot be read, UsageError where no white cell is annotated with one of the
+    five mature types.
+    """
+    samples = [sample for sample in samples if any(sample.subtypes)]
+    if WHITE_CELL not in names or not any(MATURE.intersection(sample.subtypes) for sample in samples):
+        raise UsageError(
+            f"no {WHITE_CELL} box has a subtype among {', '.join(sorted(MATURE))}. Add `subtype` to the annotations."
+        )
+    merge = analyser.reader.merge
+    five = {merge.get(label, label) for label in MATURE}
+    cells: list[AnnotatedCell] = []
+    refused: list[str] = []
+    for done, sample in enumerate(samples, start=1):
+        frame = Frame(read_field(sample), sample.path.name)
+        try:
+            white = analyser.analyse(frame, scale).of(WHITE_CELL)
+        except ScaleError as error:
+            white = ()
+            refused.append(f"{frame.name}: {error}")
+        for label, cell in _pair(sample, names.index(WHITE_CELL), white):
+            cells.append(_outcome(merge.get(label, label), cell, five))
+        if progress:
+            progress(done, len(samples))
+    return WholeReport(
+        fields=len(samples),
+        cells=tuple(cell for cell in cells if cell.label in five),
+        left_out=Counter(cell.label for cell in cells if cell.label not in five),
+        refused=tuple(refused),
+    )
+
+
+def _pair(sample: FieldSample, kind: int, white: Sequence[Cell]) -> Iterator[tuple[str, Cell | None]]:
+    """Each annotated type with the cell that was found for it; None where none was.
+
+    `white` has the best score first, as the finder gives them. Annotated cells of unknown type are matched too.
+    """
+    annotated = np.flatnonzero(sample.kinds == kind)
+    boxes = np.array([cell.box for cell in white], np.float32).reshape(-1, 4)
+    taken = match(sample.boxes[annotated], boxes).tolist()
+    found = {int(annotated[i]): cell for i, cell in zip(taken, white, strict=True) if i >= 0}
+    for i in annotated.tolist():
+        if label := sample.subtypes[i]:
+            yield label, found.get(i)
+
+
+def _outcome(label: str, cell: Cell | None, five: Set[str]) -> AnnotatedCell:
+    if cell is None or cell.reading is None:
+        return AnnotatedCell(label, found=cell is not None)
+    chances = {each: chance for each, chance in cell.reading.probabilities.items() if each in five}
+    return AnnotatedCell(label, True, cell.reading.label, max(chances, key=chances.__getitem__))
