@@ -125,7 +125,6 @@ def test_picture_without_cells(tmp_path: Path) -> None:
     ("arguments", "code", "text"),
     [
         (["analyze", "x.jpg", "--mag", "20x"], 2, "unknown magnification '20x'"),
-        (["analyze", "x.jpg", "--mag", "40x"], 4, "no 40x model. Models here: 100x. Use --mag 100x"),
         (["analyze"], 2, "--demo"),
         (["analyze", "--demo", "x.jpg"], 2, "not both"),
         (["analyze", "x.jpg", "--um-per-px", "-1"], 2, "--um-per-px"),
@@ -153,6 +152,36 @@ def test_unwritable_out_is_refused_before_work(small: Path, tmp_path: Path) -> N
     assert "cannot make the folder" in done.stderr
 
 
+def test_a_magnification_without_a_model_names_those_that_are_here(tmp_path: Path) -> None:
+    """And what to do about it."""
+    from edgeleuk import zoo
+
+    (tmp_path / "100x").symlink_to(zoo.load("100x").folder)
+    done = run("analyze", "x.jpg", "--mag", "40x", EDGELEUK_MODELS=str(tmp_path))
+    assert done.returncode == 4
+    assert "no 40x model. Models here: 100x. Use --mag 100x" in done.stderr
+
+
+@pytest.mark.parametrize("magnification", ["40x", "10x"])
+def test_the_demo_through_a_weaker_objective(magnification: str, tmp_path: Path) -> None:
+    """The sample, rendered as that objective shows it, is analysed at the right scale; the white cells are found."""
+    from edgeleuk.microscope import Shot, objective, render
+    from edgeleuk.sources.folder import read_picture
+    from edgeleuk.sources.simulated import demo
+    from edgeleuk.types import Scale
+
+    lens = objective(magnification)
+    um_per_px = 1.5 * lens.um_per_px[0]
+    sharp = read_picture(Path(demo_picture())).pixels
+    seen = render(sharp, Scale.given(0.1), lens, Shot(um_per_px)).image
+    cv2.imwrite(str(tmp_path / "demo.png"), seen[..., ::-1])
+    done = run("analyze", tmp_path / "demo.png", "--mag", magnification, "--json")
+    picture = json.loads(done.stdout)["images"][0]
+    assert picture["scale"]["um_per_px_x"] == pytest.approx(um_per_px, rel=0.12)
+    truth = sum(true.kind == "WBC" for true, _ in demo().truth())
+    assert picture["counts"]["WBC"] == pytest.approx(truth, abs=2)
+
+
 def test_altered_model_is_refused(small: Path, tmp_path: Path) -> None:
     """One byte off, and nothing is analysed."""
     from edgeleuk import zoo
@@ -171,8 +200,9 @@ def test_altered_model_is_refused(small: Path, tmp_path: Path) -> None:
 
 
 def test_models_are_listed_shown_and_verified() -> None:
-    """The three commands about models run and name the 100x model."""
-    assert "100x" in run("models", "list").stdout
+    """The three commands about models run and name those that ship."""
+    listed = run("models", "list").stdout
+    assert all(magnification in listed for magnification in ("100x", "40x", "10x"))
     assert "neutrophil" in run("models", "show", "100x").stdout
     done = run("models", "verify")
     assert (done.returncode, "as published" in done.stdout) == (0, True)
