@@ -201,7 +201,9 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
         thresholds={name: _share(part["thresholds"][name]) for name in classes},
         cameras=_range(part.get("cameras_um_per_px", CAMERAS_100X)),
         counted_to={
-            name: _not_negative(limit) for name, limit in part.get("counted_to", {}).items() if name in classes
+            name: _not_negative(limit)
+            for name, limit in part.get("counted_to", {}).items()
+            if name in classes
         },
         nms_iou=_share(part["nms_iou"]),
         raw=part,

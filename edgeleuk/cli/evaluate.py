@@ -75,7 +75,9 @@ def finder(
     virtual: Virtual = None,
     composed: Annotated[
         bool,
-        typer.Option("--composed", help="With --virtual: wide fields, composed of the pictures' whole cells."),
+        typer.Option(
+            "--composed", help="With --virtual: wide fields, composed of the pictures' whole cells."
+        ),
     ] = False,
     plot: Plot = None,
     limit: Limit = None,
@@ -95,7 +97,9 @@ def finder(
     if not samples:
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
     if composed and not virtual:
-        raise UsageError("--composed shows what a weaker objective sees of many cells. Add --virtual 40x or 10x.")
+        raise UsageError(
+            "--composed shows what a weaker objective sees of many cells. Add --virtual 40x or 10x."
+        )
     found = Finder(zoo.load(mag).finder, threads)
     rule = ScaleRule.of(scale.value, samples, names, lambda image: estimate_scale(image, found), um_per_px)
     read = None
