@@ -49,7 +49,7 @@ HABITS = {
     "neutrophil": Habit((12.4, 14.2), 0.08, 0.025),
     "eosinophil": Habit((13.0, 15.0), 0.08, 0.02),
     "basophil": Habit((11.2, 13.0), 0.06, 0.02, eosin=0.4),
-    "lymphocyte": Habit((9.2, 10.6), 0.08, 0.016, 0.6),
+    "lymphocyte": Habit((9.8, 11.2), 0.08, 0.016, 0.6),
     "monocyte": Habit((14.5, 17.5), 0.1, 0.05, eosin=-0.4),
     "blast": Habit((14.2, 16.8), 0.14, 0.035),
 }
@@ -142,10 +142,12 @@ def _basophil(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
     canvas.lay(soft(depth - 0.2), CYTOPLASM["basophil"].at(0.5 * canvas.noise(0.3) - 0.2))
     parts = lobed(rng, 2, 3.1, pitch=4.0, strand=1.8, turn=0.5)
-    painted = _with_nucleus(canvas, "basophil", settle(rng, parts, edge, 0.3), _clumped(canvas), 2)
+    painted = _with_nucleus(
+        canvas, "basophil", settle(rng, parts, edge, 0.3), 0.4 * _clumped(canvas) - 0.6, 2
+    )
     # Granules lie over the nucleus too, and make the cell's rim a row of beads.
     patchy = np.clip(0.75 + 0.25 * canvas.noise(1.0), 0, 1)
-    cover, tone = canvas.granules(soft(depth - 0.15, 0.05) * patchy, 0.46, 0.23, 0.35)
+    cover, tone = canvas.granules(soft(depth - 0.15, 0.05) * patchy, 0.46, 0.3, 0.35)
     canvas.lay(cover * 0.9, NUCLEUS["basophil"].at(0.8 * tone + 0.2))
     return painted
 
@@ -153,12 +155,13 @@ def _basophil(canvas: Canvas, edge: Outline) -> Painting:
 def _lymphocyte(canvas: Canvas, edge: Outline) -> Painting:
     rng, depth = canvas.rng, canvas.inside(edge)
     canvas.lay(
-        soft(depth), CYTOPLASM["lymphocyte"].at(0.8 * canvas.noise(0.2) + 1.2 * near(depth, 0.1, 0.3) + 0.7)
+        soft(depth), CYTOPLASM["lymphocyte"].at(0.5 * canvas.noise(0.2) + 0.8 * near(depth, 0.1, 0.3) + 0.3)
     )
-    nucleus = Outline.draw(rng, 2 * edge.radius_um * rng.uniform(0.84, 0.89), 0.12, 0.025)
+    nucleus = Outline.draw(rng, 2 * edge.radius_um * rng.uniform(0.8, 0.86), 0.12, 0.025)
     shift = polar(rng.uniform(0.25, 0.5), rng.uniform(0, 2 * np.pi))
     inner = np.minimum(canvas.inside(nucleus, shift), depth - 0.15)
-    return _with_nucleus(canvas, "lymphocyte", inner, _clumped(canvas), 1)
+    smudged = 0.2 * _clumped(canvas) + 0.4 * canvas.noise(0.9)
+    return _with_nucleus(canvas, "lymphocyte", inner, smudged, 1)
 
 
 def _monocyte(canvas: Canvas, edge: Outline) -> Painting:
@@ -173,7 +176,7 @@ def _monocyte(canvas: Canvas, edge: Outline) -> Painting:
     canvas.density *= (1 - 0.85 * cover)[..., None]
     parts = bean(rng, edge.radius_um)
     return _with_nucleus(
-        canvas, "monocyte", settle(rng, parts, edge, 0.6), _strands(canvas, 0.13) - 0.25, 1, ruffle_um=0.25
+        canvas, "monocyte", settle(rng, parts, edge, 0.6), _strands(canvas, 0.13) - 0.7, 1, ruffle_um=0.25
     )
 
 
