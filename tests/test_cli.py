@@ -133,6 +133,8 @@ def test_picture_without_cells(tmp_path: Path) -> None:
         (["models", "show", "7x"], 2, "unknown magnification"),
         (["eval", "finder", "no.json", "--images", "."], 3, "no.json"),
         (["eval", "reader", "no.csv", "--images", "."], 3, "no.csv"),
+        (["eval", "whole", "no.json", "--images", "."], 3, "no.json"),
+        (["eval", "alarms", "no.csv", "--images", "."], 3, "no.csv"),
     ],
 )
 def test_wrong_requests_say_what_to_do(arguments: list[str], code: int, text: str, tmp_path: Path) -> None:

@@ -134,6 +134,14 @@ def test_sources_are_reported_apart(cell: Make) -> None:
     }
 
 
+def test_recall_is_given_by_source_and_type(cell: Make) -> None:
+    """Each source's own types, with their cells and exact intervals, and no type that it lacks."""
+    each = five_cells(cell).as_json()["by_source_and_type"]
+    assert set(each["a"]) == {"neutrophil", "lymphocyte"}
+    assert each["a"]["lymphocyte"] == {"n": 2, "recall": 0.5, "recall_interval": list(clopper_pearson(1, 2))}
+    assert each["b"] == {"blast": {"n": 2, "recall": 0.5, "recall_interval": list(clopper_pearson(1, 2))}}
+
+
 def test_figures_by_type(cell: Make) -> None:
     """Recall, precision and F1 by type; a wrong name given below the threshold is no false positive."""
     by_type = five_cells(cell).as_json()["by_type"]
