@@ -9,7 +9,9 @@ EdgeleukError                exit 1
 │   └── ModelAlteredError
 ├── ScaleError               exit 5   micrometres per pixel cannot be told from this picture
 ├── OutputError              exit 6   a result cannot be written
-└── MissingExtraError        exit 7   an optional part is not installed
+├── MissingExtraError        exit 7   an optional part is not installed
+├── CameraError              exit 8   a camera or stream cannot be opened, or gives no pictures
+└── StoreError               exit 9   a session cannot be opened, read or written
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -69,3 +71,15 @@ class MissingExtraError(EdgeleukError):
     """An optional dependency is needed and absent."""
 
     exit_code = 7
+
+
+class CameraError(EdgeleukError):
+    """A camera or stream cannot be opened, or stopped giving pictures."""
+
+    exit_code = 8
+
+
+class StoreError(EdgeleukError):
+    """A session's file cannot be opened, read or written; what was announced as counted is still in it."""
+
+    exit_code = 9

@@ -77,6 +77,18 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """One frame of a source, with its time."""
+
+    frame: Frame
+    seconds: float
+    """Since the source was opened, on its own clock: of the wall for a camera, of the film for a video, of the stage
+    for a simulation. None of them runs backwards."""
+    number: int
+    """From 0; numbers that are missing were dropped because a newer frame was there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Detections:
     """What the finder found in one picture, best score first."""
 
@@ -180,6 +192,51 @@ class Field:
     @property
     def area_mm2(self) -> float:
         return self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a frame lies on the slide map.
+
+    An island is a part of the map whose fields are joined by overlap; two islands have no known distance. Its
+    coordinates are micrometres, x to the right and y down, from the upper left corner of its first frame.
+    """
+
+    island: int
+    """From 1."""
+    x_um: float
+    """Of the frame's upper left corner."""
+    y_um: float
+    angle: float = 0.0
+    """By which the frame's axes are turned on the map, radians, clockwise as seen."""
+    new_ground: float = 1.0
+    """Share of the frame that no counted field covers, 0 to 1."""
+    moved_um: float | None = None
+    """From the frame looked at before; None where the two share nothing that could be recognised."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedField:
+    """One field that was counted, with its place and what each of its cells is on the slide map."""
+
+    number: int
+    """In its session, from 1."""
+    seconds: float
+    """On the source's clock, see Shot."""
+    at: str
+    """UTC, ISO 8601."""
+    field: Field
+    placement: Placement
+    sharpness: float
+    """Of the frame, in units that only compare frames of one session; more is sharper."""
+    identities: tuple[int, ...]
+    """Of each of `field.cells`, in order: the cell's number on the slide map, from 1."""
+    fresh: frozenset[int]
+    """Those of the identities that were seen here for the first time."""
+    thumbnail: NDArray[np.uint8]
+    """(h, w) grey, by which later frames are recognised."""
+    crops: Mapping[int, bytes] = field(default_factory=dict)
+    """JPEG pictures of white cells, by index into `field.cells`."""
 
 
 Place = tuple[str, tuple[float, float, float, float]]

@@ -1,0 +1,92 @@
+"""What a live count looks like from outside: one immutable value a frame, and one event for what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgeleuk.differential import Differential
+
+Verdict = Literal[
+    "counted", "move", "focus", "dark", "bright", "empty", "thick", "seen", "scale", "paused", "manual"
+]
+"""Why a frame was counted or not: the stage moves; out of focus; too dark; too bright; nothing there; cells too dense
+to count; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
+
+CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
+"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
+black ones; is gone and being reopened; has come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """The camera, as the operator sees it."""
+
+    word: CameraWord
+    since: float
+    """Seconds that it has been so."""
+    text: str = ""
+    """One sentence where something is wrong: what happened and what is being done."""
+    reopened: int = 0
+    dropped: int = 0
+    """Frames that were passed over because a newer one was there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """How the frame looks, each 0 to 1 unless it says otherwise."""
+
+    focus: float
+    """Sharpness as a share of the best seen in this session."""
+    light: float
+    """Brightness of the background, 1 = white clipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Everything a view needs. Counts are facts; views derive and format, they count nothing."""
+
+    magnification: str
+    source: str
+    camera: CameraState
+    verdict: Verdict
+    meters: Meters
+    fps: float
+    """Frames processed a second, over the last few seconds."""
+    latency_ms: float
+    """From a frame's arrival to its result, 95th percentile over the last few seconds."""
+    seconds: float
+    """Since the count began, on the wall's clock."""
+    fields: int
+    differential: Differential
+    target: int
+    """White cells to count."""
+    last_added: Mapping[str, int] = field(default_factory=dict)
+    """White cells that the last counted field added, by label."""
+    um_per_px: float | None = None
+    islands: int = 0
+    paused: bool = False
+    manual: bool = False
+    message: str = ""
+    """The last thing the operator should read, one sentence; empty for none."""
+    session: str = ""
+    """Identifier of the session in the store; empty where nothing is kept."""
+
+
+EventKind = Literal[
+    "started", "field", "undone", "artefact", "note", "camera", "flag", "target", "warning", "finished"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, for logs and pipes: one JSON line."""
+
+    kind: EventKind
+    seconds: float
+    """Since the count began, on the wall's clock."""
+    text: str
+    """One sentence for a person."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values for a program."""
