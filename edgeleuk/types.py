@@ -235,7 +235,7 @@ class CountedField:
     """Those of the identities that were seen here for the first time."""
     thumbnail: NDArray[np.uint8]
     """(h, w) grey, by which later frames are recognised."""
-    crops: Mapping[int, bytes] = field(default_factory=dict)
+    crops: Mapping[int, bytes]
     """JPEG pictures of white cells, by index into `field.cells`."""
 
 
