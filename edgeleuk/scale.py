@@ -126,6 +126,30 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
     return _conclude(best)
 
 
+def pooled(scales: Sequence[Scale]) -> Scale:
+    """The scale of one camera from those measured on several of its pictures, at least one.
+
+    The median of each axis, in which a picture whose red cells mislead does not weigh: the error is that of a median
+    of so many pictures, and never less than the ruler's own.
+    """
+    given = [scale for scale in scales if scale.source != "red cells"]
+    if given:
+        return given[0]
+    logs = np.log([(scale.um_per_px_x, scale.um_per_px_y) for scale in scales])
+    x, y = np.exp(np.median(logs, axis=0)).tolist()
+    sampling = np.sqrt(np.maximum(np.square([s.relative_error for s in scales]) - SYSTEMATIC_ERROR**2, 0))
+    error = (
+        1.2533 * float(np.median(sampling)) / np.sqrt(len(scales)) if len(scales) > 1 else float(sampling[0])
+    )
+    return Scale(
+        x,
+        y,
+        "red cells",
+        float(np.hypot(error, SYSTEMATIC_ERROR)),
+        sum(scale.red_cells for scale in scales),
+    )
+
+
 def guesses(cameras: tuple[float, float]) -> list[float]:
     """um per pixel to try, those in the middle of an objective's `cameras` (finest, coarsest) first."""
     low, high = cameras

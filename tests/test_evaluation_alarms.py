@@ -23,11 +23,11 @@ from edgeleuk.evaluation.alarms import (
     adult_proportions,
     draw_slides,
     evaluate_alarms,
-    judge_by,
 )
 from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.flags import FalsePositiveRate
 from edgeleuk.intervals import clopper_pearson
+from edgeleuk.judge import judge_by
 from edgeleuk.render.evaluation import render_alarms
 from edgeleuk.rules import load_reference
 from edgeleuk.types import Image, Scale, Tally

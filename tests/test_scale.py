@@ -11,9 +11,9 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.evaluation.datasets import annotated_scales, load_fields
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
-from edgeleuk.scale import _measured, estimate_scale, guesses
+from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses, pooled
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import Frame
+from edgeleuk.types import Frame, Scale
 
 DEMO_UM_PER_PX = 0.1
 
@@ -87,3 +87,27 @@ def test_guesses_start_where_the_cameras_of_the_objective_are() -> None:
     assert (min(at_100x), max(at_100x)) == pytest.approx((0.03, 0.586), abs=0.001)
     assert at_10x[0] == pytest.approx(0.586, abs=0.001)
     assert (min(at_10x), max(at_10x)) == pytest.approx((0.133, 1.787), abs=0.001)
+
+
+def _scale(x: float, y: float, error: float = 0.1, cells: int = 20) -> Scale:
+    return Scale(x, y, "red cells", error, cells)
+
+
+def test_the_pooled_scale_is_the_median_of_each_axis() -> None:
+    """One picture that misleads does not move the scale of its slide."""
+    scales = [_scale(0.25, 0.14), _scale(0.26, 0.15), _scale(0.9, 0.9)]
+    found = pooled(scales)
+    assert (found.um_per_px_x, found.um_per_px_y) == pytest.approx((0.26, 0.15))
+    assert found.red_cells == 60
+
+
+def test_pooling_lessens_the_error_but_not_that_of_the_ruler() -> None:
+    """Nine pictures are three times as good as one, down to what is known of red cells themselves."""
+    one, nine = pooled([_scale(0.1, 0.1)]), pooled([_scale(0.1, 0.1)] * 9)
+    assert one.relative_error == pytest.approx(0.1)
+    assert SYSTEMATIC_ERROR < nine.relative_error < 0.08
+
+
+def test_a_scale_that_was_given_needs_no_pooling() -> None:
+    """What the user vouches for is not averaged with measurements."""
+    assert pooled([_scale(0.2, 0.2), Scale.given(0.1)]) == Scale.given(0.1)

@@ -63,8 +63,8 @@ def analyze(
     the first such error. Pictures are taken to show different places of the slide: cells seen twice count twice.
     """
     from edgeleuk import zoo
-    from edgeleuk.differential import differential, tally
-    from edgeleuk.flags import FalsePositiveRate
+    from edgeleuk.differential import tally
+    from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
     from edgeleuk.types import Scale
@@ -88,16 +88,7 @@ def analyze(
     draw = folder if overlay or write_all else None
 
     fields, failures = _analyse_all(analyser, inputs, recursive, scale, draw)
-    manifest = analyser.model.reader
-    rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
-    result = differential(
-        tally(fields),
-        labels=manifest.labels,
-        false_positive_rates=rates,
-        confusion=manifest.confusion,
-        subtypes={kind: (head, manifest.attributes[head]) for kind, head in manifest.subtypes.items()},
-        reference=ranges,
-    )
+    result = judge_by(analyser.model.reader, ranges)(tally(fields))
     _output(analyser, fields, failures, result, as_json, as_csv, folder, write_all)
     _close(fields, failures, folder)
 

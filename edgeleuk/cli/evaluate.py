@@ -246,8 +246,9 @@ def alarms(
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
     from edgeleuk import zoo
-    from edgeleuk.evaluation.alarms import Draws, evaluate_alarms, judge_by
+    from edgeleuk.evaluation.alarms import Draws, evaluate_alarms
     from edgeleuk.evaluation.datasets import load_cells, of_split
+    from edgeleuk.judge import judge_by
     from edgeleuk.reader import Reader
     from edgeleuk.render.evaluation import render_alarms
 

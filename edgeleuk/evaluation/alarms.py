@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.correction import Estimate
-from edgeleuk.differential import Differential, differential
+from edgeleuk.differential import Differential
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.cells import Look, Progress, ReaderLike, read_all, read_cell
 from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.evaluation.readings import MATURE, proportion
-from edgeleuk.flags import FalsePositiveRate
+from edgeleuk.judge import Judge
 from edgeleuk.rules import Reference, Rules, load_reference, load_rules
 from edgeleuk.types import UNCLASSIFIED, Tally
-from edgeleuk.zoo import ReaderManifest
 
 BLASTS = "blasts"
 """Key of the rules' group that the alarms are about."""
@@ -34,9 +33,6 @@ MIN_BLAST_SHARE = 0.10
 
 SEED = 2017
 """Of the simulated slides: the same cells make the same slides in every run."""
-
-Judge = Callable[[Tally], Differential]
-"""A slide's counts to its differential, by one reader's measured errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +137,6 @@ class AlarmsReport:
                 "by_patient": {p.patient: {"alarm": self.alarm(p), **p.as_json()} for p in self.patients},
             },
         }
-
-
-def judge_by(manifest: ReaderManifest) -> Judge:
-    """Judges a tally as `analyze` does, by what the reader's manifest says of its errors."""
-    rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
-    return lambda tally: differential(
-        tally, labels=manifest.labels, false_positive_rates=rates, confusion=manifest.confusion
-    )
 
 
 def adult_proportions(reference: Reference) -> dict[str, float]:

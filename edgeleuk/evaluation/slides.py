@@ -18,7 +18,9 @@ from edgeleuk.differential import tally
 from edgeleuk.errors import EdgeleukError, InputError
 from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import load_rules
+from edgeleuk.scale import estimate_scale, pooled
 from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Scale
 
 GROUPS: Mapping[str, frozenset[str]] = {
     "blast_like": frozenset(
@@ -39,6 +41,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "monocyte": frozenset({"monocyte"}),
 }
 """What a slide is led by, whatever the names that annotators and readers use within."""
+
+SCALE_FIELDS = 7
+"""Fields of a slide, evenly spread, whose pooled scale all of its fields are analysed at: one camera took them."""
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -135,15 +140,16 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
 def evaluate_slides(
     analyser: Analyser, samples: Sequence[SlideSample], progress: Progress | None = None
 ) -> SlidesReport:
-    """Analyses every field as `analyze` does. A field that cannot be analysed is left out and named."""
+    """Analyses every field of a slide at the slide's scale. A field that cannot be analysed is left out and named."""
     outside = load_rules().not_counted
     done, total = 0, sum(len(sample.fields) for sample in samples)
     slides = {}
     for sample in samples:
         fields, refused = [], []
+        scale = slide_scale(analyser, sample.fields)
         for path in sample.fields:
             try:
-                fields.append(analyser.analyse(read_picture(path)))
+                fields.append(analyser.analyse(read_picture(path), scale))
             except EdgeleukError as error:
                 refused.append(f"{path.name}: {error}")
             done += 1
@@ -156,3 +162,15 @@ def evaluate_slides(
             refused=tuple(refused),
         )
     return SlidesReport(slides)
+
+
+def slide_scale(analyser: Analyser, fields: Sequence[Path]) -> Scale | None:
+    """The scale pooled over some fields of one slide; None where no field tells, and each may speak for itself."""
+    found = []
+    for i in np.unique(np.linspace(0, len(fields) - 1, SCALE_FIELDS).astype(int)) if fields else ():
+        try:
+            frame = read_picture(fields[i])
+            found.append(estimate_scale(frame.pixels, analyser.finder, frame.name))
+        except EdgeleukError:
+            continue  # the field is named with its error when its turn comes
+    return pooled(found) if found else None

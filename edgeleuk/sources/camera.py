@@ -20,6 +20,8 @@ class SourceInfo:
     """None where the source does not say."""
     live: bool
     """Whether frames pass whether or not anybody looks. If so the newest wins; if not none is dropped."""
+    stills: bool = False
+    """Whether each frame was taken for itself, standing still, as the pictures of a folder are."""
     um_per_px: float | None = None
     """Where the source knows it (a simulation); None else."""
     notes: tuple[str, ...] = ()

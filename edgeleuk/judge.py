@@ -1,0 +1,31 @@
+"""A reader's own way of judging a tally: its labels, and what was measured of its errors, put to the differential."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgeleuk.differential import Differential, differential
+from edgeleuk.flags import FalsePositiveRate
+from edgeleuk.rules import Reference
+from edgeleuk.types import Tally
+from edgeleuk.zoo import ReaderManifest
+
+Judge = Callable[[Tally], Differential]
+"""A slide's counts to its differential, by one reader's measured errors."""
+
+
+def judge_by(manifest: ReaderManifest, reference: Reference | None = None) -> Judge:
+    """Judges tallies of what the reader of `manifest` read, by `reference` or the ranges that ship.
+
+    The judge raises InputError where `reference` gives a range for a label outside the percentages.
+    """
+    rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
+    subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
+    return lambda tally: differential(
+        tally,
+        labels=manifest.labels,
+        false_positive_rates=rates,
+        confusion=manifest.confusion,
+        subtypes=subtypes,
+        reference=reference,
+    )
