@@ -129,14 +129,15 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
 def pooled(scales: Sequence[Scale]) -> Scale:
     """The scale of one camera from those measured on several of its pictures, at least one.
 
-    The median of each axis, in which a picture whose red cells mislead does not weigh: the error is that of a median
-    of so many pictures, and never less than the ruler's own.
+    The median of each axis, weighted by the red cells behind each: pictures with few of them are those whose "red
+    cells" mislead. The error is that of a median of so many pictures, and never less than the ruler's own.
     """
     given = [scale for scale in scales if scale.source != "red cells"]
     if given:
         return given[0]
-    logs = np.log([(scale.um_per_px_x, scale.um_per_px_y) for scale in scales])
-    x, y = np.exp(np.median(logs, axis=0)).tolist()
+    weights = np.array([max(scale.red_cells, 1) for scale in scales], np.float64)
+    x = _weighted_median(np.array([scale.um_per_px_x for scale in scales]), weights)
+    y = _weighted_median(np.array([scale.um_per_px_y for scale in scales]), weights)
     sampling = np.sqrt(np.maximum(np.square([s.relative_error for s in scales]) - SYSTEMATIC_ERROR**2, 0))
     error = (
         1.2533 * float(np.median(sampling)) / np.sqrt(len(scales)) if len(scales) > 1 else float(sampling[0])
@@ -148,6 +149,13 @@ def pooled(scales: Sequence[Scale]) -> Scale:
         float(np.hypot(error, SYSTEMATIC_ERROR)),
         sum(scale.red_cells for scale in scales),
     )
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The value (N,) below and above which half of the weight lies."""
+    order = np.argsort(values)
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(values[order[half]])
 
 
 def guesses(cameras: tuple[float, float]) -> list[float]:

@@ -101,6 +101,12 @@ def test_the_pooled_scale_is_the_median_of_each_axis() -> None:
     assert found.red_cells == 60
 
 
+def test_pictures_with_few_red_cells_weigh_little() -> None:
+    """Three pictures of five cells each give way to two of fifty."""
+    few, many = [_scale(0.17, 0.1, cells=5)] * 3, [_scale(0.23, 0.13, cells=50)] * 2
+    assert pooled([*few, *many]).um_per_px_x == pytest.approx(0.23)
+
+
 def test_pooling_lessens_the_error_but_not_that_of_the_ruler() -> None:
     """Nine pictures are three times as good as one, down to what is known of red cells themselves."""
     one, nine = pooled([_scale(0.1, 0.1)]), pooled([_scale(0.1, 0.1)] * 9)
