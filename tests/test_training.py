@@ -316,3 +316,32 @@ def test_counted_classes_take_the_threshold_that_counts_right() -> None:
     scores = np.linspace(0.15, 0.85, 10).astype(np.float32)
     chosen = thresholds._best(scores, np.ones(10, bool), 4, white=False)
     assert (scores >= chosen).sum() == 4
+
+
+def _stained_crop() -> torch.Tensor:
+    """A purple nucleus in the middle of a pale field with red cells along the left and right, (1, 3, 96, 96)."""
+    crop = torch.full((1, 3, 96, 96), 0.9)
+    crop[:, :, 30:66, 30:66] = torch.tensor([0.35, 0.2, 0.5]).view(1, 3, 1, 1)
+    for side in (slice(0, 14), slice(82, 96)):
+        crop[:, :, :, side] = torch.tensor([0.8, 0.5, 0.5]).view(1, 3, 1, 1)
+    return crop
+
+
+def test_eosin_moves_red_cells_and_leaves_the_nucleus() -> None:
+    """Another colour of red cells changes neither the nucleus nor the background."""
+    still = augment.Colour(stain=0, light=0, gradient=0, blur=0, noise=0, clean=0)
+    crop = _stained_crop()
+    changed = augment.recolour(crop, replace(still, eosin=0.5), torch.Generator().manual_seed(4))
+    difference = (changed - crop).abs().amax(dim=1)[0]
+    assert difference[:, :14].min() > 0.05
+    assert difference[32:64, 32:64].max() < 0.02
+    assert difference[40:60, 16:28].max() < 0.02
+
+
+def test_eosin_needs_two_dyes() -> None:
+    """Where nothing beside the nucleus is stained, or red cells have its colour, the picture stays as it is."""
+    still = augment.Colour(stain=0, light=0, gradient=0, blur=0, noise=0, clean=0)
+    crop = _stained_crop()
+    crop[:, :, :, :14] = crop[:, :, :, 82:] = 0.9
+    changed = augment.recolour(crop, replace(still, eosin=0.5), torch.Generator().manual_seed(4))
+    assert torch.allclose(changed, crop, atol=1e-4)

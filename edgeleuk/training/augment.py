@@ -90,6 +90,9 @@ class Colour:
     """Largest share of stray light, of a random faint colour, over the picture."""
     fade: float = 0.0
     """Largest share of grey: cheap sensors mix their colours."""
+    eosin: float = 0.0
+    """Of the colour of red cells against that of nuclei, which `stain` and `mix` move together: on real slides red cells
+    are anything from orange to green-blue while nuclei stay purple."""
     halo: float = 0.0
     """Strength of sharpening and of the bright rims of defocus, on half of the pictures."""
 
@@ -111,6 +114,8 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     density = -torch.log(batch.clamp(min=1 / 255))
     mix = torch.eye(3).expand(n, 3, 3) + normal(n, 3, 3) * (colour.stain * 0.35 + colour.mix)
     gain = torch.exp(normal(n, 1, 1) * colour.stain + normal(n, 3, 1) * colour.stain)
+    if colour.eosin:
+        density = _eosin(density, normal(n, 3) * colour.eosin)
     density = torch.einsum("nij,njhw->nihw", mix * gain, density).clamp(min=0)
     out = torch.exp(-density)
     out = out * torch.exp(normal(n, 1, 1, 1) * colour.light + normal(n, 3, 1, 1) * colour.light)
@@ -125,6 +130,46 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     out = out + normal(*out.shape) * (uniform(n, 1, 1, 1) ** 2 * colour.noise)
     keep = (uniform(n, 1, 1, 1) < colour.clean).float()
     return (batch * keep + out.clamp(0, 1) * (1 - keep)).contiguous()
+
+
+NUCLEUS = 0.92
+"""Quantile of a crop's density above which lies its nucleus."""
+STAINED = 0.25
+"""Summed optical density (natural logarithm) above a crop's background that is not background."""
+MIN_SINE = 0.15
+"""Of the angle between both dyes below which they are not told apart, and nothing is moved."""
+
+
+def _eosin(density: Tensor, change: Tensor) -> Tensor:
+    """Density (N, 3, H, W) with red cells of another colour: by `change` (N, 3), in units of their own density.
+
+    A shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red cells around it, becomes
+    e + d. What is stained like red cells, eosinophil granules above all, moves with them; the background stays.
+    """
+    height, width = density.shape[2:]
+    background = density.flatten(2).quantile(0.1, dim=2)[..., None, None]
+    flat = (density - background).clamp(min=0).flatten(2)
+    total = flat.sum(dim=1)
+    darkest = total.quantile(NUCLEUS, dim=1, keepdim=True)
+    ys, xs = torch.linspace(-1, 1, height).view(-1, 1), torch.linspace(-1, 1, width).view(1, -1)
+    rim = ((ys**2 + xs**2) > 0.6).flatten()
+    nucleus = _mean_where(flat, total >= darkest)
+    pale = rim & (total > STAINED) & (total < 0.8 * darkest)
+    red = _mean_where(flat, pale)
+    along = nucleus / nucleus.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    across = red - (red * along).sum(1, keepdim=True) * along
+    size = red.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    told = (across.norm(dim=1, keepdim=True) > MIN_SINE * size) & (
+        pale.sum(1, keepdim=True) > 0.02 * height * width
+    )
+    weights = across / across.square().sum(1, keepdim=True).clamp(min=1e-6) * told
+    amount = torch.einsum("nj,njhw->nhw", weights, density - background).clamp(-0.5, 1.5)
+    return (density + (change * size)[..., None, None] * amount[:, None]).clamp(min=0)
+
+
+def _mean_where(flat: Tensor, mask: Tensor) -> Tensor:
+    """Mean (N, 3) of a density (N, 3, P) over the pixels of a mask (N, P); 0 where it is empty."""
+    return (flat * mask[:, None]).sum(2) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> Tensor:
