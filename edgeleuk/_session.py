@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from edgeleuk import machine
 from edgeleuk.errors import ModelError
 
 _FAILURES = (
@@ -24,13 +25,20 @@ _FAILURES = (
 class Session:
     """A network with one float32 input, on the CPU."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, arithmetic: machine.Arithmetic | None = None
+    ) -> None:
+        """`threads` and `arithmetic` where not given are those that `edgeleuk bench` found best on this machine."""
+        setting = machine.setting_here()
+        threads, arithmetic = threads or setting.threads, arithmetic or setting.arithmetic
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Fields differ in size from call to call: memory kept for the largest would never be given back.
         options.enable_cpu_mem_arena = False
         if threads:
             options.intra_op_num_threads = threads
+        if arithmetic == "float":  # the rounding stays, so that a reading does not depend on the machine
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:

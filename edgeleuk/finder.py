@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
+from edgeleuk.machine import Arithmetic
 from edgeleuk.optics import Resampling
 from edgeleuk.types import Boxes, Detections, Image, Scale
 from edgeleuk.zoo import FinderManifest
@@ -50,9 +51,11 @@ class _Candidates:
 class Finder:
     """Opens the network once; `find` may be called from one thread at a time."""
 
-    def __init__(self, manifest: FinderManifest, threads: int | None = None) -> None:
+    def __init__(
+        self, manifest: FinderManifest, threads: int | None = None, arithmetic: Arithmetic | None = None
+    ) -> None:
         self.manifest = manifest
-        self._session = Session(manifest.path, threads)
+        self._session = Session(manifest.path, threads, arithmetic)
         self._floors = np.array([manifest.thresholds[name] for name in manifest.classes], np.float32)
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeleuk import morphometry, zoo
 from edgeleuk.finder import Finder
+from edgeleuk.machine import Arithmetic
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Cell, Detections, Field, Frame, Scale
@@ -25,10 +26,13 @@ EDGE = 0.004
 class Analyser:
     """One magnification's finder and reader, opened once. Use from one thread at a time."""
 
-    def __init__(self, model: zoo.Model, threads: int | None = None) -> None:
+    def __init__(
+        self, model: zoo.Model, threads: int | None = None, arithmetic: Arithmetic | None = None
+    ) -> None:
+        """`threads` and `arithmetic` where not given: as `edgeleuk bench` found best, see `machine`."""
         self.model = model
-        self.finder = Finder(model.finder, threads)
-        self.reader = Reader(model.reader, threads)
+        self.finder = Finder(model.finder, threads, arithmetic)
+        self.reader = Reader(model.reader, threads, arithmetic)
 
     def analyse(self, frame: Frame, scale: Scale | None = None) -> Field:
         """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
+from edgeleuk.machine import Arithmetic
 from edgeleuk.optics import crop_um
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 from edgeleuk.zoo import ReaderManifest
@@ -29,9 +30,11 @@ MOST_DENSE = 1.3
 class Reader:
     """Opens the network once; `read` may be called from one thread at a time."""
 
-    def __init__(self, manifest: ReaderManifest, threads: int | None = None) -> None:
+    def __init__(
+        self, manifest: ReaderManifest, threads: int | None = None, arithmetic: Arithmetic | None = None
+    ) -> None:
         self.manifest = manifest
-        self._session = Session(manifest.path, threads)
+        self._session = Session(manifest.path, threads, arithmetic)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "errors", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
+    "errors", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
     "scale", "morphometry", "differential", "judge", "quality", "slidemap", "sources", "pipeline", "store", "live", "evaluation",
     "bench", "render", "training", "cli",
 )  # fmt: skip

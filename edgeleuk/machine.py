@@ -1,0 +1,103 @@
+"""How this machine runs networks best, as `edgeleuk bench` measured it and wrote it down.
+
+The note names the processor and the onnxruntime it was measured with; on any other it is not used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from edgeleuk.errors import OutputError
+
+Arithmetic = Literal["int8", "float"]
+"""How convolutions are computed: in 8-bit integers, or in float on the same rounded values. Processors without
+instructions for 8-bit dot products, as a Raspberry Pi 4's, may be faster in float; the results are the same to
+within rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What networks are opened with."""
+
+    threads: int | None = None
+    """None for as many as there are cores."""
+    arithmetic: Arithmetic = "int8"
+
+
+DEFAULT = Setting()
+
+
+def path() -> Path:
+    """Where the note lies: EDGELEUK_MACHINE, or machine.json in the user's configuration folder."""
+    if named := os.environ.get("EDGELEUK_MACHINE"):
+        return Path(named)
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "edgeleuk" / "machine.json"
+
+
+def processor() -> str:
+    """The processor's name, as the kernel tells it."""
+    names = ("model name", "Model", "Hardware")
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for name in names:
+        for line in lines:
+            key, _, value = line.partition(":")
+            if key.strip() == name and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def fingerprint() -> dict[str, str | int | None]:
+    """What a measurement is only good for."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "onnxruntime": metadata.version("onnxruntime"),
+    }
+
+
+def save(setting: Setting) -> Path:
+    """Write the note. Raises OutputError."""
+    target = path()
+    text = json.dumps({"machine": fingerprint(), "setting": asdict(setting)}, indent=2) + "\n"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror}. Set EDGELEUK_MACHINE to a file that can be written."
+        ) from error
+    setting_here.cache_clear()
+    return target
+
+
+@cache
+def setting_here() -> Setting:
+    """The setting measured on this machine, or the default where there is none or it is of another machine.
+
+    A note that cannot be read is no reason to stop a count: the default always works.
+    """
+    try:
+        document = json.loads(path().read_text(encoding="utf-8"))
+        if document["machine"] != fingerprint():
+            return DEFAULT
+        threads, arithmetic = document["setting"]["threads"], document["setting"]["arithmetic"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT
+    if arithmetic not in ("int8", "float") or not (
+        threads is None or (isinstance(threads, int) and threads > 0)
+    ):
+        return DEFAULT
+    return Setting(threads, arithmetic)

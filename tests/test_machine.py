@@ -1,0 +1,68 @@
+"""What `bench` wrote down of this machine, and when it is not believed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeleuk import machine
+from edgeleuk.finder import Finder
+from edgeleuk.machine import DEFAULT, Setting
+from edgeleuk.pipeline import Analyser
+from edgeleuk.types import Frame, Scale
+
+
+@pytest.fixture(autouse=True)
+def note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    path = tmp_path / "config" / "machine.json"
+    monkeypatch.setenv("EDGELEUK_MACHINE", str(path))
+    machine.setting_here.cache_clear()
+    yield path
+    machine.setting_here.cache_clear()
+
+
+def test_without_a_note_the_default_holds() -> None:
+    """All cores, 8-bit."""
+    assert machine.setting_here() == DEFAULT == Setting(None, "int8")
+
+
+def test_what_was_saved_is_used(note: Path) -> None:
+    """The setting comes back, from a folder that was made for it."""
+    assert machine.save(Setting(2, "float")) == note
+    assert machine.setting_here() == Setting(2, "float")
+
+
+def test_the_note_of_another_machine_is_not_used(note: Path) -> None:
+    """A card moved from one Pi to another measures anew."""
+    machine.save(Setting(2, "float"))
+    document = json.loads(note.read_text())
+    document["machine"]["processor"] = "another"
+    note.write_text(json.dumps(document))
+    machine.setting_here.cache_clear()
+    assert machine.setting_here() == DEFAULT
+
+
+@pytest.mark.parametrize(
+    "setting", ["{}", '{"threads": 0, "arithmetic": "int8"}', '{"threads": 2, "arithmetic": "int4"}', "7"]
+)
+def test_a_note_that_makes_no_sense_is_not_used(note: Path, setting: str) -> None:
+    """Whatever is in the file, networks open."""
+    machine.save(DEFAULT)
+    note.write_text(json.dumps({"machine": machine.fingerprint(), "setting": json.loads(setting)}))
+    machine.setting_here.cache_clear()
+    assert machine.setting_here() == DEFAULT
+
+
+def test_float_arithmetic_finds_the_same_cells(analyser: Analyser, demo_frame: Frame) -> None:
+    """Rounding is the same, so that boxes and scores agree to within what the order of sums changes."""
+    scale = Scale.given(0.1)
+    mine = analyser.finder.find(demo_frame.pixels, scale)
+    other = Finder(analyser.model.finder, 1, "float").find(demo_frame.pixels, scale)
+    assert abs(len(mine) - len(other)) <= 2
+    white = mine.of("WBC").boxes, other.of("WBC").boxes
+    assert len(white[0]) == len(white[1])
+    assert (np.abs(white[0][:, None] - white[1][None]).max(axis=2).min(axis=1) < 3).all()
