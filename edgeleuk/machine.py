@@ -31,6 +31,7 @@ class Setting:
     arithmetic: Arithmetic = "int8"
 
 
+ARITHMETICS: tuple[Arithmetic, ...] = ("int8", "float")
 DEFAULT = Setting()
 
 
