@@ -7,30 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgeleuk.differential import Differential
+from edgeleuk.sources.camera import CameraState, CameraWord
+
+__all__ = ["CameraState", "CameraWord", "Event", "EventKind", "LiveState", "Meters", "Verdict"]
 
 Verdict = Literal[
     "counted", "move", "focus", "dark", "bright", "empty", "thick", "seen", "scale", "paused", "manual"
 ]
 """Why a frame was counted or not: the stage moves; out of focus; too dark; too bright; nothing there; cells too dense
 to count; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
-
-CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
-"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
-black ones; is gone and being reopened; has come to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class CameraState:
-    """The camera, as the operator sees it."""
-
-    word: CameraWord
-    since: float
-    """Seconds that it has been so."""
-    text: str = ""
-    """One sentence where something is wrong: what happened and what is being done."""
-    reopened: int = 0
-    dropped: int = 0
-    """Frames that were passed over because a newer one was there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edgeleuk.types import Shot
+
+CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
+"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
+black ones; is gone and being reopened; has come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """The camera, as the operator sees it."""
+
+    word: CameraWord
+    since: float
+    """Seconds that it has been so."""
+    text: str = ""
+    """One sentence where something is wrong: what happened and what is being done."""
+    reopened: int = 0
+    dropped: int = 0
+    """Frames that were passed over because a newer one was there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""`edgeleuk cameras`: what cameras are on this machine, and how to use each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeleuk.cli._console import print_json, results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeleuk.sources._v4l2 import Device, Mode
+
+MOST_SIZES = 4
+"""Of each format, the largest; a camera may have dozens."""
+
+
+def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The cameras of this machine, what each can give, and what else can be a source. No camera is started."""
+    from importlib.util import find_spec
+
+    from edgeleuk.sources import picamera
+    from edgeleuk.sources._v4l2 import devices
+
+    of_pi, found = picamera.names(), devices()
+    has_library = find_spec("picamera2") is not None
+    if as_json:
+        print_json(document(found, of_pi, has_library))
+    else:
+        results().print(text(found, of_pi, has_library), markup=False, soft_wrap=True)
+
+
+def document(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> dict[str, Any]:
+    """Ready for JSON: each camera with the `source` that opens it, nodes that give no pictures, and the other kinds."""
+    from edgeleuk.sources import KINDS
+
+    return {
+        "cameras": [
+            *({"source": f"picamera:{number}", "name": name} for number, name in enumerate(of_pi)),
+            *(
+                {
+                    "source": f"usb:{device.number}",
+                    "name": device.name,
+                    "driver": device.driver,
+                    "modes": [
+                        {"fourcc": mode.fourcc, "width": mode.width, "height": mode.height}
+                        for mode in device.modes
+                    ],
+                }
+                for device in usable(found)
+            ),
+        ],
+        "unusable": [
+            {"device": device.path, "name": device.name, "problem": device.problem}
+            for device in found
+            if device.problem
+        ],
+        "picamera2": has_library,
+        "sources": KINDS.split(", "),
+    }
+
+
+def text(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> str:
+    """The same for a person, one camera a paragraph."""
+    from edgeleuk.sources import KINDS
+
+    parts = [f"{name}\n  edgeleuk live --source picamera:{number}" for number, name in enumerate(of_pi)]
+    parts += [_paragraph(device) for device in usable(found)]
+    if not parts:
+        parts.append(
+            "No camera was found. Connect one and ask again; a phone can be one over the network (http://…)."
+        )
+    parts += [
+        f"{device.name} ({device.path}) cannot be used: {device.problem}"
+        for device in found
+        if device.problem
+    ]
+    if any(device.of_pi for device in found) and not has_library:
+        parts.append(
+            "A Raspberry Pi's own camera needs picamera2: sudo apt install python3-picamera2, "
+            "and a virtual environment made with --system-site-packages."
+        )
+    parts.append(f"Sources: {KINDS}")
+    return "\n\n".join(parts)
+
+
+def usable(found: Sequence[Device]) -> list[Device]:
+    """The devices that give pictures by themselves; the Pi's own come through picamera2."""
+    return [device for device in found if device.captures and not device.of_pi]
+
+
+def _paragraph(device: Device) -> str:
+    lines = [f"{device.name} ({device.path})"]
+    by_format: dict[str, list[Mode]] = defaultdict(list)
+    for mode in device.modes:
+        by_format[mode.fourcc].append(mode)
+    for fourcc, modes in by_format.items():
+        largest = sorted({(m.width * m.height, m.width, m.height) for m in modes}, reverse=True)[:MOST_SIZES]
+        lines.append(f"  {fourcc}: {', '.join(f'{width} x {height}' for _, width, height in largest)}")
+    return "\n".join([*lines, f"  edgeleuk live --source usb:{device.number}"])

@@ -1,0 +1,333 @@
+"""A source in a thread of its own: the newest frame, a watchdog, and a state that can always be read.
+
+OpenCV is known to block for ever in `read` and to report success after a camera was pulled out; picamera2's captures
+hang. A thread that hangs cannot be stopped: it is left behind, and the source is opened anew in another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from edgeleuk.errors import CameraError, InputError
+from edgeleuk.sources._looks import Looks, Patience
+from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
+from edgeleuk.types import Shot
+
+__all__ = ["Capture", "Patience"]
+
+CLOSE_S = 1.0
+"""For the source to let go of its device when the capture ends."""
+FAULTS: dict[CameraWord, str] = {
+    "frozen": "the camera gives the same picture again and again; opening it again.",
+    "black": "the pictures are black: check the lamp and the light path. Opening the camera again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """Replaced as a whole, so that any thread reads it without a lock."""
+
+    word: CameraWord
+    since: float
+    text: str = ""
+
+
+class Capture:
+    """Frames of a source, read ahead in a thread of its own, as a context manager.
+
+    Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A source that
+    is not live waits until each frame was taken. A live source that fails is opened again, with pauses that grow; a
+    film or a folder never is, as it would begin anew.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], Source],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
+        stall_s: float | None = None,
+    ) -> None:
+        """`open` is called in another thread. `stall_s` alone changes Patience.stall."""
+        chosen = patience or Patience()
+        self._patience = chosen if stall_s is None else replace(chosen, stall=stall_s)
+        self._open, self._clock = open, clock
+        self._looks = Looks(self._patience)
+        self._changed = threading.Condition()
+        self._slot: Shot | None = None
+        self._info: SourceInfo | None = None
+        self._life: _Life | None = None
+        self._watchdog: threading.Thread | None = None
+        self._closing = False
+        self._status = _Status("starting", clock())
+        self._last_good = clock()
+        self._origin: float | None = None
+        """Zero of the shots' time, on `clock`."""
+        self._number = 0
+        self._seconds = 0.0
+        self._failures = 0
+        """Openings since the last good frame."""
+        self.reopened = 0
+        self.dropped = 0
+        self._trouble = ""
+        self.unreadable = 0
+        """Frames that could not be decoded; the state's text says of the last one why."""
+        self.hung = 0
+        """Threads that were left behind because the source never returned to them."""
+
+    def __enter__(self) -> Capture:
+        """Open the source, and begin to read. Raises what the opening raises, and CameraError where it hangs."""
+        life = self._begin()
+        with self._changed:
+            self._changed.wait_for(lambda: life.opened or life.over, self._patience.open)
+        if not life.opened:
+            self.close()
+            raise life.error or CameraError(
+                f"the source did not open within {self._patience.open:g} s. "
+                "Check the cable or the address, and try again."
+            )
+        self._watchdog = threading.Thread(target=self._watch, name="edgeleuk-watchdog", daemon=True)
+        self._watchdog.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def info(self) -> SourceInfo:
+        """Of the source as it was opened last; there from the start on."""
+        if self._info is None:
+            raise RuntimeError("the capture has not begun: use it in a `with` statement")
+        return self._info
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will come any more: the source came to its end and its last frame was taken."""
+        return self._slot is None and (self._closing or self._status.word == "ended")
+
+    def next(self, timeout: float) -> Shot | None:
+        """The newest frame not handed out yet; None where none came within `timeout` seconds, or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._slot is not None or self.ended, timeout)
+            shot, self._slot = self._slot, None
+            self._changed.notify_all()
+            return shot
+
+    def state(self) -> CameraState:
+        """How the camera is. Never blocks, from any thread."""
+        now, status = self._clock(), self._status
+        quiet_since = self._quiet_since()
+        if status.word == "running" and now - quiet_since > self._patience.stall / 2:
+            status = _Status("waiting", quiet_since, f"no picture for {now - quiet_since:.0f} s.")
+        since = max(0.0, now - status.since)
+        return CameraState(status.word, since, status.text, self.reopened, self.dropped)
+
+    def close(self) -> None:
+        """Stop, and let go of the source. Safe to call twice; takes about a second, also where the source hangs."""
+        with self._changed:
+            self._closing = True
+            self._slot = None
+            if self._life:
+                self._life.abandoned = True
+            self._changed.notify_all()
+        for thread in (self._watchdog, self._life):
+            if thread:
+                thread.join(CLOSE_S)
+
+    def _quiet_since(self) -> float:
+        """When there last was a good frame. What is not live is late only while it is being asked for one."""
+        life = self._life
+        if self._info is None or self._info.live or life is None:
+            return self._last_good
+        asked = life.asked
+        return self._clock() if asked is None else asked
+
+    def _begin(self) -> _Life:
+        life = _Life(self)
+        self._life = life
+        life.start()
+        return life
+
+    def _say(self, word: CameraWord, text: str = "") -> None:
+        """Keeps `since` where only the sentence changes."""
+        since = self._status.since if self._status.word == word else self._clock()
+        self._status = _Status(word, since, text)
+
+    # In the watchdog's thread.
+
+    def _watch(self) -> None:
+        """Look after one life of the source after the other."""
+        while not self._closing:
+            life = self._life
+            assert life is not None
+            if not self._lives(life):
+                if life.ended or self._closing:
+                    return
+                self._rest()
+                self._reopen()
+
+    def _lives(self, life: _Life) -> bool:
+        """Wait for a while, and leave the thread behind where it hangs."""
+        with self._changed:
+            self._changed.wait_for(lambda: life.over or self._closing, self._patience.stall / 4)
+            if life.over or self._closing:
+                return False
+            if not self._hangs(life):
+                return True
+            life.abandoned = True
+            self.hung += 1
+            self._say("lost", "the camera does not answer; opening it again.")
+            return False
+
+    def _hangs(self, life: _Life) -> bool:
+        """Whether the source has kept its thread for longer than it may."""
+        asked = life.asked
+        if asked is None:
+            return False
+        if not life.opened:
+            return self._clock() - asked > self._patience.reopen
+        # What is not live has no pace of its own to be late against.
+        return self.info.live and self._clock() - asked > 2 * self._patience.stall
+
+    def _rest(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, self._patience.pause(self._failures))
+            self._failures += 1
+
+    def _reopen(self) -> None:
+        with self._changed:
+            if not self._closing:
+                self.reopened += 1
+                self._begin()
+
+    # In the source's thread. A life that was left behind changes nothing any more.
+
+    def _opened(self, life: _Life, info: SourceInfo) -> None:
+        with self._changed:
+            if not life.abandoned:
+                life.opened, self._info = True, info
+                self._looks.begin(self._clock())
+                self._last_good = self._clock()
+                self._changed.notify_all()
+
+    def _arrived(self, life: _Life, shot: Shot) -> bool:
+        """Take a frame in. False where the source is to be closed."""
+        with self._changed:
+            if life.abandoned:
+                return False
+            if not self.info.live:
+                self._say("running", self._trouble)
+                self._slot = shot
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._slot is None or life.abandoned)
+                return True
+            fault, lasting = self._looks.see(shot.frame.pixels, self._clock())
+            if fault and lasting:
+                self._say(fault, FAULTS[fault])
+                return False
+            if not fault:
+                self._failures = 0
+                self._say("running")
+            self._last_good = self._clock()
+            self.dropped += self._slot is not None
+            self._slot = self._continued(life, shot)
+            self._changed.notify_all()
+            return True
+
+    def _continued(self, life: _Life, shot: Shot) -> Shot:
+        """A source that was opened again begins at 0; time and numbers go on."""
+        now = self._clock()
+        if self._origin is None:
+            self._origin = now - shot.seconds
+        if life.offset is None:
+            life.offset = now - self._origin - shot.seconds
+        self._seconds = max(self._seconds, shot.seconds + life.offset)
+        self._number += 1
+        return Shot(shot.frame, self._seconds, self._number - 1)
+
+    def _unreadable(self, life: _Life, error: InputError) -> bool:
+        """One frame is bad. False where there has been no good one for too long."""
+        with self._changed:
+            if life.abandoned:
+                return False
+            self.unreadable += 1
+            self._trouble = f"{self.unreadable} could not be read. The last one: {error}"
+            self._say(self._status.word, self._trouble)
+            if not self.info.live or self._clock() - self._last_good < self._patience.stall:
+                return True
+            self._say(
+                "lost", f"no picture of the stream can be read; opening it again. The last one: {error}"
+            )
+            return False
+
+    def _late(self, life: _Life, error: CameraError) -> bool:
+        """No frame came. False where the source is to be opened again; a folder is asked again."""
+        with self._changed:
+            if life.abandoned:
+                return False
+            live = self.info.live
+            self._say("lost" if live else "waiting", f"{error} Opening it again." if live else str(error))
+            return not live
+
+    def _over(self, life: _Life) -> None:
+        with self._changed:
+            if not life.abandoned and life.ended:
+                self._say("ended", self._trouble)
+            elif not life.abandoned and life.error:
+                self._say("lost", f"{life.error} Opening it again.")
+            life.over = True
+            self._changed.notify_all()
+
+
+class _Life(threading.Thread):
+    """From one opening of the source to its closing. This thread alone touches the source."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__(name="edgeleuk-camera", daemon=True)
+        self._capture = capture
+        self.asked: float | None = None
+        """When the source was given control that it has not given back; None while it waits for nothing."""
+        self.offset: float | None = None
+        self.opened = self.over = self.ended = self.abandoned = False
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:  # noqa: BLE001  # of any library: a camera's thread must not die unseen
+            self.error = error
+        self._capture._over(self)
+
+    def _live(self) -> None:
+        capture = self._capture
+        self.asked = capture._clock()
+        source = capture._open()
+        try:
+            capture._opened(self, source.info)
+            while not self.abandoned and self._read(source):
+                pass
+        finally:
+            self.asked = capture._clock()
+            source.close()
+
+    def _read(self, source: Source) -> bool:
+        """One frame. False where there is nothing more to be had from this source."""
+        capture = self._capture
+        self.asked = capture._clock()
+        try:
+            shot = source.read(capture._patience.stall)
+        except InputError as error:
+            return capture._unreadable(self, error)
+        except CameraError as error:
+            return capture._late(self, error)
+        self.asked = None
+        if shot is None:
+            self.ended = True
+            return False
+        return capture._arrived(self, shot)

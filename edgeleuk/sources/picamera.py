@@ -1,0 +1,199 @@
+"""A Raspberry Pi's own camera, through picamera2. Not tested on hardware: written against picamera2 0.3.
+
+A full-resolution stream for the fields and a small one for a preview. picamera2's captures are known to hang when the
+ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture` watches over all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import CameraError, MissingExtraError, UsageError
+from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.types import Frame, Image, Shot
+
+DEFAULT_SIZE = (2028, 1520)
+"""Half the High Quality Camera's 4056 x 3040 in either direction: all of its view, at 40 frames a second."""
+PREVIEW_SIZE = (640, 480)
+BUFFERS = 4
+"""Frames in flight; each takes 9 MB of a Pi's contiguous memory at DEFAULT_SIZE."""
+FIRST_S = 10.0
+"""For the first frame: exposure and white balance settle meanwhile."""
+LOCKED = ("ExposureTime", "AnalogueGain", "ColourGains")
+
+
+class PicameraSource:
+    """Frames of camera `number` of the Pi."""
+
+    def __init__(
+        self, number: int = 0, width: int | None = None, height: int | None = None, fps: float | None = None
+    ) -> None:
+        """Raises MissingExtraError where picamera2 is absent, CameraError where the camera is or gives no pictures."""
+        library = _library()
+        found = names()
+        if number >= len(found):
+            here = ", ".join(f"picamera:{i} ({name})" for i, name in enumerate(found)) or "none"
+            raise CameraError(
+                f"there is no camera {number} on the Pi's connectors. Cameras here: {here}. Check the ribbon cable with the power off."
+            )
+        asked = (width or DEFAULT_SIZE[0], height or DEFAULT_SIZE[1])
+        self._name, self._number, self._opened = f"picamera:{number}", 0, time.monotonic()
+        wanted = streams(asked)
+        self._preview_size: tuple[int, int] = wanted["lores"]["size"]
+        self._metadata: Mapping[str, Any] = {}
+        self._preview: Image | None = None
+        self._camera: Any = None
+        try:
+            self._camera = library.Picamera2(number)
+            self._camera.configure(self._camera.create_video_configuration(**wanted, controls=rate(fps)))
+            self._camera.start()
+        except Exception as error:  # picamera2 raises RuntimeError, IndexError and libcamera's own
+            self.close()
+            raise CameraError(
+                f"{self._name} cannot be started: {error}. Another program may be using it; close that, or check the cable."
+            ) from error
+        self._first: Image | None = self._frame(FIRST_S)
+        size = (self._first.shape[1], self._first.shape[0])
+        notes = () if size == asked else (f"The camera gives {size[0]} x {size[1]} px; {asked[0]} x {asked[1]} were asked for.",)  # fmt: skip
+        self._info = SourceInfo(self._name, *size, fps, live=True, notes=notes)
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._info
+
+    def read(self, timeout: float) -> Shot:
+        """See Source; never ends."""
+        image, self._first = self._first, None
+        if image is None:
+            image = self._frame(timeout)
+        seconds = time.monotonic() - self._opened
+        shot = Shot(Frame(image, f"{self._name}-{self._number}"), seconds, self._number)
+        self._number += 1
+        return shot
+
+    def preview(self) -> Image | None:
+        """The last frame again, at PREVIEW_SIZE; None before the first."""
+        return self._preview
+
+    def lock(self) -> None:
+        """Keep exposure and white balance as they are: colours then mean the same in every field.
+
+        For when the picture is good, as once the scale is known. Raises CameraError.
+        """
+        try:
+            self._camera.set_controls(locked(self._metadata))
+        except Exception as error:
+            raise CameraError(f"{self._name} does not keep its exposure: {error}.") from error
+
+    def unlock(self) -> None:
+        """Let the camera choose again. Raises CameraError."""
+        try:
+            self._camera.set_controls({"AeEnable": True, "AwbEnable": True})
+        except Exception as error:
+            raise CameraError(f"{self._name} does not change its exposure: {error}.") from error
+
+    def close(self) -> None:
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            with contextlib.suppress(Exception):
+                camera.stop()
+            with contextlib.suppress(Exception):
+                camera.close()
+
+    def _frame(self, timeout: float) -> Image:
+        try:
+            request = self._camera.capture_request(wait=timeout)
+        except TimeoutError as error:
+            # The job would otherwise wait on, take the next frame and never give it back.
+            with contextlib.suppress(Exception):
+                self._camera.cancel_all_and_flush()
+            raise CameraError(f"{self._name} gave no picture in {timeout:g} s.") from error
+        except Exception as error:
+            raise CameraError(f"{self._name} fails: {error}.") from error
+        try:
+            self._metadata = request.get_metadata()
+            self._preview = yuv_to_rgb(request.make_array("lores"), self._preview_size)
+            # picamera2 names formats by DRM's rule, from the highest byte down: its "RGB888" is B, G, R in memory.
+            return np.ascontiguousarray(request.make_array("main")[:, :, ::-1])
+        except Exception as error:
+            raise CameraError(f"{self._name} gave a picture that cannot be read: {error}.") from error
+        finally:
+            request.release()
+
+
+def streams(size: tuple[int, int]) -> dict[str, Any]:
+    """What create_video_configuration is asked for: full size for fields, small for the preview.
+
+    Width and height must be even. The small stream must be YUV on a Pi 4 and older.
+    """
+    even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
+    lores = (min(PREVIEW_SIZE[0], even[0]), min(PREVIEW_SIZE[1], even[1]))
+    return {
+        "main": {"size": even, "format": "RGB888"},
+        "lores": {"size": lores, "format": "YUV420"},
+        "buffer_count": BUFFERS,
+    }
+
+
+def rate(fps: float | None) -> dict[str, Any]:
+    """The control for a frame rate: least and greatest duration of a frame, microseconds."""
+    if not fps:
+        return {}
+    duration = round(1_000_000 / fps)
+    return {"FrameDurationLimits": (duration, duration)}
+
+
+def locked(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Controls that keep exposure (us), gain and white balance as a frame's metadata say they were."""
+    kept = {name: metadata[name] for name in LOCKED if name in metadata}
+    return {"AeEnable": False, "AwbEnable": False, **kept}
+
+
+def yuv_to_rgb(planes: NDArray[np.uint8], size: tuple[int, int]) -> Image:
+    """YUV420 planes (3/2 H, stride) to (H, W, 3) RGB; `size` is width and height, the stride may be wider."""
+    import cv2
+
+    rows = size[1] * 3 // 2
+    image: Image = cv2.cvtColor(np.ascontiguousarray(planes[:rows]), cv2.COLOR_YUV2RGB_I420)
+    return image[:, : size[0]]
+
+
+def names() -> list[str]:
+    """The cameras on the Pi's connectors, by number; none where picamera2 is absent or fails."""
+    if importlib.util.find_spec("picamera2") is None:
+        return []
+    try:
+        found = _library().Picamera2.global_camera_info()
+    except Exception:  # noqa: BLE001  # whatever libcamera says: there is then no camera to use
+        return []
+    # USB cameras are listed too; they are read through V4L2.
+    return [
+        str(camera.get("Model", "camera"))
+        for camera in found
+        if "usb" not in str(camera.get("Id", "")).lower()
+    ]
+
+
+def parse(argument: str) -> int:
+    """The number in `picamera:1`; 0 where there is none. Raises UsageError."""
+    if argument and not argument.isdecimal():
+        raise UsageError(f"picamera:{argument} is no camera. Use picamera, picamera:0 or picamera:1.")
+    return int(argument or 0)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("picamera2")
+    except ImportError as error:
+        raise MissingExtraError(
+            "the Raspberry Pi's camera needs picamera2, which is not here. On a Pi: sudo apt install python3-picamera2, "
+            "and make the virtual environment with --system-site-packages."
+        ) from error

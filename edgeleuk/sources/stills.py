@@ -1,0 +1,148 @@
+"""Pictures from files: a folder's or a pattern's, each once and in order, or those that appear in a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgeleuk.errors import CameraError, InputError
+from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.sources.folder import SUFFIXES, expand, read_picture
+from edgeleuk.types import Frame, Shot
+
+POLL_S = 0.3
+"""Between two looks at a watched folder; a file whose size and time stay the same for so long is whole."""
+
+
+class FolderSource:
+    """The picture files that paths, folders and globs name. A second of its clock is one picture."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Raises InputError where no picture is there, or none can be read."""
+        self._found: Iterator[Path | InputError] = iter(list(expand(paths)))
+        self._number = 0
+        self._unread: list[InputError] = []
+        """Errors met on the way to the first picture, told in their turn."""
+        first = self._first_frame()
+        self._first: Frame | None = first
+        self._info = SourceInfo(", ".join(paths), first.width, first.height, None, live=False, stills=True)
+
+    @property
+    def info(self) -> SourceInfo:
+        """Width and height are those of the first picture; others may differ."""
+        return self._info
+
+    def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
+        """See Source; InputError for each path that cannot be read, in its turn."""
+        if self._unread:
+            raise self._unread.pop(0)
+        frame, self._first = self._first, None
+        if frame is None:
+            frame = self._next_frame()
+        if frame is None:
+            return None
+        shot = Shot(frame, float(self._number), self._number)
+        self._number += 1
+        return shot
+
+    def close(self) -> None:
+        self._found = iter(())
+
+    def _first_frame(self) -> Frame:
+        while True:
+            try:
+                frame = self._next_frame()
+            except InputError as error:
+                self._unread.append(error)
+                continue
+            if frame is None:
+                raise self._unread[0] if self._unread else InputError("no picture was named.")
+            return frame
+
+    def _next_frame(self) -> Frame | None:
+        found = next(self._found, None)
+        if isinstance(found, InputError):
+            raise found
+        return None if found is None else read_picture(found)
+
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in ns: what tells a new picture under an old name."""
+
+
+class WatchSource:
+    """Pictures that are put into a folder from now on, each when it is whole. What is there already is left out."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError where there is no such folder, or it cannot be listed."""
+        self._folder = folder
+        self._opened, self._number = time.monotonic(), 0
+        self._seen = self._listing()
+        """What was there before, or was taken."""
+        self._growing: dict[Path, tuple[Stamp, float]] = {}
+        """What is new and may still be being written, and since when it has not changed."""
+        self._trouble = ""
+        self._info = SourceInfo(f"watch:{folder}", 0, 0, None, live=False, stills=True)
+
+    @property
+    def info(self) -> SourceInfo:
+        """Width and height are 0: they are the pictures' own."""
+        return self._info
+
+    def read(self, timeout: float) -> Shot:
+        """The next picture that appears. CameraError where none did in time; then ask again."""
+        until = time.monotonic() + timeout
+        while (path := self._whole()) is None:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise CameraError(self._trouble or f"no new picture in {self._folder} yet.")
+            time.sleep(min(POLL_S, left))
+        frame = read_picture(path)
+        shot = Shot(frame, time.monotonic() - self._opened, self._number)
+        self._number += 1
+        return shot
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _whole(self) -> Path | None:
+        """The oldest of the new files that do not change any more."""
+        try:
+            listing = self._listing()
+        except InputError as error:  # a memory card that was taken out comes back
+            self._trouble = str(error)
+            return None
+        self._trouble = ""
+        now = time.monotonic()
+        growing = {}
+        for path, stamp in listing.items():
+            if self._seen.get(path) != stamp:
+                before, since = self._growing.get(path, (None, now))
+                growing[path] = (stamp, since if before == stamp else now)
+        self._growing = growing
+        done = [path for path, (stamp, since) in growing.items() if stamp[0] and now - since >= POLL_S]
+        if not done:
+            return None
+        path = min(done, key=lambda p: (listing[p][1], p))
+        self._seen[path] = listing[path]
+        return path
+
+    def _listing(self) -> dict[Path, Stamp]:
+        found = {}
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith("."):
+                        about = entry.stat()
+                        found[Path(entry.path)] = (about.st_size, about.st_mtime_ns)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"the folder {self._folder} does not exist. Make it, or check the path."
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"cannot list {self._folder}: {error.strerror}. Check its permissions."
+            ) from error
+        return found
