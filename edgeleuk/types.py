@@ -15,6 +15,9 @@ Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 """(N, 4) float32, x1 y1 x2 y2, pixel edges (a whole picture is 0 0 W H)."""
 
+Box = tuple[float, float, float, float]
+"""x1 y1 x2 y2."""
+
 ScaleSource = Literal["given", "red cells", "annotation", "profile"]
 
 RED_CELL_UM = 7.2
@@ -162,7 +165,7 @@ class Cell:
     """One thing the finder found, with what is known of it."""
 
     kind: str
-    box: tuple[float, float, float, float]
+    box: Box
     """x1 y1 x2 y2, frame pixels."""
     score: float
     whole: bool = True
@@ -239,7 +242,7 @@ class CountedField:
     """JPEG pictures of white cells, by index into `field.cells`."""
 
 
-Place = tuple[str, tuple[float, float, float, float]]
+Place = tuple[str, Box]
 """A cell's field by name, and its box there: x1 y1 x2 y2, frame pixels."""
 
 

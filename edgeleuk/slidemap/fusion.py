@@ -1,0 +1,61 @@
+"""Several views of one cell to one reading."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
+from edgeleuk.zoo import ReaderManifest
+
+LEAST_PROBABILITY = 1e-6
+"""Stands for zero: one view alone cannot rule a type out for good."""
+
+
+def fuse(readings: Sequence[Reading], weights: Sequence[float], manifest: ReaderManifest) -> Reading:
+    """One reading from those of at least one view, `weights` being how good each view is, at least one above 0.
+
+    Log-probabilities are averaged, not added: two views of one cell show the same stain, the same neighbours and the
+    same habit of the reader, so that a second one is hardly new evidence and must not make the reader surer than it
+    would be of a single good picture. What the average takes away is the chance of focus, noise and crop.
+    """
+    if len(readings) == 1:
+        return readings[0]
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    labels = manifest.labels
+    each = np.array([[reading.probabilities[label] for label in labels] for reading in readings])
+    mean = np.exp(shares @ np.log(np.maximum(each, LEAST_PROBABILITY)))
+    mean /= mean.sum()
+    best = int(mean.argmax())
+    label = labels[best] if mean[best] >= manifest.threshold else UNCLASSIFIED
+    return Reading(
+        label=label,
+        probability=float(mean[best]),
+        probabilities=dict(zip(labels, mean.tolist(), strict=True)),
+        attributes=_attributes(label, readings, shares.tolist(), manifest),
+    )
+
+
+def _attributes(
+    label: str, readings: Sequence[Reading], shares: Sequence[float], manifest: ReaderManifest
+) -> dict[str, AttributeReading]:
+    """Each attribute by the weight of the views behind its values; a value's share counts the views that lack it as 0."""
+    votes: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    present: defaultdict[str, float] = defaultdict(float)
+    for reading, share in zip(readings, shares, strict=True):
+        for name, attribute in reading.attributes.items():
+            votes[name][attribute.value] += share * attribute.probability
+            present[name] += share
+    own, second_levels = manifest.subtypes.get(label), frozenset(manifest.subtypes.values())
+    assessed = label in manifest.attributes_assessed_on
+    fused = {}
+    for name in manifest.attributes:
+        if name not in votes or (name in second_levels and name != own):
+            continue
+        value = max(votes[name], key=lambda each: votes[name][each])
+        probability = votes[name][value] / present[name]
+        sure = (assessed or name == own) and probability >= manifest.attribute_thresholds[name]
+        fused[name] = AttributeReading(value, probability, sure)
+    return fused

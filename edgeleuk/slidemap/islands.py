@@ -1,0 +1,237 @@
+"""Where frames lie: counted fields as landmarks, and the way from one frame to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.slidemap.registration import Match, Picture, register, register_turned
+from edgeleuk.types import Placement
+
+COARSER = 3
+"""By which thumbnails are coarser when the whole map is searched for a lost frame."""
+SEARCHED = 40
+"""Landmarks that one frame is compared with while a lost view is searched for: about 10 ms."""
+NEAR_UM = 6.0
+"""How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
+LANDMARKS = 3
+"""That a frame's place is averaged over."""
+USEFUL = 0.2
+"""Share of a frame that a landmark must cover to place it."""
+STILL_UM = 0.15
+"""Less than this between two frames is the error of registration: the place of the frame before holds."""
+SAMPLES = (32, 18)
+"""Points across and down that the share of new ground is told by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landmark:
+    """A counted field as later frames are recognised by."""
+
+    number: int
+    picture: Picture
+    coarse: Picture
+    x_um: float
+    y_um: float
+    angle: float
+
+
+class Islands:
+    """The landmarks of a slide, by island."""
+
+    def __init__(self, um_per_px: float) -> None:
+        self.um_per_px = um_per_px
+        self.landmarks: dict[int, list[Landmark]] = {}
+
+    def add(self, number: int, picture: Picture, place: Placement) -> None:
+        """A counted field becomes a landmark."""
+        coarse = picture.coarser(COARSER)
+        landmark = Landmark(number, picture, coarse, place.x_um, place.y_um, place.angle)
+        self.landmarks.setdefault(place.island, []).append(landmark)
+
+    def new_island(self) -> int:
+        """A number that no island has."""
+        return max(self.landmarks, default=0) + 1
+
+    def refine(self, picture: Picture, place: Placement) -> Placement:
+        """The place told by the landmarks that should show it, or as it is where none does."""
+        shares = [(self._cover(each, picture, place), each) for each in self.landmarks.get(place.island, ())]
+        useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
+        told: list[tuple[float, float, float]] = []
+        for share, landmark in useful:
+            x, y = self._from(landmark, place.x_um, place.y_um)
+            match = register(
+                landmark.picture, _straight(picture, landmark, place), (x, y, NEAR_UM / self.um_per_px)
+            )
+            if match:
+                told.append((*self._to_island(landmark, match.x, match.y), share))
+        if not told:
+            return place
+        x, y, weight = np.array(told).T
+        return replace(
+            place, x_um=float(np.average(x, weights=weight)), y_um=float(np.average(y, weights=weight))
+        )
+
+    def search(
+        self, picture: Picture, among: list[tuple[int, Landmark]], turned: bool = False
+    ) -> Placement | None:
+        """The place of a picture that may be anywhere, by comparing it with landmarks of given islands."""
+        coarse = picture.coarser(COARSER)
+        best: tuple[Match, int, Landmark] | None = None
+        for island, landmark in among:
+            match = register(landmark.coarse, coarse)
+            if match and (best is None or match.evidence > best[0].evidence):
+                best = match, island, landmark
+        if best:
+            rough, island, landmark = best
+            fine = register(landmark.picture, picture, (rough.x * COARSER, rough.y * COARSER, 2.0 * COARSER))
+            return self._placement(island, landmark, fine) if fine else None
+        for island, landmark in among if turned else ():
+            match = register_turned(landmark.picture, picture)
+            if match:
+                return self._placement(island, landmark, match)
+        return None
+
+    def all(self, but: int | None = None) -> list[tuple[int, Landmark]]:
+        """Every landmark with its island, newest first: a lost view is most often close to where it was lost."""
+        found = [
+            (island, each) for island, those in self.landmarks.items() if island != but for each in those
+        ]
+        return sorted(found, key=lambda pair: -pair[1].number)
+
+    def join(self, island: int, to: int, place: Placement) -> None:
+        """Put the landmarks of an island on another one, where its origin lies at `place`."""
+        cos, sin = np.cos(place.angle), np.sin(place.angle)
+        for each in self.landmarks.pop(island):
+            x = place.x_um + cos * each.x_um - sin * each.y_um
+            y = place.y_um + sin * each.x_um + cos * each.y_um
+            moved = replace(each, x_um=float(x), y_um=float(y), angle=each.angle + place.angle)
+            self.landmarks[to].append(moved)
+
+    def new_ground(self, picture: Picture, place: Placement) -> float:
+        """Share of a frame at `place` that no landmark of its island covers."""
+        points = self._points(picture, place)
+        free = np.ones(len(points), bool)
+        for each in self.landmarks.get(place.island, ()):
+            free &= ~self._shows(each, points)
+        return float(free.mean())
+
+    def _placement(self, island: int, landmark: Landmark, match: Match) -> Placement:
+        x, y = self._to_island(landmark, match.x, match.y)
+        angle = landmark.angle + match.angle
+        if match.angle:  # a turned picture is matched by its middle: its corner lies elsewhere
+            width, height = (side * self.um_per_px / 2 for side in landmark.picture.size)
+            cos, sin = np.cos(match.angle), np.sin(match.angle)
+            x += width - (cos * width - sin * height)
+            y += height - (sin * width + cos * height)
+        return Placement(island, float(x), float(y), angle)
+
+    def _to_island(self, landmark: Landmark, x: float, y: float) -> tuple[float, float]:
+        """A landmark's pixel as a place on its island, um."""
+        cos, sin = np.cos(landmark.angle), np.sin(landmark.angle)
+        right, down = x * self.um_per_px, y * self.um_per_px
+        return landmark.x_um + cos * right - sin * down, landmark.y_um + sin * right + cos * down
+
+    def _from(self, landmark: Landmark, x_um: float, y_um: float) -> tuple[float, float]:
+        """The inverse of `_to_island`."""
+        cos, sin = np.cos(landmark.angle), np.sin(landmark.angle)
+        dx, dy = x_um - landmark.x_um, y_um - landmark.y_um
+        return (cos * dx + sin * dy) / self.um_per_px, (cos * dy - sin * dx) / self.um_per_px
+
+    def _points(self, picture: Picture, place: Placement) -> NDArray[np.float64]:
+        """Points (N, 2) spread over a frame, um on its island."""
+        width, height = picture.size
+        across, down = (
+            (np.arange(n) + 0.5) / n * side * self.um_per_px
+            for n, side in zip(SAMPLES, (width, height), strict=True)
+        )
+        right, below = (each.ravel() for each in np.meshgrid(across, down))
+        cos, sin = np.cos(place.angle), np.sin(place.angle)
+        return np.stack(
+            [place.x_um + cos * right - sin * below, place.y_um + sin * right + cos * below], axis=1
+        )
+
+    def _shows(self, landmark: Landmark, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points (N, 2) of its island a landmark shows."""
+        cos, sin = np.cos(landmark.angle), np.sin(landmark.angle)
+        dx, dy = (points - np.array([landmark.x_um, landmark.y_um])).T
+        x, y = (cos * dx + sin * dy) / self.um_per_px, (cos * dy - sin * dx) / self.um_per_px
+        width, height = landmark.picture.size
+        shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        return shown
+
+    def _cover(self, landmark: Landmark, picture: Picture, place: Placement) -> float:
+        return float(self._shows(landmark, self._points(picture, place)).mean())
+
+
+class Tracker:
+    """Follows the view from frame to frame, and finds it again where it was lost."""
+
+    def __init__(self, islands: Islands, stills: bool = False) -> None:
+        """`stills`: each frame may lie anywhere, and its place must be known at once."""
+        self.islands = islands
+        self._stills = stills
+        self._last: Picture | None = None
+        self._place: Placement | None = None
+        self._unsearched: Iterator[tuple[int, Landmark]] | None = None
+
+    def follow(self, picture: Picture) -> Placement:
+        """Where a frame lies. While a lost view is searched for, `moved_um` is None and the place means nothing."""
+        step = register(self._last, picture) if self._last else None
+        moved = float(np.hypot(step.x, step.y)) * self.islands.um_per_px if step else None
+        if step is None or self._place is None:
+            self._place = self._locate(picture, step)
+        elif moved is not None and moved > STILL_UM:
+            self._place = self._stepped(self._place, step)
+            self._place = self.islands.refine(picture, self._place)
+        self._last = picture
+        if self._place is None:
+            return Placement(0, 0.0, 0.0, new_ground=0.0, moved_um=None)
+        ground = self.islands.new_ground(picture, self._place)
+        return replace(self._place, new_ground=ground, moved_um=moved)
+
+    def moved_to(self, place: Placement | None) -> None:
+        """The map changed under the view: two islands were joined, or a field was taken back."""
+        self._place, self._unsearched = place, None
+        if place is None:
+            self._last = None
+
+    @property
+    def place(self) -> Placement | None:
+        """Of the frame seen last; None while it is searched for."""
+        return self._place
+
+    def _stepped(self, place: Placement, step: Match) -> Placement:
+        cos, sin = np.cos(place.angle), np.sin(place.angle)
+        right, down = step.x * self.islands.um_per_px, step.y * self.islands.um_per_px
+        return replace(
+            place,
+            x_um=place.x_um + float(cos * right - sin * down),
+            y_um=place.y_um + float(sin * right + cos * down),
+        )
+
+    def _locate(self, picture: Picture, step: Match | None) -> Placement | None:
+        """Search the map, a part of it a frame; None while there is more to search."""
+        if step is None or self._unsearched is None:
+            self._unsearched = iter(self.islands.all())
+        while True:
+            part = [pair for pair, _ in zip(self._unsearched, range(SEARCHED), strict=False)]
+            if part and (
+                found := self.islands.search(picture, part, turned=self._stills or len(part) < SEARCHED)
+            ):
+                self._unsearched = None
+                return self.islands.refine(picture, found)
+            if len(part) < SEARCHED:
+                self._unsearched = None
+                return Placement(self.islands.new_island(), 0.0, 0.0)
+            if not self._stills:
+                return None
+
+
+def _straight(picture: Picture, landmark: Landmark, place: Placement) -> Picture:
+    """The picture turned as the landmark is; as it is where both are turned alike."""
+    turn = place.angle - landmark.angle
+    return picture.turned(turn) if abs(turn) > 1e-3 else picture
