@@ -12,6 +12,7 @@ EdgeleukError                exit 1
 ├── MissingExtraError        exit 7   an optional part is not installed
 ├── CameraError              exit 8   a camera or stream cannot be opened, or gives no pictures
 └── StoreError               exit 9   a session cannot be opened, read or written
+    └── DiskFullError
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -83,3 +84,7 @@ class StoreError(EdgeleukError):
     """A session's file cannot be opened, read or written; what was announced as counted is still in it."""
 
     exit_code = 9
+
+
+class DiskFullError(StoreError):
+    """Too little of the disk is free to write more; what was written is kept, and writing works again with space."""

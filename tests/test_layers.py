@@ -65,6 +65,13 @@ def test_only_one_module_opens_networks() -> None:
     assert importers("onnxruntime") - importers("onnxruntime.quantization") == {"_session"}
 
 
+def test_only_the_store_opens_databases() -> None:
+    """sqlite3 is imported where sessions are kept, and nowhere else."""
+    found = importers("sqlite3")
+    assert found
+    assert {name.split(".")[0] for name in found} == {"store"}
+
+
 @pytest.mark.parametrize("library", ["torch", "onnx"])
 def test_only_training_needs_the_training_libraries(library: str) -> None:
     """Outside training only the command that starts it asks whether they are installed."""
@@ -91,7 +98,7 @@ def test_help_names_every_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edgeleuk", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("analyze", "models", "eval", "train", "publish", "simulate", "schema"):
+    for command in ("analyze", "cameras", "models", "eval", "train", "publish", "simulate", "schema"):
         assert command in done.stdout
     assert "Research use only" in " ".join(done.stdout.split())
     assert done.stderr == ""

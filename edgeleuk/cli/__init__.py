@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk import __version__
-from edgeleuk.cli import analyze, evaluate, models, schema, simulate, train
+from edgeleuk.cli import analyze, cameras, evaluate, models, schema, sessions, simulate, train
 from edgeleuk.cli._console import fail
 from edgeleuk.errors import EdgeleukError
 
@@ -44,11 +44,13 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("cameras")(cameras.cameras)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)
 app.command("simulate")(simulate.simulate)
+app.add_typer(sessions.app, name="sessions")
 app.command("schema")(schema.schema)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +15,7 @@ from rich.text import Text
 from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.intervals import Share
+from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import Cell, Field, Scale
@@ -30,7 +30,6 @@ SHOWN = 0.05
 """Least percentage that one decimal does not show as zero."""
 UNMEASURED = "*"
 """Marks corrected shares of types that the reader's errors were not measured on."""
-_STYLES = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def analysis(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
@@ -38,7 +37,7 @@ def analysis(fields: Sequence[Field], result: Differential, model: Model) -> Ren
     pictures: list[RenderableType] = (
         [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
     )
-    return Group(*pictures, _together(fields, result, model))
+    return Group(*pictures, together(fields, result, model))
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
@@ -52,7 +51,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     if white:
         parts.append(_cells(white, reader))
     return Panel(
-        Group(*parts), title=_short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
+        Group(*parts), title=short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
     )
 
 
@@ -92,14 +91,15 @@ def _row_table(fields: Sequence[Field]) -> Table:
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
         table.add_row(
-            _short(field.name, 36),
+            short(field.name, 36),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
             *(str(counts[kind]) for kind in ("WBC", "RBC", "Platelet")),
         )
     return table
 
 
-def _together(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
+def together(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
+    """The differential of all pictures, its flags, and what lies beside it."""
     parts: list[RenderableType] = []
     if result.n:
         parts.append(_differential(result, model.reader.labels))
@@ -108,7 +108,7 @@ def _together(fields: Sequence[Field], result: Differential, model: Model) -> Re
     else:
         parts.append(Text("No white cell was identified: no differential."))
     parts.append(Padding(Group(*_beside(result)), (0, 0, 1, 0)))
-    parts += [_flag(flag.code, flag.text, _STYLES[flag.severity]) for flag in result.flags]
+    parts += [_flag(flag.code, flag.text, SEVERITY_STYLES[flag.severity]) for flag in result.flags]
     parts += [Text(f"• {text}") for text in result.adequacy]
     if result.attributes and result.n:
         parts.append(Padding(_attributes(result), (1, 0, 0, 0)))
@@ -203,7 +203,7 @@ def _number(count: int | None, of: str) -> str:
 
 def _flag(code: str, text: str, style: str) -> Text:
     line = Text("▌ ", style=style)
-    line.append(code.replace("_", " ").capitalize(), style=style)
+    line.append(flag_title(code), style=style)
     line.append(f"  {text}")
     return line
 
@@ -226,9 +226,3 @@ def _scale(scale: Scale) -> str:
     if scale.source == "red cells":
         return f"{axes} um per px (from {scale.red_cells} red cells, ±{scale.relative_error:.0%})"
     return f"{axes} um per px ({scale.source})"
-
-
-def _short(name: str, width: int) -> str:
-    """The end of a path tells more than its beginning."""
-    name = Path(name).name if len(name) > width else name
-    return name if len(name) <= width else "..." + name[3 - width :]

@@ -68,7 +68,8 @@ class Register:
         """Everything that may touch the rectangle around boxes (N, 4), by identity."""
         around = (*boxes_um[:, :2].min(axis=0), *boxes_um[:, 2:].max(axis=0))
         found = {i for square in _squares(island, around, SLACK_UM) for i in self._squares.get(square, ())}
-        return [self.known[i] for i in sorted(found) if self.known[i].island == island]
+        things = (self.known.get(i) for i in sorted(found))  # None: merged with another
+        return [thing for thing in things if thing and thing.island == island]
 
     def move_island(self, island: int, to: int, place: Placement) -> None:
         """Put all things of an island on another one: its origin lies at `place` there."""

@@ -1,0 +1,149 @@
+"""`edgeleuk sessions`: the live counts that were kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeleuk.cli._console import notices, print_json, results, warn, writable_folder, write
+from edgeleuk.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeleuk.render.sessions import Kept
+    from edgeleuk.store import Session
+
+app = typer.Typer(
+    help="The live counts kept on this machine: list, show, resume, export, delete.\n\n"
+    "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
+    " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
+    " and no patient names unless somebody wrote one into a slide id or a note.",
+    no_args_is_help=True,
+)
+
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Of a session; its beginning is enough.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("list")
+def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
+    """Every session, newest first, and the file that holds them."""
+    from edgeleuk.render import sessions as render
+    from edgeleuk.store import default_path, open_store
+
+    path = store or default_path()
+    if store is None and not path.exists():  # nothing was counted yet, which is no mistake
+        found = []
+    else:
+        with open_store(path, create=False) as opened:
+            found = opened.list()
+    if as_json:
+        print_json({"path": str(path), "sessions": [render.summary(each) for each in found]})
+    else:
+        results().print(render.listing(found, path))
+
+
+@app.command()
+def show(session: Id, as_json: Json = False, store: StorePath = None) -> None:
+    """The differential of a session's white cells, each counted once, with its notes."""
+    from edgeleuk.render import sessions as render
+    from edgeleuk.store import open_store
+
+    with open_store(store, create=False) as opened:
+        kept = _kept(opened.get(session))
+    if as_json:
+        print_json(render.shown(kept))
+    else:
+        results().print(render.show(kept))
+
+
+@app.command()
+def resume(session: Id, store: StorePath = None) -> None:
+    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`."""
+    from edgeleuk.cli.live import resume_session
+    from edgeleuk.store import open_store
+
+    with open_store(store, create=False) as opened:
+        found = opened.get(session).id
+    resume_session(found, store)
+
+
+@app.command()
+def export(
+    session: Id,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
+    ] = None,
+    store: StorePath = None,
+) -> None:
+    """Write a session as files: session.json, cells.csv, differential.csv, and crops/TYPE/CELL-FIELD.jpg."""
+    import json
+
+    from edgeleuk.render import sessions as render
+    from edgeleuk.render import tables
+    from edgeleuk.store import open_store
+
+    with open_store(store, create=False) as opened:
+        kept = _kept(opened.get(session))
+    folder = writable_folder(out or Path(kept.summary.id))
+    for name, picture in render.crops(kept):
+        write(writable_folder((folder / name).parent) / Path(name).name, picture)
+    write(folder / "cells.csv", render.cells_csv(kept))
+    write(folder / "differential.csv", tables.differential_csv(kept.differential))
+    write(folder / "session.json", json.dumps(render.document(kept), indent=2, allow_nan=False) + "\n")
+    notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
+
+
+@app.command()
+def delete(
+    session: Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StorePath = None,
+) -> None:
+    """Remove a session and its pictures for good, and give their space back to the disk."""
+    from edgeleuk.store import open_store
+
+    with open_store(store, create=False) as opened:
+        doomed = opened.get(session).summary
+        what = f"session {doomed.id} with {doomed.fields} fields and {doomed.white_cells} white cells"
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError(f"nobody is there to ask whether to delete {what}. Give --yes to do so.")
+            typer.confirm(f"Delete {what} for good?", abort=True, err=True)
+        opened.delete(doomed.id)
+    notices.print(f"deleted {what}", markup=False)
+
+
+def _kept(session: Session) -> Kept:
+    """Everything of a session, with the differential of its map by the model that is here."""
+    from edgeleuk import zoo
+    from edgeleuk.differential import tally
+    from edgeleuk.judge import judge_by
+    from edgeleuk.render.sessions import Kept
+    from edgeleuk.slidemap import SlideMap
+
+    summary = session.summary
+    model = zoo.load(summary.magnification)
+    if model.version != summary.model_version:
+        warn(
+            f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
+            f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
+        )
+    counted, marks = tuple(session.counted()), session.marks()
+    slide = SlideMap.of(model)
+    slide.restore(counted, marks)
+    fields = slide.fields()
+    result = judge_by(model.reader)(tally(fields))
+    return Kept(summary, session.notes(), marks, counted, fields, result, model)

@@ -1,0 +1,54 @@
+"""What happened in a live count, as lines for logs and as JSON lines for pipes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from edgeleuk.differential import Differential
+from edgeleuk.intervals import Share
+from edgeleuk.live.state import Event
+from edgeleuk.render._words import clean, elapsed
+
+KIND_WIDTH = 8
+"""Of the longest kind of event, so that texts stand below each other."""
+
+
+def plain(event: Event) -> str:
+    """One line: the time since the count began, what kind of event, and its sentence."""
+    return f"{elapsed(event.seconds):>8}  {event.kind:<{KIND_WIDTH}}  {clean(event.text)}".rstrip()
+
+
+def as_json(event: Event) -> str:
+    """One line of JSON with the event's fields. Numbers that JSON cannot write, as infinity, are null."""
+    document = {"event": event.kind, "seconds": event.seconds, "text": event.text, "data": event.data}
+    return json.dumps(_finite(document), allow_nan=False)
+
+
+def target_text(differential: Differential, target: int) -> str:
+    """What the count can and cannot exclude, for a person who has to decide whether it is enough.
+
+    The limit for what was not seen is the upper end of the two-sided 95 % interval of Clopper and Pearson, see
+    `intervals.clopper_pearson`: 1.8 % for none among 200.
+    """
+    n = differential.n
+    reached = f"{n} white cells counted, the target of {target} reached."
+    if n < target:
+        reached = f"{n} of {target} white cells counted."
+    said = differential.adequacy
+    if n and all(share.count for share in differential.types.values()):
+        return " ".join((reached, "Every type that the reader knows was seen.", *said))
+    if n and not said:
+        said = (f"Types that were not seen may be up to {Share(0, n).high:.1f} % each.",)
+    return " ".join((reached, *said))
+
+
+def _finite(value: Any) -> Any:
+    """The same without infinities and what is no number."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

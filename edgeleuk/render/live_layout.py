@@ -1,0 +1,142 @@
+"""The screen of a live count: which line shows what. Positions follow from the window and the reader, never from counts.
+
+From top to bottom: what is counted where; how the camera does; what the operator should do now; how far the count is;
+the tally by type; what lies outside of it; what the last field added; flags and what the count can exclude;
+attributes; a message; the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgeleuk.live.state import LiveState
+from edgeleuk.render.live_help import help_lines
+from edgeleuk.render.live_parts import (
+    NOTICE,
+    attributes,
+    camera,
+    findings,
+    footer,
+    header,
+    last_added,
+    progress,
+    status,
+    told,
+)
+from edgeleuk.render.live_table import attribute_lines, outside, table
+from edgeleuk.render.live_text import line
+from edgeleuk.rules import Reference, load_reference
+
+LEAST_WIDTH, LEAST_HEIGHT = 80, 24
+LEAST_FINDINGS = 2
+"""Lines for flags and what the count can exclude."""
+_AROUND, _HEADS = 6, 2
+"""Lines that are always there: four above, a message and the keys below; the table's head and the last field."""
+_USUAL = 8
+"""Lines kept for attributes where nobody says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a screen shows beside the state."""
+
+    attributes: Mapping[str, Sequence[str]] | None = None
+    """The reader's attributes with their values. None: those that were met so far."""
+    reference: Reference | None = None
+    """The ranges that the differential was judged by; None: those that ship. They are marked where the differential
+    names them."""
+    typing: str | None = None
+    """The note being typed."""
+    helping: bool = False
+    """Whether to explain keys and words in place of the tally."""
+
+
+def view(
+    state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras | None = None
+) -> RenderableType:
+    """The whole screen, `height` lines of `width` cells. See `lines`."""
+    return Group(*lines(state, labels, width, height, extras))
+
+
+def lines(
+    state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras | None = None
+) -> list[Text]:
+    """`height` lines of exactly `width` cells each; a smaller window than 80 x 24 is told how large it must be.
+
+    `labels` are all of the reader's, in its order. None for `extras` is Extras().
+    """
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+        return _too_small(width, height)
+    extras = extras or Extras()
+    return framed(state, middle(state, labels, width, height, extras), width, extras)
+
+
+def middle(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> list[Text]:
+    """The part of the screen that changes only with the count, or where the operator asks for help."""
+    if extras.helping:
+        return help_lines(width, height - _AROUND)
+    beside = outside(state.differential, labels, width)
+    known = _met(state) if extras.attributes is None else extras.attributes
+    about = attribute_lines(state.differential, known, width)
+    wanted = _USUAL if extras.attributes is None else len(about)
+    rows = Rows.of(state, labels, height - _AROUND - _HEADS - len(beside), wanted)
+    gap = [line(width)] * rows.gap
+    ranges = extras.reference or load_reference()
+    return [
+        *(*gap, *table(state.differential, labels, rows.types, width, ranges)),
+        *(*gap, *beside),
+        *(*gap, last_added(state, width)),
+        *findings(state, rows.findings, width),
+        *attributes(about, rows.attributes, width),
+    ]
+
+
+def framed(state: LiveState, middle: list[Text], width: int, extras: Extras) -> list[Text]:
+    """The whole screen around its middle, of which a long message takes the last line."""
+    messages = told(state, extras.typing, width)
+    return [
+        header(state, width),
+        camera(state, width),
+        status(state, width),
+        progress(state, width),
+        *(middle[:-1] if len(messages) > 1 else middle),
+        *messages,
+        footer(state, extras.typing, width),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How many lines each part has."""
+
+    types: int
+    findings: int
+    attributes: int
+    gap: int
+    """Blank lines above the table, below it and above the last field."""
+
+    @classmethod
+    def of(cls, state: LiveState, labels: Sequence[str], room: int, about: int) -> Rows:
+        """Share `room` lines: the types first, then flags and attributes, of which `about` lines would be all."""
+        types = min(sum(label not in state.differential.outside for label in labels), room - LEAST_FINDINGS)
+        spare = room - types - LEAST_FINDINGS
+        gap = 1 if spare - about > 6 else 0
+        spare -= 3 * gap
+        attributes = min(about + 1, spare - spare // 6) if about else 0
+        if attributes < min(about + 1, 4):
+            attributes = 0
+        return cls(types, LEAST_FINDINGS + spare - attributes, attributes, gap)
+
+
+def _too_small(width: int, height: int) -> list[Text]:
+    need = f"edgeleuk live needs a window of {LEAST_WIDTH} x {LEAST_HEIGHT}; this one has {width} x {height}."
+    return [line(width, (f"{need} {NOTICE}.", "")), *[line(width)] * (height - 1)]
+
+
+def _met(state: LiveState) -> dict[str, list[str]]:
+    found = state.differential.attributes
+    return {name: sorted(found[name]) for name in sorted(found)}

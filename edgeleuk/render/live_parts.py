@@ -1,0 +1,226 @@
+"""The parts of the live screen around its table, each a line or a few, each always as many."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from edgeleuk.flags import Flag
+from edgeleuk.intervals import Share
+from edgeleuk.live.state import CameraWord, LiveState, Verdict
+from edgeleuk.render._words import SEVERITY_STYLES, clean, elapsed, flag_title, short, spoken
+from edgeleuk.render.live_text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
+from edgeleuk.render.tables import RESEARCH_USE
+
+WIDE, WIDEST = 100, 116
+"""Columns from which the whole notice has room, and what the camera lost."""
+NOTICE = RESEARCH_USE.split(".")[0]
+
+VERDICTS: Mapping[Verdict, tuple[str, str]] = {
+    "counted": ("black on green", "this field was counted: move on"),
+    "seen": ("black on cyan", "this place was counted before: move on"),
+    "manual": ("black on cyan", "this field can be counted: press c"),
+    "move": ("black on yellow", "the stage moves: hold still"),
+    "focus": ("black on yellow", "out of focus: turn the fine focus"),
+    "dark": ("black on yellow", "too dark: turn the lamp up, or open the diaphragm"),
+    "bright": ("black on yellow", "too bright: turn the lamp down, or close the diaphragm"),
+    "empty": ("black on yellow", "hardly anything here: move to where the cells are"),
+    "thick": ("black on yellow", "the cells lie over each other: move towards the thin end"),
+    "scale": ("white on blue", "the red cells tell the scale: show a few more fields"),
+    "paused": ("white on magenta", "counting is paused: p goes on"),
+}
+"""How it looks, and what the operator should do."""
+CAMERA: Mapping[CameraWord, tuple[str, str]] = {
+    "starting": ("white on blue", "the camera is being opened"),
+    "running": ("green", ""),
+    "waiting": ("black on yellow", "no frame has come for a while"),
+    "frozen": ("white on red", "the camera repeats the same frame"),
+    "black": ("white on red", "the camera gives black frames: check the lamp and the light path"),
+    "lost": ("white on red", "the camera is gone and is being opened again"),
+    "ended": ("black on cyan", "the source has come to its end"),
+}
+"""How it looks, and what is said where the state brings no sentence of its own."""
+KEYS = (
+    ("p", "pause"),
+    ("c", "count"),
+    ("u", "undo"),
+    ("a", "artefact"),
+    ("n", "note"),
+    ("q", "end"),
+    ("?", "help"),
+)
+
+
+def header(state: LiveState, width: int) -> Text:
+    clock = elapsed(state.seconds).rjust(10)
+    session = f"session {clean(state.session)}" if state.session else "not kept on disk"
+    room = min(max(len(session), 16), width // 3)
+    source = width - 14 - 6 - room - len(clock) - 2
+    name = state.source if "://" in state.source else short(clean(state.source), source - 1)
+    return line(
+        width,
+        ("edgeleuk live ", "bold"),
+        (fit(state.magnification, 6), "bold cyan"),
+        (fit(name, source) + "  ", ""),
+        (fit(session, room), "dim"),
+        (clock, "bold"),
+    )
+
+
+def camera(state: LiveState, width: int) -> Text:
+    style, _ = CAMERA[state.camera.word]
+    since = "" if state.camera.word == "running" else lapse(state.camera.since)
+    lost = f"  dropped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
+    losses = lost if width >= WIDEST else ""
+    each = (width - 42 - len(losses)) // 2
+    # What was measured on the last frame is out of date where none comes.
+    fresh = state.camera.word == "running"
+    focus = "yellow" if state.verdict == "focus" else "green"
+    light = "yellow" if state.verdict in ("dark", "bright") else "green"
+    return line(
+        width,
+        ("camera ", "dim"),
+        (fit(state.camera.word, 9), style),
+        (fit(since, 6), ""),
+        *meter("focus", state.meters.focus, each, focus if fresh else "dim"),
+        ("  ", ""),
+        *meter("light", state.meters.light, each, light if fresh else "dim"),
+        (f" {decimal(state.fps, 5)} fps", "" if fresh else "dim"),
+        (f" {number(round(state.latency_ms), 4)} ms", "" if fresh else "dim"),
+        (losses, "yellow" if state.camera.reopened else "dim"),
+    )
+
+
+def status(state: LiveState, width: int) -> Text:
+    """The one thing the operator should know now: the camera's trouble before the pause before the frame's verdict."""
+    verdict: Verdict = "paused" if state.paused else state.verdict
+    word, (style, text) = str(verdict), VERDICTS[verdict]
+    if state.camera.word != "running":
+        word, style = state.camera.word, CAMERA[state.camera.word][0]
+        text = _trouble(state, width)[0]
+    return line(width, (f" {word.upper():<9}", f"bold {style}"), ("  ", ""), (fit(text, width - 12), "bold"))
+
+
+def _trouble(state: LiveState, width: int) -> tuple[str, str]:
+    """What is wrong with the camera, as much as the status line holds, and the rest."""
+    text = clean(state.camera.text or CAMERA[state.camera.word][1])
+    first = (textwrap.wrap(text, width - 12) or [""])[0]
+    return first, text[len(first) :].strip()
+
+
+def progress(state: LiveState, width: int) -> Text:
+    n, target = state.differential.n, state.target
+    reached = n >= target
+    scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
+    after = f"  fields {number(state.fields, 5)}  islands {number(state.islands, 3)}{scale:>8} um/px"
+    before = f"white cells {number(n, 6)} of {number(target, 5).strip():<5}  "
+    room = width - len(before) - len(after)
+    filled = min(room * n // target, room)
+    return line(
+        width,
+        (before, "bold green" if reached else "bold"),
+        (SOLID * filled, "green" if reached else "cyan"),
+        (TRACK * (room - filled), "dim"),
+        (after, ""),
+    )
+
+
+def last_added(state: LiveState, width: int) -> Text:
+    if state.last_added:
+        added = ", ".join(f"+{count} {spoken(label)}" for label, count in state.last_added.items())
+    else:
+        added = "no new white cell" if state.fields else "none yet"
+    return line(width, ("last field  ", "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
+
+
+def findings(state: LiveState, rows: int, width: int) -> list[Text]:
+    """Flags, the most severe first, then what the count can exclude, which at the target keeps the last place."""
+    deep = 1 if rows < 6 else 2 if rows < 12 else 3
+    result = state.differential
+    places = rows // deep - (result.n >= state.target)
+    told = result.flags if len(result.flags) <= places else result.flags[: places - 1]
+    parts = [
+        text
+        for flag in told
+        for text in _finding(flag_title(flag.code), flag.text, SEVERITY_STYLES[flag.severity], deep, width)
+    ]
+    if rest := result.flags[len(told) :]:
+        parts += [_titles(rest, width), *[line(width)] * (deep - 1)]
+    for text in (*_unseen(state), *result.adequacy):
+        parts += _finding("", text, "dim", deep, width)
+    parts = parts[: rows // deep * deep]
+    return parts + [line(width)] * (rows - len(parts))
+
+
+def _titles(flags: Sequence[Flag], width: int) -> Text:
+    """Flags that there is no room to explain, by name; how many even the names have no room for."""
+    pieces: list[Piece] = [("▌ ", SEVERITY_STYLES[flags[0].severity])]
+    room = width - 2
+    for place, flag in enumerate(flags):
+        left = len(flags) - place
+        last, title = left == 1, f"{flag_title(flag.code)}  "
+        if len(title) + (0 if last else 8) > room + 2 * last:
+            pieces.append((f"+{left} more", SEVERITY_STYLES[flag.severity]))
+            break
+        pieces.append((title, SEVERITY_STYLES[flag.severity]))
+        room -= len(title)
+    return line(width, *pieces)
+
+
+def _unseen(state: LiveState) -> Iterator[str]:
+    """The limit for any type that was not seen, in one line that fits."""
+    result = state.differential
+    if any(share.count == 0 for share in result.types.values()):
+        high = Share(0, result.n).high
+        yield f"0 of a type in {result.n}: up to {high:.1f} % is possible, more if the reader misses some."
+
+
+def _finding(title: str, text: str, style: str, deep: int, width: int) -> Iterator[Text]:
+    """A coloured edge, a title and as much of the text as `deep` lines hold."""
+    whole = clean(f"{title}  {text}" if title else text)
+    wrapped = textwrap.wrap(whole, width - 2, max_lines=deep, placeholder=" ...")
+    for row in range(deep):
+        part = fit(wrapped[row] if row < len(wrapped) else "", width - 2)
+        bold = len(title) if row == 0 else 0
+        yield line(width, ("▌ ", style), (part[:bold], style), (part[bold:], ""))
+
+
+def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
+    """Shares of the attributes' values, as many as there are lines for; blank lines where there are none."""
+    if not rows or not about:
+        return [line(width)] * rows
+    head = "attributes, percent of the identified white cells where the reader was sure"
+    if len(about) > rows - 1:
+        head += f"; {len(about) + 1 - rows} more in a higher window"
+    body = [line(width, (fit(head, width), "dim")), *about][:rows]
+    return body + [line(width)] * (rows - len(body))
+
+
+def told(state: LiveState, typing: str | None, width: int) -> list[Text]:
+    """The note being typed, or the message, else the rest of the camera's trouble; a long one takes a second line."""
+    if typing is not None:
+        room = width - len("note: _")
+        shown = clean(typing)[-room:]
+        while cell_len(shown) > room:
+            shown = shown[1:]
+        return [line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"))]
+    text = clean(state.message)
+    if not text and state.camera.word != "running":
+        text = _trouble(state, width)[1]
+    parts = textwrap.wrap(text, width, max_lines=2, placeholder=" ...") or [""]
+    return [line(width, (fit(part, width), "bold")) for part in parts]
+
+
+def footer(state: LiveState, typing: str | None, width: int) -> Text:
+    notice = RESEARCH_USE if width >= WIDE else NOTICE
+    keys = KEYS if typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+    pieces: list[Piece] = []
+    for key, does in keys:
+        # "go on" is as long as "pause": the keys keep their places.
+        does = "go on" if does == "pause" and state.paused else does
+        pieces += [(f"{key} ", "bold cyan"), (f"{does}  ", "dim")]
+    room = width - sum(len(text) for text, _ in pieces)
+    return line(width, *pieces, (notice.rjust(room), "yellow"))

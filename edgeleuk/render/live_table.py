@@ -1,0 +1,183 @@
+"""The tally of a live count by type: a row each, always at the same place, with its interval drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from edgeleuk.correction import Estimate
+from edgeleuk.differential import Differential
+from edgeleuk.intervals import Share
+from edgeleuk.render._words import spoken
+from edgeleuk.render.colours import hexadecimal, of_label
+from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
+from edgeleuk.render.terminal import UNMEASURED
+from edgeleuk.rules import Reference
+from edgeleuk.types import UNCLASSIFIED
+
+COUNT, PERCENT, INTERVAL, RANGE, CORRECTED = 6, 7, 15, 11, 22
+"""Widths of the columns, characters."""
+WITH_RANGE, WITH_CORRECTED = 96, 118
+"""Widths of the screen from which these columns are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How wide each column is. 0: it is not there."""
+
+    name: int
+    range: int
+    corrected: int
+    bar: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str], width: int) -> Columns:
+        """By the labels and the screen alone, so that no count moves anything."""
+        name = min(max([len(label) for label in labels] + [12]), 24)
+        between = RANGE if width >= WITH_RANGE else 0
+        corrected = CORRECTED if width >= WITH_CORRECTED else 0
+        bar = width - name - COUNT - PERCENT - INTERVAL - between - corrected - 2
+        return cls(name, between, corrected, bar)
+
+
+def table(
+    result: Differential, labels: Sequence[str], rows: int, width: int, reference: Reference | None
+) -> list[Text]:
+    """A head and `rows` lines. Two types share a line, without bars, where there are more types than lines."""
+    inside = [label for label in labels if label not in result.outside]
+    colours = {label: hexadecimal(of_label(label, labels)) for label in inside}
+    if len(inside) > rows:
+        return list(_dense(result, inside, rows, width))
+    ranges = _ranges(reference, inside) if reference and reference.name == result.reference else {}
+    columns = Columns.of(labels, width)
+    lines = [_head(columns, width, bool(ranges))]
+    lines += [_row(result, label, columns, width, colours[label], ranges.get(label)) for label in inside]
+    return lines + [line(width)] * (rows + 1 - len(lines))
+
+
+def outside(result: Differential, labels: Sequence[str], width: int) -> list[Text]:
+    """What the percentages leave out, and the cells that are not white, each in a place of its own."""
+    named = [UNCLASSIFIED, *(label for label in labels if label in result.outside and label != UNCLASSIFIED)]
+    others = sum(count for label, count in result.outside.items() if label not in named)
+    items: list[tuple[str, int | None]] = [(spoken(label), result.outside.get(label, 0)) for label in named]
+    items += [("artefact", others)] if "artefact" not in named else []
+    items += [("not read", result.cut + result.unread)]
+    items += [("red cells", result.red_cells), ("platelets", result.platelets)]
+    across = max(width // 20, 1) if width >= 20 * len(items) else 4
+    slot = width // across
+    name = min(max(len(name) for name, _ in items), 14)
+    return [
+        line(width, *(piece for item in items[first : first + across] for piece in _slot(*item, name, slot)))
+        for first in range(0, len(items), across)
+    ]
+
+
+def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
+    """A line for each attribute, its values at fixed places; a second one where the first cannot hold them."""
+    second = {level.attribute: level.values for level in result.subtypes.values()}
+    name_width = max([len(name) for name in attributes] + [9]) + 2
+    lines = []
+    for name, values in attributes.items():
+        shares = result.attributes.get(name) or second.get(name) or {}
+        pieces: list[Piece] = [(fit(spoken(name), name_width), "" if shares else "dim")]
+        used = name_width
+        for value in values:
+            share = shares.get(value)
+            room = len(value) + 8
+            if used + room > width and used > name_width:
+                lines.append(line(width, *pieces))
+                pieces, used = [(" " * name_width, "")], name_width
+            pieces += _value(value, share)
+            used += room
+        lines.append(line(width, *pieces))
+    return lines
+
+
+def _value(value: str, share: Share | None) -> list[Piece]:
+    percent = f"{share.percent:>4.0f} %  " if share else "   - %  "
+    return [(f"{value} "[: len(value)], "dim"), (percent, "" if share and share.count else "dim")]
+
+
+def _slot(name: str, count: int | None, name_width: int, width: int) -> list[Piece]:
+    """A name and its count, and at least a space, so that the counts of all slots stand below each other."""
+    style = "" if count else "dim"
+    shown = "-".rjust(5) if count is None else number(count, 5)
+    return [(fit(name, name_width), style), (shown, style), (" " * (width - name_width - 5), "")]
+
+
+def _head(columns: Columns, width: int, ranges: bool) -> Text:
+    mark = f"{SHADE} reference" if ranges else "50"
+    bar = columns.bar
+    axis = "0" + mark.center(bar - 6) + "100 %"
+    return line(
+        width,
+        (fit("type", columns.name), "dim"),
+        ("count".rjust(COUNT), "dim"),
+        ("%".rjust(PERCENT), "dim"),
+        ("95 % interval".rjust(INTERVAL), "dim"),
+        ("reference".rjust(columns.range), "dim") if columns.range else ("", ""),
+        ("corrected, interval".rjust(columns.corrected), "dim") if columns.corrected else ("", ""),
+        ("  " + axis, "dim"),
+    )
+
+
+def _row(
+    result: Differential,
+    label: str,
+    columns: Columns,
+    width: int,
+    colour: str,
+    normal: tuple[float, float] | None,
+) -> Text:
+    share = result.types.get(label)
+    style = "" if share and share.count else "dim"
+    between = f"{normal[0]:g} - {normal[1]:g}" if normal else ""
+    return line(
+        width,
+        (fit(spoken(label), columns.name), style),
+        *((text, style) for text in _numbers(share)),
+        (between.rjust(columns.range), "dim") if columns.range else ("", ""),
+        (_corrected(result.corrected.get(label)), style) if columns.corrected else ("", ""),
+        ("  ", ""),
+        *whiskers(share, columns.bar, colour, normal),
+    )
+
+
+def _numbers(share: Share | None) -> Iterator[str]:
+    """Count, percentage and interval, each in its column; without any white cell there are no shares."""
+    yield number(share.count if share else 0, COUNT)
+    yield (f"{share.percent:.1f}" if share else "-").rjust(PERCENT)
+    yield (f"{share.low:.1f} -{share.high:6.1f}" if share else "-").rjust(INTERVAL)
+
+
+def _corrected(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-".rjust(CORRECTED)
+    mark = " " if estimate.measured else UNMEASURED
+    return f"{estimate.percent:.1f}{mark}{estimate.low:6.1f} -{estimate.high:6.1f}".rjust(CORRECTED)
+
+
+def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
+    """Two types a line: name, count, percentage, interval."""
+    half = width // 2
+    name = half - COUNT - PERCENT - INTERVAL - 2
+    head = (
+        fit("type", name) + "count".rjust(COUNT) + "%".rjust(PERCENT) + "95 % interval".rjust(INTERVAL) + "  "
+    )
+    yield line(width, (head * 2, "dim"))
+    deep = min(rows, (len(inside) + 1) // 2)
+    for row in range(rows):
+        pieces: list[Piece] = []
+        for label in (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1]):
+            share = result.types.get(label)
+            style = "" if share and share.count else "dim"
+            pieces.append((fit(spoken(label), name) + "".join(_numbers(share)) + "  ", style))
+        yield line(width, *pieces)
+
+
+def _ranges(reference: Reference, inside: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """By label, where a range is of that label alone: what is counted together has no row to mark."""
+    known = [(each, [label for label in each.labels if label in inside]) for each in reference.ranges]
+    return {labels[0]: (each.low, each.high) for each, labels in known if len(labels) == 1}

@@ -1,0 +1,91 @@
+"""Pieces of a line that always take the same room: fitted text, numbers, meters, bars with whiskers.
+
+All glyphs beyond ASCII are of code page 437, which the console of a Raspberry Pi without a desktop has too.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from edgeleuk.intervals import Share
+from edgeleuk.render._words import clean
+
+Piece = tuple[str, str]
+"""Text and its style."""
+SOLID, SHADE, TRACK, LINE, LEFT, RIGHT, BOTH = "█░·─├┤│"
+
+
+def line(width: int, *pieces: Piece) -> Text:
+    """One line of exactly `width` cells; what does not fit is cut."""
+    text = Text.assemble(*(piece for piece in pieces if piece[0]), no_wrap=True, overflow="crop", end="\n")
+    text.truncate(width, overflow="crop", pad=True)
+    return text
+
+
+def fit(text: str, width: int, right: bool = False) -> str:
+    """The text in exactly `width` cells, with dots where it is cut."""
+    text = clean(text)
+    if cell_len(text) > width:
+        text = set_cell_size(text, max(width - 3, 0)) + "..."[:width]
+    room = " " * (width - cell_len(text))
+    return room + text if right else text + room
+
+
+def number(count: int, width: int) -> str:
+    """A count at the right end of `width` cells, of which five are enough for any."""
+    rounded = (f"{count / worth:.0f}{unit}" for unit, worth in (("k", 1e3), ("M", 1e6), ("G", 1e9)))
+    return next(text for text in (f"{count:,}", str(count), *rounded) if len(text) <= width).rjust(width)
+
+
+def decimal(value: float, width: int) -> str:
+    """A number at the right end of `width` cells with one decimal, or none where that would not fit."""
+    return fit(
+        next((text for text in (f"{value:.1f}", f"{value:.0f}") if len(text) <= width), "+++"), width, True
+    )
+
+
+def lapse(seconds: float) -> str:
+    """A duration in at most 6 cells: 12 s, 3 min, 2 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{min(seconds / 3600, 999):.0f} h"
+
+
+def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
+    """A name, a bar from 0 to 1 and the percentage, in `width` cells."""
+    value = min(max(0.0, value), 1.0)  # in this order, what is no number is 0
+    room = width - len(name) - 7
+    filled = round(room * value)
+    return [
+        (f"{name} ", "dim"),
+        (SOLID * filled, style),
+        (TRACK * (room - filled), "dim"),
+        (f"{100 * value:>4.0f} %", ""),
+    ]
+
+
+def whiskers(share: Share | None, width: int, colour: str, normal: tuple[float, float] | None) -> list[Piece]:
+    """A share as a bar from 0 to 100 %, its interval as whiskers on it, the reference range as shade behind it."""
+    cells: list[Piece] = [(" ", "")] * width
+    if normal:
+        first, last = _at(normal[0], width), _at(normal[1], width)
+        cells[first : last + 1] = [(SHADE, "dim")] * (last + 1 - first)
+    if share is None:
+        return cells
+    filled = round(width * share.percent / 100)
+    cells[:filled] = [(SOLID, colour)] * filled
+    first, last = _at(share.low, width), _at(share.high, width)
+    glyphs = BOTH if first == last else LEFT + LINE * (last - first - 1) + RIGHT
+    for place, glyph in enumerate(glyphs, first):
+        style = f"white on {colour}" if place < filled else colour if share.count else "dim"
+        cells[place] = (glyph, style)
+    return [
+        ("".join(char for char, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])
+    ]
+
+
+def _at(percent: float, width: int) -> int:
+    return min(int(width * percent / 100), width - 1)

@@ -1,0 +1,248 @@
+"""One SQLite file: opened with care, written in whole transactions, its errors put into words for the user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgeleuk import __version__
+from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError, UsageError
+from edgeleuk.store.leases import Lease
+from edgeleuk.store.migrations import APPLICATION_ID, MIGRATIONS, applied, migrate, pending
+
+RESERVE_BYTES = 50_000_000
+"""Kept free on the disk. Marks, notes and the end of a session still fit when no field is taken any more, and so does
+the copy that SQLite makes of what it moves from its log into the file (4 MB)."""
+BUSY_S = 5.0
+"""For another process's transaction; one lasts milliseconds."""
+VACUUM_PAGES = 256
+"""Given back to the disk at a time, so that the log stays near a megabyte where little is free."""
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION_ID_AT = 68
+"""Byte of the header, big-endian 32 bits: https://www.sqlite.org/fileformat.html#the_database_header"""
+
+
+class Database:
+    """A file of sessions, open. Use from one thread.
+
+    A file on a read-only disk is read and not written. SQLite writes ahead into a log (WAL) and syncs it to the disk
+    at the end of each transaction, so that what was committed survives a power cut; a reader never waits for a writer.
+    """
+
+    def __init__(self, path: Path, *, create: bool, reserve_bytes: int) -> None:
+        """UsageError where the file is absent and not to be made; StoreError where it cannot be used, unaltered."""
+        self.path = path.expanduser().resolve()  # a link and its file are one store, with the same locks
+        self.reserve_bytes = reserve_bytes
+        if self._is_absent() and not create:
+            raise UsageError(
+                f"there is no file of sessions at {self.path}. Check --store, or count with `edgeleuk live`."
+            )
+        with self._translated():
+            self._refuse_foreign()
+            self.writable = self._is_writable()
+            self._refuse_newer()
+            self._connection = self._connect()
+
+    @property
+    def locks(self) -> Path:
+        """Folder of the leases."""
+        return self.path.parent / "locks"
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._translated():
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it on the disk when the block is left, or nothing where an error leaves it."""
+        self.require_writable()
+        with self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # after some errors SQLite has rolled back by itself
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def require_writable(self) -> None:
+        """Raises StoreError where the file can only be read."""
+        if not self.writable:
+            raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
+
+    def require_space(self) -> None:
+        """Raises DiskFullError where less than the reserve is free."""
+        free = self._free_bytes()
+        if free < self.reserve_bytes:
+            raise DiskFullError(
+                f"the disk of {self.path} has {free / 1e6:.0f} MB left, and {self.reserve_bytes / 1e6:.0f} MB are kept"
+                " free. Nothing is lost: free some space, as with `edgeleuk sessions delete`, and go on."
+            )
+
+    def give_back(self) -> None:
+        """Return the space of what was deleted to the disk, in steps that need little of it."""
+        with self._translated():
+            self._checkpoint()
+            left = self._free_pages()
+            while left:
+                # As a script: `execute` would stop at the first page, whose row has no columns.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+                self._checkpoint()
+                before, left = left, self._free_pages()
+                if (
+                    left >= before
+                ):  # a file that another tool wrote anew cannot shrink; its pages are used again
+                    break
+
+    def _free_pages(self) -> int:
+        return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def sync_folder(self) -> None:
+        """Make the names of the file and its log durable; SQLite syncs what is in them."""
+        with self._translated():
+            descriptor = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        with self._translated():
+            self._connection.close()
+
+    def _is_absent(self) -> bool:
+        return not self.path.exists()
+
+    def _is_writable(self) -> bool:
+        if self._is_absent():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return True  # whether it can be made shows when it is
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK | os.X_OK)
+
+    def _refuse_foreign(self) -> None:
+        """By its first bytes, before SQLite opens it: even reading would leave files of its own beside it."""
+        if self._is_absent():
+            return
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if not header:
+            return  # made a moment ago by a process that was cut off; SQLite takes it for a new file
+        if len(header) < 100 or not header.startswith(_MAGIC):
+            raise StoreError(
+                f"{self.path} is no file of sessions, or a damaged one. It was not changed; give another --store."
+            )
+        if struct.unpack_from(">I", header, _APPLICATION_ID_AT)[0] != APPLICATION_ID:
+            raise StoreError(
+                f"{self.path} is a database of another program. It was not changed; give another --store."
+            )
+
+    def _refuse_newer(self) -> None:
+        if self._is_absent() or not self.path.stat().st_size:
+            return
+        with closing(self._open("ro")) as connection:
+            done = applied(connection)
+            known = {migration.__name__ for migration in MIGRATIONS}
+            if newer := [version for name, version in done.items() if name not in known]:
+                raise StoreError(
+                    f"{self.path} was written by edgeleuk {newer[-1]}, and this is {__version__}."
+                    " Update edgeleuk, or give another --store; nothing was changed."
+                )
+            if not self.writable and pending(connection):
+                raise StoreError(
+                    f"{self.path} was written by an older edgeleuk and cannot be brought up to date on a read-only"
+                    " disk. Copy it elsewhere and name the copy with --store."
+                )
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = self._open("rwc" if self.writable else "ro")
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            if self.writable:
+                connection.execute("PRAGMA synchronous = FULL")
+                # Debian's SQLite writes zeros over all that is deleted: as much again, just when the disk is full.
+                connection.execute("PRAGMA secure_delete = FAST")
+                if pending(connection) or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Under a lock of its own: SQLite does not wait where two processes turn on the log of a new file."""
+        with Lease(
+            self.locks, self.path.name, f"{self.path} is being brought up to date by {{holder}}.", BUSY_S
+        ):
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            migrate(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        # Without a log SQLite would make one, also to read; on a read-only disk nobody else writes one either.
+        immutable = "&immutable=1" if mode == "ro" and not self.writable and not log.exists() else ""
+        uri = f"{self.path.as_uri()}?mode={mode}{immutable}"
+        return sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, uri=True)
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            raise StoreError(
+                f"cannot use {self.path.parent}: {error.strerror}. Is its disk still there?"
+            ) from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The one place where errors of SQLite and of the system become errors for the user."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not hasattr(error, "sqlite_errorcode"):  # raised by Python's module: a mistake in this package
+                raise
+            raise self._in_words(error) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot use {self.path}: {error.strerror}. Check the path and its permissions, or give another --store."
+            ) from error
+
+    def _in_words(self, error: sqlite3.DatabaseError) -> EdgeleukError:
+        text = f"{self.path}: {error}."
+        match error.sqlite_errorcode & 0xFF:  # the rest says more than a user can act on
+            case sqlite3.SQLITE_FULL:
+                return self._full()
+            case sqlite3.SQLITE_IOERR:
+                # The log's index is also written, and says only that it could not.
+                full = self._free_bytes() < VACUUM_PAGES * 4096
+                return (
+                    self._full()
+                    if full
+                    else StoreError(f"{text} The disk may be failing: copy the file elsewhere.")
+                )
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+                return StoreError(f"cannot write {text} The disk may be read-only. Give another --store.")
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return StoreError(f"{text} Another program keeps it for itself: close that, and try again.")
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                return StoreError(
+                    f"{text} The file is damaged. Keep a copy; `sqlite3 FILE .recover` saves what can be saved."
+                    " Give another --store to go on."
+                )
+            case _:
+                return StoreError(f"cannot use {text} Give another --store.")
+
+    def _full(self) -> DiskFullError:
+        return DiskFullError(
+            f"the disk of {self.path} is full. What was counted is kept: free some space on it, and go on."
+        )

@@ -1,0 +1,133 @@
+"""One writer a session, one process a camera: locks that die with the process that holds them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from edgeleuk.errors import StoreError
+
+PATIENCE_S = 0.25
+"""For a lock that somebody only looks at (see `held`), not one that is held for a session."""
+RETRY_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease."""
+
+    process: int
+    since: str
+    """UTC, ISO 8601, to the second."""
+
+    def __str__(self) -> str:
+        return f"process {self.process} since {self.since.replace('T', ' ').removesuffix('+00:00')} UTC"
+
+
+class Lease:
+    """An exclusive lock on a name, held from construction to `release` or to the death of the process.
+
+    It is a flock on a small file that says who holds it. The kernel drops the lock however the process ends, so a lease
+    is never stale; the file that a killed process leaves behind means nothing.
+    """
+
+    def __init__(self, folder: Path, name: str, taken: str, patience_s: float = PATIENCE_S) -> None:
+        """Raises StoreError where another holds it, worded by `taken` with {holder}, and where no lock can be had."""
+        self.path = lock_file(folder, name)
+        self._file: int | None = None
+        deadline = time.monotonic() + patience_s
+        while (descriptor := self._try()) is None:
+            if time.monotonic() > deadline:
+                raise StoreError(taken.format(holder=_holder(self.path) or "another process"))
+            time.sleep(RETRY_S)
+        self._file = descriptor
+
+    def _try(self) -> int | None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StoreError(
+                f"cannot lock {self.path}: {error.strerror}. Change its permissions, or give another --store."
+            ) from error
+        # Who held it before may have removed the file between our open and our lock: then ours has no name any more.
+        if _lock(descriptor) and _is_at(descriptor, self.path):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            with suppress(OSError):  # a full disk: the lock holds, only its holder stays unknown
+                os.truncate(descriptor, 0)
+                os.write(descriptor, json.dumps({"process": os.getpid(), "since": now}).encode())
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
+    def release(self) -> None:
+        """Let go. Safe to call twice."""
+        if self._file is not None:
+            with suppress(
+                OSError
+            ):  # a disk that became read-only keeps the file, and the lock goes all the same
+                self.path.unlink()
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def lock_file(folder: Path, name: str) -> Path:
+    """Where the lock of a name lies: readable, and another for each name."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
+    return folder / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock"
+
+
+def held(folder: Path, name: str) -> bool:
+    """Whether some process, this one included, holds the lease of a name."""
+    try:
+        descriptor = os.open(lock_file(folder, name), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(path: Path) -> Holder | None:
+    """None where the holder has not written yet who it is."""
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

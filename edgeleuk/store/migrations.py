@@ -1,0 +1,113 @@
+"""How the file of the sessions came to its present form: functions in order, each run once.
+
+A migration that was released is never edited, since files exist that it wrote: a change is a further function at the
+end of MIGRATIONS. What the dataclasses of `types` nest (Scale, Placement, Morphometry) is kept as JSON by name, so that
+an optional part added to one of them later needs no migration.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from edgeleuk import __version__
+
+Migration = Callable[[sqlite3.Connection], None]
+
+APPLICATION_ID = 0x65644C6B
+"""Of a file of sessions, in SQLite's header: "edLk" in ASCII."""
+
+
+def m001_sessions(connection: sqlite3.Connection) -> None:
+    """Sessions with their marks and notes, counted fields, white cells one by one, all other cells by kind."""
+    for statement in (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY, started TEXT NOT NULL, ended TEXT, reason TEXT,
+            magnification TEXT NOT NULL, source TEXT NOT NULL, model_version TEXT NOT NULL, target INTEGER NOT NULL,
+            um_per_px REAL, operator TEXT NOT NULL, slide TEXT NOT NULL, notes TEXT NOT NULL, version TEXT NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE fields (
+            key INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL, at TEXT NOT NULL, seconds REAL NOT NULL, undone TEXT,
+            name TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, sharpness REAL NOT NULL,
+            scale TEXT NOT NULL, placement TEXT NOT NULL, stages TEXT NOT NULL, warnings TEXT NOT NULL,
+            not_counted TEXT NOT NULL, thumbnail BLOB NOT NULL
+        ) STRICT
+        """,
+        # The number of a field that was taken back is given again.
+        "CREATE UNIQUE INDEX fields_in_order ON fields (session, number) WHERE undone IS NULL",
+        "CREATE INDEX fields_of_session ON fields (session)",
+        # The crop stands last: what comes before it is read without it.
+        """
+        CREATE TABLE white_cells (
+            field INTEGER NOT NULL REFERENCES fields (key) ON DELETE CASCADE, position INTEGER NOT NULL,
+            identity INTEGER NOT NULL, fresh INTEGER NOT NULL, kind TEXT NOT NULL,
+            x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
+            score REAL NOT NULL, whole INTEGER NOT NULL, label TEXT, probability REAL, probabilities TEXT,
+            attributes TEXT, morphometry TEXT, crop BLOB, PRIMARY KEY (field, position)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE other_cells (
+            field INTEGER NOT NULL REFERENCES fields (key) ON DELETE CASCADE, kind TEXT NOT NULL,
+            count INTEGER NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (field, kind)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE marks (
+            key INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            identity INTEGER NOT NULL, label TEXT NOT NULL, at TEXT NOT NULL, undone TEXT
+        ) STRICT
+        """,
+        "CREATE INDEX marks_of_session ON marks (session)",
+        """
+        CREATE TABLE notes (
+            key INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            at TEXT NOT NULL, text TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX notes_of_session ON notes (session)",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_sessions,)
+
+
+def applied(connection: sqlite3.Connection) -> dict[str, str]:
+    """The migrations that a file has seen, in order, each with the version of edgeleuk that ran it."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").fetchone():
+        return {}
+    return dict(connection.execute("SELECT name, version FROM migrations ORDER BY key").fetchall())
+
+
+def pending(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> list[Migration]:
+    """Those that the file has still to see."""
+    done = applied(connection)
+    return [migration for migration in migrations if migration.__name__ not in done]
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a file up to date. Each migration and the record that it ran are one transaction."""
+    for migration in pending(connection, migrations):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+                " at TEXT NOT NULL, version TEXT NOT NULL) STRICT"
+            )
+            migration(connection)
+            connection.execute(
+                "INSERT INTO migrations (name, at, version) VALUES (?, ?, ?)",
+                (migration.__name__, datetime.now(UTC).isoformat(timespec="seconds"), __version__),
+            )
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,193 @@
+"""The file that holds all sessions, and where it lies."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.store.database import RESERVE_BYTES, Database
+from edgeleuk.store.leases import Lease
+from edgeleuk.store.session import Session, SessionSummary, lease_name, now, summaries
+
+VARIABLE = "EDGELEUK_SESSIONS"
+"""Environment variable that names the file."""
+NAMED = 8
+"""Sessions that a message lists where an id fits none or several."""
+Summaries = list[SessionSummary]
+
+
+def default_path() -> Path:
+    """The file that EDGELEUK_SESSIONS names, else edgeleuk/sessions.db under $XDG_DATA_HOME or ~/.local/share.
+
+    As in https://specifications.freedesktop.org/basedir-spec/latest/, which has a relative XDG_DATA_HOME ignored.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    try:
+        base = data if data.is_absolute() else Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        raise StoreError(
+            f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
+        ) from error
+    return base / "edgeleuk" / "sessions.db"
+
+
+def open_store(path: Path | None = None, *, create: bool = True, reserve_bytes: int = RESERVE_BYTES) -> Store:
+    """The sessions in the file `path`, or in `default_path()`; made where it is absent, unless `create` is false.
+
+    Raises StoreError where the file is none of edgeleuk's, of a newer edgeleuk, or damaged: it is then not altered.
+    UsageError where it is absent and not to be made. Fields are refused while less than `reserve_bytes` are free.
+    """
+    return Store(Database(path or default_path(), create=create, reserve_bytes=reserve_bytes))
+
+
+def claim_source(name: str, folder: Path | None = None) -> Lease:
+    """The right to take pictures from a source, until the `with` block ends or the process dies.
+
+    Raises StoreError where another process has it. All counts of a user meet in `folder`, whichever file each of them
+    writes: it is beside the default file or, where nothing can be written there, in the folder of temporary files.
+    """
+    taken = f"{name} is in use by {{holder}}. Finish that count first, or name another --source."
+    return Lease(folder or _locks_of_sources(), f"source-{name}", taken)
+
+
+def _locks_of_sources() -> Path:
+    with suppress(OSError, StoreError):
+        folder = default_path().parent / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return Path(tempfile.gettempdir()) / f"edgeleuk-{os.getuid()}"
+
+
+class Store:
+    """A file of sessions. A context manager, which lets go of its sessions at the end; use from one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: list[Session] = []
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    def start(
+        self,
+        *,
+        magnification: str,
+        source: str,
+        model_version: str,
+        target: int,
+        um_per_px: float | None,
+        operator: str = "",
+        slide: str = "",
+        notes: str = "",
+        version: str,
+    ) -> Session:
+        """A new session, held by this process. Raises DiskFullError where there is no room for one."""
+        self._database.require_space()
+        session = self._hold(self._new_id())
+        values = (
+            session.id, now(), magnification, source, model_version, target, um_per_px, operator, slide, notes, version,
+        )  # fmt: skip
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "INSERT INTO sessions (id, started, magnification, source, model_version, target, um_per_px,"
+                    " operator, slide, notes, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    values,
+                )
+            self._database.sync_folder()
+        except BaseException:
+            session.release()
+            raise
+        return session
+
+    def list(self) -> Summaries:
+        """Every session, newest first."""
+        return summaries(self._database)
+
+    def get(self, session: str) -> Session:
+        """A session to read, also while another process writes it. The beginning of its id is enough.
+
+        Raises UsageError, which lists what exists, where it fits no session or several.
+        """
+        return Session(self._database, self._full_id(session))
+
+    def resume(self, session: str) -> Session:
+        """A session to go on with, held by this process. Raises StoreError where another one holds it."""
+        resumed = self._hold(self._full_id(session))
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "UPDATE sessions SET ended = NULL, reason = NULL WHERE id = ?", (resumed.id,)
+                )
+        except BaseException:
+            resumed.release()
+            raise
+        return resumed
+
+    def delete(self, session: str) -> None:
+        """Remove a session for good and give its space back to the disk. Raises StoreError while it is being written."""
+        doomed = self._hold(self._full_id(session))
+        try:
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM sessions WHERE id = ?", (doomed.id,))
+            with suppress(StoreError):  # it is deleted all the same, and what it took serves the next fields
+                self._database.give_back()
+        finally:
+            doomed.release()
+
+    def close(self) -> None:
+        """Let go of the sessions and the file. Safe to call twice."""
+        for session in self._held:
+            session.release()
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hold(self, session: str) -> Session:
+        self._database.require_writable()
+        taken = f"session {session} is being written by {{holder}}. Finish it there first."
+        lease = Lease(self._database.locks, lease_name(self._database, session), taken)
+        self._held.append(Session(self._database, session, lease))
+        return self._held[-1]
+
+    def _new_id(self) -> str:
+        """Sorts by time and is short enough to be read out; UTC, and two digits for sessions of one second."""
+        taken = {row[0] for row in self._database.query("SELECT id FROM sessions")}
+        while True:
+            made = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(1)}"
+            if made not in taken:
+                return made
+
+    def _full_id(self, beginning: str) -> str:
+        every = [row[0] for row in self._database.query("SELECT id FROM sessions ORDER BY rowid DESC")]
+        fitting = [each for each in every if each.startswith(beginning)]
+        if beginning in fitting or len(fitting) == 1:
+            return beginning if beginning in fitting else fitting[0]
+        if not every:
+            raise UsageError(f"there are no sessions in {self.path} yet. `edgeleuk live` begins one.")
+        listed = fitting or every
+        names = ", ".join(listed[:NAMED]) + (
+            f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+        )
+        what = (
+            f"{len(fitting)} sessions begin with {beginning}"
+            if fitting
+            else f"no session {beginning}. Sessions here"
+        )
+        raise UsageError(f"{what}: {names}. `edgeleuk sessions list` shows them.")

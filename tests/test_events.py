@@ -1,0 +1,89 @@
+"""Events as lines: for logs, for pipes, and what is said at the target."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from edgeleuk.differential import Differential, differential
+from edgeleuk.intervals import Share
+from edgeleuk.live.state import Event
+from edgeleuk.render import events
+from edgeleuk.types import Tally
+
+LABELS = ("neutrophil", "lymphocyte", "blast")
+
+
+def counted(**white: int) -> Differential:
+    return differential(Tally(1, white, {}, {}), labels=LABELS)
+
+
+def test_plain_is_one_line_with_time_kind_and_text() -> None:
+    """Hours, minutes and seconds stand below each other, and so do the texts."""
+    assert (
+        events.plain(Event("field", 754.9, "field 3: 2 neutrophil."))
+        == " 0:12:34  field     field 3: 2 neutrophil."
+    )
+    assert events.plain(Event("artefact", 36000, "marked.")) == "10:00:00  artefact  marked."
+
+
+def test_plain_stays_one_line() -> None:
+    """A line break or an escape sequence in a note, or in a file's name, reaches no terminal."""
+    line = events.plain(Event("note", 0, "two\nlines\x1b[2J\r"))
+    assert line == " 0:00:00  note      two lines [2J"
+
+
+def test_json_is_one_line_with_the_fields() -> None:
+    """What happened, when, for a person and for a program."""
+    line = events.as_json(Event("note", 1.5, "two\nlines µ", {"field": 3, "added": {"blast": 1}}))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "event": "note",
+        "seconds": 1.5,
+        "text": "two\nlines µ",
+        "data": {"field": 3, "added": {"blast": 1}},
+    }
+
+
+def test_json_has_no_number_that_json_lacks() -> None:
+    """Infinity and what is no number are null, also deep inside."""
+    line = events.as_json(Event("field", 0.0, "", {"x": math.nan, "y": [math.inf, 1.5, (2,)]}))
+    assert json.loads(line, parse_constant=pytest.fail)["data"] == {"x": None, "y": [None, 1.5, [2]]}
+
+
+def test_json_of_a_name_that_is_no_text_can_be_written() -> None:
+    """A file name of undecodable bytes is escaped, so that any pipe takes the line."""
+    assert events.as_json(Event("note", 0, "smear\udcff.jpg")).isascii()
+
+
+def test_the_target_says_what_none_among_200_leaves_open() -> None:
+    """The upper end of the two-sided 95 % interval, 1.83 %: 1 - 0.025 ** (1 / 200)."""
+    text = events.target_text(counted(neutrophil=150, lymphocyte=50), 200)
+    assert Share(0, 200).high == pytest.approx(100 * (1 - 0.025 ** (1 / 200)))
+    assert text.startswith(
+        "200 white cells counted, the target of 200 reached. 0 blasts in 200 cells: up to 1.8 %"
+    )
+
+
+def test_before_the_target_the_count_is_named() -> None:
+    """A count that was ended early says how far it came, and its own wider limit."""
+    text = events.target_text(counted(neutrophil=40), 200)
+    assert text.startswith("40 of 200 white cells counted. 0 blasts in 40 cells: up to 8.8 %")
+
+
+def test_with_every_type_seen_nothing_is_said_of_unseen_ones() -> None:
+    """There is no limit to give."""
+    text = events.target_text(counted(neutrophil=100, lymphocyte=90, blast=10), 200)
+    assert "Every type that the reader knows was seen." in text
+    assert "up to" not in text
+
+
+def test_of_nothing_nothing_is_excluded() -> None:
+    """An empty count makes no statement."""
+    text = events.target_text(counted(), 200)
+    assert (
+        text
+        == "0 of 200 white cells counted. No white cell was identified: nothing can be said and nothing excluded."
+    )

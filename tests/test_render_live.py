@@ -1,0 +1,493 @@
+"""The terminal view of a live count: it fits, it keeps still, it says what matters, and it gives the terminal back."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import math
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console, ConsoleDimensions
+
+from edgeleuk import zoo
+from edgeleuk.differential import differential
+from edgeleuk.intervals import Share
+from edgeleuk.judge import judge_by
+from edgeleuk.live.keys import Controls
+from edgeleuk.live.state import CameraState, CameraWord, LiveState, Meters, Verdict
+from edgeleuk.render.live import Extras, LiveView, can_show, view
+from edgeleuk.render.live_text import fit, lapse, number, whiskers
+from edgeleuk.rules import load_reference
+from edgeleuk.types import Tally
+from edgeleuk.zoo import ReaderManifest
+
+SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
+WHITE = {
+    "neutrophil": 112, "lymphocyte": 54, "monocyte": 12, "eosinophil": 4, "basophil": 1, "blast": 9,
+    "promyelocyte": 3, "myelocyte": 5, "unclassified": 31, "erythroblast": 4, "smudge": 3, "artefact": 1,
+}  # fmt: skip
+TROUBLE = (
+    "usb:0 gave no frame for 10 s and could not be opened again: no such device. Look at the cable; the next"
+    " attempt is in 8 s."
+)
+
+
+@cache
+def reader(magnification: str = "100x") -> ReaderManifest:
+    return zoo.load(magnification).reader
+
+
+def state(
+    white: dict[str, int] | None = None,
+    magnification: str = "100x",
+    attributes: dict[str, dict[str, int]] | None = None,
+    kinds: dict[str, int] | None = None,
+    **changes: Any,
+) -> LiveState:
+    """A count in progress, judged as the reader that ships is."""
+    counted = Tally(3, white or {}, kinds or {}, attributes or {})
+    usual = LiveState(
+        magnification=magnification,
+        source="usb:0",
+        camera=CameraState("running", 12.0),
+        verdict="seen",
+        meters=Meters(0.8, 0.7),
+        fps=25.04,
+        latency_ms=41.3,
+        seconds=754.2,
+        fields=34,
+        differential=judge_by(reader(magnification))(counted),
+        target=200,
+        last_added={"neutrophil": 2, "lymphocyte": 1},
+        um_per_px=0.1021,
+        islands=2,
+        session="20261124-104455",
+    )
+    return replace(usual, **changes)
+
+
+STATES = {
+    "start": state(
+        fields=0, last_added={}, um_per_px=None, islands=0, verdict="scale", fps=0.0, latency_ms=0.0, seconds=0.0,
+        session="", camera=CameraState("starting", 0.3), meters=Meters(0.0, 0.0),
+    ),
+    "one cell": state({"neutrophil": 1}),
+    "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q finishes, or go on."),
+    "camera lost": state(WHITE, camera=CameraState("lost", 75.0, TROUBLE, reopened=3, dropped=123456)),
+    "long message": state(WHITE, message="The disk is full and nothing more can be kept of what is counted. " * 4),
+    "paused": state(WHITE, paused=True, verdict="paused"),
+    "unclassified": state({"neutrophil": 10, "unclassified": 900}),
+    "unicode": state(WHITE, source="/mnt/карта/血液塗片/смир 涂片 👩‍🔬 e\u0301\x1b[2J\n.jpg", session="試験" * 20),
+    "big numbers": state(
+        dict.fromkeys(WHITE, 1_234_567), kinds={"RBC": 123_456_789, "Platelet": 99_999}, fields=1_234_567,
+        islands=12_345, fps=123_456.7, latency_ms=1e7, seconds=1e7, target=1_000_000, um_per_px=12.34567,
+        last_added=dict.fromkeys(WHITE, 1_234_567), camera=CameraState("frozen", 1e9, dropped=10**9, reopened=10**6),
+    ),
+    "no number": state(WHITE, meters=Meters(math.nan, math.inf), fps=math.inf),
+    "too coarse": replace(
+        state(), differential=differential(Tally(1, WHITE, {}, {}, not_counted=frozenset({"RBC", "Platelet"})),
+        labels=reader().labels)
+    ),
+    "marked as what no reader says": state(WHITE | {"hairy_cell": 3}),
+}  # fmt: skip
+
+
+def screen(
+    shown: LiveState, width: int = 80, height: int = 24, extras: Extras | None = None, **options: Any
+) -> list[str]:
+    """The lines of a screen, drawn by rich as plain text."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, height=height, **options)
+    labels = reader(shown.magnification).labels
+    console.print(view(shown, labels, width, height, extras or Extras(reader().attributes)))
+    return file.getvalue().splitlines()
+
+
+# It fits
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_fills_the_screen_exactly(name: str, size: tuple[int, int]) -> None:
+    """As many lines as the terminal has, each as many cells wide: nothing can wrap or scroll."""
+    lines = screen(STATES[name], *size)
+    assert [cell_len(line) for line in lines] == [size[0]] * size[1]
+
+
+@pytest.mark.parametrize(
+    "extras", [Extras(), Extras(typing="血" * 300), Extras(helping=True), Extras({})], ids=str
+)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_typing_help_and_unknown_attributes_fit_too(extras: Extras, size: tuple[int, int]) -> None:
+    """Whatever the operator does."""
+    lines = screen(STATES["200 cells and flags"], *size, extras)
+    assert [cell_len(line) for line in lines] == [size[0]] * size[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*reader().labels, "unclassified", "artefact"]), st.integers(0, 100_000)),
+    st.integers(80, 200),
+    st.integers(24, 70),
+)
+def test_any_count_fits_any_window(white: dict[str, int], width: int, height: int) -> None:
+    """No combination of counts, flags and sizes breaks the screen."""
+    lines = screen(state(white), width, height)
+    assert [cell_len(line) for line in lines] == [width] * height
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1)], ids=str)
+def test_a_small_window_is_told_how_large_it_must_be(size: tuple[int, int]) -> None:
+    """One line, cut where even that does not fit."""
+    lines = screen(STATES["paused"], *size)
+    said = f"edgeleuk live needs a window of 80 x 24; this one has {size[0]} x {size[1]}."
+    assert lines[0].startswith(said[: size[0]])
+    assert [cell_len(line) for line in lines] == [size[0]] * size[1]
+
+
+def test_a_reader_with_many_types_gets_two_a_line() -> None:
+    """24 types are all there at 80 x 24, with their intervals."""
+    labels = [f"type_{i}" for i in range(20)] + ["smudge"]
+    result = differential(Tally(1, {"type_3": 5, "type_19": 15}, {}, {}), labels=labels)
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=24)
+    console.print(view(replace(state(), differential=result), labels, 80, 24))
+    text = file.getvalue()
+    assert all(re.search(rf"type {i}\b", text) for i in range(20))
+    assert re.search(r"type 3 +5 +25\.0 +8\.7 - +49\.1 ", text)
+    assert len(text.splitlines()) == 24
+
+
+# It keeps still
+
+
+STILL = (
+    *(label.replace("_", " ") for label in reader().labels if label not in ("smudge", "platelet")),
+    *(
+        "camera",
+        "focus",
+        "light",
+        "white cells",
+        "fields",
+        "islands",
+        "type",
+        "count      %",
+        "95 % interval",
+    ),
+    *("unclassified", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
+)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_nothing_moves_between_states(size: tuple[int, int]) -> None:
+    """The labels of rows, columns and slots stand at the same places whatever was counted."""
+    first = screen(STATES["one cell"], *size)
+    places = []
+    for word in STILL:
+        row = next(row for row, line in enumerate(first) if f" {word}" in f" {line}")
+        places.append((row, f" {first[row]}".index(f" {word}"), word))
+    for name, each in STATES.items():
+        lines = screen(each, *size)
+        moved = [word for row, column, word in places if not lines[row].startswith(word, column)]
+        assert moved == [], name
+
+
+def test_rows_keep_the_order_of_the_labels() -> None:
+    """Not that of the counts; a type that was not seen has its row, dimmed."""
+    lines = screen(state({"blast": 90, "neutrophil": 1}))
+    names = [line[:19].strip() for line in lines[5:17]]
+    assert names == [label.replace("_", " ") for label in reader().labels[:12]]
+    drawn = screen(state({"blast": 90}), force_terminal=True, color_system="standard")
+    assert drawn[5].startswith("\x1b[2mneutrophil")
+    assert drawn[15].startswith("blast")
+
+
+def test_numbers_are_right_aligned() -> None:
+    """Counts, percentages and both ends of the intervals end in the same columns."""
+    lines = screen(state({"neutrophil": 12345, "lymphocyte": 7}))
+    row = re.compile(r"(\D+?)( +[\d,]+)( +\d+\.\d)( +\d+\.\d) -( +\d+\.\d)")
+    ends = {tuple(found.end(i) for i in range(2, 6)) for line in lines[5:17] if (found := row.match(line))}
+    assert len(ends) == 1
+
+
+# It says what matters
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", STATES)
+def test_every_screen_says_what_it_is_for(name: str, size: tuple[int, int]) -> None:
+    """Research use only is always there; the only diagnosis is the one that it is not."""
+    text = "\n".join(screen(STATES[name], *size))
+    assert "Research use only" in text
+    assert "diagnos" not in text.replace("Not a diagnosis.", "").lower()
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_each_verdict_has_its_word_and_a_sentence(verdict: Verdict) -> None:
+    """At the same place, in capitals, with what to do."""
+    line = screen(state(WHITE, verdict=verdict))[2]
+    assert line.startswith(f" {verdict.upper()} ")
+    assert len(line[12:].strip()) > 20
+
+
+@pytest.mark.parametrize("word", [word for word in get_args(CameraWord) if word != "running"])
+def test_a_camera_in_trouble_comes_before_the_verdict(word: CameraWord) -> None:
+    """Its word stands where the verdict does, with a sentence even where the state has none."""
+    lines = screen(state(WHITE, camera=CameraState(word, 75.0)))
+    assert lines[1].startswith(f"camera {word:<9}1 min")
+    assert lines[2].startswith(f" {word.upper()} ")
+    assert len(lines[2][12:].strip()) > 20
+
+
+def test_a_long_sentence_of_the_camera_goes_on_below() -> None:
+    """Every word of it is on the screen."""
+    lines = screen(STATES["camera lost"])
+    assert f"{lines[2][12:].strip()} {lines[22].strip()}" == TROUBLE
+
+
+def test_a_message_may_take_two_lines() -> None:
+    """What to do often stands at the end of it."""
+    text = "The session's file cannot be written: no space is left on the disk. Free some, then p goes on counting."
+    assert " ".join(" ".join(screen(state(WHITE, message=text))[21:23]).split()) == text
+
+
+def test_pause_is_shown_whatever_the_frame_looks_like() -> None:
+    """Otherwise an operator would wait for a count that does not come."""
+    lines = screen(state(WHITE, paused=True, verdict="move"))
+    assert lines[2].startswith(" PAUSED ")
+    assert lines[23].startswith("p go on  c count")
+
+
+def test_the_row_of_a_type() -> None:
+    """Count, percentage, exact interval, and the bar with whiskers before the reference range."""
+    row = screen(state({"neutrophil": 56, "lymphocyte": 44}))[5]
+    assert row.startswith("neutrophil             56   56.0   45.7 -  65.9  ")
+    assert row[49:] == "█" * 14 + "├" + "─" * 5 + "┤" + "░" * 4 + " " * 6
+
+
+def test_a_wide_screen_has_more_columns() -> None:
+    """The reference range from 96 cells on, the corrected share from 118."""
+    head = {width: screen(state(WHITE), width, 24)[4] for width in (95, 96, 117, 118)}
+    assert [" reference " in line[:60] for line in head.values()] == [False, True, True, True]
+    assert ["corrected" in line for line in head.values()] == [False, False, False, True]
+
+
+def test_ranges_are_marked_only_where_they_are_the_judged_ones() -> None:
+    """With another laboratory's ranges than the differential's no range is drawn."""
+    other = replace(load_reference(), name="another laboratory")
+    assert any("░" in line for line in screen(state(WHITE)))
+    assert not any("░" in line for line in screen(state(WHITE), extras=Extras(reference=other)))
+
+
+def test_flags_stand_most_severe_first() -> None:
+    """At 80 x 24 what has no room is named; on a higher screen it is explained."""
+    result = state(WHITE).differential
+    assert len(result.flags) >= 3
+    small = screen(state(WHITE, target=400))[20:22]
+    assert small[0].startswith("▌ Blasts present  9 cells read as blasts")
+    assert small[1].startswith("▌ Immature granulocytes present  Unclassified many")
+    large = "\n".join(screen(state(WHITE), 120, 60))
+    assert all(" ".join(flag.text.split()[:8]) in large for flag in result.flags)
+
+
+def test_at_the_target_the_screen_says_what_the_count_leaves_open() -> None:
+    """Also where flags would take all the room."""
+    lines = screen(STATES["200 cells and flags"])
+    assert "0 of a type in 200: up to 1.8 % is possible, more if the reader misses some." in lines[21]
+
+
+def test_a_high_screen_has_attributes_and_their_second_level() -> None:
+    """Percent of the cells where the reader was sure, by attribute, the stage of a type among them."""
+    counts = {"cell_size": {"small": 50, "big": 100}, "neutrophil_stage": {"band": 7, "segmented": 93}}
+    lines = screen(state(WHITE, attributes=counts), 120, 40)
+    assert any(re.match(r"cell size +small  33 %  big  67 %", line) for line in lines)
+    assert any(re.match(r"neutrophil stage +band   7 %  segmented  93 %", line) for line in lines)
+
+
+def test_a_file_name_cannot_steer_the_terminal() -> None:
+    """Control characters of a name are blanks."""
+    assert not any("\x1b" in line for line in screen(STATES["unicode"]))
+
+
+def test_the_smallest_pieces() -> None:
+    """Texts, counts and durations in their cells."""
+    assert (fit("abcdef", 5), fit("ab", 4), fit("ab", 4, right=True), fit("涂片涂片", 6)) == (
+        *("ab...", "ab  ", "  ab", "涂 ..."),
+    )
+    assert [number(n, 5) for n in (7, 1234, 12345, 123456, 10**7)] == [
+        *("    7", "1,234", "12345", " 123k", "  10M"),
+    ]
+    assert [lapse(s) for s in (0.4, 59, 75, 7200, 1e9)] == ["0 s", "59 s", "1 min", "2 h", "999 h"]
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(20, 120))
+def test_whiskers_span_the_interval(count: int, of: int, width: int) -> None:
+    """Their ends lie within a cell of the exact interval, on a line of exactly the asked width."""
+    share = Share(min(count, of), of)
+    text = "".join(char for char, _ in whiskers(share, width, "#0062cc", None))
+    first, last = (text.index("│"),) * 2 if "│" in text else (text.index("├"), text.index("┤"))
+    assert len(text) == width
+    assert abs(first - share.low / 100 * width) <= 1
+    assert abs(last - share.high / 100 * width) <= 1
+
+
+# It lives on a terminal
+
+
+def test_no_screen_is_drawn_where_none_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe, a terminal that cannot move its cursor, and one without the glyphs are left to plain lines."""
+    utf8 = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    assert can_show(Console(file=utf8, force_terminal=True))
+    assert not can_show(Console(file=utf8))
+    assert not can_show(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="latin-1"), force_terminal=True))
+    monkeypatch.setenv("TERM", "dumb")
+    assert not can_show(Console(file=utf8, force_terminal=True))
+
+
+def drawn(*states: LiveState, pause: float = 0.13, controls: Controls | None = None) -> list[str]:
+    """What a view writes for each state, and last what it writes at its end."""
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=24, force_terminal=True, color_system="standard")
+    written = []
+    with LiveView(reader().labels, console=console, controls=controls) as shown:
+        for each in states:
+            shown.update(each)
+            written.append(file.getvalue())
+            file.seek(0), file.truncate()
+            time.sleep(pause)
+    return [*written, file.getvalue()]
+
+
+def test_only_changed_lines_are_written() -> None:
+    """The first update clears and draws; a later one writes the changed line at its place and nothing else."""
+    first = state(WHITE)
+    start, same, later, end = drawn(first, first, replace(first, verdict="move"))
+    assert start.count("\x1b[2J") == 1
+    assert start.count("\x1b[?1049h") == 1
+    assert same == ""
+    assert re.findall(r"\x1b\[(\d+);1H", later) == ["3"]
+    assert "\x1b[2J" not in later
+    assert len(later) < 150
+    assert "\x1b[?1049l" in end
+    assert "\x1b[?25h" in end
+
+
+def test_updates_that_come_too_fast_are_not_drawn() -> None:
+    """About eight a second; the next one after a while shows where things are."""
+    first = state(WHITE)
+    start, second, _ = drawn(first, replace(first, verdict="move"), pause=0.0)
+    assert start
+    assert second == ""
+
+
+def test_a_window_of_another_size_is_drawn_anew() -> None:
+    """Cleared once, every line at its new width."""
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=24, force_terminal=True)
+    with LiveView(reader().labels, console=console) as shown:
+        shown.update(state(WHITE))
+        file.seek(0), file.truncate()
+        console.size = ConsoleDimensions(120, 40)
+        time.sleep(0.13)
+        shown.update(state(WHITE))
+        assert file.getvalue().count("\x1b[2J") == 1
+        assert re.findall(r"\x1b\[(\d+);1H", file.getvalue()) == [str(row) for row in range(1, 41)]
+
+
+def test_aside_gives_way_and_draws_anew() -> None:
+    """A suspended program shows the former screen and a cursor; afterwards the whole view is drawn at once."""
+    file = io.StringIO()
+    with LiveView(
+        reader().labels, console=Console(file=file, width=80, height=24, force_terminal=True)
+    ) as shown:
+        shown.update(state(WHITE))
+        file.seek(0), file.truncate()
+        with shown.aside():
+            assert file.getvalue() == "\x1b[?1049l\x1b[?25h"
+        shown.update(state(WHITE))
+        assert "\x1b[?1049h" in file.getvalue()
+        assert "last field" in file.getvalue()
+
+
+def test_the_target_rings_once() -> None:
+    """When it is reached, not again with each field after it, and not where it was reached before the start."""
+    before, at, after = state({"neutrophil": 199}), state({"neutrophil": 200}), state({"neutrophil": 210})
+    assert ["\x07" in text for text in drawn(before, at, after)] == [False, True, False, False]
+    assert ["\x07" in text for text in drawn(at, after)] == [False, False, False]
+
+
+def test_what_is_typed_is_shown() -> None:
+    """The note so far stands above the keys."""
+    keys = iter("nquiet")
+    controls = Controls(lambda: next(keys, None))
+    list(controls.commands())
+    assert "note: " in (text := drawn(state(WHITE), controls=controls)[0])
+    assert "quiet" in text
+
+
+CHILD = """
+import os, sys, time
+sys.path.insert(0, "tests")
+from test_render_live import WHITE, reader, state
+from edgeleuk.live.keys import Keys
+from edgeleuk.render.live import LiveView
+with LiveView(reader().labels) as shown, Keys(aside=shown.aside):
+    shown.update(state(WHITE))
+    os.write(2, b"[mjpeg] overread 8\\n" * 30)
+    sys.stderr.write("late warning\\n")
+    os.write(1, b"<shown>")
+    if sys.argv[1] == "error":
+        raise RuntimeError("of the count")
+    while sys.argv[1] == "wait":
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("way", ["end", "error", "wait"])
+def test_the_terminal_is_given_back(way: str) -> None:
+    """At the end, after an error and after SIGTERM: the former screen, the cursor, echo; then the last errors."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    before = termios.tcgetattr(theirs)
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment = {
+        key: value for key, value in environment.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, way], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    text = _until(ours, b"<shown>", b"")
+    if way == "wait":
+        process.send_signal(signal.SIGTERM)
+    text = _until(ours, b"late warning", text)
+    assert process.wait(20) == {"end": 0, "error": 1, "wait": 128 + signal.SIGTERM}[way]
+    assert termios.tcgetattr(theirs) == before
+    os.close(theirs)
+    os.close(ours)
+    screen, after = text.split(b"\x1b[?1049l")
+    assert b"mjpeg" not in screen
+    assert b"\x1b[?25h" in after
+    assert after.count(b"mjpeg") == 19
+
+
+def _until(terminal: int, text: bytes, seen: bytes) -> bytes:
+    """What was `seen` before, and what comes until `text` is in it."""
+    while text not in seen:
+        assert select.select([terminal], [], [], 20)[0], seen
+        seen += os.read(terminal, 65536)
+    return seen

@@ -1,0 +1,225 @@
+"""`edgeleuk sessions` as a user meets it: what is listed, shown, exported and deleted, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from counted import counted_field, started
+
+from edgeleuk.cli import sessions
+from edgeleuk.errors import UsageError
+from edgeleuk.store import open_store
+
+Run = subprocess.CompletedProcess[str]
+FIELDS = 4
+
+
+def run(*arguments: object, stdin: int | None = subprocess.DEVNULL, **environment: str) -> Run:
+    """The program in a process of its own, at 80 columns, as a user would start it."""
+    command = [sys.executable, "-m", "edgeleuk", "sessions", *map(str, arguments)]
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TZ": "UTC", **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=env, stdin=stdin, check=False)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A file with a finished session of four fields and an interrupted empty one, and the id of the first."""
+    path = tmp_path_factory.mktemp("store") / "sessions.db"
+    with open_store(path) as store:
+        session = started(store, slide="S-2026/17 second smear \x1b[31m of a long name", source="usb:0")
+        for number in range(1, FIELDS + 1):
+            session.add(counted_field(number))
+        session.mark(_white(1)[0], "../artefact")
+        session.note("oil renewed")
+        session.finish("the target was reached")
+        started(store)
+    return path, session.id
+
+
+@pytest.fixture
+def copy(kept: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
+    """The same file, to be changed."""
+    return shutil.copy(kept[0], tmp_path / "copy.db"), kept[1]
+
+
+def _white(number: int) -> list[int]:
+    """Numbers on the map of the white cells of a field that were read."""
+    field = counted_field(number)
+    return [i for cell, i in zip(field.field.cells, field.identities, strict=True) if cell.reading]
+
+
+@pytest.fixture(scope="module")
+def exported(kept: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `sessions export`."""
+    path, session = kept
+    out = tmp_path_factory.mktemp("export") / "out"
+    done = run("export", session, "--out", out, "--store", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    return out
+
+
+def test_list_fits_80_columns_and_says_where_the_file_lies(kept: tuple[Path, str]) -> None:
+    """A line a session with its counts and its state; a control character in a name does not reach the terminal."""
+    path, session = kept
+    done = run("list", "--store", path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    row = next(line for line in lines if session in line).split()
+    assert row[-3:-1] == [str(FIELDS), str(len({i for n in range(1, FIELDS + 1) for i in _white(n)}))]
+    assert row[-1] == "finished"
+    assert max(map(len, lines[:-1])) <= 80
+    assert "interrupted" in done.stdout
+    assert str(path) in done.stdout.replace("\n", "")
+    assert "\x1b" not in done.stdout
+
+
+def test_list_as_json_has_every_fact(kept: tuple[Path, str]) -> None:
+    """Newest first, for programs."""
+    path, session = kept
+    document = json.loads(run("list", "--json", "--store", path).stdout)
+    assert document["path"] == str(path)
+    newest, finished = document["sessions"]
+    assert (newest["fields"], newest["state"]) == (0, "interrupted")
+    assert (finished["id"], finished["fields"], finished["reason"]) == (
+        session,
+        FIELDS,
+        "the target was reached",
+    )
+
+
+def test_list_without_any_session_makes_no_file(tmp_path: Path) -> None:
+    """It says that there are none and where they will lie."""
+    path = tmp_path / "data" / "sessions.db"
+    done = run("list", EDGELEUK_SESSIONS=str(path))
+    assert done.returncode == 0, done.stderr
+    assert "No sessions yet" in done.stdout
+    assert not path.parent.exists()
+
+
+def test_help_says_where_the_file_lies() -> None:
+    """And which variable moves it."""
+    done = run("--help")
+    assert "EDGELEUK_SESSIONS" in done.stdout
+    assert "edgeleuk/sessions.db" in done.stdout
+
+
+def test_show_gives_the_differential_of_unique_cells(kept: tuple[Path, str]) -> None:
+    """The session's facts, its notes and the differential, within 80 columns."""
+    path, session = kept
+    done = run("show", session[:-1], "--store", path)
+    assert done.returncode == 0, done.stderr
+    for text in (session, "oil renewed", "the target was reached", "Differential:", "Research use only"):
+        assert text in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+
+
+def test_show_as_json_counts_each_cell_once(kept: tuple[Path, str]) -> None:
+    """Types add up to the unique white cells, without those that are outside the percentages."""
+    path, session = kept
+    document = json.loads(run("show", session, "--json", "--store", path).stdout)
+    result = document["differential"]
+    unique = {i for n in range(1, FIELDS + 1) for i in _white(n)}
+    marked = _white(1)[0]
+    assert document["marks"] == {str(marked): "../artefact"}
+    assert result["n"] + sum(result["outside"].values()) == len(unique)
+    assert sum(each["count"] for each in result["types"].values()) == result["n"]
+
+
+def test_export_has_a_row_for_each_cell_of_each_field(exported: Path) -> None:
+    """cells.csv names field and cell, and marks what the operator marked."""
+    with (exported / "cells.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = [(str(n), str(i)) for n in range(1, FIELDS + 1) for i in counted_field(n).identities]
+    assert [(row["field"], row["cell"]) for row in rows] == expected
+    assert {row["marked"] for row in rows if row["cell"] == str(_white(1)[0])} == {"../artefact"}
+    assert {row["kind"] for row in rows} == {"WBC", "RBC", "Platelet"}
+
+
+def test_export_has_every_field_with_its_place(exported: Path) -> None:
+    """session.json has the placements and each cell's number on the map."""
+    document = json.loads((exported / "session.json").read_text())
+    assert document["schema"] == "edgeleuk-session/1"
+    for number, field in enumerate(document["fields"], 1):
+        counted = counted_field(number)
+        assert field["number"] == number
+        assert field["placement"]["x_um"] == counted.placement.x_um
+        assert [cell["cell"] for cell in field["cells"]] == list(counted.identities)
+
+
+def test_export_sorts_the_crops_by_type(exported: Path) -> None:
+    """Each crop is a JPEG file, byte for byte as it was kept; no label leads out of the folder."""
+    written = {path.name: path for path in (exported / "crops").rglob("*.jpg")}
+    expected = {}
+    for number in range(1, FIELDS + 1):
+        field = counted_field(number)
+        for position, crop in field.crops.items():
+            expected[f"{field.identities[position]:05d}-{number:04d}.jpg"] = crop
+    assert {name: path.read_bytes() for name, path in written.items()} == expected
+    assert cv2.imdecode(np.frombuffer(next(iter(expected.values())), np.uint8), cv2.IMREAD_COLOR) is not None
+    assert "_artefact" in {path.parent.name for path in written.values()}
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "cells.csv",
+        "crops",
+        "differential.csv",
+        "session.json",
+    ]
+
+
+def test_delete_asks_and_a_no_keeps_the_session(copy: tuple[Path, str]) -> None:
+    """The question names what would be lost."""
+    path, session = copy
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, b"n\n")
+    done = run("delete", session, "--store", path, stdin=terminal)
+    os.close(keyboard)
+    os.close(terminal)
+    assert done.returncode == 1
+    assert f"with {FIELDS} fields" in done.stderr
+    with open_store(path) as store:
+        assert len(store.list()) == 2
+
+
+def test_delete_without_a_terminal_needs_yes(copy: tuple[Path, str]) -> None:
+    """A script does not delete by accident; with --yes it does."""
+    path, session = copy
+    assert run("delete", session, "--store", path).returncode == 2
+    assert run("delete", session, "--yes", "--store", path).returncode == 0
+    with open_store(path) as store:
+        assert session not in {summary.id for summary in store.list()}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [sessions.show, sessions.resume, sessions.export, sessions.delete],
+    ids=lambda each: each.__name__,
+)
+def test_an_unknown_id_is_wrong_usage(kept: tuple[Path, str], command: Callable[..., None]) -> None:
+    """The message has the ids that exist."""
+    path, session = kept
+    with pytest.raises(UsageError, match=session):
+        command("1999", store=path)
+
+
+def test_an_absent_or_foreign_file_is_named(tmp_path: Path) -> None:
+    """Exit codes 2 and 9, each one line, and nothing is made or changed."""
+    absent, foreign = tmp_path / "absent.db", tmp_path / "notes.txt"
+    foreign.write_text("not a database")
+    for path, code in ((absent, 2), (foreign, 9)):
+        done = run("list", "--store", path)
+        assert (done.returncode, len(done.stderr.splitlines())) == (code, 1)
+        assert str(path) in done.stderr
+    assert foreign.read_text() == "not a database"
+    assert not absent.exists()
