@@ -8,9 +8,11 @@ from functools import cache
 import cv2
 import numpy as np
 
+from edgeleuk import zoo
 from edgeleuk.sources.simulated import Smear, Stage, TrueCell
 from edgeleuk.store import Session, Store
 from edgeleuk.types import (
+    UNCLASSIFIED,
     AttributeReading,
     Cell,
     CountedField,
@@ -26,7 +28,7 @@ WIDTH, HEIGHT = 1280, 720
 """Of the field, pixels: what a 40x objective and a cheap camera show, some 260 red cells."""
 DIFFERENT = 12
 """Fields that differ; they are made once in a process."""
-LABELS = ("neutrophil", "lymphocyte", "monocyte", "blast", "unclassified")
+LABELS = zoo.load("40x").reader.labels
 
 
 @cache
@@ -81,10 +83,10 @@ def _cell(cell: TrueCell, box: tuple[float, float, float, float], rng: np.random
     found = Cell(cell.kind, (x1, y1, x2, y2), float(np.float32(rng.random())), whole)
     if cell.kind != "WBC" or not whole:
         return found
-    shares = rng.dirichlet(np.ones(len(LABELS) - 1)).tolist()
-    chosen = LABELS[int(np.argmax(shares))] if max(shares) > 0.4 else LABELS[-1]
+    shares = rng.dirichlet(np.full(len(LABELS), 0.2)).tolist()
+    chosen = LABELS[int(np.argmax(shares))] if max(shares) > 0.5 else UNCLASSIFIED
     attributes = {"nucleoli": AttributeReading("prominent", rng.random(), bool(rng.random() > 0.5))}
-    reading = Reading(chosen, max(shares), dict(zip(LABELS, shares, strict=False)), attributes)
+    reading = Reading(chosen, max(shares), dict(zip(LABELS, shares, strict=True)), attributes)
     measured = Morphometry(12.1, 115.0 / 3, None, None, None, "the nucleus cannot be told from the cytoplasm")
     return replace(found, reading=reading, morphometry=measured if rng.random() > 0.3 else None)
 

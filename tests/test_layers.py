@@ -98,7 +98,18 @@ def test_help_names_every_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edgeleuk", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("analyze", "cameras", "models", "eval", "train", "publish", "simulate", "schema"):
+    for command in (
+        "analyze",
+        "live",
+        "bench",
+        "cameras",
+        "models",
+        "eval",
+        "train",
+        "publish",
+        "simulate",
+        "schema",
+    ):
         assert command in done.stdout
     assert "Research use only" in " ".join(done.stdout.split())
     assert done.stderr == ""

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ import pytest
 from counted import counted_field, started
 
 from edgeleuk.cli import sessions
-from edgeleuk.errors import UsageError
+from edgeleuk.errors import ModelError, UsageError
 from edgeleuk.store import open_store
 
 Run = subprocess.CompletedProcess[str]
@@ -144,7 +145,8 @@ def test_export_has_a_row_for_each_cell_of_each_field(exported: Path) -> None:
         rows = list(csv.DictReader(file))
     expected = [(str(n), str(i)) for n in range(1, FIELDS + 1) for i in counted_field(n).identities]
     assert [(row["field"], row["cell"]) for row in rows] == expected
-    assert {row["marked"] for row in rows if row["cell"] == str(_white(1)[0])} == {"../artefact"}
+    marked = [row for row in rows if row["cell"] == str(_white(1)[0])]
+    assert {(row["marked"], row["type"]) for row in marked} == {("../artefact", "../artefact")}
     assert {row["kind"] for row in rows} == {"WBC", "RBC", "Platelet"}
 
 
@@ -211,6 +213,21 @@ def test_an_unknown_id_is_wrong_usage(kept: tuple[Path, str], command: Callable[
     path, session = kept
     with pytest.raises(UsageError, match=session):
         command("1999", store=path)
+
+
+def test_a_model_of_other_types_is_refused(tmp_path: Path) -> None:
+    """Views of a cell cannot be put together by a reader that does not know its types; the message says what can."""
+    counted = counted_field(1)
+    cells = tuple(
+        replace(cell, reading=replace(cell.reading, probabilities={"sickle": 1.0})) if cell.reading else cell
+        for cell in counted.field.cells
+    )
+    path = tmp_path / "sessions.db"
+    with open_store(path) as store:
+        session = started(store)
+        session.add(replace(counted, field=replace(counted.field, cells=cells)))
+    with pytest.raises(ModelError, match="Set EDGELEUK_MODELS"):
+        sessions.show(session.id, store=path)
 
 
 def test_an_absent_or_foreign_file_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk import __version__
-from edgeleuk.cli import analyze, cameras, evaluate, models, schema, sessions, simulate, train
+from edgeleuk.cli import analyze, bench, cameras, evaluate, live, models, schema, sessions, simulate, train
 from edgeleuk.cli._console import fail
 from edgeleuk.errors import EdgeleukError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     name="edgeleuk",
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
-    "5 scale unknown, 6 result not written, 7 optional part not installed.",
+    "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -44,11 +44,13 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("live")(live.live)
 app.command("cameras")(cameras.cameras)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)
+app.command("bench")(bench.bench)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.command("schema")(schema.schema)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results, warn, writable_folder, write
-from edgeleuk.errors import UsageError
+from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.render.sessions import Kept
-    from edgeleuk.store import Session
+    from edgeleuk.store import Session, SessionSummary
+    from edgeleuk.types import CountedField
+    from edgeleuk.zoo import Model
 
 app = typer.Typer(
     help="The live counts kept on this machine: list, show, resume, export, delete.\n\n"
@@ -142,8 +145,19 @@ def _kept(session: Session) -> Kept:
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
     counted, marks = tuple(session.counted()), session.marks()
+    _check_types(summary, counted, model)
     slide = SlideMap.of(model)
     slide.restore(counted, marks)
     fields = slide.fields()
     result = judge_by(model.reader)(tally(fields))
-    return Kept(summary, session.notes(), marks, counted, fields, result, model)
+    return Kept(summary, session.notes(), marks, counted, fields, slide.cells, result, model)
+
+
+def _check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
+    """Views of a cell can only be put together by a reader that knows every type they were weighed by."""
+    readings = (cell.reading for each in counted for cell in each.field.cells if cell.reading)
+    if any(reading.probabilities.keys() != {*model.reader.labels} for reading in readings):
+        raise ModelError(
+            f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model,"
+            f" which tells other types than the one here, {model.version}. Set EDGELEUK_MODELS to a folder with the old one."
+        )

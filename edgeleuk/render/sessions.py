@@ -21,6 +21,7 @@ from edgeleuk.differential import Differential, as_json
 from edgeleuk.render import tables
 from edgeleuk.render._words import clean
 from edgeleuk.render.terminal import WIDTH, together
+from edgeleuk.slidemap import MappedCell
 from edgeleuk.store import Note, SessionSummary
 from edgeleuk.types import CountedField, Field
 from edgeleuk.zoo import Model
@@ -41,6 +42,8 @@ class Kept:
     """As they were counted: a cell is in each field that shows it."""
     fields: tuple[Field, ...]
     """As the slide map has them: a cell is in one field."""
+    cells: Mapping[int, MappedCell]
+    """White cells of the map by their number, each read from all its views, or as marked."""
     differential: Differential
     """Of `fields`."""
     model: Model
@@ -142,27 +145,32 @@ def document(kept: Kept) -> dict[str, Any]:
 
 def cells_csv(kept: Kept) -> str:
     """One row for each cell in each counted field: `analyze --csv`, after the field, the cell's number on the map,
-    whether it was seen here first, and what the operator marked it as."""
+    whether it was seen here first, what the operator marked it as, and the type that all its views give together."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     as_analyzed = tables.cells_csv((each.field for each in kept.counted), kept.model.reader.attributes)
     rows = csv.reader(io.StringIO(as_analyzed))
-    writer.writerow(["field", "cell", "fresh", "marked", *next(rows)])
+    writer.writerow(["field", "cell", "fresh", "marked", "type", *next(rows)])
     for counted in kept.counted:
-        for identity in counted.identities:
+        for position, identity in enumerate(counted.identities):
             head = (counted.number, identity, int(identity in counted.fresh), kept.marks.get(identity))
-            writer.writerow([*head, *next(rows)])
+            writer.writerow([*head, _type(kept, counted, position), *next(rows)])
     return target.getvalue()
 
 
 def crops(kept: Kept) -> Iterator[tuple[str, bytes]]:
-    """Each white cell's picture, JPEG, with its name below the folder: by what it was marked as, or else read as."""
+    """Each white cell's picture, JPEG, with its name below the folder: by the type of the cell on the map."""
     for counted in kept.counted:
         for position, picture in counted.crops.items():
-            identity, reading = counted.identities[position], counted.field.cells[position].reading
-            label = kept.marks.get(identity) or (reading.label if reading else "unread")
-            folder = re.sub(r"[^A-Za-z0-9_-]+", "_", label) or "_"
-            yield f"crops/{folder}/{identity:05d}-{counted.number:04d}.jpg", picture
+            folder = re.sub(r"[^A-Za-z0-9_-]+", "_", _type(kept, counted, position) or "unread")
+            yield f"crops/{folder}/{counted.identities[position]:05d}-{counted.number:04d}.jpg", picture
+
+
+def _type(kept: Kept, counted: CountedField, position: int) -> str | None:
+    """Of a white cell, as the map has it; as this view was read where the map made its cell one with another."""
+    mapped = kept.cells.get(counted.identities[position])
+    reading = mapped.reading if mapped else counted.field.cells[position].reading
+    return reading.label if reading else None
 
 
 def _when(time: str) -> str:

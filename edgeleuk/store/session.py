@@ -57,7 +57,8 @@ class SessionSummary:
     fields: int
     """Without those taken back."""
     white_cells: int
-    """White cells on the map that were read, each once, whatever they were read or marked as."""
+    """White cells that were read, each once, whatever they were read or marked as. The map may make two of them one
+    when it finds that parts of it overlap; this count is of before."""
 
 
 @dataclass(frozen=True, slots=True)

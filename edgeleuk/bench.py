@@ -1,0 +1,243 @@
+"""How fast this machine counts: each stage of a frame's way, for real frames of the simulated stage.
+
+Settings are compared side by side in one run, interleaved frame by frame, so that a machine that slows down slows all of
+them. What is reported are medians and 95th percentiles; ratios travel between machines, milliseconds do not.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk import __version__, machine
+from edgeleuk.differential import tally
+from edgeleuk.judge import judge_by
+from edgeleuk.machine import Setting
+from edgeleuk.pipeline import Analyser
+from edgeleuk.quality import look
+from edgeleuk.slidemap import SlideMap
+from edgeleuk.sources.stage import OBJECTIVES, StageSource
+from edgeleuk.types import Frame, Scale
+from edgeleuk.zoo import Model
+
+STAGES = ("capture", "look", "place", "find", "read", "measure", "map", "tally")
+"""In the order of a frame's way. `capture` is decoding a camera's JPEG; the first three are of every frame, the rest of
+a frame that counts."""
+EVERY_FRAME = STAGES[:3]
+COUNTED_EACH = 20
+"""Frames looked at for one that counts: a field every two thirds of a second at 30 frames a second is a quick hand."""
+FRAMES = 24
+MIN_GAIN = 0.05
+"""A setting is preferred over the default only where it is faster by at least this share: less is noise."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of one stage, or of a whole frame."""
+
+    median: float
+    p95: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Timing:
+        values = np.asarray(seconds or [0.0]) * 1000
+        return cls(float(np.median(values)), float(np.percentile(values, 95)))
+
+
+@dataclass(frozen=True, slots=True)
+class SettingResult:
+    """One way to run one magnification."""
+
+    setting: Setting
+    stages: Mapping[str, Timing]
+    looked_at: Timing
+    """A frame that does not count."""
+    counted: Timing
+    """A frame that does."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second when one in COUNTED_EACH counts."""
+        mean = (self.looked_at.median * (COUNTED_EACH - 1) + self.counted.median) / COUNTED_EACH
+        return 1000 / mean if mean else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        stages = {name: {"median_ms": t.median, "p95_ms": t.p95} for name, t in self.stages.items()}
+        return {
+            "threads": self.setting.threads,
+            "arithmetic": self.setting.arithmetic,
+            "fps": self.fps,
+            "looked_at": {"median_ms": self.looked_at.median, "p95_ms": self.looked_at.p95},
+            "counted": {"median_ms": self.counted.median, "p95_ms": self.counted.p95},
+            "stages": stages,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """One magnification on this machine."""
+
+    magnification: str
+    width: int
+    height: int
+    white_cells: float
+    """Read in a counted frame, on average."""
+    results: tuple[SettingResult, ...]
+    memory_mb: float
+    """Largest resident memory of the process so far."""
+
+    @property
+    def best(self) -> SettingResult:
+        """The fastest, or the default where nothing is clearly faster. `results` begins with the default."""
+        default = self.results[0]
+        fastest = max(self.results, key=lambda result: result.fps)
+        return fastest if fastest.fps > default.fps * (1 + MIN_GAIN) else default
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "magnification": self.magnification,
+            "width": self.width,
+            "height": self.height,
+            "white_cells": self.white_cells,
+            "memory_mb": self.memory_mb,
+            "best": {"threads": self.best.setting.threads, "arithmetic": self.best.setting.arithmetic},
+            "settings": [result.as_json() for result in self.results],
+        }
+
+
+def settings_here(threads: Iterable[int] | None = None) -> list[Setting]:
+    """What is worth comparing: the default first, then fewer threads and float arithmetic."""
+    cores = os.cpu_count() or 1
+    counts = list(dict.fromkeys(threads or sorted({cores, max(1, cores // 2), 1}, reverse=True)))
+    return [Setting(n, arithmetic) for arithmetic in machine.ARITHMETICS for n in counts]
+
+
+def bench(
+    model: Model,
+    settings: Sequence[Setting],
+    width: int = 1280,
+    height: int = 720,
+    frames: int = FRAMES,
+    progress: Progress | None = None,
+) -> BenchResult:
+    """Time every stage under every setting, on the same frames in turn."""
+    encoded = [_jpeg(frame) for frame in _fields(model.magnification, width, height, frames)]
+    scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
+    runs = [_Run(model, setting, scale) for setting in settings]
+    for run in runs:
+        run.frame(encoded[0])  # the first call of a network allocates; it is not what a session feels
+        run.forget()
+    for number, jpeg in enumerate(encoded):
+        for run in runs:
+            run.frame(jpeg)
+        if progress:
+            progress(number + 1, len(encoded))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results = tuple(run.result() for run in runs)
+    return BenchResult(model.magnification, width, height, runs[0].white_cells / len(encoded), results, peak)
+
+
+def report_line(result: BenchResult) -> str:
+    """One line to paste in a report."""
+    best, arithmetic = result.best, {"int8": "INT8", "float": "float"}[result.best.setting.arithmetic]
+    stages = ", ".join(f"{name} {best.stages[name].median:.1f}" for name in STAGES)
+    return (
+        f"edgeleuk {__version__} bench {datetime.now(UTC):%Y-%m-%d}: {result.magnification}, "
+        f"{result.width} x {result.height}, {arithmetic}, {best.setting.threads} threads on {machine.processor()} "
+        f"({os.cpu_count()} cores): {best.fps:.0f} frames/s; looked at {best.looked_at.median:.0f} ms "
+        f"(p95 {best.looked_at.p95:.0f}), counted {best.counted.median:.0f} ms (p95 {best.counted.p95:.0f}) with "
+        f"{result.white_cells:.1f} white cells; ms by stage: {stages}; {result.memory_mb:.0f} MB."
+    )
+
+
+class _Run:
+    """One setting, and what it took so far."""
+
+    def __init__(self, model: Model, setting: Setting, scale: Scale) -> None:
+        self.setting, self.scale = setting, scale
+        self.analyser = Analyser(model, setting.threads, setting.arithmetic)
+        self.judge = judge_by(model.reader)
+        self.forget()
+
+    def forget(self) -> None:
+        self.map = SlideMap.of(self.analyser.model)
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self.white_cells = 0
+        self.number = 0
+
+    def frame(self, jpeg: NDArray[np.uint8]) -> None:
+        """The whole way of a frame that counts."""
+        with self._timed("capture"):
+            pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        with self._timed("look"):
+            seen = look(pixels)
+        with self._timed("place"):
+            placement = self.map.place(pixels, self.scale)
+        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale)
+        for name in ("find", "read", "measure"):
+            self.seconds[name].append(field.seconds[name])
+        self.white_cells += sum(cell.reading is not None for cell in field.cells)
+        self.number += 1
+        with self._timed("map"):
+            self.map.add(
+                field,
+                placement,
+                number=self.number,
+                seconds=float(self.number),
+                at="",
+                sharpness=seen.sharpness,
+                image=pixels,
+            )
+        with self._timed("tally"):
+            self.judge(tally(self.map.fields()))
+
+    def result(self) -> SettingResult:
+        stages = {name: Timing.of(self.seconds[name]) for name in STAGES}
+        return SettingResult(self.setting, stages, self._sum(EVERY_FRAME), self._sum(STAGES))
+
+    def _sum(self, names: Sequence[str]) -> Timing:
+        return Timing.of([sum(each) for each in zip(*(self.seconds[name] for name in names), strict=True)])
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name].append(time.perf_counter() - began)
+
+
+def _fields(magnification: str, width: int, height: int, number: int) -> Iterator[Frame]:
+    """Neighbouring fields of a simulated slide, as a stage that scans it shows them."""
+    source = StageSource(
+        1,
+        magnification,
+        width,
+        height,
+        minutes=number / 60 * 6,
+        fps=1.0 / OBJECTIVES[magnification].pause_s[0],
+    )
+    for _ in range(number):
+        shot = source.read(1.0)
+        if shot is None:
+            return
+        yield shot.frame
+
+
+def _jpeg(frame: Frame) -> NDArray[np.uint8]:
+    """As a camera sends it."""
+    encoded: NDArray[np.uint8] = cv2.imencode(
+        ".jpg", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
+    )[1]
+    return encoded

@@ -1,0 +1,108 @@
+"""`edgeleuk bench`: how fast this machine counts, and which setting suits it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+    from rich.table import Table
+
+    from edgeleuk.bench import BenchResult, Progress
+    from edgeleuk.machine import Setting
+
+
+def bench(
+    mag: Annotated[str, typer.Option("--mag", help="Objective, or all that have models.")] = "all",
+    width: Annotated[int, typer.Option(min=320, max=4096, help="Pixels of the camera.")] = 1280,
+    height: Annotated[int, typer.Option(min=240, max=4096, help="Likewise.")] = 720,
+    frames: Annotated[int, typer.Option(min=3, max=500, help="Fields for each setting.")] = 24,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Threads to compare; repeat for more.", show_default="all cores, half of them, 1"
+        ),
+    ] = None,
+    remember: Annotated[
+        bool, typer.Option("--remember/--no-remember", help="Use the best setting from now on.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time every stage of a frame's way, compare settings, and remember what suits this machine.
+
+    8-bit and float arithmetic and numbers of threads are compared on the same simulated frames in turn. Close other
+    programs first. The last line is for a report.
+    """
+    from rich.progress import Progress as Bar
+
+    from edgeleuk import machine, zoo
+    from edgeleuk.bench import bench as measure
+    from edgeleuk.bench import report_line, settings_here
+
+    names = list(zoo.available()) if mag == "all" else [mag]
+    if not names:
+        raise UsageError("there is no model to measure. See `edgeleuk models list`.")
+    done: list[BenchResult] = []
+    with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
+        for name in names:
+            step = _stepping(bar, bar.add_task(name, total=frames))
+            done.append(measure(zoo.load(name), settings_here(threads), width, height, frames, step))
+    if as_json:
+        print_json({"machine": machine.fingerprint(), "magnifications": [each.as_json() for each in done]})
+    else:
+        for each in done:
+            results().print(_table(each))
+        for each in done:
+            results().print(report_line(each), soft_wrap=True)
+    if remember:
+        best = _for_all(done)
+        path = machine.save(best)
+        notices.print(
+            f"from now on: {best.threads} threads, {best.arithmetic} ({path}). `--no-remember` only measures.",
+            markup=False,
+        )
+
+
+def _stepping(bar: Bar, task: TaskID) -> Progress:
+    def step(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+
+    return step
+
+
+def _for_all(done: list[BenchResult]) -> Setting:
+    """The setting that is best over all magnifications together: one machine, one setting."""
+    totals = {
+        result.setting: sum(
+            1 / other.fps for each in done for other in each.results if other.setting == result.setting
+        )
+        for result in done[0].results
+    }
+    return min(totals, key=lambda setting: totals[setting])
+
+
+def _table(result: BenchResult) -> Table:
+    from rich.table import Table
+
+    from edgeleuk.bench import STAGES
+
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.title = f"{result.magnification}, {result.width} x {result.height}: median ms by stage"
+    table.add_column("threads", justify="right")
+    table.add_column("type")
+    for name in (*STAGES, "frame/s", "p95"):
+        table.add_column(name, justify="right")
+    for each in result.results:
+        stages = (f"{each.stages[name].median:.1f}" for name in STAGES)
+        style = "bold" if each is result.best else ""
+        table.add_row(
+            str(each.setting.threads), each.setting.arithmetic, *stages, f"{each.fps:.0f}", f"{each.counted.p95:.0f}",
+            style=style,
+        )  # fmt: skip
+    return table

@@ -1,0 +1,298 @@
+"""The live count: a frame in, a verdict out, and a tally that grows by what nobody counted before."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Counts
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeleuk.differential import Differential, tally
+from edgeleuk.errors import ScaleError, StoreError, UsageError
+from edgeleuk.judge import Judge
+from edgeleuk.live.gate import Gate
+from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
+from edgeleuk.pipeline import Analyser
+from edgeleuk.quality import Look, look
+from edgeleuk.scale import estimate_scale, pooled
+from edgeleuk.slidemap import SlideMap
+from edgeleuk.types import CountedField, Placement, Scale, Shot, Tally
+
+ENOUGH_RED_CELLS = 60
+"""Red cells that the scale of a session rests on before anything is counted; their median is then good to 2 %."""
+MOST_SCALE_FRAMES = 6
+"""Frames after which the scale is taken as it is."""
+WINDOW_S = 4.0
+"""Over which frame rate and latency are taken."""
+
+
+class Recorder(Protocol):
+    """What keeps a session; `store.Session` does."""
+
+    id: str
+
+    def add(self, counted: CountedField) -> None: ...
+    def undo(self) -> None: ...
+    def mark(self, identity: int, label: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+class LiveCounter:
+    """One session's count. Use from one thread; everything it tells goes through `state` and `on_event`."""
+
+    def __init__(
+        self,
+        analyser: Analyser,
+        judge: Judge,
+        *,
+        source: str,
+        target: int = 200,
+        scale: Scale | None = None,
+        stills: bool = False,
+        manual: bool = False,
+        recorder: Recorder | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        self.analyser, self.map = analyser, SlideMap.of(analyser.model, stills)
+        self.gate = Gate(stills=stills)
+        self.target, self.manual, self.paused = target, manual, False
+        self.message = ""
+        self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
+        self._scale = scale
+        self._measured: list[Scale] = []
+        self._wanted = False
+        self._began = time.monotonic()
+        self._pace = _Pace()
+        self._verdict: Verdict = "paused"
+        self._meters = Meters(0.0, 0.0)
+        self._fields = 0
+        self._added: Mapping[str, int] = {}
+        self._differential: Differential | None = None
+        self._counted: Tally | None = None
+        self._white: Counts[str] = Counts()
+        self._flags: set[str] = set()
+        self._told_target = False
+
+    @property
+    def seconds(self) -> float:
+        """Since the count began."""
+        return time.monotonic() - self._began
+
+    @property
+    def scale(self) -> Scale | None:
+        """Of the session; None until enough red cells were seen."""
+        return self._scale
+
+    def frame(self, shot: Shot) -> Verdict:
+        """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count."""
+        with self._pace:
+            self._verdict = self._consider(shot)
+        return self._verdict
+
+    def _consider(self, shot: Shot) -> Verdict:
+        seen = look(shot.frame.pixels)
+        self._meters = self.gate.meters(seen)
+        if unfit := self.gate.unfit(seen, self._meters):
+            return unfit
+        scale = self._scale or self._settle_scale(shot)
+        if scale is None:
+            return "scale"
+        placement = self.map.place(shot.frame.pixels, scale)
+        if self.paused:
+            return "paused"
+        if unwanted := self.gate.unwanted(placement, scale.um_per_px):
+            return unwanted
+        if self.manual and not self._wanted:
+            return "manual"
+        return self._count(shot, scale, placement, seen)
+
+    def _settle_scale(self, shot: Shot) -> Scale | None:
+        """The session's scale once it is known; a scale that changed midway would tear the map."""
+        try:
+            self._measured.append(estimate_scale(shot.frame.pixels, self.analyser.finder, shot.frame.name))
+        except ScaleError as error:
+            self.message = str(error)
+            return None
+        found = pooled(self._measured)
+        if found.red_cells < ENOUGH_RED_CELLS and len(self._measured) < MOST_SCALE_FRAMES:
+            return None
+        self._scale, self.message = found, ""
+        return found
+
+    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
+        field = self.analyser.analyse(shot.frame, scale)
+        counted = self.map.add(
+            field,
+            placement,
+            number=self._fields + 1,
+            seconds=shot.seconds,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            sharpness=seen.sharpness,
+            image=shot.frame.pixels,
+        )
+        if self._recorder:
+            try:
+                self._recorder.add(counted)
+            except StoreError as error:
+                # What is not kept was not counted: the tally on the screen and the one on the disk stay the same.
+                self.map.undo()
+                self.paused, self.message = True, f"{error} Counting is paused."
+                self._tell("warning", self.message)
+                return "paused"
+        self._fields, self._wanted = self._fields + 1, False
+        before = self._white
+        self._changed()
+        self._white = Counts(self._tally().white)
+        self._added = dict((self._white - before).most_common())
+        self._announce(counted)
+        return "counted"
+
+    def resume(self, counted: tuple[CountedField, ...], marks: Mapping[int, str]) -> None:
+        """Go on from a session that was kept: the same map, the same tally, the same scale."""
+        self.map.restore(counted, marks)
+        if counted:
+            self._fields, self._scale = counted[-1].number, counted[-1].field.scale
+        self._changed()
+        self._white = Counts(self._tally().white)
+
+    def count_now(self) -> None:
+        """Count the next frame that is fit to be counted, with --manual."""
+        self._wanted = True
+
+    def pause(self) -> None:
+        """Stop counting, or go on."""
+        self.paused, self.message = not self.paused, ""
+
+    def undo(self) -> None:
+        """Take back the last counted field. Raises UsageError where there is none."""
+        if self._recorder and self._fields:
+            self._recorder.undo()
+        counted = self.map.undo()
+        if counted is None:
+            raise UsageError("there is no counted field to take back.")
+        self._fields, self._added = self._fields - 1, {}
+        self._changed()
+        self._white = Counts(self._tally().white)
+        self.message = f"field {counted.number} was taken back."
+        self._tell("undone", self.message, {"field": counted.number})
+
+    def mark(self, identity: int, label: str = "artefact") -> None:
+        """Overrule what the reader says of one white cell. Raises UsageError where there is no such cell."""
+        if identity not in self.map.cells:
+            raise UsageError(f"there is no white cell {identity} on the map.")
+        if self._recorder:
+            self._recorder.mark(identity, label)
+        self.map.mark(identity, label)
+        self._changed()
+        self.message = f"cell {identity} was marked as {label}."
+        self._tell("artefact", self.message, {"cell": identity, "label": label})
+
+    def mark_last(self, label: str = "artefact") -> None:
+        """Overrule what the reader says of the white cell that was found last. Raises UsageError where there is none."""
+        if not self.map.cells:
+            raise UsageError("no white cell was counted yet.")
+        self.mark(max(self.map.cells), label)
+
+    def note(self, text: str) -> None:
+        """Keep a remark with the session."""
+        if self._recorder:
+            self._recorder.note(text)
+        self._tell("note", text)
+
+    def differential(self) -> Differential:
+        """Of everything counted so far."""
+        if self._differential is None:
+            self._differential = self._judge(self._tally())
+        return self._differential
+
+    def _tally(self) -> Tally:
+        if self._counted is None:
+            self._counted = tally(self.map.fields())
+        return self._counted
+
+    def state(self, camera: CameraState) -> LiveState:
+        """Everything a view needs, as of now."""
+        return LiveState(
+            magnification=self.analyser.model.magnification,
+            source=self._source,
+            camera=camera,
+            verdict=self._verdict,
+            meters=self._meters,
+            fps=self._pace.fps,
+            latency_ms=self._pace.latency_ms,
+            seconds=self.seconds,
+            fields=self._fields,
+            differential=self.differential(),
+            target=self.target,
+            last_added=self._added,
+            um_per_px=self._scale.um_per_px if self._scale else None,
+            islands=self.map.islands,
+            paused=self.paused,
+            manual=self.manual,
+            message=self.message,
+            session=self._recorder.id if self._recorder else "",
+        )
+
+    def _changed(self) -> None:
+        self._differential = self._counted = None
+
+    def _announce(self, counted: CountedField) -> None:
+        result = self.differential()
+        added = ", ".join(f"{label.replace('_', ' ')} {n}" for label, n in self._added.items())
+        self._tell(
+            "field",
+            f"field {counted.number}: {added or 'no new white cell'}. {result.n} of {self.target} counted.",
+            {
+                "field": counted.number,
+                "source_seconds": counted.seconds,
+                "added": dict(self._added),
+                "white_cells": result.n,
+                "island": counted.placement.island,
+                "x_um": counted.placement.x_um,
+                "y_um": counted.placement.y_um,
+                "new_ground": counted.placement.new_ground,
+            },
+        )
+        for flag in result.flags:
+            if flag.code not in self._flags:
+                self._tell("flag", flag.text, {"code": flag.code, "severity": flag.severity})
+        self._flags = {flag.code for flag in result.flags}
+        if result.n >= self.target and not self._told_target:
+            self._told_target = True
+            self.message = f"{result.n} white cells: the target is reached. q finishes, or go on."
+            self._tell("target", " ".join(result.adequacy), {"white_cells": result.n, "target": self.target})
+
+    def _tell(self, kind: EventKind, text: str, data: Mapping[str, Any] | None = None) -> None:
+        self._on_event(Event(kind, self.seconds, text, data or {}))
+
+
+class _Pace:
+    """Frame rate and latency over the last WINDOW_S seconds, taken around each frame."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[float, float]] = deque()
+        self._entered = 0.0
+
+    def __enter__(self) -> None:
+        self._entered = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        now = time.perf_counter()
+        self._frames.append((now, now - self._entered))
+        while now - self._frames[0][0] > WINDOW_S:
+            self._frames.popleft()
+
+    @property
+    def fps(self) -> float:
+        if len(self._frames) < 2:
+            return 0.0
+        return (len(self._frames) - 1) / (self._frames[-1][0] - self._frames[0][0])
+
+    @property
+    def latency_ms(self) -> float:
+        """95th percentile, milliseconds."""
+        return float(np.percentile([took for _, took in self._frames], 95)) * 1000 if self._frames else 0.0

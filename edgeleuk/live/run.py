@@ -1,0 +1,139 @@
+"""The loop of a live count: frames from the camera's thread, keys from the operator, states to the view."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from edgeleuk.errors import EdgeleukError
+from edgeleuk.live.counter import LiveCounter
+from edgeleuk.live.keys import Command
+from edgeleuk.live.state import CameraState, Event, LiveState
+from edgeleuk.types import Frame, Shot
+
+WAIT_S = 0.1
+"""For a frame, before keys and the view get their turn; a key is answered within it."""
+SHOWN_S = 0.125
+"""Least time between two states of the view: an eye does not read faster, and a terminal over SSH is slow."""
+
+
+class Frames(Protocol):
+    """Where frames come from; `sources.capture.Capture` is one."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def next(self, timeout: float) -> Shot | None: ...
+
+    def state(self) -> CameraState: ...
+
+
+class View(Protocol):
+    """Where states go: the terminal, or nowhere."""
+
+    def update(self, state: LiveState) -> None: ...
+
+
+class Loop:
+    """Runs until the source ends, the operator finishes, a signal comes, or the target or the time is reached."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        counter: LiveCounter,
+        view: View,
+        *,
+        commands: Callable[[], Iterator[Command | str]] = lambda: iter(()),
+        show_frame: Callable[[Frame, LiveState], None] | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
+        until_target: bool = False,
+        most_seconds: float | None = None,
+    ) -> None:
+        self.frames, self.counter, self.view = frames, counter, view
+        self._commands, self._show_frame, self._on_event = commands, show_frame, on_event
+        self._until_target, self._most_seconds = until_target, most_seconds
+        self._stop = ""
+        self._camera = "starting"
+        self._shown = 0.0
+
+    def run(self) -> str:
+        """Count, and say in a few words why it ended."""
+        with _signals(self._asked_to_stop):
+            while not self._stop:
+                shot = self.frames.next(WAIT_S)
+                if shot:
+                    self.counter.frame(shot)
+                self._obey()
+                self._report(shot)
+                self._stop = self._stop or self._reason(shot)
+        return self._stop
+
+    def _asked_to_stop(self, name: str) -> None:
+        self._stop = f"stopped by {name}"
+
+    def _reason(self, shot: Shot | None) -> str:
+        if shot is None and self.frames.ended:
+            return "the source came to its end"
+        if self._until_target and self.counter.differential().n >= self.counter.target:
+            return "the target was reached"
+        if self._most_seconds is not None and self.counter.seconds >= self._most_seconds:
+            return "the time was over"
+        return ""
+
+    def _obey(self) -> None:
+        for command in self._commands():
+            try:
+                self._do(command)
+            except EdgeleukError as error:
+                self.counter.message = str(error)
+
+    def _do(self, command: Command | str) -> None:
+        counter = self.counter
+        match command:
+            case Command.PAUSE:
+                counter.pause()
+            case Command.COUNT:
+                counter.count_now()
+            case Command.UNDO:
+                counter.undo()
+            case Command.ARTEFACT:
+                counter.mark_last("artefact")
+            case Command.FINISH:
+                self._stop = "finished by the operator"
+            case str():
+                counter.note(command)
+
+    def _report(self, shot: Shot | None) -> None:
+        camera = self.frames.state()
+        if camera.word != self._camera:
+            self._camera = camera.word
+            text = camera.text or f"the camera is {camera.word}."
+            self._on_event(Event("camera", self.counter.seconds, text, {"state": camera.word}))
+        now = time.monotonic()
+        if now - self._shown < SHOWN_S:
+            return
+        self._shown = now
+        state = self.counter.state(camera)
+        self.view.update(state)
+        if shot and self._show_frame:
+            self._show_frame(shot.frame, state)
+
+
+@contextmanager
+def _signals(stop: Callable[[str], None]) -> Iterator[None]:
+    """Ends the loop on Ctrl-C and on a service manager's request, between two frames, so that nothing is torn."""
+
+    def heard(number: int, _: FrameType | None) -> None:
+        stop({signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name))
+
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, heard) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

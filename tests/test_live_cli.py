@@ -1,0 +1,119 @@
+"""`edgeleuk live` and `edgeleuk bench` as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "edgeleuk", *arguments]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "EDGELEUK_SESSIONS": str(tmp_path / "sessions.db"),
+        "EDGELEUK_MACHINE": str(tmp_path / "machine.json"),
+    }
+
+
+def test_events_are_json_lines_and_a_signal_ends_it_cleanly(environment: dict[str, str]) -> None:
+    """A service manager's SIGTERM is a finish: the last line says so, and the session is kept whole."""
+    with subprocess.Popen(
+        command(*SIMULATED, "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        events = []
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if events[-1]["event"] == "field" and events[-1]["data"]["field"] == 2:
+                process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert [events[0]["event"], events[-1]["event"]] == ["started", "finished"]
+    assert "SIGTERM" in events[-1]["text"]
+    session = events[0]["data"]["session"]
+    listed = subprocess.run(
+        command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
+    )
+    kept = json.loads(listed.stdout)["sessions"]
+    assert [each["id"] for each in kept] == [session]
+    assert kept[0]["fields"] >= 2
+
+
+def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
+    """Every field that was announced is there, and the count goes on with the next number."""
+    process = subprocess.Popen(
+        command(*SIMULATED, "--json"), stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    announced, session = 0, ""
+    for line in process.stdout:
+        event = json.loads(line)
+        session = session or event["data"]["session"]
+        if event["event"] == "field":
+            announced = event["data"]["field"]
+        if announced == 2:
+            process.kill()
+            break
+    process.stdout.close()
+    process.wait()
+    done = subprocess.run(
+        command(*SIMULATED, "--json", "--resume", session, "--seconds", "3"),
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    fields = [event["data"]["field"] for event in events if event["event"] == "field"]
+    assert not fields or fields[0] >= announced + 1
+    assert events[-1]["event"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("live", "--plain", "--json", "--source", "simulated"), 2, "Choose one"),
+        (("live", "--source", "nothing:0"), 2, "nothing:0"),
+        (("live", "--source", "simulated", "--um-per-px", "90"), 2, "0.005 to 5"),
+        (("live", "--source", "simulated", "--resume", "x", "--no-keep"), 2, "--no-keep"),
+        (("live", "--source", "simulated", "--mag", "20x"), 2, "100x"),
+        (("live", "--source", "missing.mp4"), 3, "missing.mp4"),
+    ],
+)
+def test_mistakes_are_named(
+    arguments: tuple[str, ...], code: int, words: str, environment: dict[str, str]
+) -> None:
+    """One clear sentence and the exit code of its kind."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bench_compares_settings_and_remembers_the_best(environment: dict[str, str]) -> None:
+    """Every stage has its time, and the note of the best is written for this machine."""
+    done = subprocess.run(
+        command("bench", "--mag", "100x", "--frames", "3", "--threads", "1", "--json", "--width", "640", "--height", "360"),
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    measured = document["magnifications"][0]
+    assert [(each["threads"], each["arithmetic"]) for each in measured["settings"]] == [
+        (1, "int8"),
+        (1, "float"),
+    ]
+    assert all(each["stages"]["find"]["median_ms"] > 0 for each in measured["settings"])
+    saved = json.loads(Path(environment["EDGELEUK_MACHINE"]).read_text())
+    assert saved["setting"] in [{"threads": 1, "arithmetic": "int8"}, {"threads": 1, "arithmetic": "float"}]
