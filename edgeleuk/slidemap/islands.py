@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,8 @@ LANDMARKS = 3
 """That a frame's place is averaged over."""
 USEFUL = 0.2
 """Share of a frame that a landmark must cover to place it."""
+KEPT_READY = 8
+"""Landmarks that are kept ready: those around the view."""
 STILL_UM = 0.15
 """Less than this between two frames is the error of registration: the place of the frame before holds."""
 SAMPLES = (32, 18)
@@ -32,11 +35,17 @@ class Landmark:
     """A counted field as later frames are recognised by."""
 
     number: int
-    picture: Picture
+    grey: NDArray[np.uint8]
+    """(h, w) at the map's scale."""
     coarse: Picture
     x_um: float
     y_um: float
     angle: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self.grey.shape[1], self.grey.shape[0]
 
 
 class Islands:
@@ -45,12 +54,23 @@ class Islands:
     def __init__(self, um_per_px: float) -> None:
         self.um_per_px = um_per_px
         self.landmarks: dict[int, list[Landmark]] = {}
+        self._ready: OrderedDict[int, Picture] = OrderedDict()
 
-    def add(self, number: int, picture: Picture, place: Placement) -> None:
-        """A counted field becomes a landmark."""
+    def add(self, number: int, grey: NDArray[np.uint8], place: Placement) -> Picture:
+        """A counted field becomes a landmark, by its thumbnail (h, w); gives the thumbnail ready to be compared."""
+        picture = Picture(grey, self.um_per_px)
         coarse = picture.coarser(COARSER)
-        landmark = Landmark(number, picture, coarse, place.x_um, place.y_um, place.angle)
+        landmark = Landmark(number, grey, coarse, place.x_um, place.y_um, place.angle)
         self.landmarks.setdefault(place.island, []).append(landmark)
+        return picture
+
+    def _picture(self, landmark: Landmark) -> Picture:
+        """A landmark ready to be compared. Only the last few are kept so: a megabyte each."""
+        picture = self._ready.pop(landmark.number, None) or Picture(landmark.grey, self.um_per_px)
+        self._ready[landmark.number] = picture
+        if len(self._ready) > KEPT_READY:
+            self._ready.popitem(last=False)
+        return picture
 
     def new_island(self) -> int:
         """A number that no island has."""
@@ -64,7 +84,7 @@ class Islands:
         for share, landmark in useful:
             x, y = self._from(landmark, place.x_um, place.y_um)
             match = register(
-                landmark.picture, _straight(picture, landmark, place), (x, y, NEAR_UM / self.um_per_px)
+                self._picture(landmark), _straight(picture, landmark, place), (x, y, NEAR_UM / self.um_per_px)
             )
             if match:
                 told.append((*self._to_island(landmark, match.x, match.y), share))
@@ -80,20 +100,25 @@ class Islands:
     ) -> Placement | None:
         """The place of a picture that may be anywhere, by comparing it with landmarks of given islands."""
         coarse = picture.coarser(COARSER)
-        best: tuple[Match, int, Landmark] | None = None
-        for island, landmark in among:
-            match = register(landmark.coarse, coarse)
-            if match and (best is None or match.evidence > best[0].evidence):
-                best = match, island, landmark
-        if best:
-            rough, island, landmark = best
-            fine = register(landmark.picture, picture, (rough.x * COARSER, rough.y * COARSER, 2.0 * COARSER))
-            return self._placement(island, landmark, fine) if fine else None
-        for island, landmark in among if turned else ():
-            match = register_turned(landmark.picture, picture)
-            if match:
-                return self._placement(island, landmark, match)
-        return None
+        found = self._best(among, lambda landmark: register(landmark.coarse, coarse))
+        if found is None and turned:
+            found = self._best(among, lambda landmark: register_turned(landmark.coarse, coarse))
+        if found is None:
+            return None
+        rough, island, landmark = found
+        straight = picture.turned(rough.angle) if rough.angle else picture
+        near = (rough.x * COARSER, rough.y * COARSER, 2.0 * COARSER)
+        fine = register(self._picture(landmark), straight, near)
+        return self._placement(island, landmark, replace(fine, angle=rough.angle)) if fine else None
+
+    @staticmethod
+    def _best(
+        among: Sequence[tuple[int, Landmark]], compare: Callable[[Landmark], Match | None]
+    ) -> tuple[Match, int, Landmark] | None:
+        """The landmark that is matched on most evidence, with its match and island."""
+        matches = ((compare(landmark), island, landmark) for island, landmark in among)
+        believed = [(match, island, landmark) for match, island, landmark in matches if match]
+        return max(believed, key=lambda each: each[0].evidence, default=None)
 
     def all(self, but: int | None = None) -> list[tuple[int, Landmark]]:
         """Every landmark with its island, newest first: a lost view is most often close to where it was lost."""
@@ -123,7 +148,7 @@ class Islands:
         x, y = self._to_island(landmark, match.x, match.y)
         angle = landmark.angle + match.angle
         if match.angle:  # a turned picture is matched by its middle: its corner lies elsewhere
-            width, height = (side * self.um_per_px / 2 for side in landmark.picture.size)
+            width, height = (side * self.um_per_px / 2 for side in landmark.size)
             cos, sin = np.cos(match.angle), np.sin(match.angle)
             x += width - (cos * width - sin * height)
             y += height - (sin * width + cos * height)
@@ -159,7 +184,7 @@ class Islands:
         cos, sin = np.cos(landmark.angle), np.sin(landmark.angle)
         dx, dy = (points - np.array([landmark.x_um, landmark.y_um])).T
         x, y = (cos * dx + sin * dy) / self.um_per_px, (cos * dy - sin * dx) / self.um_per_px
-        width, height = landmark.picture.size
+        width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
         return shown
 

@@ -126,8 +126,7 @@ class SlideMap:
                 self._fields.pop(thing.sightings[0][0].number, None)
             thing.sightings.append((counted, i))
             self._register.put(thing)
-        picture = Picture(counted.thumbnail, self.um_per_px)
-        self._islands.add(counted.number, picture, place)
+        picture = self._islands.add(counted.number, counted.thumbnail, place)
         self._counted.append(counted)
         self._join(picture, place)
 
