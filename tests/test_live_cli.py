@@ -71,8 +71,12 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
             break
     process.stdout.close()
     process.wait()
+    other = subprocess.run(
+        command("live", "--resume", session, "--mag", "40x"), capture_output=True, text=True, check=False, env=environment
+    )  # fmt: skip
+    assert (other.returncode, "counted at 100x" in other.stderr) == (2, True)
     done = subprocess.run(
-        command(*SIMULATED, "--json", "--resume", session, "--seconds", "3"),
+        command("live", "--json", "--resume", session, "--seconds", "3"),
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import Reference
     from edgeleuk.sources.camera import Source
-    from edgeleuk.store import Session
+    from edgeleuk.store import Session, SessionSummary
     from edgeleuk.types import Frame
 
 Store = Annotated[
@@ -71,10 +71,13 @@ def live(
             show_default="the first camera",
         ),
     ] = None,
-    mag: Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")] = "100x",
+    mag: Annotated[
+        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
+    ] = None,
     target: Annotated[
-        int, typer.Option("--target", min=1, help="White cells to count, as 100, 200, 400.")
-    ] = 200,
+        int | None,
+        typer.Option("--target", min=1, help="White cells to count, as 100, 200, 400.", show_default="200"),
+    ] = None,
     um_per_px: Annotated[
         float | None,
         typer.Option(
@@ -137,25 +140,54 @@ def live(
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else "plain" if plain or not sys.stdout.isatty() else "view"
+    before = _before(resume, store, mag) if resume else None
     _run(
         Options(
-            mag, source or "", target, um_per_px, (width, height), fps, manual, output, preview, keep, store, resume,
-            operator, slide, notes, until_target, most_seconds, reference, threads,
+            mag=mag or (before.magnification if before else "100x"),
+            source=source or (before.source if before else ""),
+            target=target or (before.target if before else 200),
+            um_per_px=um_per_px,
+            size=(width, height),
+            fps=fps,
+            manual=manual,
+            output=output,
+            preview=preview,
+            keep=keep,
+            store=store,
+            resume=before.id if before else None,
+            operator=operator,
+            slide=slide,
+            notes=notes,
+            until_target=until_target,
+            most_seconds=most_seconds,
+            reference=reference,
+            threads=threads,
         )
-    )  # fmt: skip
+    )
+
+
+def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary:
+    """The session to go on with. Raises UsageError where it is of another objective."""
+    from edgeleuk.store import open_store
+
+    with open_store(store, create=False) as kept:
+        summary = kept.get(session).summary
+    if mag and mag != summary.magnification:
+        raise UsageError(
+            f"session {summary.id} was counted at {summary.magnification}, not at {mag}: cells of both do not lie on "
+            "one map. Leave --mag out, or begin a new session."
+        )
+    return summary
 
 
 def resume_session(session_id: str, store: Path | None) -> None:
-    """Go on with a kept session on its own source, at its own magnification."""
-    from edgeleuk.store import open_store
-
-    with open_store(store) as kept:
-        before = kept.get(session_id).summary
-    live(source=before.source, mag=before.magnification, target=before.target, resume=session_id, store=store)
+    """Go on with a kept session on its own source, at its own magnification, for its own target."""
+    live(resume=session_id, store=store)
 
 
 def _run(options: Options) -> None:
     from edgeleuk import zoo
+    from edgeleuk.cli.sessions import check_types
     from edgeleuk.judge import judge_by
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
@@ -195,7 +227,9 @@ def _run(options: Options) -> None:
             on_event=say,
         )
         if session and options.resume:
-            counter.resume(tuple(session.counted()), session.marks())
+            counted = tuple(session.counted())
+            check_types(session.summary, counted, analyser.model)
+            counter.resume(counted, session.marks())
         _tell_start(say, counter, info.name, session)
         show = _preview(stack) if options.preview else None
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.

@@ -145,7 +145,7 @@ def _kept(session: Session) -> Kept:
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
     counted, marks = tuple(session.counted()), session.marks()
-    _check_types(summary, counted, model)
+    check_types(summary, counted, model)
     slide = SlideMap.of(model)
     slide.restore(counted, marks)
     fields = slide.fields()
@@ -153,7 +153,7 @@ def _kept(session: Session) -> Kept:
     return Kept(summary, session.notes(), marks, counted, fields, slide.cells, result, model)
 
 
-def _check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
+def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
     """Views of a cell can only be put together by a reader that knows every type they were weighed by."""
     readings = (cell.reading for each in counted for cell in each.field.cells if cell.reading)
     if any(reading.probabilities.keys() != {*model.reader.labels} for reading in readings):
