@@ -230,6 +230,7 @@ SHELL = """
 import fcntl, os, signal, subprocess, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit that it is ignored
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], process_group=0, restore_signals=True)
 os.tcsetpgrp(0, child.pid)
 while True:

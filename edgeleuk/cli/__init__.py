@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from edgeleuk import __version__
-from edgeleuk.cli import analyze, bench, cameras, evaluate, live, models, schema, sessions, simulate, train
+from edgeleuk.cli import (
+    analyze,
+    bench,
+    cameras,
+    evaluate,
+    evaluate_live,
+    live,
+    models,
+    schema,
+    sessions,
+    simulate,
+    train,
+)
 from edgeleuk.cli._console import fail
 from edgeleuk.errors import EdgeleukError
 
@@ -47,6 +59,7 @@ app.command("analyze")(analyze.analyze)
 app.command("live")(live.live)
 app.command("cameras")(cameras.cameras)
 app.add_typer(models.app, name="models")
+evaluate.app.command("live")(evaluate_live.live)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)

@@ -34,12 +34,6 @@ class LiveResult:
     """White cells that were wholly in view while the stage stood, by true type."""
     counted: Mapping[str, int]
     """Unique white cells by label, those cut by an edge in every view not among them."""
-    twice: int
-    """True cells that two identities of the map lie on."""
-    missed: int
-    """True cells in view that no identity lies on."""
-    nowhere: int
-    """Identities that lie on no true white cell."""
     frames: int
     fields: int
     verdicts: Mapping[str, int]
@@ -60,9 +54,6 @@ class LiveResult:
             "in_view": dict(self.in_view),
             "counted": dict(self.counted),
             "error": self.error,
-            "twice": self.twice,
-            "missed": self.missed,
-            "nowhere": self.nowhere,
             "frames": self.frames,
             "fields": self.fields,
             "verdicts": dict(self.verdicts),
@@ -99,9 +90,6 @@ def evaluate_live(
         magnification=analyser.model.magnification,
         in_view=Counter(cell.label or "" for cell in truth),
         counted=counted,
-        twice=0,
-        missed=0,
-        nowhere=0,
         frames=sum(verdicts.values()),
         fields=verdicts["counted"],
         verdicts=verdicts,

@@ -75,6 +75,9 @@ OBJECTIVES = {
     "10x": Objective(0.9, Optics(numerical_aperture=0.25, immersion_index=1.0), 900.0, (240.0, 300.0)),
 }
 
+DRIFTS_UM = {"100x": 0.2, "40x": 0.8, "10x": 5.0}
+"""How far a stage that nobody refocuses wanders from focus: within each objective's depth of field, or nearly."""
+
 
 class StageSource:
     """Frames of a stage that follows a script over a smear. Not live: its clock is the stage's, replayed at any speed.

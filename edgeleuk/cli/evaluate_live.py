@@ -1,0 +1,91 @@
+"""`edgeleuk eval live`: the live count against simulated slides of known truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+    from edgeleuk.evaluation.live import LiveResult
+
+
+def live(
+    mag: Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")] = "100x",
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", help="Slide; repeat for more.", show_default="1")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.5, max=120, help="Of the stage's time.")] = 20.0,
+    standstill: Annotated[
+        float, typer.Option(min=0, help="Seconds that the stage is left alone half-way.")
+    ] = 300.0,
+    jumps: Annotated[
+        int, typer.Option(min=0, help="How often the stage is knocked to another place and back.")
+    ] = 3,
+    fps: Annotated[float, typer.Option(min=0.5, max=30, help="Frames of the camera a second.")] = 4.0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count simulated slides of 200 white cells under a moving stage, as fast as possible, and compare with the truth.
+
+    Focus drifts and so does the lamp; the stage stops, is left alone, is knocked away and put back. What counts is
+    whether every white cell in view is counted once. A slide takes about as long as half of its stage time.
+    """
+    from rich.progress import Progress as Bar
+
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.live import evaluate_live
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.sources.stage import DRIFTS_UM, StageSource
+
+    if standstill >= minutes * 60 / 2:
+        raise UsageError(
+            "--standstill takes more than half of the time. Give more --minutes, or a shorter one."
+        )
+    analyser = Analyser(zoo.load(mag), threads)
+    done: list[LiveResult] = []
+    with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
+        for seed in seeds or [1]:
+            task = bar.add_task(f"slide {seed}", total=minutes * 60)
+            source = StageSource(
+                seed, mag, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[mag], exposure_drift=0.1,
+                jumps=jumps, standstill_s=standstill,
+            )  # fmt: skip
+            done.append(evaluate_live(analyser, source, seed, progress=_to(bar, task)))
+    if as_json:
+        print_json({"slides": [each.as_json() for each in done]})
+    else:
+        results().print(_table(done))
+
+
+def _to(bar: Progress, task: TaskID) -> Callable[[float], None]:
+    def tell(seconds: float) -> None:
+        bar.update(task, completed=seconds)
+
+    return tell
+
+
+def _table(done: Sequence[LiveResult]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("slide", justify="right")
+    for name in ("in view", "counted", "error", "unclassified", "fields", "frames", "islands", "seconds"):
+        table.add_column(name, justify="right")
+    for each in done:
+        table.add_row(
+            str(each.seed), str(sum(each.in_view.values())), str(sum(each.counted.values())), f"{each.error:+.1%}",
+            str(each.counted.get("unclassified", 0)), str(each.fields), str(each.frames), str(each.islands),
+            f"{each.seconds:.0f}",
+        )  # fmt: skip
+    return table
