@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -161,15 +162,21 @@ class Correction:
         exponential draw. One cell named as one of the chosen stands for 1 / detected cells that are there.
         """
         detected = float(self.rates[np.ix_(chosen, chosen)].sum(axis=1).min())
-        more = np.random.default_rng(SEED).standard_exponential(len(self.drawn)) / detected
+        more = _exponential(len(self.drawn)) / detected
         some, white = self.drawn[:, chosen].sum(axis=1), self.drawn[:, self.inside].sum(axis=1)
         tail = (1 - CONFIDENCE) / 2
         lower = np.divide(some, white, out=np.zeros_like(some), where=white > 0)
         upper = (some + more) / np.maximum(white + more * inside, NOTHING)
-        return (
-            100 * float(np.quantile(lower, tail, method="lower")),
-            100 * float(np.quantile(upper, 1 - tail, method="higher")),
-        )
+        lowest = int(
+            tail * (len(lower) - 1)
+        )  # the quantile's lower neighbour; its mirror image is the upper one's
+        return 100 * float(np.sort(lower)[lowest]), 100 * float(np.sort(upper)[-1 - lowest])
+
+
+@cache
+def _exponential(draws: int) -> NDArray[np.float64]:
+    """(draws,) from the exponential distribution of mean 1."""
+    return np.random.default_rng(SEED).standard_exponential(draws)
 
 
 def correct(
@@ -186,15 +193,20 @@ def correct(
     if not readings.sum():
         return None
     counts, measured = _counts(names, confusion)
-    rng = np.random.default_rng(SEED)
     rates = counts / counts.sum(axis=1, keepdims=True)
     rows, named = _split(rates)
     shares = maximum_likelihood(readings, rows, ROUNDS, TOLERANCE)
-    weights = np.where(measured[:, None], counts + PRIOR / counts.shape[1], counts)
-    drawn_rows, drawn_named = _split(rng.standard_gamma(weights, (DRAWS, *counts.shape)))
+    drawn_rows, drawn_named = _drawn(names, confusion)
     total = int(readings.sum())
-    drawn = rng.multinomial(total, (shares @ rows) / (shares @ rows).sum(), DRAWS).astype(np.float64)
-    drawn_shares = maximum_likelihood(drawn, drawn_rows, DRAW_ROUNDS, DRAW_TOLERANCE)
+    drawn = (
+        np.random.default_rng(SEED)
+        .multinomial(total, (shares @ rows) / (shares @ rows).sum(), DRAWS)
+        .astype(np.float64)
+    )
+    seen = drawn.any(
+        axis=0
+    )  # what no draw was read as weighs nothing in the estimation, and need not be carried along
+    drawn_shares = maximum_likelihood(drawn[:, seen], drawn_rows[..., seen], DRAW_ROUNDS, DRAW_TOLERANCE)
     cells = _undo_rejection(total * shares, named, measured)
     rates[~measured] *= total / cells.sum()
     return Correction(
@@ -207,6 +219,14 @@ def correct(
     )
 
 
+@lru_cache(maxsize=4)
+def _drawn(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """DRAWS of what the confusion over `names` may be, split. The same for every count of a session."""
+    counts, measured = _counts(names, confusion)
+    weights = np.where(measured[:, None], counts + PRIOR / counts.shape[1], counts)
+    return _split(np.random.default_rng(SEED + 1).standard_gamma(weights, (DRAWS, *counts.shape)))
+
+
 def maximum_likelihood(
     readings: NDArray[np.float64], rows: NDArray[np.float64], rounds: int, tolerance: float
 ) -> NDArray[np.float64]:
@@ -217,15 +237,18 @@ def maximum_likelihood(
     Types of less than NOTHING cells are set to zero. Every reading needs a type that can give it.
     """
     total = readings.sum(axis=-1, keepdims=True)
-    observed = readings / total
-    shares = np.full(rows.shape[:-1], 1 / rows.shape[-2])
-    back = rows.swapaxes(-1, -2).copy()
+    types, read = rows.shape[-2:]
+    # Many small problems at once: with their number as the last axis, sums over types run along it in one go.
+    observed = (readings / total).reshape(-1, read).T
+    each = np.ascontiguousarray(np.moveaxis(rows.reshape(-1, types, read), 0, -1))
+    found = np.full((types, observed.shape[1]), 1 / types)
     for _ in range(rounds):
-        expected = np.matmul(shares[..., None, :], rows)[..., 0, :]
+        expected = np.einsum("kn,krn->rn", found, each)
         ratio = np.divide(observed, expected, out=np.zeros_like(observed), where=expected > 0)
-        before, shares = shares, shares * np.matmul(ratio[..., None, :], back)[..., 0, :]
-        if np.abs(shares - before).max() < tolerance:
+        before, found = found, found * np.einsum("rn,krn->kn", ratio, each)
+        if np.abs(found - before).max() < tolerance:
             break
+    shares = found.T.reshape(rows.shape[:-1])
     shares = np.where(shares * total < NOTHING, 0, shares)
     result: NDArray[np.float64] = shares / shares.sum(axis=-1, keepdims=True)
     return result

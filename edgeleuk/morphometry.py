@@ -15,6 +15,7 @@ reaches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.optics import Resampling
+from edgeleuk.outline import REACH, filled, outlines
 from edgeleuk.types import Image, Morphometry, Scale
 
 Box = tuple[float, float, float, float]
@@ -85,7 +87,7 @@ class Segmentation:
     box_fill: float
     """Cell area over the area of the ellipse in the box."""
     support: float
-    """Mean log-likelihood ratio just inside the outline minus just outside: 0 where both look the same."""
+    """See outline.outlines: 0 where both sides of the outline look the same."""
     nucleus_density: float
     """Median green optical density of the nucleus; 0 is bare glass."""
     nucleus_split: float
@@ -102,17 +104,25 @@ class Segmentation:
         ]
 
 
-def measure(image: Image, scale: Scale, box: Box) -> Morphometry:
-    """The white cell in `box` (x1 y1 x2 y2, frame pixels), measured; None and a reason where it cannot be."""
+def measure(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Morphometry]:
+    """The white cells in `boxes` (x1 y1 x2 y2, frame pixels), measured; None and a reason where one cannot be."""
+    unfit = [_unfit(image, scale, box) for box in boxes]
+    fit = [box for box, reason in zip(boxes, unfit, strict=True) if reason is None]
+    found = iter(segment(image, scale, fit))
+    return [Morphometry(reason=reason) if reason else _judge(next(found), scale) for reason in unfit]
+
+
+def _unfit(image: Image, scale: Scale, box: Box) -> str | None:
+    """Why nothing can be measured in `box`, or None."""
     height, width = image.shape[:2]
     sides = ((box[2] - box[0]) * scale.um_per_px_x, (box[3] - box[1]) * scale.um_per_px_y)
     if _coarsest(scale) > MAX_CELL_UM_PER_PX:
-        return Morphometry(reason="the picture is too coarse")
+        return "the picture is too coarse"
     if box[0] < 1 or box[1] < 1 or box[2] > width - 1 or box[3] > height - 1:
-        return Morphometry(reason="the picture's edge cuts the cell")
+        return "the picture's edge cuts the cell"
     if not BOX_SIDES_UM[0] <= min(sides) <= max(sides) <= BOX_SIDES_UM[1]:
-        return Morphometry(reason="the box is no white cell's size")
-    return _judge(segment(image, scale, box), scale)
+        return "the box is no white cell's size"
+    return None
 
 
 def _coarsest(scale: Scale) -> float:
@@ -159,24 +169,45 @@ def _compactness(mask: Mask) -> float:
     return float(mask.sum() / max(1.0, cv2.contourArea(hull)))
 
 
-def segment(image: Image, scale: Scale, box: Box) -> Segmentation:
-    """Outline the white cell in `box` (x1 y1 x2 y2, frame pixels) and its nucleus.
+def segment(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Segmentation]:
+    """Outline the white cells in `boxes` (x1 y1 x2 y2, frame pixels) and their nuclei.
 
-    The box must lie in the picture and have sides within BOX_SIDES_UM. It always answers; whether the answer
-    is to be believed is `measure`'s to say.
+    Boxes must lie in the picture and have sides within BOX_SIDES_UM. It always answers; whether an answer is to be
+    believed is `measure`'s to say.
     """
-    crop, inner, origin, resampling = _window(image, scale, box)
-    passed = _transmission(crop)
-    edge, support = _outline(passed, inner)
-    cell = _inside(edge, inner, crop.shape[:2])
+    if not boxes:
+        return []
+    windows = [_window(image, scale, box) for box in boxes]
+    passed = [_transmission(window.crop) for window in windows]
+    edges, support = outlines(passed, [window.box for window in windows])
+    return [
+        _segmented(window, scale, *each)
+        for window, *each in zip(windows, passed, edges, support.tolist(), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The surroundings of a box at the working scale, and the way back."""
+
+    crop: Image
+    box: Floats
+    """(4,) in the crop's pixels."""
+    origin: tuple[int, int]
+    resampling: Resampling
+
+
+def _segmented(window: _Window, scale: Scale, passed: Floats, edge: Floats, support: float) -> Segmentation:
+    cell = filled(edge, window.box, passed.shape[:2])
     density = _green_density(passed)
     nucleus, split = _nucleus(density, cell)
     dark = float(np.median(density[nucleus])) if nucleus.any() else 0.0
-    ellipse = np.pi / 4 * float((inner[2] - inner[0]) * (inner[3] - inner[1]))
+    ellipse = np.pi / 4 * float(np.prod(window.box[2:] - window.box[:2]))
+    resampling = window.resampling
     return Segmentation(
         cell=cell,
         nucleus=nucleus,
-        origin=origin,
+        origin=window.origin,
         resampling=resampling,
         px_area_um2=scale.um_per_px_x * scale.um_per_px_y / (resampling.factor_x * resampling.factor_y),
         box_fill=float(cell.sum()) / ellipse,
@@ -187,8 +218,8 @@ def segment(image: Image, scale: Scale, box: Box) -> Segmentation:
     )
 
 
-def _window(image: Image, scale: Scale, box: Box) -> tuple[Image, Floats, tuple[int, int], Resampling]:
-    """The frame around `box` at the working scale, the box in its pixels, and the way back.
+def _window(image: Image, scale: Scale, box: Box) -> _Window:
+    """The frame around `box` at the working scale.
 
     Whole frame pixels and their exact resampling, where `optics.crop_um` would round the scale itself: in a
     coarse picture that costs three per cent of the area.
@@ -200,7 +231,7 @@ def _window(image: Image, scale: Scale, box: Box) -> tuple[Image, Floats, tuple[
     right, bottom = min(width, int(np.ceil(x + reach_x))), min(height, int(np.ceil(y + reach_y)))
     resampling = Resampling.to_scale(right - left, bottom - top, scale, WORKING_UM_PER_PX)
     inner = resampling.forward(np.array([box], np.float32) - np.array([left, top, left, top], np.float32))[0]
-    return resampling.apply(image[top:bottom, left:right]), inner, (left, top), resampling
+    return _Window(resampling.apply(image[top:bottom, left:right]), inner, (left, top), resampling)
 
 
 def _transmission(crop: Image) -> Floats:
@@ -210,98 +241,6 @@ def _transmission(crop: Image) -> Floats:
     light = np.median(smooth[grey >= np.percentile(grey, 95)], axis=0).astype(np.float32)
     passed: Floats = np.clip((smooth + np.float32(1)) / (light + 1), 0.004, 1.0)
     return passed
-
-
-# The outline lives in polar coordinates about the box's middle. Its radius is a multiple of the radius of the
-# ellipse in the box, so that 1 is the ellipse itself and long cells are as easy as round ones.
-
-REACH = 1.5
-RAYS, STEPS = 72, 60
-RADII = ((np.arange(STEPS, dtype=np.float32) + 0.5) * (REACH / STEPS)).astype(np.float32)
-ANGLES = (np.arange(RAYS, dtype=np.float32) * (2 * np.pi / RAYS)).astype(np.float32)
-SEARCH = slice(20, 50)
-"""Steps among which the outline lies: radius 0.5 to 1.25."""
-SURELY_IN, SURELY_OUT = 0.7, 1.12
-"""Radii of the first colour samples."""
-USUAL_RADIUS = 0.93
-"""Where the outline is expected: boxes stand off by 8 % (see types.RED_CELL_BOX_UM)."""
-PRIOR = 2.5
-"""Cost of an outline off USUAL_RADIUS, by radius squared, against evidence integrated over radius."""
-STIFFNESS = 0.03
-"""Cost of a change by one step between rays, by steps squared."""
-MAX_TURN = 2
-"""Steps by which the outline may change from one ray to the next."""
-COLOUR_BINS = 16
-"""By channel."""
-MAX_EVIDENCE = 3.0
-"""Log-likelihood ratio (20 to 1) beyond which one more sample of a colour proves nothing more."""
-
-
-def _outline(passed: Floats, box: Floats) -> tuple[Floats, float]:
-    """Radius of the cell's outline on each ray, (RAYS,), and how much the colours on its two sides differ."""
-    centre, radii = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-    at = centre - 0.5 + RADII[:, None] * (np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) * radii)[:, None]
-    at = at.astype(np.float32)
-    colours = cv2.remap(passed, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    codes = (colours * (COLOUR_BINS - 0.01)).astype(np.intp) @ np.array([COLOUR_BINS**2, COLOUR_BINS, 1])
-    radius = np.broadcast_to(RADII, codes.shape)
-    inside, outside = radius < SURELY_IN, radius > SURELY_OUT
-    misfit = PRIOR * (RADII - USUAL_RADIUS) ** 2
-    for _ in range(2):
-        evidence = _log_ratio(codes, inside, outside)
-        gain = np.cumsum(evidence * RADII, axis=1) * (REACH / STEPS)
-        edge = RADII[_closed_path((misfit - gain)[:, SEARCH]) + SEARCH.start] + REACH / STEPS / 2
-        inside, outside = radius < edge[:, None], radius > edge[:, None]
-    near = np.abs(radius - edge[:, None]) < 0.15
-    support = evidence[inside & near].mean() - evidence[outside & near].mean()
-    return edge.astype(np.float32), float(support)
-
-
-def _log_ratio(codes: NDArray[np.intp], inside: Mask, outside: Mask) -> Floats:
-    """Log-likelihood ratio, inside over outside, of each sample's colour, by smoothed histograms."""
-    weight = np.broadcast_to(RADII, codes.shape)
-    shares: list[Floats] = []
-    for where in (inside, outside):
-        count = np.bincount(codes[where], weight[where], COLOUR_BINS**3).astype(np.float32)
-        for _ in range(3):  # one channel at a time, each brought to the front in turn
-            rows = cv2.blur(count.reshape(COLOUR_BINS, -1), (1, 3))
-            count = np.ascontiguousarray(rows.reshape((COLOUR_BINS,) * 3).transpose(1, 2, 0))
-        shares.append(count.ravel() / count.sum() + COLOUR_BINS**-3)
-    ratio: Floats = np.clip(np.log(shares[0] / shares[1]), -MAX_EVIDENCE, MAX_EVIDENCE)[codes]
-    return ratio
-
-
-def _closed_path(cost: NDArray[np.floating]) -> NDArray[np.intp]:
-    """The step on each ray, (rays,), of the cheapest smooth path around `cost` (rays, steps).
-
-    Dynamic programming goes around twice and the middle round counts: it has forgotten where it began.
-    """
-    rays, steps = cost.shape
-    columns = np.arange(steps)
-    turns = np.arange(2 * MAX_TURN + 1)[:, None]
-    fee = STIFFNESS * (turns - MAX_TURN) ** 2
-    came_from = np.zeros((2 * rays, steps), np.intp)
-    total = np.full(steps + 2 * MAX_TURN, np.inf)
-    total[MAX_TURN:-MAX_TURN] = cost[0]
-    for i in range(1, 2 * rays):
-        options = total[columns + turns] + fee
-        best = options.argmin(axis=0)
-        came_from[i] = columns + best - MAX_TURN
-        total[MAX_TURN:-MAX_TURN] = options[best, columns] + cost[i % rays]
-    path = np.zeros(2 * rays, np.intp)
-    path[-1] = total[MAX_TURN:-MAX_TURN].argmin()
-    for i in range(2 * rays - 1, 0, -1):
-        path[i - 1] = came_from[i, path[i]]
-    return np.roll(path[rays // 2 : rays // 2 + rays], rays // 2)
-
-
-def _inside(edge: Floats, box: Floats, shape: tuple[int, ...]) -> Mask:
-    """The pixels, (H, W), whose middle lies inside the outline `edge` (RAYS,)."""
-    (x, y), (radius_x, radius_y) = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    radius, angle = cv2.cartToPolar((columns + 0.5 - x) / radius_x, (rows + 0.5 - y) / radius_y)
-    mask: Mask = radius < np.interp(angle, ANGLES, edge, period=2 * np.pi)
-    return mask
 
 
 DENSITY_LEVELS = 160
@@ -353,7 +292,9 @@ def _depth(mask: Mask, um_per_px: float) -> Floats:
 
 def count_lobes(nucleus: Mask, um_per_px: float = WORKING_UM_PER_PX) -> int:
     """Segments, 1 to 5, of a nucleus (H, W) of square pixels, by the rule of thirds (NECK_TO_LOBE)."""
-    return min(MAX_LOBES, max(1, _segments(_depth(nucleus, um_per_px), 0.0)))
+    left, top, width, height = cv2.boundingRect(nucleus.astype(np.uint8))
+    part = nucleus[top : top + height, left : left + width]
+    return min(MAX_LOBES, max(1, _segments(_depth(part, um_per_px), 0.0))) if part.size else 1
 
 
 NECK_STEP_UM = 0.06
@@ -368,6 +309,8 @@ def _segments(depth: Floats, neck: float) -> int:
     """
     for peeled in np.arange(neck, float(depth.max()) * NECK_TO_LOBE, NECK_STEP_UM):
         count, labels = cv2.connectedComponents((depth > peeled).astype(np.uint8))
+        if count <= 2:  # the outside and one piece
+            continue
         pieces = [np.where(labels == label, depth, np.float32(0)) for label in range(1, count)]
         lobes = [piece for piece in pieces if piece.max() >= max(MIN_LOBE_UM, peeled / NECK_TO_LOBE)]
         if len(lobes) > 1:

@@ -51,7 +51,8 @@ class Analyser:
             )
         boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
         with _timed(seconds, "measure"):
-            measured = {i: morphometry.measure(frame.pixels, scale, boxes[i]) for i in to_read}
+            found_in = [boxes[i] for i in to_read]
+            measured = dict(zip(to_read, morphometry.measure(frame.pixels, scale, found_in), strict=True))
         cells = tuple(
             Cell(
                 kind=found.names[found.kinds[i]],

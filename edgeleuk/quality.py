@@ -70,9 +70,8 @@ def _small(image: Image) -> NDArray[np.uint8]:
     """The green channel, where both dyes absorb, at LOOKED_AT."""
     factor = min(1.0, LOOKED_AT / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
-    green: NDArray[np.uint8] = np.ascontiguousarray(small[..., 1])
-    return green
+    green: NDArray[np.uint8] = cv2.extractChannel(image, 1)
+    return cv2.resize(green, size, interpolation=cv2.INTER_AREA) if factor < 1 else green
 
 
 def _density(green: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:

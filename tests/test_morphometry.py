@@ -31,6 +31,11 @@ def paint(canvas: Image, discs: list[Disc], colour: tuple[int, int, int]) -> Non
         cv2.circle(canvas, middle, round(radius / FINE), colour, -1)
 
 
+def measured(image: Image, scale: Scale, box: Box) -> Morphometry:
+    """The one cell in `box`."""
+    return measure(image, scale, [box])[0]
+
+
 def picture(
     cell: Disc = (0, 0, 7),
     nucleus: list[Disc] | None = None,
@@ -94,7 +99,7 @@ def assert_alike(one: Morphometry, other: Morphometry, share: float = 0.03) -> N
 @pytest.mark.parametrize(("cell", "nucleus"), [(4.5, 3.8), (6.0, 3.0), (7.0, 4.0), (9.5, 6.0)])
 def test_a_disc_in_a_disc_is_measured_to_three_per_cent(cell: float, nucleus: float) -> None:
     """Areas, diameter and ratio of a painted cell are those it was painted with."""
-    found = measure(*picture((0, 0, cell), [(0, 0, nucleus)]))
+    found = measured(*picture((0, 0, cell), [(0, 0, nucleus)]))
     assert found.reason is None
     assert found.diameter_um == pytest.approx(2 * cell, rel=0.015)
     assert found.cell_area_um2 == pytest.approx(np.pi * cell**2, rel=0.03)
@@ -106,20 +111,28 @@ def test_a_disc_in_a_disc_is_measured_to_three_per_cent(cell: float, nucleus: fl
 def test_touching_red_cells_are_left_out() -> None:
     """Red cells that press on the cell from three sides change its area by under 3 %."""
     neighbours = [(10.4, 0, 3.6), (-7.5, 7.5, 3.6), (0, -10.4, 3.6)]
-    assert_alike(measure(*picture()), measure(*picture(red_cells=neighbours)))
+    assert_alike(measured(*picture()), measured(*picture(red_cells=neighbours)))
 
 
 def test_the_middle_of_a_ring_is_not_nucleus() -> None:
     """Cytoplasm that a ring-shaped nucleus encloses does not count as nucleus."""
     ring = arc(3.5, 2.0, 360)
-    found = measure(*picture(nucleus=ring))
+    found = measured(*picture(nucleus=ring))
     assert found.nucleus_area_um2 == pytest.approx(np.pi * (4.5**2 - 2.5**2), rel=0.04)
+
+
+def test_cells_measured_together_are_each_measured_as_alone() -> None:
+    """What stands beside a cell in the list, fit or unfit, changes nothing of it."""
+    image, scale, box = picture(red_cells=[(9, 2, 3.6)])
+    x1, y1, x2, y2 = box
+    boxes = [box, (0.0, y1, x2, y2), (x1 + 2, y1 - 1, x2 + 3, y2), (x1, y1, x1 + 10, y1 + 10)]
+    assert measure(image, scale, boxes) == [measured(image, scale, each) for each in boxes]
 
 
 def test_outlines_come_back_in_frame_pixels() -> None:
     """The outline drawn on a squeezed frame lies where the cell was painted."""
     image, scale, box = picture((2, -1, 6), [(2, -1, 3)], um_per_px=(0.2, 0.1))
-    found = segment(image, scale, box)
+    found = segment(image, scale, [box])[0]
     (outline,) = found.outlines(found.cell)
     reach = np.concatenate([outline.min(axis=0), outline.max(axis=0)]) * np.tile([0.2, 0.1], 2) - FIELD_UM / 2
     assert reach == pytest.approx([-4, -7, 8, 5], abs=0.2)
@@ -153,7 +166,7 @@ def test_lobes_are_counted_by_the_rule_of_thirds(discs: list[Disc], lobes: int) 
 @pytest.mark.parametrize(("discs", "lobes"), SHAPES.values(), ids=SHAPES.keys())
 def test_lobes_survive_the_way_through_a_picture(discs: list[Disc], lobes: int) -> None:
     """The same shapes, painted into a cell and segmented again, have the same lobes."""
-    assert measure(*picture(nucleus=discs)).lobes == lobes
+    assert measured(*picture(nucleus=discs)).lobes == lobes
 
 
 @settings(deadline=None, max_examples=20)
@@ -200,7 +213,7 @@ def test_turning_and_mirroring_change_nothing(
     if mirror:
         turned, box = turned[:, ::-1], (side - box[2], box[1], side - box[0], box[3])
     assert_alike(
-        measure(image, scale, (x1, y1, x2, y2)), measure(np.ascontiguousarray(turned), scale, box), 0.02
+        measured(image, scale, (x1, y1, x2, y2)), measured(np.ascontiguousarray(turned), scale, box), 0.02
     )
 
 
@@ -208,7 +221,9 @@ def test_turning_and_mirroring_change_nothing(
 @given(shape=cells, um_per_px=st.floats(0.05, 0.25))
 def test_the_scale_of_the_picture_changes_nothing(shape: tuple[Disc, list[Disc]], um_per_px: float) -> None:
     """The same cell taken with a finer or a coarser camera measures the same in micrometres."""
-    assert_alike(measure(*picture(*shape)), measure(*picture(*shape, um_per_px=(um_per_px, um_per_px))), 0.04)
+    assert_alike(
+        measured(*picture(*shape)), measured(*picture(*shape, um_per_px=(um_per_px, um_per_px))), 0.04
+    )
 
 
 @settings(deadline=None, max_examples=15)
@@ -217,7 +232,7 @@ def test_a_squeezed_picture_measures_like_a_square_one(
     shape: tuple[Disc, list[Disc]], squeeze: float
 ) -> None:
     """Pixels that are wider than high, as in 16:9 frames made square, change nothing."""
-    assert_alike(measure(*picture(*shape)), measure(*picture(*shape, um_per_px=(0.1 / squeeze, 0.1))), 0.04)
+    assert_alike(measured(*picture(*shape)), measured(*picture(*shape, um_per_px=(0.1 / squeeze, 0.1))), 0.04)
 
 
 @settings(deadline=None, max_examples=15)
@@ -226,7 +241,7 @@ def test_the_colour_of_the_lamp_changes_nothing(gains: tuple[float, float, float
     """A dim or tinted lamp gives the same measurements: densities are relative to bare glass."""
     image, scale, box = picture(red_cells=[(10.4, 0, 3.6)])
     tinted = np.clip(image * np.array(gains), 0, 255).astype(np.uint8)
-    assert_alike(measure(image, scale, box), measure(tinted, scale, box))
+    assert_alike(measured(image, scale, box), measured(tinted, scale, box))
 
 
 # --- not measurable -----------------------------------------------------------------------------------------
@@ -236,18 +251,18 @@ def test_a_cell_at_the_edge_is_not_measured() -> None:
     """The picture's edge cuts the cell: nothing is told, and why."""
     image, scale, (x1, y1, x2, y2) = picture()
     cut = image[:, round(x1) + 20 :]
-    found = measure(cut, scale, (0.0, y1, x2 - round(x1) - 20, y2))
+    found = measured(cut, scale, (0.0, y1, x2 - round(x1) - 20, y2))
     assert found == Morphometry(reason="the picture's edge cuts the cell")
 
 
 def test_a_picture_too_coarse_is_not_measured() -> None:
     """Above 0.8 um per pixel nothing is told."""
-    assert measure(*picture(um_per_px=(1.0, 1.0))) == Morphometry(reason="the picture is too coarse")
+    assert measured(*picture(um_per_px=(1.0, 1.0))) == Morphometry(reason="the picture is too coarse")
 
 
 def test_a_coarse_picture_gives_diameter_and_ratio_but_no_lobes() -> None:
     """What can be told is told, and the reason names the rest."""
-    found = measure(*picture(um_per_px=(0.4, 0.4)))
+    found = measured(*picture(um_per_px=(0.4, 0.4)))
     assert found.diameter_um == pytest.approx(14, rel=0.03)
     assert found.nc_ratio == pytest.approx(16 / 49, rel=0.06)
     assert found.lobes is None
@@ -256,7 +271,7 @@ def test_a_coarse_picture_gives_diameter_and_ratio_but_no_lobes() -> None:
 
 def test_a_coarser_picture_gives_the_diameter_only() -> None:
     """Between 0.6 and 0.8 um per pixel the nucleus is not told."""
-    found = measure(*picture(um_per_px=(0.7, 0.7)))
+    found = measured(*picture(um_per_px=(0.7, 0.7)))
     assert found.diameter_um == pytest.approx(14, rel=0.04)
     assert found.nucleus_area_um2 is found.nc_ratio is found.lobes is None
     assert found.reason == "the picture is too coarse to tell the nucleus"
@@ -268,7 +283,7 @@ def test_a_box_of_no_white_cells_size_is_not_measured(half_um: float) -> None:
     image, scale, _ = picture()
     half, middle = half_um / 0.1, 150.0
     doubled = Scale.given(scale.um_per_px * (2 if half_um > 2 else 1))
-    found = measure(image, doubled, (middle - half, middle - half, middle + half, middle + half))
+    found = measured(image, doubled, (middle - half, middle - half, middle + half, middle + half))
     assert found == Morphometry(reason="the box is no white cell's size")
 
 
@@ -276,20 +291,20 @@ def test_bare_glass_is_not_measured() -> None:
     """A box with nothing in it has no outline."""
     _, scale, box = picture()
     noise = np.random.default_rng(0).normal(230, 3, (300, 300, 3)).astype(np.uint8)
-    assert measure(noise, scale, box).reason == "the cell's outline cannot be told from what surrounds it"
+    assert measured(noise, scale, box).reason == "the cell's outline cannot be told from what surrounds it"
 
 
 def test_an_outline_unlike_its_box_is_not_believed() -> None:
     """A cell that fills a third of its box is another cell than the finder meant."""
     image, scale, _ = picture((0, 0, 4), [(0, 0, 2.5)])
-    found = measure(image, scale, (80.0, 80.0, 220.0, 220.0))
+    found = measured(image, scale, (80.0, 80.0, 220.0, 220.0))
     assert found == Morphometry(reason="the cell's outline does not fit its box")
 
 
 def test_a_pale_stain_gives_the_diameter_only() -> None:
     """A nucleus as pale as noise is not told from its cytoplasm."""
     pale = picture(chromatin=(190, 176, 216))
-    found = measure(*pale)
+    found = measured(*pale)
     assert found.diameter_um == pytest.approx(14, rel=0.03)
     assert found.nc_ratio is None
     assert found.reason == "the stain is too pale to tell the nucleus"
@@ -299,7 +314,7 @@ def test_a_red_cell_has_no_nucleus() -> None:
     """A red cell that the finder took for a white one is no darker than its neighbours."""
     discs = [(0, 0, 3.6), (7.6, 0, 3.6), (-7.6, 0, 3.6), (0, 7.6, 3.6)]
     image, scale, _ = picture(nucleus=[], cell=(0, 0, 0.1), red_cells=discs)
-    found = measure(image, scale, (111.0, 111.0, 189.0, 189.0))
+    found = measured(image, scale, (111.0, 111.0, 189.0, 189.0))
     assert found.diameter_um == pytest.approx(7.2, rel=0.05)
     assert found.reason == "nothing in the cell is darker than what surrounds it"
 
@@ -309,7 +324,7 @@ def test_a_nucleus_that_cytoplasm_does_not_set_off_is_not_measured() -> None:
     image, scale, box = picture((0, 0, 6), [(0, 0, 6)])
     clumps = cv2.resize(np.random.default_rng(1).normal(1.2, 0.3, (20, 20)), (300, 300))[..., None]
     clumped = np.where(image[..., 1:2] < 140, np.clip(image * clumps, 0, 255), image).astype(np.uint8)
-    found = measure(clumped, scale, box)
+    found = measured(clumped, scale, box)
     assert found.diameter_um == pytest.approx(12, rel=0.04)
     assert found.nc_ratio is found.lobes is None
     assert found.reason == "nucleus and cytoplasm are equally dark"
@@ -317,7 +332,7 @@ def test_a_nucleus_that_cytoplasm_does_not_set_off_is_not_measured() -> None:
 
 def test_a_speck_is_no_nucleus() -> None:
     """A dark granule of 1.6 um in a large cell is too small to be its nucleus."""
-    found = measure(*picture((0, 0, 8), [(0, 0, 0.8)]))
+    found = measured(*picture((0, 0, 8), [(0, 0, 0.8)]))
     assert found.diameter_um == pytest.approx(16, rel=0.03)
     assert found.reason == "the dark part is too small for a nucleus"
 
@@ -336,7 +351,7 @@ def test_real_lymphocytes_are_small_with_a_large_nucleus(data: Path) -> None:
         image = cv2.cvtColor(cv2.imread(str(sample.path)), cv2.COLOR_BGR2RGB)
         for (x1, y1, x2, y2), subtype in zip(sample.boxes.tolist(), sample.subtypes, strict=True):
             if subtype:
-                found.setdefault(subtype, []).append(measure(image, Scale.given(0.102), (x1, y1, x2, y2)))
+                found.setdefault(subtype, []).append(measured(image, Scale.given(0.102), (x1, y1, x2, y2)))
 
     def median(subtype: str, name: str) -> float:
         return float(np.median([getattr(m, name) for m in found[subtype] if m.reason is None]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +11,13 @@ from edgeleuk.cli._console import notices, print_json, results
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
     from rich.table import Table
 
-    from edgeleuk.bench import BenchResult, Progress
+    from edgeleuk.bench import BenchResult, Progress, SettingResult
     from edgeleuk.machine import Setting
 
 
@@ -94,15 +97,23 @@ def _table(result: BenchResult) -> Table:
 
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.title = f"{result.magnification}, {result.width} x {result.height}: median ms by stage"
-    table.add_column("threads", justify="right")
-    table.add_column("type")
-    for name in (*STAGES, "frame/s", "p95"):
-        table.add_column(name, justify="right")
+    table.add_column("threads\narithmetic")
     for each in result.results:
-        stages = (f"{each.stages[name].median:.1f}" for name in STAGES)
-        style = "bold" if each is result.best else ""
-        table.add_row(
-            str(each.setting.threads), each.setting.arithmetic, *stages, f"{each.fps:.0f}", f"{each.counted.p95:.0f}",
-            style=style,
-        )  # fmt: skip
+        setting = f"{each.setting.threads}\n{each.setting.arithmetic}"
+        table.add_column(setting, justify="right", style="bold" if each is result.best else "")
+
+    def row(name: str, value: Callable[[SettingResult], float], digits: int = 0) -> None:
+        table.add_row(name, *(f"{value(each):.{digits}f}" for each in result.results))
+
+    for name in STAGES:
+        row(name, partial(_stage, name), 1)
+    row("looked at, p95", lambda each: each.looked_at.p95)
+    row("counted", lambda each: each.counted.median)
+    row("counted, p95", lambda each: each.counted.p95)
+    row("frames/s", lambda each: each.fps)
     return table
+
+
+def _stage(name: str, result: SettingResult) -> float:
+    """Median ms of one stage."""
+    return result.stages[name].median

@@ -56,13 +56,11 @@ class Islands:
         self.landmarks: dict[int, list[Landmark]] = {}
         self._ready: OrderedDict[int, Picture] = OrderedDict()
 
-    def add(self, number: int, grey: NDArray[np.uint8], place: Placement) -> Picture:
-        """A counted field becomes a landmark, by its thumbnail (h, w); gives the thumbnail ready to be compared."""
-        picture = Picture(grey, self.um_per_px)
+    def add(self, number: int, grey: NDArray[np.uint8], picture: Picture, place: Placement) -> None:
+        """A counted field becomes a landmark, by its thumbnail (h, w) and the same ready to be compared."""
         coarse = picture.coarser(COARSER)
         landmark = Landmark(number, grey, coarse, place.x_um, place.y_um, place.angle)
         self.landmarks.setdefault(place.island, []).append(landmark)
-        return picture
 
     def _picture(self, landmark: Landmark) -> Picture:
         """A landmark ready to be compared. Only the last few are kept so: a megabyte each."""

@@ -31,7 +31,8 @@ CANDIDATES = 5
 BELIEVED = 0.5
 """Least correlation of the overlap."""
 EVIDENCE = 5.0
-"""Least evidence, see Match. Of 2,000 pairs of unrelated simulated fields none reached 4.2 at any shift."""
+"""Least evidence, see Match. Of 60 pairs of unrelated simulated fields none reached 2.9 at any shift, and of the real
+40x slides none 4.7; neighbours that overlap reach 5 to 60."""
 INDEPENDENT_UM2 = RED_CELL_UM**2
 """Ground that counts as one independent observation: about a red cell's."""
 ANGLES = tuple(np.radians((-1.2, 1.2, -2.4, 2.4)).tolist())
@@ -66,7 +67,7 @@ def thumbnail(image: Image, scale: Scale, um_per_px: float) -> NDArray[np.uint8]
         max(8, round(width * scale.um_per_px_x / um_per_px)),
         max(8, round(height * scale.um_per_px_y / um_per_px)),
     )
-    green: NDArray[np.uint8] = np.ascontiguousarray(image[..., 1])
+    green: NDArray[np.uint8] = cv2.extractChannel(image, 1)
     small: NDArray[np.uint8] = resize(green, *size)
     return small
 

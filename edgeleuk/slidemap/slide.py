@@ -8,6 +8,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeleuk.optics import crop_um
 from edgeleuk.slidemap.fusion import fuse
@@ -42,6 +43,22 @@ class MappedCell:
     """The field that shows it best, and its box there."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """The frame that was placed last: most often it is the one that is counted next."""
+
+    image: Image
+    grey: NDArray[np.uint8]
+    """Its thumbnail."""
+    picture: Picture
+    """The thumbnail ready to be compared."""
+
+    @classmethod
+    def of(cls, image: Image, scale: Scale, um_per_px: float) -> Self:
+        grey = thumbnail(image, scale, um_per_px)
+        return cls(image, grey, Picture(grey, um_per_px))
+
+
 class SlideMap:
     """Registers frames, counts cells once. Use from one thread.
 
@@ -66,15 +83,15 @@ class SlideMap:
         self._register = Register()
         self._counted: list[CountedField] = []
         self._fields: dict[int, Field] = {}
-        self._picture: Picture | None = None
+        self._placed: _Placed | None = None
 
     def place(self, image: Image, scale: Scale) -> Placement:
         """Where a frame (H, W, 3) lies. To be called with every frame, in order.
 
         While a view that was lost is searched for on the map, `moved_um` is None and the place means nothing.
         """
-        self._picture = Picture(thumbnail(image, scale, self.um_per_px), self.um_per_px)
-        return self._tracker.follow(self._picture)
+        self._placed = _Placed.of(image, scale, self.um_per_px)
+        return self._tracker.follow(self._placed.picture)
 
     def add(
         self,
@@ -89,7 +106,6 @@ class SlideMap:
         crops: bool = True,
     ) -> CountedField:
         """Count a field at the place that `place` gave for its frame `image`, and tell each of its cells."""
-        grey = thumbnail(image, field.scale, self.um_per_px)
         boxes = boxes_on_map(_boxes(field), field.scale, placement)
         near = self._register.near(placement.island, boxes) if len(boxes) else []
         kinds, whole = [cell.kind for cell in field.cells], [cell.whole for cell in field.cells]
@@ -97,6 +113,9 @@ class SlideMap:
         identities = tuple(
             pairs[i] if i in pairs else self._register.new_identity() for i in range(len(field.cells))
         )
+        placed = self._placed
+        if placed is None or placed.image is not image:
+            placed = _Placed.of(image, field.scale, self.um_per_px)
         counted = CountedField(
             number=number,
             seconds=seconds,
@@ -106,13 +125,13 @@ class SlideMap:
             sharpness=sharpness,
             identities=identities,
             fresh=frozenset(identities) - frozenset(pairs.values()),
-            thumbnail=grey,
+            thumbnail=placed.grey,
             crops=_crops(image, field) if crops else {},
         )
-        self._keep(counted)
+        self._keep(counted, placed.picture)
         return counted
 
-    def _keep(self, counted: CountedField) -> None:
+    def _keep(self, counted: CountedField, picture: Picture) -> None:
         """Put a counted field and what it shows on the map."""
         place = counted.placement
         boxes = boxes_on_map(_boxes(counted.field), counted.field.scale, place)
@@ -126,7 +145,7 @@ class SlideMap:
                 self._fields.pop(thing.sightings[0][0].number, None)
             thing.sightings.append((counted, i))
             self._register.put(thing)
-        picture = self._islands.add(counted.number, counted.thumbnail, place)
+        self._islands.add(counted.number, counted.thumbnail, picture, place)
         self._counted.append(counted)
         self._join(picture, place)
 
@@ -184,7 +203,7 @@ class SlideMap:
         self._reset()
         self._marks = dict(marks)
         for each in fields:
-            self._keep(each)
+            self._keep(each, Picture(each.thumbnail, self.um_per_px))
 
     def fields(self) -> tuple[Field, ...]:
         """A field for each counted one, with the cells that were first seen in it, read from all of their views.
