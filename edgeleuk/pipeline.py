@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeleuk import morphometry, zoo
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
+from edgeleuk.pooling import contradicted
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Cell, Detections, Field, Frame, Scale
@@ -34,13 +35,20 @@ class Analyser:
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
-    def analyse(self, frame: Frame, scale: Scale | None = None) -> Field:
-        """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated."""
+    def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:
+        """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated.
+
+        A scale that nobody vouches for, as that of the slide's other pictures, gives way where the red cells
+        contradict it.
+        """
         seconds: dict[str, float] = {}
         with _timed(seconds, "scale"):
-            scale = scale or estimate_scale(frame.pixels, self.finder, frame.name)
+            used = scale or estimate_scale(frame.pixels, self.finder, frame.name)
         with _timed(seconds, "find"):
-            found = self.finder.find(frame.pixels, scale)
+            found = self.finder.find(frame.pixels, used)
+        if scale and not vouched and contradicted(scale, found):
+            return self.analyse(frame)
+        scale = used
         coarse = too_coarse(self.model.finder.counted_to, scale)
         found = found.without(coarse)
         whole = shown_enough(found, frame.width, frame.height)
@@ -64,7 +72,8 @@ class Analyser:
             )
             for i in range(len(found))
         )
-        warnings = (*_warnings(cells, scale), *_not_counted(coarse, self.model.finder.counted_to, scale))
+        um_per_px = scale.um_per_px / frame.shrunk
+        warnings = (*_warnings(cells, scale), *_not_counted(coarse, self.model.finder.counted_to, um_per_px))
         return Field(frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse)
 
 
@@ -96,13 +105,15 @@ def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
         yield f"the picture is squeezed (red cells {scale.squeeze:.2f} times as wide as high); it was read un-squeezed."
 
 
-def _not_counted(kinds: frozenset[str], counted_to: Mapping[str, float], scale: Scale) -> Iterator[str]:
+def _not_counted(kinds: frozenset[str], counted_to: Mapping[str, float], um_per_px: float) -> Iterator[str]:
     for kind in sorted(kinds):
-        limit = f"only up to {counted_to[kind]:g}" if counted_to[kind] else "at no scale"
-        yield (
-            f"{kind} not counted: the picture has {scale.um_per_px:.2f} um per pixel, and this model counts them "
-            f"{limit}. Use a stronger objective or a camera with more pixels."
-        )
+        if counted_to[kind]:
+            yield (
+                f"{kind} not counted: the picture has {um_per_px:.2f} um per pixel, and this model counts them only "
+                f"up to {counted_to[kind]:g}. Use a stronger objective or a camera with more pixels."
+            )
+        else:
+            yield f"{kind} not counted: under this objective they are not told from debris. Use a stronger one."
 
 
 @contextmanager

@@ -107,13 +107,17 @@ def _ratio(sides: NDArray[np.float64]) -> float:
     return float(np.median(sides)) / RED_CELL_BOX_UM if len(sides) else 1.0
 
 
-def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> Scale:
+def estimate_scale(
+    image: Image, finder: Finder, name: str = "the picture", near: Scale | None = None
+) -> Scale:
     """The scale of a picture (H, W, 3), with its 95 % relative error.
 
+    `near` is a guess that is tried before all others: the scale of another picture of the slide.
     Raises ScaleError where too few red cells are found to measure.
     """
     steps = guesses(finder.manifest.cameras)
-    best = _search(image, finder, [_guess(g, 1.0) for g in steps])
+    first = [near] if near else []
+    best = _search(image, finder, [*first, *(_guess(g, 1.0) for g in steps)])
     if best is None or best.merit < DOUBTFUL:
         squeezed = _search(image, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
         best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
@@ -124,38 +128,6 @@ def estimate_scale(image: Image, finder: Finder, name: str = "the picture") -> S
             "Give --um-per-px, or take a field with red cells in a single layer."
         )
     return _conclude(best)
-
-
-def pooled(scales: Sequence[Scale]) -> Scale:
-    """The scale of one camera from those measured on several of its pictures, at least one.
-
-    The median of each axis, weighted by the red cells behind each: pictures with few of them are those whose "red
-    cells" mislead. The error is that of a median of so many pictures, and never less than the ruler's own.
-    """
-    given = [scale for scale in scales if scale.source != "red cells"]
-    if given:
-        return given[0]
-    weights = np.array([max(scale.red_cells, 1) for scale in scales], np.float64)
-    x = _weighted_median(np.array([scale.um_per_px_x for scale in scales]), weights)
-    y = _weighted_median(np.array([scale.um_per_px_y for scale in scales]), weights)
-    sampling = np.sqrt(np.maximum(np.square([s.relative_error for s in scales]) - SYSTEMATIC_ERROR**2, 0))
-    error = (
-        1.2533 * float(np.median(sampling)) / np.sqrt(len(scales)) if len(scales) > 1 else float(sampling[0])
-    )
-    return Scale(
-        x,
-        y,
-        "red cells",
-        float(np.hypot(error, SYSTEMATIC_ERROR)),
-        sum(scale.red_cells for scale in scales),
-    )
-
-
-def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The value (N,) below and above which half of the weight lies."""
-    order = np.argsort(values)
-    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
-    return float(values[order[half]])
 
 
 def guesses(cameras: tuple[float, float]) -> list[float]:

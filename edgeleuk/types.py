@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -69,6 +69,8 @@ class Frame:
 
     pixels: Image
     name: str
+    shrunk: int = 1
+    """Each pixel stands for so many of the file's in either direction: a large picture may be decoded smaller."""
 
     @property
     def width(self) -> int:
@@ -174,6 +176,11 @@ class Cell:
     morphometry: Morphometry | None = None
 
 
+def _enlarged(box: Box, times: int) -> Box:
+    x1, y1, x2, y2 = box
+    return x1 * times, y1 * times, x2 * times, y2 * times
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One analysed picture."""
@@ -191,6 +198,16 @@ class Field:
 
     def of(self, kind: str) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.kind == kind)
+
+    def enlarged(self, times: int) -> Field:
+        """The same in pixels of a picture `times` as large: of the file, where it was decoded smaller."""
+        if times == 1:
+            return self
+        scale = replace(
+            self.scale, um_per_px_x=self.scale.um_per_px_x / times, um_per_px_y=self.scale.um_per_px_y / times
+        )
+        cells = tuple(replace(c, box=_enlarged(c.box, times)) for c in self.cells)
+        return replace(self, width=self.width * times, height=self.height * times, scale=scale, cells=cells)
 
     @property
     def area_mm2(self) -> float:

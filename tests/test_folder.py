@@ -629,3 +629,37 @@ def test_any_bytes_are_a_picture_or_no_picture(data: bytes) -> None:
         assert image.ndim == 3
         assert image.shape[2] == 3
         assert min(image.shape[:2]) >= 64
+
+
+@pytest.mark.parametrize(
+    ("size", "um_per_px", "shrunk"),
+    [
+        ((1024, 768), None, 1),
+        ((5120, 64), None, 2),
+        ((1024, 768), 0.05, 4),
+        ((1024, 768), 0.2, 1),
+        ((1026, 768), 0.05, 2),
+        ((1025, 768), 0.01, 1),
+    ],
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(
+    tmp_path: Path, size: tuple[int, int], um_per_px: float | None, shrunk: int
+) -> None:
+    """By a divisor of its sides, and never coarser than 0.2 um per pixel where that is enough."""
+    path = tmp_path / "x.jpg"
+    cv2.imwrite(str(path), np.dstack([np.full(size[::-1], level, np.uint8) for level in (90, 120, 200)]))
+    frame = read_picture(path, um_per_px, 0.2)
+    assert frame.shrunk == shrunk
+    assert (frame.width * shrunk, frame.height * shrunk) == size
+
+
+def test_a_smaller_decoding_is_turned_upright_too(tmp_path: Path) -> None:
+    """An orientation of 6 is turned by a quarter, once."""
+    picture = np.zeros((64, 128, 3), np.uint8)
+    picture[:, :64] = (40, 60, 220)
+    picture[:, 64:] = (220, 90, 40)
+    data = with_exif(cv2.imencode(".jpg", picture)[1].tobytes(), exif(6))
+    (tmp_path / "x.jpg").write_bytes(data)
+    frame = read_picture(tmp_path / "x.jpg", 0.05, 0.1)
+    assert (frame.shrunk, frame.width, frame.height) == (2, 32, 64)
+    assert frame.pixels[8, 16, 0] > 150 > frame.pixels[56, 16, 0]

@@ -16,7 +16,7 @@ import edgeleuk
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
     "errors", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
-    "scale", "outline", "morphometry", "differential", "judge", "quality", "slidemap", "sources", "pipeline", "store", "live", "evaluation",
+    "scale", "pooling", "outline", "morphometry", "differential", "judge", "quality", "slidemap", "sources", "pipeline", "batch", "store", "live", "evaluation",
     "bench", "render", "training", "cli",
 )  # fmt: skip
 """Lowest first. A module or subpackage imports from itself and from what stands before it."""

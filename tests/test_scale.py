@@ -11,9 +11,10 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.evaluation.datasets import annotated_scales, load_fields
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
-from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses, pooled
+from edgeleuk.pooling import common, contradicted, pooled
+from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import Frame, Scale
+from edgeleuk.types import RED_CELL_BOX_UM, Detections, Frame, Scale
 
 DEMO_UM_PER_PX = 0.1
 
@@ -105,6 +106,41 @@ def test_pictures_with_few_red_cells_weigh_little() -> None:
     """Three pictures of five cells each give way to two of fifty."""
     few, many = [_scale(0.17, 0.1, cells=5)] * 3, [_scale(0.23, 0.13, cells=50)] * 2
     assert pooled([*few, *many]).um_per_px_x == pytest.approx(0.23)
+
+
+def test_only_the_half_with_most_red_cells_is_pooled() -> None:
+    """Fields of few red cells that are off together do not pull a slide's scale over."""
+    few = [_scale(0.18, 0.10, cells=30 + i) for i in range(8)]
+    many = [_scale(0.24, 0.135, cells=60 + i) for i in range(9)]
+    assert pooled([*few, *many]).um_per_px_x == pytest.approx(0.24)
+
+
+def test_pictures_of_one_camera_have_a_common_scale() -> None:
+    """One picture that is off by a quarter is taken at the scale of the others."""
+    found = common([_scale(0.174, 0.174), _scale(0.176, 0.176), _scale(0.18, 0.18), _scale(0.22, 0.22)])
+    assert found
+    assert found.um_per_px == pytest.approx(0.176)
+
+
+def test_pictures_of_several_cameras_have_none() -> None:
+    """Where every picture says another scale, each keeps its own."""
+    assert common([_scale(each, each) for each in (0.05, 0.08, 0.12, 0.2, 0.3)]) is None
+
+
+def test_three_pictures_are_too_few_for_a_common_scale() -> None:
+    """Two of three may agree by chance."""
+    assert common([_scale(0.1, 0.1)] * 3) is None
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, False), (1.25, False), (1.4, True), (0.7, True)])
+def test_red_cells_contradict_the_scale_of_another_zoom(factor: float, expected: bool) -> None:
+    """Boxes that would be of 1.4 times a red cell's size were taken through another lens."""
+    side = RED_CELL_BOX_UM / 0.1 * factor
+    boxes = np.array([[100 * i, 0, 100 * i + side, side] for i in range(12)], np.float32)
+    ones = np.ones(12, np.float32)
+    found = Detections(boxes, ones, np.zeros(12, np.int64), ("RBC",))
+    assert contradicted(Scale.given(0.1), found) is expected
+    assert not contradicted(Scale.given(0.1), found.where(np.arange(5)))
 
 
 def test_pooling_lessens_the_error_but_not_that_of_the_ruler() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +15,10 @@ from edgeleuk.cli._console import notices, print_json, report, results, warn, wr
 from edgeleuk.errors import EdgeleukError, UsageError
 
 if TYPE_CHECKING:
+    from edgeleuk.batch import Batch
     from edgeleuk.differential import Differential
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.types import Field, Frame, Scale
+    from edgeleuk.types import Field, Frame
 
 Failures = list[tuple[str, EdgeleukError]]
 
@@ -53,20 +57,26 @@ def analyze(
             "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
         ),
     ] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Pictures show different places: do not look for overlaps.")
+    ] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
     ] = None,
 ) -> None:
     """Count the cells of smear pictures and give the white-cell differential with its uncertainty.
 
-    A picture that cannot be read or scaled is named at the end; the rest is done. The exit code is then that of
-    the first such error. Pictures are taken to show different places of the slide: cells seen twice count twice.
+    Several pictures are those of one slide: where they overlap, a cell that two of them show counts once. A picture
+    that cannot be read or scaled is named at the end; the rest is done. The exit code is then that of the first such
+    error.
     """
     from edgeleuk import zoo
+    from edgeleuk.batch import Batch
     from edgeleuk.differential import tally
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
+    from edgeleuk.sources.folder import expand
     from edgeleuk.types import Scale
 
     if demo == bool(paths):
@@ -81,16 +91,19 @@ def analyze(
         )
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
     ranges = load_reference(reference) if reference else load_reference()
-    analyser = Analyser(zoo.load(mag), threads)
+    model = zoo.load(mag)
     scale = None if um_per_px is None else Scale.given(um_per_px)
-    inputs = [demo_picture()] if demo else paths or []
+    pictures = list(expand([demo_picture()] if demo else paths or [], recursive))
+    workers = min(threads or os.cpu_count() or 1, len(pictures))
+    analyser = Analyser(model, threads if workers == 1 else 1)
+    batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
 
-    fields, failures = _analyse_all(analyser, inputs, recursive, scale, draw)
-    result = judge_by(analyser.model.reader, ranges)(tally(fields))
-    _output(analyser, fields, failures, result, as_json, as_csv, folder, write_all)
-    _close(fields, failures, folder)
+    failures = _analyse_all(batch, pictures, draw)
+    result = judge_by(model.reader, ranges)(tally(batch.counted))
+    _output(batch, failures, result, as_json, as_csv, folder, write_all)
+    _close(batch, failures, folder)
 
 
 def demo_picture() -> str:
@@ -98,35 +111,37 @@ def demo_picture() -> str:
     return str(Path(__file__).parents[1] / "data" / "demo.jpg")
 
 
-def _analyse_all(
-    analyser: Analyser, inputs: Sequence[str], recursive: bool, scale: Scale | None, draw: Path | None
-) -> tuple[list[Field], Failures]:
-    """Every picture that can be analysed, and the errors of the others; one bad file never ends a batch."""
+def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: Path | None) -> Failures:
+    """Every picture that can be analysed; gives the errors of the others."""
     from rich.progress import track
 
-    from edgeleuk.sources.folder import expand, read_picture
+    from edgeleuk.batch import Failed
 
-    found = list(expand(inputs, recursive))
-    fields: list[Field] = []
+    alone = len(pictures) < 2 or not notices.is_terminal
+    with notices.status("measuring the scale") if not alone else nullcontext():
+        batch.settle([each for each in pictures if isinstance(each, Path)])
     failures: Failures = []
     taken: set[str] = set()
+    warnings: defaultdict[str, list[str]] = defaultdict(list)
     bar = track(
-        found, "analysing", console=notices, transient=True, disable=len(found) < 2 or not notices.is_terminal
+        batch.analyse_all(pictures),
+        "analysing",
+        len(pictures),
+        console=notices,
+        transient=True,
+        disable=alone,
     )
-    for item in bar:
-        try:
-            if isinstance(item, EdgeleukError):
-                raise item
-            frame = read_picture(item)
-            fields.append(analyser.analyse(frame, scale))
-        except EdgeleukError as error:
-            failures.append((str(item) if isinstance(item, Path) else "", error))
+    for done in bar:
+        if isinstance(done, Failed):
+            failures.append((done.path, done.error))
             continue
-        for text in fields[-1].warnings:
-            warn(f"{frame.name}: {text}")
+        for text in done.field.warnings:
+            warnings[text].append(done.frame.name)
         if draw:
-            _draw(frame, fields[-1], analyser, draw, taken)
-    return fields, failures
+            _draw(done.frame, done.field, batch.analyser, draw, taken)
+    for text, names in warnings.items():
+        warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}")
+    return failures
 
 
 def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: set[str]) -> None:
@@ -143,8 +158,7 @@ def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: s
 
 
 def _output(
-    analyser: Analyser,
-    fields: Sequence[Field],
+    batch: Batch,
     failures: Failures,
     result: Differential,
     as_json: bool,
@@ -156,26 +170,28 @@ def _output(
 
     from edgeleuk.render import tables, terminal
 
-    document = tables.document(fields, result, analyser.model, failures)
+    fields, repeated, analyser = batch.fields, batch.repeated, batch.analyser
+    document = tables.document(fields, result, analyser.model, failures, repeated)
     if folder and (as_json or write_all):
         write(folder / "results.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
     if folder and (as_csv or write_all):
-        write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes))
+        write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes, repeated))
         write(folder / "differential.csv", tables.differential_csv(result))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(fields, analyser.reader.attributes), nl=False)
+        typer.echo(tables.cells_csv(fields, analyser.reader.attributes, repeated), nl=False)
     elif fields:
-        results().print(terminal.analysis(fields, result, analyser.model))
+        results().print(terminal.analysis(fields, result, analyser.model, repeated))
 
 
-def _close(fields: Sequence[Field], failures: Failures, folder: Path | None) -> None:
+def _close(batch: Batch, failures: Failures, folder: Path | None) -> None:
     if folder:
         notices.print(f"results are in {folder}", markup=False)
     for _, error in failures:
         report(error)
-    if failures and len(fields) + len(failures) > 1:
-        notices.print(f"{len(fields)} analysed, {len(failures)} not", markup=False)
+    done = len(batch.fields)
+    if failures and done + len(failures) > 1:
+        notices.print(f"{done} analysed, {len(failures)} not", markup=False)
     if failures:
         raise typer.Exit(failures[0][1].exit_code)

@@ -17,8 +17,9 @@ import numpy as np
 from edgeleuk.differential import tally
 from edgeleuk.errors import EdgeleukError, InputError
 from edgeleuk.pipeline import Analyser
+from edgeleuk.pooling import pooled
 from edgeleuk.rules import load_rules
-from edgeleuk.scale import estimate_scale, pooled
+from edgeleuk.scale import estimate_scale
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Scale
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeleuk.batch import Batch
 from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match, read_field
@@ -125,7 +126,8 @@ def evaluate_whole(
     scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> WholeReport:
-    """Analyses fields as `analyze` does, at `scale`, or at the scale their red cells tell; `names` are the file's.
+    """Analyses fields as `analyze` does, at `scale`, or at the scale their red cells tell, those of one camera together
+    where they agree; `names` are the file's.
 
     Fields without any cell of known type are left out.
     Raises InputError where a picture cannot be read, UsageError where no white cell is annotated with one of the
@@ -140,10 +142,14 @@ def evaluate_whole(
     five = {merge.get(label, label) for label in MATURE}
     cells: list[AnnotatedCell] = []
     refused: list[str] = []
+    batch = Batch(analyser, scale, overlapping=False)
+    batch.settle([sample.path for sample in samples])
     for done, sample in enumerate(samples, start=1):
         frame = Frame(read_field(sample), sample.path.name)
         try:
-            white = analyser.analyse(frame, scale).of(WHITE_CELL)
+            white = analyser.analyse(frame, scale or batch.scale_of(frame), vouched=scale is not None).of(
+                WHITE_CELL
+            )
         except ScaleError as error:
             white = ()
             refused.append(f"{frame.name}: {error}")

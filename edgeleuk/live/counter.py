@@ -17,8 +17,9 @@ from edgeleuk.judge import Judge
 from edgeleuk.live.gate import Gate
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
+from edgeleuk.pooling import pooled
 from edgeleuk.quality import Look, look
-from edgeleuk.scale import estimate_scale, pooled
+from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import CountedField, Placement, Scale, Shot, Tally
 

@@ -24,14 +24,18 @@ def document(
     result: Differential,
     model: Model,
     failures: Iterable[tuple[str, EdgeleukError]] = (),
+    repeated: Sequence[frozenset[int]] = (),
 ) -> dict[str, Any]:
-    """What `analyze --json` prints; `edgeleuk schema` describes it."""
+    """What `analyze --json` prints; `edgeleuk schema` describes it.
+
+    `repeated`: for each of the fields the cells, by index, that an earlier one shows too and that count there.
+    """
     return {
         "schema": SCHEMA,
         "edgeleuk": __version__,
         "notice": RESEARCH_USE,
         "model": {"magnification": model.magnification, "version": model.version},
-        "images": [_image(field) for field in fields],
+        "images": [_image(*each) for each in zip(fields, _padded(repeated, fields), strict=True)],
         "failures": [
             {"path": path, "error": type(error).__name__, "text": str(error), "exit_code": error.exit_code}
             for path, error in failures
@@ -40,7 +44,11 @@ def document(
     }
 
 
-def _image(field: Field) -> dict[str, Any]:
+def _padded(repeated: Sequence[frozenset[int]], fields: Sequence[Field]) -> Sequence[frozenset[int]]:
+    return repeated or [frozenset()] * len(fields)
+
+
+def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
     scale = field.scale
     return {
         "path": field.name,
@@ -54,7 +62,7 @@ def _image(field: Field) -> dict[str, Any]:
             "red_cells": scale.red_cells,
         },
         "area_mm2": field.area_mm2,
-        "cells": [_cell(cell) for cell in field.cells],
+        "cells": [_cell(cell, i not in repeated) for i, cell in enumerate(field.cells)],
         "counts": dict(Counter(cell.kind for cell in field.cells)),
         "not_counted": sorted(field.not_counted),
         "warnings": list(field.warnings),
@@ -62,7 +70,7 @@ def _image(field: Field) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell, counted: bool) -> dict[str, Any]:
     reading = cell.reading
     return {
         "kind": cell.kind,
@@ -70,6 +78,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "label": reading.label if reading else None,
         "score": round(cell.score, 4),
         "whole": cell.whole,
+        "counted": counted,
         "probability": round(reading.probability, 4) if reading else None,
         "probabilities": {name: round(p, 4) for name, p in reading.probabilities.items()}
         if reading
@@ -105,17 +114,22 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def cells_csv(fields: Iterable[Field], attributes: Iterable[str]) -> str:
-    """One row a cell; empty where nothing is known, attribute values only where the reader was sure."""
+def cells_csv(
+    fields: Sequence[Field], attributes: Iterable[str], repeated: Sequence[frozenset[int]] = ()
+) -> str:
+    """One row a cell; empty where nothing is known, attribute values only where the reader was sure.
+
+    `repeated` as for `document`.
+    """
     names = list(attributes)
     measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    head = ("path", "kind", "label", "probability", "score", "x1", "y1", "x2", "y2", "whole")
+    head = ("path", "kind", "label", "probability", "score", "x1", "y1", "x2", "y2", "whole", "counted")
     writer.writerow([*head, *measures, *names])
-    for field in fields:
-        for cell in field.cells:
-            row = _cell(cell)
+    for field, again in zip(fields, _padded(repeated, fields), strict=True):
+        for i, cell in enumerate(field.cells):
+            row = _cell(cell, i not in again)
             known = row["attributes"] or {}
             measured = row["morphometry"] or {}
             writer.writerow(
@@ -128,6 +142,7 @@ def cells_csv(fields: Iterable[Field], attributes: Iterable[str]) -> str:
                         row["score"],
                         *row["box"],
                         int(cell.whole),
+                        int(i not in again),
                     ),
                     *(measured.get(name) for name in measures),
                     *(

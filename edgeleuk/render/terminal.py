@@ -32,12 +32,27 @@ UNMEASURED = "*"
 """Marks corrected shares of types that the reader's errors were not measured on."""
 
 
-def analysis(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
-    """Everything `analyze` shows on the terminal."""
+def analysis(
+    fields: Sequence[Field], result: Differential, model: Model, repeated: Sequence[frozenset[int]] = ()
+) -> RenderableType:
+    """Everything `analyze` shows on the terminal.
+
+    `repeated`: for each of the fields the cells, by index, that an earlier one shows too.
+    """
     pictures: list[RenderableType] = (
         [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
     )
-    return Group(*pictures, together(fields, result, model))
+    return Group(*pictures, *_overlaps(fields, repeated), together(fields, result, model))
+
+
+def _overlaps(fields: Sequence[Field], repeated: Sequence[frozenset[int]]) -> Iterator[Text]:
+    """How much the pictures show twice; nothing where they do not overlap."""
+    again = Counter(
+        field.cells[i].kind for field, those in zip(fields, repeated, strict=False) for i in those
+    )
+    if again:
+        cells = f"{again['WBC']} white cells, {again['RBC']} red cells and {again['Platelet']} platelets"
+        yield Text(f"Pictures overlap: {cells} seen again count once.", style="dim")
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
@@ -45,7 +60,11 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
-    head.append(f"{counts['WBC']} white cells, {counts['RBC']} red cells, {counts['Platelet']} platelets")
+    shown = (
+        _number(None if kind in field.not_counted else counts[kind], name)
+        for kind, name in (("WBC", "white cells"), ("RBC", "red cells"), ("Platelet", "platelets"))
+    )
+    head.append(", ".join(shown))
     white = field.of("WBC")
     parts: list[RenderableType] = [head]
     if white:
@@ -93,7 +112,7 @@ def _row_table(fields: Sequence[Field]) -> Table:
         table.add_row(
             short(field.name, 36),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
-            *(str(counts[kind]) for kind in ("WBC", "RBC", "Platelet")),
+            *("–" if kind in field.not_counted else str(counts[kind]) for kind in ("WBC", "RBC", "Platelet")),
         )
     return table
 

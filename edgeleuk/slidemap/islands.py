@@ -16,6 +16,8 @@ COARSER = 3
 """By which thumbnails are coarser when the whole map is searched for a lost frame."""
 SEARCHED = 40
 """Landmarks that one frame is compared with while a lost view is searched for: about 10 ms."""
+TURNED = 12
+"""Landmarks, the newest, that a lost view is also compared with turned: a camera that was put back is seldom straight."""
 NEAR_UM = 6.0
 """How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
 LANDMARKS = 3
@@ -242,14 +244,14 @@ class Tracker:
             self._unsearched = iter(self.islands.all())
         while True:
             part = [pair for pair, _ in zip(self._unsearched, range(SEARCHED), strict=False)]
-            if part and (
-                found := self.islands.search(picture, part, turned=self._stills or len(part) < SEARCHED)
-            ):
+            found = self.islands.search(picture, part) if part else None
+            if found is None and len(part) < SEARCHED:
+                newest = self.islands.all()[:TURNED]
+                found = self.islands.search(picture, newest, turned=True) if newest else None
+                found = found or Placement(self.islands.new_island(), 0.0, 0.0)
+            if found:
                 self._unsearched = None
                 return self.islands.refine(picture, found)
-            if len(part) < SEARCHED:
-                self._unsearched = None
-                return Placement(self.islands.new_island(), 0.0, 0.0)
             if not self._stills:
                 return None
 

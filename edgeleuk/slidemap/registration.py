@@ -24,8 +24,9 @@ FLATTEN_UM = 10.0
 """Standard deviation of the blur that stands for uneven light: wider than any cell's edge."""
 CONTRAST = 3.0
 """Standard deviations beyond which a pixel weighs no more: one dark nucleus must not outvote the red cells."""
-MIN_SHARED = 0.1
-"""Least share of the smaller picture that two have in common; less cannot be told from chance."""
+MIN_SHARED = 0.05
+"""Least share of the smaller picture that two have in common: neighbours of a scan overlap by a cell or two, 7 % of a
+wide field. What so little ground is worth, `Match.evidence` says."""
 CANDIDATES = 5
 """Peaks whose overlap is looked at."""
 BELIEVED = 0.5

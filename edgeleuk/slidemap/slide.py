@@ -21,6 +21,8 @@ from edgeleuk.zoo import Model, ReaderManifest
 UM_PER_FINDER_PX = 1.6
 """Scale of thumbnails in units of the finder's pixels: 0.4 um at 100x. Red cells are then 18 pixels wide, and a
 1280 x 720 frame is registered in 5 ms."""
+STILLS_UM_PER_FINDER_PX = 2.5
+"""Likewise for the pictures of a folder: larger, of more ground each, and none of them has to be followed in motion."""
 CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
@@ -75,7 +77,8 @@ class SlideMap:
     @classmethod
     def of(cls, model: Model, stills: bool = False) -> Self:
         """For the frames of one magnification."""
-        return cls(model.finder.um_per_px * UM_PER_FINDER_PX, model.reader, stills)
+        each = STILLS_UM_PER_FINDER_PX if stills else UM_PER_FINDER_PX
+        return cls(model.finder.um_per_px * each, model.reader, stills)
 
     def _reset(self) -> None:
         self._islands = Islands(self.um_per_px)
@@ -151,6 +154,8 @@ class SlideMap:
 
     def _join(self, picture: Picture, place: Placement) -> None:
         """Where a field turns out to show ground of another island, both become one."""
+        if len(self._islands.landmarks[place.island]) == 1:
+            return  # a new island: the whole map was searched for it just now
         others = self._islands.all(but=place.island)
         there = self._islands.search(picture, others) if others else None
         if there is None:
