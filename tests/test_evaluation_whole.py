@@ -38,7 +38,7 @@ class Written:
         self.cells = cells
         self.scales: list[Scale | None] = []
 
-    def analyse(self, frame: Frame, scale: Scale | None = None) -> Field:
+    def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:  # noqa: ARG002
         self.scales.append(scale)
         if self.cells is None:
             raise ScaleError("no red cells in it.")
