@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,8 @@ from edgeleuk.types import Placement
 
 COARSER = 3
 """By which thumbnails are coarser when the whole map is searched for a lost frame."""
+QUALITY = 90
+"""Of the JPEGs that thumbnails are kept as."""
 SEARCHED = 40
 """Landmarks that one frame is compared with while a lost view is searched for: about 10 ms."""
 TURNED = 12
@@ -34,20 +37,23 @@ SAMPLES = (32, 18)
 
 @dataclass(frozen=True, slots=True)
 class Landmark:
-    """A counted field as later frames are recognised by."""
+    """A counted field as later frames are recognised by. Small: a long session has hundreds."""
 
     number: int
-    grey: NDArray[np.uint8]
-    """(h, w) at the map's scale."""
-    coarse: Picture
+    jpeg: bytes
+    """Its thumbnail at the map's scale, grey."""
+    size: tuple[int, int]
+    """Width and height of the thumbnail, pixels."""
+    packed: NDArray[np.int8]
+    """COARSER times as coarse, see Picture.packed."""
     x_um: float
     y_um: float
     angle: float
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height, pixels."""
-        return self.grey.shape[1], self.grey.shape[0]
+    def grey(self) -> NDArray[np.uint8]:
+        """The thumbnail, (h, w)."""
+        return np.asarray(cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 class Islands:
@@ -60,8 +66,9 @@ class Islands:
 
     def add(self, number: int, grey: NDArray[np.uint8], picture: Picture, place: Placement) -> None:
         """A counted field becomes a landmark, by its thumbnail (h, w) and the same ready to be compared."""
-        coarse = picture.coarser(COARSER)
-        landmark = Landmark(number, grey, coarse, place.x_um, place.y_um, place.angle)
+        jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+        packed = picture.coarser(COARSER).packed()
+        landmark = Landmark(number, jpeg, picture.size, packed, place.x_um, place.y_um, place.angle)
         self.landmarks.setdefault(place.island, []).append(landmark)
 
     def _picture(self, landmark: Landmark) -> Picture:
@@ -71,6 +78,13 @@ class Islands:
         if len(self._ready) > KEPT_READY:
             self._ready.popitem(last=False)
         return picture
+
+    def _coarse(self, landmark: Landmark) -> Picture:
+        return Picture.unpacked(landmark.packed, self.um_per_px * COARSER)
+
+    def thumbnail(self, number: int) -> NDArray[np.uint8]:
+        """Of a counted field, (h, w) grey."""
+        return next(each.grey for _, each in self.all() if each.number == number)
 
     def new_island(self) -> int:
         """A number that no island has."""
@@ -100,9 +114,9 @@ class Islands:
     ) -> Placement | None:
         """The place of a picture that may be anywhere, by comparing it with landmarks of given islands."""
         coarse = picture.coarser(COARSER)
-        found = self._best(among, lambda landmark: register(landmark.coarse, coarse))
+        found = self._best(among, lambda landmark: register(self._coarse(landmark), coarse))
         if found is None and turned:
-            found = self._best(among, lambda landmark: register_turned(landmark.coarse, coarse))
+            found = self._best(among, lambda landmark: register_turned(self._coarse(landmark), coarse))
         if found is None:
             return None
         rough, island, landmark = found

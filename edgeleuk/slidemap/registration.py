@@ -24,6 +24,8 @@ FLATTEN_UM = 10.0
 """Standard deviation of the blur that stands for uneven light: wider than any cell's edge."""
 CONTRAST = 3.0
 """Standard deviations beyond which a pixel weighs no more: one dark nucleus must not outvote the red cells."""
+PACKING = 127 / CONTRAST
+"""Steps to a standard deviation where a plane is kept in 8 bits."""
 MIN_SHARED = 0.05
 """Least share of the smaller picture that two have in common: neighbours of a scan overlap by a cell or two, 7 % of a
 wide field. What so little ground is worth, `Match.evidence` says."""
@@ -107,6 +109,14 @@ class Picture:
         return Picture.of_plane(
             cv2.resize(self.plane, size, interpolation=cv2.INTER_AREA), self.um_per_px * factor
         )
+
+    def packed(self) -> NDArray[np.int8]:
+        """The plane in a quarter of the memory, (h, w); `unpacked` makes it a picture again, to 1 % of a deviation."""
+        return np.rint(self.plane * PACKING).astype(np.int8)
+
+    @classmethod
+    def unpacked(cls, packed: NDArray[np.int8], um_per_px: float) -> Picture:
+        return cls.of_plane(packed.astype(np.float32) / PACKING, um_per_px)
 
     def turned(self, angle: float) -> Picture:
         """Turned by `angle` around the middle; what comes from beyond the edge is empty."""

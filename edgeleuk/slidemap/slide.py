@@ -27,6 +27,7 @@ CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
 CROP_QUALITY = 90
+NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,9 @@ class SlideMap:
         self._keep(counted, placed.picture)
         return counted
 
-    def _keep(self, counted: CountedField, picture: Picture) -> None:
-        """Put a counted field and what it shows on the map."""
+    def _keep(self, whole: CountedField, picture: Picture) -> None:
+        """Put a counted field and what it shows on the map. Its pictures are the landmark's, and the store's, to keep."""
+        counted = replace(whole, thumbnail=NO_THUMBNAIL, crops={})
         place = counted.placement
         boxes = boxes_on_map(_boxes(counted.field), counted.field.scale, place)
         for i, (identity, cell) in enumerate(zip(counted.identities, counted.field.cells, strict=True)):
@@ -148,7 +150,7 @@ class SlideMap:
                 self._fields.pop(thing.sightings[0][0].number, None)
             thing.sightings.append((counted, i))
             self._register.put(thing)
-        self._islands.add(counted.number, counted.thumbnail, picture, place)
+        self._islands.add(whole.number, whole.thumbnail, picture, place)
         self._counted.append(counted)
         self._join(picture, place)
 
@@ -189,12 +191,16 @@ class SlideMap:
             self._register.merge(kept, gone)
 
     def undo(self) -> CountedField | None:
-        """Take back the last counted field, with everything that it brought. None where there is none."""
+        """Take back the last counted field, with everything that it brought. None where there is none.
+
+        What it gives has no pictures any more.
+        """
         if not self._counted:
             return None
         last = self._counted[-1]
         marks = {i: label for i, label in self._marks.items() if i not in last.fresh}
-        self.restore(self._counted[:-1], marks)
+        kept = [replace(each, thumbnail=self._islands.thumbnail(each.number)) for each in self._counted[:-1]]
+        self.restore(kept, marks)
         return last
 
     def mark(self, identity: int, label: str) -> None:
@@ -253,6 +259,8 @@ class SlideMap:
     def _fused(self, thing: Known) -> Cell:
         """A thing as one cell of the field that it was first seen in."""
         first, index = thing.sightings[0]
+        if len(thing.sightings) == 1 and thing.identity not in self._marks:
+            return first.field.cells[index]  # nothing to fuse: most of a slide's red cells
         counted, best = _best(thing)
         cell = replace(counted.field.cells[best], kind=thing.kind, box=first.field.cells[index].box)
         views = [(each, each.field.cells[i].reading) for each, i in thing.sightings]

@@ -201,7 +201,7 @@ class RtspSource:
         self._first: Image | None = first
         fps = float(video.get(cv2.CAP_PROP_FPS))
         self._info = SourceInfo(
-            url, first.shape[1], first.shape[0], fps if 0 < fps <= 1000 else None, live=True
+            name, first.shape[1], first.shape[0], fps if 0 < fps <= 1000 else None, live=True
         )
         self._number, self._opened = 0, time.monotonic()
 
