@@ -35,6 +35,8 @@ class Session:
         options.log_severity_level = 3
         # Fields differ in size from call to call: memory kept for the largest would never be given back.
         options.enable_cpu_mem_arena = False
+        # Threads that spin while they wait for the next call take the cores from what runs between the calls.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads:
             options.intra_op_num_threads = threads
         if arithmetic == "float":  # the rounding stays, so that a reading does not depend on the machine
