@@ -191,6 +191,7 @@ def _run(options: Options) -> None:
     from edgeleuk.judge import judge_by
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
+    from edgeleuk.live.watchdog import Watchdog
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
     from edgeleuk.sources import default_source, open_source
@@ -211,7 +212,7 @@ def _run(options: Options) -> None:
         capture = stack.enter_context(Capture(opened))
         info = capture.info
         if info.live:
-            stack.enter_context(claim_source(spec))
+            stack.enter_context(claim_source(info.name))
         for text in info.notes:
             notices.print(text, markup=False)
         session = _session(stack, options, analyser, spec) if options.keep else None
@@ -232,11 +233,12 @@ def _run(options: Options) -> None:
             counter.resume(counted, session.marks())
         _tell_start(say, counter, info.name, session)
         show = _preview(stack) if options.preview else None
+        watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.
         with ExitStack() as screen:
             view, commands = _screen(screen, options, analyser, ranges)
             loop = Loop(
-                capture, counter, view, commands=commands, show_frame=show, on_event=say,
+                capture, counter, view, commands=commands, show_frame=show, on_event=say, watchdog=watchdog,
                 until_target=options.until_target, most_seconds=options.most_seconds,
             )  # fmt: skip
             reason = loop.run()

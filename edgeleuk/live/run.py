@@ -13,6 +13,7 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.live.counter import LiveCounter
 from edgeleuk.live.keys import Command
 from edgeleuk.live.state import CameraState, Event, LiveState
+from edgeleuk.live.watchdog import Watchdog
 from edgeleuk.types import Frame, Shot
 
 WAIT_S = 0.1
@@ -50,11 +51,13 @@ class Loop:
         commands: Callable[[], Iterator[Command | str]] = lambda: iter(()),
         show_frame: Callable[[Frame, LiveState], None] | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
+        watchdog: Watchdog | None = None,
         until_target: bool = False,
         most_seconds: float | None = None,
     ) -> None:
         self.frames, self.counter, self.view = frames, counter, view
         self._commands, self._show_frame, self._on_event = commands, show_frame, on_event
+        self._watchdog = watchdog or Watchdog(None)
         self._until_target, self._most_seconds = until_target, most_seconds
         self._stop = ""
         self._camera = "starting"
@@ -109,6 +112,8 @@ class Loop:
 
     def _report(self, shot: Shot | None) -> None:
         camera = self.frames.state()
+        counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
+        self._watchdog.turn(shot is not None, camera, counted)
         if camera.word != self._camera:
             self._camera = camera.word
             text = camera.text or f"the camera is {camera.word}."

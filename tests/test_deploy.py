@@ -1,0 +1,266 @@
+"""The installer, in a tree with a small stand-in of the program: what is there stays whole, whatever fails."""
+
+from __future__ import annotations
+
+import ensurepip
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+STEPS = ("build", "try", "account", "halt", "save", "files", "switch", "prove", "start")
+PROGRAM = """
+import os, sys
+from pathlib import Path
+VERSION = {version!r}
+def main():
+    if "--version" in sys.argv:
+        print("edgeleuk", VERSION)
+    if sys.argv[1:2] == ["sessions"]:
+        # As a new schema would: the file is brought up to it at the first look.
+        Path(os.environ["EDGELEUK_SESSIONS"]).write_text("sessions of " + VERSION)
+"""
+QUICK_PIP = """
+import stat, sys, zipfile
+from pathlib import Path
+wheels = Path(sys.argv[sys.argv.index("--find-links") + 1])
+archive = zipfile.ZipFile(next(wheels.glob("edgeleuk-*.whl")))
+archive.extractall(next(Path(sys.prefix).glob("lib/python3*/site-packages")))
+script = Path(sys.prefix) / "bin" / "edgeleuk"
+script.write_text(f"#!{sys.executable}\\nimport edgeleuk\\nedgeleuk.main()\\n")
+script.chmod(0o755)
+"""
+"""Does of pip what a bundle needs, in a tenth of the time. The first installation is by pip itself."""
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not DEPLOY.is_dir(), reason="installs on Linux, from a checkout"
+)
+
+
+def wheel(folder: Path, version: str) -> None:
+    """A wheel of a program `edgeleuk` that knows its version and touches the sessions as the real one does."""
+    info = f"edgeleuk-{version}.dist-info"
+    files = {
+        "edgeleuk/__init__.py": PROGRAM.format(version=version),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: edgeleuk\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\nedgeleuk = edgeleuk:main\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"edgeleuk-{version}-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def sign(folder: Path) -> None:
+    """Write SHA256SUMS, as bundle.sh does."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  ./{p.relative_to(folder)}\n" for p in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def bundle(folder: Path, version: str, real_pip: bool = False) -> Path:
+    """A bundle as bundle.sh makes it, with the stand-in for a program."""
+    (folder / "wheels").mkdir(parents=True)
+    wheel(folder / "wheels", version)
+    if real_pip:
+        pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+        shutil.copy(pip, folder / "wheels")
+    else:
+        with zipfile.ZipFile(folder / "wheels" / "pip-0-py3-none-any.whl", "w") as archive:
+            archive.writestr("pip/__init__.py", "")
+            archive.writestr("pip/__main__.py", QUICK_PIP)
+    for name in ("install.sh", "edgeleuk-live", "README.md"):
+        shutil.copy(DEPLOY / name, folder)
+    shutil.copytree(DEPLOY / "systemd", folder / "systemd")
+    (folder / "licences").mkdir()
+    (folder / "licences" / "LICENCES.txt").write_text("edgeleuk: Apache-2.0\n")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    (folder / "BUNDLE").write_text(
+        f"version={version}\npython={python}\narch={platform.machine()}\ncommit=0\n"
+    )
+    sign(folder)
+    return folder
+
+
+def install(
+    bundled: Path, root: Path, *options: str, fail_at: str = "", code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "EDGELEUK_INSTALL_FAIL_AT": fail_at, "PYTHON": sys.executable}
+    environment.pop("PYTHONPATH", None)  # the installed program must be the one in the bundle
+    done = subprocess.run(
+        ["bash", str(bundled / "install.sh"), "--root", str(root), *options],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def files_of(root: Path) -> dict[str, str]:
+    """Every file and link of a tree outside the versions, with what it holds."""
+    return {
+        str(path.relative_to(root)): str(path.readlink()) if path.is_symlink() else path.read_text()
+        for path in sorted(root.rglob("*"))
+        if "versions" not in path.relative_to(root).parts and (path.is_symlink() or path.is_file())
+    }
+
+
+def version(root: Path) -> str:
+    return subprocess.run(
+        [str(root / "usr/local/bin/edgeleuk"), "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    return {name: bundle(folder / name, name, real_pip=name == "1.0") for name in ("1.0", "2.0")}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Path]) -> Path:
+    """A tree with 1.0 installed and used: sessions of its schema, a profile, options of the operator's own."""
+    tree = tmp_path_factory.mktemp("root")
+    install(bundles["1.0"], tree)
+    (tree / "var/lib/edgeleuk/sessions.db").write_text("sessions of 1.0")
+    (tree / "var/lib/edgeleuk/profile.json").write_text("a microscope")
+    (tree / "etc/edgeleuk/live.env").write_text("EDGELEUK_MAG=40x\n")
+    return tree
+
+
+def test_it_installs_what_runs(root: Path) -> None:
+    """The wrapper, the services and the options are there, and their paths lead to what was installed."""
+    assert version(root) == "edgeleuk 1.0"
+    unit = (root / "etc/systemd/system/edgeleuk-live.service").read_text()
+    assert f"ExecStart={root}/opt/edgeleuk/current/edgeleuk-live --plain" in unit
+    assert (root / "opt/edgeleuk/current/edgeleuk-live").stat().st_mode & 0o111
+    assert not list(root.rglob("*.partial"))
+
+
+def test_again_changes_nothing(root: Path, bundles: dict[str, Path]) -> None:
+    """Installing twice is as installing once; sessions, profile and options stay."""
+    before = files_of(root)
+    before["var/lib/edgeleuk/sessions.db"] = "sessions of 1.0"
+    done = install(bundles["1.0"], root)
+    assert files_of(root) == before
+    assert "already unpacked" in done.stdout
+
+
+def test_another_version_needs_the_word(root: Path, bundles: dict[str, Path]) -> None:
+    """Nobody replaces a version by mistake."""
+    done = install(bundles["2.0"], root, code=1)
+    assert "--upgrade" in done.stderr
+    assert version(root) == "edgeleuk 1.0"
+
+
+@pytest.mark.parametrize("step", [*STEPS, "after-switch", "after-prove", "after-start"])
+def test_a_failed_upgrade_leaves_everything_as_it_was(
+    step: str, root: Path, bundles: dict[str, Path]
+) -> None:
+    """At whichever step: the old program runs, its sessions are of its schema again, and the new one is gone."""
+    before, versions = files_of(root), set((root / "opt/edgeleuk/versions").iterdir())
+    done = install(bundles["2.0"], root, "--upgrade", fail_at=step, code=1)
+    assert files_of(root) == before
+    assert set((root / "opt/edgeleuk/versions").iterdir()) == versions
+    assert version(root) == "edgeleuk 1.0"
+    assert f'step "{step.removeprefix("after-")}" failed' in done.stderr
+    assert "is as it was" in done.stderr
+
+
+def test_a_power_cut_is_undone_by_the_next_run(root: Path, bundles: dict[str, Path]) -> None:
+    """The way back lies on the disk: killed in the middle, the next run first restores what was."""
+    before = files_of(root)
+    with (bundles["2.0"] / "install.sh").open() as script:
+        killed = script.read().replace("\nprove() {\n", "\nprove() {\n    kill -9 $$\n")
+    torn = bundles["2.0"].parent / "torn"
+    shutil.copytree(bundles["2.0"], torn)
+    (torn / "install.sh").write_text(killed)
+    sign(torn)
+    install(torn, root, "--upgrade", code=-9)
+    assert files_of(root) != before
+    done = install(bundles["2.0"], root, code=1)  # is refused for want of --upgrade, after it was undone
+    assert "cut off" in done.stdout
+    assert files_of(root) == before
+
+
+def test_an_upgrade_keeps_data_and_uninstalling_too(root: Path, bundles: dict[str, Path]) -> None:
+    """The new version runs on the old data; without --purge data and options outlive the program."""
+    install(bundles["2.0"], root, "--upgrade")
+    assert version(root) == "edgeleuk 2.0"
+    kept = {"var/lib/edgeleuk/profile.json": "a microscope", "etc/edgeleuk/live.env": "EDGELEUK_MAG=40x\n"}
+    assert kept.items() <= files_of(root).items()
+    install(bundles["2.0"], root, "--uninstall")
+    assert files_of(root) == kept | {"var/lib/edgeleuk/sessions.db": "sessions of 2.0"}
+    install(bundles["2.0"], root, "--uninstall", "--purge")
+    assert files_of(root) == {}
+
+
+def test_a_failed_first_installation_leaves_nothing(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    """There is no old version to go back to, so there is none."""
+    done = install(bundles["2.0"], tmp_path, fail_at="after-switch", code=1)
+    assert "nothing is installed" in done.stderr
+    assert files_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize("harm", ["changed", "missing"])
+def test_a_damaged_bundle_is_refused(harm: str, tmp_path: Path) -> None:
+    """A stick loses bits; nothing of such a bundle is used."""
+    damaged = bundle(tmp_path / "damaged", "3.0")
+    file = next((damaged / "wheels").glob("edgeleuk-*.whl"))
+    if harm == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    else:
+        file.unlink()
+    done = install(damaged, tmp_path / "root", code=1)
+    assert "damaged" in done.stderr
+    assert files_of(tmp_path / "root") == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("arch=riscv64", "riscv64, this computer is"), ("python=3.2", "Python 3.2, here is")]
+)
+def test_a_bundle_for_another_computer_is_refused(line: str, words: str, tmp_path: Path) -> None:
+    """With the word of which bundle it must be."""
+    other = bundle(tmp_path / "other", "3.0")
+    key = line.split("=")[0]
+    text = (other / "BUNDLE").read_text().splitlines()
+    (other / "BUNDLE").write_text("\n".join(line if each.startswith(key) else each for each in text) + "\n")
+    sign(other)
+    done = install(other, tmp_path / "root", code=1)
+    assert words in done.stderr
+    assert "bundle.sh" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+def test_scripts_pass_shellcheck() -> None:
+    """Every script, without an exception that is not explained beside it."""
+    scripts = [*map(str, sorted(DEPLOY.glob("*.sh"))), str(DEPLOY / "edgeleuk-live")]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console"])
+def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
+    """`verify` has nothing to say, and the exposure is 3.0 or less."""
+    program = tmp_path / "edgeleuk-live"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    text = (DEPLOY / "systemd" / f"{unit}.service").read_text()
+    placed = tmp_path / f"{unit}.service"
+    placed.write_text(text.replace("/opt/edgeleuk/current", str(tmp_path)))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", str(placed)], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+    exposed = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(placed)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert exposed.returncode == 0, exposed.stdout
