@@ -118,7 +118,13 @@ class Batch:
         frame = self._read(item)
         if self._given:
             return frame, self.analyser.analyse(frame, _times(self._given, frame.shrunk))
-        return frame, self.analyser.analyse(frame, self.scale_of(frame), vouched=False)
+        scale = self.scale_of(frame)
+        field = self.analyser.analyse(frame, scale, vouched=False)
+        if frame.shrunk > 1 and field.scale != scale:
+            # Another lens took it, and the size that was enough for the others may not be for this one.
+            frame = read_picture(item)
+            field = self.analyser.analyse(frame)
+        return frame, field
 
     def scale_of(self, frame: Frame) -> Scale | None:
         """What a frame shares with the others of its size; None where it must be measured by itself."""
@@ -129,7 +135,10 @@ class Batch:
         scale = self._given or self._usual
         model = self.analyser.model
         enough = min(model.finder.um_per_px, model.reader.um_per_px)
-        return read_picture(path, max(scale.um_per_px_x, scale.um_per_px_y) if scale else None, enough)
+        frame = read_picture(path, max(scale.um_per_px_x, scale.um_per_px_y) if scale else None, enough)
+        if scale and not self._given and _size(frame) not in self._common:
+            return read_picture(path)  # another camera's: nothing is known of its scale
+        return frame
 
     @property
     def _usual(self) -> Scale | None:

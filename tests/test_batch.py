@@ -139,3 +139,19 @@ def test_a_large_picture_is_decoded_smaller_and_answered_in_its_own_pixels(
         sorted(c.box for c in field.of("WBC")), sorted(c.box for c in plain.of("WBC")), strict=True
     ):
         assert mine == pytest.approx([4 * side for side in theirs], abs=20)
+
+
+def test_what_another_camera_took_is_not_decoded_smaller(
+    analyser: Analyser, demo_frame: Frame, tmp_path: Path
+) -> None:
+    """A small picture among large ones of a finer scale keeps all its pixels, and its own scale."""
+    pixels = demo_frame.pixels[: demo_frame.height // 8 * 8, : demo_frame.width // 8 * 8]
+    height, width = pixels.shape[:2]
+    large = [saved(tmp_path / f"{i}.jpg", resize(pixels, 4 * width, 4 * height)) for i in range(4)]
+    small = saved(tmp_path / "small.jpg", pixels)
+    batch = Batch(analyser)
+    batch.settle(large)
+    (done,) = batch.analyse_all([small])
+    assert isinstance(done, Analysed)
+    assert done.frame.shrunk == 1
+    assert done.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
