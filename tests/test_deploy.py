@@ -237,6 +237,56 @@ def test_a_bundle_for_another_computer_is_refused(line: str, words: str, tmp_pat
     assert "bundle.sh" in done.stderr
 
 
+def launch(tree: Path, state: Path, **options: str) -> list[str]:
+    """What the service's launcher in `tree` runs as `edgeleuk live`."""
+    done = subprocess.run(
+        [str(tree / "edgeleuk-live"), "--plain"],
+        capture_output=True, text=True, check=True,
+        env={"PATH": os.environ["PATH"], "STATE_DIRECTORY": str(state), "EDGELEUK_MAG": "40x", **options},
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Path:
+    """The launcher beside a stand-in whose newest session was interrupted at 40x."""
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    shutil.copy(DEPLOY / "edgeleuk-live", tmp_path)
+    (tmp_path / "venv/bin/python").symlink_to(sys.executable)
+    program = tmp_path / "venv/bin/edgeleuk"
+    listed = '{"sessions": [{"id": "s1", "state": "interrupted", "fields": 3, "magnification": "40x"}]}'
+    program.write_text(f"#!/bin/sh\nif [ $1 = sessions ]; then echo '{listed}'; else echo \"$@\"; fi\n")
+    program.chmod(0o755)
+    return tmp_path
+
+
+def test_the_service_goes_on_after_a_fault_but_not_for_ever(launcher: Path, tmp_path: Path) -> None:
+    """Within one boot the slide is the same; a session that breaks the count three times is left."""
+    begun = ["live", "--mag", "40x", "--target", "200", "--plain"]
+    assert launch(launcher, tmp_path) == begun  # of before this boot, as far as anybody knows
+    for _ in range(3):
+        assert launch(launcher, tmp_path) == ["live", "--resume", "s1", "--plain"]
+    assert launch(launcher, tmp_path) == begun
+
+
+def test_the_service_begins_anew_after_a_power_cut(launcher: Path, tmp_path: Path) -> None:
+    """Another slide may lie there by now; unless the operator says that sessions go on always."""
+    (tmp_path / "boot").write_text("another-boot\n")
+    assert "--resume" not in launch(launcher, tmp_path)
+    (tmp_path / "boot").write_text("another-boot\n")
+    assert "--resume" in launch(launcher, tmp_path, EDGELEUK_RESUME="always")
+
+
+def test_the_service_takes_its_options_from_the_environment(launcher: Path, tmp_path: Path) -> None:
+    """As /etc/edgeleuk/live.env gives them; another magnification is another session."""
+    found = launch(
+        launcher, tmp_path, EDGELEUK_RESUME="always", EDGELEUK_MAG="100x", EDGELEUK_SOURCE="usb:0",
+        EDGELEUK_UM_PER_PX="0.1", EDGELEUK_TARGET="100", EDGELEUK_OPTIONS="--width 1280 --height 720",
+    )  # fmt: skip
+    expected = "live --um-per-px 0.1 --source usb:0 --mag 100x --target 100 --plain --width 1280 --height 720"
+    assert found == expected.split()
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
 def test_scripts_pass_shellcheck() -> None:
     """Every script, without an exception that is not explained beside it."""
