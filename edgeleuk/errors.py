@@ -11,8 +11,9 @@ EdgeleukError                exit 1
 ├── OutputError              exit 6   a result cannot be written
 ├── MissingExtraError        exit 7   an optional part is not installed
 ├── CameraError              exit 8   a camera or stream cannot be opened, or gives no pictures
-└── StoreError               exit 9   a session cannot be opened, read or written
-    └── DiskFullError
+├── StoreError               exit 9   a session cannot be opened, read or written
+│   └── DiskFullError
+└── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -88,3 +89,9 @@ class StoreError(EdgeleukError):
 
 class DiskFullError(StoreError):
     """Too little of the disk is free to write more; what was written is kept, and writing works again with space."""
+
+
+class QualityError(EdgeleukError):
+    """A picture is refused: too poor to be counted, or no blood smear that the models know."""
+
+    exit_code = 10

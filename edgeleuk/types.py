@@ -176,6 +176,79 @@ class Cell:
     morphometry: Morphometry | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Aperture:
+    """The part of a picture that shows the slide: the disc of an eyepiece, an ellipse where the camera was tilted or the
+    picture squeezed. Frame pixels; it may reach beyond the picture, whose edge then cuts it."""
+
+    x: float
+    """Of the centre."""
+    y: float
+    semi_major: float
+    semi_minor: float
+    angle: float = 0.0
+    """From the x axis to the major one, radians, clockwise as seen."""
+
+    def covers(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(N,) which of the points (N, 2), frame pixels, lie inside."""
+        across, down = points[:, 0] - self.x, points[:, 1] - self.y
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        along, aside = across * cosine + down * sine, down * cosine - across * sine
+        inside: NDArray[np.bool_] = (along / self.semi_major) ** 2 + (aside / self.semi_minor) ** 2 <= 1
+        return inside
+
+    def share(self, width: int, height: int) -> float:
+        """Of a picture of this size that lies inside, 0 to 1; exact to a pixel column."""
+        columns = np.arange(width) + 0.5 - self.x
+        # Each column cuts the ellipse in a chord: its quadratic form a dx^2 + 2 b dx dy + c dy^2 = 1.
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        major, minor = self.semi_major**-2, self.semi_minor**-2
+        a = major * cosine**2 + minor * sine**2
+        b = (major - minor) * cosine * sine
+        c = major * sine**2 + minor * cosine**2
+        discriminant = (b * columns) ** 2 - c * (a * columns**2 - 1)
+        half = np.sqrt(discriminant.clip(0)) / c
+        middle = self.y - b * columns / c
+        chords = (middle + half).clip(0, height) - (middle - half).clip(0, height)
+        return float(chords.sum() / (width * height))
+
+    def enlarged(self, times: float) -> Aperture:
+        """The same in pixels of a picture `times` as large."""
+        return Aperture(
+            self.x * times, self.y * times, self.semi_major * times, self.semi_minor * times, self.angle
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a picture that limits how far its result can be trusted."""
+
+    code: str
+    """One word: "focus", "motion", "dark", "thick", "domain", ..."""
+    severe: bool
+    """Whether it refuses the picture; else it is a warning."""
+    measure: float
+    threshold: float
+    """What `measure` should not pass, in its unit."""
+    text: str
+    """What is wrong, and what to do about it: a sentence or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How good a picture is: accepted without findings, with a warning, or refused."""
+
+    findings: tuple[Finding, ...] = ()
+    forced: bool = False
+    """Whether it was analysed although it is refused, because the user said so."""
+
+    @property
+    def verdict(self) -> Literal["accepted", "warned", "refused"]:
+        if any(finding.severe for finding in self.findings):
+            return "refused"
+        return "warned" if self.findings else "accepted"
+
+
 def _enlarged(box: Box, times: int) -> Box:
     x1, y1, x2, y2 = box
     return x1 * times, y1 * times, x2 * times, y2 * times
@@ -195,6 +268,11 @@ class Field:
     warnings: tuple[str, ...] = ()
     not_counted: frozenset[str] = frozenset()
     """Kinds that the picture is too coarse for: none of them in `cells`, which says nothing of their number."""
+    aperture: Aperture | None = None
+    """What of the picture was looked at; None where that is all of it."""
+    assessment: Assessment = Assessment()
+    profile: str | None = None
+    """Name of the device profile that put light and colour right, and gave the scale."""
 
     def of(self, kind: str) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.kind == kind)
@@ -207,11 +285,21 @@ class Field:
             self.scale, um_per_px_x=self.scale.um_per_px_x / times, um_per_px_y=self.scale.um_per_px_y / times
         )
         cells = tuple(replace(c, box=_enlarged(c.box, times)) for c in self.cells)
-        return replace(self, width=self.width * times, height=self.height * times, scale=scale, cells=cells)
+        aperture = self.aperture and self.aperture.enlarged(times)
+        return replace(
+            self,
+            width=self.width * times,
+            height=self.height * times,
+            scale=scale,
+            cells=cells,
+            aperture=aperture,
+        )
 
     @property
     def area_mm2(self) -> float:
-        return self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
+        """Of the slide, as far as it was looked at."""
+        share = self.aperture.share(self.width, self.height) if self.aperture else 1.0
+        return share * self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
 
 
 @dataclass(frozen=True, slots=True)

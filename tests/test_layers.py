@@ -15,9 +15,9 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "errors", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "optics", "microscope", "_session", "finder", "reader",
-    "scale", "pooling", "outline", "morphometry", "differential", "judge", "quality", "slidemap", "sources", "pipeline", "batch", "store", "live", "evaluation",
-    "bench", "render", "training", "cli",
+    "errors", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "modelstore", "optics", "colour", "eyepiece", "profiles",
+    "microscope", "_session", "finder", "reader", "scale", "pooling", "outline", "morphometry", "differential", "estimates", "judge", "quality", "domain", "assessment",
+    "slidemap", "pipeline", "sources", "calibration", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
 )  # fmt: skip
 """Lowest first. A module or subpackage imports from itself and from what stands before it."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
