@@ -1,0 +1,26 @@
+"""Networks compute what they were quantized to, whatever processor this is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeleuk import zoo
+from edgeleuk._session import Session
+from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.finder import prepare
+from edgeleuk.optics import resize
+from edgeleuk.sources.folder import read_picture
+
+
+@pytest.mark.parametrize("magnification", zoo.MAGNIFICATIONS)
+def test_eight_bit_sums_do_not_saturate(magnification: str) -> None:
+    """8-bit arithmetic agrees with float on the same rounded values; a saturated sum moves logits by whole units."""
+    manifest = zoo.load(magnification).finder
+    picture = resize(read_picture(Path(demo_picture())).pixels, 320, 256)
+    batch = prepare(picture, manifest.multiple, manifest.pad)
+    exact = Session(manifest.path, 1, "float").run(batch)
+    for computed, expected in zip(Session(manifest.path, 1, "int8").run(batch), exact, strict=True):
+        assert np.abs(computed - expected).mean() < 0.05
