@@ -29,14 +29,18 @@ class TrainingField:
 
 
 def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
-    """Training pictures of a recipe's sources with their scales, or those of them kept aside for thresholds."""
+    """Training pictures of a recipe's sources with their scales, or those of them kept aside for thresholds.
+
+    A source that the recipe repeats 0 times is left out of both.
+    """
     root, share = data_root() / "fields", recipe["data"]["held_out"]
+    unseen = {name for name, source in recipe["data"]["sources"].items() if not source["repeat"]}
     chosen = []
     for name, source in recipe["data"]["fields"].items():
         samples, names = load_fields(root / f"{name}_train.json", root / "images")
         scales = annotated_scales(samples, names)
         for sample in samples:
-            if held_out(sample.group, share) == kept_aside:
+            if sample.source not in unseen and held_out(sample.group, share) == kept_aside:
                 nominal = source.get("um_per_px")
                 chosen.append((sample, Scale.given(nominal) if nominal else scales[sample.image_id]))
     return chosen
