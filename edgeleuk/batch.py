@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import LEAST, common
 from edgeleuk.quality import look
@@ -85,7 +86,11 @@ class Batch:
         try:
             frame = read_picture(path)
             scale = estimate_scale(
-                frame.pixels, self.analyser.finder, frame.name, near and _times(near, frame.shrunk)
+                frame.pixels,
+                self.analyser.finder,
+                frame.name,
+                near and _times(near, frame.shrunk),
+                find_disc(frame.pixels),
             )
         except EdgeleukError:
             return None
@@ -149,7 +154,7 @@ class Batch:
         self._fields.append(field)
         self._shrunk.append(frame.shrunk)
         if self._map:
-            place = self._map.place(frame.pixels, field.scale)
+            place = self._map.place(frame.pixels, field.scale, field.aperture)
             number = len(self._fields)
             sharpness = look(frame.pixels).sharpness
             self._counted.append(

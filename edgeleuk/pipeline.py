@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk import morphometry, zoo
+from edgeleuk import eyepiece, morphometry, zoo
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.pooling import contradicted
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import Cell, Detections, Field, Frame, Scale
+from edgeleuk.types import Aperture, Cell, Detections, Field, Frame, Scale
 
 WHITE_CELL = "WBC"
 MIN_SHOWN = 0.7
@@ -42,25 +42,27 @@ class Analyser:
         contradict it.
         """
         seconds: dict[str, float] = {}
+        with _timed(seconds, "eyepiece"):
+            disc = eyepiece.find_disc(frame.pixels)
+            pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
         with _timed(seconds, "scale"):
-            used = scale or estimate_scale(frame.pixels, self.finder, frame.name)
+            used = scale or estimate_scale(pixels, self.finder, frame.name, disc=disc)
         with _timed(seconds, "find"):
-            found = self.finder.find(frame.pixels, used)
+            found = self.finder.find(pixels, used)
+            found = found.where(eyepiece.seen(found.boxes, disc)) if disc else found
         if scale and not vouched and contradicted(scale, found):
             return self.analyse(frame)
         scale = used
         coarse = too_coarse(self.model.finder.counted_to, scale)
         found = found.without(coarse)
-        whole = shown_enough(found, frame.width, frame.height)
+        whole = shown_enough(found, frame.width, frame.height, disc)
         to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
         with _timed(seconds, "read"):
-            readings = dict(
-                zip(to_read, self.reader.read(frame.pixels, scale, found.boxes[to_read]), strict=True)
-            )
+            readings = dict(zip(to_read, self.reader.read(pixels, scale, found.boxes[to_read]), strict=True))
         boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
         with _timed(seconds, "measure"):
             found_in = [boxes[i] for i in to_read]
-            measured = dict(zip(to_read, morphometry.measure(frame.pixels, scale, found_in), strict=True))
+            measured = dict(zip(to_read, morphometry.measure(pixels, scale, found_in), strict=True))
         cells = tuple(
             Cell(
                 kind=found.names[found.kinds[i]],
@@ -74,7 +76,7 @@ class Analyser:
         )
         um_per_px = scale.um_per_px / frame.shrunk
         warnings = (*_warnings(cells, scale), *_not_counted(coarse, self.model.finder.counted_to, um_per_px))
-        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse)
+        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc)
 
 
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
@@ -82,15 +84,18 @@ def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
     return frozenset(kind for kind, limit in counted_to.items() if scale.um_per_px > limit)
 
 
-def shown_enough(found: Detections, width: int, height: int) -> NDArray[np.bool_]:
-    """(N,) False for boxes that the picture's edge cuts so short that the cell cannot be read."""
+def shown_enough(
+    found: Detections, width: int, height: int, disc: Aperture | None = None
+) -> NDArray[np.bool_]:
+    """(N,) False for boxes that the picture's edge cuts so short that the cell cannot be read, or an eyepiece's rim at
+    all: a box at the slanting rim does not tell how much is missing."""
     boxes = found.boxes
     sides = boxes[:, 2:] - boxes[:, :2]
     near = np.maximum(2, EDGE * max(width, height))
     cut = (boxes[:, :2] < near).any(axis=1) | (boxes[:, 2:] > np.array([width, height]) - near).any(axis=1)
     enough: NDArray[np.bool_] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
     whole: NDArray[np.bool_] = ~cut | enough
-    return whole
+    return whole & ~eyepiece.cut(boxes, disc) if disc else whole
 
 
 def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:

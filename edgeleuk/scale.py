@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk import eyepiece
 from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
-from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Image, Scale
+from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Boxes, Image, Scale
 
 RED_CELL = "RBC"
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
@@ -103,23 +104,59 @@ class _Look:
         return self.evidence * self.agreement if self.enough else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What of a picture shows the slide: the rectangle around an eyepiece's disc, or all of it."""
+
+    image: Image
+    disc: Aperture | None
+    """In pixels of `image`."""
+
+    @classmethod
+    def of(cls, image: Image, disc: Aperture | None) -> _View:
+        if disc is None:
+            return cls(image, None)
+        height, width = image.shape[:2]
+        left, top, right, bottom = disc.bounds(width, height)
+        return cls(image[top:bottom, left:right], disc.moved(-left, -top))
+
+    def window(self, guess: Scale, um_per_px: float) -> _View:
+        """Its middle, as large as guesses are tried on."""
+        height, width = self.image.shape[:2]
+        w = min(width, max(1, round(WINDOW * um_per_px / guess.um_per_px_x)))
+        h = min(height, max(1, round(WINDOW * um_per_px / guess.um_per_px_y)))
+        left, top = (width - w) // 2, (height - h) // 2
+        disc = self.disc and self.disc.moved(-left, -top)
+        return _View(self.image[top : top + h, left : left + w], disc)
+
+    @property
+    def share(self) -> float:
+        """Of it that shows the slide."""
+        return self.disc.share(self.image.shape[1], self.image.shape[0]) if self.disc else 1.0
+
+
 def _ratio(sides: NDArray[np.float64]) -> float:
     return float(np.median(sides)) / RED_CELL_BOX_UM if len(sides) else 1.0
 
 
 def estimate_scale(
-    image: Image, finder: Finder, name: str = "the picture", near: Scale | None = None
+    image: Image,
+    finder: Finder,
+    name: str = "the picture",
+    near: Scale | None = None,
+    disc: Aperture | None = None,
 ) -> Scale:
     """The scale of a picture (H, W, 3), with its 95 % relative error.
 
-    `near` is a guess that is tried before all others: the scale of another picture of the slide.
+    `near` is a guess that is tried before all others: the scale of another picture of the slide. Where an eyepiece's
+    `disc` is all that shows the slide, only the red cells that its rim does not cut are measured.
     Raises ScaleError where too few red cells are found to measure.
     """
     steps = guesses(finder.manifest.cameras)
-    first = [near] if near else []
-    best = _search(image, finder, [*first, *(_guess(g, 1.0) for g in steps)])
+    first, view = [near] if near else [], _View.of(image, disc)
+    best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])
     if best is None or best.merit < DOUBTFUL:
-        squeezed = _search(image, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
+        squeezed = _search(view, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
         best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
     if best is None or not best.enough or best.agreement < MIN_AGREEMENT:
         count = best.count if best else 0
@@ -141,23 +178,21 @@ def _guess(um_per_px: float, squeeze: float) -> Scale:
     return Scale(um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze), "red cells", 1.0)
 
 
-def _search(image: Image, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
+def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
     """The best look from any of the guesses, or the first that convinces once it is refined."""
     looks = []
     for guess in guesses:
-        look = _look(image, guess, finder)
-        if look.merit >= CONVINCING and (refined := _refine(image, look, finder)).merit >= CONVINCING:
+        look = _look(view, guess, finder)
+        if look.merit >= CONVINCING and (refined := _refine(view, look, finder)).merit >= CONVINCING:
             return refined
         looks.append(look)
     promising = sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
-    return max(
-        (_refine(image, look, finder) for look in promising), key=lambda look: look.merit, default=None
-    )
+    return max((_refine(view, look, finder) for look in promising), key=lambda look: look.merit, default=None)
 
 
-def _refine(image: Image, look: _Look, finder: Finder) -> _Look:
+def _refine(view: _View, look: _Look, finder: Finder) -> _Look:
     for _ in range(ROUNDS):
-        following = _look(image, _corrected(look), finder)
+        following = _look(view, _corrected(look), finder)
         if not following.enough:
             return look
         settled = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < SETTLED
@@ -174,16 +209,18 @@ def _corrected(look: _Look) -> Scale:
     )
 
 
-def _look(image: Image, guess: Scale, finder: Finder) -> _Look:
+def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     """Find red cells in the middle of the picture as if it had the guessed scale."""
-    window = _window(image, guess, finder.um_per_px)
-    resampling = Resampling.to_scale(window.shape[1], window.shape[0], guess, finder.um_per_px)
+    window = view.window(guess, finder.um_per_px)
+    resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
     if min(resampling.width, resampling.height) < MIN_WINDOW:
         return _Look(guess, np.empty(0), np.empty(0), np.empty(0), 0.0)
-    found = finder.find_resampled(resampling.apply(window), resampling).of(RED_CELL)
+    found = finder.find_resampled(resampling.apply(window.image), resampling).of(RED_CELL)
+    if window.disc:
+        found = found.where(~eyepiece.cut(found.boxes, window.disc))
     boxes = resampling.forward(found.boxes)
     widths, heights, leans = _measured(boxes, resampling.width, resampling.height)
-    area = resampling.width * resampling.height * finder.um_per_px**2
+    area = window.share * resampling.width * resampling.height * finder.um_per_px**2
     um = finder.um_per_px
     return _Look(guess, widths * um, heights * um, leans, float(found.scores.sum()) / area * 100)
 
@@ -200,14 +237,6 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
     whole = ~cut_x & ~cut_y
     leans = np.log(w[whole] / h[whole])
     return w[whole | (cut_y & ~cut_x & (h > 0.6 * w))], h[whole | (cut_x & ~cut_y & (w > 0.6 * h))], leans
-
-
-def _window(image: Image, guess: Scale, um_per_px: float) -> Image:
-    height, width = image.shape[:2]
-    w = min(width, max(1, round(WINDOW * um_per_px / guess.um_per_px_x)))
-    h = min(height, max(1, round(WINDOW * um_per_px / guess.um_per_px_y)))
-    left, top = (width - w) // 2, (height - h) // 2
-    return image[top : top + h, left : left + w]
 
 
 def _conclude(look: _Look) -> Scale:

@@ -199,18 +199,41 @@ class Aperture:
 
     def share(self, width: int, height: int) -> float:
         """Of a picture of this size that lies inside, 0 to 1; exact to a pixel column."""
-        columns = np.arange(width) + 0.5 - self.x
-        # Each column cuts the ellipse in a chord: its quadratic form a dx^2 + 2 b dx dy + c dy^2 = 1.
+        top, bottom = self.chords(np.arange(width) + 0.5, down=True)
+        return float((bottom.clip(0, height) - top.clip(0, height)).sum() / (width * height))
+
+    def chords(
+        self, at: NDArray[np.floating], *, down: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where rows at `at` (N,) enter and leave it, x; or with `down` columns, y. Twice the same where they miss it."""
+        # The quadratic form a dx^2 + 2 b dx dy + c dy^2 = 1, solved for the one when the other is known.
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         major, minor = self.semi_major**-2, self.semi_minor**-2
-        a = major * cosine**2 + minor * sine**2
-        b = (major - minor) * cosine * sine
-        c = major * sine**2 + minor * cosine**2
-        discriminant = (b * columns) ** 2 - c * (a * columns**2 - 1)
-        half = np.sqrt(discriminant.clip(0)) / c
-        middle = self.y - b * columns / c
-        chords = (middle + half).clip(0, height) - (middle - half).clip(0, height)
-        return float(chords.sum() / (width * height))
+        a, b, c = (
+            major * cosine**2 + minor * sine**2,
+            (major - minor) * cosine * sine,
+            major * sine**2 + minor * cosine**2,
+        )
+        if not down:
+            a, c = c, a
+        known = at - (self.x if down else self.y)
+        half = np.sqrt(((b * known) ** 2 - c * (a * known**2 - 1)).clip(0)) / c
+        middle = (self.y if down else self.x) - b * known / c
+        return middle - half, middle + half
+
+    def bounds(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the least rectangle around what a picture of this size shows of it; not empty."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        half_x = float(np.hypot(self.semi_major * cosine, self.semi_minor * sine))
+        half_y = float(np.hypot(self.semi_major * sine, self.semi_minor * cosine))
+        left, right = np.clip([self.x - half_x, self.x + half_x], 0, width)
+        top, bottom = np.clip([self.y - half_y, self.y + half_y], 0, height)
+        left, top = min(int(left), width - 1), min(int(top), height - 1)
+        return left, top, max(left + 1, int(np.ceil(right))), max(top + 1, int(np.ceil(bottom)))
+
+    def moved(self, across: float, down: float) -> Aperture:
+        """The same in a picture whose corner lies so far up and to the left of this one's."""
+        return replace(self, x=self.x + across, y=self.y + down)
 
     def enlarged(self, times: float) -> Aperture:
         """The same in pixels of a picture `times` as large."""
@@ -264,7 +287,7 @@ class Field:
     scale: Scale
     cells: tuple[Cell, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall time by stage: scale, find, read, measure."""
+    """Wall time by stage: eyepiece, scale, find, read, measure."""
     warnings: tuple[str, ...] = ()
     not_counted: frozenset[str] = frozenset()
     """Kinds that the picture is too coarse for: none of them in `cells`, which says nothing of their number."""

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from edgeleuk.eyepiece import inside
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import UNCLASSIFIED, Cell, Field, Image
+from edgeleuk.types import UNCLASSIFIED, Aperture, Cell, Field, Image
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """The long side of the annotated copy: labels stay legible, files stay small."""
 INK: Colour = (33, 33, 33)
 PAPER: Colour = (255, 255, 255)
+RIM: Colour = (255, 200, 0)
+DIMMED = 0.4
+"""Light that is left of what lies outside an eyepiece's disc."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT = 0.5
 LINE = 26
@@ -29,6 +33,8 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
     zoom = float(np.clip(long, MIN_SIDE, MAX_SIDE)) / long
     size = (round(field.width * zoom), round(field.height * zoom))
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+    if field.aperture:
+        _surround(canvas, field, field.aperture)
     white = [cell for cell in field.cells if cell.kind == "WBC"]
     for cell in field.cells:
         if cell.kind != "WBC":
@@ -40,6 +46,14 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
         _label(canvas, cell, zoom, colour_of(cell, labels), taken)
     _scale_bar(canvas, field, zoom)
     return np.vstack([canvas, _legend(field, labels, canvas.shape[1])])
+
+
+def _surround(canvas: Image, field: Field, aperture: Aperture) -> None:
+    """Dim what was not looked at, up to a thin rim."""
+    shown = inside(aperture, field.width, field.height, canvas.shape[1], canvas.shape[0])
+    np.copyto(canvas, (canvas * DIMMED).astype(np.uint8), where=~shown[..., None])
+    rim = cv2.findContours(shown.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    cv2.drawContours(canvas, rim, -1, RIM, 1, cv2.LINE_AA)
 
 
 def encode(image: Image) -> bytes:

@@ -12,7 +12,7 @@ from edgeleuk import __version__
 from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.intervals import Share
-from edgeleuk.types import Cell, Field, Morphometry, Reading
+from edgeleuk.types import Aperture, Cell, Field, Morphometry, Reading
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-analysis/1"
@@ -62,12 +62,21 @@ def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
             "red_cells": scale.red_cells,
         },
         "area_mm2": field.area_mm2,
+        "area_um2": round(field.area_mm2 * 1e6, 1),
+        "aperture": _aperture(field.aperture),
         "cells": [_cell(cell, i not in repeated) for i, cell in enumerate(field.cells)],
         "counts": dict(Counter(cell.kind for cell in field.cells)),
         "not_counted": sorted(field.not_counted),
         "warnings": list(field.warnings),
         "seconds": {stage: round(value, 4) for stage, value in field.seconds.items()},
     }
+
+
+def _aperture(aperture: Aperture | None) -> dict[str, Any] | None:
+    if aperture is None:
+        return None
+    lengths = {name: round(getattr(aperture, name), 2) for name in ("x", "y", "semi_major", "semi_minor")}
+    return lengths | {"angle": round(aperture.angle, 5)}
 
 
 def _cell(cell: Cell, counted: bool) -> dict[str, Any]:

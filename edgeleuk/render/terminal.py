@@ -59,6 +59,8 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """Size, scale and counts of one picture, and a row for each white cell."""
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
+    seen = "the eyepiece's disc" if field.aperture else "the whole picture"
+    head.append(f"{seen} shows {field.area_mm2 * 1e6:,.0f} um2 of the slide\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
         _number(None if kind in field.not_counted else counts[kind], name)

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.eyepiece import inside
 from edgeleuk.optics import crop_um
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.slidemap.identity import WHITE_CELL, Known, Register, boxes_on_map, pair
 from edgeleuk.slidemap.islands import Islands, Tracker
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.types import Box, Cell, CountedField, Field, Image, Placement, Reading, Scale
+from edgeleuk.types import Aperture, Box, Cell, CountedField, Field, Image, Placement, Reading, Scale
 from edgeleuk.zoo import Model, ReaderManifest
 
 UM_PER_FINDER_PX = 1.6
@@ -57,8 +58,12 @@ class _Placed:
     """The thumbnail ready to be compared."""
 
     @classmethod
-    def of(cls, image: Image, scale: Scale, um_per_px: float) -> Self:
+    def of(cls, image: Image, scale: Scale, um_per_px: float, disc: Aperture | None) -> Self:
         grey = thumbnail(image, scale, um_per_px)
+        if disc:
+            shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
+            # The rim stands still while the slide moves: it must not be what frames are recognised by.
+            grey[~shown] = np.median(grey[shown])
         return cls(image, grey, Picture(grey, um_per_px))
 
 
@@ -89,12 +94,13 @@ class SlideMap:
         self._fields: dict[int, Field] = {}
         self._placed: _Placed | None = None
 
-    def place(self, image: Image, scale: Scale) -> Placement:
-        """Where a frame (H, W, 3) lies. To be called with every frame, in order.
+    def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
+        """Where a frame (H, W, 3) lies, recognised by what an eyepiece's `disc` shows of the slide. To be called with every
+        frame, in order.
 
         While a view that was lost is searched for on the map, `moved_um` is None and the place means nothing.
         """
-        self._placed = _Placed.of(image, scale, self.um_per_px)
+        self._placed = _Placed.of(image, scale, self.um_per_px, disc)
         return self._tracker.follow(self._placed.picture)
 
     def add(
@@ -119,7 +125,7 @@ class SlideMap:
         )
         placed = self._placed
         if placed is None or placed.image is not image:
-            placed = _Placed.of(image, field.scale, self.um_per_px)
+            placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
         counted = CountedField(
             number=number,
             seconds=seconds,

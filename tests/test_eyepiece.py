@@ -1,0 +1,176 @@
+"""The eyepiece's disc: found in what a phone sees, not found in ordinary fields, and everything outside it left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeleuk.evaluation.datasets import load_fields
+from edgeleuk.eyepiece import cut, filled, find_disc, inside, seen
+from edgeleuk.optics import resize
+from edgeleuk.pipeline import Analyser
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Aperture, Frame, Image
+
+WIDTH, HEIGHT = 640, 480
+DISC = Aperture(300.0, 250.0, 260.0, 200.0, 0.4)
+
+
+@pytest.fixture(scope="module")
+def smear(demo_frame: Frame) -> Image:
+    return resize(demo_frame.pixels, WIDTH, HEIGHT)
+
+
+def in_black(smear: Image, disc: Aperture, seed: int = 0) -> Image:
+    """What lies outside the disc is nearly black, with noise and two reflections; the rim is a pixel or two wide."""
+    rng = np.random.default_rng(seed)
+    height, width = smear.shape[:2]
+    dark = rng.normal(8, 3, smear.shape).clip(0, 40).astype(np.float32)
+    for _ in range(2):
+        angle = rng.uniform(0, 2 * np.pi)
+        at = (
+            int(disc.x + 1.2 * disc.semi_major * np.cos(angle)),
+            int(disc.y + 1.2 * disc.semi_major * np.sin(angle)),
+        )
+        cv2.ellipse(dark, (at, (40, 15), float(rng.uniform(0, 180))), (150, 130, 180), -1)
+    share = cv2.GaussianBlur(inside(disc, width, height).astype(np.float32), (0, 0), 1.0)[..., None]
+    return (smear * share + dark * (1 - share)).astype(np.uint8)
+
+
+ellipses = st.builds(
+    Aperture,
+    x=st.floats(-50, 250),
+    y=st.floats(-50, 200),
+    semi_major=st.floats(60, 300),
+    semi_minor=st.floats(40, 60),
+    angle=st.floats(-4, 4),
+)
+
+
+@given(ellipses)
+def test_what_lies_inside_is_the_same_told_by_points_and_by_rows(disc: Aperture) -> None:
+    """The mask of a picture says of each pixel's middle what the ellipse says of that point."""
+    mask = inside(disc, 200, 150)
+    y, x = np.mgrid[:150, :200] + 0.5
+    assert (disc.covers(np.stack([x.ravel(), y.ravel()], axis=1)) == mask.ravel()).mean() > 0.9999
+    assert disc.share(200, 150) == pytest.approx(mask.mean(), abs=0.01)
+
+
+@given(ellipses)
+def test_the_bounds_hold_all_that_shows(disc: Aperture) -> None:
+    """Nothing of the disc lies outside its bounds, which are not empty even where the picture shows none of it."""
+    left, top, right, bottom = disc.bounds(200, 150)
+    assert 0 <= left < right <= 200
+    assert 0 <= top < bottom <= 150
+    rows, columns = np.nonzero(inside(disc, 200, 150))
+    assert ((columns >= left) & (columns < right) & (rows >= top) & (rows < bottom)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    x=st.floats(200, 440),
+    y=st.floats(160, 320),
+    size=st.floats(150, 330),
+    shape=st.floats(0.56, 1.0),
+    angle=st.floats(0, 3.2),
+    seed=st.integers(0, 99),
+)
+def test_a_disc_is_found_where_it_is(
+    smear: Image, x: float, y: float, size: float, shape: float, angle: float, seed: int
+) -> None:
+    """Whole or cut by the picture's edges, round or not, with reflections beside it: its area is right within 3 %."""
+    disc = Aperture(x, y, size, size * shape, angle)
+    found = find_disc(in_black(smear, disc, seed))
+    assert found
+    assert found.share(WIDTH, HEIGHT) == pytest.approx(disc.share(WIDTH, HEIGHT), rel=0.03)
+
+
+@pytest.mark.parametrize("cast", [(1.0, 0.75, 0.4), (0.5, 0.7, 1.0), (0.6, 1.0, 0.6)])
+def test_a_colour_cast_hides_no_disc(smear: Image, cast: tuple[float, float, float]) -> None:
+    """Under a yellow lamp, a blue or a green one."""
+    picture = (in_black(smear, DISC) * np.array(cast)).astype(np.uint8)
+    found = find_disc(picture)
+    assert found
+    assert found.share(WIDTH, HEIGHT) == pytest.approx(DISC.share(WIDTH, HEIGHT), rel=0.01)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 0.9])
+def test_a_vignette_is_no_disc(smear: Image, strength: float) -> None:
+    """A field that fills the picture has none, however dark its corners are."""
+    y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
+    light = 1 - strength * (x**2 + y**2) / 2
+    assert find_disc((smear * light[..., None]).astype(np.uint8)) is None
+
+
+def test_pictures_of_other_things_have_no_disc() -> None:
+    """Neither noise, nor black, nor white, nor a dark blot on bright ground, nor a bright square on black."""
+    rng = np.random.default_rng(0)
+    blot, square = np.full((300, 400, 3), 220, np.uint8), np.full((300, 400, 3), 5, np.uint8)
+    cv2.circle(blot, (60, 60), 120, (90, 20, 120), -1)
+    square[60:240, 100:300] = 220
+    pictures = [rng.integers(0, 255, (300, 400, 3)).astype(np.uint8), blot, square]
+    pictures += [np.full((300, 400, 3), level, np.uint8) for level in (0, 255)]
+    assert [find_disc(picture) for picture in pictures] == [None] * 5
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 2000), (3000, 80)])
+def test_any_size_can_be_looked_at(size: tuple[int, int]) -> None:
+    """Small and long pictures are no mistake."""
+    assert find_disc(np.full((*size, 3), 200, np.uint8)) is None
+
+
+def test_a_cell_that_the_rim_cuts_is_cut() -> None:
+    """Boxes well inside are clear, those at the rim are cut, those whose middle lies outside are not seen."""
+    disc = Aperture(100, 100, 80, 80)
+    boxes = np.array(
+        [[90, 90, 110, 110], [160, 90, 180, 110], [150, 90, 170, 110], [175, 90, 195, 110]], np.float32
+    )
+    assert cut(boxes, disc).tolist() == [False, True, False, True]
+    assert seen(boxes, disc).tolist() == [True, True, True, False]
+    assert cut(boxes[:0], disc).shape == (0,)
+
+
+def test_the_surround_is_filled_with_ground_and_the_disc_kept(smear: Image) -> None:
+    """A copy without black: inside nothing changes, outside is one bright colour."""
+    picture = in_black(smear, DISC)
+    copy, shown = filled(picture, DISC), inside(DISC, WIDTH, HEIGHT)
+    np.testing.assert_array_equal(copy[shown], picture[shown])
+    outside = copy[~shown]
+    assert (outside == outside[0]).all()
+    assert outside[0].min() > 180
+
+
+def test_only_what_the_disc_shows_is_counted(analyser: Analyser, demo_frame: Frame) -> None:
+    """No cell lies outside, those at the rim are not read, and the area is the disc's."""
+    disc = Aperture(
+        demo_frame.width * 0.45, demo_frame.height * 0.5, demo_frame.height * 0.4, demo_frame.height * 0.4
+    )
+    picture = in_black(demo_frame.pixels, disc)
+    field = analyser.analyse(Frame(picture, "phone.jpg"))
+    assert field.aperture
+    boxes = np.array([cell.box for cell in field.cells], np.float32)
+    assert len(boxes) > 30
+    assert seen(boxes, field.aperture).all()
+    at_rim = cut(boxes, field.aperture)
+    assert not any(
+        cell.whole or cell.reading for cell, touches in zip(field.cells, at_rim, strict=True) if touches
+    )
+    assert field.scale.um_per_px == pytest.approx(0.1, rel=0.06)
+    share = disc.share(demo_frame.width, demo_frame.height)
+    whole = replace(field, aperture=None).area_mm2
+    assert field.area_mm2 == pytest.approx(share * whole, rel=0.02)
+
+
+@pytest.mark.data
+def test_real_phone_pictures_have_a_disc_and_ordinary_fields_none(data: Path) -> None:
+    """On a spread of validation pictures of every source."""
+    for name, expected in (("phone_val", True), ("txl_val", False), ("chula_val", False)):
+        samples, _ = load_fields(data / "fields" / f"{name}.json", data / "fields" / "images")
+        found = [find_disc(read_picture(s.path).pixels) for s in samples[:: max(1, len(samples) // 12)]]
+        assert [disc is not None for disc in found] == [expected] * len(found)
