@@ -182,7 +182,7 @@ def test_an_impossible_path_is_missing(text: str) -> None:
 def test_a_folder_without_pictures_says_so(slides: Path) -> None:
     """Nothing found is said aloud: with the hint to -r where subfolders were not looked into."""
     (slides / "day1" / "d.webp").unlink()
-    formats = "JPEG, PNG, TIFF, BMP and WebP"
+    formats = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
     plain = f"slides/day1 holds no pictures ({formats})."
     assert found("slides/day1") == [f"{plain} Its subfolders are read with -r."]
     assert found("slides/day1", recursive=True) == [plain]
@@ -440,7 +440,7 @@ def test_senseless_exif_leaves_the_picture_as_it_is(block: bytes) -> None:
         (b"", "field.jpg is empty. Copy or take it again."),
         (
             b"not a picture",
-            "field.jpg is not a picture this program reads. It reads JPEG, PNG, TIFF, BMP and WebP.",
+            "field.jpg is not a picture this program reads. It reads JPEG, PNG, TIFF, BMP, WebP and HEIC.",
         ),
         (b"\xff\xd8\xff", "not a picture this program reads"),
         (b"\xff\xd8\xff\xe0" + bytes(1000), "not a picture this program reads"),
@@ -448,9 +448,9 @@ def test_senseless_exif_leaves_the_picture_as_it_is(block: bytes) -> None:
         (b"BM", "not a picture this program reads"),
         (b"GIF89a" + bytes(100), "not a picture this program reads"),
         (b"RIFF\x40\0\0\0WEBPVP8X", "not a picture this program reads"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or AVIF picture, which is not read yet. Save it as JPEG"),
-        (b"\0\0\0\x1cftypavif" + bytes(40), "HEIC or AVIF picture"),
-        (b"\0\0\0\x18ftypmif1" + bytes(40), "HEIC or AVIF picture"),
+        (b"\0\0\0\x1cftypavif" + bytes(40), "AVIF picture, which is not read. Save it as JPEG"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a damaged HEIC file"),
+        (b"\0\0\0\x18ftypmif1" + bytes(40), "a damaged HEIC file"),
     ],
 )
 def test_what_is_no_picture_is_refused(data: bytes, why: str) -> None:

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import InputError, NotAnImageError
+from edgeleuk.optics import resize
+from edgeleuk.sources import _heif
 from edgeleuk.sources._headers import Header, is_heif, read_header
 from edgeleuk.types import Frame, Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-FORMATS = "JPEG, PNG, TIFF, BMP and WebP"
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".hif"})
+FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
 MAX_MEGAPIXELS = 120
 """A 108-megapixel phone picture passes; a decompression bomb does not."""
 MAX_BYTES = 1_000_000_000
@@ -104,9 +106,11 @@ def read_picture(path: Path, um_per_px: float | None = None, enough_um_per_px: f
     """Decode a file to an upright RGB frame.
 
     A JPEG that shows more than `enough_um_per_px` asks for is decoded smaller, in a fraction of the time and the
-    memory. Where its own scale `um_per_px` is not known, one of more than LARGEST_SIDE pixels is.
+    memory; a HEIC is made smaller at once. Where its own scale `um_per_px` is not known, one of more than
+    LARGEST_SIDE pixels is.
 
-    Raises InputError where it cannot be read and NotAnImageError where it is no whole colour picture.
+    Raises InputError where it cannot be read, NotAnImageError where it is no whole colour picture, and
+    MissingExtraError for a HEIC without the extra that reads it.
     """
     try:
         size = path.stat().st_size
@@ -133,7 +137,7 @@ def decode(data: bytes, name: str) -> Image:
 
 def _shrinkable(header: Header, um_per_px: float | None, enough_um_per_px: float) -> int:
     """How many times smaller a picture is decoded: a divisor of its sides, so that places in it stay exact."""
-    if header.format != "JPEG":
+    if header.format not in ("JPEG", "HEIC"):
         return 1
     exact = [n for n in (1, *REDUCED) if header.width % n == header.height % n == 0]
     if um_per_px is None:
@@ -143,6 +147,8 @@ def _shrinkable(header: Header, um_per_px: float | None, enough_um_per_px: float
 
 
 def _decoded(data: bytes, name: str, header: Header, shrunk: int = 1) -> Image:
+    if header.format == "HEIC":
+        return _coloured(_heic(data, name, shrunk), name, header)
     # A TIFF comes upright and at any depth only with UNCHANGED, which also keeps opacity in other formats.
     if header.alpha or header.format == "TIFF":
         flags = cv2.IMREAD_UNCHANGED
@@ -161,22 +167,30 @@ def _decoded(data: bytes, name: str, header: Header, shrunk: int = 1) -> Image:
         raise NotAnImageError(
             f"{name} is a damaged {header.format} file, or one of a rare kind. Copy or take it again, as JPEG or PNG."
         )
+    image = _coloured(decoded, name, header)
+    return UPRIGHT[header.orientation](image) if header.orientation in UPRIGHT else image
+
+
+def _heic(data: bytes, name: str, shrunk: int) -> NDArray[np.uint8]:
+    """A HEIC's pixels so many times smaller; the whole of them is given up again at once."""
+    pixels = _heif.decode(data, name)
+    return resize(pixels, pixels.shape[1] // shrunk, pixels.shape[0] // shrunk) if shrunk > 1 else pixels
+
+
+def _coloured(decoded: NDArray[Any], name: str, header: Header) -> Image:
+    """RGB of what a decoder gave. Raises NotAnImageError where it has no colour."""
     image = _to_rgb(decoded, header)
     if _is_grey(image):
         raise NotAnImageError(
             f"{name} is a grey picture; stained cells are told apart by colour. Take it in the camera's colour mode."
         )
-    return UPRIGHT[header.orientation](image) if header.orientation in UPRIGHT else image
+    return image
 
 
 def _checked_header(data: bytes, name: str) -> Header:
     if not data:
         raise NotAnImageError(f"{name} is empty. Copy or take it again.")
-    if is_heif(data):
-        raise NotAnImageError(
-            f"{name} is a HEIC or AVIF picture, which is not read yet. Save it as JPEG and try again."
-        )
-    header = read_header(data)
+    header = _heif.read_header(data, name) if is_heif(data) else read_header(data)
     if header is None:
         raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
     size = f"{header.width} x {header.height} px"
