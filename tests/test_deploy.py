@@ -89,11 +89,15 @@ def bundle(folder: Path, version: str, real_pip: bool = False) -> Path:
     return folder
 
 
+def without_checkout() -> dict[str, str]:
+    """An environment in which the installed program is the one that runs, not the one under test."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def install(
     bundled: Path, root: Path, *options: str, fail_at: str = "", code: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EDGELEUK_INSTALL_FAIL_AT": fail_at, "PYTHON": sys.executable}
-    environment.pop("PYTHONPATH", None)  # the installed program must be the one in the bundle
+    environment = without_checkout() | {"EDGELEUK_INSTALL_FAIL_AT": fail_at, "PYTHON": sys.executable}
     done = subprocess.run(
         ["bash", str(bundled / "install.sh"), "--root", str(root), *options],
         capture_output=True, text=True, check=False, env=environment,
@@ -113,8 +117,9 @@ def files_of(root: Path) -> dict[str, str]:
 
 def version(root: Path) -> str:
     return subprocess.run(
-        [str(root / "usr/local/bin/edgeleuk"), "--version"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+        [str(root / "usr/local/bin/edgeleuk"), "--version"],
+        capture_output=True, text=True, check=True, env=without_checkout(),
+    ).stdout.strip()  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.judge import judge_by
+from edgeleuk.live import setbacks
 from edgeleuk.live.counter import LiveCounter
 from edgeleuk.live.keys import Command
 from edgeleuk.live.run import Loop
@@ -175,12 +176,18 @@ def test_marks_undo_and_notes_are_kept(analyser: Analyser, smear: Smear, store: 
 
 
 class _Full:
-    """A recorder whose disk is full."""
+    """A recorder whose disk is full until there is space."""
 
     id = "full"
 
-    def add(self, _: CountedField) -> None:
-        raise StoreError("the disk is full. Free some space.")
+    def __init__(self) -> None:
+        self.space = False
+        self.kept: list[int] = []
+
+    def add(self, counted: CountedField) -> None:
+        if not self.space:
+            raise StoreError("the disk is full. Free some space.")
+        self.kept.append(counted.number)
 
 
 def test_what_cannot_be_kept_is_not_counted(analyser: Analyser, smear: Smear) -> None:
@@ -190,6 +197,49 @@ def test_what_cannot_be_kept_is_not_counted(analyser: Analyser, smear: Smear) ->
     state = count.state(RUNNING)
     assert (whites(count), state.fields, state.paused) == (0, 0, True)
     assert "disk is full" in state.message
+
+
+def test_a_count_goes_on_when_the_disk_takes_fields_again(
+    analyser: Analyser, smear: Smear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a hand at the keys, as in a service; the refusal and its end are told once each, however often it tries."""
+    monkeypatch.setattr(setbacks, "RETRY_S", 0.0)
+    told: list[Event] = []
+    recorder = _Full()
+    count = counter(analyser, recorder=recorder, on_event=told.append)
+    watch(count, source(smear, Stop(1)))
+    recorder.space = True
+    watch(count, source(smear, Stop(1)))
+    assert (recorder.kept, count.state(RUNNING).fields, count.paused, count.message) == ([1], 1, False, "")
+    warnings = [event.text for event in told if event.kind == "warning"]
+    assert ["disk is full" in warnings[0], *warnings[1:]] == [True, setbacks.SPACE_AGAIN]
+
+
+def test_a_pause_by_the_operator_outlasts_a_full_disk(
+    analyser: Analyser, smear: Smear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person paused, only that person lets go on."""
+    count = counter(analyser, recorder=_Full())
+    watch(count, source(smear, Stop(1)))
+    monkeypatch.setattr(setbacks, "RETRY_S", 0.0)
+    count.pause()
+    count.pause()
+    assert set(watch(count, source(smear, Stop(1)))) == {"paused"}
+
+
+def test_a_clock_that_is_set_back_is_told_and_the_order_kept(
+    analyser: Analyser, smear: Smear, store: Store
+) -> None:
+    """A year back in the middle of a session: the fields stay in order, now and when the session goes on."""
+    session, told = start(store), []
+    count = counter(analyser, recorder=session, on_event=told.append)
+    watch(count, source(smear, Stop(1)))
+    count._clock._apart += 365 * 86400  # as if it had gone a year ahead until now
+    watch(count, source(smear, Jump(FAR), Stop(1)))
+    assert [event.text for event in told if event.kind == "warning"] == [
+        "this computer's clock was set back by 365 days. Fields keep the order in which they were counted."
+    ]
+    assert [field.number for field in session.counted()] == [1, 2]
 
 
 class _Screen:

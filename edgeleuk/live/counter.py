@@ -15,6 +15,7 @@ from edgeleuk.differential import Differential, tally
 from edgeleuk.errors import ScaleError, StoreError, UsageError
 from edgeleuk.judge import Judge
 from edgeleuk.live.gate import Gate
+from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import pooled
@@ -67,6 +68,7 @@ class LiveCounter:
         self._measured: list[Scale] = []
         self._wanted = False
         self._began = time.monotonic()
+        self._disk, self._clock = Disk(), WallClock()
         self._pace = _Pace()
         self._verdict: Verdict = "paused"
         self._meters = Meters(0.0, 0.0)
@@ -89,7 +91,8 @@ class LiveCounter:
         return self._scale
 
     def frame(self, shot: Shot) -> Verdict:
-        """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count."""
+        """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count, until
+        it takes fields again or the operator tries."""
         with self._pace:
             self._verdict = self._consider(shot)
         return self._verdict
@@ -103,6 +106,8 @@ class LiveCounter:
         if scale is None:
             return "scale"
         placement = self.map.place(shot.frame.pixels, scale)
+        if self._disk.is_due():
+            self.paused = False
         if self.paused:
             return "paused"
         if unwanted := self.gate.unwanted(placement, scale.um_per_px):
@@ -126,6 +131,8 @@ class LiveCounter:
 
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
         field = self.analyser.analyse(shot.frame, scale)
+        if moved := self._clock.moved():
+            self._warn(set_text(moved))
         counted = self.map.add(
             field,
             placement,
@@ -135,15 +142,8 @@ class LiveCounter:
             sharpness=seen.sharpness,
             image=shot.frame.pixels,
         )
-        if self._recorder:
-            try:
-                self._recorder.add(counted)
-            except StoreError as error:
-                # What is not kept was not counted: the tally on the screen and the one on the disk stay the same.
-                self.map.undo()
-                self.paused, self.message = True, f"{error} Counting is paused."
-                self._tell("warning", self.message)
-                return "paused"
+        if self._recorder and not self._kept(self._recorder, counted):
+            return "paused"
         self._fields, self._wanted = self._fields + 1, False
         before = self._white
         self._changed()
@@ -152,11 +152,29 @@ class LiveCounter:
         self._announce(counted)
         return "counted"
 
+    def _kept(self, recorder: Recorder, counted: CountedField) -> bool:
+        """What is not kept was not counted: the tally on the screen and the one on the disk stay the same."""
+        try:
+            recorder.add(counted)
+        except StoreError as error:
+            self.map.undo()
+            self.paused = True
+            self.message = f"{error} Counting is paused, and tried again from time to time."
+            if self._disk.refused():
+                self._tell("warning", self.message)
+            return False
+        if self._disk.taken():
+            self.message = ""
+            self._tell("warning", SPACE_AGAIN)
+        return True
+
     def resume(self, counted: tuple[CountedField, ...], marks: Mapping[int, str]) -> None:
         """Go on from a session that was kept: the same map, the same tally, the same scale."""
         self.map.restore(counted, marks)
         if counted:
             self._fields, self._scale = counted[-1].number, counted[-1].field.scale
+            if behind := self._clock.behind(counted[-1].at):
+                self._warn(behind_text(behind))
         self._changed()
         self._white = Counts(self._tally().white)
 
@@ -166,6 +184,7 @@ class LiveCounter:
 
     def pause(self) -> None:
         """Stop counting, or go on."""
+        self._disk.leave()
         self.paused, self.message = not self.paused, ""
 
     def undo(self) -> None:
@@ -266,6 +285,10 @@ class LiveCounter:
             self._told_target = True
             self.message = f"{result.n} white cells: the target is reached. q finishes, or go on."
             self._tell("target", " ".join(result.adequacy), {"white_cells": result.n, "target": self.target})
+
+    def _warn(self, text: str) -> None:
+        self.message = text
+        self._tell("warning", text)
 
     def _tell(self, kind: EventKind, text: str, data: Mapping[str, Any] | None = None) -> None:
         self._on_event(Event(kind, self.seconds, text, data or {}))

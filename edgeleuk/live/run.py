@@ -113,7 +113,8 @@ class Loop:
     def _report(self, shot: Shot | None) -> None:
         camera = self.frames.state()
         counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
-        self._watchdog.turn(shot is not None, camera, counted)
+        held_up = self.counter.message if self.counter.paused else ""
+        self._watchdog.turn(shot is not None, camera, held_up or counted)
         if camera.word != self._camera:
             self._camera = camera.word
             text = camera.text or f"the camera is {camera.word}."
