@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from math import isfinite
 from pathlib import Path
 from string import Formatter
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeleuk.errors import InputError
@@ -15,12 +16,13 @@ from edgeleuk.errors import InputError
 T = TypeVar("T")
 
 
-def load_table(kind: type[T], path: Path, like: Path) -> T:
+def load_table(kind: type[T], path: Path, like: Path | str) -> T:
     """The file at `path` as a `kind`. InputError where it cannot be read or differs from it; it names `like`.
 
-    Understood are texts, numbers from 0, literals, lists as `tuple[X, ...]`, tables as dataclasses or as
-    `Mapping[str, X]`, and templates as `Annotated[str, "names of the placeholders it may use"]`. A ValueError
-    of a dataclass's own checks counts as a fault of the file.
+    Understood are texts, numbers from 0, whole numbers from 0, literals, lists as `tuple[X, ...]`, tables as
+    dataclasses or as `Mapping[str, X]`, what may be absent as `X | None`, and templates as
+    `Annotated[str, "names of the placeholders it may use"]`. A ValueError of a dataclass's own checks counts as a fault
+    of the file.
     """
     hint = f"Compare it with {like}."
     try:
@@ -51,6 +53,8 @@ def _build(kind: type[T], table: object, where: str) -> T:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return _value(arguments[0], value, where)
     if is_dataclass(hint):
         return _build(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple and isinstance(value, list):
@@ -63,7 +67,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if hint is float and type(value) in (int, float) and isfinite(value) and value >= 0:
         return value
-    if hint is str and isinstance(value, str):
+    if (hint is int and type(value) is int and value >= 0) or (hint is str and isinstance(value, str)):
         return value
     raise ValueError(f"{where} is {value!r}, not {_wanted(hint)}")
 
@@ -71,7 +75,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 def _wanted(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(repr(choice) for choice in get_args(hint))
-    names = {float: "a number from 0", tuple: "a list", Mapping: "a table"}
+    names = {float: "a number from 0", int: "a whole number from 0", tuple: "a list", Mapping: "a table"}
     return names.get(get_origin(hint) or hint, "a text")
 
 

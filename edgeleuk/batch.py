@@ -60,6 +60,10 @@ class Batch:
         self._given = scale
         self._common: dict[Size, Scale] = {}
         """In the files' pixels."""
+        if profile := analyser.profile:
+            size = profile.picture.width, profile.picture.height
+            if known := profile.scale_at(*size):
+                self._common[size] = known
         self._map = SlideMap.of(analyser.model, stills=True) if overlapping else None
         self._fields: list[Field] = []
         self._counted: list[CountedField] = []
@@ -67,7 +71,7 @@ class Batch:
 
     def settle(self, paths: Sequence[Path]) -> None:
         """Find what scale the pictures have in common, if any, by looking at a few of them."""
-        if self._given or len(paths) < LEAST:
+        if self._given or self._common or len(paths) < LEAST:
             return
         step = max(1, len(paths) // SAMPLED)
         first, *others = paths[: step * SAMPLED : step]
@@ -85,12 +89,13 @@ class Batch:
         """Size and scale of a file; None where it cannot be told, which is named as an error when its turn comes."""
         try:
             frame = read_picture(path)
+            seen = self.analyser.under_profile(frame)
             scale = estimate_scale(
-                frame.pixels,
+                seen.pixels,
                 self.analyser.finder,
                 frame.name,
                 near and _times(near, frame.shrunk),
-                find_disc(frame.pixels),
+                find_disc(seen.pixels),
             )
         except EdgeleukError:
             return None

@@ -1,10 +1,11 @@
-"""From a frame to a field: scale, find, read, measure."""
+"""From a frame to a field: light, scale, find, read, measure."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from edgeleuk import eyepiece, morphometry, zoo
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
-from edgeleuk.pooling import contradicted
+from edgeleuk.microscope import OBJECTIVES
+from edgeleuk.pooling import contradicted, disagreeing
+from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Aperture, Cell, Detections, Field, Frame, Scale
@@ -28,31 +31,35 @@ class Analyser:
     """One magnification's finder and reader, opened once. Use from one thread at a time."""
 
     def __init__(
-        self, model: zoo.Model, threads: int | None = None, arithmetic: Arithmetic | None = None
+        self,
+        model: zoo.Model,
+        threads: int | None = None,
+        arithmetic: Arithmetic | None = None,
+        profile: Profile | None = None,
     ) -> None:
-        """`threads` and `arithmetic` where not given: as `edgeleuk bench` found best, see `machine`."""
-        self.model = model
+        """`threads` and `arithmetic` where not given: as `edgeleuk bench` found best, see `machine`. `profile`: of the
+        device that takes the pictures."""
+        self.model, self.profile = model, profile
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
     def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:
         """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated.
 
-        A scale that nobody vouches for, as that of the slide's other pictures, gives way where the red cells
-        contradict it.
+        A scale that nobody vouches for, as that of the profile or of the slide's other pictures, gives way where the
+        red cells contradict it.
         """
         seconds: dict[str, float] = {}
+        with _timed(seconds, "light") if self.profile else nullcontext():
+            frame, profile, doubts = self._under_profile(frame)
         with _timed(seconds, "eyepiece"):
             disc = eyepiece.find_disc(frame.pixels)
             pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
-        with _timed(seconds, "scale"):
-            used = scale or estimate_scale(pixels, self.finder, frame.name, disc=disc)
-        with _timed(seconds, "find"):
-            found = self.finder.find(pixels, used)
-            found = found.where(eyepiece.seen(found.boxes, disc)) if disc else found
-        if scale and not vouched and contradicted(scale, found):
-            return self.analyse(frame)
-        scale = used
+        if scale is None or (scale.source == "profile" and profile is None and not vouched):
+            scale, vouched = profile.scale_of(frame) if profile else None, False
+        scale, found = self._found(replace(frame, pixels=pixels), disc, scale, vouched, seconds)
+        if profile and profile.scale and scale.source == "red cells":
+            doubts = (*doubts, _other_size(profile, scale, frame))
         coarse = too_coarse(self.model.finder.counted_to, scale)
         found = found.without(coarse)
         whole = shown_enough(found, frame.width, frame.height, disc)
@@ -75,8 +82,60 @@ class Analyser:
             for i in range(len(found))
         )
         um_per_px = scale.um_per_px / frame.shrunk
-        warnings = (*_warnings(cells, scale), *_not_counted(coarse, self.model.finder.counted_to, um_per_px))
-        return Field(frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc)
+        warnings = (
+            *doubts,
+            *_warnings(cells, scale),
+            *_other_objective(self.model, scale, um_per_px),
+            *_not_counted(coarse, self.model.finder.counted_to, um_per_px),
+        )
+        return Field(
+            frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
+            profile=profile.name if profile else None,
+        )  # fmt: skip
+
+    def under_profile(self, frame: Frame) -> Frame:
+        """A frame with light and colour put right by the profile, where there is one and the frame is its device's."""
+        return self._under_profile(frame)[0]
+
+    def known_scale(self, frame: Frame) -> tuple[Scale | None, str]:
+        """The profile's scale, where the frame is this device's and its red cells, if it shows any, do not contradict;
+        and what speaks against the profile, empty where nothing does."""
+        frame, profile, doubts = self._under_profile(frame)
+        scale = profile.scale_of(frame) if profile else None
+        if profile is None or scale is None:
+            return None, " ".join(doubts)
+        used, _ = self._found(frame, eyepiece.find_disc(frame.pixels), scale, False, {})
+        return (scale, "") if used == scale else (None, _other_size(profile, used, frame))
+
+    def _under_profile(self, frame: Frame) -> tuple[Frame, Profile | None, tuple[str, ...]]:
+        """The frame put right, the profile where it was used, and why not where it was not."""
+        if self.profile is None:
+            return frame, None, ()
+        if doubt := self.profile.doubt(frame):
+            return frame, None, (doubt,)
+        return self.profile.corrected(frame), self.profile, ()
+
+    def _found(
+        self,
+        frame: Frame,
+        disc: Aperture | None,
+        scale: Scale | None,
+        vouched: bool,
+        seconds: dict[str, float],
+    ) -> tuple[Scale, Detections]:
+        """What the finder finds, and the scale it looked at: the red cells' own where they contradict `scale`."""
+        with _timed(seconds, "scale"):
+            used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
+        with _timed(seconds, "find"):
+            found = self.finder.find(frame.pixels, used)
+            found = found.where(eyepiece.seen(found.boxes, disc)) if disc else found
+        if scale is None or vouched:
+            return used, found
+        if contradicted(scale, found) or (
+            scale.source == "profile" and disagreeing(scale, found, frame, disc, self.finder)
+        ):
+            return self._found(frame, disc, None, True, seconds)
+        return used, found
 
 
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
@@ -108,6 +167,33 @@ def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
         )
     if abs(np.log(scale.squeeze)) > 0.1:
         yield f"the picture is squeezed (red cells {scale.squeeze:.2f} times as wide as high); it was read un-squeezed."
+
+
+def _other_size(profile: Profile, scale: Scale, frame: Frame) -> str:
+    expected = profile.scale_of(frame)
+    assert expected
+    times = expected.um_per_px / scale.um_per_px
+    return (
+        f"red cells are {times:.2f} times as large as profile {profile.name} has them: another objective, zoom or "
+        "device. The scale was measured on them instead."
+    )
+
+
+def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterator[str]:
+    """`um_per_px` is of the file's pixels. A profile and the user know better than the table of cameras."""
+    low, high = model.finder.cameras
+    margin = 1 + scale.relative_error
+    if scale.source != "red cells" or low / margin <= um_per_px <= high * margin:
+        return
+    fitting = [
+        name for name, lens in OBJECTIVES.items() if lens.um_per_px[0] <= um_per_px <= lens.um_per_px[1]
+    ]
+    other = " or ".join(f"--mag {name}" for name in fitting if name != model.magnification)
+    yield (
+        f"by its red cells the picture has {um_per_px:.2f} um per pixel, but cameras behind a {model.magnification} "
+        f"objective give {low:.2g} to {high:.2g}. Was it taken through another one{f' ({other})' if other else ''}? "
+        "If it was shrunk, or this is your camera, a profile says so: `edgeleuk calibrate`."
+    )
 
 
 def _not_counted(kinds: frozenset[str], counted_to: Mapping[str, float], um_per_px: float) -> Iterator[str]:

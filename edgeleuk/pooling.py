@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.scale import RED_CELL, SYSTEMATIC_ERROR
-from edgeleuk.types import RED_CELL_BOX_UM, Detections, Scale
+from edgeleuk.errors import ScaleError
+from edgeleuk.finder import Finder
+from edgeleuk.scale import RED_CELL, SYSTEMATIC_ERROR, estimate_scale
+from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
 
 LEAST = 4
 """Pictures that have a common scale at least: of fewer, a majority may be chance."""
@@ -65,6 +67,22 @@ def contradicted(scale: Scale, found: Detections) -> bool:
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     sizes_um = np.sqrt(widths * heights) * scale.um_per_px
     return bool(abs(np.log(np.median(sizes_um) / RED_CELL_BOX_UM)) > np.log1p(CONTRADICTING))
+
+
+def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | None, finder: Finder) -> bool:
+    """Whether a picture in which `scale` shows too few red cells to contradict it shows them at another one.
+
+    Under a scale far off, as that of another objective, red cells are not found at all.
+    """
+    if len(found.of(RED_CELL)) >= WITNESSES:
+        return False
+    try:
+        own = estimate_scale(frame.pixels, finder, frame.name, scale, disc)
+    except ScaleError:
+        return False
+    return own.red_cells >= WITNESSES and abs(np.log(own.um_per_px / scale.um_per_px)) > np.log1p(
+        CONTRADICTING
+    )
 
 
 def _telling(scales: Sequence[Scale]) -> list[Scale]:

@@ -162,7 +162,8 @@ def estimate_scale(
         count = best.count if best else 0
         raise ScaleError(
             f"cannot tell the scale of {name}: it shows {count} red cells that can be measured, too few. "
-            "Give --um-per-px, or take a field with red cells in a single layer."
+            "Take a field with red cells in a single layer, calibrate the device once (`edgeleuk calibrate`, then "
+            "--profile), or give --um-per-px."
         )
     return _conclude(best)
 

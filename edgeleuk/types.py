@@ -287,7 +287,7 @@ class Field:
     scale: Scale
     cells: tuple[Cell, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall time by stage: eyepiece, scale, find, read, measure."""
+    """Wall time by stage: light (under a profile), eyepiece, scale, find, read, measure."""
     warnings: tuple[str, ...] = ()
     not_counted: frozenset[str] = frozenset()
     """Kinds that the picture is too coarse for: none of them in `cells`, which says nothing of their number."""

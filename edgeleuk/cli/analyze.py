@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, report, results, warn, writable_folder, write
+from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.errors import EdgeleukError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def analyze(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Pictures, folders, or patterns in quotes.", show_default=False)
     ] = None,
-    mag: Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")] = "100x",
+    mag: Annotated[
+        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
+    ] = None,
+    profile: ProfileOption = None,
     um_per_px: Annotated[
         float | None,
         typer.Option(
@@ -91,11 +95,12 @@ def analyze(
         )
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
     ranges = load_reference(reference) if reference else load_reference()
-    model = zoo.load(mag)
+    known, magnification = device(profile, mag)
+    model = zoo.load(magnification)
     scale = None if um_per_px is None else Scale.given(um_per_px)
     pictures = list(expand([demo_picture()] if demo else paths or [], recursive))
     workers = min(threads or os.cpu_count() or 1, len(pictures))
-    analyser = Analyser(model, threads if workers == 1 else 1)
+    analyser = Analyser(model, threads if workers == 1 else 1, profile=known)
     batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeleuk.cli._console import notices, results
+from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edgeleuk.live.run import View
     from edgeleuk.live.state import Event, LiveState
     from edgeleuk.pipeline import Analyser
+    from edgeleuk.profiles import Profile
     from edgeleuk.rules import Reference
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session, SessionSummary
@@ -40,6 +42,7 @@ class Options:
     """What the command line asked for, checked."""
 
     mag: str
+    profile: Profile | None
     source: str
     target: int
     um_per_px: float | None
@@ -74,6 +77,7 @@ def live(
     mag: Annotated[
         str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
     ] = None,
+    profile: ProfileOption = None,
     target: Annotated[
         int | None,
         typer.Option("--target", min=1, help="White cells to count, as 100, 200, 400.", show_default="200"),
@@ -140,10 +144,12 @@ def live(
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else "plain" if plain or not sys.stdout.isatty() else "view"
-    before = _before(resume, store, mag) if resume else None
+    known, wanted = device(profile, mag)
+    before = _before(resume, store, wanted if known else mag) if resume else None
     _run(
         Options(
-            mag=mag or (before.magnification if before else "100x"),
+            mag=before.magnification if before else wanted,
+            profile=known,
             source=source or (before.source if before else ""),
             target=target or (before.target if before else 200),
             um_per_px=um_per_px,
@@ -200,7 +206,7 @@ def _run(options: Options) -> None:
     from edgeleuk.types import Scale
 
     ranges = load_reference(options.reference) if options.reference else load_reference()
-    analyser = Analyser(zoo.load(options.mag), options.threads)
+    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
     spec = options.source or default_source()
     say = _speaker(options)
 

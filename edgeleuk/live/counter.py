@@ -60,7 +60,8 @@ class LiveCounter:
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.analyser, self.map = analyser, SlideMap.of(analyser.model, stills)
-        self.gate = Gate(stills=stills)
+        usual = analyser.profile.usual if analyser.profile else None
+        self.gate = Gate(stills=stills, best=usual.sharpness if usual else 1.0)
         self.target, self.manual, self.paused = target, manual, False
         self.message = ""
         self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
@@ -118,15 +119,20 @@ class LiveCounter:
 
     def _settle_scale(self, shot: Shot) -> Scale | None:
         """The session's scale once it is known; a scale that changed midway would tear the map."""
+        known, self.message = self.analyser.known_scale(shot.frame)
+        if known:
+            self._scale = known
+            return known
         try:
-            self._measured.append(estimate_scale(shot.frame.pixels, self.analyser.finder, shot.frame.name))
+            seen = self.analyser.under_profile(shot.frame)
+            self._measured.append(estimate_scale(seen.pixels, self.analyser.finder, seen.name))
         except ScaleError as error:
             self.message = str(error)
             return None
         found = pooled(self._measured)
         if found.red_cells < ENOUGH_RED_CELLS and len(self._measured) < MOST_SCALE_FRAMES:
             return None
-        self._scale, self.message = found, ""
+        self._scale = found
         return found
 
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:

@@ -34,11 +34,12 @@ class Limits:
 class Gate:
     """Judges frames of one session. It remembers the best sharpness, since that is only known in comparison."""
 
-    def __init__(self, limits: Limits | None = None, stills: bool = False) -> None:
-        """`stills`: each frame is a picture of its own, taken standing still, as from a folder."""
+    def __init__(self, limits: Limits | None = None, stills: bool = False, best: float = 1.0) -> None:
+        """`stills`: each frame is a picture of its own, taken standing still, as from a folder. `best`: sharpness that
+        the device is known to reach; without it the first frames are judged by themselves."""
         self.limits = limits or Limits()
         self.stills = stills
-        self._best = 1.0
+        self._best = best
 
     def meters(self, look: Look) -> Meters:
         """Focus and light of a frame, and remembers the best focus of frames that show something."""

@@ -61,6 +61,7 @@ def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
             "relative_error": scale.relative_error,
             "red_cells": scale.red_cells,
         },
+        "profile": field.profile,
         "area_mm2": field.area_mm2,
         "area_um2": round(field.area_mm2 * 1e6, 1),
         "aperture": _aperture(field.aperture),

@@ -1,0 +1,291 @@
+"""Micrometres per pixel from a picture of lines ruled at a known spacing: a stage micrometer or a counting chamber.
+
+Where the lines run and how far apart they roughly are comes from the picture's gradients and its autocorrelation.
+Then each line is located in many short pieces, and all pieces together are fitted: the k-th line lies where
+a x + b y + c = k. The vector (a, b), lines per pixel along x and y, holds direction and spacing to a fraction of a
+thousandth, and its error follows from the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import InputError
+from edgeleuk.types import Image, Scale
+
+Floats = NDArray[np.float64]
+
+LONGEST = 1600
+"""Side that a picture is worked on at, pixels; a ruling of 100 lines is then sampled well enough."""
+LEAST_PITCH = 6.0
+"""Pixels between lines, below which pixels and lines beat."""
+LEAST_LINES = 3
+STRIPS = 16
+"""Pieces that each line is cut into."""
+ANGLES = np.radians(np.arange(0, 180, 1.0))
+APART = np.radians(30)
+"""Least angle between the two directions of a grid, in a picture squeezed to half as well."""
+SECOND = 0.35
+"""Regularity that the second direction has at least, as a share of the first's."""
+REGULAR = 0.3
+"""Autocorrelation at one spacing that lines have at least; cells, print and dust stay under half of it."""
+FAINTEST = 0.35
+"""Height of a piece of line as a share of the median piece's, under which it is no line."""
+ROUNDS = 5
+LEAST_KEPT = 0.6
+"""Share of the pieces that must fit into one ruling."""
+LARGEST_ERROR = 0.01
+"""Relative, of a ruling's frequency, beyond which it is taken for none."""
+OWN_ERROR = 0.001
+"""95 % of the ruling itself: stage micrometers are certified to a few tenths of a um in 1 mm, chambers to 1 in 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One direction of lines, in the picture's own pixels."""
+
+    a: float
+    """Lines crossed per pixel along x."""
+    b: float
+    """Along y, down."""
+    error: float
+    """Relative, 95 %, of the lines' frequency."""
+    lines: int
+
+    @property
+    def pitch(self) -> float:
+        """Pixels between two lines, at right angles to them."""
+        return float(1 / np.hypot(self.a, self.b))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A device's scale, and what it rests on."""
+
+    scale: Scale
+    rulings: tuple[Ruling, ...]
+    both_axes: bool
+    """Whether x and y were measured apart; else pixels are taken to be square."""
+
+
+def measure(pictures: Sequence[Image], spacing_um: float, names: Sequence[str]) -> Measured:
+    """The scale from one or more pictures (H, W, 3) of one size that show lines `spacing_um` apart.
+
+    Lines in two directions, of a grid or of two pictures, tell x and y apart. Raises InputError where a picture shows
+    no ruling.
+    """
+    found = [
+        (number, ruling) for number, image in enumerate(pictures) for ruling in rulings(image, names[number])
+    ]
+    # |(a / x, b / y)| = 1 / spacing for each ruling, and the two of a chamber's grid cross at right angles: linear in
+    # 1 / x^2 and 1 / y^2, the scales' inverse squares.
+    equations = [(r.a**2, r.b**2, spacing_um**-2) for _, r in found]
+    equations += [
+        (r.a * s.a, r.b * s.b, 0.0) for i, (n, r) in enumerate(found) for m, s in found[:i] if n == m
+    ]
+    matrix = np.array(equations)
+    weights = 1 / np.linalg.norm(matrix[:, :2], axis=1)
+    left, right = matrix[:, :2] * weights[:, None], matrix[:, 2] * weights
+    balance = np.linalg.svd(left, compute_uv=False)
+    both = len(equations) > 1 and balance[1] > 0.3 * balance[0]
+    if not both:
+        left = left.sum(axis=1, keepdims=True)
+    inverse = np.linalg.lstsq(left, right, rcond=None)[0]
+    x, y = np.resize(inverse**-0.5, 2).tolist()
+    error = float(np.hypot(max(r.error for _, r in found), OWN_ERROR))
+    return Measured(Scale(x, y, "profile", error), tuple(r for _, r in found), both)
+
+
+def rulings(image: Image, name: str) -> tuple[Ruling, ...]:
+    """The lines of a picture: those of one direction, or of the two that cross. Raises InputError."""
+    times = min(1.0, LONGEST / max(image.shape[:2]))
+    size = (round(image.shape[1] * times), round(image.shape[0] * times))
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    flat = _flat(cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if times < 1 else grey)
+    used = (size[0] / image.shape[1], size[1] / image.shape[0])
+    found: list[Ruling] = []
+    regularity = REGULAR
+    for theta in _directions(flat):
+        ruling = _ruling(flat, theta, regularity)
+        if ruling is not None:
+            regularity = max(REGULAR / 2, SECOND * ruling[1])
+            found.append(ruling[0])
+    if not found:
+        raise InputError(
+            f"{name} shows no ruling: {LEAST_LINES} lines or more, evenly spaced and at least {LEAST_PITCH:g} px apart, "
+            "were not found. Focus on the lines, fill the picture with them, and close the condenser's diaphragm a little."
+        )
+    return tuple(Ruling(r.a * used[0], r.b * used[1], r.error, r.lines) for r in found)
+
+
+def _flat(grey: NDArray[np.uint8]) -> Floats:
+    """(H, W) without slow changes of light, of unit spread, the lines positive."""
+    height, width = grey.shape
+    x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    terms = [np.outer(y**j, x**i).ravel() for i in range(5) for j in range(5 - i)]
+    matrix, levels = np.stack(terms, axis=1), np.log(grey.astype(np.float64).clip(1)).ravel()
+    step = max(1, len(levels) // 40_000)
+    light = matrix @ np.linalg.lstsq(matrix[::step], levels[::step], rcond=None)[0]
+    flat = levels - light
+    # Lines are the minority of pixels, whether dark on bright or bright on dark.
+    flat *= np.sign((flat**3).mean()) or 1.0
+    return (flat / flat.std()).reshape(grey.shape)
+
+
+def _directions(flat: Floats) -> list[float]:
+    """Angles (radians from the x axis) at right angles to the lines: the strongest, and the strongest far from it."""
+    smooth = cv2.GaussianBlur(flat.astype(np.float32), (0, 0), 1.5)
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    angle = np.mod(np.arctan2(down, across), np.pi)
+    bins = np.minimum((angle / np.pi * len(ANGLES)).astype(int), len(ANGLES) - 1)
+    power = np.bincount(bins.ravel(), ((across**2 + down**2) ** 2).ravel(), len(ANGLES))
+    power = np.convolve(np.r_[power[-4:], power, power[:4]], np.hanning(9), "same")[4:-4]
+    first = int(power.argmax())
+    away = np.abs(np.mod(ANGLES - ANGLES[first] + np.pi / 2, np.pi) - np.pi / 2) > APART
+    second = int(np.where(away, power, -1).argmax())
+    return [_steepest(flat, float(ANGLES[each]) + np.radians(0.5)) for each in (first, second)]
+
+
+def _steepest(flat: Floats, theta: float) -> float:
+    """The angle near `theta` at which sums along the lines vary most: there all of a line falls into one sum."""
+    for step in (1.0, 0.25, 0.06):
+        tried = theta + np.radians(step) * np.arange(-4, 5)
+        theta = float(tried[int(np.argmax([_summed(flat, each).var() for each in tried]))])
+    return theta
+
+
+def _summed(flat: Floats, theta: float) -> Floats:
+    """Mean along lines at right angles to `theta`, by the pixel of distance."""
+    places = _distances(flat.shape, theta)
+    bins = np.rint(places - places.min()).astype(int).ravel()
+    counts = np.bincount(bins)
+    sums = np.bincount(bins, flat.ravel()) / np.maximum(counts, 1)
+    enough: Floats = sums[counts > 0.3 * counts.max()]
+    return enough
+
+
+def _distances(shape: tuple[int, ...], theta: float) -> Floats:
+    """(H, W) of each pixel's middle from the origin, along `theta`."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return (x + 0.5) * np.cos(theta) + (y + 0.5) * np.sin(theta)
+
+
+def _pitch(profile: Floats) -> tuple[float, float]:
+    """Spacing of a profile's peaks, pixels, and its autocorrelation there: of the first that nears the highest."""
+    centred = profile - profile.mean()
+    size = len(centred)
+    power = np.abs(np.fft.rfft(centred, 2 * size)) ** 2
+    pairs = np.arange(size, 0, -1)
+    similar = np.fft.irfft(power)[:size] / pairs
+    similar = similar[: size * 2 // 3] / similar[0]
+    below = np.flatnonzero(similar < 0.1)
+    if not len(below):
+        return 0.0, 0.0
+    inner = np.arange(max(int(below[0]), int(LEAST_PITCH)), len(similar) - 1)
+    peaks = inner[(similar[inner] >= similar[inner - 1]) & (similar[inner] > similar[inner + 1])]
+    if not len(peaks):
+        return 0.0, 0.0
+    first = int(peaks[similar[peaks] >= 0.7 * similar[peaks].max()][0])
+    left, middle, right = similar[first - 1 : first + 2]
+    shift = 0.5 * (left - right) / (left - 2 * middle + right)
+    return first + float(shift), float(middle)
+
+
+def _ruling(flat: Floats, theta: float, regularity: float) -> tuple[Ruling, float] | None:
+    """The lines at right angles to `theta`, and how regular they are; None where there are none."""
+    pitch, regular = _pitch(_summed(flat, theta))
+    if pitch < LEAST_PITCH or regular < regularity:
+        return None
+    points, heights = _pieces(flat, theta, pitch)
+    points = points[heights > FAINTEST * np.median(heights)]
+    fitted = _fit(points, np.array([np.cos(theta), np.sin(theta)]) / pitch)
+    return (fitted, regular) if fitted else None
+
+
+def _pieces(flat: Floats, theta: float, pitch: float) -> tuple[Floats, Floats]:
+    """Middles (N, 2) x y of short pieces of lines, and their heights (N,)."""
+    along = _distances(flat.shape, theta + np.pi / 2)
+    places = _distances(flat.shape, theta)
+    low, start = along.min(), places.min()
+    span = (along.max() - low) / STRIPS
+    strip = np.minimum((along - low) / span, STRIPS - 1).astype(int)
+    bins = np.rint(places - start).astype(int)
+    length = int(bins.max()) + 1
+    index = (strip * length + bins).ravel()
+    counts = np.bincount(index, minlength=STRIPS * length).reshape(STRIPS, length)
+    sums = np.bincount(index, flat.ravel(), STRIPS * length).reshape(STRIPS, length)
+    middles = np.bincount(index, along.ravel(), STRIPS * length).reshape(STRIPS, length)
+    points, heights = [], []
+    for row in range(STRIPS):
+        full = counts[row] > 0.6 * np.median(counts[row][counts[row] > 0])
+        mean = np.where(full, sums[row] / np.maximum(counts[row], 1), np.nan)
+        for place, height in _peaks(mean, pitch):
+            t = start + place
+            s = middles[row][round(place)] / counts[row][round(place)]
+            points.append((t * np.cos(theta) - s * np.sin(theta), t * np.sin(theta) + s * np.cos(theta)))
+            heights.append(height)
+    return np.array(points).reshape(-1, 2), np.array(heights)
+
+
+def _peaks(mean: Floats, pitch: float) -> list[tuple[float, float]]:
+    """Places and heights of the lines in one strip: each the highest within half a spacing, its middle by weight."""
+    reach = max(2, round(pitch * 0.45))
+    peaks = []
+    for i in range(reach, len(mean) - reach):
+        near = mean[i - reach : i + reach + 1]
+        if np.isnan(near).any() or near.argmax() != reach:
+            continue
+        floor = np.quantile(near, 0.3)
+        weights = np.maximum(near - (floor + near[reach]) / 2, 0)
+        # Only the peak itself: what is as high elsewhere near it belongs to another line.
+        gap = weights == 0
+        left = reach - int(gap[:reach][::-1].argmax()) if gap[:reach].any() else 0
+        right = reach + 1 + int(gap[reach + 1 :].argmax()) if gap[reach + 1 :].any() else len(near)
+        own = np.arange(left, right)
+        place = float((own * weights[left:right]).sum() / weights[left:right].sum())
+        peaks.append((i - reach + place, float(near[reach] - floor)))
+    return peaks
+
+
+def _fit(points: Floats, frequency: Floats) -> Ruling | None:
+    """Least squares of a x + b y + c = k over the pieces (N, 2), k the nearest whole number, without those far off."""
+    if len(points) < 2 * LEAST_LINES:
+        return None
+    middle = points.mean(axis=0)
+    design = np.column_stack([points - middle, np.ones(len(points))])
+    phases = design[:, :2] @ frequency
+    solution = np.array([*frequency, -np.angle(np.exp(2j * np.pi * phases).sum()) / (2 * np.pi)])
+    # From the middle outwards: an error of the first guess grows with the distance, and with it the line's number.
+    reach, kept, lines = 2.0, design, np.zeros(0)
+    while True:
+        near = np.abs(phases) <= reach
+        if len(np.unique(np.rint(design[near] @ solution))) >= LEAST_LINES:
+            solution, kept, lines = _settled(design[near], solution)
+        if near.all():
+            break
+        reach *= 1.6
+    numbers = len(np.unique(lines))
+    if numbers < LEAST_LINES or len(kept) < LEAST_KEPT * len(points):
+        return None
+    # Pieces of one line share its own error: what counts is the lines, not the pieces.
+    variance = float(((kept @ solution - lines) ** 2).mean()) * len(kept) / numbers
+    covariance = np.linalg.inv(kept.T @ kept)[:2, :2] * variance
+    a, b = solution[:2].tolist()
+    unit = np.array([a, b]) / np.hypot(a, b)
+    error = 1.96 * float(np.sqrt(unit @ covariance @ unit)) / float(np.hypot(a, b))
+    return Ruling(a, b, error, numbers) if error <= LARGEST_ERROR else None
+
+
+def _settled(design: Floats, solution: Floats) -> tuple[Floats, Floats, Floats]:
+    """A solution fitted again to the pieces near it; these, and the numbers of their lines."""
+    for _ in range(ROUNDS):
+        lines = np.rint(design @ solution)
+        rest = np.abs(design @ solution - lines)
+        near = rest <= max(0.02, 3 * 1.4826 * float(np.median(rest)))
+        solution = np.linalg.lstsq(design[near], lines[near], rcond=None)[0].astype(np.float64)
+    return solution, design[near], np.rint(design[near] @ solution)

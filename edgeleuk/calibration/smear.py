@@ -1,0 +1,118 @@
+"""What smear fields tell of a device: its scale from red cells, the colours of its stain, how its good pictures measure.
+
+No label is needed. The finder, at its ordinary thresholds, says which pixels are red cells and which are white cells'
+nuclei; where it does not know the device well, those it is surest of are enough, and it looks again at the fields with
+the colours it has found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk import colour
+from edgeleuk.errors import InputError, ScaleError
+from edgeleuk.finder import Finder
+from edgeleuk.pipeline import WHITE_CELL
+from edgeleuk.pooling import pooled
+from edgeleuk.profiles import Profile, Ruler, Stain, Usual
+from edgeleuk.quality import look
+from edgeleuk.scale import RED_CELL, estimate_scale
+from edgeleuk.types import Detections, Frame, Scale
+
+FLOOR = 0.2
+"""Least score of a cell whose colour is measured: on a strange device scores are lower than on those learnt from."""
+MOST_CELLS = 60
+"""Of either kind and field, the surest."""
+LEAST_WHITE, LEAST_RED = 3, 20
+"""Cells over all fields that the colours rest on."""
+NUCLEUS_SHARE = 0.25
+"""Densest share of a white cell's box that is nucleus on any type: 30 % to 70 % of a box are."""
+RED_SHARE = 0.5
+"""Densest share of a red cell's box: the ring around its pale middle, without the corners."""
+LEAST_ANGLE = np.radians(4)
+"""Between the colours of red cells and nuclei. Closer ones are one colour, and what would be told apart is noise."""
+ROUNDS = 2
+
+Colours = NDArray[np.float64]
+
+
+def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
+    """The scale that the red cells of several fields tell together, at least one. Raises ScaleError where none does."""
+    scales: list[Scale] = []
+    failed: ScaleError | None = None
+    for frame in frames:
+        try:
+            scales.append(estimate_scale(frame.pixels, finder, frame.name, scales[-1] if scales else None))
+        except ScaleError as error:
+            failed = error
+    if not scales:
+        assert failed
+        raise failed
+    found = pooled(scales)
+    return Ruler(found.um_per_px_x, found.um_per_px_y, found.relative_error, "red cells", found.red_cells)
+
+
+def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
+    """The colours of a smear, from fields of the device of `profile`. Raises InputError where they show too little."""
+    scales = [profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name) for frame in frames]
+    grids = [profile.light_on(frame) for frame in frames]
+    backgrounds = [colour.background(frame.pixels) for frame in frames]
+    empty = np.median(backgrounds, axis=0)
+    seen = list(frames)
+    for _ in range(ROUNDS):
+        red, white = [], []
+        for frame, shown, scale, light in zip(frames, seen, scales, grids, strict=True):
+            cells = finder.find(shown.pixels, scale, FLOOR)
+            dense = colour.density(frame.pixels, light)
+            red += _colours(dense, cells.of(RED_CELL), RED_SHARE)
+            white += _colours(dense, cells.of(WHITE_CELL), NUCLEUS_SHARE)
+        found = _stain(np.array(red), np.array(white), empty, len(frames))
+        seen = [replace(profile, stain=found).corrected(frame) for frame in frames]
+    return found
+
+
+def usual(frames: Sequence[Frame]) -> Usual:
+    """Medians of what `quality.look` measures."""
+    looks = [look(frame.pixels) for frame in frames]
+    values = (
+        round(float(np.median([getattr(each, name) for each in looks])), 4)
+        for name in ("sharpness", "light", "coverage", "contrast")
+    )
+    return Usual(*values)
+
+
+def _colours(dense: colour.Floats, cells: Detections, share: float) -> list[Colours]:
+    """Of each cell (3,), the median density of the densest `share` of its box."""
+    found = []
+    height, width = dense.shape[:2]
+    for x1, y1, x2, y2 in np.rint(cells.boxes[:MOST_CELLS]).astype(int).tolist():
+        box = dense[max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)].reshape(-1, 3)
+        if len(box) < 16:
+            continue
+        total = box.sum(axis=1)
+        found.append(np.median(box[total >= np.quantile(total, 1 - share)], axis=0))
+    return found
+
+
+def _stain(red: Colours, white: Colours, background: Colours, fields: int) -> Stain:
+    if len(white) < LEAST_WHITE or len(red) < LEAST_RED:
+        raise InputError(
+            f"the smear fields show {len(white)} white and {len(red)} red cells; their colours take at least "
+            f"{LEAST_WHITE} and {LEAST_RED}. Add fields with both, in focus."
+        )
+    cell, nucleus = np.median(red, axis=0).clip(0.01), np.median(white, axis=0).clip(0.01)
+    cosine = cell @ nucleus / np.linalg.norm(cell) / np.linalg.norm(nucleus)
+    if np.arccos(min(cosine, 1.0)) < LEAST_ANGLE:
+        raise InputError(
+            "nuclei and red cells have the same hue in the smear fields, so their stains cannot be told apart. "
+            "Check the white balance and the stain."
+        )
+    return Stain(_rounded(background, 1), _rounded(cell, 4), _rounded(nucleus, 4), len(white), fields)
+
+
+def _rounded(values: Colours, digits: int) -> tuple[float, ...]:
+    return tuple(round(float(value), digits) for value in values)

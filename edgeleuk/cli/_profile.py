@@ -1,0 +1,39 @@
+"""What `--profile` and `--mag` mean together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeleuk.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeleuk.profiles import Profile
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="Device profile of the microscope and camera, see `edgeleuk calibrate`.",
+        show_default=False,
+    ),
+]
+
+
+def device(name: str | None, mag: str | None) -> tuple[Profile | None, str]:
+    """The profile, and the magnification: the profile's where --mag does not say.
+
+    Raises UsageError where there is no such profile, or where it is of another objective than --mag.
+    """
+    from edgeleuk import profiles
+
+    if name is None:
+        return None, mag or "100x"
+    profile = profiles.load(name)
+    if mag and mag.lower().strip().removesuffix("x") != profile.magnification.removesuffix("x"):
+        raise UsageError(
+            f"profile {profile.name} is of a {profile.magnification} objective, --mag says {mag}. Leave --mag out, or "
+            "use the profile of that objective."
+        )
+    return profile, profile.magnification

@@ -1,0 +1,314 @@
+"""Device profiles: what was measured once of a microscope with its camera, kept in a TOML file, used on each picture.
+
+Facts are stored, the rest is derived: the light of the empty slide and not a gain, the colour of red cells and nuclei
+and not a matrix. A part that was not measured is absent, and nothing is corrected in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgeleuk import colour
+from edgeleuk._tables import load_table
+from edgeleuk.errors import OutputError, UsageError
+from edgeleuk.types import Frame, Scale
+
+SCHEMA = 1
+"""Version of the files this program writes and reads."""
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+ASPECT = 0.01
+"""Relative difference of width over height up to which two pictures are of one camera, at other resolutions. 4:3 and
+3:2 differ by 12 %, 16:9 and 16:10 by 11 %."""
+CAST = 0.25
+"""Largest difference, natural logarithm, of red or blue against green between a picture's background and the
+profile's. See `tests/test_profiles.py` for how often pictures of one device differ by more, and of two."""
+WHITE: colour.Rgb = (237.0, 216.0, 201.0)
+"""Levels of the empty slide that corrected pictures get: the mean over the cameras the finder learnt from."""
+RED_CELL: colour.Rgb = (0.22, 0.33, 0.19)
+NUCLEUS: colour.Rgb = (0.92, 2.0, 0.43)
+"""Optical densities (R, G, B; natural logarithm) of red cells and of white cells' nuclei that corrected pictures get:
+medians over the same cameras' training fields."""
+
+Rows = tuple[tuple[float, ...], ...]
+MeasuredOn = Literal["micrometer", "red cells", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of the whole pictures that the profile was measured on, upright, pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Micrometres per pixel of such a picture."""
+
+    um_per_px_x: float
+    um_per_px_y: float
+    relative_error: float
+    """Half-width of the 95 % interval, as a share."""
+    measured_on: MeasuredOn
+    red_cells: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Levels (0 to 255) of the empty slide at colour.ROWS x colour.COLUMNS nodes, by channel."""
+
+    red: Rows
+    green: Rows
+    blue: Rows
+
+    def __post_init__(self) -> None:
+        for rows in (self.red, self.green, self.blue):
+            if len(rows) != colour.ROWS or {*map(len, rows)} != {colour.COLUMNS}:
+                raise ValueError(f"light has not {colour.ROWS} rows of {colour.COLUMNS} levels")
+            if min(map(min, rows)) < 1 or max(map(max, rows)) > 255:
+                raise ValueError("light has levels outside 1 to 255")
+
+    @classmethod
+    def of(cls, grid: colour.Floats) -> Light:
+        red, green, blue = (
+            tuple(tuple(round(float(level), 1) for level in row) for row in grid[..., channel])
+            for channel in range(3)
+        )
+        return cls(red, green, blue)
+
+    @property
+    def grid(self) -> colour.Floats:
+        """(ROWS, COLUMNS, 3)."""
+        return np.stack([np.array(rows, np.float32) for rows in (self.red, self.green, self.blue)], axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stain:
+    """Colours of a smear on this device: R, G, B."""
+
+    background: tuple[float, ...]
+    """Levels of the empty slide beside cells."""
+    red_cell: tuple[float, ...]
+    """Optical density, natural logarithm."""
+    nucleus: tuple[float, ...]
+    """Of white cells; optical density likewise."""
+    white_cells: int
+    """That the nuclei's colour was measured on."""
+    fields: int
+
+    def __post_init__(self) -> None:
+        for name in ("background", "red_cell", "nucleus"):
+            if len(getattr(self, name)) != 3 or min(getattr(self, name)) <= 0:
+                raise ValueError(f"stain.{name} is no R, G, B above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How pictures of this device usually measure (`quality.look`): medians over good smear fields."""
+
+    sharpness: float
+    light: float
+    coverage: float
+    contrast: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One device under one objective."""
+
+    schema: int
+    name: str
+    magnification: str
+    made: str
+    """UTC, ISO 8601."""
+    picture: Size
+    scale: Ruler | None = None
+    light: Light | None = None
+    stain: Stain | None = None
+    usual: Usual | None = None
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"schema is {self.schema}; this program reads {SCHEMA}")
+        if not re.fullmatch(NAME, self.name):
+            raise ValueError(
+                f"name {self.name!r} has other characters than letters, digits, '.', '_' and '-'"
+            )
+        if min(self.picture.width, self.picture.height) < 1:
+            raise ValueError("picture has no size")
+        if self.scale and min(self.scale.um_per_px_x, self.scale.um_per_px_y) <= 0:
+            raise ValueError("scale is not above 0")
+
+    def scale_of(self, frame: Frame) -> Scale | None:
+        """Of a frame's own pixels; None where no scale was measured."""
+        return self.scale_at(frame.width, frame.height)
+
+    def scale_at(self, width: int, height: int) -> Scale | None:
+        """Of whole pictures at any resolution the device is set to, of the same shape."""
+        if self.scale is None:
+            return None
+        return Scale(
+            self.scale.um_per_px_x * self.picture.width / width,
+            self.scale.um_per_px_y * self.picture.height / height,
+            "profile",
+            self.scale.relative_error,
+            self.scale.red_cells,
+        )
+
+    def doubt(self, frame: Frame) -> str | None:
+        """Why a picture is none of this device's, in a sentence or two; None where nothing says so."""
+        ours, theirs = self.picture.width / self.picture.height, frame.width / frame.height
+        if abs(np.log(ours / theirs)) > ASPECT:
+            return (
+                f"profile {self.name} is of pictures {self.picture.width} x {self.picture.height}, and this one, "
+                f"{frame.width * frame.shrunk} x {frame.height * frame.shrunk}, is of another shape: another camera or a "
+                "crop. The profile was not used on it."
+            )
+        if (levels := self._background) is None:
+            return None
+        red, green, blue = np.log(np.array(colour.background(frame.pixels)) / levels).tolist()
+        if max(abs(red - green), abs(blue - green)) > CAST:
+            return (
+                f"the background is of another colour than profile {self.name} has it: another device, lamp or white "
+                f"balance. The profile was not used on this picture; `edgeleuk calibrate {self.name} --force` renews it."
+            )
+        return None
+
+    def corrected(self, frame: Frame) -> Frame:
+        """The frame with light and colour as the models know them; the same where nothing was measured of either.
+
+        Exposure may change from picture to picture, the colour of the light does not: the picture's own background
+        tells how bright the light was.
+        """
+        if self._grid is None:
+            return frame
+        light = self.light_on(frame)
+        return replace(frame, pixels=colour.corrected(frame.pixels, light, WHITE, self._mixing))
+
+    def light_on(self, frame: Frame) -> colour.Floats:
+        """The light (ROWS, COLUMNS, 3) that a picture was taken under; its own background where none was measured."""
+        own = colour.background(frame.pixels)
+        if self._grid is None:
+            return colour.level_grid(own)
+        return np.maximum(self._grid * np.float32(own[1] / np.percentile(self._grid[..., 1], 95)), 1)
+
+    @cached_property
+    def _grid(self) -> colour.Floats | None:
+        if self.light:
+            return self.light.grid
+        return colour.level_grid(_rgb(self.stain.background)) if self.stain else None
+
+    @cached_property
+    def _background(self) -> colour.Rgb | None:
+        """What `colour.background` should tell of a picture."""
+        if self.stain:
+            return _rgb(self.stain.background)
+        return None if self._grid is None else _rgb(np.percentile(self._grid, 95, axis=(0, 1)).tolist())
+
+    @cached_property
+    def _mixing(self) -> colour.Floats | None:
+        if self.stain is None:
+            return None
+        return colour.stain_map(_rgb(self.stain.red_cell), _rgb(self.stain.nucleus), RED_CELL, NUCLEUS)
+
+
+def folder() -> Path:
+    """Where profiles lie: EDGELEUK_PROFILES, or edgeleuk/profiles in the user's configuration folder."""
+    if named := os.environ.get("EDGELEUK_PROFILES"):
+        return Path(named)
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "edgeleuk" / "profiles"
+
+
+def available() -> dict[str, Path]:
+    """Files by name, in order."""
+    return {path.stem: path for path in sorted(folder().glob("*.toml"))}
+
+
+def path_of(name: str) -> Path:
+    """Where the profile of a name is written. Raises UsageError where it is no name."""
+    if not re.fullmatch(NAME, name):
+        raise UsageError(
+            f"{name!r} is no name for a profile. Use letters, digits, '.', '_' and '-', as in bench-2."
+        )
+    return folder() / f"{name}.toml"
+
+
+def find(name: str) -> Path:
+    """The file of a profile, by its name or by its path ending in .toml. Raises UsageError where there is none."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"there is no profile {name}. Check the path, or give a name.")
+        return path
+    here = available()
+    if name not in here:
+        raise UsageError(
+            f"there is no profile {name!r}. Profiles here: {', '.join(here) or 'none'}. "
+            f"Make it with `edgeleuk calibrate {name}`; they lie in {folder()}."
+        )
+    return here[name]
+
+
+def load(name: str) -> Profile:
+    """A profile by name or path. Raises UsageError where there is none, InputError where the file is malformed."""
+    return load_table(Profile, find(name), "one that `edgeleuk calibrate` wrote, or calibrate again")
+
+
+def save(profile: Profile, path: Path) -> None:
+    """Write a whole file or nothing. Raises OutputError."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(as_toml(profile), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}. Set EDGELEUK_PROFILES to a folder that can be written."
+        ) from error
+
+
+def as_toml(profile: Profile) -> str:
+    """The file's text, with what each number means."""
+    lines = [
+        "# A device profile of edgeleuk: one microscope with one camera under one objective.",
+        f"# Use it with `edgeleuk analyze ... --profile {profile.name}`. What was not measured is absent.",
+        f"schema = {profile.schema}",
+        *(f"{key} = {json.dumps(getattr(profile, key))}" for key in ("name", "magnification", "made")),
+        *_table("picture", profile.picture, "of the pictures it was measured on, pixels"),
+        *_table("scale", profile.scale, "micrometres per pixel of such a picture; relative_error is half of the 95 % interval"),
+        *_table("stain", profile.stain, "red, green, blue: levels of the empty slide, optical densities (ln) of cells"),
+        *_table("usual", profile.usual, "how good smear fields of this device measure"),
+        *_table("light", profile.light, "the empty slide over the field, 8-bit levels, from the upper left corner"),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, part: Size | Ruler | Stain | Usual | Light | None, meaning: str) -> Iterator[str]:
+    if part is None:
+        return
+    yield ""
+    yield f"[{name}]  # {meaning}"
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if isinstance(value, tuple) and isinstance(value[0], tuple):
+            yield f"{item.name} = ["
+            yield from (f"  {json.dumps(row)}," for row in value)
+            yield "]"
+        else:
+            yield f"{item.name} = {json.dumps(value)}"
+
+
+def _rgb(values: Sequence[float]) -> colour.Rgb:
+    red, green, blue = map(float, values)
+    return red, green, blue

@@ -1,0 +1,85 @@
+"""Light and colour put right, on pictures whose light and stain are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeleuk import colour
+from edgeleuk.types import Image
+
+GREY: colour.Rgb = (230.0, 230.0, 230.0)
+
+
+def shaded(width: int, height: int, corner: float, tilt: float, cast: colour.Rgb) -> Image:
+    """An empty field that loses the share `corner` of its light in the corners."""
+    x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
+    light = (1 - corner * (x**2 + y**2) / 2) * (1 + tilt * x)
+    levels: Image = np.rint(light[..., None] * np.array(cast)).clip(0, 255).astype(np.uint8)
+    return levels
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(90, 300),
+    st.integers(90, 300),
+    st.floats(0, 0.5),
+    st.floats(-0.08, 0.08),
+    st.tuples(*[st.floats(120, 225)] * 3),
+)
+def test_an_empty_field_becomes_even(
+    width: int, height: int, corner: float, tilt: float, cast: colour.Rgb
+) -> None:
+    """Whatever the shading and the lamp, what was fitted on an empty field makes it even, to two levels, and grey."""
+    image = shaded(width, height, corner, tilt, cast)
+    flat = colour.corrected(image, colour.fit_light([image]).grid, GREY).astype(int)
+    assert np.quantile(np.abs(flat - 230), 0.99) <= 3
+    assert abs(np.median(flat) - 230) <= 1
+
+
+def test_dust_does_not_bend_the_light() -> None:
+    """A dark speck on one of three blank pictures, and one on all of them, leave the fit where it was."""
+    clean = shaded(300, 200, 0.3, 0.0, (220.0, 210.0, 180.0))
+    dusty = clean.copy()
+    dusty[40:52, 60:75] //= 3
+    alone = dusty.copy()
+    alone[100:140, 100:150] = 60
+    fit, dirty = colour.fit_light([clean]), colour.fit_light([dusty, alone, dusty])
+    assert np.abs(dirty.grid / fit.grid - 1).max() < 0.01
+    assert dirty.off < 0.02
+    assert colour.fit_light([alone]).off > 0.02
+
+
+def test_what_surrounds_the_disc_of_an_eyepiece_is_no_field() -> None:
+    """Black corners are left out of the fit, and not brightened without end."""
+    image = shaded(300, 300, 0.2, 0.0, (200.0, 200.0, 200.0))
+    x, y = np.linspace(-1, 1, 300)[None], np.linspace(-1, 1, 300)[:, None]
+    image[x**2 + y**2 > 0.8] = 3
+    fit = colour.fit_light([image])
+    flat = colour.corrected(image, fit.grid, GREY)
+    assert np.abs(flat[x**2 + y**2 < 0.78].astype(int) - 230).max() <= 4
+    assert flat[0, 0].max() < 40
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.02, 0.4), min_size=3, max_size=3), st.floats(0.4, 2.0))
+def test_stains_take_the_colours_they_should(red: list[float], strength: float) -> None:
+    """Red cells and nuclei of a device land on those of the models, whatever else the map does."""
+    cell: colour.Rgb = (red[0], red[1], red[2])
+    nucleus: colour.Rgb = (red[0] + 0.6 * strength, red[1] + strength, red[2] + 0.2)
+    to_cell, to_nucleus = (0.2, 0.3, 0.2), (0.9, 2.0, 0.4)
+    mapped = colour.stain_map(cell, nucleus, to_cell, to_nucleus)
+    np.testing.assert_allclose(mapped @ np.array(cell), to_cell, atol=1e-3)
+    np.testing.assert_allclose(mapped @ np.array(nucleus), to_nucleus, atol=1e-3)
+
+
+def test_strips_show_no_seam() -> None:
+    """A picture larger than one strip comes out as if it were done in one piece."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(60, 240, (900, 1300, 3), dtype=np.uint8)
+    light = colour.fit_light([shaded(260, 180, 0.4, 0.05, (220.0, 200.0, 180.0))]).grid
+    whole = colour.corrected(image, light, GREY)
+    dense = colour.density(image, light)
+    by_hand = np.rint(np.minimum(230 * np.exp(-dense), 255)).astype(int)
+    assert np.abs(whole.astype(int) - by_hand).max() <= 1
