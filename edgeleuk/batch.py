@@ -183,6 +183,13 @@ class Batch:
         return tuple(field.enlarged(times) for field, times in zip(fields, self._shrunk, strict=True))
 
     @property
+    def area_mm2(self) -> float:
+        """Of the slide that the pictures show, ground that several show once."""
+        if self._map is None:
+            return sum(field.area_mm2 for field in self._fields)
+        return sum(each.field.area_mm2 * each.placement.new_ground for each in self._counted)
+
+    @property
     def repeated(self) -> tuple[frozenset[int], ...]:
         """Which cells of each of `fields`, by index, an earlier picture shows too."""
         if self._map is None:

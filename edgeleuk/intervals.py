@@ -12,6 +12,8 @@ from functools import lru_cache
 from math import exp, expm1, lgamma, log, log1p
 
 CONFIDENCE = 0.95
+MANY = 100_000
+"""Trials among which a binomial count is a Poisson one to a ten-thousandth."""
 _ROUNDING = 1e-15
 _TINY = 1e-300
 
@@ -81,6 +83,13 @@ def clopper_pearson(count: int, n: int, confidence: float = CONFIDENCE) -> tuple
     if n == 0:
         return 0.0, 1.0
     return _lower_limit(count, n, (1 - confidence) / 2), 1 - _lower_limit(n - count, n, (1 - confidence) / 2)
+
+
+def poisson(count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact two-sided interval of the mean of a Poisson count (Garwood, Fiducial limits for the Poisson
+    distribution, Biometrika 1936;28:437-442), as that of a binomial one among so many that it makes no difference."""
+    low, high = clopper_pearson(count, count + MANY, confidence)
+    return low / (1 - low) * MANY, high / (1 - high) * MANY
 
 
 def binomial_tail(count: int, n: int, probability: float) -> float:

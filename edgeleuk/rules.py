@@ -33,10 +33,11 @@ class Kinds:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Labels outside the denominator, and those of them reported per 100 white cells."""
+    """Labels outside the denominator, those of them reported per 100 white cells, and those that are none."""
 
     labels: tuple[str, ...]
     per_100: tuple[str, ...]
+    no_white_cells: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

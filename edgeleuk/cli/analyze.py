@@ -18,6 +18,7 @@ from edgeleuk.errors import EdgeleukError, UsageError
 if TYPE_CHECKING:
     from edgeleuk.batch import Batch
     from edgeleuk.differential import Differential
+    from edgeleuk.estimates import Estimates
     from edgeleuk.pipeline import Analyser
     from edgeleuk.types import Field, Frame
 
@@ -61,6 +62,14 @@ def analyze(
             "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
         ),
     ] = None,
+    red_cells: Annotated[
+        float | None,
+        typer.Option(
+            "--red-cells",
+            help="Red-cell count of the blood, 10^12 per litre: white cells and platelets per uL are then estimated.",
+            show_default=False,
+        ),
+    ] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="Pictures show different places: do not look for overlaps.")
     ] = False,
@@ -77,6 +86,7 @@ def analyze(
     from edgeleuk import zoo
     from edgeleuk.batch import Batch
     from edgeleuk.differential import tally
+    from edgeleuk.estimates import check, estimate
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
@@ -93,6 +103,7 @@ def analyze(
         raise UsageError(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."
         )
+    check(red_cells)
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
     ranges = load_reference(reference) if reference else load_reference()
     known, magnification = device(profile, mag)
@@ -107,7 +118,8 @@ def analyze(
 
     failures = _analyse_all(batch, pictures, draw)
     result = judge_by(model.reader, ranges)(tally(batch.counted))
-    _output(batch, failures, result, as_json, as_csv, folder, write_all)
+    estimates = estimate(batch.counted, batch.area_mm2, red_cells)
+    _output(batch, failures, result, estimates, as_json, as_csv, folder, write_all)
     _close(batch, failures, folder)
 
 
@@ -166,6 +178,7 @@ def _output(
     batch: Batch,
     failures: Failures,
     result: Differential,
+    estimates: Estimates,
     as_json: bool,
     as_csv: bool,
     folder: Path | None,
@@ -176,18 +189,20 @@ def _output(
     from edgeleuk.render import tables, terminal
 
     fields, repeated, analyser = batch.fields, batch.repeated, batch.analyser
-    document = tables.document(fields, result, analyser.model, failures, repeated)
+    document = tables.document(fields, result, analyser.model, failures, repeated, estimates)
     if folder and (as_json or write_all):
         write(folder / "results.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
     if folder and (as_csv or write_all):
         write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes, repeated))
         write(folder / "differential.csv", tables.differential_csv(result))
+        if estimates.values:
+            write(folder / "estimates.csv", tables.estimates_csv(estimates))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
         typer.echo(tables.cells_csv(fields, analyser.reader.attributes, repeated), nl=False)
     elif fields:
-        results().print(terminal.analysis(fields, result, analyser.model, repeated))
+        results().print(terminal.analysis(fields, result, analyser.model, repeated, estimates))
 
 
 def _close(batch: Batch, failures: Failures, folder: Path | None) -> None:

@@ -6,11 +6,13 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import fields as fields_of
 from typing import Any
 
 from edgeleuk import __version__
 from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.estimates import NOTHING, Estimates, PerMicrolitre
 from edgeleuk.intervals import Share
 from edgeleuk.types import Aperture, Cell, Field, Morphometry, Reading
 from edgeleuk.zoo import Model
@@ -25,6 +27,7 @@ def document(
     model: Model,
     failures: Iterable[tuple[str, EdgeleukError]] = (),
     repeated: Sequence[frozenset[int]] = (),
+    estimates: Estimates = NOTHING,
 ) -> dict[str, Any]:
     """What `analyze --json` prints; `edgeleuk schema` describes it.
 
@@ -41,6 +44,7 @@ def document(
             for path, error in failures
         ],
         "differential": as_json(result),
+        "estimates": estimates.as_json(),
     }
 
 
@@ -188,6 +192,15 @@ def differential_csv(result: Differential) -> str:
             writer.writerows(_share_row(f"{label}/{value}", part) for value, part in level.values.items())
             writer.writerow({"type": f"{label}/unsure", "count": level.unsure})
     writer.writerows({"type": label, "count": count} for label, count in result.outside.items())
+    return target.getvalue()
+
+
+def estimates_csv(estimates: Estimates) -> str:
+    """One row an estimate: cells per uL with their 95 % interval, and what it rests on."""
+    target = io.StringIO()
+    writer = csv.DictWriter(target, [each.name for each in fields_of(PerMicrolitre)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(estimates.as_json()["values"])
     return target.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential, SecondLevel
+from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
@@ -33,7 +35,11 @@ UNMEASURED = "*"
 
 
 def analysis(
-    fields: Sequence[Field], result: Differential, model: Model, repeated: Sequence[frozenset[int]] = ()
+    fields: Sequence[Field],
+    result: Differential,
+    model: Model,
+    repeated: Sequence[frozenset[int]] = (),
+    estimates: Estimates = NOTHING,
 ) -> RenderableType:
     """Everything `analyze` shows on the terminal.
 
@@ -42,7 +48,38 @@ def analysis(
     pictures: list[RenderableType] = (
         [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
     )
-    return Group(*pictures, *_overlaps(fields, repeated), together(fields, result, model))
+    return Group(
+        *pictures, *_overlaps(fields, repeated), together(fields, result, model), *_estimated(estimates)
+    )
+
+
+def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
+    """What the blood may hold per uL, clearly apart from what was counted; nothing where nothing was asked for."""
+    if not estimates.values and not estimates.refused:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    table.add_column("per uL, about")
+    table.add_column("", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("from", style="dim")
+    for each in estimates.values:
+        interval = f"{_rounded(each.low)} – {_rounded(each.high)}"
+        table.add_row(each.kind, _rounded(each.per_ul), interval, each.formula)
+    parts: list[RenderableType] = [table] if estimates.values else []
+    parts += [Text(f"• {text}") for text in estimates.refused]
+    if estimates.values:
+        parts.append(
+            Text(
+                "No counts: a smear is no measured volume, and fields chosen for their cells mislead.", "dim"
+            )
+        )
+    yield Panel(Group(*parts), title="Estimates", title_align="left", width=WIDTH, box=box.ROUNDED)
+
+
+def _rounded(per_ul: float) -> str:
+    """To two figures: an estimate has no more."""
+    digits = 1 - math.floor(math.log10(per_ul)) if per_ul > 0 else 0
+    return f"{round(per_ul, min(digits, 0)):,.0f}"
 
 
 def _overlaps(fields: Sequence[Field], repeated: Sequence[frozenset[int]]) -> Iterator[Text]:
