@@ -38,6 +38,15 @@ class Analysed:
     frame: Frame
     field: Field
 
+    @property
+    def warnings(self) -> tuple[tuple[str, str], ...]:
+        """What to say of it, each with a key under which pictures of the same fault go together."""
+        forced = "analysed although " if self.field.assessment.forced else ""
+        return (
+            *((text, text) for text in self.field.warnings),
+            *((each.code, f"{forced * each.severe}{each.text}") for each in self.field.assessment.findings),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:

@@ -20,6 +20,8 @@ Errors of other libraries are translated once, in the module that imports the li
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EdgeleukError(Exception):
     """Base of all errors meant for the user. `str(error)` is one clear sentence or two."""
@@ -95,3 +97,8 @@ class QualityError(EdgeleukError):
     """A picture is refused: too poor to be counted, or no blood smear that the models know."""
 
     exit_code = 10
+
+    def __init__(self, text: str, findings: tuple[Any, ...] = ()) -> None:
+        """`findings`: every `types.Finding` about the picture, also those that only warn."""
+        super().__init__(text)
+        self.findings = findings

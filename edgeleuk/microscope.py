@@ -145,7 +145,7 @@ def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
     if shot.eyepiece is not None:
         levels[~eyepiece_disc(resampling.width, resampling.height, shot.eyepiece)] = 0
     if shot.jpeg is not None:
-        levels = _through_jpeg(levels, shot.jpeg)
+        levels = through_jpeg(levels, shot.jpeg)
     return Rendered(levels, shown, resampling)
 
 
@@ -236,7 +236,8 @@ def _lamp(width: int, height: int, shot: Shot) -> FloatImage:
     return field
 
 
-def _through_jpeg(levels: Image, quality: int) -> Image:
+def through_jpeg(levels: Image, quality: int) -> Image:
+    """What a JPEG of this quality, 1 to 100, keeps of a picture."""
     data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None  # what was encoded just now

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk import eyepiece, morphometry, zoo
+from edgeleuk import assessment, eyepiece, morphometry, zoo
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.microscope import OBJECTIVES
@@ -18,7 +18,7 @@ from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import Aperture, Cell, Detections, Field, Frame, Scale
+from edgeleuk.types import Aperture, Assessment, Cell, Detections, Field, Frame, Scale
 
 WHITE_CELL = "WBC"
 MIN_SHOWN = 0.7
@@ -36,15 +36,21 @@ class Analyser:
         threads: int | None = None,
         arithmetic: Arithmetic | None = None,
         profile: Profile | None = None,
+        *,
+        refusing: bool = False,
     ) -> None:
         """`threads` and `arithmetic` where not given: as `edgeleuk bench` found best, see `machine`. `profile`: of the
-        device that takes the pictures."""
+        device that takes the pictures. `refusing`: a picture that is too poor, or no smear, is an error; else it is
+        analysed and marked as forced."""
         self.model, self.profile = model, profile
+        self._refusing, self._limits = refusing, assessment.load_limits()
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
     def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:
-        """Everything known of one picture. Raises ScaleError where `scale` is None and cannot be estimated.
+        """Everything known of one picture.
+
+        Raises ScaleError where `scale` is None and cannot be estimated, QualityError where the picture is refused.
 
         A scale that nobody vouches for, as that of the profile or of the slide's other pictures, gives way where the
         red cells contradict it.
@@ -55,9 +61,14 @@ class Analyser:
         with _timed(seconds, "eyepiece"):
             disc = eyepiece.find_disc(frame.pixels)
             pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
+        measures = assessment.before(pixels, disc)
+        self._judged(frame.name, measures)
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         scale, found = self._found(replace(frame, pixels=pixels), disc, scale, vouched, seconds)
+        with _timed(seconds, "assess"):
+            after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px)
+            judged = self._judged(frame.name, {**measures, **after})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         coarse = too_coarse(self.model.finder.counted_to, scale)
@@ -90,8 +101,12 @@ class Analyser:
         )
         return Field(
             frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
-            profile=profile.name if profile else None,
+            judged, profile=profile.name if profile else None,
         )  # fmt: skip
+
+    def _judged(self, name: str, measures: assessment.Measures) -> Assessment:
+        findings = assessment.assess(measures, self.model.magnification, self._limits)
+        return assessment.settle(name, findings, self._refusing)
 
     def under_profile(self, frame: Frame) -> Frame:
         """A frame with light and colour put right by the profile, where there is one and the frame is its device's."""

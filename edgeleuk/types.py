@@ -235,6 +235,17 @@ class Aperture:
         """The same in a picture whose corner lies so far up and to the left of this one's."""
         return replace(self, x=self.x + across, y=self.y + down)
 
+    def half_sides(self) -> tuple[float, float]:
+        """Of the largest upright rectangle inside that is as wide for its height as the whole, frame pixels."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        wide = np.hypot(self.semi_major * cosine, self.semi_minor * sine)
+        high = np.hypot(self.semi_major * sine, self.semi_minor * cosine)
+        lean = abs(cosine * sine) * abs(self.semi_major**-2 - self.semi_minor**-2)
+        corner = (wide * cosine / self.semi_major) ** 2 + (wide * sine / self.semi_minor) ** 2
+        corner += (high * sine / self.semi_major) ** 2 + (high * cosine / self.semi_minor) ** 2
+        fits = 1 / np.sqrt(corner + 2 * lean * wide * high)
+        return float(wide * fits), float(high * fits)
+
     def enlarged(self, times: float) -> Aperture:
         """The same in pixels of a picture `times` as large."""
         return Aperture(

@@ -62,7 +62,7 @@ def test_demo_prints_a_differential_within_80_columns(demo: tuple[Run, Path]) ->
 def test_demo_leaves_json_csv_and_overlay(demo: tuple[Run, Path]) -> None:
     """--out without further wishes holds everything, and no half-written file."""
     names = sorted(path.name for path in demo[1].iterdir())
-    assert names == ["cells.csv", "demo.overlay.jpg", "differential.csv", "results.json"]
+    assert names == ["cells.csv", "demo.overlay.jpg", "differential.csv", "pictures.csv", "results.json"]
     assert cv2.imread(str(demo[1] / "demo.overlay.jpg")).shape[1] >= 1000
 
 
@@ -108,14 +108,17 @@ def test_bad_file_does_not_end_the_batch(small: Path, tmp_path: Path) -> None:
 
 
 def test_picture_without_cells(tmp_path: Path) -> None:
-    """Without a scale it is refused with the remedy; with one, nothing is found and said."""
+    """It is refused as empty; by force its scale cannot be told, and with one, nothing is found and said."""
     path = tmp_path / "blank.png"
     image = np.full((300, 300, 3), (210, 225, 235), np.uint8)
     cv2.imwrite(str(path), image)
     refused = run("analyze", path)
-    assert refused.returncode == 5
-    assert "--um-per-px" in refused.stderr
-    told = run("analyze", path, "--um-per-px", 0.1)
+    assert refused.returncode == 10
+    assert "nothing stained" in refused.stderr
+    forced = run("analyze", path, "--force")
+    assert forced.returncode == 5
+    assert "--um-per-px" in forced.stderr
+    told = run("analyze", path, "--um-per-px", 0.1, "--force")
     assert told.returncode == 0
     assert "no cells found" in told.stderr
     assert "no differential" in told.stdout

@@ -13,7 +13,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, report, results, warn, writable_folder, write
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.errors import EdgeleukError, UsageError
+from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.batch import Batch
@@ -73,6 +73,9 @@ def analyze(
     separate: Annotated[
         bool, typer.Option("--separate", help="Pictures show different places: do not look for overlaps.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Analyse pictures that are too poor or no smear, too; marked.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
     ] = None,
@@ -80,8 +83,8 @@ def analyze(
     """Count the cells of smear pictures and give the white-cell differential with its uncertainty.
 
     Several pictures are those of one slide: where they overlap, a cell that two of them show counts once. A picture
-    that cannot be read or scaled is named at the end; the rest is done. The exit code is then that of the first such
-    error.
+    that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
+    exit code is then that of the first such error.
     """
     from edgeleuk import zoo
     from edgeleuk.batch import Batch
@@ -111,7 +114,7 @@ def analyze(
     scale = None if um_per_px is None else Scale.given(um_per_px)
     pictures = list(expand([demo_picture()] if demo else paths or [], recursive))
     workers = min(threads or os.cpu_count() or 1, len(pictures))
-    analyser = Analyser(model, threads if workers == 1 else 1, profile=known)
+    analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
     batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
@@ -139,6 +142,7 @@ def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: P
         batch.settle([each for each in pictures if isinstance(each, Path)])
     failures: Failures = []
     taken: set[str] = set()
+    texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
     bar = track(
         batch.analyse_all(pictures),
@@ -152,12 +156,13 @@ def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: P
         if isinstance(done, Failed):
             failures.append((done.path, done.error))
             continue
-        for text in done.field.warnings:
-            warnings[text].append(done.frame.name)
+        for key, text in done.warnings:
+            texts.setdefault(key, text)
+            warnings[key].append(done.frame.name)
         if draw:
             _draw(done.frame, done.field, batch.analyser, draw, taken)
-    for text, names in warnings.items():
-        warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}")
+    for key, names in warnings.items():
+        warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {texts[key]}")
     return failures
 
 
@@ -197,6 +202,7 @@ def _output(
         write(folder / "differential.csv", tables.differential_csv(result))
         if estimates.values:
             write(folder / "estimates.csv", tables.estimates_csv(estimates))
+        write(folder / "pictures.csv", tables.pictures_csv(fields, failures))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
@@ -212,6 +218,15 @@ def _close(batch: Batch, failures: Failures, folder: Path | None) -> None:
         report(error)
     done = len(batch.fields)
     if failures and done + len(failures) > 1:
-        notices.print(f"{done} analysed, {len(failures)} not", markup=False)
+        notices.print(f"{done} analysed, {_not_done(failures)}", markup=False)
     if failures:
         raise typer.Exit(failures[0][1].exit_code)
+
+
+def _not_done(failures: Failures) -> str:
+    refused = sum(isinstance(error, QualityError) for _, error in failures)
+    parts = (
+        f"{refused} refused" * bool(refused),
+        f"{len(failures) - refused} not" * (refused < len(failures)),
+    )
+    return ", ".join(filter(None, parts))

@@ -11,10 +11,10 @@ from typing import Any
 
 from edgeleuk import __version__
 from edgeleuk.differential import Differential, as_json
-from edgeleuk.errors import EdgeleukError
+from edgeleuk.errors import EdgeleukError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates, PerMicrolitre
 from edgeleuk.intervals import Share
-from edgeleuk.types import Aperture, Cell, Field, Morphometry, Reading
+from edgeleuk.types import Aperture, Cell, Field, Finding, Morphometry, Reading
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-analysis/1"
@@ -40,7 +40,13 @@ def document(
         "model": {"magnification": model.magnification, "version": model.version},
         "images": [_image(*each) for each in zip(fields, _padded(repeated, fields), strict=True)],
         "failures": [
-            {"path": path, "error": type(error).__name__, "text": str(error), "exit_code": error.exit_code}
+            {
+                "path": path,
+                "error": type(error).__name__,
+                "text": str(error),
+                "exit_code": error.exit_code,
+                "findings": [_finding(each) for each in _findings(error)],
+            }
             for path, error in failures
         ],
         "differential": as_json(result),
@@ -73,6 +79,11 @@ def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
         "counts": dict(Counter(cell.kind for cell in field.cells)),
         "not_counted": sorted(field.not_counted),
         "warnings": list(field.warnings),
+        "quality": {
+            "verdict": field.assessment.verdict,
+            "forced": field.assessment.forced,
+            "findings": [_finding(each) for each in field.assessment.findings],
+        },
         "seconds": {stage: round(value, 4) for stage, value in field.seconds.items()},
     }
 
@@ -82,6 +93,20 @@ def _aperture(aperture: Aperture | None) -> dict[str, Any] | None:
         return None
     lengths = {name: round(getattr(aperture, name), 2) for name in ("x", "y", "semi_major", "semi_minor")}
     return lengths | {"angle": round(aperture.angle, 5)}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severe": finding.severe,
+        "measure": float(f"{finding.measure:.4g}"),
+        "threshold": finding.threshold,
+        "text": finding.text,
+    }
+
+
+def _findings(error: EdgeleukError) -> tuple[Finding, ...]:
+    return error.findings if isinstance(error, QualityError) else ()
 
 
 def _cell(cell: Cell, counted: bool) -> dict[str, Any]:
@@ -166,6 +191,29 @@ def cells_csv(
                 ]
             )
     return target.getvalue()
+
+
+def pictures_csv(fields: Sequence[Field], failures: Iterable[tuple[str, EdgeleukError]] = ()) -> str:
+    """One row a picture, with the verdict on its quality and the reasons; those that were not analysed at the end."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(("path", "verdict", "forced", "reasons", "text", "um_per_px", "WBC", "RBC", "Platelet"))
+    for field in fields:
+        judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
+        numbers = (None if kind in field.not_counted else counts[kind] for kind in ("WBC", "RBC", "Platelet"))
+        row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
+        writer.writerow([*row, round(field.scale.um_per_px, 5), *numbers])
+    for path, error in failures:
+        codes, _ = _reasons(_findings(error))
+        verdict = "refused" if isinstance(error, QualityError) else "failed"
+        writer.writerow([path, verdict, 0, codes or type(error).__name__, str(error), *[None] * 4])
+    return target.getvalue()
+
+
+def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
+    """Codes and texts, the gravest first."""
+    told = list(findings)
+    return " ".join(each.code for each in told), " ".join(each.text for each in told)
 
 
 def differential_csv(result: Differential) -> str:

@@ -20,7 +20,7 @@ from edgeleuk.intervals import Share
 from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import Cell, Field, Scale
+from edgeleuk.types import Assessment, Cell, Field, Scale
 from edgeleuk.zoo import Model, ReaderManifest
 
 WIDTH = 78
@@ -105,12 +105,19 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     )
     head.append(", ".join(shown))
     white = field.of("WBC")
-    parts: list[RenderableType] = [head]
+    parts: list[RenderableType] = [head, *_quality(field.assessment)]
     if white:
         parts.append(_cells(white, reader))
     return Panel(
         Group(*parts), title=short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
     )
+
+
+def _quality(judged: Assessment) -> Iterator[Text]:
+    """A line for each thing that limits a picture; none for a good one."""
+    for finding in judged.findings:
+        head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
+        yield Text.assemble(head, finding.text)
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
@@ -146,14 +153,24 @@ def _row_table(fields: Sequence[Field]) -> Table:
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
         table.add_column(name, justify="right")
+    judged = any(field.assessment.findings for field in fields)
+    if judged:
+        table.add_column("quality")
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
         table.add_row(
-            short(field.name, 36),
+            short(field.name, 24 if judged else 36),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
             *("–" if kind in field.not_counted else str(counts[kind]) for kind in ("WBC", "RBC", "Platelet")),
+            *([_codes(field.assessment)] if judged else []),
         )
     return table
+
+
+def _codes(judged: Assessment) -> Text:
+    """What limits a picture, in one word each; those in red would have refused it."""
+    words = [(each.code, "bold red" if each.severe else "yellow") for each in judged.findings]
+    return Text(" ").join(Text(*word) for word in words) if words else Text("good", style="dim")
 
 
 def together(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:

@@ -1,0 +1,146 @@
+"""How good a picture is: measures against limits, and what to do where one is passed.
+
+Rules are data (`data/quality.toml`): each names a measure, its limits under every objective and what to tell the user.
+What is measured stands in `quality` and `domain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+
+from edgeleuk._tables import load_table
+from edgeleuk.errors import QualityError
+from edgeleuk.optics import Resampling
+from edgeleuk.quality import inspect, look
+from edgeleuk.scale import RED_CELL
+from edgeleuk.types import Aperture, Assessment, Detections, Finding, Image, Scale
+
+LIMITS = Path(__file__).parent / "data" / "quality.toml"
+EVERY = "any"
+"""Stands for every objective that has no limit of its own."""
+LEAST_SIDE = 64
+"""Pixels of the part of an eyepiece's disc that is looked at; of a smaller one the whole picture is."""
+
+Measures = Mapping[str, float]
+"""By the names that rules use. What could not be measured is absent, and no rule is applied to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One measure that should not pass its limits."""
+
+    code: str
+    measure: str
+    good: Literal["below", "above"]
+    """On which side of its limits a good picture lies."""
+    text: Annotated[str, "measure limit"]
+    """What is wrong, and what to do."""
+    warns: Mapping[str, float]
+    """Limit by objective ("100x", "40x", "10x", or "any"), past which the picture is accepted with a warning."""
+    refuses: Mapping[str, float]
+    """Past which it is refused."""
+
+    def finding(self, value: float, objective: str) -> Finding | None:
+        """What to say of a measured value; None where it is good."""
+        for limits, severe in ((self.refuses, True), (self.warns, False)):
+            limit = limits.get(objective, limits.get(EVERY))
+            if limit is not None and (value > limit if self.good == "below" else value < limit):
+                text = self.text.format(measure=f"{value:.3g}", limit=f"{limit:.3g}")
+                return Finding(self.code, severe, value, limit, text)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A whole file of rules."""
+
+    schema: Literal[1]
+    rules: tuple[Rule, ...]
+
+
+def load_limits(path: Path | None = None) -> Limits:
+    """The rules of a file, or those that ship. Raises InputError where it cannot be read or is malformed."""
+    return load_table(Limits, path, like=LIMITS) if path else _shipped()
+
+
+@cache
+def _shipped() -> Limits:
+    return load_table(Limits, LIMITS, like=LIMITS)
+
+
+def before(pixels: Image, disc: Aperture | None) -> Measures:
+    """What is known of a picture (H, W, 3) before anything is searched in it; `disc` is what of it shows the slide."""
+    seen = look(_cut(pixels, disc)[0])
+    return {
+        "light_percent": 100 * seen.light,
+        "clipped_percent": 100 * seen.clipped,
+        "picture_contrast": seen.contrast,
+    }
+
+
+def after(
+    pixels: Image, disc: Aperture | None, scale: Scale, found: Detections, um_per_px: float
+) -> Measures:
+    """What the found cells tell, at `um_per_px`, the finder's scale."""
+    part, corner = _cut(pixels, disc)
+    resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
+    boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)
+    red = found.kinds == found.names.index(RED_CELL)
+    detail = inspect(resampling.apply(part), um_per_px, boxes[shown & red], boxes[shown & ~red])
+    told = {
+        "rim_um": detail.rim_um,
+        "way_um": detail.way_um,
+        "stain": detail.contrast,
+        "crowding_percent": None if detail.crowding is None else 100 * detail.crowding,
+        "spacing_um": detail.spacing_um,
+        "red_cells_per_1000_um2": detail.red_cells,
+        "stained_percent": 100 * detail.covered,
+        "unknown_percent": 100 * detail.unknown,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _cut(pixels: Image, disc: Aperture | None) -> tuple[Image, tuple[int, int]]:
+    """The largest upright rectangle in the disc of an eyepiece, where light and focus are even, and its corner."""
+    if disc is None:
+        return pixels, (0, 0)
+    height, width = pixels.shape[:2]
+    half_x, half_y = disc.half_sides()
+    left, right = (int(np.clip(disc.x + way, 0, width)) for way in (-half_x, half_x))
+    top, bottom = (int(np.clip(disc.y + way, 0, height)) for way in (-half_y, half_y))
+    if min(right - left, bottom - top) < LEAST_SIDE:
+        return pixels, (0, 0)
+    return pixels[top:bottom, left:right], (left, top)
+
+
+def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:
+    """What is wrong with a picture: of each code the gravest finding, those that refuse it first."""
+    worst: dict[str, Finding] = {}
+    for finding in _findings(measures, objective, limits.rules):
+        if finding.code not in worst or finding.severe > worst[finding.code].severe:
+            worst[finding.code] = finding
+    return tuple(sorted(worst.values(), key=lambda finding: not finding.severe))
+
+
+def _findings(measures: Measures, objective: str, rules: Sequence[Rule]) -> Iterator[Finding]:
+    for rule in rules:
+        value = measures.get(rule.measure)
+        if value is not None and (finding := rule.finding(value, objective)):
+            yield finding
+
+
+def settle(name: str, findings: tuple[Finding, ...], refusing: bool) -> Assessment:
+    """The verdict on a picture. Raises QualityError where it is refused and `refusing`; else it is marked as forced."""
+    severe = [finding for finding in findings if finding.severe]
+    if severe and refusing:
+        reasons = " ".join(finding.text for finding in severe)
+        raise QualityError(f"{name} is refused: {reasons} --force analyses it all the same.", findings)
+    return Assessment(findings, forced=bool(severe))

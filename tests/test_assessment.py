@@ -1,0 +1,138 @@
+"""Measures against limits: which finding, how grave, and what the user is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeleuk.assessment import Limits, Rule, assess, load_limits, settle
+from edgeleuk.cli import app
+from edgeleuk.errors import InputError, QualityError, ScaleError
+from edgeleuk.pipeline import Analyser
+from edgeleuk.types import Field, Frame, Scale
+from edgeleuk.zoo import Model
+
+RULE = Rule(
+    "focus", "rim_um", "below", "blurred over {measure} um, limit {limit} um.", {"any": 0.5}, {"100x": 0.8}
+)
+LIMITS = Limits(1, (RULE, Rule("dark", "light", "above", "only {measure}.", {"any": 30}, {"any": 10})))
+
+
+def test_a_measure_on_the_good_side_of_its_limit_says_nothing() -> None:
+    """Neither does one that stands on it, nor one that could not be measured."""
+    assert assess({"rim_um": 0.5, "light": 30}, "100x", LIMITS) == ()
+    assert assess({}, "100x", LIMITS) == ()
+
+
+def test_past_the_first_limit_a_picture_is_warned_of_and_past_the_second_refused() -> None:
+    """The finding carries measure, limit and text; an objective without a limit of its own takes that of any."""
+    (warned,) = assess({"rim_um": 0.6}, "100x", LIMITS)
+    assert (warned.code, warned.severe, warned.threshold) == ("focus", False, 0.5)
+    assert warned.text == "blurred over 0.6 um, limit 0.5 um."
+    (refused,) = assess({"rim_um": 0.9}, "100x", LIMITS)
+    assert (refused.severe, refused.threshold) == (True, 0.8)
+    assert not assess({"rim_um": 0.9}, "40x", LIMITS)[0].severe
+
+
+def test_the_gravest_finding_comes_first_and_one_of_each_code() -> None:
+    """Two rules of one code are one finding, the one that refuses."""
+    twice = Limits(1, (*LIMITS.rules, Rule("focus", "sharpness", "above", "soft.", {}, {"any": 2.0})))
+    found = assess({"rim_um": 0.6, "light": 20, "sharpness": 1.0}, "100x", twice)
+    assert [(each.code, each.severe) for each in found] == [("focus", True), ("dark", False)]
+
+
+def test_a_refused_picture_is_an_error_or_marked_as_forced() -> None:
+    """The error names picture, reason and the way around; analysed all the same, the verdict stays."""
+    findings = assess({"light": 5}, "100x", LIMITS)
+    with pytest.raises(QualityError, match=r"a\.jpg is refused: only 5\. --force") as raised:
+        settle("a.jpg", findings, refusing=True)
+    assert raised.value.findings == findings
+    forced = settle("a.jpg", findings, refusing=False)
+    assert (forced.verdict, forced.forced) == ("refused", True)
+    warned = settle("a.jpg", assess({"light": 20}, "100x", LIMITS), refusing=True)
+    assert (warned.verdict, warned.forced) == ("warned", False)
+
+
+def test_the_limits_that_ship_are_ordered() -> None:
+    """A refusal always lies beyond the warning, and every text says what to do."""
+    for rule in load_limits().rules:
+        for objective in rule.warns.keys() & rule.refuses.keys():
+            beyond = rule.refuses[objective] - rule.warns[objective]
+            assert beyond > 0 if rule.good == "below" else beyond < 0, rule.code
+        assert rule.text.count(". ") >= 1, rule.code
+
+
+def test_a_malformed_file_of_limits_is_named(tmp_path: Path) -> None:
+    """A side that is neither says where and what would do."""
+    path = tmp_path / "limits.toml"
+    path.write_text(
+        'schema = 1\n[[rules]]\ncode = "a"\nmeasure = "b"\ngood = "left"\ntext = "c"\nwarns = {}\nrefuses = {}\n'
+    )
+    with pytest.raises(InputError, match="rules"):
+        load_limits(path)
+
+
+def test_the_simulated_smear_is_accepted(demo_field: Field) -> None:
+    """The demo has nothing to complain of."""
+    assert demo_field.assessment.findings == ()
+
+
+def spoiled(frame: Frame, how: str) -> Frame:
+    """A part of the demo, out of focus, moved or badly lit."""
+    image = frame.pixels[:700, :900]
+    if how == "focus":
+        return Frame(cv2.GaussianBlur(image, (0, 0), 9), how)
+    if how == "motion":
+        return Frame(cv2.blur(image, (24, 1)), how)
+    if how == "dark":
+        return Frame((image * 0.15).astype(np.uint8), how)
+    if how == "bright":
+        return Frame(np.clip(image * 1.9, 0, 255).astype(np.uint8), how)
+    return Frame(np.full_like(image, 225), how)
+
+
+@pytest.mark.parametrize("how", ["focus", "motion", "dark", "bright", "empty"])
+def test_what_is_wrong_with_a_picture_is_named(model: Model, demo_frame: Frame, how: str) -> None:
+    """A picture spoiled in one way is refused for it."""
+    with pytest.raises(QualityError) as raised:
+        Analyser(model, refusing=True).analyse(spoiled(demo_frame, how), Scale.given(0.0966))
+    assert how in {finding.code for finding in raised.value.findings if finding.severe}
+
+
+def test_a_batch_goes_on_past_a_refused_picture(tmp_path: Path, demo_frame: Frame) -> None:
+    """The other is analysed; the table of pictures has the verdict on both, and the exit code is that of a refusal."""
+    for name, picture in (
+        ("bad", spoiled(demo_frame, "dark").pixels),
+        ("good", demo_frame.pixels[:700, :900]),
+    ):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture[..., ::-1])
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app, ["analyze", str(tmp_path), "--um-per-px", "0.0966", "--separate", "--out", str(out)]
+    )
+    assert done.exit_code == QualityError.exit_code
+    assert "1 analysed, 1 refused" in done.stderr
+    rows = (out / "pictures.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows[1:]] == ["accepted", "refused"]
+
+
+def test_force_analyses_and_marks(tmp_path: Path, demo_frame: Frame) -> None:
+    """With --force a dark picture has a result, which says that it was refused."""
+    path = tmp_path / "dark.png"
+    cv2.imwrite(str(path), spoiled(demo_frame, "dark").pixels[..., ::-1])
+    done = CliRunner().invoke(app, ["analyze", str(path), "--um-per-px", "0.0966", "--force"])
+    assert done.exit_code == 0, done.output
+    assert "refused, yet analysed: it is dark" in " ".join(done.stdout.split())
+
+
+def test_a_refusal_comes_before_the_scale(model: Model) -> None:
+    """An empty picture is called empty, not one whose scale cannot be told."""
+    blank = Frame(np.full((300, 400, 3), 225, np.uint8), "blank")
+    with pytest.raises(QualityError, match="nothing stained"):
+        Analyser(model, refusing=True).analyse(blank)
+    with pytest.raises(ScaleError):
+        Analyser(model).analyse(blank)
