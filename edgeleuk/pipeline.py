@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,9 @@ class Analyser:
         self._judged(frame.name, measures)
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
-        scale, found = self._found(replace(frame, pixels=pixels), disc, scale, vouched, seconds)
+        # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
+        # what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
+        scale, found = self._found(frame, disc, scale, vouched, seconds)
         with _timed(seconds, "assess"):
             after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px)
             judged = self._judged(frame.name, {**measures, **after})

@@ -17,6 +17,7 @@ from edgeleuk.errors import InputError, ScaleError, UsageError
 from edgeleuk.evaluation.coco import AveragePrecision, Labelled, average_precision
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.scales import ScaleResult, ScaleRule
+from edgeleuk.eyepiece import find_disc, seen
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
@@ -231,10 +232,16 @@ def _look(
     nothing = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
     )
+    disc = find_disc(image)
+
+    def find(scale: Scale, floor: float | None = None) -> Detections:
+        found = finder.find(image, scale, floor)
+        return found.where(seen(found.boxes, disc)) if disc else found
+
     # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
     # thing are settled at the operating threshold.
-    every = finder.find(image, scale, FLOOR) if scale else nothing
-    counted = finder.find(image, scale) if scale else nothing
+    every = find(scale, FLOOR) if scale else nothing
+    counted = find(scale) if scale else nothing
     looked = {}
     for name, kind in index.items():
         if name not in sample.labelled:
