@@ -74,7 +74,7 @@ def draw(rng: np.random.Generator, grid: bool) -> Ruled:
     """A ruling in any orientation, under any of the objectives' cameras."""
     um_per_px = float(np.exp(rng.uniform(np.log(0.04), np.log(0.6))))
     squeeze = float(rng.uniform(0.8, 1.25)) if grid else 1.0
-    spacing = float(rng.choice([s for s in (10.0, 50.0, 100.0) if 8 < s / um_per_px < 240] or [10.0]))
+    spacing = float(rng.choice([s for s in (10.0, 50.0, 100.0) if 8 < s / um_per_px < 170] or [10.0]))
     return Ruled(
         (um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze)),
         spacing_um=spacing,

@@ -15,11 +15,13 @@ from edgeleuk import __version__
 from edgeleuk.cli import (
     analyze,
     bench,
+    calibrate,
     cameras,
     evaluate,
     evaluate_live,
     live,
     models,
+    profiles,
     schema,
     sessions,
     simulate,
@@ -58,6 +60,8 @@ def root(
 app.command("analyze")(analyze.analyze)
 app.command("live")(live.live)
 app.command("cameras")(cameras.cameras)
+app.command("calibrate")(calibrate.calibrate)
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("live")(evaluate_live.live)
 app.add_typer(evaluate.app, name="eval")

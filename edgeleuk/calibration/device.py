@@ -1,0 +1,143 @@
+"""From a handful of pictures to a device profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from edgeleuk.calibration import blank, micrometer, smear
+from edgeleuk.errors import InputError, ScaleError, UsageError
+from edgeleuk.finder import Finder
+from edgeleuk.microscope import objective
+from edgeleuk.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
+from edgeleuk.scale import estimate_scale
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import RED_CELL_UM, Frame, Scale
+
+RED_CELLS_UM = (5.8, 8.8)
+"""Mean diameters that no adult's smear is outside of by microcytosis or macrocytosis alone: severe iron deficiency has
+about 6, megaloblastic anaemia 8.5 (Price-Jones, Red Blood Cell Diameters, 1933). A wrong spacing is off by 2 or more."""
+FEW_FIELDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Files by what they show; each may be empty."""
+
+    micrometer: Sequence[Path] = ()
+    red_cells: Sequence[Path] = ()
+    blank: Sequence[Path] = ()
+    smear: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    profile: Profile
+    notes: tuple[str, ...]
+    """What the user should know of it."""
+
+
+def calibrate(
+    name: str, magnification: str, pictures: Pictures, spacing_um: float | None, finder: Finder
+) -> Calibrated:
+    """The profile of a device. Raises InputError, ScaleError or UsageError where the pictures do not give what they
+    should."""
+    frames = {part: _read(getattr(pictures, part)) for part in ("micrometer", "red_cells", "blank", "smear")}
+    every = [frame for part in frames.values() for frame in part]
+    if not every:
+        raise UsageError(
+            "nothing to calibrate with. Give --micrometer, --red-cells, --blank or --smear, one at least."
+        )
+    # Light and scale are of whole pictures of one shape; resolution may differ, and the scale goes by the first.
+    for frame in every:
+        if abs(np.log(frame.width / frame.height / (every[0].width / every[0].height))) > ASPECT:
+            raise UsageError(
+                f"{frame.name} is of another shape than {every[0].name}. Calibrate with whole pictures of one camera."
+            )
+    first = every[0]
+    profile = Profile(
+        schema=SCHEMA,
+        name=name,
+        magnification=magnification,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        picture=Size(first.width * first.shrunk, first.height * first.shrunk),
+    )
+    if frames["blank"]:
+        profile = replace(profile, light=blank.light(frames["blank"]))
+    cells = frames["red_cells"] or frames["smear"]
+    profile = replace(profile, scale=_ruler(profile, frames["micrometer"], cells, spacing_um, finder))
+    notes = [*_scale_notes(profile, cells if frames["micrometer"] else [], finder)]
+    if frames["smear"]:
+        profile = replace(
+            profile, stain=smear.stain(frames["smear"], finder, profile), usual=smear.usual(frames["smear"])
+        )
+        if len(frames["smear"]) < FEW_FIELDS:
+            notes.append(
+                f"the stain rests on {len(frames['smear'])} fields; {FEW_FIELDS} or more, of more than one slide, say more."
+            )
+    return Calibrated(profile, tuple(notes))
+
+
+def _read(paths: Sequence[Path]) -> list[Frame]:
+    return [read_picture(path) for path in paths]
+
+
+def _ruler(
+    profile: Profile, ruled: Sequence[Frame], cells: Sequence[Frame], spacing_um: float | None, finder: Finder
+) -> Ruler | None:
+    """In pixels of the profile's picture; None where neither ruling nor cells are there."""
+    if ruled:
+        if spacing_um is None:
+            raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
+        if len({frame.pixels.shape for frame in ruled}) > 1:
+            raise InputError("the pictures of rulings are of different sizes. Take them with one setting.")
+        found = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled]).scale
+        return _of_picture(profile, ruled[0], found, Ruler(0, 0, found.relative_error, "micrometer"))
+    if not cells:
+        return None
+    same = [frame for frame in cells if frame.pixels.shape == cells[0].pixels.shape]
+    measured = smear.red_cell_ruler([profile.corrected(frame) for frame in same], finder)
+    found = Scale(measured.um_per_px_x, measured.um_per_px_y, "profile", measured.relative_error)
+    return _of_picture(profile, cells[0], found, measured)
+
+
+def _of_picture(profile: Profile, frame: Frame, found: Scale, ruler: Ruler) -> Ruler:
+    """`ruler` with the scale found in `frame`, in pixels of the profile's picture."""
+    return replace(
+        ruler,
+        um_per_px_x=float(f"{found.um_per_px_x * frame.width / profile.picture.width:.6g}"),
+        um_per_px_y=float(f"{found.um_per_px_y * frame.height / profile.picture.height:.6g}"),
+        relative_error=round(ruler.relative_error, 5),
+    )
+
+
+def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> Iterator[str]:
+    """Whether the scale is one that cameras behind the objective give, and red cells agree with a ruling."""
+    if profile.scale is None:
+        yield "no scale was measured: with this profile it is still told from each picture's red cells."
+        return
+    scale = Scale(profile.scale.um_per_px_x, profile.scale.um_per_px_y, "profile", 0.0)
+    low, high = objective(profile.magnification).um_per_px
+    if not low / 1.5 <= scale.um_per_px <= high * 1.5:
+        yield (
+            f"{scale.um_per_px:.3g} um per pixel is unusual behind a {profile.magnification} objective, where cameras "
+            f"give {low:.2g} to {high:.2g}. Check --spacing-um and --mag."
+        )
+    for frame in cells[:1]:
+        seen = profile.corrected(frame)
+        try:
+            told = estimate_scale(seen.pixels, finder, frame.name)
+        except ScaleError:
+            return
+        expected = profile.scale_of(frame)
+        assert expected
+        diameter = RED_CELL_UM * expected.um_per_px / told.um_per_px
+        if not RED_CELLS_UM[0] <= diameter <= RED_CELLS_UM[1]:
+            yield (
+                f"by the ruling the red cells of {frame.name} are {diameter:.1f} um wide, where people's are 6 to 8.5. "
+                "Check --spacing-um, and that both pictures were taken through the same objective and zoom."
+            )
