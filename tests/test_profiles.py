@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def test_a_profile_comes_back_as_it_was_written(here: Path, demo_frame: Frame) -
     assert all("#" in line for line in path.read_text().splitlines() if line.startswith("["))
 
 
-def test_what_was_not_measured_is_absent_and_changes_nothing(here: Path, demo_frame: Frame) -> None:
+@pytest.mark.usefixtures("here")
+def test_what_was_not_measured_is_absent_and_changes_nothing(demo_frame: Frame) -> None:
     """A profile of nothing but a scale leaves a picture's colours alone."""
     profile = replace(whole(demo_frame), light=None, stain=None, usual=None)
     profiles.save(profile, profiles.path_of("bench-2"))
@@ -58,6 +60,7 @@ def test_what_was_not_measured_is_absent_and_changes_nothing(here: Path, demo_fr
     assert profile.corrected(demo_frame) is demo_frame
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -68,9 +71,7 @@ def test_what_was_not_measured_is_absent_and_changes_nothing(here: Path, demo_fr
         ("[light]", "[lamp]", "lamp is unknown"),
     ],
 )
-def test_a_malformed_file_is_named_with_its_fault(
-    here: Path, demo_frame: Frame, old: str, new: str, says: str
-) -> None:
+def test_a_malformed_file_is_named_with_its_fault(demo_frame: Frame, old: str, new: str, says: str) -> None:
     """One sentence tells which value is wrong."""
     path = profiles.path_of("bench-2")
     profiles.save(whole(demo_frame), path)
@@ -81,7 +82,8 @@ def test_a_malformed_file_is_named_with_its_fault(
         profiles.load("bench-2")
 
 
-def test_unknown_names_list_what_there_is(here: Path, demo_frame: Frame) -> None:
+@pytest.mark.usefixtures("here")
+def test_unknown_names_list_what_there_is(demo_frame: Frame) -> None:
     """And a name that would leave the folder is none."""
     profiles.save(whole(demo_frame), profiles.path_of("bench-2"))
     with pytest.raises(UsageError, match="Profiles here: bench-2"):
@@ -169,7 +171,6 @@ def test_a_picture_of_another_objective_says_so(analyser: Analyser, demo_frame: 
 
 def with_profile(analyser: Analyser, profile: Profile) -> Analyser:
     """The same networks, looking under a profile."""
-    other = object.__new__(Analyser)
-    other.model, other.finder, other.reader = analyser.model, analyser.finder, analyser.reader
+    other = copy(analyser)
     other.profile = profile
     return other
