@@ -1,5 +1,7 @@
 """Finds, verifies and reads a model folder, `models/<magnification>/model.json`.
 
+The models that ship lie in the package. Others may be installed beside each other in the store (`modelstore` writes
+it); where one of them is in use it comes first, as long as every byte of it is as it was installed.
 Names of classes, types and attributes, scales and thresholds live in that file and nowhere in code.
 """
 
@@ -7,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -29,6 +33,15 @@ NORMALISATIONS = ("density",)
 """Ways to prepare a reader's crop that this program knows, besides none."""
 
 MAGNIFICATIONS = ("10x", "40x", "100x")
+
+STORE_VARIABLE = "EDGELEUK_MODEL_STORE"
+"""Environment variable that names the folder of installed models."""
+
+BUILTIN = "builtin"
+"""Stands for the version of the model that came with the program."""
+
+UPDATE = "update.json"
+"""In the folder of an installed model: its files with their SHA-256, as they were in the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,39 +119,138 @@ def roots() -> list[Path]:
     return [Path(named)] if named else [package / "_models", package.parent / "models"]
 
 
-def available() -> dict[str, Path]:
-    """Model folders by magnification, weakest objective first."""
+def shipped() -> dict[str, Path]:
+    """Folders of the models in `roots()` by magnification, weakest objective first."""
     found: dict[str, Path] = {}
     for root in roots():
         for manifest in sorted(root.glob("*/model.json")):
             if re.fullmatch(r"[0-9]+x", manifest.parent.name):
                 found.setdefault(manifest.parent.name, manifest.parent)
+    return _weakest_first(found)
+
+
+def available() -> dict[str, Path]:
+    """Model folders by magnification, weakest objective first: what `load` would read."""
+    found = shipped()
+    for magnification in MAGNIFICATIONS:
+        with suppress(ModelError):  # `load` says what is wrong with it
+            if model := in_use(magnification):
+                found[magnification] = model.folder
+    return _weakest_first(found)
+
+
+def _weakest_first(found: dict[str, Path]) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: int(item[0].removesuffix("x"))))
 
 
 def load(magnification: str) -> Model:
-    """The verified model of a magnification such as "100x" ("100" and "100X" are understood too)."""
+    """The verified model of a magnification such as "100x" ("100" and "100X" are understood too).
+
+    An installed model that is in use and cannot be trusted any more gives way to the one that ships; that is logged as
+    a warning, which the standard error shows.
+    """
     wanted = magnification.lower().strip()
     wanted = wanted if wanted.endswith("x") else f"{wanted}x"
-    here = available()
-    names = ", ".join(here) or "none"
-    if wanted not in here:
+    ours = shipped()
+    try:
+        if wanted in MAGNIFICATIONS and (installed := in_use(wanted)):
+            return installed
+    except ModelError as error:
+        if wanted not in ours:
+            raise
+        logging.getLogger(__name__).warning(
+            "warning: the installed %s model cannot be used, and the one that came with the program is used instead: %s",
+            wanted,
+            error,
+        )
+    names = ", ".join(ours) or "none"
+    if wanted not in ours:
         if wanted not in MAGNIFICATIONS:
             raise UsageError(
                 f"unknown magnification {magnification!r}. Known: {', '.join(MAGNIFICATIONS)}; "
                 f"models here: {names}. Use one of these with --mag."
             )
         where = " or ".join(str(root) for root in roots())
-        hint = f"Use --mag {next(reversed(here))}, or add" if here else "Set EDGELEUK_MODELS, or add"
+        hint = f"Use --mag {next(reversed(ours))}, or add" if ours else "Set EDGELEUK_MODELS, or add"
         raise ModelMissingError(f"no {wanted} model. Models here: {names}. {hint} {wanted}/ to {where}.")
-    model = read_manifest(here[wanted])
-    if model.magnification != wanted:
+    return _trusted(ours[wanted], wanted)
+
+
+def _trusted(folder: Path, magnification: str) -> Model:
+    model = read_manifest(folder)
+    if model.magnification != magnification:
         raise ModelError(
             f"{model.folder} holds a {model.magnification} model, which would misjudge every size. "
             "Name the folder as its model, or install the package again."
         )
     model.verify()
     return model
+
+
+def store() -> Path:
+    """Where installed models lie: EDGELEUK_MODEL_STORE, else edgeleuk/models under $XDG_DATA_HOME or ~/.local/share.
+
+    `<store>/<magnification>/<version>/` is a model folder with its `update.json`; `<store>/<magnification>.json` says
+    which version is in use. Raises ModelError for a user without home.
+    """
+    if named := os.environ.get(STORE_VARIABLE):
+        return Path(named).expanduser()
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    try:
+        base = data if data.is_absolute() else Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        raise ModelError(
+            f"this user has no home folder to keep models in. Name a folder in {STORE_VARIABLE}."
+        ) from error
+    return base / "edgeleuk" / "models"
+
+
+def used(magnification: str) -> tuple[str, ...]:
+    """The versions of a magnification's model in the order of their use, the one in use first; `BUILTIN` at least.
+
+    Raises ModelError where the file that says so cannot be read.
+    """
+    path = store() / f"{magnification}.json"
+    try:
+        document = json.loads(path.read_bytes())
+        return tuple(_text(name) for name in (document["in_use"], *document["before"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return (BUILTIN,)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"{path} should say which {magnification} model is in use and cannot be read ({error})."
+            f" `edgeleuk models use {magnification} {BUILTIN}`, or another version, writes it anew."
+        ) from error
+
+
+def in_use(magnification: str) -> Model | None:
+    """The installed model that is in use, verified; None where it is the one that ships or EDGELEUK_MODELS names others.
+
+    Raises ModelError as `installed`.
+    """
+    if os.environ.get("EDGELEUK_MODELS"):
+        return None
+    try:
+        place = store()
+    except ModelError:  # without a home nothing can have been installed
+        return None
+    version = used(magnification)[0]
+    return None if version == BUILTIN else installed(place / magnification / version, magnification)
+
+
+def installed(folder: Path, magnification: str) -> Model:
+    """A folder of the store as a model, every file verified. Raises ModelError, or its child that fits."""
+    path = folder / UPDATE
+    try:
+        for name, entry in json.loads(path.read_bytes())["files"].items():
+            verify(_inside(folder, name), _text(entry["sha256"]))
+    except FileNotFoundError as error:
+        raise ModelMissingError(f"no model is installed in {folder}. Install it again.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelAlteredError(
+            f"{path} cannot be read ({error}). Install the model again; what lies there cannot be trusted."
+        ) from error
+    return _trusted(folder, magnification)
 
 
 def read_manifest(folder: Path) -> Model:

@@ -72,6 +72,11 @@ def test_only_the_store_opens_databases() -> None:
     assert {name.split(".")[0] for name in found} == {"store"}
 
 
+def test_only_signatures_need_cryptography() -> None:
+    """It is an extra, imported when there is a key or a signature."""
+    assert importers("cryptography") == {"modelstore.signing"}
+
+
 @pytest.mark.parametrize("library", ["torch", "onnx"])
 def test_only_training_needs_the_training_libraries(library: str) -> None:
     """Outside training only the command that starts it asks whether they are installed."""

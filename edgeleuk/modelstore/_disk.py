@@ -1,0 +1,131 @@
+"""How the store is changed: by one process at a time, whole or not at all, and on the disk before it is announced."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgeleuk.errors import OutputError, UsageError
+
+PATIENCE_S = 60.0
+"""For another process's change; opening networks on a small computer takes seconds."""
+RETRY_S = 0.05
+TEMPORARY = ".unfinished-"
+"""Begins the name of what is being written or removed. Only the one process that changes the store has such."""
+
+
+@contextmanager
+def changing(store: Path) -> Iterator[None]:
+    """The right to change the store, until the block ends or the process dies.
+
+    What an earlier process left unfinished is swept away first, and errors of the disk are put into words: OutputError.
+    UsageError where another process keeps the store for longer than a minute.
+    """
+    try:
+        made = [folder for folder in (store, *store.parents) if not folder.exists()]
+        descriptor = _lock(store)
+        try:
+            _sweep(store)
+            yield
+        finally:
+            # Those that are not empty stay: a refused first installation leaves no trace.
+            with suppress(OSError):
+                for folder in made:
+                    folder.rmdir()
+            os.close(descriptor)
+    except OSError as error:
+        raise OutputError(
+            f"cannot change the models in {store}: {error.strerror}. What was in use is still in use. Free some space,"
+            " change its permissions, or name another folder in EDGELEUK_MODEL_STORE."
+        ) from error
+
+
+def _lock(store: Path) -> int:
+    """The folder itself is locked (flock), which leaves no lock file behind and ends with the process."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        store.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # whoever made it found nothing to keep, and took it away again
+            descriptor = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
+            if _held(descriptor, store):
+                return descriptor
+            os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise UsageError(
+                f"another process is changing the models in {store}. Let it finish, then try again."
+            )
+        time.sleep(RETRY_S)
+
+
+def _held(descriptor: int, store: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), store.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _sweep(store: Path) -> None:
+    for left in store.glob(f"{TEMPORARY}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+@contextmanager
+def new_folder(store: Path) -> Iterator[Path]:
+    """A folder in the store to fill and to rename; gone after the block where it was not."""
+    folder = _temporary(store)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(folder: Path, store: Path) -> None:
+    """Remove a folder at once, as far as a reader can see; what takes long comes after."""
+    doomed = _temporary(store)
+    folder.rename(doomed)
+    sync(folder.parent)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a new file and sync it."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace(path: Path, content: bytes, store: Path) -> None:
+    """Write a file whole or not at all; a power cut leaves the old one or the new one."""
+    partial = _temporary(store)
+    try:
+        write(partial, content)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _temporary(store: Path) -> Path:
+    return store / f"{TEMPORARY}{secrets.token_hex(4)}"

@@ -1,0 +1,229 @@
+"""Who made an archive: Ed25519 signatures (RFC 8032) over its manifest. The only importer of cryptography.
+
+`update.sig` holds the signer's public key beside the signature, so that a wrong signature is refused also where no key is
+trusted yet. A key that comes with the archive proves nothing about who owns it: that is what trusted keys are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeleuk import zoo
+from edgeleuk.errors import InputError, MissingExtraError, ModelAlteredError, ModelError, UsageError
+from edgeleuk.modelstore import _disk
+from edgeleuk.modelstore.archive import Archive
+from edgeleuk.modelstore.update import refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+VARIABLE = "EDGELEUK_KEYS"
+"""Environment variable that names the folder of trusted keys."""
+ALGORITHM = "ed25519"
+MAX_KEY_BYTES = 10_000
+_PRIVATE = b"PRIVATE KEY"
+
+
+def folder() -> Path:
+    """Where trusted keys lie, one PEM file each: EDGELEUK_KEYS, else keys/ in the store."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else zoo.store() / "keys"
+
+
+def _locked() -> Path:
+    """What is locked while the keys are changed."""
+    return folder() if os.environ.get(VARIABLE) else zoo.store()
+
+
+def fingerprint(key: bytes) -> str:
+    """A name for a public key of 32 bytes: the first 16 digits of its SHA-256."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+def trusted() -> dict[str, bytes]:
+    """The trusted keys by fingerprint, 32 bytes each.
+
+    Raises ModelError where one cannot be read: to pass over it could mean to trust an archive that should be refused.
+    """
+    place = folder()
+    try:
+        paths = sorted(path for path in place.iterdir() if path.suffix == ".pem")
+        texts = {path: path.read_bytes() for path in paths}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ModelError(
+            f"the trusted keys in {place} cannot be read: {error.strerror}. Mend its permissions, or {VARIABLE}."
+        ) from error
+    keys = [_public(text, path) for path, text in texts.items()]
+    return {fingerprint(key): key for key in keys}
+
+
+def trust(file: Path) -> str:
+    """Take the public key in a PEM file among the trusted ones. Returns its fingerprint.
+
+    Raises InputError where it holds none, OutputError where it cannot be kept.
+    """
+    key = _public(_read(file), file)
+    name = fingerprint(key)
+    place = folder()
+    with _disk.changing(_locked()):
+        place.mkdir(parents=True, exist_ok=True)
+        _disk.replace(place / f"{name}.pem", _pem(key), place)
+    return name
+
+
+def forget(name: str) -> None:
+    """Do not trust a key any more, given its fingerprint. Raises UsageError where it is not trusted."""
+    keys, place = trusted(), folder()
+    if name not in keys:
+        raise UsageError(f"no key {name!r} is trusted. Trusted: {', '.join(keys) or 'none'}.")
+    with _disk.changing(_locked()):
+        for path in place.iterdir():
+            if path.suffix == ".pem" and _public(path.read_bytes(), path) == keys[name]:
+                path.unlink()
+        _disk.sync(place)
+
+
+def signer(file: Path) -> Ed25519PrivateKey:
+    """The private key in a PEM file without password. Raises InputError."""
+    library = _library()
+    text = _read(file)
+    try:
+        key = library.serialization.load_pem_private_key(text, password=None)
+    except (ValueError, TypeError, library.UnsupportedAlgorithm) as error:
+        raise InputError(
+            f"{file} is no private key without password in PEM. Make one with"
+            " `openssl genpkey -algorithm ed25519 -out FILE`."
+        ) from error
+    if not isinstance(key, library.Ed25519PrivateKey):
+        raise InputError(f"{file} is a key of another kind than Ed25519. Make one with openssl genpkey.")
+    return key
+
+
+def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
+    """`update.sig` for a manifest."""
+    document = {
+        "algorithm": ALGORITHM,
+        "key": _raw(key.public_key()).hex(),
+        "signature": key.sign(manifest).hex(),
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def judge(archive: Archive, unsigned: bool = False) -> str | None:
+    """The fingerprint of the trusted key that signed an archive; None where none had to.
+
+    Raises ModelAlteredError for a wrong signature, always; ModelError for one by a key that is not among the trusted
+    ones, where there are any; UsageError for an unsigned archive where there are any, unless `unsigned`;
+    MissingExtraError for a signed one where the library is absent, unless `unsigned` and no key is trusted: without
+    a network there may be no way to get it, and an archive without signature would have been taken.
+    """
+    keys = trusted()
+    if archive.signature is None:
+        if keys and not unsigned:
+            raise UsageError(
+                f"the model update is not signed, and keys are trusted on this machine ({', '.join(keys)})."
+                " Ask for a signed one, or give --unsigned if you know who made it."
+            )
+        return None
+    try:
+        key = _verified(archive.signature, archive.manifest)
+    except MissingExtraError:
+        if unsigned and not keys:
+            return None
+        raise
+    name = fingerprint(key)
+    if keys.get(name) == key:
+        return name
+    if keys:
+        raise ModelError(
+            f"the model update is signed with key {name}, and trusted are {', '.join(keys)}. Nothing was changed."
+            " Ask who signed it; `edgeleuk models trust KEYFILE` takes their public key among the trusted ones."
+        )
+    return None
+
+
+def _verified(signature: bytes, manifest: bytes) -> bytes:
+    """The public key under which a signature is right."""
+    library = _library()
+    wrong = refusal("its signature is wrong", ModelAlteredError)
+    try:
+        document = json.loads(signature)
+        algorithm, key, value = (document[name] for name in ("algorithm", "key", "signature"))
+        raw = bytes.fromhex(key)
+        if algorithm != ALGORITHM:
+            raise wrong
+        library.Ed25519PublicKey.from_public_bytes(raw).verify(bytes.fromhex(value), manifest)
+    except (ValueError, KeyError, TypeError, RecursionError, library.InvalidSignature) as error:
+        raise wrong from error
+    return raw
+
+
+def _public(text: bytes, origin: Path) -> bytes:
+    """The 32 bytes of a public key in PEM."""
+    library = _library()
+    if _PRIVATE in text:
+        raise InputError(
+            f"{origin} is a private key, which must stay secret. Give the public one, as"
+            f" `openssl pkey -in {origin.name} -pubout` prints it."
+        )
+    try:
+        key = library.serialization.load_pem_public_key(text)
+    except (ValueError, library.UnsupportedAlgorithm) as error:
+        raise InputError(f"{origin} is no public key in PEM. Replace it, or take it away.") from error
+    if not isinstance(key, library.Ed25519PublicKey):
+        raise InputError(f"{origin} is a key of another kind than Ed25519. Replace it, or take it away.")
+    return _raw(key)
+
+
+def _raw(key: Ed25519PublicKey) -> bytes:
+    """32 bytes; not by `public_bytes_raw`, which the library of Debian 12 (38) lacks."""
+    formats = _library().serialization
+    return bytes(key.public_bytes(formats.Encoding.Raw, formats.PublicFormat.Raw))
+
+
+def _pem(key: bytes) -> bytes:
+    library = _library()
+    return bytes(
+        library.Ed25519PublicKey.from_public_bytes(key).public_bytes(
+            library.serialization.Encoding.PEM, library.serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_KEY_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}. Check the path.") from error
+
+
+class _Library:
+    """What this module uses of cryptography; imported when a key or a signature is there to be looked at."""
+
+    def __init__(self) -> None:
+        try:
+            from cryptography import exceptions
+            from cryptography.hazmat.primitives import serialization
+            from cryptography.hazmat.primitives.asymmetric import ed25519
+        except ImportError as error:
+            raise MissingExtraError(
+                "signatures need the library cryptography. Install it with `pip install 'edgeleuk[signing]'`,"
+                " or on a Raspberry Pi `sudo apt install python3-cryptography`."
+            ) from error
+        self.serialization = serialization
+        self.Ed25519PrivateKey, self.Ed25519PublicKey = ed25519.Ed25519PrivateKey, ed25519.Ed25519PublicKey
+        self.InvalidSignature, self.UnsupportedAlgorithm = (
+            exceptions.InvalidSignature,
+            exceptions.UnsupportedAlgorithm,
+        )
+
+
+def _library() -> _Library:
+    return _Library()
