@@ -50,7 +50,10 @@ class Session:
             raise ModelError(
                 f"onnxruntime cannot open {path}: {_first_line(error)}. Update onnxruntime or the model."
             ) from error
-        self._input = self._session.get_inputs()[0].name
+        inputs = self._session.get_inputs()
+        if [each.type for each in inputs] != ["tensor(float)"]:
+            raise ModelError(f"{path} is no network of this program: it has not one input of float numbers.")
+        self._input = inputs[0].name
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """All outputs for one input batch."""

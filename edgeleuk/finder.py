@@ -100,12 +100,16 @@ class Finder:
     ) -> _Candidates:
         x1, y1, x2, y2 = tile
         batch = prepare(small[y1:y2, x1:x2], self.manifest.multiple, self.manifest.pad)
-        logits, distances = self._session.run(batch)
-        if logits.shape[1] != len(self.names) or distances.shape[1] != 4:
+        outputs = self._session.run(batch)
+        grid = tuple(side // self.manifest.stride for side in batch.shape[2:])
+        wanted = [(1, channels, *grid) for channels in (len(self.names), 4)]
+        given = [np.shape(output) for output in outputs]
+        if given != wanted:
             raise ModelError(
-                f"{self.manifest.path} gives {logits.shape[1]} classes and {distances.shape[1]} distances; "
-                f"its manifest names {len(self.names)} classes and the finder needs 4. Publish the model again."
+                f"{self.manifest.path} gives {' and '.join(map(str, given))}; for the {len(self.names)} classes of its"
+                f" manifest and 4 distances it should be {' and '.join(map(str, wanted))}. Publish the model again."
             )
+        logits, distances = outputs
         found = decode(logits[0], distances[0], floors, self.manifest.stride)
         boxes = found.boxes + np.array([x1, y1, x1, y1], np.float32)
         low_x, high_x = _share(x1, small.shape[1])

@@ -83,9 +83,9 @@ class Reader:
             ]
         )
         sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
-        if logits.shape[1] != sum(sizes):
+        if logits.shape != (len(crops), sum(sizes)):
             raise ModelError(
-                f"{self.manifest.path} gives {logits.shape[1]} values; the labels and attributes of its manifest "
+                f"{self.manifest.path} gives {' x '.join(map(str, logits.shape[1:]))} values; the labels and attributes of its manifest "
                 f"need {sum(sizes)}. Publish the model again."
             )
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)

@@ -1,0 +1,108 @@
+"""A model put to work in a process of its own: `python -m edgeleuk.doctor.trial FOLDER`.
+
+What opens a network is a large library in C++, and a network from elsewhere may crash it, never end, or ask for more
+memory than there is; on a processor that the library was not built for, any network may. So the first to meet it is a
+process that can be spared, with limits. A model passes that does everything `analyze` asks of it, on the sample.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import edgeleuk
+from edgeleuk import zoo
+from edgeleuk.errors import ModelError
+
+PATIENCE_S = 180.0
+"""The sample takes 1 s on a desktop's core and about 15 s on a Raspberry Pi 4's (estimated: deploy/PERFORMANCE.md)."""
+MEMORY_BYTES = 1_000_000_000
+"""Of the process's own; the models that ship need 350 MB with the libraries (measured), and 300 are too few."""
+ENTRY = b"\x0a\x08location\x12"
+"""Begins the name of another file that holds a network's weights: StringStringEntryProto of
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, as protobuf writes it."""
+SAMPLE_UM_PER_PX = 0.1
+
+
+def tried(model: zoo.Model) -> None:
+    """Raise ModelError unless a model works. Nothing that it does can harm the process that asks."""
+    command = [sys.executable, "-B", "-m", "edgeleuk.doctor.trial", str(model.folder.resolve())]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each would have its share of the memory
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, **threads},
+            # Where this package lies: the folder of the user may hold another `edgeleuk`, as a stick might.
+            cwd=Path(edgeleuk.__file__).parents[1],
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _failed(model, f"it does not come to an end within {PATIENCE_S:.0f} s") from error
+    if done.returncode < 0:
+        raise _failed(model, f"the process that ran it died of signal {-done.returncode}")
+    if done.returncode:
+        told = done.stdout.strip() or done.stderr.strip() or "no reason was given"
+        raise _failed(model, told.splitlines()[-1][:500])
+
+
+def work(model: zoo.Model) -> None:
+    """Do what `analyze` does, on the sample. Raises ModelError, or whatever a malformed model makes of it."""
+    import numpy as np
+
+    from edgeleuk.differential import tally
+    from edgeleuk.judge import judge_by
+    from edgeleuk.pipeline import WHITE_CELL, Analyser
+    from edgeleuk.sources.folder import read_picture
+    from edgeleuk.types import Scale
+
+    for part in (model.finder, model.reader):
+        if ENTRY in part.path.read_bytes():
+            raise ModelError(f"{part.path.name} keeps its weights in another file, which cannot be trusted")
+    if WHITE_CELL not in model.finder.classes:
+        raise ModelError(f"the finder knows no {WHITE_CELL}")
+    analyser = Analyser(model, threads=1)
+    frame = read_picture(Path(edgeleuk.__file__).parent / "data" / "demo.jpg")
+    field = analyser.analyse(frame, Scale.given(SAMPLE_UM_PER_PX))
+    judge_by(model.reader)(tally([field]))
+    size = model.reader.size
+    crops = np.stack([np.resize(frame.pixels, (size, size, 3)), np.zeros((size, size, 3), np.uint8)])
+    types, attributes = analyser.reader.probabilities(crops)
+    if not all(np.isfinite(each).all() for each in (types, *attributes.values())):
+        raise ModelError("the reader gives what is no number")
+
+
+def _failed(model: zoo.Model, why: str) -> ModelError:
+    reason = why.replace(f"{model.folder.resolve()}{os.sep}", "").rstrip(".")
+    return ModelError(f"the {model.magnification} model {model.version[:60]} does not work: {reason}.")
+
+
+def _limit() -> None:
+    """No more memory than a model needs, no file written, no image of a crash left on the disk."""
+    for what, most in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (limit, limit))
+
+
+def main() -> None:
+    _limit()
+    try:
+        work(zoo.read_manifest(Path(sys.argv[1])))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the model's doing
+        print(f"{type(error).__name__}: {error}" if not isinstance(error, ModelError) else error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""A model is put to work before it is trusted, where it can do no harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import packed
+import pytest
+
+from edgeleuk import zoo
+from edgeleuk.doctor import trial
+from edgeleuk.errors import ModelError
+
+onnx = pytest.importorskip("onnx", reason="the extra `dev` is not installed")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+ELF = b"\x7fELF\x02\x01\x01" + b"\0" * 5000
+PICTURE = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
+VALUES = helper.make_tensor_value_info("values", TensorProto.FLOAT, None)
+
+
+def network(
+    nodes: list[object], constants: dict[str, object], inputs: tuple[object, ...] = (PICTURE,)
+) -> bytes:
+    """A network that gives `values`."""
+    arrays = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "hostile", list(inputs), [VALUES], arrays)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def bomb() -> bytes:
+    """A few hundred bytes that ask for 40 GB."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
+        helper.make_node("ReduceMax", ["huge"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["image", "largest"], ["values"]),
+    ]
+    return network(nodes, {"shape": np.array([100_000, 100_000])})
+
+
+def endless() -> bytes:
+    """A loop of 2^63 - 1 rounds."""
+    step = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["go"]),
+            helper.make_node("Add", ["sum", "sum"], ["next"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+        ],
+    )
+    nodes = [helper.make_node("Loop", ["rounds", "yes", "image"], ["values"], body=step)]
+    return network(nodes, {"rounds": np.array(2**63 - 1), "yes": np.array(True)})
+
+
+def elsewhere() -> bytes:
+    """Weights in another file."""
+    model = onnx.load_model_from_string(
+        network([helper.make_node("Add", ["image", "w"], ["values"])], {"w": np.float32(1)})
+    )
+    weights = model.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    place = weights.external_data.add()
+    place.key, place.value = "location", "../../../../etc/passwd"
+    return model.SerializeToString()
+
+
+def two_inputs() -> bytes:
+    other = helper.make_tensor_value_info("other", TensorProto.FLOAT, [1])
+    return network([helper.make_node("Add", ["image", "other"], ["values"])], {}, (PICTURE, other))
+
+
+def plain(operation: str) -> Callable[[], bytes]:
+    return lambda: network([helper.make_node(operation, ["image"], ["values"])], {})
+
+
+def altered(model: zoo.Model, place: Path, **networks: bytes) -> zoo.Model:
+    """The model that ships with other networks in it, named by their hashes."""
+    document = json.loads((model.folder / "model.json").read_text())
+    place.mkdir()
+    for name in ("finder", "reader"):
+        content = networks.get(name, getattr(model, name).path.read_bytes())
+        (place / f"{name}.onnx").write_bytes(content)
+        document[name]["sha256"] = packed.sha256(content)
+    (place / "model.json").write_text(json.dumps(document))
+    return zoo.read_manifest(place)
+
+
+def test_the_model_that_ships_works(
+    model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the process of its own, with its limits; another package of this name, as a stick may hold one, is not run."""
+    (tmp_path / "edgeleuk").mkdir()
+    (tmp_path / "edgeleuk" / "__init__.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    trial.tried(model)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "a program": lambda: ELF,
+    "nothing": lambda: b"",
+    "a text": lambda: b"network",
+    "weights elsewhere": elsewhere,
+    "two inputs": two_inputs,
+    "a network that gives the picture back": plain("Identity"),
+    "a network that gives the picture's shape": plain("Shape"),
+    "a network that gives one number": plain("ReduceMax"),
+    "a network of a list": plain("SequenceConstruct"),
+}
+
+
+@pytest.mark.parametrize("part", ["finder", "reader"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_no_finder_or_no_reader_does_not_pass(
+    model: zoo.Model, tmp_path: Path, part: str, name: str
+) -> None:
+    """A well-formed network of another kind no more than a file of another kind."""
+    hostile = altered(model, tmp_path / "model", **{part: HOSTILE[name]()})
+    with pytest.raises((ModelError, ValueError, TypeError)):  # `tried` makes one error of whatever it is
+        trial.work(hostile)
+
+
+def test_finder_and_reader_exchanged_do_not_pass(model: zoo.Model, tmp_path: Path) -> None:
+    """Each is a network with one picture as its input, and not the other."""
+    finder, reader = (part.path.read_bytes() for part in (model.finder, model.reader))
+    with pytest.raises(ModelError):
+        trial.work(altered(model, tmp_path / "model", finder=reader, reader=finder))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(lambda: ELF, "onnxruntime cannot open finder.onnx"), (bomb, "bad.alloc|memory|allocate")],
+)  # fmt: skip
+def test_a_model_that_fails_is_told_in_one_line(
+    model: zoo.Model, tmp_path: Path, make: Callable[[], bytes], reason: str
+) -> None:
+    """With the reason; what asks for more memory than a model needs is refused before there is none left."""
+    with pytest.raises(ModelError, match=rf"^the 100x model .* does not work: .*({reason})[^\n]*\.$"):
+        trial.tried(altered(model, tmp_path / "model", finder=make()))
+
+
+def test_a_model_that_never_ends_is_ended(
+    model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a time that any good one ends within."""
+    monkeypatch.setattr(trial, "PATIENCE_S", 6.0)
+    with pytest.raises(ModelError, match="does not come to an end within 6 s"):
+        trial.tried(altered(model, tmp_path / "model", finder=endless()))
