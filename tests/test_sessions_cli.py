@@ -226,7 +226,7 @@ def test_a_model_of_other_types_is_refused(tmp_path: Path) -> None:
     with open_store(path) as store:
         session = started(store)
         session.add(replace(counted, field=replace(counted.field, cells=cells)))
-    with pytest.raises(ModelError, match="Set EDGELEUK_MODELS"):
+    with pytest.raises(ModelError, match="edgeleuk models use 40x 1"):
         sessions.show(session.id, store=path)
 
 

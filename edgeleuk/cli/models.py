@@ -1,4 +1,4 @@
-"""`edgeleuk models`: what models are here, what they know, whether they are as published."""
+"""`edgeleuk models`: what models are here, what they know, whether they are as published, and new ones."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ from typing import Annotated
 
 import typer
 
+from edgeleuk.cli import models_update
 from edgeleuk.cli._console import print_json, report, results
 from edgeleuk.errors import ModelError
 
-app = typer.Typer(help="The models on this machine: list, show, verify.", no_args_is_help=True)
+app = typer.Typer(
+    help="The models on this machine: list, show, verify; install, use, roll back, remove, pack, trust.\n\n"
+    "Installed ones lie in the folder that EDGELEUK_MODEL_STORE names, else in $XDG_DATA_HOME/edgeleuk/models, else in"
+    " ~/.local/share/edgeleuk/models. One that is altered there is not used: the one that came with the program is.",
+    no_args_is_help=True,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """The magnifications that have a model here."""
-    from edgeleuk import zoo
+    """The magnifications that have a model here, and every installed version."""
+    from edgeleuk import modelstore, zoo
     from edgeleuk.render import models as render
 
     found = [zoo.read_manifest(folder) for folder in zoo.available().values()]
+    installed = {name: modelstore.versions(name) for name in zoo.MAGNIFICATIONS}
     if as_json:
-        print_json([render.summary(model) for model in found])
+        print_json([render.summary(model, installed.get(model.magnification, ())) for model in found])
     else:
         results().print(render.listing(found, zoo.roots()))
+        if any(installed.values()):
+            results().print(render.versions(installed, zoo.shipped().keys()))
 
 
 @app.command()
@@ -51,13 +60,18 @@ def verify(
     ] = None,
 ) -> None:
     """Check every model file against its SHA-256 and open it. Exit code 4 where one fails."""
-    from edgeleuk import zoo
+    from edgeleuk import modelstore, zoo
     from edgeleuk.pipeline import Analyser
 
     names = [magnification] if magnification else list(zoo.available())
     if not names:
         raise ModelError(f"no models in {' or '.join(map(str, zoo.roots()))}. Install the package again.")
     failed = False
+    for name in names:
+        for version in modelstore.versions(name):
+            if version.problem:
+                report(ModelError(f"installed {name} model {version.version}: {version.problem}"))
+                failed = True
     for name in names:
         try:
             model = zoo.load(name)
@@ -71,3 +85,11 @@ def verify(
             )
     if failed:
         raise typer.Exit(ModelError.exit_code)
+
+
+app.command("install")(models_update.install)
+app.command("use")(models_update.use)
+app.command("rollback")(models_update.rollback)
+app.command("remove")(models_update.remove)
+app.command("pack")(models_update.pack)
+app.command("trust")(models_update.trust)

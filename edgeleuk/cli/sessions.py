@@ -159,5 +159,6 @@ def check_types(summary: SessionSummary, counted: Sequence[CountedField], model:
     if any(reading.probabilities.keys() != {*model.reader.labels} for reading in readings):
         raise ModelError(
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model,"
-            f" which tells other types than the one here, {model.version}. Set EDGELEUK_MODELS to a folder with the old one."
+            f" which tells other types than the one here, {model.version}. Use the old one again, where it is installed:"
+            f" `edgeleuk models use {model.magnification} {summary.model_version}`; or set EDGELEUK_MODELS to its folder."
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgeleuk.zoo import Model, ReaderManifest
+from edgeleuk.modelstore import Version
+from edgeleuk.zoo import BUILTIN, Model, ReaderManifest
 
 
-def summary(model: Model) -> dict[str, Any]:
-    """One model in a line of JSON."""
+def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
+    """One model in a line of JSON, with the `installed` versions of its magnification."""
     return {
         "magnification": model.magnification,
         "version": model.version,
@@ -24,6 +26,7 @@ def summary(model: Model) -> dict[str, Any]:
         "types": list(model.reader.labels),
         "attributes": list(model.reader.attributes),
         "bytes": sum(part.path.stat().st_size for part in (model.finder, model.reader) if part.path.exists()),
+        "installed": [asdict(version) for version in installed],
     }
 
 
@@ -40,6 +43,22 @@ def listing(models: Sequence[Model], roots: Iterable[Path]) -> RenderableType:
         row = summary(model)
         counts = (str(len(row["types"])), str(len(row["attributes"])), f"{row['bytes'] / 1e6:.1f}")
         table.add_row(row["magnification"], row["version"], ", ".join(row["classes"]), *counts)
+    return table
+
+
+def versions(installed: Mapping[str, Sequence[Version]], shipped: Container[str]) -> RenderableType:
+    """A row an installed version, and for what it is beside: the model that came with the program."""
+    table = Table(box=box.SIMPLE_HEAD, title="Installed", title_justify="left", title_style="bold")
+    for name in ("magnification", "version", "in use", "signed", "state"):
+        table.add_column(name, overflow="fold")
+    for magnification, found in installed.items():
+        if found and magnification in shipped:
+            used = "" if any(version.in_use for version in found) else "yes"
+            table.add_row(magnification, BUILTIN, used, "", "came with the program")
+        for version in found:
+            state = Text("altered: see models verify", style="red") if version.problem else "whole"
+            yes = ("yes" if holds else "" for holds in (version.in_use, version.signed))
+            table.add_row(magnification, version.version, *yes, state)
     return table
 
 
