@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
     yield "session", about.id
     ended = f", {about.state}" + (f": {about.reason}" if about.reason else "")
     yield "counted", f"{_when(about.started)} to {_when(about.ended or about.last or about.started)}{ended}"
+    if clock_set_back(kept):
+        yield (
+            "clock",
+            "it was set back in between: times are as it showed them, the order is that of counting",
+        )
     yield "source", f"{about.source} at {about.magnification}, model version {about.model_version}"
     islands = len({field.placement.island for field in kept.counted})
     parts = "1 connected part" if islands == 1 else f"{islands} connected parts"
@@ -108,6 +114,12 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
         yield "note", f"{_when(note.at)}  {note.text}"
 
 
+def clock_set_back(kept: Kept) -> bool:
+    """Whether a field, or the end, bears an earlier time than the field before it."""
+    times = [*(counted.at for counted in kept.counted), *filter(None, [kept.summary.ended])]
+    return any(datetime.fromisoformat(b) < datetime.fromisoformat(a) for a, b in pairwise(times))
+
+
 def shown(kept: Kept) -> dict[str, Any]:
     """What `sessions show --json` prints."""
     return {
@@ -115,6 +127,7 @@ def shown(kept: Kept) -> dict[str, Any]:
         "edgeleuk": __version__,
         "notice": tables.RESEARCH_USE,
         "session": summary(kept.summary),
+        "clock_set_back": clock_set_back(kept),
         "model": {"magnification": kept.model.magnification, "version": kept.model.version},
         "marks": {str(cell): label for cell, label in kept.marks.items()},
         "notes": [asdict(note) for note in kept.notes],

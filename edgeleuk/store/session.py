@@ -19,7 +19,8 @@ State = Literal["running", "finished", "interrupted"]
 """A process writes it now; it was ended by its operator or its source; neither, as after a power cut."""
 
 _SUMMARIES = """
-    SELECT s.*, COUNT(f.key) AS fields, MAX(f.at) AS last,
+    SELECT s.*, COUNT(f.key) AS fields,
+        (SELECT l.at FROM fields AS l WHERE l.session = s.id AND l.undone IS NULL ORDER BY l.key DESC LIMIT 1) AS last,
         (SELECT COUNT(DISTINCT w.identity) FROM fields AS g JOIN white_cells AS w ON w.field = g.key
          WHERE g.session = s.id AND g.undone IS NULL AND w.label IS NOT NULL) AS white_cells
     FROM sessions AS s LEFT JOIN fields AS f ON f.session = s.id AND f.undone IS NULL
@@ -36,7 +37,7 @@ class SessionSummary:
     started: str
     """UTC, ISO 8601, as all times here."""
     last: str | None
-    """When the last field was counted."""
+    """When the last field was counted: earlier than `started` where the clock was set back in between."""
     ended: str | None
     reason: str | None
     """Why it ended, in a few words."""
