@@ -17,6 +17,7 @@ from edgeleuk.cli import (
     bench,
     calibrate,
     cameras,
+    doctor,
     evaluate,
     evaluate_live,
     live,
@@ -68,6 +69,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.command("schema")(schema.schema)

@@ -1,0 +1,126 @@
+"""The cameras: found, permitted, and giving pictures."""
+
+from __future__ import annotations
+
+import grp
+import os
+from collections.abc import Callable, Iterator
+from importlib import util
+from pathlib import Path
+
+from edgeleuk.doctor.findings import Finding, State
+from edgeleuk.errors import EdgeleukError, StoreError
+from edgeleuk.sources import open_source, picamera
+from edgeleuk.sources._v4l2 import Device, devices
+from edgeleuk.sources.camera import Source
+from edgeleuk.sources.capture import Capture
+from edgeleuk.store import claim_source
+
+GROUP = "video"
+JOIN, THEN = 'sudo usermod -aG video "$USER"', "Then log in again."
+PICAMERA, SITE = (
+    "sudo apt install python3-picamera2",
+    "And a virtual environment made with --system-site-packages.",
+)
+FIRST_S = 15.0
+"""For the first picture."""
+
+Opener = Callable[[str], Source]
+
+
+def cameras(
+    *, opened: Opener | None = open_source, telling: Callable[[str], None] = lambda _: None
+) -> Iterator[Finding]:
+    """One finding for each camera, after a picture was taken from it, or one that there is none.
+
+    With `opened` None no camera is started. One that a count uses now is left alone.
+    """
+    found = devices()
+    usable = {f"usb:{each.number}": each.name for each in found if each.captures and not each.of_pi}
+    of_pi = {f"picamera:{number}": name for number, name in enumerate(picamera.names())}
+    for source, name in (of_pi | usable).items():
+        if opened:
+            telling(f"taking a picture with {source}")
+        yield _camera(source, name, opened)
+    for device in found:
+        if device.problem:
+            yield _forbidden(device)
+    needs_library = any(device.of_pi for device in found) and util.find_spec("picamera2") is None
+    if needs_library:
+        said = "This is a Raspberry Pi, and picamera2, which reads its own cameras, is not here."
+        yield Finding("picamera2", "warning", said, PICAMERA, SITE)
+    if not usable and not of_pi and not any(device.problem for device in found):
+        said = "No camera was found. Pictures can be analysed without one; a live count needs one."
+        advice = "Connect one first; a ribbon cable with the power off."
+        yield Finding("cameras", "warning", said, "edgeleuk cameras", advice)
+
+
+def _camera(source: str, name: str, opened: Opener | None) -> Finding:
+    check, facts = f"camera {source}", {"name": name, "source": source}
+    if opened is None:
+        return Finding(check, "ok", f"{name} is there; no picture was taken.", facts=facts)
+    try:
+        with claim_source(source), Capture(lambda: opened(source)) as capture:
+            shot = capture.next(FIRST_S)
+    except StoreError as error:
+        return Finding(
+            check, "ok", f"{name} is there, and not asked: {error}", facts=facts | {"in_use": True}
+        )
+    except EdgeleukError as error:
+        return Finding(check, "failure", f"{name}: {error}", "edgeleuk cameras", facts=facts)
+    if shot is None:
+        said = f"{name} was opened, and gave no picture in {FIRST_S:g} s."
+        return Finding(
+            check,
+            "failure",
+            said,
+            "edgeleuk cameras",
+            "Close other programs that use it, and plug it in again.",
+            facts,
+        )
+    width, height = shot.frame.width, shot.frame.height
+    said = f"{name} gives pictures of {width} x {height} pixels."
+    return Finding(check, "ok", said, facts=facts | {"width": width, "height": height})
+
+
+def _forbidden(device: Device) -> Finding:
+    permitted = os.access(device.path, os.R_OK | os.W_OK)
+    # A node that is there and is no camera, as of a codec, hinders nobody.
+    state: State = "warning" if permitted else "failure"
+    check, said = f"device {device.path}", f"{device.name}: {device.problem}"
+    return Finding(check, state, said, *(("edgeleuk cameras",) if permitted else (JOIN, THEN)))
+
+
+def groups(nodes: Path = Path("/dev")) -> Finding:
+    """Whether this user may use cameras: a member of the group video, where there is one."""
+    cameras_here = sorted(str(path) for path in nodes.glob("video*"))
+    names = sorted(filter(None, map(_group, {os.getegid(), *os.getgroups()})))
+    facts = {"member": GROUP in names, "root": os.geteuid() == 0, "devices": len(cameras_here)}
+    if facts["root"]:
+        return Finding("groups", "ok", "Everything is permitted to root.", facts=facts)
+    if facts["member"]:
+        return Finding(
+            "groups", "ok", f"This user is in the group {GROUP}, which may use cameras.", facts=facts
+        )
+    if not cameras_here or all(os.access(path, os.R_OK | os.W_OK) for path in cameras_here):
+        return Finding(
+            "groups",
+            "ok",
+            f"This user is not in the group {GROUP}, and no camera here asks for it.",
+            facts=facts,
+        )
+    return Finding(
+        "groups",
+        "failure",
+        f"This user is not in the group {GROUP}, and may not use cameras.",
+        JOIN,
+        THEN,
+        facts,
+    )
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return ""

@@ -1,0 +1,89 @@
+"""The clock: a Raspberry Pi 4 has no battery behind it, and without a network shows some past time after a start."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edgeleuk.doctor.findings import Finding
+from edgeleuk.store import SessionSummary
+
+RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
+"""Before this version of edgeleuk was made. A clock that shows less is wrong."""
+TOLERANCE = timedelta(minutes=2)
+"""By which a session may be newer than now: clocks are set by some seconds at any time."""
+DRIFT_S = 3600.0
+"""Difference between the clock's chip and the system beyond which that chip keeps no time, as one without a battery."""
+NOT_SYNCHRONISED = 5
+"""TIME_ERROR of adjtimex(2)."""
+TIMEX_BYTES = 512
+"""More than struct timex has on any architecture (208 on 64-bit ones)."""
+SET = 'sudo date -s "2026-12-31 09:00"'
+HOW = "With the right date and time, that of this place. Where there is a network: sudo timedatectl set-ntp true"
+
+
+def clock(
+    newest: SessionSummary | None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    synchronised: Callable[[], bool | None] | None = None,
+    chips: Path = Path("/sys/class/rtc"),
+) -> Finding:
+    """Whether the date may be right. Sessions keep their order, and counts their pace, whatever it is."""
+    at, set_by_network = now(), (synchronised or is_synchronised)()
+    kept = _battery(chips, at)
+    facts = {
+        "now": at.isoformat(timespec="seconds"),
+        "synchronised": set_by_network,
+        "battery_clock": kept,
+        "newest_session": newest.id if newest else None,
+    }
+    shown = f"{at:%Y-%m-%d %H:%M} UTC"
+    if at < RELEASED:
+        said = f"The clock shows {shown}, which is before this program was made."
+        return Finding("clock", "warning", f"{said} {KEEPS}", SET, HOW, facts)
+    if newest and (last := _latest(newest)) > at + TOLERANCE:
+        said = (
+            f"The clock shows {shown}, and session {newest.id} is of {last:%Y-%m-%d %H:%M}: it was set back."
+        )
+        return Finding("clock", "warning", f"{said} {KEEPS}", SET, HOW, facts)
+    if set_by_network:
+        return Finding("clock", "ok", f"{shown}, set by a network.", facts=facts)
+    if kept:
+        return Finding(
+            "clock", "ok", f"{shown}, kept by a chip of its own; no network has set it.", facts=facts
+        )
+    said = f"{shown}; no network has set the clock, and it has no battery: compare it with a watch."
+    return Finding("clock", "warning", f"{said} {KEEPS}", SET, HOW, facts)
+
+
+KEEPS = "Sessions and fields keep their order; their dates are as wrong as the clock."
+
+
+def is_synchronised() -> bool | None:
+    """Whether the kernel knows its clock to be set by a time server; None where it does not tell (not Linux)."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        state = libc.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))  # all zero: nothing is changed
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != NOT_SYNCHRONISED
+
+
+def _battery(chips: Path, now: datetime) -> bool:
+    """Whether a clock of its own runs beside the system's. A Pi 5 has one, and a battery only where one was added."""
+    for path in sorted(chips.glob("rtc*/since_epoch")):
+        try:
+            if abs(float(path.read_text()) - now.timestamp()) < DRIFT_S:
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _latest(session: SessionSummary) -> datetime:
+    """The latest time that a session bears; the clock may have been set within it."""
+    times = filter(None, (session.started, session.last, session.ended))
+    return max(datetime.fromisoformat(each) for each in times)

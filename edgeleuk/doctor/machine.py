@@ -1,0 +1,177 @@
+"""The computer itself: processor, memory, Python and libraries."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata, util
+from pathlib import Path
+
+from edgeleuk import machine
+from edgeleuk.doctor.findings import Finding, State
+
+DOT_PRODUCTS = {
+    "asimddp": "8-bit dot products",
+    "i8mm": "8-bit matrix products",
+    "avx512_vnni": "8-bit dot products",
+    "avx_vnni": "8-bit dot products",
+}
+"""Flags in /proc/cpuinfo of instructions that 8-bit networks are fast with: Arm's FEAT_DotProd and FEAT_I8MM
+(https://docs.kernel.org/arch/arm64/elf_hwcaps.html), Intel's VNNI. A Raspberry Pi 5 has asimddp, a Pi 4 has none."""
+VECTORS = ("asimd", "avx512f", "avx2")
+ARCHITECTURES = ("aarch64", "x86_64")
+"""That onnxruntime has wheels for."""
+PYTHON = (3, 11)
+LIBRARIES = ("numpy", "onnxruntime", "rich", "typer")
+OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
+"""One of these; Debian's own has no entry among Python's packages."""
+LEAST_MB, ENOUGH_MB = 250, 500
+"""Of free memory. Analysing takes 130 MB of a process's own on the sample (measured), a live count with its map and a
+large camera's buffers (9 MB each) twice that."""
+CLOSE = "Close other programs, a browser first; the command shows the largest."
+REINSTALL = "pip install --force-reinstall edgeleuk"
+OFFLINE = "Without a network: run the install.sh of the bundle again."
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
+    """Architecture, name, and whether 8-bit networks are fast on it."""
+    kind, bits = platform.machine(), 64 if sys.maxsize > 2**32 else 32
+    found = flags(cpuinfo)
+    fast = [name for name in DOT_PRODUCTS if name in found]
+    facts = {
+        "architecture": kind,
+        "bits": bits,
+        "processor": machine.processor(),
+        "cores": machine.fingerprint()["cores"],
+        "dot_products": fast,
+        "vectors": [name for name in VECTORS if name in found],
+        "setting": {
+            "threads": machine.setting_here().threads,
+            "arithmetic": machine.setting_here().arithmetic,
+            "measured": machine.setting_here() != machine.DEFAULT,
+        },
+    }
+    about = f"{facts['processor']}, {kind}, {facts['cores']} cores"
+    if kind not in ARCHITECTURES or bits == 32:
+        said = f"{about}, {bits}-bit: onnxruntime, which runs the networks, is made for 64-bit systems."
+        return Finding(
+            "processor", "failure", said, advice="Write the card anew with a 64-bit system.", facts=facts
+        )
+    if fast:
+        return Finding("processor", "ok", f"{about}, with {DOT_PRODUCTS[fast[0]]} ({fast[0]}).", facts=facts)
+    said = f"{about}, without 8-bit dot products: float may be the faster arithmetic."
+    if machine.path().exists():
+        return Finding("processor", "ok", f"{said} `edgeleuk bench` has measured it.", facts=facts)
+    return Finding(
+        "processor",
+        "warning",
+        said,
+        "edgeleuk bench",
+        "It measures both, and remembers the faster one.",
+        facts,
+    )
+
+
+def flags(cpuinfo: Path) -> frozenset[str]:
+    """The processor's features as the kernel names them: Arm's line "Features", x86's line "flags"."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    line = re.search(r"^(?:Features|flags)\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(line[1].split()) if line else frozenset()
+
+
+def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
+    """What is there, and what is free."""
+    try:
+        pairs = re.findall(r"^(\w+):\s+(\d+) kB", meminfo.read_text(), re.MULTILINE)
+    except OSError as error:
+        return Finding("memory", "warning", f"the kernel does not tell: {error.strerror}.")
+    sizes = {name: int(kilobytes) * 1024 / 1e6 for name, kilobytes in pairs}
+    total, free = sizes.get("MemTotal", 0.0), sizes.get("MemAvailable", 0.0)
+    said = f"{free:.0f} of {total:.0f} MB are free."
+    facts = {"total_mb": round(total), "free_mb": round(free)}
+    if free >= ENOUGH_MB:
+        return Finding("memory", "ok", said, facts=facts)
+    needs = f"{said} A count needs about {ENOUGH_MB} MB, an analysis {LEAST_MB} MB."
+    state: State = "failure" if free < LEAST_MB else "warning"
+    return Finding("memory", state, needs, "ps aux --sort=-rss | head", CLOSE, facts)
+
+
+def python() -> Finding:
+    """The interpreter."""
+    version = platform.python_version()
+    facts = {"version": version, "virtual_environment": sys.prefix != sys.base_prefix}
+    if sys.version_info < PYTHON:
+        needed = ".".join(map(str, PYTHON))
+        said = f"Python {version}; edgeleuk needs {needed} or newer."
+        return Finding("python", "failure", said, f"sudo apt install python{needed}", facts=facts)
+    return Finding("python", "ok", f"Python {version}.", facts=facts)
+
+
+def libraries() -> Finding:
+    """What edgeleuk is built on: there, and as new as it must be."""
+    versions = {name: _version(name) for name in LIBRARIES}
+    versions["opencv"] = next(filter(None, map(_version, OPENCV)), None) or _version_of_cv2()
+    missing = [name for name, version in versions.items() if version is None]
+    old = [f"{name} {versions[name]} (needed: {least})" for name, least in _too_old(versions)]
+    facts = {"versions": versions, "missing": missing, "too_old": old}
+    if missing or old:
+        what = "; ".join([*(f"{name} is not installed" for name in missing), *old])
+        return Finding("libraries", "failure", f"{what}.", REINSTALL, OFFLINE, facts)
+    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return Finding("libraries", "ok", f"{said}.", facts=facts)
+
+
+def extras() -> Finding:
+    """What is optional, as a fact: a command that needs one says so itself."""
+    here = {
+        "signing": util.find_spec("cryptography") is not None,
+        "picamera2": util.find_spec("picamera2") is not None,
+        "eval": util.find_spec("faster_coco_eval") is not None,
+        "train": util.find_spec("torch") is not None,
+    }
+    names = ", ".join(name for name, found in here.items() if found) or "none"
+    return Finding("optional parts", "ok", f"{names}.", facts=here)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _version_of_cv2() -> str | None:
+    """Of an OpenCV that came with the system."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return str(cv2.__version__)
+
+
+def _too_old(versions: dict[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Names and least versions, where edgeleuk was installed as a package that says them."""
+    try:
+        required = metadata.requires("edgeleuk") or []
+    except metadata.PackageNotFoundError:
+        return
+    for requirement in required:
+        if match := re.match(r"([\w-]+?)(?:-python-headless)?>=([\d.]+)$", requirement):
+            name, least = match.groups()
+            version = versions.get(name)
+            if version is not None and _numbers(version) < _numbers(least):
+                yield name, least
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

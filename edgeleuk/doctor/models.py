@@ -1,0 +1,70 @@
+"""The models: as published, and put to work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from edgeleuk import modelstore, zoo
+from edgeleuk.doctor.findings import Finding
+from edgeleuk.doctor.machine import OFFLINE, REINSTALL
+from edgeleuk.doctor.trial import tried
+from edgeleuk.errors import ModelError
+
+
+def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
+    """One finding for each magnification, and for each installed version that is not used because it is altered.
+
+    `at_work` also opens each model and runs it on the sample, in a process of its own; `telling` hears which.
+    """
+    here = zoo.available()
+    if not here:
+        places = " or ".join(map(str, zoo.roots()))
+        yield Finding("models", "failure", f"There are no models in {places}.", REINSTALL, OFFLINE)
+    for magnification in here:
+        if at_work:
+            telling(f"trying the {magnification} model")
+        yield _model(magnification, at_work)
+    for magnification in zoo.MAGNIFICATIONS:
+        for version in modelstore.versions(magnification):
+            if version.problem:
+                yield _altered(version)
+
+
+def _model(magnification: str, at_work: bool) -> Finding:
+    check, began = f"model {magnification}", time.perf_counter()
+    try:
+        model = zoo.load(magnification)
+        if at_work:
+            tried(model)
+    except ModelError as error:
+        if _in_use(magnification) and magnification in zoo.shipped():
+            advice = "That one came with the program; the one that fails was installed."
+            return Finding(
+                check, "failure", str(error), f"edgeleuk models use {magnification} builtin", advice
+            )
+        return Finding(check, "failure", str(error), REINSTALL, OFFLINE)
+    seconds = time.perf_counter() - began
+    origin = "came with the program" if model.folder == zoo.shipped().get(magnification) else "installed"
+    facts = {"version": model.version, "origin": origin, "tried": at_work, "seconds": round(seconds, 2)}
+    done = f"it did its work on the sample in {seconds:.0f} s" if at_work else "not tried"
+    return Finding(check, "ok", f"Version {model.version}, {origin}: as published; {done}.", facts=facts)
+
+
+def _in_use(magnification: str) -> bool:
+    try:
+        return zoo.in_use(magnification) is not None
+    except ModelError:
+        return False
+
+
+def _altered(version: modelstore.Version) -> Finding:
+    name = f"{version.magnification} model {version.version}"
+    instead = "; the one that came with the program is used instead" if version.in_use else ""
+    facts = {"version": version.version, "in_use": version.in_use}
+    remedy = f"edgeleuk models remove {version.magnification} {version.version}"
+    if version.in_use:
+        remedy = f"edgeleuk models use {version.magnification} builtin && {remedy}"
+    said = f"The installed {name} is not as it was{instead}: {version.problem}"
+    advice = "Or install its archive again, which mends it: edgeleuk models install FILE"
+    return Finding(f"installed {name}", "warning", said, remedy, advice, facts)

@@ -1,0 +1,144 @@
+"""Where sessions are kept: writable, with room, and fast enough to write to."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeleuk.doctor.findings import Finding
+from edgeleuk.errors import EdgeleukError
+from edgeleuk.store import RESERVE_BYTES, SessionSummary, default_path, open_store
+
+ENOUGH_BYTES = 10 * RESERVE_BYTES
+"""Of free disk. Ten times what a live count never touches, and room for hundreds of fields."""
+BLOCK, BLOCKS = 1_000_000, 4
+"""Bytes written and synced at a time, and how often: little for a card that wears out, and more than its first buffer."""
+COMMIT, COMMITS = 4096, 10
+"""Likewise for what a small transaction writes."""
+SLOW_MB_S, SLOW_COMMIT_S = 2.0, 0.25
+"""A fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1), and a
+hundred times as long as its 500 small writes a second. A field, a few hundred kilobytes in two commits, then takes about
+as long to be written as to be counted."""
+OTHER_FILE = "Or name another file: export EDGELEUK_SESSIONS=FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a folder's disk writes, with everything on it when the time stops."""
+
+    mb_s: float
+    commit_s: float
+    """Median of small writes, each synced."""
+
+
+def sessions() -> tuple[Finding, SessionSummary | None]:
+    """Whether the file of sessions can be read and written; and the newest session."""
+    try:
+        path = default_path()
+        if not path.exists():
+            return _to_be_made(path), None
+        with open_store(path, create=False) as store:
+            found = store.list()
+            writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    except EdgeleukError as error:
+        return Finding("sessions", "failure", str(error), "edgeleuk sessions list", OTHER_FILE), None
+    facts = {"path": str(path), "sessions": len(found), "writable": writable}
+    newest = found[0] if found else None
+    said = f"{path}: {len(found)} sessions"
+    if not writable:
+        return Finding(
+            "sessions", "failure", f"{said}, and it may not be written.", _own(path), OTHER_FILE, facts
+        ), newest
+    return Finding("sessions", "ok", f"{said}.", facts=facts), newest
+
+
+def _to_be_made(path: Path) -> Finding:
+    """The nearest folder that exists must let the others be made."""
+    place = existing(path.parent)
+    facts = {"path": str(path), "sessions": 0, "writable": os.access(place, os.W_OK | os.X_OK)}
+    if facts["writable"]:
+        return Finding("sessions", "ok", f"{path}: none yet; it will be made.", facts=facts)
+    said = f"{path} cannot be made: nothing may be written in {place}."
+    return Finding("sessions", "failure", said, _own(place), OTHER_FILE, facts)
+
+
+def _own(path: Path) -> str:
+    return f'sudo chown -R "$USER" {shlex.quote(str(path))}'
+
+
+def existing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
+    return next((each for each in (folder, *folder.parents) if each.is_dir()), Path("/"))
+
+
+def disk() -> Iterator[Finding]:
+    """Free space where sessions are kept, and how fast it is written. Nothing is left there."""
+    try:
+        place = existing(default_path().parent)
+        usage = shutil.disk_usage(place)
+    except (EdgeleukError, OSError) as error:
+        yield Finding("disk", "failure", f"The disk of the sessions cannot be asked: {error}", "df -h")
+        return
+    yield _space(place, usage.free, usage.total)
+    try:
+        speed = measure(place)
+    except OSError as error:
+        said = f"Nothing could be written in {place}: {error.strerror}."
+        yield Finding(
+            "write speed", "failure", said, "df -h", "Is the disk full, or mounted to be read only (`mount`)?"
+        )
+        return
+    yield _speed(speed)
+
+
+def _space(place: Path, free: int, total: int) -> Finding:
+    facts = {"folder": str(place), "free_mb": round(free / 1e6), "total_mb": round(total / 1e6)}
+    said = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free at {place}."
+    if free >= ENOUGH_BYTES:
+        return Finding("disk", "ok", said, facts=facts)
+    remedy, advice = (
+        "edgeleuk sessions list",
+        "Then `edgeleuk sessions export ID` to a stick, and `edgeleuk sessions delete ID`.",
+    )
+    if free >= RESERVE_BYTES:
+        return Finding("disk", "warning", said, remedy, advice, facts)
+    said += f" {RESERVE_BYTES / 1e6:.0f} MB are kept free, so that nothing is counted any more."
+    return Finding("disk", "failure", said, remedy, advice, facts)
+
+
+def _speed(speed: Speed) -> Finding:
+    facts = {"mb_s": round(speed.mb_s, 1), "commit_ms": round(1000 * speed.commit_s, 1)}
+    said = f"{speed.mb_s:.0f} MB/s, and {1000 * speed.commit_s:.0f} ms for a small write to be on the disk."
+    if speed.mb_s >= SLOW_MB_S and speed.commit_s <= SLOW_COMMIT_S:
+        return Finding("write speed", "ok", said, facts=facts)
+    advice = (
+        "Use a card of application class A1 or A2, or a USB disk; a card that became slow is wearing out."
+    )
+    return Finding(
+        "write speed", "warning", f"{said} Counted fields wait for it.", advice=advice, facts=facts
+    )
+
+
+def measure(folder: Path) -> Speed:
+    """Write to a file that has no name and goes with this process, however that ends. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        content = os.urandom(BLOCK)  # what some disks would squeeze
+        began = time.perf_counter()
+        for _ in range(BLOCKS):
+            file.write(content)
+            os.fsync(file.fileno())
+        seconds = time.perf_counter() - began
+        commits = []
+        for _ in range(COMMITS):
+            began = time.perf_counter()
+            file.write(content[:COMMIT])
+            os.fsync(file.fileno())
+            commits.append(time.perf_counter() - began)
+    return Speed(BLOCK * BLOCKS / 1e6 / max(seconds, 1e-9), statistics.median(commits))
