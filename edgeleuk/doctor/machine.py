@@ -33,8 +33,8 @@ OPENCV = (
 )
 """One of these; Debian's own has no entry among Python's packages."""
 LEAST_MB, ENOUGH_MB = 250, 500
-"""Of free memory. Analysing takes 130 MB of a process's own on the sample (measured), a live count with its map and a
-large camera's buffers (9 MB each) twice that."""
+"""Of free memory. Resident at most, measured: 130 MB to analyse the sample, 370 MB for a live count of 1280 x 720 pixels
+with its simulated camera."""
 CLOSE = "Close other programs, a browser first; the command shows the largest."
 REINSTALL = "pip install --force-reinstall edgeleuk"
 OFFLINE = "Without a network: run the install.sh of the bundle again."
@@ -136,6 +136,7 @@ def extras() -> Finding:
     here = {
         "signing": util.find_spec("cryptography") is not None,
         "picamera2": util.find_spec("picamera2") is not None,
+        "heif": util.find_spec("pillow_heif") is not None,
         "eval": util.find_spec("faster_coco_eval") is not None,
         "train": util.find_spec("torch") is not None,
     }
