@@ -139,7 +139,7 @@ class Batch:
             return frame, self.analyser.analyse(frame, _times(self._given, frame.shrunk))
         scale = self.scale_of(frame)
         field = self.analyser.analyse(frame, scale, vouched=False)
-        if frame.shrunk > 1 and field.scale != scale:
+        if scale and frame.shrunk > 1 and field.scale != scale:
             # Another lens took it, and the size that was enough for the others may not be for this one.
             frame = read_picture(item)
             field = self.analyser.analyse(frame)

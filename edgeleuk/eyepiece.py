@@ -66,7 +66,7 @@ def find_disc(image: Image) -> Aperture | None:
     conic = None if points is None else _fitted(points)
     if conic is None:
         return None
-    disc = _aperture(conic)
+    disc = aperture_of(conic)
     return disc.enlarged(max(image.shape)) if _believed(disc.enlarged(max(light.shape)), light) else None
 
 
@@ -85,10 +85,8 @@ def filled(image: Image, aperture: Aperture) -> Image:
     sample = image[::step, ::step]
     shown = inside(aperture, image.shape[1], image.shape[0], sample.shape[1], sample.shape[0])
     ground = np.percentile(sample[shown], GROUND, axis=0) if shown.any() else np.full(3, 255)
-    copy = image.copy()
-    np.copyto(
-        copy, ground.astype(np.uint8), where=~inside(aperture, image.shape[1], image.shape[0])[..., None]
-    )
+    copy: Image = np.full_like(image, ground.astype(np.uint8))
+    cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
     return copy
 
 
@@ -222,7 +220,8 @@ def _plausible(conics: Conics) -> NDArray[np.bool_]:
     return plausible
 
 
-def _aperture(conic: Conics) -> Aperture:
+def aperture_of(conic: Conics) -> Aperture:
+    """The ellipse of a conic (6,), in its unit."""
     x, y, long, short, angle = (float(value) for value in _axes(conic))
     return Aperture(x, y, long**0.5, short**0.5, angle)
 

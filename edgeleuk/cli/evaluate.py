@@ -226,6 +226,33 @@ def whole(
 
 
 @app.command()
+def phone(
+    coco: Coco,
+    images: Images,
+    mag: Mag = "100x",
+    view: Annotated[
+        list[str] | None,
+        typer.Option("--view", help="Only this way to hold the phone; repeat for more.", show_default="all"),
+    ] = None,
+    as_json: Json = False,
+    limit: Limit = None,
+    threads: Threads = None,
+) -> None:
+    """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.datasets import load_fields
+    from edgeleuk.evaluation.phone import evaluate_phone
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.evaluation import render_phone
+
+    samples, names = load_fields(coco, images)
+    samples = samples[:: _step(len(samples), limit)]
+    with _progress("analysing") as progress:
+        report = evaluate_phone(Analyser(zoo.load(mag), threads), samples, names, view or (), progress)
+    _print(report, render_phone, as_json)
+
+
+@app.command()
 def alarms(
     cells: Cells,
     images: Images,

@@ -14,6 +14,7 @@ from rich.text import Text
 from edgeleuk.evaluation.alarms import MIN_BLAST_SHARE, AlarmsReport
 from edgeleuk.evaluation.cells import ReaderReport
 from edgeleuk.evaluation.fields import FieldsResult, FinderReport
+from edgeleuk.evaluation.phone import PhoneReport
 from edgeleuk.evaluation.readings import Readings, proportion
 from edgeleuk.evaluation.scales import ScaleResult
 from edgeleuk.evaluation.slides import SlidesReport, leading, shares
@@ -111,6 +112,22 @@ def render_whole(report: WholeReport) -> RenderableType:
     if report.refused:
         parts.append(Text(f"{_pictures(len(report.refused))} not analysed, such as {report.refused[0]}"))
     return Group(*parts)
+
+
+def render_phone(report: PhoneReport) -> RenderableType:
+    """A row a view: the disc, the scale, and white-cell recall beside that of the same cells undistorted."""
+    columns = ("View", "Pictures", "Disc", "Area", "Scale", "Cells", "Recall", "Undistorted")
+    table = _table(f"{report.fields} fields through a simulated eyepiece", columns)
+    document = report.as_json()
+    for name, of in {**document["views"], "together": document["together"]}.items():
+        measures = ("disc_found", "area_within_3_percent", "scale_within_8_percent")
+        shares = [_percent(of[key]) for key in measures]
+        recalls = [_percent(of[key]) for key in ("recall", "recall_undistorted")]
+        table.add_row(name, str(of["pictures"]), *shares, str(of["white_cells"]), *recalls)
+    lines = ["Disc: found. Area and scale: within 3 and 8 %."]
+    if report.without:
+        lines.append(f"{_pictures(len(report.without))} left out, such as {report.without[0]}")
+    return Group(table, Text("\n".join(lines)))
 
 
 def render_alarms(report: AlarmsReport) -> RenderableType:

@@ -1,0 +1,188 @@
+"""Phone pictures: is the eyepiece's disc found, the scale right, and is any white cell lost by how the phone was held?
+
+Every field is seen through a simulated eyepiece in each of `photographs.views`. White cells are compared with those that
+the same analysis finds in the field as it was, over the cells that the photograph shows whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import EdgeleukError, UsageError
+from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
+from edgeleuk.evaluation.fields import match, read_field
+from edgeleuk.evaluation.photographs import Photograph, photograph, views
+from edgeleuk.eyepiece import cut, find_disc
+from edgeleuk.pipeline import WHITE_CELL, Analyser
+from edgeleuk.types import Aperture, Boxes, Field, Frame, Image, Scale
+
+WITHIN_AREA, WITHIN_SCALE = 0.03, 0.08
+"""Relative errors of the disc's area and of the scale that the report counts as right."""
+OWN_RIM = 0.985
+"""Of the radius of the disc that a field has already, so much is shown: a rim of known place takes that of its own."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One field in one view."""
+
+    source: str
+    found: bool
+    area_error: float
+    """Relative, of the part of the disc that the frame shows; infinite where no disc was found."""
+    scale_error: float
+    """Relative; infinite where the scale could not be told."""
+    squeeze_error: float
+    cells: int
+    """Annotated white cells that the photograph shows whole."""
+    matched: int
+    matched_plain: int
+    """Of them, in the field as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneReport:
+    """What `edgeleuk eval phone` reports."""
+
+    fields: int
+    without: tuple[str, ...]
+    """Fields left out, as their own scale cannot be told or the analysis refuses them as they are."""
+    views: Mapping[str, Sequence[Shown]]
+
+    def as_json(self) -> dict[str, Any]:
+        shown = {name: figures(each) for name, each in self.views.items()}
+        every = figures([one for each in self.views.values() for one in each])
+        return {"fields": self.fields, "left_out": list(self.without), "views": shown, "together": every}
+
+
+def figures(shown: Sequence[Shown]) -> dict[str, Any]:
+    """Shares, and white-cell recall as it was and as photographed."""
+    cells = sum(each.cells for each in shown)
+
+    def share(right: Sequence[bool]) -> float | None:
+        return sum(right) / len(right) if right else None
+
+    return {
+        "pictures": len(shown),
+        "disc_found": share([each.found for each in shown]),
+        "area_within_3_percent": share([each.area_error <= WITHIN_AREA for each in shown]),
+        "scale_within_8_percent": share([each.scale_error <= WITHIN_SCALE for each in shown]),
+        "squeeze_within_8_percent": share([each.squeeze_error <= WITHIN_SCALE for each in shown]),
+        "white_cells": cells,
+        "recall": sum(each.matched for each in shown) / cells if cells else None,
+        "recall_undistorted": sum(each.matched_plain for each in shown) / cells if cells else None,
+    }
+
+
+def evaluate_phone(
+    analyser: Analyser,
+    samples: Sequence[FieldSample],
+    names: Sequence[str],
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> PhoneReport:
+    """Photograph each sample in every view, or `only` in those named, and analyse that. `names` are the file's classes.
+
+    Raises UsageError where no white cell is annotated, or there is no such view.
+    """
+    known = views(np.random.default_rng(0))
+    if not known.keys() >= set(only):
+        raise UsageError(f"no view {', '.join(sorted(set(only) - known.keys()))}. Views: {', '.join(known)}.")
+    if WHITE_CELL not in names:
+        raise UsageError(f"no {WHITE_CELL} is annotated. Give a file with white cells boxed.")
+    truth = annotated_scales(samples, names)
+    shown: defaultdict[str, list[Shown]] = defaultdict(list)
+    without = []
+    for done, sample in enumerate(samples, start=1):
+        image = read_field(sample)
+        try:
+            plain = analyser.analyse(Frame(image, sample.path.name))
+        except EdgeleukError as error:
+            without.append(f"{sample.path.name}: {error}")
+            continue
+        white = sample.boxes[sample.kinds == names.index(WHITE_CELL)]
+        scale = truth.get(sample.image_id) or plain.scale
+        disc = shown_disc(image)
+        chosen = {name: view for name, view in views(_rng(sample)).items() if name in (only or known)}
+        for name, view in chosen.items():
+            taken = photograph(image, disc, view)
+            shown[name].append(_shown(analyser, taken, disc, sample, white, scale, plain, view.squeeze))
+        if progress:
+            progress(done, len(samples))
+    return PhoneReport(len(samples) - len(without), tuple(without), shown)
+
+
+def shown_disc(image: Image) -> Aperture:
+    """The largest round disc inside a field, and inside the disc that it may have already."""
+    height, width = image.shape[:2]
+    own = find_disc(image)
+    x, y = (own.x, own.y) if own else (width / 2, height / 2)
+    limit = OWN_RIM * own.semi_minor if own else float("inf")
+    radius = min(limit, x, y, width - x, height - y)
+    return Aperture(x, y, radius, radius)
+
+
+def _rng(sample: FieldSample) -> np.random.Generator:
+    digest = hashlib.sha256(f"{sample.path.parent.name}/{sample.path.name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def _shown(
+    analyser: Analyser,
+    taken: Photograph,
+    disc: Aperture,
+    sample: FieldSample,
+    white: Boxes,
+    scale: Scale,
+    plain: Field,
+    squeeze: float,
+) -> Shown:
+    height, width = taken.image.shape[:2]
+    seen = taken.boxes(white)
+    whole = (
+        ~cut(seen, taken.disc) & (seen[:, :2] > 0).all(axis=1) & (seen[:, 2:] < (width, height)).all(axis=1)
+    )
+    try:
+        field = analyser.analyse(Frame(taken.image, sample.path.name))
+    except EdgeleukError:
+        found = find_disc(taken.image)
+        boxes, errors = _white(None), (float("inf"), float("inf"))
+    else:
+        found, boxes = field.aperture, _white(field)
+        shrunk = taken.disc.semi_major * taken.disc.semi_minor / (disc.semi_major * disc.semi_minor)
+        right = scale.um_per_px / float(np.sqrt(shrunk))
+        errors = (
+            abs(field.scale.um_per_px / right - 1),
+            abs(field.scale.squeeze / squeeze / scale.squeeze - 1),
+        )
+    area = taken.disc.share(width, height)
+    return Shown(
+        source=sample.source,
+        found=found is not None,
+        area_error=abs(found.share(width, height) / area - 1) if found else float("inf"),
+        scale_error=errors[0],
+        squeeze_error=errors[1],
+        cells=int(whole.sum()),
+        matched=_matched(seen, whole, boxes),
+        matched_plain=_matched(white, whole, _white(plain)),
+    )
+
+
+def _white(field: Field | None) -> Boxes:
+    boxes = [cell.box for cell in field.of(WHITE_CELL)] if field else []
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _matched(truth: Boxes, counted: NDArray[np.bool_], boxes: Boxes) -> int:
+    """How many of the `counted` boxes of truth (N, 4) were found; best score first, as the finder gives them."""
+    taken = match(truth, boxes)
+    return int(counted[taken[taken >= 0]].sum())
