@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from edgeleuk._tables import load_table
+from edgeleuk.domain import kinship
 from edgeleuk.errors import QualityError
 from edgeleuk.optics import Resampling
 from edgeleuk.quality import inspect, look
@@ -24,6 +25,7 @@ from edgeleuk.types import Aperture, Assessment, Detections, Finding, Image, Sca
 LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
 """Stands for every objective that has no limit of its own."""
+WHITE_CELL = "WBC"
 LEAST_SIDE = 64
 """Pixels of the part of an eyepiece's disc that is looked at; of a smaller one the whole picture is."""
 
@@ -90,11 +92,13 @@ def after(
     """What the found cells tell, at `um_per_px`, the finder's scale."""
     part, corner = _cut(pixels, disc)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
+    small = resampling.apply(part)
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)
-    red = found.kinds == found.names.index(RED_CELL)
-    detail = inspect(resampling.apply(part), um_per_px, boxes[shown & red], boxes[shown & ~red])
+    red, white = (shown & (found.kinds == found.names.index(kind)) for kind in (RED_CELL, WHITE_CELL))
+    detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
+    kin = kinship(small, boxes[red], found.scores[red], found.scores[white], detail.unknown)
     told = {
         "rim_um": detail.rim_um,
         "way_um": detail.way_um,
@@ -104,6 +108,11 @@ def after(
         "red_cells_per_1000_um2": detail.red_cells,
         "stained_percent": 100 * detail.covered,
         "unknown_percent": 100 * detail.unknown,
+        "likeness_percent": 100 * kin.likeness,
+        "dye": kin.dye,
+        "hues": kin.hues,
+        "texture": kin.texture,
+        "squeeze": max(scale.squeeze, 1 / scale.squeeze),
     }
     return {name: value for name, value in told.items() if value is not None}
 
