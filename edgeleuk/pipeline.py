@@ -61,7 +61,7 @@ class Analyser:
             disc = eyepiece.find_disc(frame.pixels)
             pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
         measures = assessment.before(pixels, disc)
-        self._judged(frame.name, measures)
+        self._judged(frame.name, measures)  # light first: without any, no scale can be told
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
@@ -104,6 +104,10 @@ class Analyser:
             frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
             judged, profile=profile.name if profile else None,
         )  # fmt: skip
+
+    def look_over(self, frame: Frame) -> Assessment:
+        """What can be said of a picture whose scale is not known. Raises QualityError where it is refused."""
+        return self._judged(frame.name, assessment.before(frame.pixels, eyepiece.find_disc(frame.pixels)))
 
     def _judged(self, name: str, measures: assessment.Measures) -> Assessment:
         findings = assessment.assess(measures, self.model.magnification, self._limits)

@@ -20,6 +20,7 @@ from edgeleuk.cli import (
     doctor,
     evaluate,
     evaluate_live,
+    evaluate_quality,
     live,
     models,
     profiles,
@@ -65,6 +66,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("live")(evaluate_live.live)
+evaluate.app.command("quality")(evaluate_quality.quality)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)

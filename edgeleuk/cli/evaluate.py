@@ -111,7 +111,7 @@ def finder(
         samples, rule, read = (
             composed_fields(samples, names, rule, lens) if composed else virtual_fields(samples, rule, lens)
         )
-    with _progress("finding") as progress:
+    with progress_bar("finding") as progress:
         report = evaluate_finder(found, samples, names, rule, progress, read)
     if plot:
         from edgeleuk.evaluation.plots import plot_finder
@@ -157,7 +157,7 @@ def reader(
     every = load_cells(cells, images, tuple(model.reader.attributes))
     chosen = _of(every, split, source, cells)
     chosen = chosen[:: _step(len(chosen), limit)]
-    with _progress("reading") as progress:
+    with progress_bar("reading") as progress:
         report = evaluate_reader(Reader(model.reader, threads), chosen, progress, _look(virtual, restain))
     if plot:
         from edgeleuk.evaluation.plots import plot_reader
@@ -189,7 +189,7 @@ def slides(
     if not samples:
         raise UsageError(f"{table} lists no slides. Give a file with some.")
     samples = [replace(s, fields=s.fields[:: _step(len(s.fields), limit)]) for s in samples]
-    with _progress("analysing") as progress:
+    with progress_bar("analysing") as progress:
         report = evaluate_slides(Analyser(zoo.load(mag), threads), samples, progress)
     _print(report, render_slides, as_json)
 
@@ -220,7 +220,7 @@ def whole(
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
     scale = None if um_per_px is None else Scale.given(um_per_px)
-    with _progress("analysing") as progress:
+    with progress_bar("analysing") as progress:
         report = evaluate_whole(Analyser(zoo.load(mag), threads), samples, names, scale, progress)
     _print(report, render_whole, as_json)
 
@@ -284,7 +284,7 @@ def alarms(
     chosen = chosen[:: _step(len(chosen), limit)]
     draws = Draws(healthy, slides, per_slide)
     reader, judge, look = Reader(manifest, threads), judge_by(manifest), _look(virtual)
-    with _progress("reading") as progress:
+    with progress_bar("reading") as progress:
         report = evaluate_alarms(reader, judge, chosen, draws, patients, progress, look)
     _print(report, render_alarms, as_json)
 
@@ -307,6 +307,14 @@ def _print(report: R, render: Callable[[R], RenderableType], as_json: bool) -> N
 
 def _step(count: int, limit: int | None) -> int:
     return max(1, count // limit) if limit else 1
+
+
+T = TypeVar("T")
+
+
+def evenly(items: Sequence[T], limit: int | None) -> Sequence[T]:
+    """About `limit` of the items, evenly spread; all where there is no limit."""
+    return items[:: _step(len(items), limit)]
 
 
 def _of(every: Sequence[CellSample], split: str | None, source: str | None, table: Path) -> list[CellSample]:
@@ -333,7 +341,7 @@ def _look(virtual: str | None, restain: int | None = None) -> Look:
 
 
 @contextmanager
-def _progress(text: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal's stderr; nothing elsewhere."""
     from rich.progress import Progress
 

@@ -1,0 +1,60 @@
+"""`edgeleuk eval quality`: the verdicts on pictures, good, worse and of other things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeleuk.cli._console import print_json, results
+from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Mag, Threads, evenly, progress_bar
+from edgeleuk.errors import EdgeleukError, UsageError
+
+
+def quality(
+    coco: Coco,
+    images: Images,
+    mag: Mag = "100x",
+    strangers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strangers",
+            help="Folder of pictures that are no smears; repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    ladders: Annotated[
+        int, typer.Option("--ladders", min=0, help="Pictures made worse step by step; 0 for none.")
+    ] = 30,
+    as_json: Json = False,
+    limit: Limit = None,
+    threads: Threads = None,
+) -> None:
+    """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
+    from edgeleuk import zoo
+    from edgeleuk.evaluation.datasets import load_fields
+    from edgeleuk.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.evaluation_quality import render_quality
+    from edgeleuk.sources.folder import expand
+
+    samples, names = load_fields(coco, images)
+    if not samples:
+        raise UsageError(f"{coco} lists no pictures. Give a file with some.")
+    others = list(expand(strangers or [], recursive=True))
+    if fault := next((each for each in others if isinstance(each, EdgeleukError)), None):
+        raise fault
+    paths = [each for each in others if isinstance(each, Path)]
+    analyser = Analyser(zoo.load(mag), threads)
+    with progress_bar("judging") as progress:
+        judged = judge_sources(analyser, evenly(samples, limit), progress)
+    with progress_bar("other pictures") as progress:
+        foreign = judge_strangers(analyser, evenly(paths, limit), progress) if paths else None
+    with progress_bar("ladders") as progress:
+        climbs = climb_ladders(analyser, evenly(samples, ladders), names, progress) if ladders else {}
+    report = QualityReport(judged, foreign, climbs)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        results().print(render_quality(report))

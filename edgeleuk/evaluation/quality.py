@@ -1,0 +1,273 @@
+"""Measures the verdicts on pictures: what they cost of good ones, where they fall on ladders, what they let through.
+
+Recall is that of the finder on all annotated cells of a rung, at the annotated scale. Verdicts come from the object that
+`analyze` uses, which here refuses nothing: a refused picture is analysed and marked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeleuk.batch import Batch
+from edgeleuk.errors import EdgeleukError, ScaleError
+from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
+from edgeleuk.evaluation.fields import match, read_field
+from edgeleuk.evaluation.ladders import LADDERS, Ladder, Picture
+from edgeleuk.pipeline import Analyser
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.types import Assessment, Field, Frame
+
+FALLS = 0.03
+"""Loss of recall, 3 points, that quality should tell."""
+HALF = 0.5
+"""Share of the pictures of a rung from which on quality tells it."""
+OTHERS = 3
+"""Pictures of the same camera that lend their cells to a thicker field."""
+NO_SCALE = "scale"
+NO_PICTURE = "file"
+
+Progress = Callable[[int, int], None]
+"""Told how many pictures are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What became of a set of pictures."""
+
+    pictures: int
+    warned: Mapping[str, int]
+    """Accepted with a warning, by code; a picture with two is in both."""
+    refused: Mapping[str, int]
+    """Refused, by the code of the first reason: each picture once. "scale" where that could not be told, "file" where it
+    was no colour picture."""
+    warned_at_all: int
+    names: tuple[str, ...]
+    """Of the refused."""
+
+    @classmethod
+    def of(cls, judged: Sequence[tuple[str, Assessment | str]]) -> Verdicts:
+        """From each picture's name and its assessment, or the code of why there is none."""
+        warned: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
+        names, some = [], 0
+        for name, assessment in judged:
+            if isinstance(assessment, str):
+                code: str | None = assessment
+            else:
+                code = next((each.code for each in assessment.findings if each.severe), None)
+                if code is None:
+                    warned.update({each.code for each in assessment.findings})
+                    some += bool(assessment.findings)
+            if code:
+                refused[code] += 1
+                names.append(f"{name}: {code}")
+        return cls(len(judged), dict(warned.most_common()), dict(refused.most_common()), some, tuple(names))
+
+    @property
+    def refusals(self) -> int:
+        return sum(self.refused.values())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "pictures": self.pictures,
+            "accepted": self.pictures - self.refusals - self.warned_at_all,
+            "warned": self.warned_at_all,
+            "refused": self.refusals,
+            "warnings": dict(self.warned),
+            "refusals": dict(self.refused),
+            "refused_pictures": list(self.names),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """All pictures made worse by one amount."""
+
+    amount: float
+    recall: float
+    flagged: float
+    """Share of the pictures that are warned of or refused."""
+    refused: float
+
+    def as_json(self) -> dict[str, float]:
+        return {
+            "amount": self.amount,
+            "recall": self.recall,
+            "flagged": self.flagged,
+            "refused": self.refused,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """One ladder, from the picture as it was taken to the worst."""
+
+    unit: str
+    rungs: tuple[Rung, ...]
+
+    @property
+    def falls(self) -> int | None:
+        """The first rung on which recall has fallen by FALLS; None where it never does."""
+        return self._first(lambda rung: self.rungs[0].recall - rung.recall >= FALLS)
+
+    @property
+    def flagged(self) -> int | None:
+        """The first rung on which half of the pictures are warned of or refused."""
+        return self._first(lambda rung: rung.flagged >= HALF)
+
+    @property
+    def refused(self) -> int | None:
+        """The first rung on which half of the pictures are refused."""
+        return self._first(lambda rung: rung.refused >= HALF)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether quality tells the fall of recall within one rung; both may be beyond the last."""
+        beyond = len(self.rungs)
+        falls, flagged = (beyond if rung is None else rung for rung in (self.falls, self.flagged))
+        return abs(falls - flagged) <= 1
+
+    def _first(self, holds: Callable[[Rung], bool]) -> int | None:
+        return next((i for i, rung in enumerate(self.rungs) if holds(rung)), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "unit": self.unit,
+            "rungs": [rung.as_json() for rung in self.rungs],
+            "recall_falls_at": self.falls,
+            "flagged_at": self.flagged,
+            "refused_at": self.refused,
+            "agrees": self.agrees,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """What `edgeleuk eval quality` reports."""
+
+    sources: Mapping[str, Verdicts]
+    strangers: Verdicts | None
+    """Pictures that are no smears."""
+    ladders: Mapping[str, Climb]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sources": {source: verdicts.as_json() for source, verdicts in self.sources.items()},
+            "strangers": self.strangers.as_json() if self.strangers else None,
+            "ladders": {name: climb.as_json() for name, climb in self.ladders.items()},
+        }
+
+
+def judge_sources(
+    analyser: Analyser, samples: Sequence[FieldSample], progress: Progress | None = None
+) -> dict[str, Verdicts]:
+    """The verdicts on pictures as they are, by source; those of one camera at one scale, as `analyze` does it."""
+    batch = Batch(analyser, overlapping=False)
+    judged: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
+    for source, found in judged.items():
+        own = [sample.path for sample in samples if sample.source == source]
+        batch.settle(own)
+        for path in own:
+            found.append((path.name, _verdict(analyser, path, batch)))
+            if progress:
+                progress(sum(map(len, judged.values())), len(samples))
+    return {source: Verdicts.of(found) for source, found in judged.items()}
+
+
+def judge_strangers(analyser: Analyser, paths: Sequence[Path], progress: Progress | None = None) -> Verdicts:
+    """The verdicts on pictures that are no smears, each at the scale that it seems to have."""
+    judged: list[tuple[str, Assessment | str]] = []
+    for path in paths:
+        judged.append((path.name, _verdict(analyser, path)))
+        if progress:
+            progress(len(judged), len(paths))
+    return Verdicts.of(judged)
+
+
+def _verdict(analyser: Analyser, path: Path, batch: Batch | None = None) -> Assessment | str:
+    try:
+        frame = read_picture(path)
+    except EdgeleukError:
+        return NO_PICTURE
+    try:
+        return analyser.analyse(frame, batch.scale_of(frame) if batch else None, vouched=False).assessment
+    except ScaleError:
+        early = analyser.look_over(frame)
+        return early if early.verdict == "refused" else NO_SCALE
+
+
+def climb_ladders(
+    analyser: Analyser,
+    samples: Sequence[FieldSample],
+    names: Sequence[str],
+    progress: Progress | None = None,
+) -> dict[str, Climb]:
+    """Each ladder with the pictures of `samples` that are labelled for all of `names`, the file's."""
+    scales = annotated_scales(samples, names)
+    whole = [s for s in samples if s.labelled.issuperset(names) and s.image_id in scales]
+    rungs = [(name, amount) for name, ladder in LADDERS.items() for amount in ladder.rungs]
+    seen: dict[tuple[str, float], list[_Seen]] = {rung: [] for rung in rungs}
+    for done, sample in enumerate(whole, start=1):
+        like = [
+            s for s in whole if (s.source, s.width, s.height) == (sample.source, sample.width, sample.height)
+        ]
+        start = like.index(sample)
+        first, *others = (
+            Picture(read_field(each), each.boxes, each.kinds, scales[each.image_id])
+            for each in (like[(start + i) % len(like)] for i in range(OTHERS + 1))
+        )
+        for name, amount in rungs:
+            shown = LADDERS[name].show(first, amount, others)
+            seen[name, amount].append(_look(analyser, shown, names))
+        if progress:
+            progress(done, len(whole))
+    return (
+        {
+            name: _climb(ladder, [seen[name, amount] for amount in ladder.rungs])
+            for name, ladder in LADDERS.items()
+        }
+        if whole
+        else {}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One picture on one rung."""
+
+    found: int
+    annotated: int
+    assessment: Assessment
+
+
+def _look(analyser: Analyser, shown: Picture, names: Sequence[str]) -> _Seen:
+    field = analyser.analyse(Frame(shown.image, "rung"), shown.scale)
+    found = sum(_matched(field, shown, kind, name) for kind, name in enumerate(names))
+    return _Seen(found, len(shown.boxes), field.assessment)
+
+
+def _matched(field: Field, shown: Picture, kind: int, name: str) -> int:
+    """Annotated cells of one kind that were found."""
+    boxes = np.array([cell.box for cell in field.of(name)], np.float32).reshape(-1, 4)
+    return int((match(shown.boxes[shown.kinds == kind], boxes) >= 0).sum())
+
+
+def _climb(ladder: Ladder, seen: Sequence[Sequence[_Seen]]) -> Climb:
+    return Climb(ladder.unit, tuple(_rungs(ladder, seen)))
+
+
+def _rungs(ladder: Ladder, seen: Sequence[Sequence[_Seen]]) -> Iterator[Rung]:
+    for amount, pictures in zip(ladder.rungs, seen, strict=True):
+        verdicts = [each.assessment.verdict for each in pictures]
+        yield Rung(
+            amount=float(amount),
+            recall=sum(each.found for each in pictures) / max(sum(each.annotated for each in pictures), 1),
+            flagged=float(np.mean([verdict != "accepted" for verdict in verdicts])),
+            refused=float(np.mean([verdict == "refused" for verdict in verdicts])),
+        )
