@@ -247,7 +247,7 @@ def phone(
 
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
-    with _progress("analysing") as progress:
+    with progress_bar("analysing") as progress:
         report = evaluate_phone(Analyser(zoo.load(mag), threads), samples, names, view or (), progress)
     _print(report, render_phone, as_json)
 
