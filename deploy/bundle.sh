@@ -14,6 +14,8 @@ python=3.11
 out=$PWD
 wheel=
 host=${PYTHON:-python3}
+# Optional parts that come along, since they cannot be had later: iPhone pictures, signatures of models.
+extras=heif,signing
 
 say() { echo "bundle: $*"; }
 fail() {
@@ -60,7 +62,7 @@ for ((minor = glibc; minor >= 17; minor--)); do platforms+=(--platform "manylinu
 platforms+=(--platform "manylinux2014_$arch")
 say "downloading wheels for Python $python on $arch"
 "$host" -m pip download -q --disable-pip-version-check --only-binary=:all: "${platforms[@]}" --implementation cp \
-    --python-version "$python" -c "$here/constraints-$python.txt" -d "$work/wheels" "$wheel" pip ||
+    --python-version "$python" -c "$here/constraints-$python.txt" -d "$work/wheels" "${wheel}[$extras]" pip ||
     fail "the wheels could not be had: check the network, and that each dependency has a wheel for $arch."
 
 name=edgeleuk-$version-py${python/./}-$arch
@@ -81,6 +83,7 @@ cat > "$bundle/BUNDLE" << EOF
 version=$version
 python=$python
 arch=$arch
+extras=$extras
 commit=$commit
 EOF
 (cd "$bundle" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) > "$work/SHA256SUMS"

@@ -192,11 +192,12 @@ build() {
     # Without pip, which needs a package that Debian leaves out; pip's own wheel is in the bundle, and runs as it is.
     # With the system's packages, for picamera2, which only Raspberry Pi OS has.
     "$host" -m venv --without-pip --system-site-packages "$to/venv"
-    local pip
+    local pip extras
     pip=$(echo "$bundle"/wheels/pip-*.whl)
+    extras=$(value extras)
     # --ignore-installed: nothing of the system's stands in for what was tested together.
     PYTHONPATH=$pip "$to/venv/bin/python" -m pip install -q --no-index --find-links "$bundle/wheels" --no-cache-dir \
-        --disable-pip-version-check --ignore-installed --no-warn-script-location --root-user-action=ignore edgeleuk
+        --disable-pip-version-check --ignore-installed --no-warn-script-location --root-user-action=ignore "edgeleuk${extras:+[$extras]}"
     cp "$bundle/BUNDLE" "$bundle/README.md" "$bundle/install.sh" "$to/"
     install -m 755 "$bundle/edgeleuk-live" "$to/edgeleuk-live"
     cp -r "$bundle/licences" "$to/licences"
@@ -263,9 +264,11 @@ wrapper() {
     place "$undo/wrapper" /usr/local/bin/edgeleuk 755
     cat > "$undo/wrapper" << 'EOF'
 #!/bin/sh
-# `edgeleuk` as the service runs it: its user, its sessions, its settings. Written by edgeleuk's installer.
+# `edgeleuk` as the service runs it: its user, its sessions, its settings, in its folder. Written by edgeleuk's installer.
+cd /var/lib/edgeleuk
 exec runuser -u edgeleuk -- env HOME=/var/lib/edgeleuk XDG_DATA_HOME=/var/lib XDG_CONFIG_HOME=/var/lib/edgeleuk/config \
     EDGELEUK_SESSIONS=/var/lib/edgeleuk/sessions.db EDGELEUK_MACHINE=/var/lib/edgeleuk/machine.json \
+    EDGELEUK_PROFILES=/var/lib/edgeleuk/profiles \
     /opt/edgeleuk/current/venv/bin/edgeleuk "$@"
 EOF
     place "$undo/wrapper" /usr/local/bin/edgeleuk-service 755
@@ -336,6 +339,18 @@ finish() {
     sync -f "$opt" 2> /dev/null || true
 }
 
+# Not a step: a camera that is not there yet is no failed installation. Asked of whom it is for: the service's user, or
+# whoever called sudo.
+examine() {
+    local doctor=("$bin/edgeleuk" doctor --quick)
+    if [ -z "$root" ] && [ "${service:-none}" != none ]; then
+        doctor=("$bin/edgeleuk-service" doctor --quick)
+    elif [ -z "$root" ] && [ -n "${SUDO_USER:-}" ]; then
+        doctor=(runuser -u "$SUDO_USER" -- "${doctor[@]}")
+    fi
+    "${doctor[@]}" || say "mend what failed above, and look again: edgeleuk doctor"
+}
+
 # --- What was asked for ----------------------------------------------------------------------------------------------
 
 uninstall() {
@@ -372,6 +387,7 @@ put_in() {
     for each in build try account halt save files switch prove start; do run "$each"; done
     finish
     trap - EXIT
+    examine
     say "done. Next: edgeleuk analyze --demo; edgeleuk cameras; options of the service: $etc/live.env"
 }
 

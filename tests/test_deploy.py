@@ -26,6 +26,9 @@ def main():
     if sys.argv[1:2] == ["sessions"]:
         # As a new schema would: the file is brought up to it at the first look.
         Path(os.environ["EDGELEUK_SESSIONS"]).write_text("sessions of " + VERSION)
+    if sys.argv[1:2] == ["doctor"]:
+        print("no camera was found")
+        sys.exit(1)
 """
 QUICK_PIP = """
 import stat, sys, zipfile
@@ -132,7 +135,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def root(tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Path]) -> Path:
     """A tree with 1.0 installed and used: sessions of its schema, a profile, options of the operator's own."""
     tree = tmp_path_factory.mktemp("root")
-    install(bundles["1.0"], tree)
+    done = install(bundles["1.0"], tree)
+    assert ["no camera was found", "mend what failed" in done.stdout] == [done.stdout.splitlines()[-3], True]
     (tree / "var/lib/edgeleuk/sessions.db").write_text("sessions of 1.0")
     (tree / "var/lib/edgeleuk/profile.json").write_text("a microscope")
     (tree / "etc/edgeleuk/live.env").write_text("EDGELEUK_MAG=40x\n")
@@ -286,9 +290,9 @@ def test_the_service_takes_its_options_from_the_environment(launcher: Path, tmp_
     """As /etc/edgeleuk/live.env gives them; another magnification is another session."""
     found = launch(
         launcher, tmp_path, EDGELEUK_RESUME="always", EDGELEUK_MAG="100x", EDGELEUK_SOURCE="usb:0",
-        EDGELEUK_UM_PER_PX="0.1", EDGELEUK_TARGET="100", EDGELEUK_OPTIONS="--width 1280 --height 720",
+        EDGELEUK_UM_PER_PX="0.1", EDGELEUK_PROFILE="bench-2", EDGELEUK_TARGET="100", EDGELEUK_OPTIONS="--width 1280 --height 720",
     )  # fmt: skip
-    expected = "live --um-per-px 0.1 --source usb:0 --mag 100x --target 100 --plain --width 1280 --height 720"
+    expected = "live --um-per-px 0.1 --profile bench-2 --source usb:0 --mag 100x --target 100 --plain --width 1280 --height 720"
     assert found == expected.split()
 
 
