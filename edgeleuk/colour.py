@@ -35,6 +35,8 @@ FITTED_ON = 160
 """Long side of the copy that light is fitted on, pixels."""
 SHADED = 0.15
 """Share of the brightest light below which a pixel is no field but what surrounds an eyepiece's disc."""
+TIE = 0.1
+"""Of a stain's map to a plain gain, squared density: colours apart by less than its root, 0.3, are not torn apart."""
 STRIP = 1 << 19
 """Pixels that are worked on at a time: what a strip needs in float stays under 20 MB, however large the picture."""
 
@@ -99,12 +101,22 @@ def density(image: Image, light: Floats) -> Floats:
 
 
 def stain_map(red_cell: Rgb, nucleus: Rgb, to_red_cell: Rgb, to_nucleus: Rgb) -> Floats:
-    """The (3, 3) map of density that takes a device's red cells and nuclei to other colours.
+    """The (3, 3) map of density that takes a device's red cells and nuclei to other colours, as far as is safe.
 
-    What is neither, the direction at right angles to both, keeps its length: two colours say nothing of it.
+    Ridge regression towards a plain gain k: the least |M C - T|^2 + TIE |M - k|^2, C and T the colours as columns. Two
+    colours far apart land where they should. Two that a camera hardly tells apart would take a map that tears them from
+    each other, and noise with them; then the gain remains. k is the ratio of the colours' strengths.
+
+    Chosen among ways to normalise by a finder that never saw the Chulalongkorn camera, on 40 of its training fields
+    (WBC AP50 .70 as they are): .36 by a map that meets both colours exactly, .79 by the gain alone, .82 by a gain for
+    each channel, .84 by this. On cameras that the finder knew it changes AP50 by less than .01.
     """
-    ours, theirs = (_basis(np.array(each)) for each in ((red_cell, nucleus), (to_red_cell, to_nucleus)))
-    return (theirs @ np.linalg.inv(ours)).astype(np.float32)
+    ours = np.array([red_cell, nucleus], np.float64).T
+    theirs = np.array([to_red_cell, to_nucleus], np.float64).T
+    gain = float(np.exp(np.log(theirs.sum(axis=0) / ours.sum(axis=0)).mean()))
+    tie = TIE * np.eye(3)
+    mixing: Floats = ((theirs @ ours.T + gain * tie) @ np.linalg.inv(ours @ ours.T + tie)).astype(np.float32)
+    return mixing
 
 
 def corrected(image: Image, light: Floats, white: Rgb, mixing: Floats | None = None) -> Image:
@@ -151,10 +163,3 @@ def _terms(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float
 def _robust_spread(values: NDArray[np.float64]) -> float:
     """1.4826 times the median absolute deviation: the standard deviation of normal values."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
-
-
-def _basis(colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3, 3) columns: both colours (2, 3), and a vector at right angles, as long as their geometric mean."""
-    across = np.cross(colours[0], colours[1])
-    length = np.sqrt(np.linalg.norm(colours[0]) * np.linalg.norm(colours[1]))
-    return np.column_stack([*colours, across / np.linalg.norm(across) * length])

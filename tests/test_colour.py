@@ -62,16 +62,38 @@ def test_what_surrounds_the_disc_of_an_eyepiece_is_no_field() -> None:
     assert flat[0, 0].max() < 40
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(0.02, 0.4), min_size=3, max_size=3), st.floats(0.4, 2.0))
-def test_stains_take_the_colours_they_should(red: list[float], strength: float) -> None:
-    """Red cells and nuclei of a device land on those of the models, whatever else the map does."""
-    cell: colour.Rgb = (red[0], red[1], red[2])
-    nucleus: colour.Rgb = (red[0] + 0.6 * strength, red[1] + strength, red[2] + 0.2)
-    to_cell, to_nucleus = (0.2, 0.3, 0.2), (0.9, 2.0, 0.4)
-    mapped = colour.stain_map(cell, nucleus, to_cell, to_nucleus)
-    np.testing.assert_allclose(mapped @ np.array(cell), to_cell, atol=1e-3)
-    np.testing.assert_allclose(mapped @ np.array(nucleus), to_nucleus, atol=1e-3)
+CELL, NUCLEUS = (0.22, 0.33, 0.19), (0.92, 2.0, 0.43)
+
+
+def test_colours_that_are_right_stay() -> None:
+    """A device that shows red cells and nuclei as the models know them is left alone."""
+    np.testing.assert_allclose(colour.stain_map(CELL, NUCLEUS, CELL, NUCLEUS), np.eye(3), atol=1e-6)
+
+
+@given(st.floats(0.5, 2.0))
+def test_strength_of_the_stain_is_put_right(strength: float) -> None:
+    """A pale or a dark stain of the same hue becomes one of the usual strength."""
+    cell: colour.Rgb = (CELL[0] * strength, CELL[1] * strength, CELL[2] * strength)
+    nucleus: colour.Rgb = (NUCLEUS[0] * strength, NUCLEUS[1] * strength, NUCLEUS[2] * strength)
+    np.testing.assert_allclose(
+        colour.stain_map(cell, nucleus, CELL, NUCLEUS), np.eye(3) / strength, atol=1e-4
+    )
+
+
+def test_hues_are_turned_where_they_differ() -> None:
+    """Nuclei of another hue come four times nearer to what the models know than strength alone brings them."""
+    cell, nucleus = (0.3, 0.26, 0.26), (0.9, 1.1, 0.7)
+    gain = np.sqrt((sum(CELL) / sum(cell)) * (sum(NUCLEUS) / sum(nucleus)))
+    mapped = colour.stain_map(cell, nucleus, CELL, NUCLEUS) @ np.array(nucleus)
+    alone = np.linalg.norm(gain * np.array(nucleus) - NUCLEUS)
+    assert np.linalg.norm(mapped - NUCLEUS) < alone / 4
+
+
+@given(st.floats(0.001, 0.05))
+def test_colours_that_are_hardly_told_apart_are_not_torn_apart(apart: float) -> None:
+    """The map never stretches any direction more than eightfold, however close both colours are."""
+    cell, nucleus = (0.3, 0.3, 0.3), (0.4, 0.4 - apart, 0.4)
+    assert np.linalg.norm(colour.stain_map(cell, nucleus, CELL, NUCLEUS), 2) < 8
 
 
 def test_strips_show_no_seam() -> None:

@@ -68,17 +68,19 @@ def calibrate(
     )
     if frames["blank"]:
         profile = replace(profile, light=blank.light(frames["blank"]))
-    cells = frames["red_cells"] or frames["smear"]
-    profile = replace(profile, scale=_ruler(profile, frames["micrometer"], cells, spacing_um, finder))
-    notes = [*_scale_notes(profile, cells if frames["micrometer"] else [], finder)]
+    if frames["micrometer"]:
+        profile = replace(profile, scale=_ruling(profile, frames["micrometer"], spacing_um))
+    elif frames["red_cells"]:
+        profile = smear.scaled_by(profile, frames["red_cells"], finder)
+    notes: list[str] = []
     if frames["smear"]:
-        profile = replace(
-            profile, stain=smear.stain(frames["smear"], finder, profile), usual=smear.usual(frames["smear"])
-        )
+        profile = smear.known_by(profile, frames["smear"], finder)
         if len(frames["smear"]) < FEW_FIELDS:
             notes.append(
                 f"the stain rests on {len(frames['smear'])} fields; {FEW_FIELDS} or more, of more than one slide, say more."
             )
+    cells = frames["red_cells"] or frames["smear"]
+    notes += _scale_notes(profile, cells if frames["micrometer"] else [], finder)
     return Calibrated(profile, tuple(notes))
 
 
@@ -86,32 +88,18 @@ def _read(paths: Sequence[Path]) -> list[Frame]:
     return [read_picture(path) for path in paths]
 
 
-def _ruler(
-    profile: Profile, ruled: Sequence[Frame], cells: Sequence[Frame], spacing_um: float | None, finder: Finder
-) -> Ruler | None:
-    """In pixels of the profile's picture; None where neither ruling nor cells are there."""
-    if ruled:
-        if spacing_um is None:
-            raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
-        if len({frame.pixels.shape for frame in ruled}) > 1:
-            raise InputError("the pictures of rulings are of different sizes. Take them with one setting.")
-        found = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled]).scale
-        return _of_picture(profile, ruled[0], found, Ruler(0, 0, found.relative_error, "micrometer"))
-    if not cells:
-        return None
-    same = [frame for frame in cells if frame.pixels.shape == cells[0].pixels.shape]
-    measured = smear.red_cell_ruler([profile.corrected(frame) for frame in same], finder)
-    found = Scale(measured.um_per_px_x, measured.um_per_px_y, "profile", measured.relative_error)
-    return _of_picture(profile, cells[0], found, measured)
-
-
-def _of_picture(profile: Profile, frame: Frame, found: Scale, ruler: Ruler) -> Ruler:
-    """`ruler` with the scale found in `frame`, in pixels of the profile's picture."""
-    return replace(
-        ruler,
-        um_per_px_x=float(f"{found.um_per_px_x * frame.width / profile.picture.width:.6g}"),
-        um_per_px_y=float(f"{found.um_per_px_y * frame.height / profile.picture.height:.6g}"),
-        relative_error=round(ruler.relative_error, 5),
+def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> Ruler:
+    """In pixels of the profile's picture."""
+    if spacing_um is None:
+        raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
+    if len({frame.pixels.shape for frame in ruled}) > 1:
+        raise InputError("the pictures of rulings are of different sizes. Take them with one setting.")
+    found = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled]).scale
+    return Ruler(
+        smear.significant(found.um_per_px_x * ruled[0].width / profile.picture.width),
+        smear.significant(found.um_per_px_y * ruled[0].height / profile.picture.height),
+        round(found.relative_error, 5),
+        "micrometer",
     )
 
 

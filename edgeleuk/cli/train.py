@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, results, writable_folder
+from edgeleuk.cli._console import notices, print_json, results, writable_folder
 from edgeleuk.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgeleuk.evaluation.leftout import LeftOut
 
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
 
@@ -63,6 +68,45 @@ def variants(
         notices.print(f"done: {outcome.name}", markup=False)
         table.add_row(outcome.name, str(outcome.kilobytes), *(f"{v:.4f}" for v in outcome.figures.values()))
     results().print(table)
+
+
+@app.command()
+def leftout(
+    source: Annotated[
+        str, typer.Option("--source", help="Camera that the recipe left out: chula or raabin.")
+    ],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What colours and scale of a device profile are worth on a camera that a finder never saw."""
+    _need_torch()
+    from edgeleuk.training.leftout import left_out
+    from edgeleuk.training.recipe import load_recipe
+
+    recipe = load_recipe(f"finder-100x-no-{source}", "finder")
+    work = writable_folder(runs / f"leftout-{source}")
+    found = left_out(recipe, source, runs, work, lambda name: notices.print(f"measuring: {name}"))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        results().print(_left_out(found))
+
+
+def _left_out(found: LeftOut) -> Table:
+    from rich.table import Table
+
+    share = "no gap" if found.recovered is None else f"{found.recovered:.0%} of the gap"
+    table = Table(
+        box=None, title=f"WBC on {found.source}, which the finder never saw: a profile recovers {share}"
+    )
+    for name in ("", "fields", "no scale", "AP50", "recall", "precision"):
+        table.add_column(name, justify="right" if name else "left")
+    for row in found.rows:
+        figures = row.as_json()
+        numbers = (figures[name] for name in ("ap50", "recall", "precision"))
+        shown = ("–" if number is None else f"{number:.3f}" for number in numbers)
+        table.add_row(row.name, str(row.result.images), str(row.unscaled), *shown)
+    return table
 
 
 def publish(

@@ -1,0 +1,153 @@
+"""Calibration from pictures whose truth is known: simulated smears, empty fields and rulings of one device."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rulings import Ruled, ruled
+
+from edgeleuk import profiles
+from edgeleuk.calibration.device import Pictures, calibrate
+from edgeleuk.calibration.smear import red_cell_ruler
+from edgeleuk.errors import InputError, UsageError
+from edgeleuk.pipeline import Analyser
+from edgeleuk.sources.simulated import Optics, Smear, Stage
+from edgeleuk.types import Frame
+
+LAMP = Optics(light_rgb=(235.0, 205.0, 150.0), vignette=0.4)
+WHITE = {"neutrophil": 2, "lymphocyte": 2, "monocyte": 1}
+SIZE = (640, 480)
+
+
+def taken(seed: int, um_per_px: float = 0.1, cells: bool = True) -> Frame:
+    """A field of the device, 64 x 48 um at 0.1 um per pixel; empty without `cells`."""
+    size = SIZE[0] * um_per_px, SIZE[1] * um_per_px
+    smear = Smear.generate(seed, *size, WHITE) if cells else Smear(seed, *size, ())
+    return Stage(smear, um_per_px, *SIZE, optics=LAMP).field()
+
+
+def saved(path: Path, pixels: np.ndarray) -> Path:
+    cv2.imwrite(str(path), pixels[..., ::-1])
+    return path
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ruling, an empty field and three smear fields."""
+    folder = tmp_path_factory.mktemp("device")
+    saved(folder / "ruling.png", ruled(Ruled((0.1, 0.1), width=SIZE[0], height=SIZE[1], angle=0.3)))
+    saved(folder / "blank.png", taken(1, cells=False).pixels)
+    for seed in range(3):
+        saved(folder / f"smear{seed}.png", taken(seed).pixels)
+    return folder
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgeleuk", *map(str, arguments)]
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=env, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize("um_per_px", [0.09, 0.13])
+def test_scale_from_red_cells_is_within_a_twentieth(analyser: Analyser, um_per_px: float) -> None:
+    """Of simulated cells of known size, over three fields together."""
+    ruler = red_cell_ruler([taken(seed, um_per_px) for seed in (20, 21, 22)], analyser.finder)
+    assert ruler.um_per_px_x == pytest.approx(um_per_px, rel=0.05)
+    assert ruler.um_per_px_y == pytest.approx(um_per_px, rel=0.05)
+
+
+def test_a_device_is_measured_from_files_and_used(device: Path, tmp_path: Path) -> None:
+    """The profile holds every part; analyze takes scale and magnification from it; a second one needs --force."""
+    where = {"EDGELEUK_PROFILES": str(tmp_path)}
+    asked = (
+        "calibrate", "bench", "--micrometer", device / "ruling.png", "--spacing-um", 10,
+        "--blank", device / "blank.png", "--smear", device / "smear*.png",
+    )  # fmt: skip
+    done = run(*asked, **where)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    (path,) = tmp_path.iterdir()
+    profile = profiles.load(str(path))
+    assert profile.scale and profile.light and profile.stain and profile.usual
+    assert profile.scale.um_per_px_x == pytest.approx(0.1, rel=0.005)
+    assert profile.light.grid[0, 0, 2] / profile.light.grid[4, 6, 2] == pytest.approx(0.6, abs=0.03)
+    before = path.read_text()
+    again = run(*asked, **where)
+    assert (again.returncode, path.read_text()) == (2, before)
+    assert "--force" in again.stderr
+
+    analysed = run("analyze", device / "smear0.png", "--profile", "bench", "--json", **where)
+    assert analysed.returncode == 0, analysed.stderr
+    (image,) = json.loads(analysed.stdout)["images"]
+    assert (image["profile"], image["scale"]["source"]) == ("bench", "profile")
+    wrong = run("analyze", device / "smear0.png", "--profile", "bench", "--mag", "40x", **where)
+    assert wrong.returncode == 2
+    assert "is of a 100x objective" in wrong.stderr
+
+
+def test_a_person_is_asked_step_by_step(device: Path, tmp_path: Path) -> None:
+    """On a terminal without options: objective, ruling, spacing, light and stain, a wrong file asked for again."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeleuk", "calibrate", "bench"],
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "EDGELEUK_PROFILES": str(tmp_path)},
+    )
+    answers = ("", "nowhere.png", f'"{device}/ruling.png"', "10", f'"{device}/blank.png"', "")
+    os.write(leader, "".join(f"{each}\n" for each in answers).encode())
+    _, said = process.communicate(timeout=120)
+    os.close(leader)
+    os.close(follower)
+    assert process.returncode == 0, said
+    for text in ("Scale. Put a stage micrometer", "nowhere.png does not exist", "Light. Move", "Stain. Take"):
+        assert text in " ".join(said.split())
+    profile = profiles.load(str(tmp_path / "bench.toml"))
+    assert profile.light is not None
+    assert profile.stain is None
+
+
+def test_profiles_are_listed_shown_and_removed(tmp_path: Path, demo_frame: Frame) -> None:
+    """Also one that cannot be read is listed; removing asks, unless told not to."""
+    where = {"EDGELEUK_PROFILES": str(tmp_path)}
+    assert "No profiles" in run("profiles", "list", **where).stdout
+    size = profiles.Size(demo_frame.width, demo_frame.height)
+    profiles.save(profiles.Profile(1, "bench", "40x", "2026", size), tmp_path / "bench.toml")
+    (tmp_path / "broken.toml").write_text("schema = ")
+    listed = json.loads(run("profiles", "list", "--json", **where).stdout)
+    assert [each["name"] for each in listed] == ["bench", "broken"]
+    assert "no TOML file" in listed[1]["error"]
+    assert json.loads(run("profiles", "show", "bench", "--json", **where).stdout)["magnification"] == "40x"
+    assert run("profiles", "remove", "bench", **where).returncode == 1
+    assert (tmp_path / "bench.toml").exists()
+    assert run("profiles", "remove", "bench", "--yes", **where).returncode == 0
+    assert not (tmp_path / "bench.toml").exists()
+
+
+def test_what_is_not_empty_or_not_ruled_is_refused(device: Path, analyser: Analyser) -> None:
+    """A smear is no empty field, and a ruling without its spacing no scale."""
+    smear, ruling = [device / "smear0.png"], [device / "ruling.png"]
+    with pytest.raises(InputError, match="darker than the rest"):
+        calibrate("bench", "100x", Pictures(blank=smear), None, analyser.finder)
+    with pytest.raises(UsageError, match="--spacing-um"):
+        calibrate("bench", "100x", Pictures(micrometer=ruling), None, analyser.finder)
+
+
+def test_a_wrong_spacing_is_noticed(device: Path, analyser: Analyser) -> None:
+    """Lines taken for 100 um apart make red cells ten times too wide, and the scale unusual: both are said."""
+    pictures = Pictures(micrometer=[device / "ruling.png"], red_cells=[device / "smear0.png"])
+    notes = calibrate("bench", "100x", pictures, 100.0, analyser.finder).notes
+    assert any("unusual behind a 100x" in note for note in notes)
+    assert any("um wide" in note for note in notes)
