@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import Aperture, Assessment, Cell, Detections, Field, Frame, Scale
+from edgeleuk.types import Aperture, Assessment, Cell, Detections, Field, Frame, Image, Scale
 
 WHITE_CELL = "WBC"
 MIN_SHOWN = 0.7
@@ -147,8 +148,7 @@ class Analyser:
         with _timed(seconds, "scale"):
             used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
         with _timed(seconds, "find"):
-            found = self.finder.find(frame.pixels, used)
-            found = found.where(eyepiece.seen(found.boxes, disc)) if disc else found
+            found = self._within(frame.pixels, disc, used) if disc else self.finder.find(frame.pixels, used)
         if scale is None or vouched:
             return used, found
         if contradicted(scale, found) or (
@@ -156,6 +156,13 @@ class Analyser:
         ):
             return self._found(frame, disc, None, True, seconds)
         return used, found
+
+    def _within(self, pixels: Image, disc: Aperture, scale: Scale) -> Detections:
+        """What lies in an eyepiece's disc, by looking at no more than the rectangle around it."""
+        left, top, right, bottom = disc.bounds(pixels.shape[1], pixels.shape[0])
+        found = self.finder.find(pixels[top:bottom, left:right], scale)
+        found = replace(found, boxes=found.boxes + np.array([left, top, left, top], np.float32))
+        return found.where(eyepiece.seen(found.boxes, disc))
 
 
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:

@@ -26,6 +26,9 @@ STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
 FINER, COARSER = 3.0, 4.5
 """How far beyond the cameras of an objective its pictures may lie: enlarged ones, and a phone that sees a whole
 eyepiece field (0.59 at 100x)."""
+EYEPIECE_FIELD = 1450.0
+"""Diameter of an eyepiece's field in pixels of the coarsest of the objective's cameras: a field number of 20 mm, and
+6.9 um pixels behind a 0.5x adapter (`microscope.PIXEL_UM`). It is where the search starts, and no more."""
 SQUEEZE_GUESSES = (0.6, 1 / 0.6)
 CONVINCING = 0.6
 """Merit at which no other guess is tried: correct scales of ordinary fields have 0.7 to 3."""
@@ -47,6 +50,10 @@ SQUEEZE_LIMIT = 0.12
 """Red cells lean by this much on an ordinary smear; only beyond it, and beyond SQUEEZE_ERRORS standard errors, is the
 picture taken to be squeezed (the fields measured squeezed are at 0.56)."""
 SQUEEZE_ERRORS = 4.0
+SQUARED = (9 / 16, 3 / 4)
+"""What a square picture that is squeezed at all most likely is: a frame of a film or of a sensor, resized. One within
+SQUEEZE_LIMIT of the measured squeeze is believed instead: red cells lean by as much (by 0.09 on two of the six 100x
+fields squeezed to 9/16), and how a program squares frames does not."""
 SHAPE_SPREAD = 0.08
 """Least spread (sd of the logarithm) assumed of red-cell sides: a handful may agree by chance."""
 OUTLIER = 0.3
@@ -153,7 +160,9 @@ def estimate_scale(
     Raises ScaleError where too few red cells are found to measure.
     """
     steps = guesses(finder.manifest.cameras)
-    first, view = [near] if near else [], _View.of(image, disc)
+    view, first = _View.of(image, disc), [near] if near else []
+    if disc:
+        first.append(_eyepiece_guess(disc, finder.manifest.cameras[1]))
     best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])
     if best is None or best.merit < DOUBTFUL:
         squeezed = _search(view, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
@@ -165,7 +174,7 @@ def estimate_scale(
             "Take a field with red cells in a single layer, calibrate the device once (`edgeleuk calibrate`, then "
             "--profile), or give --um-per-px."
         )
-    return _conclude(best)
+    return _conclude(best, square=image.shape[0] == image.shape[1])
 
 
 def guesses(cameras: tuple[float, float]) -> list[float]:
@@ -173,6 +182,13 @@ def guesses(cameras: tuple[float, float]) -> list[float]:
     low, high = cameras
     near = [step for step in STEPS_UM_PER_PX if low / FINER <= step <= high * COARSER]
     return sorted(near, key=lambda step: abs(np.log(step**2 / (low * high))))
+
+
+def _eyepiece_guess(disc: Aperture, coarsest: float) -> Scale:
+    """What the disc, round before it was squeezed, would say under the usual eyepiece."""
+    across, down = disc.halves
+    field_um = EYEPIECE_FIELD * coarsest
+    return Scale(field_um / (2 * across), field_um / (2 * down), "red cells", 1.0)
 
 
 def _guess(um_per_px: float, squeeze: float) -> Scale:
@@ -240,7 +256,7 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
     return w[whole | (cut_y & ~cut_x & (h > 0.6 * w))], h[whole | (cut_x & ~cut_y & (w > 0.6 * h))], leans
 
 
-def _conclude(look: _Look) -> Scale:
+def _conclude(look: _Look, square: bool) -> Scale:
     """Square pixels unless the red cells clearly say otherwise; the error from their spread and the ruler's own."""
     corrected = _corrected(look)
     size, squeeze = corrected.um_per_px, 1.0
@@ -248,6 +264,8 @@ def _conclude(look: _Look) -> Scale:
         leaning = float(np.log(look.guess.squeeze)) + _middle(look.leans)
         if abs(leaning) >= max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(look.leans)):
             squeeze = float(np.exp(leaning))
+            likely = [each for each in SQUARED if abs(np.log(squeeze / each)) < SQUEEZE_LIMIT]
+            squeeze = likely[0] if square and likely else squeeze
     sampling = _median_error(np.log(np.concatenate([look.widths, look.heights]))) * np.sqrt(2)
     return replace(
         corrected,

@@ -221,11 +221,17 @@ class Aperture:
         middle = (self.y if down else self.x) - b * known / c
         return middle - half, middle + half
 
+    @property
+    def halves(self) -> tuple[float, float]:
+        """Half of its width and of its height, whether the picture shows them or not."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        across = np.hypot(self.semi_major * cosine, self.semi_minor * sine)
+        down = np.hypot(self.semi_major * sine, self.semi_minor * cosine)
+        return float(across), float(down)
+
     def bounds(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of the least rectangle around what a picture of this size shows of it; not empty."""
-        cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        half_x = float(np.hypot(self.semi_major * cosine, self.semi_minor * sine))
-        half_y = float(np.hypot(self.semi_major * sine, self.semi_minor * cosine))
+        half_x, half_y = self.halves
         left, right = np.clip([self.x - half_x, self.x + half_x], 0, width)
         top, bottom = np.clip([self.y - half_y, self.y + half_y], 0, height)
         left, top = min(int(left), width - 1), min(int(top), height - 1)

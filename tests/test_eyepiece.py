@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeleuk import zoo
 from edgeleuk.evaluation.datasets import load_fields
 from edgeleuk.eyepiece import cut, filled, find_disc, inside, seen
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
+from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import Aperture, Frame, Image
+from edgeleuk.types import Aperture, Field, Frame, Image, Scale
 
 WIDTH, HEIGHT = 640, 480
 DISC = Aperture(300.0, 250.0, 260.0, 200.0, 0.4)
@@ -165,6 +167,24 @@ def test_only_what_the_disc_shows_is_counted(analyser: Analyser, demo_frame: Fra
     share = disc.share(demo_frame.width, demo_frame.height)
     whole = replace(field, aperture=None).area_mm2
     assert field.area_mm2 == pytest.approx(share * whole, rel=0.02)
+
+
+def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(model: zoo.Model, demo_frame: Frame) -> None:
+    """Other ground in the same disc is another place; the same ground, moved, lies where it was moved to."""
+    disc, scale = Aperture(320, 320, 300, 300), Scale.given(0.1)
+
+    def at(x: int, y: int) -> Image:
+        return in_black(np.ascontiguousarray(demo_frame.pixels[y : y + 640, x : x + 640]), disc)
+
+    slide = SlideMap.of(model, stills=True)
+    first = at(0, 0)
+    place = slide.place(first, scale, disc)
+    field = Field("first", 640, 640, scale, (), aperture=disc)
+    slide.add(field, place, number=1, seconds=0, at="", sharpness=1, image=first, crops=False)
+    moved = slide.place(at(150, 90), scale, disc)
+    assert moved.island == place.island
+    assert (moved.x_um, moved.y_um) == pytest.approx((15, 9), abs=0.5)
+    assert slide.place(at(900, 500), scale, disc).island != place.island
 
 
 @pytest.mark.data

@@ -99,12 +99,12 @@ def photograph(field: Image, disc: Aperture, view: View) -> Photograph:
     radius = disc.semi_major
     seen = _stretched(view) @ _turned(view) @ _scaled(1 / radius, 1 / radius) @ _moved(-disc.x, -disc.y)
     whole = _transformed(disc, seen)
-    left, top, right, bottom = _box(whole)
+    half_x, half_y = whole.halves
     zoom = ENLARGED * radius
-    height = round(view.shown * zoom * (bottom - top))
-    width = max(round(SHAPE * height), round(view.shown * zoom * (right - left)))
+    height = round(view.shown * zoom * 2 * half_y)
+    width = max(round(SHAPE * height), round(view.shown * zoom * 2 * half_x))
     place = _moved(width / 2, height / 2) @ _scaled(zoom, zoom)
-    place = place @ _moved(view.offset[0] - (left + right) / 2, view.offset[1] - (top + bottom) / 2)
+    place = place @ _moved(view.offset[0] - whole.x, view.offset[1] - whole.y)
     matrix = place @ seen
     shown = _transformed(disc, matrix)
     return Photograph(_exposed(field, matrix, shown, (width, height), view), shown, matrix)
@@ -146,13 +146,6 @@ def _transformed(disc: Aperture, matrix: Matrix) -> Aperture:
     form = back.T @ np.diag([1.0, 1.0, -1.0]) @ back
     conic = np.array([form[0, 0], 2 * form[0, 1], form[1, 1], 2 * form[0, 2], 2 * form[1, 2], form[2, 2]])
     return aperture_of(conic)
-
-
-def _box(disc: Aperture) -> tuple[float, float, float, float]:
-    cosine, sine = np.cos(disc.angle), np.sin(disc.angle)
-    half_x = float(np.hypot(disc.semi_major * cosine, disc.semi_minor * sine))
-    half_y = float(np.hypot(disc.semi_major * sine, disc.semi_minor * cosine))
-    return disc.x - half_x, disc.y - half_y, disc.x + half_x, disc.y + half_y
 
 
 def _mapped(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]:

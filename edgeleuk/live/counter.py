@@ -13,6 +13,7 @@ import numpy as np
 
 from edgeleuk.differential import Differential, tally
 from edgeleuk.errors import ScaleError, StoreError, UsageError
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.judge import Judge
 from edgeleuk.live.gate import Gate
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
@@ -22,7 +23,7 @@ from edgeleuk.pooling import pooled
 from edgeleuk.quality import Look, look
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.types import CountedField, Placement, Scale, Shot, Tally
+from edgeleuk.types import Aperture, CountedField, Placement, Scale, Shot, Tally
 
 ENOUGH_RED_CELLS = 60
 """Red cells that the scale of a session rests on before anything is counted; their median is then good to 2 %."""
@@ -67,6 +68,8 @@ class LiveCounter:
         self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
         self._scale = scale
         self._measured: list[Scale] = []
+        self._disc: Aperture | None = None
+        """Of the eyepiece, as the last counted field showed it: looked for anew in every frame it would cost too much."""
         self._wanted = False
         self._began = time.monotonic()
         self._disk, self._clock = Disk(), WallClock()
@@ -106,7 +109,9 @@ class LiveCounter:
         scale = self._scale or self._settle_scale(shot)
         if scale is None:
             return "scale"
-        placement = self.map.place(shot.frame.pixels, scale)
+        if not self._fields and not self._disc:
+            self._disc = find_disc(shot.frame.pixels)
+        placement = self.map.place(shot.frame.pixels, scale, self._disc)
         if self._disk.is_due():
             self.paused = False
         if self.paused:
@@ -125,7 +130,8 @@ class LiveCounter:
             return known
         try:
             seen = self.analyser.under_profile(shot.frame)
-            self._measured.append(estimate_scale(seen.pixels, self.analyser.finder, seen.name))
+            disc = find_disc(seen.pixels)
+            self._measured.append(estimate_scale(seen.pixels, self.analyser.finder, seen.name, disc=disc))
         except ScaleError as error:
             self.message = str(error)
             return None
@@ -137,6 +143,7 @@ class LiveCounter:
 
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
         field = self.analyser.analyse(shot.frame, scale)
+        self._disc = field.aperture
         if moved := self._clock.moved():
             self._warn(set_text(moved))
         counted = self.map.add(
