@@ -15,6 +15,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import cv2
+import numpy as np
 import packed
 import pytest
 from counted import started
@@ -102,11 +104,23 @@ def test_an_altered_model_is_a_failure(place: Path, monkeypatch: pytest.MonkeyPa
     packed.folder(place / "models" / "100x", "1").finder.path.write_bytes(b"altered")
     monkeypatch.setenv("EDGELEUK_MODELS", str(place / "models"))
     (found,) = models.models(at_work=False)
-    assert (found.state, found.remedy) == ("failure", "pip install --force-reinstall edgeleuk")
+    assert (found.state, found.remedy) == ("failure", "unset EDGELEUK_MODELS")
     assert "is not the one published" in found.said
     shutil.rmtree(place / "models" / "100x")
     (found,) = models.models(at_work=False)
     assert (found.check, found.state) == ("models", "failure")
+
+
+def test_what_came_with_the_program_is_brought_back_the_way_it_came(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its source, or by the bundle that it was installed from."""
+    monkeypatch.setattr(zoo, "roots", lambda: [place / "none"])
+    monkeypatch.delenv("EDGELEUK_MODELS", raising=False)
+    (found,) = models.models(at_work=False)
+    assert found.remedy in ("git checkout -- models", "pip install --force-reinstall --no-deps .")
+    monkeypatch.setattr(machine, "BUNDLED", Path(machine.__file__).parents[2])
+    assert machine.again()[0] == "sudo bash install.sh"
 
 
 def test_an_altered_installed_model_is_put_aside_by_the_command_that_is_named(place: Path) -> None:
@@ -138,16 +152,17 @@ FORBIDDEN = Device(0, "Microscope Camera", False, problem="/dev/video0 may not b
 CODEC = Device(10, "bcm2835-codec", True, "bcm2835-codec")
 
 
-def simulated(_: str) -> Source:
-    return open_source("simulated:1", width=1280, height=720)
+def never(_: str) -> Source:
+    raise AssertionError("no camera is to be opened")
 
 
-def test_a_camera_is_well_when_it_gave_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was really opened: what is only listed may hang."""
+def test_a_camera_is_well_when_it_gave_a_picture(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was really opened: what is only listed may hang. A picture in a file stands for the camera."""
+    cv2.imwrite(str(place / "camera.png"), np.full((240, 320, 3), (235, 225, 210), np.uint8))
     monkeypatch.setattr(cameras, "devices", lambda: (WEBCAM,))
-    (found,) = cameras.cameras(opened=simulated)
+    (found,) = cameras.cameras(opened=lambda _: open_source(str(place / "camera.png")))
     assert (found.check, found.state) == ("camera usb:0", "ok")
-    assert found.said == "Microscope Camera gives pictures of 1280 x 720 pixels."
+    assert found.said == "Microscope Camera gives pictures of 320 x 240 pixels."
 
 
 def test_a_camera_that_does_not_open_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +186,7 @@ def test_a_camera_that_a_count_uses_is_left_alone(monkeypatch: pytest.MonkeyPatc
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as holder:
         assert holder.stdout.readline() == b"taken\n"
-        (found,) = cameras.cameras(opened=simulated)
+        (found,) = cameras.cameras(opened=never)
         holder.kill()
     assert found.state == "ok"
     assert "not asked: usb:0 is in use by process" in found.said
@@ -190,32 +205,35 @@ def test_a_camera_that_may_not_be_opened_is_a_failure(monkeypatch: pytest.Monkey
 def test_a_pi_without_picamera2_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no camera of its own can be found without."""
     monkeypatch.setattr(cameras, "devices", lambda: (CODEC,))
-    assert [each.check for each in cameras.cameras(opened=simulated)] == ["picamera2", "cameras"]
+    assert [each.check for each in cameras.cameras(opened=never)] == ["picamera2", "cameras"]
 
 
 def test_permissions_are_seen_as_a_user_without_rights_sees_them(tmp_path: Path) -> None:
-    """A device that is closed to this user is a failure with the command that opens it."""
+    """Devices and folders that are closed to this user are failures; no folder of somebody else's is to be taken."""
     if os.geteuid():
         pytest.skip("only root can become another user")
-    device = tmp_path / "video0"
-    device.touch(mode=0o600)
+    (tmp_path / "video0").touch(mode=0o600)
+    (tmp_path / "closed").mkdir(mode=0o700)
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     script = (
-        "import os, sys; from pathlib import Path; from edgeleuk.doctor import cameras\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "found = cameras.groups(Path(sys.argv[1])); print(found.state, found.remedy)"
+        "import os, sys; from pathlib import Path; from edgeleuk.doctor import cameras, storage\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); place = Path(sys.argv[1])\n"
+        "found = [cameras.groups(place)]\n"
+        "for name in ('s.db', 'new/s.db', 'closed/s.db'):\n"
+        "    os.environ['EDGELEUK_SESSIONS'] = str(place / name); found.append(storage.sessions()[0])\n"
+        "for each in found: print(each.state, each.remedy)"
     )
+    command = [sys.executable, "-c", script, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
-    assert done.stdout == 'failure sudo usermod -aG video "$USER"\n'
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines() == [
+        'failure sudo usermod -aG video "$USER"',
+        'failure export EDGELEUK_SESSIONS="$HOME/edgeleuk-sessions.db"',
+        f'failure sudo install -d -o "$USER" {tmp_path}/new',
+        'failure export EDGELEUK_SESSIONS="$HOME/edgeleuk-sessions.db"',
+    ]
 
 
 # Where sessions are kept
@@ -452,7 +470,7 @@ def test_a_failure_is_exit_code_1_and_json_alone_is_on_stdout(place: Path) -> No
     document = json.loads(done.stdout)
     assert (document["schema"], document["state"]) == ("edgeleuk-doctor/1", "failure")
     failed = [each for each in document["checks"] if each["state"] == "failure"]
-    assert [(each["check"], each["remedy"]) for each in failed] == [
-        ("models", "pip install --force-reinstall edgeleuk")
-    ]
+    (found,) = failed
+    assert found["check"] == "models"
+    assert found["remedy"] == "unset EDGELEUK_MODELS"
     assert {*document["checks"][0]} == {"check", "state", "said", "remedy", "advice", "facts"}

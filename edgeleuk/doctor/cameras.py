@@ -63,21 +63,14 @@ def _camera(source: str, name: str, opened: Opener | None) -> Finding:
         with claim_source(source), Capture(lambda: opened(source)) as capture:
             shot = capture.next(FIRST_S)
     except StoreError as error:
-        return Finding(
-            check, "ok", f"{name} is there, and not asked: {error}", facts=facts | {"in_use": True}
-        )
+        said = f"{name} is there, and not asked: {error}"
+        return Finding(check, "ok", said, facts=facts | {"in_use": True})
     except EdgeleukError as error:
         return Finding(check, "failure", f"{name}: {error}", "edgeleuk cameras", facts=facts)
     if shot is None:
         said = f"{name} was opened, and gave no picture in {FIRST_S:g} s."
-        return Finding(
-            check,
-            "failure",
-            said,
-            "edgeleuk cameras",
-            "Close other programs that use it, and plug it in again.",
-            facts,
-        )
+        advice = "Close other programs that use it, and plug it in again."
+        return Finding(check, "failure", said, "edgeleuk cameras", advice, facts)
     width, height = shot.frame.width, shot.frame.height
     said = f"{name} gives pictures of {width} x {height} pixels."
     return Finding(check, "ok", said, facts=facts | {"width": width, "height": height})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
+import edgeleuk
 from edgeleuk import machine
 from edgeleuk.doctor.findings import Finding, State
 
@@ -36,8 +38,8 @@ LEAST_MB, ENOUGH_MB = 250, 500
 """Of free memory. Resident at most, measured: 130 MB to analyse the sample, 370 MB for a live count of 1280 x 720 pixels
 with its simulated camera."""
 CLOSE = "Close other programs, a browser first; the command shows the largest."
-REINSTALL = "pip install --force-reinstall edgeleuk"
-OFFLINE = "Without a network: run the install.sh of the bundle again."
+BUNDLED = Path("/opt/edgeleuk")
+"""Where the offline bundle installs."""
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
@@ -117,6 +119,15 @@ def python() -> Finding:
     return Finding("python", "ok", f"Python {version}.", facts=facts)
 
 
+def again(*options: str) -> tuple[str, str]:
+    """The command that installs edgeleuk again by the way it came, and where to give it."""
+    if BUNDLED in Path(edgeleuk.__file__).parents:
+        return "sudo bash install.sh", "In the folder of the unpacked bundle; sessions and options stay."
+    return shlex.join(
+        ["pip", "install", *options, "."]
+    ), "In the folder of edgeleuk's source, with its environment active."
+
+
 def libraries() -> Finding:
     """What edgeleuk is built on: there, and as new as it must be."""
     versions = {name: _version(name) for name in LIBRARIES}
@@ -126,7 +137,7 @@ def libraries() -> Finding:
     facts = {"versions": versions, "missing": missing, "too_old": old}
     if missing or old:
         what = "; ".join([*(f"{name} is not installed" for name in missing), *old])
-        return Finding("libraries", "failure", f"{what}.", REINSTALL, OFFLINE, facts)
+        return Finding("libraries", "failure", f"{what}.", *again(), facts)
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
     return Finding("libraries", "ok", f"{said}.", facts=facts)
 

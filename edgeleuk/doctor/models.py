@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from edgeleuk import modelstore, zoo
 from edgeleuk.doctor.findings import Finding
-from edgeleuk.doctor.machine import OFFLINE, REINSTALL
+from edgeleuk.doctor.machine import again
 from edgeleuk.doctor.trial import tried
 from edgeleuk.errors import ModelError
 
@@ -20,7 +22,7 @@ def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: N
     here = zoo.available()
     if not here:
         places = " or ".join(map(str, zoo.roots()))
-        yield Finding("models", "failure", f"There are no models in {places}.", REINSTALL, OFFLINE)
+        yield Finding("models", "failure", f"There are no models in {places}.", *_whole_again())
     for magnification in here:
         if at_work:
             telling(f"trying the {magnification} model")
@@ -43,12 +45,25 @@ def _model(magnification: str, at_work: bool) -> Finding:
             return Finding(
                 check, "failure", str(error), f"edgeleuk models use {magnification} builtin", advice
             )
-        return Finding(check, "failure", str(error), REINSTALL, OFFLINE)
+        return Finding(check, "failure", str(error), *_whole_again())
     seconds = time.perf_counter() - began
     origin = "came with the program" if model.folder == zoo.shipped().get(magnification) else "installed"
     facts = {"version": model.version, "origin": origin, "tried": at_work, "seconds": round(seconds, 2)}
     done = f"it did its work on the sample in {seconds:.0f} s" if at_work else "not tried"
     return Finding(check, "ok", f"Version {model.version}, {origin}: as published; {done}.", facts=facts)
+
+
+def _whole_again() -> tuple[str, str]:
+    """What brings the models back that came with the program."""
+    if os.environ.get("EDGELEUK_MODELS"):
+        return (
+            "unset EDGELEUK_MODELS",
+            "The models that came with the program are then used, not those in that folder.",
+        )
+    package = Path(zoo.__file__).parent
+    if (package / "_models").exists():
+        return again("--force-reinstall", "--no-deps")
+    return "git checkout -- models", f"In the folder of edgeleuk's source, {package.parent}."
 
 
 def _in_use(magnification: str) -> bool:

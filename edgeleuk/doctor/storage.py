@@ -8,9 +8,10 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeleuk.doctor.findings import Finding
 from edgeleuk.errors import EdgeleukError
@@ -26,7 +27,10 @@ SLOW_MB_S, SLOW_COMMIT_S = 2.0, 0.25
 """A fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1), and a
 hundred times as long as its 500 small writes a second. A field, a few hundred kilobytes in two commits, then takes about
 as long to be written as to be counted."""
-OTHER_FILE = "Or name another file: export EDGELEUK_SESSIONS=FILE"
+ELSEWHERE, A_NEW_FILE = (
+    'export EDGELEUK_SESSIONS="$HOME/edgeleuk-sessions.db"',
+    "This begins a new file, and leaves the old one as it is.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,15 @@ def sessions() -> tuple[Finding, SessionSummary | None]:
             found = store.list()
             writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
     except EdgeleukError as error:
-        return Finding("sessions", "failure", str(error), "edgeleuk sessions list", OTHER_FILE), None
+        return Finding("sessions", "failure", str(error), ELSEWHERE, A_NEW_FILE), None
+    except OSError as error:
+        said = f"{path} cannot be looked at: {error.strerror}."
+        return Finding("sessions", "failure", said, ELSEWHERE, A_NEW_FILE), None
     facts = {"path": str(path), "sessions": len(found), "writable": writable}
-    newest = found[0] if found else None
-    said = f"{path}: {len(found)} sessions"
-    if not writable:
-        return Finding(
-            "sessions", "failure", f"{said}, and it may not be written.", _own(path), OTHER_FILE, facts
-        ), newest
-    return Finding("sessions", "ok", f"{said}.", facts=facts), newest
+    newest, said = found[0] if found else None, f"{path}: {len(found)} sessions"
+    if writable:
+        return Finding("sessions", "ok", f"{said}.", facts=facts), newest
+    return _closed(f"{said}, and it may not be written.", path.parent, facts), newest
 
 
 def _to_be_made(path: Path) -> Finding:
@@ -66,16 +70,21 @@ def _to_be_made(path: Path) -> Finding:
     if facts["writable"]:
         return Finding("sessions", "ok", f"{path}: none yet; it will be made.", facts=facts)
     said = f"{path} cannot be made: nothing may be written in {place}."
-    return Finding("sessions", "failure", said, _own(place), OTHER_FILE, facts)
+    if place == path.parent:
+        return _closed(said, place, facts)
+    make = f'sudo install -d -o "$USER" {shlex.quote(str(path.parent))}'
+    return Finding("sessions", "failure", said, make, facts=facts)
 
 
-def _own(path: Path) -> str:
-    return f'sudo chown -R "$USER" {shlex.quote(str(path))}'
+def _closed(said: str, folder: Path, facts: Mapping[str, Any]) -> Finding:
+    """A folder of somebody else. Nobody is told to take it: it may be the system's."""
+    advice = f"{A_NEW_FILE} Or ask the owner of {folder} to let you write there."
+    return Finding("sessions", "failure", said, ELSEWHERE, advice, facts)
 
 
 def existing(folder: Path) -> Path:
-    """A folder, or the nearest one above it that is there."""
-    return next((each for each in (folder, *folder.parents) if each.is_dir()), Path("/"))
+    """A folder, or the nearest one above it that is there. Raises OSError where one may not be looked into."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
 
 
 def disk() -> Iterator[Finding]:
