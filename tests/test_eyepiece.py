@@ -16,6 +16,7 @@ from edgeleuk.evaluation.datasets import load_fields
 from edgeleuk.eyepiece import cut, filled, find_disc, inside, seen
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
+from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Aperture, Field, Frame, Image, Scale
@@ -167,6 +168,18 @@ def test_only_what_the_disc_shows_is_counted(analyser: Analyser, demo_frame: Fra
     share = disc.share(demo_frame.width, demo_frame.height)
     whole = replace(field, aperture=None).area_mm2
     assert field.area_mm2 == pytest.approx(share * whole, rel=0.02)
+
+
+@pytest.mark.parametrize("squeeze", [0.9, 0.65])
+def test_a_squeezed_disc_tells_the_squeeze(analyser: Analyser, demo_frame: Frame, squeeze: float) -> None:
+    """Of a few red cells, too: the disc was round."""
+    wide = in_black(np.ascontiguousarray(demo_frame.pixels[300:700, 300:800]), Aperture(250, 200, 190, 190))
+    image = resize(wide, round(500 * squeeze), 400)
+    found = find_disc(image)
+    assert found
+    scale = estimate_scale(image, analyser.finder, disc=found)
+    assert scale.squeeze == pytest.approx(squeeze, rel=0.02)
+    assert scale.um_per_px_y == pytest.approx(0.1, rel=0.08)
 
 
 def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(model: zoo.Model, demo_frame: Frame) -> None:
