@@ -26,6 +26,9 @@ LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
 """Stands for every objective that has no limit of its own."""
 WHITE_CELL = "WBC"
+BARE = 0.05
+"""Share of a picture that something stained covers, up to which what was found in it tells nothing: a single white cell at
+the end of a smear is no other thing than a blood smear."""
 LEAST_SIDE = 64
 """Pixels of the part of an eyepiece's disc that is looked at; of a smaller one the whole picture is."""
 
@@ -108,7 +111,7 @@ def after(
         "red_cells_per_1000_um2": detail.red_cells,
         "stained_percent": 100 * detail.covered,
         "unknown_percent": 100 * detail.unknown,
-        "likeness_percent": 100 * kin.likeness,
+        "likeness_percent": 100 * kin.likeness if detail.covered > BARE else None,
         "dye": kin.dye,
         "hues": kin.hues,
         "texture": kin.texture,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk.assessment import Limits, Rule, assess, load_limits, settle
+from edgeleuk.assessment import Limits, Rule, after, assess, before, load_limits, settle
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
 from edgeleuk.pipeline import Analyser
-from edgeleuk.types import Field, Frame, Scale
+from edgeleuk.types import Aperture, Detections, Field, Frame, Scale
 from edgeleuk.zoo import Model
 
 RULE = Rule(
@@ -74,6 +74,30 @@ def test_a_malformed_file_of_limits_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="rules"):
         load_limits(path)
+
+
+def test_an_almost_bare_place_is_no_other_thing() -> None:
+    """Where hardly anything is stained, what was found says nothing of whether it is a smear."""
+    image = np.full((300, 400, 3), 230, np.uint8)
+    none = Detections(
+        np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), ("WBC", "RBC")
+    )
+    bare = after(image, None, Scale.given(0.25), none, 0.25)
+    assert bare["stained_percent"] == 0
+    assert "likeness_percent" not in bare
+    image[40:260, 60:300] = (180, 90, 150)
+    assert after(image, None, Scale.given(0.25), none, 0.25)["likeness_percent"] < 1
+
+
+def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
+    """Black around a disc changes neither light nor what is clipped; the same cells are in the middle of both."""
+    image = demo_frame.pixels.copy()
+    disc = Aperture(800, 600, 590, 590)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    image[np.hypot(x - 800, y - 600) > 590] = 0
+    measured, plain = before(image, disc), before(demo_frame.pixels, disc)
+    assert measured == plain
+    assert before(image, None)["picture_contrast"] > plain["picture_contrast"] + 0.5
 
 
 def test_the_simulated_smear_is_accepted(demo_field: Field) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from edgeleuk.live.gate import Gate
 from edgeleuk.quality import Look
-from edgeleuk.types import Placement
+from edgeleuk.types import Assessment, Finding, Placement
 
 GOOD = Look(light=0.9, clipped=0.0, coverage=0.35, contrast=0.2, sharpness=3.0)
 STILL = Placement(island=1, x_um=0.0, y_um=0.0, new_ground=1.0, moved_um=0.0)
@@ -83,3 +83,11 @@ def test_stills_need_neither_rest_nor_a_common_focus() -> None:
     gate.meters(GOOD)
     assert unfit(gate, replace(GOOD, sharpness=1.2)) is None
     assert gate.unwanted(replace(STILL, moved_um=None), 0.1) is None
+
+
+@pytest.mark.parametrize(("code", "word"), [("thick", "thick"), ("domain", "foreign"), ("pale", None)])
+def test_found_cells_tell_what_coverage_does_not(code: str, word: str | None) -> None:
+    """Cells over each other, or no smear at all, do not count; a pale stain does, and so does what only warns."""
+    finding = Finding(code, True, 1.0, 0.5, "text.")
+    assert Gate().unsound(Assessment((finding,))) == word
+    assert Gate().unsound(Assessment((replace(finding, severe=False),))) is None

@@ -144,6 +144,8 @@ class LiveCounter:
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
         field = self.analyser.analyse(shot.frame, scale)
         self._disc = field.aperture
+        if unsound := self.gate.unsound(field.assessment):
+            return unsound
         if moved := self._clock.moved():
             self._warn(set_text(moved))
         counted = self.map.add(

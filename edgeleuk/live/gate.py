@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgeleuk.live.state import Meters, Verdict
 from edgeleuk.quality import Look
-from edgeleuk.types import Placement
+from edgeleuk.types import Assessment, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,14 @@ class Gate:
         ):
             return "move"
         return "seen" if placement.new_ground < self.limits.new_ground else None
+
+    def unsound(self, assessment: Assessment) -> Verdict | None:
+        """Why a frame cannot count once its cells are found, or None. Coverage alone does not tell a dense monolayer from
+        cells that lie over each other, nor a smear from anything else."""
+        severe = {finding.code for finding in assessment.findings if finding.severe}
+        if "domain" in severe:
+            return "foreign"
+        return "thick" if "thick" in severe else None
 
     def _bad_light(self, look: Look) -> Verdict | None:
         if look.light < self.limits.darkest:

@@ -12,10 +12,21 @@ from edgeleuk.sources.camera import CameraState, CameraWord
 __all__ = ["CameraState", "CameraWord", "Event", "EventKind", "LiveState", "Meters", "Verdict"]
 
 Verdict = Literal[
-    "counted", "move", "focus", "dark", "bright", "empty", "thick", "seen", "scale", "paused", "manual"
+    "counted",
+    "move",
+    "focus",
+    "dark",
+    "bright",
+    "empty",
+    "thick",
+    "foreign",
+    "seen",
+    "scale",
+    "paused",
+    "manual",
 ]
 """Why a frame was counted or not: the stage moves; out of focus; too dark; too bright; nothing there; cells too dense
-to count; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
+to count; no blood smear as the models know it; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
 
 
 @dataclass(frozen=True, slots=True)
