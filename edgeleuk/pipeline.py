@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,19 @@ from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import Aperture, Assessment, Cell, Detections, Field, Frame, Image, Scale
+from edgeleuk.types import Aperture, Assessment, Box, Cell, Detections, Field, Frame, Image, Scale
 
 WHITE_CELL = "WBC"
 MIN_SHOWN = 0.7
 """A white cell at the picture's edge is read when its short side is at least this share of its long one."""
 EDGE = 0.004
 """A box closer to the picture's edge than this share of its long side touches it."""
+
+
+class FinderLike(Protocol):
+    """What is needed of a finder to look with it; `edgeleuk.finder.Finder` is one."""
+
+    def find(self, image: Image, scale: Scale, floor: float | None = None) -> Detections: ...
 
 
 class Analyser:
@@ -76,24 +83,7 @@ class Analyser:
         coarse = too_coarse(self.model.finder.counted_to, scale)
         found = found.without(coarse)
         whole = shown_enough(found, frame.width, frame.height, disc)
-        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
-        with _timed(seconds, "read"):
-            readings = dict(zip(to_read, self.reader.read(pixels, scale, found.boxes[to_read]), strict=True))
-        boxes: list[tuple[float, float, float, float]] = [tuple(box) for box in found.boxes.tolist()]
-        with _timed(seconds, "measure"):
-            found_in = [boxes[i] for i in to_read]
-            measured = dict(zip(to_read, morphometry.measure(pixels, scale, found_in), strict=True))
-        cells = tuple(
-            Cell(
-                kind=found.names[found.kinds[i]],
-                box=boxes[i],
-                score=float(found.scores[i]),
-                whole=bool(whole[i]),
-                reading=readings.get(i),
-                morphometry=measured.get(i),
-            )
-            for i in range(len(found))
-        )
+        cells = self._cells(pixels, scale, found, whole, seconds)
         um_per_px = scale.um_per_px / frame.shrunk
         warnings = (
             *doubts,
@@ -105,6 +95,34 @@ class Analyser:
             frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
             judged, profile=profile.name if profile else None,
         )  # fmt: skip
+
+    def _cells(
+        self,
+        pixels: Image,
+        scale: Scale,
+        found: Detections,
+        whole: NDArray[np.bool_],
+        seconds: dict[str, float],
+    ) -> tuple[Cell, ...]:
+        """Everything found, the white cells that are `whole` (N,) read and measured."""
+        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
+        boxes: list[Box] = [tuple(box) for box in found.boxes.tolist()]
+        with _timed(seconds, "read"):
+            readings = dict(zip(to_read, self.reader.read(pixels, scale, found.boxes[to_read]), strict=True))
+        with _timed(seconds, "measure"):
+            shapes = morphometry.measure(pixels, scale, [boxes[i] for i in to_read])
+            measured = dict(zip(to_read, shapes, strict=True))
+        return tuple(
+            Cell(
+                kind=found.names[found.kinds[i]],
+                box=boxes[i],
+                score=float(found.scores[i]),
+                whole=bool(whole[i]),
+                reading=readings.get(i),
+                morphometry=measured.get(i),
+            )
+            for i in range(len(found))
+        )
 
     def look_over(self, frame: Frame) -> Assessment:
         """What can be said of a picture whose scale is not known. Raises QualityError where it is refused."""
@@ -148,7 +166,7 @@ class Analyser:
         with _timed(seconds, "scale"):
             used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
         with _timed(seconds, "find"):
-            found = self._within(frame.pixels, disc, used) if disc else self.finder.find(frame.pixels, used)
+            found = find_within(self.finder, frame.pixels, used, disc)
         if scale is None or vouched:
             return used, found
         if contradicted(scale, found) or (
@@ -157,12 +175,20 @@ class Analyser:
             return self._found(frame, disc, None, True, seconds)
         return used, found
 
-    def _within(self, pixels: Image, disc: Aperture, scale: Scale) -> Detections:
-        """What lies in an eyepiece's disc, by looking at no more than the rectangle around it."""
-        left, top, right, bottom = disc.bounds(pixels.shape[1], pixels.shape[0])
-        found = self.finder.find(pixels[top:bottom, left:right], scale)
-        found = replace(found, boxes=found.boxes + np.array([left, top, left, top], np.float32))
-        return found.where(eyepiece.seen(found.boxes, disc))
+
+def find_within(
+    finder: FinderLike, pixels: Image, scale: Scale, disc: Aperture | None, floor: float | None = None
+) -> Detections:
+    """What a finder finds in a picture (H, W, 3); of one with an eyepiece's `disc` what lies in that.
+
+    No more than the rectangle around the disc is looked at. `floor` as in `Finder.find`.
+    """
+    if disc is None:
+        return finder.find(pixels, scale, floor)
+    left, top, right, bottom = disc.bounds(pixels.shape[1], pixels.shape[0])
+    found = finder.find(pixels[top:bottom, left:right], scale, floor)
+    found = replace(found, boxes=found.boxes + np.array([left, top, left, top], np.float32))
+    return found.where(eyepiece.seen(found.boxes, disc))
 
 
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:

@@ -17,7 +17,8 @@ from edgeleuk.errors import InputError, ScaleError, UsageError
 from edgeleuk.evaluation.coco import AveragePrecision, Labelled, average_precision
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.scales import ScaleResult, ScaleRule
-from edgeleuk.eyepiece import find_disc, seen
+from edgeleuk.eyepiece import find_disc
+from edgeleuk.pipeline import find_within
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
@@ -234,14 +235,10 @@ def _look(
     )
     disc = find_disc(image)
 
-    def find(scale: Scale, floor: float | None = None) -> Detections:
-        found = finder.find(image, scale, floor)
-        return found.where(seen(found.boxes, disc)) if disc else found
-
     # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
     # thing are settled at the operating threshold.
-    every = find(scale, FLOOR) if scale else nothing
-    counted = find(scale) if scale else nothing
+    every = find_within(finder, image, scale, disc, FLOOR) if scale else nothing
+    counted = find_within(finder, image, scale, disc) if scale else nothing
     looked = {}
     for name, kind in index.items():
         if name not in sample.labelled:
