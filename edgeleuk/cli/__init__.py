@@ -36,7 +36,8 @@ app = typer.Typer(
     name="edgeleuk",
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
-    "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept.",
+    "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
+    "10 picture refused.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

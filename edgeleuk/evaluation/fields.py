@@ -234,7 +234,6 @@ def _look(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
     )
     disc = find_disc(image)
-
     # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
     # thing are settled at the operating threshold.
     every = find_within(finder, image, scale, disc, FLOOR) if scale else nothing
