@@ -5,7 +5,8 @@ channel (Beer-Lambert). Shading and white balance vanish in that step, whatever 
 cameras in how much of a dye each channel sees: a gain of density for each channel brings the device's red cells and
 nuclei near the colours that the models were trained on.
 
-Under an even light that is one table for each channel: a millisecond for a picture of 1280 x 720.
+Under an even light that is one table for each channel, 4 ms for a picture of 1280 x 720 on one core of a busy server;
+with shading it is computed by place, 40 ms.
 
 Levels are 8 bits, 0 to 255, as a camera stores them: about the 2.2th root of light. A root of a product is a product of
 roots, so that all of this holds for them too.
