@@ -208,7 +208,8 @@ def climb_ladders(
     names: Sequence[str],
     progress: Progress | None = None,
 ) -> dict[str, Climb]:
-    """Each ladder with the pictures of `samples` that are labelled for all of `names`, the file's."""
+    """Each ladder with the pictures of `samples` that are labelled for all of `names`, the file's, and good as they are: a
+    picture that is warned of where it starts tells nothing of where the warning comes about."""
     scales = annotated_scales(samples, names)
     whole = [s for s in samples if s.labelled.issuperset(names) and s.image_id in scales]
     rungs = [(name, amount) for name, ladder in LADDERS.items() for amount in ladder.rungs]
@@ -222,6 +223,8 @@ def climb_ladders(
             Picture(read_field(each), each.boxes, each.kinds, scales[each.image_id])
             for each in (like[(start + i) % len(like)] for i in range(OTHERS + 1))
         )
+        if _look(analyser, first, names).assessment.verdict != "accepted":
+            continue
         for name, amount in rungs:
             shown = LADDERS[name].show(first, amount, others)
             seen[name, amount].append(_look(analyser, shown, names))
@@ -232,7 +235,7 @@ def climb_ladders(
             name: _climb(ladder, [seen[name, amount] for amount in ladder.rungs])
             for name, ladder in LADDERS.items()
         }
-        if whole
+        if all(seen.values())
         else {}
     )
 
