@@ -80,7 +80,7 @@ def test_a_device_is_measured_from_files_and_used(device: Path, tmp_path: Path) 
     profile = profiles.load(str(path))
     assert profile.scale and profile.light and profile.stain and profile.usual
     assert profile.scale.um_per_px_x == pytest.approx(0.1, rel=0.005)
-    assert profile.light.grid[0, 0, 2] / profile.light.grid[4, 6, 2] == pytest.approx(0.6, abs=0.03)
+    assert profile.light.grid[0, 0, 2] / profile.light.grid[6, 8, 2] == pytest.approx(0.6, abs=0.03)
     before = path.read_text()
     again = run(*asked, **where)
     assert (again.returncode, path.read_text()) == (2, before)
