@@ -230,7 +230,7 @@ def test_a_refusal_says_why(store: Path, name: str, kind: type[EdgeleukError], r
     assert "Nothing was changed." in str(error)
 
 
-unhurried = settings(max_examples=80, deadline=None)
+unhurried = settings(max_examples=30, deadline=None)
 
 
 @unhurried
