@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves installer and service under a real systemd: a Debian that boots in a container, with a camera that is made to fail.
 #
-#   sudo deploy/verify-service.sh [--bundle FILE]
+#   sudo deploy/verify-service.sh [--quick] [--bundle FILE]       --quick: three of the ten stages at which an upgrade fails
 #
 # Installs, upgrades with a failing step at each stage while the service counts, then kills it, freezes its camera, fills
 # its disk and sets its clock back a year. After each, all that was announced must be kept, in order. Needs debootstrap,
@@ -19,10 +19,12 @@ root=$cache/service-root
 bundle=
 failures=0
 init=
+container=
+standin=
 # As install.sh runs them; the last one fails after everything was done.
 steps=(build try account halt save files switch prove start after-start)
 # Of the service's own patience: WatchdogSec and RestartSec of its unit, and time for a slow computer.
-PATIENCE_S=300
+PATIENCE_S=600
 
 fail() {
     echo "verify: error: $*" >&2
@@ -30,6 +32,7 @@ fail() {
 }
 while [ $# -gt 0 ]; do
     case $1 in
+        --quick) steps=(save switch after-start) && shift ;;
         --bundle) bundle=${2:?} && shift 2 ;;
         *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && fail "$1 is not understood." ;;
     esac
@@ -62,9 +65,10 @@ boot() {
     # Neither registered nor in a unit of its own: this computer need not run under systemd.
     nice -n 5 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --private-network --console=pipe \
         < /dev/null > "$cache/console" 2>&1 &
-    local container=$! second
+    local second
+    container=$!
     for ((second = 0; second < 120; second++)); do
-        init=$(pgrep -P $container -x systemd || true)
+        init=$(pgrep -P "$container" -x systemd || true)
         if [ -n "$init" ] && inside systemctl is-system-running 2> /dev/null | grep -qE 'running|degraded'; then return; fi
         sleep 1
     done
@@ -76,7 +80,12 @@ inside() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 python() { inside /opt/edgeleuk/current/venv/bin/python "$@"; }
-end() { [ -z "$init" ] || kill -s RTMIN+4 "$init" 2> /dev/null || true; }
+# As with its power button; the tree is busy until it is off. The camera first: stopped, its nsenter would wait for ever.
+end() {
+    [ -z "$standin" ] || kill "$standin" 2> /dev/null || true
+    [ -z "$init" ] || kill -s RTMIN+4 "$init" 2> /dev/null || true
+    [ -z "$container" ] || wait "$container" || true
+}
 trap end EXIT
 
 # --- What is looked at -----------------------------------------------------------------------------------------------
@@ -94,6 +103,7 @@ says() {
     return 1
 }
 counts() { says "$1" ' field  '; }
+# The session that a count began or went on with: the last one since then.
 session_since() { journal --since "@$1" | sed -n 's/.* started .* session \([^ ]*\)\. .*/\1/p' | tail -n 1; }
 lost_nothing() { journal | python /root/nothing_lost.py /var/lib/edgeleuk/sessions.db; }
 camera() { python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/$1', timeout=20)"; }
@@ -139,6 +149,7 @@ expect "installed" inside bash /root/old/install.sh
 for seed in 1 2 3 4 5 6; do inside edgeleuk simulate --seed $seed --out "/root/slide-$seed" > /dev/null 2>&1; done
 inside sh -c 'exec /opt/edgeleuk/current/venv/bin/python /root/standin_camera.py 8080 3 /root/slide-*/simulated.png' \
     > "$cache/camera.log" 2>&1 &
+standin=$!
 sed -i -e 's#^EDGELEUK_SOURCE=.*#EDGELEUK_SOURCE=http://127.0.0.1:8080/#' -e 's/^EDGELEUK_UM_PER_PX=.*/EDGELEUK_UM_PER_PX=0.1/' \
     -e 's/^EDGELEUK_OPTIONS=.*/EDGELEUK_OPTIONS="--threads 1"/' "$root/etc/edgeleuk/live.env"
 since=$(now)
@@ -148,27 +159,28 @@ old=$(readlink "$root/opt/edgeleuk/current")
 
 tell "upgrade with a failing step, while the service counts"
 for step in "${steps[@]}"; do
-    since=$(now) ended=0
+    ended=0
     inside env EDGELEUK_INSTALL_FAIL_AT="$step" bash /root/new/install.sh --upgrade > "$cache/upgrade.log" 2>&1 || ended=$?
+    since=$(now)
     whole() { [ "$ended" != 0 ] && [ "$(readlink "$root/opt/edgeleuk/current")" = "$old" ] && grep 'rolled back' "$cache/upgrade.log"; }
     expect "fails at $step" whole
     expect "  and the old one counts on" counts "$since"
 done
 expect "nothing is lost" lost_nothing
-since=$(now)
 expect "upgrade" inside bash /root/new/install.sh --upgrade
+since=$(now)
 expect "  and the new one counts" counts "$since"
 expect "nothing is lost" lost_nothing
 
 tell "killed (kill -9)"
-before=$(session_since "$since") since=$(now)
+before=$(session_since 0) since=$(now)
 inside systemctl kill -s KILL edgeleuk-live
 expect "started again, and counts" counts "$since"
 expect "goes on with the same session" same_session "$before" "$(session_since "$since")"
 expect "nothing is lost" lost_nothing
 
 tell "frozen camera"
-before=$(session_since "$since") since=$(now)
+before=$(session_since 0) since=$(now)
 camera freeze
 expect "says so" says "$since" 'the same picture again and again'
 expect "systemd's watchdog ends it" says "$since" 'Watchdog timeout'
@@ -180,12 +192,13 @@ expect "nothing is lost" lost_nothing
 
 tell "full disk (80 MB)"
 inside systemctl stop edgeleuk-live
+rm -rf "$root/root/kept"
 inside sh -c 'cp -a /var/lib/edgeleuk /root/kept && mount -t tmpfs -o size=80m,mode=750 tmpfs /var/lib/edgeleuk &&
     cp -a /root/kept/. /var/lib/edgeleuk/ && chown -R edgeleuk:edgeleuk /var/lib/edgeleuk'
 since=$(now)
 inside systemctl start edgeleuk-live
 expect "counts" counts "$since"
-before=$(session_since "$since") since=$(now)
+before=$(session_since 0) since=$(now)
 # shellcheck disable=SC2016 # expanded by the inner shell
 inside sh -c 'fallocate -l "$(($(df -B1 --output=avail /var/lib/edgeleuk | tail -n 1) - 20000000))" /var/lib/edgeleuk/ballast'
 expect "says so" says "$since" 'Counting is paused'
@@ -211,7 +224,7 @@ since=$(now)
 inside systemctl daemon-reload
 inside systemctl start edgeleuk-live
 expect "counts" counts "$since"
-before=$(session_since "$since") since=$(now)
+before=$(session_since 0) since=$(now)
 echo -365d > "$root/etc/edgeleuk/clock"
 expect "says so" says "$since" 'clock was set back by 365 days'
 back=$(now)
