@@ -72,9 +72,10 @@ def test_colours_that_are_right_stay() -> None:
     assert colour.stain_gains(CELL, NUCLEUS, CELL, NUCLEUS) == pytest.approx((1, 1, 1))
 
 
-@given(st.tuples(*[st.floats(0.6, 1.6)] * 3))
-def test_strength_of_each_channel_is_put_right(seen: colour.Rgb) -> None:
-    """However much of the dyes a camera's channels see, both colours come back to what the models know."""
+@given(st.floats(0.5, 2.0), st.tuples(*[st.floats(0.75, 1.3)] * 3))
+def test_strength_of_each_channel_is_put_right(strength: float, apart: colour.Rgb) -> None:
+    """However strong the stain, and however unlike channels see it within MOST_APART, both colours come back."""
+    seen = tuple(strength * each for each in apart)
     cell, nucleus = ((each[0] * seen[0], each[1] * seen[1], each[2] * seen[2]) for each in (CELL, NUCLEUS))
     gains = np.array(colour.stain_gains(cell, nucleus, CELL, NUCLEUS))
     np.testing.assert_allclose(gains * nucleus, NUCLEUS, rtol=1e-4)

@@ -31,6 +31,8 @@ PLACES: tuple[Box, ...] = tuple((x, 10.0, x + 20.0, 30.0) for x in (10.0, 50.0, 
 class Written:
     """An analyser whose answer for every field is written down; fields of None have no scale."""
 
+    profile = None
+
     class reader:  # noqa: N801, as the analyser's attribute is called
         merge: Mapping[str, str] = {"band": "neutrophil"}
 

@@ -230,7 +230,8 @@ SHELL = """
 import fcntl, os, signal, subprocess, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests inherit that it is ignored
+for each in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # in the background the tests inherit that they are ignored
+    signal.signal(each, signal.SIG_DFL)
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], process_group=0, restore_signals=True)
 os.tcsetpgrp(0, child.pid)
 while True:

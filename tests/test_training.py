@@ -33,7 +33,7 @@ from edgeleuk.training.recipe import held_out, load_recipe  # noqa: E402
 
 def test_unknown_recipe_names_those_that_ship() -> None:
     """The error lists the choices."""
-    with pytest.raises(UsageError, match=r"Recipes here: finder-100x, finder-10x, finder-40x, reader-100x"):
+    with pytest.raises(UsageError, match=r"Recipes here: finder-100x, .*finder-10x, finder-40x, reader-100x"):
         load_recipe("finder-7x")
 
 
