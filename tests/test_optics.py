@@ -110,6 +110,21 @@ def test_a_constant_picture_stays_constant(
     assert (resized == np.array(colour, np.uint8)).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 90), st.integers(2, 90))
+def test_levels_are_averages(seed: int, one: int, other: int) -> None:
+    """Each is the mean over its share of the row or column, to within half a level and OpenCV's float32 weights."""
+    length, target = max(one, other), min(one, other)
+    row = np.random.default_rng(seed).integers(0, 256, (3, length), np.uint8)
+    edges = np.arange(target + 1) * length / target
+    starts, ends = (
+        np.maximum.outer(edges[:-1], np.arange(length)),
+        np.minimum.outer(edges[1:], np.arange(1, length + 1)),
+    )
+    expected = row @ (np.clip(ends - starts, 0, None) * target / length).T
+    assert np.abs(resize(row, target, 3) - expected).max() <= 0.5001
+    assert np.abs(resize(row.T.copy(), 3, target).T - expected).max() <= 0.5001
+
+
 def test_the_same_size_is_the_same_picture() -> None:
     """A picture at its model's scale already is not touched."""
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)

@@ -71,7 +71,7 @@ def thumbnail(image: Image, scale: Scale, um_per_px: float) -> NDArray[np.uint8]
         max(8, round(height * scale.um_per_px_y / um_per_px)),
     )
     green: NDArray[np.uint8] = cv2.extractChannel(image, 1)
-    small: NDArray[np.uint8] = resize(green, *size)
+    small: NDArray[np.uint8] = resize(green, *size, exact=False)  # a level does not matter to a correlation
     return small
 
 
