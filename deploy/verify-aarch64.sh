@@ -9,7 +9,7 @@
 #              emulated pip: both take an hour under emulation. The rest of install.sh runs as it is.
 #
 # Needs debootstrap, qemu-user-static and binfmt-support, an x86-64 computer with Python 3.11, and a network for the
-# bundle and the roots, which come from DEBIAN_MIRROR, else from deb.debian.org or where this computer's apt has them.
+# bundle and the roots, which come from DEBIAN_MIRROR, else from where this computer's apt has its packages.
 # With EDGELEUK_DATA also 20 real fields. It takes an hour or more; what was done is kept in $EDGELEUK_VERIFY_CACHE
 # (or $XDG_CACHE_HOME/edgeleuk-verify, /tmp/edgeleuk-verify) and not done again for the same program.
 # The report is deploy/verify-aarch64.txt.
@@ -19,7 +19,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${EDGELEUK_VERIFY_CACHE:-${XDG_CACHE_HOME:-/tmp}/edgeleuk-verify}
 report=$here/verify-aarch64.txt
 reference_python=${PYTHON_REFERENCE:-/usr/bin/python3.11}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-}
 live_s=60
 quick=no
 paired=no
@@ -87,7 +87,7 @@ source_id=$(cd "$here/.." && find edgeleuk models pyproject.toml deploy/systemd 
 # reachable SUITE: a mirror that has it: the one that was named, else one that apt is set up with.
 reachable() {
     local each
-    for each in "$mirror" $(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' | sort -u); do
+    for each in ${mirror:+"$mirror"} $(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' | sort -u); do
         if python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=20)' \
             "${each%/}/dists/$1/Release" 2> /dev/null; then
             echo "$each"

@@ -13,7 +13,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${EDGELEUK_VERIFY_CACHE:-${XDG_CACHE_HOME:-/tmp}/edgeleuk-verify}
 report=$here/verify-service.txt
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-} # where it is empty, the one that debootstrap takes by itself
 arch=$(uname -m)
 root=$cache/service-root
 bundle=
@@ -54,7 +54,7 @@ make_root() {
     [ ! -e "$root/.done" ] || return 0
     rm -rf "$root"
     debootstrap --variant=minbase --include=python3,python3-venv,systemd,systemd-sysv,dbus,udev,libfaketime \
-        bookworm "$root" "$mirror" >&2
+        bookworm "$root" ${mirror:+"$mirror"} >&2
     touch "$root/.done"
 }
 
