@@ -125,6 +125,76 @@ def test_levels_are_averages(seed: int, one: int, other: int) -> None:
     assert np.abs(resize(row.T.copy(), 3, target).T - expected).max() <= 0.5001
 
 
+def averaged(image: Image, axis: int, target: int) -> Image:
+    """A picture reduced along an axis by float64 averages alone, near halves made equal first."""
+    size = (target, image.shape[0]) if axis else (image.shape[1], target)
+    mean = cv2.resize(image.astype(np.float64), size, interpolation=cv2.INTER_AREA)
+    reduced: Image = np.rint(np.rint(mean * 2.0**20) / 2.0**20).astype(np.uint8)
+    return reduced
+
+
+def pattern(kind: str, height: int, width: int, channels: int, seed: int) -> Image:
+    """Levels that make averages of all sorts: noise, few levels (many halves), a slope, stripes of extremes."""
+    rng = np.random.default_rng(seed)
+    shape = (height, width, channels) if channels else (height, width)
+    y, x = np.mgrid[:height, :width] + int(rng.integers(0, 256))
+    plane = {
+        "slope": (x + 3 * y) // 5 % 256,
+        "stripes": ((x + y) % 2) * 255,
+        "blocks": ((x // 7 + y // 3) % 2) * 255,
+    }
+    if kind in plane:
+        levels = plane[kind][..., None] if channels else plane[kind]
+        return np.broadcast_to(levels, shape).astype(np.uint8)
+    return rng.integers(*{"noise": (0, 256), "few": (128, 131)}[kind], shape).astype(np.uint8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["noise", "few", "slope", "stripes", "blocks"]),
+    st.tuples(*[st.integers(1, 400)] * 2),
+    st.tuples(*[st.integers(1, 400)] * 2),
+    st.sampled_from([0, 2, 3, 4]),
+    st.integers(0, 2**32 - 1),
+)
+def test_levels_are_those_of_float64(
+    kind: str, height: tuple[int, int], width: tuple[int, int], channels: int, seed: int
+) -> None:
+    """Every level is that of an average in float64, whatever the sizes, the axis, the channels and the picture."""
+    image = pattern(kind, max(height), max(width), channels, seed)
+    expected = image
+    for axis, target in ((1, min(width)), (0, min(height))):
+        if image.shape[axis] % target:
+            expected = averaged(expected, axis, target)
+        elif target < image.shape[axis]:  # whole pixels in each: OpenCV adds integers
+            size = (target, expected.shape[0]) if axis else (expected.shape[1], target)
+            expected = resize(expected, *size, exact=False)
+    np.testing.assert_array_equal(resize(image, min(width), min(height)), expected)
+
+
+@pytest.mark.parametrize(
+    ("length", "target"),
+    [(1280, 1003), (4, 3), (400, 300), (720, 565), (8000, 2977), (4032, 31), (97, 96), (3, 2)],
+)
+def test_levels_are_those_of_float64_at_sizes_of_cameras(length: int, target: int) -> None:
+    """Also where a picture is much larger, or shrinks by a ratio whose averages are often halves."""
+    image = pattern("noise", 70, length, 3, 1)
+    np.testing.assert_array_equal(resize(image, target, 70), averaged(image, 1, target))
+    turned = image.transpose(1, 0, 2).copy()
+    np.testing.assert_array_equal(resize(turned, 70, target), averaged(turned, 0, target))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 6000), st.integers(1, 6000), st.integers(0, 2**32 - 1))
+def test_float32_is_as_near_as_is_relied_on(one: int, other: int, seed: int) -> None:
+    """Averages in float32 lie within taps x 2^-15 of those in float64: where they leave no doubt, no processor differs."""
+    length, target = max(one, other), min(one, other)
+    row = np.random.default_rng(seed).integers(200, 256, (1, length)).astype(np.float64)
+    exact = cv2.resize(row, (target, 1), interpolation=cv2.INTER_AREA)
+    quick = cv2.resize(row.astype(np.float32), (target, 1), interpolation=cv2.INTER_AREA)
+    assert np.abs(quick - exact).max() <= (-(-length // target) + 1) * 2.0**-15
+
+
 def test_the_same_size_is_the_same_picture() -> None:
     """A picture at its model's scale already is not touched."""
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
