@@ -289,13 +289,13 @@ for python in "${pythons[@]}"; do
             --width 640 --height 360 --plain --no-keep --seconds "$live_s" &&
             tell "       $(grep -c ' field ' "$out/live.txt" || true) fields counted; $(tail -n 1 "$out/live.txt" | cut -c1-100)"
         if [ ${#fields[@]} -gt 0 ]; then
+            check "eval whole on 20 pictures" "$out/eval.json" "${run[@]}" eval whole /data/fields/txl_val.json \
+                --images /data/fields/images --limit 20 --json && same "eval whole" "$results/eval.json" "$out/eval.json"
             check "${#fields[@]} real fields" "$out/fields.json" "${run[@]}" analyze "${fields[@]/#//data/}" --json &&
                 same "${#fields[@]} real fields" "$results/fields.json" "$out/fields.json"
             # The simulated slide may take longer to paint here than the program waits for a camera; pictures do not.
             check "live, pictures of a folder" "$out/folder.txt" "${run[@]}" live --source /data/fields/images/bccd --plain \
                 --no-keep --seconds "$live_s" && tell "       $(tail -n 1 "$out/folder.txt" | cut -c1-100)"
-            check "eval whole on 20 pictures" "$out/eval.json" "${run[@]}" eval whole /data/fields/txl_val.json \
-                --images /data/fields/images --limit 20 --json && same "eval whole" "$results/eval.json" "$out/eval.json"
         fi
     done
 done
