@@ -84,9 +84,11 @@ check() {
     version=$(value version)-$(sha256sum "$bundle/SHA256SUMS" | cut -c1-8)
     [[ $version =~ ^[A-Za-z0-9.+_-]+$ ]] || fail "the bundle's version is malformed. Make the bundle again."
     mkdir -p "$opt/versions"
+}
+room() {
     local free
     free=$(df -Pm "$opt" | awk 'NR == 2 {print $4}')
-    [ -x "$opt/versions/$version/venv/bin/edgeleuk" ] || [ "$free" -ge "$NEEDED_MB" ] ||
+    [ "$free" -ge "$NEEDED_MB" ] ||
         fail "$free MB are free under $opt, $NEEDED_MB are needed. Delete something, or use a larger card."
 }
 
@@ -136,6 +138,9 @@ roll_back() {
             rm -rf "$data" && mv "$data.partial" "$data"
     fi
     if [ "$new" != "$old" ]; then rm -rf "${opt:?}/versions/$new"; fi
+    if [ -d "$undo/damaged" ]; then
+        rm -rf "${opt:?}/versions/$new" && mv -T "$undo/damaged" "$opt/versions/$new"
+    fi
     if managed; then
         systemctl -q daemon-reload
         for unit in live console; do
@@ -180,14 +185,34 @@ link() {
     mv -T "$opt/current.partial" "$opt/current"
 }
 
+# The sum of each file, as pip left it: also of what it compiled, since that is what runs.
+seal() {
+    (cd "$1" && find . -type f ! -name whole -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) > "$undo/sums"
+    mv "$undo/sums" "$1/installed.sha256"
+}
+# Whether a version's folder is as it was sealed; names what is not. A worn card loses bits.
+whole() {
+    [ -e "$1/whole" ] && [ -x "$1/venv/bin/python" ] &&
+        (cd "$1" && sha256sum --quiet --strict -c installed.sha256) >&2
+}
+
 build() {
     local to=$opt/versions/$version
-    if [ -e "$to/whole" ]; then
-        say "$version is already unpacked"
-        return
+    if [ -d "$to" ]; then
+        say "$version is already unpacked; checking its files"
+        if whole "$to"; then return; fi
+        say "it is damaged, and is built anew"
+    fi
+    if [ "$(current)" = "$version" ] && [ -d "$to" ]; then
+        room
+        halt
+        # Kept aside, not removed: where it cannot be built anew, most of it may still work.
+        mv -T "$to" "$undo/damaged"
+    else
+        rm -rf "$to"
+        room
     fi
     say "installing $version into $to (a few minutes on a small computer)"
-    rm -rf "$to"
     mkdir -p "$to"
     # Without pip, which needs a package that Debian leaves out; pip's own wheel is in the bundle, and runs as it is.
     # With the system's packages, for picamera2, which only Raspberry Pi OS has.
@@ -201,6 +226,7 @@ build() {
     cp "$bundle/BUNDLE" "$bundle/README.md" "$bundle/install.sh" "$to/"
     install -m 755 "$bundle/edgeleuk-live" "$to/edgeleuk-live"
     cp -r "$bundle/licences" "$to/licences"
+    seal "$to"
     sync -f "$to" 2> /dev/null || true
     touch "$to/whole"
 }

@@ -144,6 +144,8 @@ lay_out() {
     done
     cp -r "$bundle/BUNDLE" "$bundle/README.md" "$bundle/install.sh" "$bundle/edgeleuk-live" "$bundle/licences" "$1$to/"
     chmod 755 "$1$to/edgeleuk-live" "$1$to/venv/bin/edgeleuk"
+    (cd "$1$to" && find . -type f -print0 | xargs -0 sha256sum) > "$cache/sums"
+    mv "$cache/sums" "$1$to/installed.sha256"
     touch "$1$to/whole"
 }
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,73 @@ def test_again_changes_nothing(root: Path, bundles: dict[str, Path]) -> None:
     done = install(bundles["1.0"], root)
     assert files_of(root) == before
     assert "already unpacked" in done.stdout
+
+
+def lose_a_bit(version: Path) -> None:
+    program = next(version.glob("venv/lib/python3*/site-packages/edgeleuk/__init__.py"))
+    program.write_text(program.read_text().replace("print", "prunt"))
+
+
+def lose_a_file(version: Path) -> None:
+    next(version.glob("venv/lib/python3*/site-packages/edgeleuk/__init__.py")).unlink()
+
+
+def lose_python(version: Path) -> None:
+    (version / "venv/bin/python").unlink()
+
+
+def lose_the_end(version: Path) -> None:
+    """As a build that a power cut ended, and that somebody linked by hand."""
+    (version / "whole").unlink()
+
+
+@pytest.mark.parametrize("harm", [lose_a_bit, lose_a_file, lose_python, lose_the_end])
+def test_again_mends_a_damaged_installation(
+    harm: Callable[[Path], None], tmp_path: Path, bundles: dict[str, Path]
+) -> None:
+    """It is built anew from the bundle; sessions, profile and options stay."""
+    install(bundles["2.0"], tmp_path)
+    (tmp_path / "var/lib/edgeleuk/profile.json").write_text("a microscope")
+    before = files_of(tmp_path)
+    harm((tmp_path / "opt/edgeleuk/current").resolve())
+    done = install(bundles["2.0"], tmp_path)
+    assert "it is damaged, and is built anew" in done.stdout
+    assert version(tmp_path) == "edgeleuk 2.0"
+    assert files_of(tmp_path) == before
+    assert "it is damaged" not in install(bundles["2.0"], tmp_path).stdout
+
+
+@pytest.mark.parametrize("step", ["after-build", "try", "after-prove"])
+def test_a_mending_that_fails_leaves_the_damaged_one(
+    step: str, tmp_path: Path, bundles: dict[str, Path]
+) -> None:
+    """Most of it may still work, and that is more than nothing."""
+    install(bundles["2.0"], tmp_path)
+    lost = next((tmp_path / "opt/edgeleuk/current/venv").glob("lib/python3*/site-packages/*/METADATA"))
+    lost.write_text("lost")
+    before = files_of(tmp_path)
+    done = install(bundles["2.0"], tmp_path, fail_at=step, code=1)
+    assert "is as it was" in done.stderr
+    assert (version(tmp_path), lost.read_text(), files_of(tmp_path)) == ("edgeleuk 2.0", "lost", before)
+
+
+def test_a_mending_that_a_power_cut_ends_is_begun_again(tmp_path: Path) -> None:
+    """By the next run, from what was there before."""
+    torn, root = bundle(tmp_path / "torn", "2.0"), tmp_path / "root"
+    script = (torn / "install.sh").read_text()
+    (torn / "install.sh").write_text(
+        script.replace("\ntry() {\n", '\ntry() {\n    [ ! -e "$root/cut" ] || kill -9 $$\n')
+    )
+    sign(torn)
+    install(torn, root)
+    before = files_of(root)
+    lose_a_bit((root / "opt/edgeleuk/current").resolve())
+    (root / "cut").touch()
+    install(torn, root, code=-9)
+    (root / "cut").unlink()
+    done = install(torn, root)
+    assert ["cut off" in done.stdout, "it is damaged" in done.stdout] == [True, True]
+    assert (version(root), files_of(root)) == ("edgeleuk 2.0", before)
 
 
 def test_another_version_needs_the_word(root: Path, bundles: dict[str, Path]) -> None:

@@ -122,9 +122,7 @@ def python() -> Finding:
 def again(*options: str) -> tuple[str, str]:
     """The command that installs edgeleuk again by the way it came, and where to give it."""
     if BUNDLED in Path(edgeleuk.__file__).parents:
-        # Without that file the installer builds it anew, and does not take it for whole.
-        anew = f"sudo rm -f {BUNDLED}/current/whole && sudo bash install.sh"
-        return anew, "In the folder of the unpacked bundle; sessions and options stay."
+        return "sudo bash install.sh", "In the folder of the unpacked bundle; sessions and options stay."
     return shlex.join(
         ["pip", "install", *options, "."]
     ), "In the folder of edgeleuk's source, with its environment active."
