@@ -172,6 +172,28 @@ since=$(now)
 expect "  and the new one counts" counts "$since"
 expect "nothing is lost" lost_nothing
 
+tell "damaged installation"
+since=$(now)
+# shellcheck disable=SC2016 # expanded by the inner shell
+inside sh -c 'printf lost | dd of="$(find /opt/edgeleuk/current/ -path "*100x*" -name "finder*.onnx")" bs=1 seek=100000 conv=notrunc status=none'
+unsound() { ! inside edgeleuk models verify; }
+mended() { inside bash /root/new/install.sh > "$cache/again.log" 2>&1 && grep 'it is damaged' "$cache/again.log"; }
+expect "a model is not as published" unsound
+expect "installed again" mended
+expect "the models are as published" inside edgeleuk models verify
+expect "  and the service counts" counts "$since"
+expect "nothing is lost" lost_nothing
+
+tell "a model from a stick that the service's user may not read"
+inside edgeleuk models pack 100x --out /root/100x.zip 2> /dev/null
+expect "installed through standard input" inside sh -c 'edgeleuk-service models install - < /root/100x.zip'
+used() { inside edgeleuk-service models list | grep -E '100x .* yes .* whole'; }
+expect "is in use" used
+since=$(now)
+inside systemctl restart edgeleuk-live
+expect "  and the service counts" counts "$since"
+expect "nothing is lost" lost_nothing
+
 tell "killed (kill -9)"
 before=$(session_since 0) since=$(now)
 inside systemctl kill -s KILL edgeleuk-live

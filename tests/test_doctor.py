@@ -28,6 +28,7 @@ from edgeleuk import zoo
 from edgeleuk.doctor import cameras, clock, machine, models, power, storage
 from edgeleuk.doctor.bundle import bundle, faults
 from edgeleuk.doctor.findings import Finding, Report, nameless
+from edgeleuk.doctor.trial import UnfinishedError
 from edgeleuk.errors import CameraError
 from edgeleuk.sources import open_source
 from edgeleuk.sources._v4l2 import Device
@@ -79,6 +80,39 @@ def test_memory_must_be_free(tmp_path: Path, free_mb: int, state: str) -> None:
     found = machine.memory(path)
     assert (found.state, found.facts["free_mb"]) == (state, pytest.approx(free_mb, abs=1))
     assert bool(found.remedy) == (state != "ok")
+
+
+def test_memory_is_told_where_the_kernels_file_cannot_be_read(tmp_path: Path) -> None:
+    """As a loop of links stands in for it under an emulator; what nobody uses is then the least that is free."""
+    path = tmp_path / "meminfo"
+    path.symlink_to(path)
+    found = machine.memory(path)
+    real = machine.memory()
+    assert found.facts["total_mb"] == pytest.approx(real.facts["total_mb"], rel=0.01)
+    assert 0 < found.facts["free_mb"] <= found.facts["total_mb"]
+    assert (found.facts["at_least"], real.facts["at_least"]) == (True, False)
+    assert found.said.startswith("at least ")
+
+
+@pytest.mark.parametrize(("unused_mb", "state"), [(3000, "ok"), (100, "warning")])
+def test_little_unused_memory_is_no_failure_where_more_may_be_free(
+    tmp_path: Path, unused_mb: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel without MemAvailable says nothing of what its caches would give back."""
+    (tmp_path / "meminfo").write_text("MemTotal: 4000000 kB\n")
+    pages = {"SC_PAGE_SIZE": 1_000_000, "SC_PHYS_PAGES": 4096, "SC_AVPHYS_PAGES": unused_mb}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    assert machine.memory(tmp_path / "meminfo").state == state
+
+
+def test_memory_of_which_nothing_is_told_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: str) -> int:
+        raise ValueError
+
+    monkeypatch.setattr(os, "sysconf", silent)
+    assert machine.memory(tmp_path / "none").state == "warning"
 
 
 def test_the_libraries_here_are_those_that_are_needed() -> None:
@@ -135,6 +169,51 @@ def test_an_altered_installed_model_is_put_aside_by_the_command_that_is_named(pl
         done = Place(place).models(*command.removeprefix("edgeleuk models ").split())
         assert done.returncode == 0, done.stderr
     assert {each.state for each in models.models(at_work=False)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("processor_s", "words", "remedy"),
+    [
+        (175.0, "after 180 s: this computer is too slow", "edgeleuk analyze --demo"),
+        (20.0, "after 180 s, in 20 of which it had the processor", "ps aux --sort=-%cpu | head"),
+    ],
+)
+def test_a_model_that_is_not_through_in_time_is_a_warning(
+    processor_s: float, words: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what was measured. The others are not tried, since each would take as long."""
+    asked: list[str] = []
+
+    def slow(model: zoo.Model) -> None:
+        asked.append(model.magnification)
+        raise UnfinishedError(model, 180.0, processor_s)
+
+    monkeypatch.setattr(models, "tried", slow)
+    first, *others = models.models()
+    assert (first.state, first.remedy, words in first.said) == ("warning", remedy, True), first.said
+    assert (first.facts["seconds"], first.facts["processor_seconds"]) == (180, processor_s)
+    assert (asked, {each.state for each in others}) == ([*zoo.available()][:1], {"ok"})
+    assert all("not tried" in each.said for each in others)
+
+
+def test_an_installed_model_that_may_never_end_is_put_aside_by_the_command_that_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow computer and a model without an end look alike from outside."""
+    from edgeleuk import modelstore
+
+    modelstore.install(packed.archive("2.0"), lambda _: None)
+
+    def slow(model: zoo.Model) -> None:
+        if model.version == "2.0":
+            raise UnfinishedError(model, 180.0, 180.0)
+
+    monkeypatch.setattr(models, "tried", slow)
+    found = next(each for each in models.models() if each.state == "warning")
+    assert "installed" in found.said
+    command = found.advice.split("If it never ends: edgeleuk models ")[1]
+    assert Place(place).models(*command.split()).returncode == 0
+    assert {each.state for each in models.models()} == {"ok"}
 
 
 # Cameras

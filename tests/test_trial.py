@@ -160,7 +160,18 @@ def test_a_model_that_fails_is_told_in_one_line(
 def test_a_model_that_never_ends_is_ended(
     model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a time that any good one ends within."""
-    monkeypatch.setattr(trial, "PATIENCE_S", 2.0)
-    with pytest.raises(ModelError, match="does not come to an end within 2 s"):
+    """After a time that any good one ends within; what it computed in it tells a slow computer from a busy one."""
+    monkeypatch.setattr(trial, "PATIENCE_S", 8.0)
+    with pytest.raises(trial.UnfinishedError, match="was not through with the sample after 8 s") as caught:
         trial.tried(altered(model, tmp_path / "model", finder=endless()))
+    assert caught.value.seconds == 8.0
+    assert 0.5 < caught.value.processor_seconds < 9.0
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("processor_s", "busy"), [(1.0, True), (89.0, True), (90.0, False), (180.0, False)])
+def test_half_of_the_time_without_the_processor_is_a_busy_computer(
+    model: zoo.Model, processor_s: float, busy: bool
+) -> None:
+    """Otherwise it is a slow one."""
+    assert trial.UnfinishedError(model, 180.0, processor_s).busy is busy

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgeleuk import modelstore, zoo
+from edgeleuk.doctor import trial
 from edgeleuk.doctor.findings import Finding
 from edgeleuk.doctor.machine import again
-from edgeleuk.doctor.trial import tried
+from edgeleuk.doctor.trial import UnfinishedError, tried
 from edgeleuk.errors import ModelError
 
 
 def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
     """One finding for each magnification, and for each installed version that is not used because it is altered.
 
-    `at_work` also opens each model and runs it on the sample, in a process of its own; `telling` hears which.
+    `at_work` also opens each model and runs it on the sample, in a process of its own; `telling` hears which. After one
+    that was not through in time the others are not tried: they would take as long.
     """
     here = zoo.available()
     if not here:
@@ -25,8 +27,10 @@ def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: N
         yield Finding("models", "failure", f"There are no models in {places}.", *_whole_again())
     for magnification in here:
         if at_work:
-            telling(f"trying the {magnification} model")
-        yield _model(magnification, at_work)
+            telling(f"trying the {magnification} model, for {trial.PATIENCE_S:.0f} s at most")
+        found = _model(magnification, at_work)
+        at_work = at_work and not found.facts.get("unfinished")
+        yield found
     for magnification in zoo.MAGNIFICATIONS:
         for version in modelstore.versions(magnification):
             if version.problem:
@@ -39,6 +43,8 @@ def _model(magnification: str, at_work: bool) -> Finding:
         model = zoo.load(magnification)
         if at_work:
             tried(model)
+    except UnfinishedError as error:
+        return _unfinished(check, model, error)
     except ModelError as error:
         if _in_use(magnification) and magnification in zoo.shipped():
             advice = "That one came with the program; the one that fails was installed."
@@ -47,10 +53,34 @@ def _model(magnification: str, at_work: bool) -> Finding:
             )
         return Finding(check, "failure", str(error), *_whole_again())
     seconds = time.perf_counter() - began
-    origin = "came with the program" if model.folder == zoo.shipped().get(magnification) else "installed"
+    origin = _origin(model)
     facts = {"version": model.version, "origin": origin, "tried": at_work, "seconds": round(seconds, 2)}
     done = f"it did its work on the sample in {seconds:.0f} s" if at_work else "not tried"
     return Finding(check, "ok", f"Version {model.version}, {origin}: as published; {done}.", facts=facts)
+
+
+def _unfinished(check: str, model: zoo.Model, error: UnfinishedError) -> Finding:
+    """A warning: its files are those that did their work where it was published, or when it was installed."""
+    seconds, used = round(error.seconds), round(error.processor_seconds)
+    facts = {
+        "version": model.version, "origin": _origin(model), "tried": True, "unfinished": True,
+        "seconds": seconds, "processor_seconds": used,
+    }  # fmt: skip
+    said = f"Version {model.version}, {facts['origin']}: as published; not through with the sample after {seconds} s"
+    if error.busy:
+        said = f"{said}, in {used} of which it had the processor: other programs use it."
+        return Finding(
+            check, "warning", said, "ps aux --sort=-%cpu | head", "Close these, and look again.", facts
+        )
+    said = f"{said}: this computer is too slow to count while the stage moves."
+    advice = "Pictures can be analysed with patience; the command shows how long one takes."
+    if _in_use(model.magnification):
+        advice += f" If it never ends: edgeleuk models use {model.magnification} builtin"
+    return Finding(check, "warning", said, "edgeleuk analyze --demo", advice, facts)
+
+
+def _origin(model: zoo.Model) -> str:
+    return "came with the program" if model.folder == zoo.shipped().get(model.magnification) else "installed"
 
 
 def _whole_again() -> tuple[str, str]:

@@ -21,14 +21,37 @@ PATIENCE_S = 180.0
 """The sample takes 1 s on a desktop's core and about 15 s on a Raspberry Pi 4's (estimated: deploy/PERFORMANCE.md)."""
 MEMORY_BYTES = 1_000_000_000
 """Of the process's own; the models that ship need 350 MB with the libraries (measured), and 300 are too few."""
+BUSY_SHARE = 0.5
+"""Of that time. A trial that had the processor for less was kept waiting by other programs."""
 ENTRY = b"\x0a\x08location\x12"
 """Begins the name of another file that holds a network's weights: StringStringEntryProto of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, as protobuf writes it."""
 SAMPLE_UM_PER_PX = 0.1
 
 
+class UnfinishedError(ModelError):
+    """A model was not through with the sample in time: the computer is slow or busy, or the model never ends."""
+
+    def __init__(self, model: zoo.Model, seconds: float, processor_seconds: float) -> None:
+        self.seconds = seconds
+        """It was given."""
+        self.processor_seconds = processor_seconds
+        """Of these it had a processor."""
+        self.busy = processor_seconds < BUSY_SHARE * seconds
+        """Whether other programs kept it waiting."""
+        super().__init__(
+            f"the {model.magnification} model {model.version[:60]} was not through with the sample after {seconds:.0f} s, "
+            f"with the processor for {processor_seconds:.0f} s of them. Close other programs and try again; if that "
+            "does not help, this computer is too slow for it, or it never ends."
+        )
+
+
 def tried(model: zoo.Model) -> None:
-    """Raise ModelError unless a model works. Nothing that it does can harm the process that asks."""
+    """Raise ModelError unless a model works; UnfinishedError where there was too little time to tell.
+
+    Nothing that it does can harm the process that asks.
+    """
+    before = _processor_seconds()
     command = [sys.executable, "-B", "-m", "edgeleuk.doctor.trial", str(model.folder.resolve())]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each would have its share of the memory
     try:
@@ -44,7 +67,7 @@ def tried(model: zoo.Model) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _failed(model, f"it does not come to an end within {PATIENCE_S:.0f} s") from error
+        raise UnfinishedError(model, PATIENCE_S, _processor_seconds() - before) from error
     if done.returncode < 0:
         raise _failed(model, f"the process that ran it died of signal {-done.returncode}")
     if done.returncode:
@@ -76,6 +99,12 @@ def work(model: zoo.Model) -> None:
     types, attributes = analyser.reader.probabilities(crops)
     if not all(np.isfinite(each).all() for each in (types, *attributes.values())):
         raise ModelError("the reader gives what is no number")
+
+
+def _processor_seconds() -> float:
+    """Of all processes that this one began and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _failed(model: zoo.Model, why: str) -> ModelError:
