@@ -278,7 +278,9 @@ for python in "${pythons[@]}"; do
         if "${run[@]}" doctor --help > /dev/null 2>&1; then
             # What it finds is kept, and its exit code told but not judged: an emulator is no Pi.
             "${run[@]}" doctor > "$out/doctor.txt" 2>&1 && code=0 || code=$?
-            tell "  ok   doctor ran (exit $code): $(grep -c . "$out/doctor.txt") lines"
+            tell "  ok   doctor ran (exit $code): $(grep -c '^warning ' "$out/doctor.txt" || true) warnings, $(
+                grep -c '^failure ' "$out/doctor.txt" || true) failures"
+            { grep '^failure ' "$out/doctor.txt" || true; } | while IFS= read -r line; do tell "       $line"; done
         else
             tell "  --   doctor is not in this version"
         fi

@@ -41,6 +41,7 @@ class TrueCell:
     diameter_um: float
     """Of the circle with the cell's area."""
     nucleus_area_um2: float | None = None
+    """Of a white cell; None also where it was not asked for."""
     lobes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,9 +71,12 @@ class Smear:
         white_cells: Mapping[str, int],
         red_cells_per_mm2: float = 7000.0,
         platelets_per_mm2: float = 700.0,
+        *,
+        nuclei: bool = True,
     ) -> Smear:
         """Cells placed at random: `white_cells` by label, the rest by density.
 
+        Without `nuclei` the truth about them (area, lobes) is left out, for which every white cell must be painted.
         Raises UsageError for a label that cannot be painted, and where the cells do not fit the region.
         """
         unknown = [label for label in white_cells if label not in WHITE_TYPES]
@@ -89,7 +93,7 @@ class Smear:
         for number, name in enumerate(names):
             edge = outline(name, _generator(seed, number))
             x, y = layout.place(edge, name)
-            cells.append(_true_cell(seed, number, name, edge, x, y))
+            cells.append(_true_cell(seed, number, name, edge, x, y, nuclei))
         return cls(seed, width_um, height_um, tuple(cells))
 
     def paint(self, cell: TrueCell) -> Painting:
@@ -142,10 +146,12 @@ class _Layout:
         return int(x // self.cell), int(y // self.cell)
 
 
-def _true_cell(seed: int, number: int, name: str, edge: Outline, x: float, y: float) -> TrueCell:
+def _true_cell(
+    seed: int, number: int, name: str, edge: Outline, x: float, y: float, nuclei: bool
+) -> TrueCell:
     x1, y1, x2, y2 = edge.box
     white = name in WHITE_TYPES
-    painting = paint(name, _generator(seed, number)) if white else None
+    painting = paint(name, _generator(seed, number)) if white and nuclei else None
     return TrueCell(
         id=number,
         kind="WBC" if white else name,

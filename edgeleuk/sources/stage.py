@@ -119,7 +119,7 @@ class StageSource:
         if smear is None:
             cells = WHITE_CELLS if white_cells is None else white_cells
             size = _slide_size(field, objective, minutes * 60 - standstill_s, sum(cells.values()))
-            smear = Smear.generate(seed, *size, cells)
+            smear = Smear.generate(seed, *size, cells, nuclei=False)
         self._stage = _MovingStage(
             smear, objective.um_per_px, width, height, optics or objective.optics, camera or Camera(seed=seed)
         )
