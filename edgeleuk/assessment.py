@@ -17,6 +17,7 @@ import numpy as np
 from edgeleuk._tables import load_table
 from edgeleuk.domain import kinship
 from edgeleuk.errors import QualityError
+from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
 from edgeleuk.quality import inspect, look
 from edgeleuk.scale import RED_CELL
@@ -29,8 +30,6 @@ WHITE_CELL = "WBC"
 BARE = 0.05
 """Share of a picture that something stained covers, up to which what was found in it tells nothing: a single white cell at
 the end of a smear is no other thing than a blood smear."""
-LEAST_SIDE = 64
-"""Pixels of the part of an eyepiece's disc that is looked at; of a smaller one the whole picture is."""
 
 Measures = Mapping[str, float]
 """By the names that rules use. What could not be measured is absent, and no rule is applied to it."""
@@ -81,7 +80,7 @@ def _shipped() -> Limits:
 
 def before(pixels: Image, disc: Aperture | None) -> Measures:
     """What is known of a picture (H, W, 3) before anything is searched in it; `disc` is what of it shows the slide."""
-    seen = look(_cut(pixels, disc)[0])
+    seen = look(middle(pixels, disc)[0])
     return {
         "light_percent": 100 * seen.light,
         "clipped_percent": 100 * seen.clipped,
@@ -93,7 +92,7 @@ def after(
     pixels: Image, disc: Aperture | None, scale: Scale, found: Detections, um_per_px: float
 ) -> Measures:
     """What the found cells tell, at `um_per_px`, the finder's scale."""
-    part, corner = _cut(pixels, disc)
+    part, corner = middle(pixels, disc)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
     small = resampling.apply(part)
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
@@ -118,19 +117,6 @@ def after(
         "squeeze": max(scale.squeeze, 1 / scale.squeeze),
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _cut(pixels: Image, disc: Aperture | None) -> tuple[Image, tuple[int, int]]:
-    """The largest upright rectangle in the disc of an eyepiece, where light and focus are even, and its corner."""
-    if disc is None:
-        return pixels, (0, 0)
-    height, width = pixels.shape[:2]
-    half_x, half_y = disc.half_sides()
-    left, right = (int(np.clip(disc.x + way, 0, width)) for way in (-half_x, half_x))
-    top, bottom = (int(np.clip(disc.y + way, 0, height)) for way in (-half_y, half_y))
-    if min(right - left, bottom - top) < LEAST_SIDE:
-        return pixels, (0, 0)
-    return pixels[top:bottom, left:right], (left, top)
 
 
 def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.eyepiece import find_disc
+from edgeleuk.eyepiece import find_disc, middle
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import LEAST, common
 from edgeleuk.quality import look
@@ -170,7 +170,7 @@ class Batch:
         if self._map:
             place = self._map.place(frame.pixels, field.scale, field.aperture)
             number = len(self._fields)
-            sharpness = look(frame.pixels).sharpness
+            sharpness = look(middle(frame.pixels, field.aperture)[0]).sharpness
             self._counted.append(
                 self._map.add(
                     field, place, number=number, seconds=float(number), at="", sharpness=sharpness,

@@ -15,13 +15,13 @@ roots, so that all of this holds for them too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import Image
+from edgeleuk.types import Aperture, Image
 
 Floats = NDArray[np.float32]
 Rgb = tuple[float, float, float]
@@ -38,6 +38,8 @@ FITTED_ON = 160
 """Long side of the copy that light is fitted on, pixels."""
 SHADED = 0.15
 """Share of the brightest light below which a pixel is no field but what surrounds an eyepiece's disc."""
+WITHIN_RIM = 0.95
+"""Of a disc's radius: where it fades from light to dark is no field."""
 MOST_APART = 2.0
 """Factor between a channel's gain and that of all together: a dye that a channel hardly sees tells little of it."""
 STRIP = 1 << 19
@@ -56,8 +58,9 @@ class LightFit:
     """Robust standard deviation of the rest, relative."""
 
 
-def fit_light(blanks: Sequence[Image]) -> LightFit:
-    """The light over the field from pictures (H, W, 3) of an empty slide, one at least, all of one size.
+def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit:
+    """The light over the field from pictures (H, W, 3) of an empty slide, one at least, all of one size; or over an
+    eyepiece's `disc` in them, whose rim is no light of the slide.
 
     A polynomial in x and y through the logarithm of the pictures' median. Dust is left out by fitting again without
     what lies far off.
@@ -68,7 +71,14 @@ def fit_light(blanks: Sequence[Image]) -> LightFit:
     small = np.median([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in blanks], axis=0)
     levels = np.maximum(small.reshape(-1, 3), 1.0)
     field = levels.mean(axis=1) > SHADED * np.percentile(levels.mean(axis=1), 95)
-    terms = _terms((np.arange(size[0]) + 0.5) / size[0], (np.arange(size[1]) + 0.5) / size[1])
+    across, down = ((np.arange(n) + 0.5) / n for n in size)
+    if disc:
+        shown = replace(
+            disc, semi_major=disc.semi_major * WITHIN_RIM, semi_minor=disc.semi_minor * WITHIN_RIM
+        )
+        places = np.meshgrid(across * width, down * height)
+        field &= shown.covers(np.stack([each.ravel() for each in places], axis=1))
+    terms = _terms(across, down)
     logs, kept = np.log(levels), field.copy()
     for _ in range(ROUNDS):
         weights = np.linalg.lstsq(terms[kept], logs[kept], rcond=None)[0]

@@ -55,6 +55,8 @@ VISIBLE = 0.1
 """Least share of the rim that the picture shows: less may be the edge of anything."""
 GROUND = 90.0
 """Percentile of each channel within the disc that stands for empty ground."""
+LEAST_SIDE = 64
+"""Pixels of the part of a disc that is looked at; of a smaller one the whole picture is."""
 MARGIN = 0.004
 """A box closer to the rim than this share of the disc's long axis touches it."""
 
@@ -79,6 +81,20 @@ def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: 
     return shown
 
 
+def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, int]]:
+    """The largest upright rectangle in the disc, where light and focus are even, and its corner; all of a picture without
+    a disc, or with a tiny one."""
+    if aperture is None:
+        return image, (0, 0)
+    height, width = image.shape[:2]
+    half_x, half_y = aperture.half_sides()
+    left, right = (int(np.clip(aperture.x + way, 0, width)) for way in (-half_x, half_x))
+    top, bottom = (int(np.clip(aperture.y + way, 0, height)) for way in (-half_y, half_y))
+    if min(right - left, bottom - top) < LEAST_SIDE:
+        return image, (0, 0)
+    return image[top:bottom, left:right], (left, top)
+
+
 def filled(image: Image, aperture: Aperture) -> Image:
     """A copy of a picture whose surround has the colour of the slide's empty ground: no black reaches a cell's crop."""
     step = max(1, round(max(image.shape) / LOOKED_AT))
@@ -86,6 +102,13 @@ def filled(image: Image, aperture: Aperture) -> Image:
     shown = inside(aperture, image.shape[1], image.shape[0], sample.shape[1], sample.shape[0])
     ground = np.percentile(sample[shown], GROUND, axis=0) if shown.any() else np.full(3, 255)
     copy: Image = np.full_like(image, ground.astype(np.uint8))
+    cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
+    return copy
+
+
+def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
+    """A copy of a picture with the surround of another one of its size."""
+    copy = other.copy()
     cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
     return copy
 

@@ -20,6 +20,7 @@ import numpy as np
 from edgeleuk import colour
 from edgeleuk._tables import load_table
 from edgeleuk.errors import OutputError, UsageError
+from edgeleuk.eyepiece import find_disc, surrounded
 from edgeleuk.types import Frame, Scale
 
 SCHEMA = 1
@@ -189,12 +190,15 @@ class Profile:
         """The frame with light and colour as the models know them; the same where nothing was measured of either.
 
         Exposure may change from picture to picture, the colour of the light does not: the picture's own background
-        tells how bright the light was.
+        tells how bright the light was. What surrounds an eyepiece's disc stays as black as it is: no stain made it so, and
+        by its black it is told.
         """
         if self._grid is None:
             return frame
-        light = self.light_on(frame)
-        return replace(frame, pixels=colour.corrected(frame.pixels, light, WHITE, self._gains))
+        pixels = colour.corrected(frame.pixels, self.light_on(frame), WHITE, self._gains)
+        if disc := find_disc(frame.pixels):
+            pixels = surrounded(pixels, frame.pixels, disc)
+        return replace(frame, pixels=pixels)
 
     def light_on(self, frame: Frame) -> colour.Floats:
         """The light (ROWS, COLUMNS, 3) that a picture was taken under; its own background where none was measured."""

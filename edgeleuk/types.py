@@ -258,6 +258,14 @@ class Aperture:
             self.x * times, self.y * times, self.semi_major * times, self.semi_minor * times, self.angle
         )
 
+    def stretched(self, across: float, down: float) -> Aperture:
+        """The same in pixels of a picture so many times as wide and as high."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        turned = np.array([[cosine, -sine], [sine, cosine]]) * [self.semi_major, self.semi_minor]
+        axes, (major, minor), _ = np.linalg.svd(np.array([[across], [down]]) * turned)
+        angle = float(np.arctan2(axes[1, 0], axes[0, 0]))
+        return Aperture(self.x * across, self.y * down, float(major), float(minor), angle)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeleuk import zoo
 from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.eyepiece import cut, filled, find_disc, inside, seen
+from edgeleuk.eyepiece import cut, filled, find_disc, inside, middle, seen
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
 from edgeleuk.scale import estimate_scale
@@ -61,7 +61,13 @@ def test_what_lies_inside_is_the_same_told_by_points_and_by_rows(disc: Aperture)
     """The mask of a picture says of each pixel's middle what the ellipse says of that point."""
     mask = inside(disc, 200, 150)
     y, x = np.mgrid[:150, :200] + 0.5
-    assert (disc.covers(np.stack([x.ravel(), y.ravel()], axis=1)) == mask.ravel()).mean() > 0.9999
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    inner, outer = (
+        replace(disc, semi_major=disc.semi_major * by, semi_minor=disc.semi_minor * by).covers(points)
+        for by in (1 - 1e-9, 1 + 1e-9)
+    )
+    clear = inner == outer  # a pixel's middle may lie on the rim itself
+    np.testing.assert_array_equal(mask.ravel()[clear], inner[clear])
     assert disc.share(200, 150) == pytest.approx(mask.mean(), abs=0.01)
 
 
@@ -73,6 +79,16 @@ def test_the_bounds_hold_all_that_shows(disc: Aperture) -> None:
     assert 0 <= top < bottom <= 150
     rows, columns = np.nonzero(inside(disc, 200, 150))
     assert ((columns >= left) & (columns < right) & (rows >= top) & (rows < bottom)).all()
+
+
+@given(ellipses, st.floats(0.3, 3), st.floats(0.3, 3))
+def test_a_stretched_disc_covers_the_stretched_points(disc: Aperture, across: float, down: float) -> None:
+    """Whatever lay inside lies inside when disc and picture are squeezed together, and so does what lay outside."""
+    y, x = np.mgrid[:150:7, :200:7] + 0.5
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    stretched = disc.stretched(across, down)
+    assert stretched.semi_major >= stretched.semi_minor
+    assert (stretched.covers(points * [across, down]) == disc.covers(points)).mean() > 0.99
 
 
 @settings(max_examples=25, deadline=None)
@@ -147,6 +163,17 @@ def test_the_surround_is_filled_with_ground_and_the_disc_kept(smear: Image) -> N
     outside = copy[~shown]
     assert (outside == outside[0]).all()
     assert outside[0].min() > 180
+
+
+def test_the_middle_of_a_disc_is_all_slide(smear: Image) -> None:
+    """The rectangle that is looked at holds none of the black; without a disc, and of a tiny one, all is looked at."""
+    picture = in_black(smear, DISC)
+    part, (left, top) = middle(picture, DISC)
+    np.testing.assert_array_equal(part, picture[top : top + part.shape[0], left : left + part.shape[1]])
+    assert inside(DISC, WIDTH, HEIGHT)[top : top + part.shape[0], left : left + part.shape[1]].all()
+    assert part.shape[0] * part.shape[1] > 0.5 * DISC.share(WIDTH, HEIGHT) * WIDTH * HEIGHT
+    for disc in (None, replace(DISC, semi_major=30.0, semi_minor=30.0)):
+        assert middle(picture, disc)[0] is picture
 
 
 def test_only_what_the_disc_shows_is_counted(analyser: Analyser, demo_frame: Frame) -> None:

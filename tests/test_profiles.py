@@ -9,13 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_eyepiece import in_black
 
 from edgeleuk import colour, profiles
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.eyepiece import find_disc, inside
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
 from edgeleuk.profiles import Light, Profile, Ruler, Size, Stain, Usual
-from edgeleuk.types import Frame
+from edgeleuk.types import Aperture, Frame
 
 
 def flat_light(level: float) -> Light:
@@ -174,3 +176,19 @@ def with_profile(analyser: Analyser, profile: Profile) -> Analyser:
     other = copy(analyser)
     other.profile = profile
     return other
+
+
+def test_what_surrounds_a_disc_stays_black(demo_frame: Frame) -> None:
+    """A weaker gain of density would make it purple; the disc is then told by nothing, and all beside it is counted."""
+    disc = Aperture(320.0, 240.0, 200.0, 200.0)
+    picture = in_black(resize(demo_frame.pixels, 640, 480), disc)
+    profile = replace(
+        whole(demo_frame), picture=Size(640, 480), stain=Stain((240.0, 225.0, 210.0), (0.44, 0.66, 0.38), (1.84, 4.0, 0.86), 12, 5)
+    )  # fmt: skip
+    fixed = profile.corrected(Frame(picture, "phone.jpg")).pixels
+    found = find_disc(fixed)
+    assert found
+    assert found.share(640, 480) == pytest.approx(disc.share(640, 480), rel=0.02)
+    shown = inside(found, 640, 480)
+    np.testing.assert_array_equal(fixed[~shown][::7], picture[~shown][::7])
+    assert (fixed[shown] != picture[shown]).mean() > 0.5

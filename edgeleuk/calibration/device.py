@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeleuk.calibration import blank, micrometer, smear
 from edgeleuk.errors import InputError, ScaleError, UsageError
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import objective
 from edgeleuk.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
@@ -118,7 +119,7 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
     for frame in cells[:1]:
         seen = profile.corrected(frame)
         try:
-            told = estimate_scale(seen.pixels, finder, frame.name)
+            told = estimate_scale(seen.pixels, finder, frame.name, disc=find_disc(seen.pixels))
         except ScaleError:
             return
         expected = profile.scale_of(frame)

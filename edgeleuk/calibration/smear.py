@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from edgeleuk import colour
 from edgeleuk.errors import InputError, ScaleError
+from edgeleuk.eyepiece import find_disc, middle
 from edgeleuk.finder import Finder
-from edgeleuk.pipeline import WHITE_CELL
+from edgeleuk.pipeline import WHITE_CELL, find_within
 from edgeleuk.pooling import pooled
 from edgeleuk.profiles import Profile, Ruler, Stain, Usual
 from edgeleuk.quality import look
@@ -78,7 +79,8 @@ def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
     failed: ScaleError | None = None
     for frame in frames:
         try:
-            scales.append(estimate_scale(frame.pixels, finder, frame.name, scales[-1] if scales else None))
+            near = scales[-1] if scales else None
+            scales.append(estimate_scale(frame.pixels, finder, frame.name, near, find_disc(frame.pixels)))
         except ScaleError as error:
             failed = error
     if not scales:
@@ -91,13 +93,20 @@ def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
 
 def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
     """The colours of a smear, from fields of the device of `profile`. Raises InputError where they show too little."""
-    scales = [profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name) for frame in frames]
+    discs = [find_disc(frame.pixels) for frame in frames]
+    scales = [
+        profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name, disc=disc)
+        for frame, disc in zip(frames, discs, strict=True)
+    ]
     grids = [profile.light_on(frame) for frame in frames]
     backgrounds = [colour.background(frame.pixels) for frame in frames]
     empty = np.median(backgrounds, axis=0)
     seen = list(frames)
     for _ in range(ROUNDS):
-        cells = [finder.find(f.pixels, scale, FLOOR) for f, scale in zip(seen, scales, strict=True)]
+        cells = [
+            find_within(finder, frame.pixels, scale, disc, FLOOR)
+            for frame, scale, disc in zip(seen, scales, discs, strict=True)
+        ]
         best = max((float(s) for each in cells for s in each.of(WHITE_CELL).scores), default=0.0)
         red, white = [], []
         for frame, each, light in zip(frames, cells, grids, strict=True):
@@ -111,8 +120,8 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
 
 
 def usual(frames: Sequence[Frame]) -> Usual:
-    """Medians of what `quality.look` measures."""
-    looks = [look(frame.pixels) for frame in frames]
+    """Medians of what `quality.look` measures of the slide."""
+    looks = [look(middle(frame.pixels, find_disc(frame.pixels))[0]) for frame in frames]
     values = (
         round(float(np.median([getattr(each, name) for each in looks])), 4)
         for name in ("sharpness", "light", "coverage", "contrast")

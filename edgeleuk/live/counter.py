@@ -13,8 +13,9 @@ import numpy as np
 
 from edgeleuk.differential import Differential, tally
 from edgeleuk.errors import ScaleError, StoreError, UsageError
-from edgeleuk.eyepiece import find_disc
+from edgeleuk.eyepiece import find_disc, middle
 from edgeleuk.judge import Judge
+from edgeleuk.live.disc import Disc
 from edgeleuk.live.gate import Gate
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
@@ -23,7 +24,7 @@ from edgeleuk.pooling import pooled
 from edgeleuk.quality import Look, look
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.types import Aperture, CountedField, Placement, Scale, Shot, Tally
+from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
 
 ENOUGH_RED_CELLS = 60
 """Red cells that the scale of a session rests on before anything is counted; their median is then good to 2 %."""
@@ -68,8 +69,9 @@ class LiveCounter:
         self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
         self._scale = scale
         self._measured: list[Scale] = []
-        self._disc: Aperture | None = None
-        """Of the eyepiece, as the last counted field showed it: looked for anew in every frame it would cost too much."""
+        self._disc = Disc()
+        self._misfit = False
+        """Whether it was told that the frames do not fit the profile."""
         self._wanted = False
         self._began = time.monotonic()
         self._disk, self._clock = Disk(), WallClock()
@@ -102,16 +104,15 @@ class LiveCounter:
         return self._verdict
 
     def _consider(self, shot: Shot) -> Verdict:
-        seen = look(shot.frame.pixels)
+        disc = self._disc.of(shot)
+        seen = look(middle(shot.frame.pixels, disc)[0])
         self._meters = self.gate.meters(seen)
         if unfit := self.gate.unfit(seen, self._meters):
             return unfit
         scale = self._scale or self._settle_scale(shot)
         if scale is None:
             return "scale"
-        if not self._fields and not self._disc:
-            self._disc = find_disc(shot.frame.pixels)
-        placement = self.map.place(shot.frame.pixels, scale, self._disc)
+        placement = self.map.place(shot.frame.pixels, scale, disc)
         if self._disk.is_due():
             self.paused = False
         if self.paused:
@@ -120,6 +121,8 @@ class LiveCounter:
             return unwanted
         if self.manual and not self._wanted:
             return "manual"
+        if self._disc.moved(shot):
+            return "move"
         return self._count(shot, scale, placement, seen)
 
     def _settle_scale(self, shot: Shot) -> Scale | None:
@@ -143,9 +146,9 @@ class LiveCounter:
 
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
         field = self.analyser.analyse(shot.frame, scale)
-        self._disc = field.aperture
         if unsound := self.gate.unsound(field.assessment):
             return unsound
+        self._tell_misfit(field)
         if moved := self._clock.moved():
             self._warn(set_text(moved))
         counted = self.map.add(
@@ -166,6 +169,13 @@ class LiveCounter:
         self._added = dict((self._white - before).most_common())
         self._announce(counted)
         return "counted"
+
+    def _tell_misfit(self, field: Field) -> None:
+        """Once, until frames fit again: a count that goes on without the profile's light and colour looks the same."""
+        misfit = self.analyser.profile is not None and field.profile is None
+        if misfit and not self._misfit:
+            self._warn(field.warnings[0])  # why the profile was not used stands before all others
+        self._misfit = misfit
 
     def _kept(self, recorder: Recorder, counted: CountedField) -> bool:
         """What is not kept was not counted: the tally on the screen and the one on the disk stay the same."""

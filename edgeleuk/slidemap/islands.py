@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.slidemap.registration import Match, Picture, register, register_turned
-from edgeleuk.types import Placement
+from edgeleuk.types import Aperture, Placement
 
 COARSER = 3
 """By which thumbnails are coarser when the whole map is searched for a lost frame."""
@@ -49,6 +49,8 @@ class Landmark:
     x_um: float
     y_um: float
     angle: float
+    disc: Aperture | None = None
+    """Of an eyepiece, in the thumbnail's pixels: what of it shows the slide. None where that is all of it."""
 
     @property
     def grey(self) -> NDArray[np.uint8]:
@@ -64,11 +66,19 @@ class Islands:
         self.landmarks: dict[int, list[Landmark]] = {}
         self._ready: OrderedDict[int, Picture] = OrderedDict()
 
-    def add(self, number: int, grey: NDArray[np.uint8], picture: Picture, place: Placement) -> None:
-        """A counted field becomes a landmark, by its thumbnail (h, w) and the same ready to be compared."""
+    def add(
+        self,
+        number: int,
+        grey: NDArray[np.uint8],
+        picture: Picture,
+        place: Placement,
+        disc: Aperture | None = None,
+    ) -> None:
+        """A counted field becomes a landmark, by its thumbnail (h, w), the same ready to be compared, and what an
+        eyepiece's disc shows of it, its pixels."""
         jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
         packed = picture.coarser(COARSER).packed()
-        landmark = Landmark(number, jpeg, picture.size, packed, place.x_um, place.y_um, place.angle)
+        landmark = Landmark(number, jpeg, picture.size, packed, place.x_um, place.y_um, place.angle, disc)
         self.landmarks.setdefault(place.island, []).append(landmark)
 
     def _picture(self, landmark: Landmark) -> Picture:
@@ -150,13 +160,14 @@ class Islands:
             moved = replace(each, x_um=float(x), y_um=float(y), angle=each.angle + place.angle)
             self.landmarks[to].append(moved)
 
-    def new_ground(self, picture: Picture, place: Placement) -> float:
-        """Share of a frame at `place` that no landmark of its island covers."""
-        points = self._points(picture, place)
+    def new_ground(self, picture: Picture, place: Placement, disc: Aperture | None = None) -> float:
+        """Share of a frame at `place`, of what an eyepiece's `disc` (its pixels) shows of it, that no landmark of its
+        island shows."""
+        points = self._points(picture, place, disc)
         free = np.ones(len(points), bool)
         for each in self.landmarks.get(place.island, ()):
             free &= ~self._shows(each, points)
-        return float(free.mean())
+        return float(free.mean()) if len(free) else 0.0
 
     def _placement(self, island: int, landmark: Landmark, match: Match) -> Placement:
         x, y = self._to_island(landmark, match.x, match.y)
@@ -180,14 +191,15 @@ class Islands:
         dx, dy = x_um - landmark.x_um, y_um - landmark.y_um
         return (cos * dx + sin * dy) / self.um_per_px, (cos * dy - sin * dx) / self.um_per_px
 
-    def _points(self, picture: Picture, place: Placement) -> NDArray[np.float64]:
-        """Points (N, 2) spread over a frame, um on its island."""
-        width, height = picture.size
+    def _points(
+        self, picture: Picture, place: Placement, disc: Aperture | None = None
+    ) -> NDArray[np.float64]:
+        """Points (N, 2) spread over a frame, or over the disc in it, um on its island."""
         across, down = (
-            (np.arange(n) + 0.5) / n * side * self.um_per_px
-            for n, side in zip(SAMPLES, (width, height), strict=True)
+            (np.arange(n) + 0.5) / n * side for n, side in zip(SAMPLES, picture.size, strict=True)
         )
-        right, below = (each.ravel() for each in np.meshgrid(across, down))
+        spread = np.stack([each.ravel() for each in np.meshgrid(across, down)], axis=1)
+        right, below = (spread[disc.covers(spread)] if disc else spread).T * self.um_per_px
         cos, sin = np.cos(place.angle), np.sin(place.angle)
         return np.stack(
             [place.x_um + cos * right - sin * below, place.y_um + sin * right + cos * below], axis=1
@@ -200,7 +212,7 @@ class Islands:
         x, y = (cos * dx + sin * dy) / self.um_per_px, (cos * dy - sin * dx) / self.um_per_px
         width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        return shown
+        return shown & landmark.disc.covers(np.stack([x, y], axis=1)) if landmark.disc else shown
 
     def _cover(self, landmark: Landmark, picture: Picture, place: Placement) -> float:
         return float(self._shows(landmark, self._points(picture, place)).mean())
@@ -217,8 +229,8 @@ class Tracker:
         self._place: Placement | None = None
         self._unsearched: Iterator[tuple[int, Landmark]] | None = None
 
-    def follow(self, picture: Picture) -> Placement:
-        """Where a frame lies. While a lost view is searched for, `moved_um` is None and the place means nothing."""
+    def follow(self, picture: Picture, disc: Aperture | None = None) -> Placement:
+        """Where a frame lies; `disc` as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and the place means nothing."""
         step = register(self._last, picture) if self._last else None
         moved = float(np.hypot(step.x, step.y)) * self.islands.um_per_px if step else None
         if step is None or self._place is None:
@@ -229,7 +241,7 @@ class Tracker:
         self._last = picture
         if self._place is None:
             return Placement(0, 0.0, 0.0, new_ground=0.0, moved_um=None)
-        ground = self.islands.new_ground(picture, self._place)
+        ground = self.islands.new_ground(picture, self._place, disc)
         return replace(self._place, new_ground=ground, moved_um=moved)
 
     def moved_to(self, place: Placement | None) -> None:

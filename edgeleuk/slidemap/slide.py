@@ -56,6 +56,8 @@ class _Placed:
     """Its thumbnail."""
     picture: Picture
     """The thumbnail ready to be compared."""
+    disc: Aperture | None
+    """Of an eyepiece, in the thumbnail's pixels."""
 
     @classmethod
     def of(cls, image: Image, scale: Scale, um_per_px: float, disc: Aperture | None) -> Self:
@@ -64,7 +66,7 @@ class _Placed:
             shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
             # The rim stands still while the slide moves: it must not be what frames are recognised by.
             grey[~shown] = np.median(grey[shown])
-        return cls(image, grey, Picture(grey, um_per_px))
+        return cls(image, grey, Picture(grey, um_per_px), _on_thumbnail(disc, image.shape[1::-1], grey))
 
 
 class SlideMap:
@@ -101,7 +103,7 @@ class SlideMap:
         While a view that was lost is searched for on the map, `moved_um` is None and the place means nothing.
         """
         self._placed = _Placed.of(image, scale, self.um_per_px, disc)
-        return self._tracker.follow(self._placed.picture)
+        return self._tracker.follow(self._placed.picture, self._placed.disc)
 
     def add(
         self,
@@ -156,7 +158,9 @@ class SlideMap:
                 self._fields.pop(thing.sightings[0][0].number, None)
             thing.sightings.append((counted, i))
             self._register.put(thing)
-        self._islands.add(whole.number, whole.thumbnail, picture, place)
+        field = whole.field
+        disc = _on_thumbnail(field.aperture, (field.width, field.height), whole.thumbnail)
+        self._islands.add(whole.number, whole.thumbnail, picture, place, disc)
         self._counted.append(counted)
         self._join(picture, place)
 
@@ -288,6 +292,11 @@ def _best(thing: Known) -> tuple[CountedField, int]:
         return cell.whole, cell.reading is not None, counted.sharpness
 
     return max(thing.sightings, key=merit)
+
+
+def _on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
+    """The disc of a picture of `size`, width and height, in pixels of its thumbnail (h, w)."""
+    return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
 
 
 def _boxes(field: Field) -> np.ndarray:

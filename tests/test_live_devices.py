@@ -1,0 +1,241 @@
+"""The live count behind a phone at an eyepiece, and with a device profile: real frames, the capture's own thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_eyepiece import in_black
+
+from edgeleuk import zoo
+from edgeleuk.calibration.device import Pictures, calibrate
+from edgeleuk.eyepiece import cut, seen
+from edgeleuk.judge import judge_by
+from edgeleuk.live.counter import LiveCounter
+from edgeleuk.live.run import Loop
+from edgeleuk.live.state import Event, LiveState
+from edgeleuk.pipeline import Analyser
+from edgeleuk.profiles import Profile
+from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.sources.capture import Capture
+from edgeleuk.sources.simulated import Optics, Smear, Stage
+from edgeleuk.sources.stage import Move, Script, StageSource, Stop
+from edgeleuk.types import Aperture, Field, Image, Scale, Shot
+
+UM = 0.1
+SIZE = (1000, 800)
+DISC = Aperture(500.0, 400.0, 360.0, 360.0)
+ROW = ((60.0, 50.0), (120.0, 50.0), (180.0, 50.0))
+LAMP = Optics(light_rgb=(235.0, 205.0, 150.0), vignette=0.4)
+"""A yellow lamp, and corners that are a fifth darker."""
+BLUE = Optics(light_rgb=(150.0, 200.0, 240.0))
+
+See = Callable[[Image, int], Image]
+
+
+class Through:
+    """The simulated stage as a device sees it."""
+
+    def __init__(self, source: StageSource, see: See) -> None:
+        self._source, self._see = source, see
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._source.info
+
+    def read(self, timeout: float) -> Shot | None:
+        shot = self._source.read(timeout)
+        if shot is None:
+            return None
+        return replace(shot, frame=replace(shot.frame, pixels=self._see(shot.frame.pixels, shot.number)))
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class Screen:
+    def __init__(self) -> None:
+        self.states: list[LiveState] = []
+
+    def update(self, state: LiveState) -> None:
+        self.states.append(state)
+
+
+class Counted:
+    """A live count run to the end of its source."""
+
+    def __init__(
+        self,
+        analyser: Analyser,
+        smear: Smear,
+        *segments: Move | Stop,
+        see: See = lambda image, _: image,
+        optics: Optics | None = None,
+        scale: Scale | None = None,
+        start: tuple[float, float] = ROW[0],
+    ) -> None:
+        self.events: list[Event] = []
+        self.verdicts: list[str] = []
+        self.counter = LiveCounter(
+            analyser, judge_by(analyser.model.reader), scale=scale, source="test", on_event=self.events.append
+        )
+        one = self.counter.frame
+        self.counter.frame = lambda shot: self.verdicts.append(one(shot)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
+
+        def opened() -> Through:
+            script = Script(start, (Stop(0.8), *segments))
+            stage = StageSource(0, "100x", *SIZE, smear=smear, script=script, fps=5, optics=optics)
+            return Through(stage, see)
+
+        with Capture(opened) as capture:
+            Loop(capture, self.counter, Screen()).run()
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return self.counter.map.fields()
+
+    @property
+    def white_cells(self) -> int:
+        result = self.counter.differential()
+        return result.n + sum(result.outside.values())
+
+    def told(self, kind: str) -> list[str]:
+        return [event.text for event in self.events if event.kind == kind]
+
+
+@pytest.fixture(scope="module")
+def smear() -> Smear:
+    return Smear.generate(21, 240.0, 100.0, {"neutrophil": 6, "lymphocyte": 5, "monocyte": 2})
+
+
+def at_eyepiece(image: Image, number: int, disc: Aperture = DISC) -> Image:
+    return in_black(image, disc, number)
+
+
+def whole_in_disc(smear: Smear, *places: tuple[float, float], disc: Aperture = DISC) -> set[int]:
+    """Ids of the white cells that the disc shows whole while the stage is at one of the places."""
+    white = smear.of("WBC")
+    found: set[int] = set()
+    for place in places:
+        corner = np.array(place) - np.array(SIZE) * UM / 2
+        boxes = (np.array([cell.box_um for cell in white]) - np.tile(corner, 2)) / UM
+        found |= {white[i].id for i in np.flatnonzero(~cut(boxes.astype(np.float32), disc))}
+    return found
+
+
+def test_a_phone_at_the_eyepiece_counts_what_its_disc_shows(analyser: Analyser, smear: Smear) -> None:
+    """Each white cell that the disc shows whole once, there and back; nothing beside the disc, and its area alone."""
+    done = Counted(
+        analyser, smear, Move(ROW[1], 60), Stop(0.6), Move(ROW[2], 60), Stop(0.6), Move(ROW[0], 120), Stop(0.6), see=at_eyepiece,
+    )  # fmt: skip
+    assert done.white_cells == len(whole_in_disc(smear, *ROW))
+    assert done.verdicts.count("counted") == len(done.fields) == 3
+    assert "thick" not in done.verdicts
+    share = DISC.share(*SIZE)
+    for field in done.fields:
+        assert field.aperture
+        assert seen(np.array([cell.box for cell in field.cells], np.float32), field.aperture).all()
+        whole = replace(field, aperture=None).area_mm2
+        assert field.area_mm2 == pytest.approx(share * whole, rel=0.02)
+
+
+def test_ground_between_two_discs_is_new(analyser: Analyser, smear: Smear) -> None:
+    """The frames of two fields lie side by side and their discs do not: what lies between them was not seen."""
+    left, between, right = ROW
+    done = Counted(
+        analyser, smear, Move(right, 45), Stop(0.6), Move(between, 45), Stop(0.6),
+        see=at_eyepiece, scale=Scale.given(UM), start=left,
+    )  # fmt: skip
+    assert done.verdicts[-1] == "seen"
+    assert done.verdicts.count("counted") == 3
+    assert done.white_cells == len(whole_in_disc(smear, *ROW))
+
+
+def test_the_black_around_a_small_disc_is_no_thick_smear(analyser: Analyser, smear: Smear) -> None:
+    """A disc of a tenth of the frame counts as one that fills it."""
+    small = replace(DISC, semi_major=170.0, semi_minor=170.0)
+    done = Counted(
+        analyser, smear, Stop(0.6), see=lambda i, n: at_eyepiece(i, n, small), scale=Scale.given(UM)
+    )
+    assert set(done.verdicts) <= {"move", "counted", "seen"}
+    assert done.verdicts.count("counted") == 1
+
+
+def test_a_phone_that_slips_sees_the_same_ground(analyser: Analyser, smear: Smear) -> None:
+    """Its disc lies elsewhere in the frame and is looked for again; what it shows was counted."""
+
+    def slipped(image: Image, number: int) -> Image:
+        beside = replace(DISC, x=DISC.x + 100)
+        return (
+            at_eyepiece(np.roll(image, 100, axis=1), number, beside)
+            if number > 3
+            else at_eyepiece(image, number)
+        )
+
+    done = Counted(analyser, smear, Stop(3), see=slipped, scale=Scale.given(UM))
+    assert done.verdicts[-1] == "seen"
+    assert done.verdicts.count("counted") == 1
+    assert done.white_cells == len(whole_in_disc(smear, ROW[0]))
+
+
+def profile_of(
+    folder: Path, analyser: Analyser, optics: Optics, see: See = lambda image, _: image
+) -> Profile:
+    """As `edgeleuk calibrate` makes it, from an empty field and three of a smear."""
+    width, height = (side * UM for side in SIZE)
+    smears = [Smear(1, width, height, ())]
+    smears += [Smear.generate(k, width, height, {"neutrophil": 2, "lymphocyte": 2}) for k in range(3)]
+    paths = []
+    for number, each in enumerate(smears):
+        image = see(Stage(each, UM, *SIZE, optics=optics).field().pixels, number)
+        paths.append(folder / f"{number}.png")
+        cv2.imwrite(str(paths[-1]), image[..., ::-1])
+    pictures = Pictures(blank=paths[:1], smear=paths[1:])
+    return calibrate("bench-2", "100x", pictures, None, analyser.finder).profile
+
+
+@pytest.fixture(scope="module")
+def profiled(model: zoo.Model, analyser: Analyser, tmp_path_factory: pytest.TempPathFactory) -> Analyser:
+    """With the profile of the yellow lamp."""
+    folder = tmp_path_factory.mktemp("yellow")
+    return Analyser(model, profile=profile_of(folder, analyser, LAMP))
+
+
+def test_a_profile_gives_scale_light_and_focus(profiled: Analyser, smear: Smear) -> None:
+    """No field is spent on the scale, every one is corrected, and each white cell counts once."""
+    done = Counted(profiled, smear, Move(ROW[1], 60), Stop(0.6), Move(ROW[0], 60), Stop(0.6), optics=LAMP)
+    assert "scale" not in done.verdicts
+    assert profiled.profile
+    assert done.counter.scale == profiled.profile.scale_at(*SIZE)
+    assert [field.profile for field in done.fields] == ["bench-2"] * 2
+    assert done.told("warning") == []
+    shown = [c for c in smear.of("WBC") if 10 + 3 < c.x_um < 170 - 3 and 10 + 3 < c.y_um < 90 - 3]
+    assert done.white_cells >= len(shown)
+    assert done.verdicts[-1] == "seen"
+
+
+def test_frames_that_do_not_fit_the_profile_are_told_once(profiled: Analyser, smear: Smear) -> None:
+    """Under another lamp the count goes on without the profile, with a scale of its own, and says so."""
+    done = Counted(profiled, smear, Move(ROW[1], 60), Stop(0.6), optics=BLUE)
+    assert len(done.fields) == 2
+    assert [field.profile for field in done.fields] == [None, None]
+    assert done.counter.scale
+    assert done.counter.scale.source == "red cells"
+    (text,) = done.told("warning")
+    assert "another colour than profile bench-2" in text
+
+
+def test_a_profile_of_an_eyepiece_s_disc(
+    model: zoo.Model, analyser: Analyser, smear: Smear, tmp_path: Path
+) -> None:
+    """The rim is no dirt on the empty field; light is put right within the disc, and cells are counted there."""
+    profile = profile_of(tmp_path, analyser, LAMP, at_eyepiece)
+    done = Counted(Analyser(model, profile=profile), smear, Stop(0.6), see=at_eyepiece, optics=LAMP)
+    (field,) = done.fields
+    assert field.profile == "bench-2"
+    assert done.white_cells == len(whole_in_disc(smear, ROW[0]))
+    assert done.verdicts[-1] == "seen"
