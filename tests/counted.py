@@ -13,10 +13,13 @@ from edgeleuk.sources.simulated import Smear, Stage, TrueCell
 from edgeleuk.store import Session, Store
 from edgeleuk.types import (
     UNCLASSIFIED,
+    Aperture,
+    Assessment,
     AttributeReading,
     Cell,
     CountedField,
     Field,
+    Finding,
     Morphometry,
     Placement,
     Reading,
@@ -28,6 +31,7 @@ WIDTH, HEIGHT = 1280, 720
 """Of the field, pixels: what a 40x objective and a cheap camera show, some 260 red cells."""
 DIFFERENT = 12
 """Fields that differ; they are made once in a process."""
+FOCUS = Finding("focus", True, 2 / 3, 0.5, "out of focus. Focus on the white cells.")
 LABELS = zoo.load("40x").reader.labels
 
 
@@ -66,6 +70,9 @@ def _made(number: int) -> CountedField:
             seconds={"find": rng.random(), "read": 1 / 3},
             warnings=("made up; nothing was analysed.",),
             not_counted=frozenset({"Platelet"}) if number % 2 else frozenset(),
+            aperture=Aperture(640.5, 1000 / 3, 400.1, 390.0, 1 / 7) if number % 3 == 0 else None,
+            assessment=Assessment((FOCUS,), forced=True) if number % 4 == 0 else Assessment(),
+            profile="bench-2" if number % 2 else None,
         ),
         placement=Placement(1 + number % 2, x / 3, y / 7, 0.01, rng.random(), None if number == 1 else 31.4),
         sharpness=rng.random() * 100,

@@ -24,7 +24,8 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Optics, Smear, Stage
 from edgeleuk.sources.stage import Move, Script, StageSource, Stop
-from edgeleuk.types import Aperture, Field, Image, Scale, Shot
+from edgeleuk.store import Session, open_store
+from edgeleuk.types import Aperture, CountedField, Field, Image, Scale, Shot
 
 UM = 0.1
 SIZE = (1000, 800)
@@ -77,12 +78,17 @@ class Counted:
         optics: Optics | None = None,
         scale: Scale | None = None,
         start: tuple[float, float] = ROW[0],
+        recorder: Session | None = None,
+        before: tuple[CountedField, ...] = (),
     ) -> None:
         self.events: list[Event] = []
         self.verdicts: list[str] = []
         self.counter = LiveCounter(
-            analyser, judge_by(analyser.model.reader), scale=scale, source="test", on_event=self.events.append
-        )
+            analyser, judge_by(analyser.model.reader), scale=scale, source="test", on_event=self.events.append,
+            recorder=recorder,
+        )  # fmt: skip
+        if before:
+            self.counter.resume(before, {})
         one = self.counter.frame
         self.counter.frame = lambda shot: self.verdicts.append(one(shot)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
 
@@ -180,6 +186,27 @@ def test_a_phone_that_slips_sees_the_same_ground(analyser: Analyser, smear: Smea
     assert done.verdicts[-1] == "seen"
     assert done.verdicts.count("counted") == 1
     assert done.white_cells == len(whole_in_disc(smear, ROW[0]))
+
+
+def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
+    analyser: Analyser, smear: Smear, tmp_path: Path
+) -> None:
+    """What the disc showed is kept with the field: its ground is known again, and the ground beside it is new."""
+    given = {"see": at_eyepiece, "scale": Scale.given(UM)}
+    with open_store(tmp_path / "sessions.db", reserve_bytes=0) as store:
+        session = store.start(
+            magnification="100x", source="test", model_version="1", target=200, um_per_px=UM, version="1"
+        )
+        first = Counted(analyser, smear, recorder=session, **given)
+        kept = tuple(session.counted())
+        assert [each.field.aperture for each in kept] == [field.aperture for field in first.fields]
+        again = Counted(
+            analyser, smear, Move((ROW[0][0] + 25, ROW[0][1]), 45), Stop(0.6), recorder=session, before=kept, **given,
+        )  # fmt: skip
+    assert again.verdicts.count("counted") == 1
+    assert again.counter.map.islands == 1
+    places = (ROW[0], (ROW[0][0] + 25, ROW[0][1]))
+    assert again.white_cells == len(whole_in_disc(smear, *places))
 
 
 def profile_of(

@@ -7,9 +7,11 @@ import json
 import os
 import pty
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +139,34 @@ def test_show_as_json_counts_each_cell_once(kept: tuple[Path, str]) -> None:
     assert document["marks"] == {str(marked): "../artefact"}
     assert result["n"] + sum(result["outside"].values()) == len(unique)
     assert sum(each["count"] for each in result["types"].values()) == result["n"]
+
+
+def test_show_tells_quality_and_area(kept: tuple[Path, str]) -> None:
+    """Verdicts with what was found, and how much of the slide was looked at, in text and in JSON."""
+    path, session = kept
+    text = " ".join(run("show", session, "--store", path).stdout.split())
+    assert "quality 3 accepted, 1 counted although `analyze` would refuse them (focus 1)" in text
+    assert "1 through the disc of an eyepiece" in text
+    document = json.loads(run("show", session, "--json", "--store", path).stdout)
+    assert document["quality"] == {
+        "accepted": 3, "warned": 0, "refused": 1, "not_kept": 0, "findings": {"focus": 1},
+    }  # fmt: skip
+    areas = [counted_field(number).field.area_mm2 for number in range(1, FIELDS + 1)]
+    assert document["area_mm2"] == pytest.approx(sum(areas))
+
+
+def test_quality_that_was_not_kept_is_not_called_good(copy: tuple[Path, str], tmp_path: Path) -> None:
+    """Of a field that an older edgeleuk counted, the export has no verdict."""
+    path, session = copy
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE fields SET assessment = NULL WHERE number = 2")
+    assert "1 of an older edgeleuk" in " ".join(run("show", session, "--store", path).stdout.split())
+    assert run("export", session, "--out", tmp_path / "out", "--store", path).returncode == 0
+    fields = json.loads((tmp_path / "out" / "session.json").read_text())["fields"]
+    verdicts = [field["quality"] and field["quality"]["verdict"] for field in fields]
+    assert verdicts == ["accepted", None, "accepted", "refused"]
+    assert [field["aperture"] is not None for field in fields] == [False, False, True, False]
+    assert [field["profile"] for field in fields] == ["bench-2", None, "bench-2", None]
 
 
 def test_export_has_a_row_for_each_cell_of_each_field(exported: Path) -> None:

@@ -15,7 +15,7 @@ from counted import counted_field, same, started
 
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store import Store, claim_source, default_path, migrations, open_store
-from edgeleuk.types import Cell, Morphometry, Placement
+from edgeleuk.types import Assessment, Cell, Morphometry, Placement
 
 
 @pytest.fixture
@@ -312,15 +312,41 @@ def test_a_migration_runs_once_and_is_recorded_with_its_version(tmp_path: Path) 
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     """Neither its changes nor a record; the migrations before it stay."""
 
-    def m002_fails(connection: sqlite3.Connection) -> None:
+    def m999_fails(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE half_done (a)")
         connection.execute("INSERT INTO nowhere VALUES (1)")
 
     connection = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
-        migrations.migrate(connection, [*migrations.MIGRATIONS, m002_fails])
-    assert [*migrations.applied(connection)] == ["m001_sessions"]
+        migrations.migrate(connection, [*migrations.MIGRATIONS, m999_fails])
+    assert [*migrations.applied(connection)] == [step.__name__ for step in migrations.MIGRATIONS]
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     assert "half_done" not in tables
     assert "fields" in tables
     connection.close()
+
+
+def test_a_file_from_before_quality_was_kept_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its fields stay as they were but for what was not kept of them, which is told; a new field has it all."""
+    path = tmp_path / "s.db"
+    with open_store(path) as store:
+        session = started(store)
+        for number in (3, 4):
+            session.add(counted_field(number))
+        session.finish("test")
+    old = sqlite3.connect(path)
+    for column in ("assessment", "aperture", "profile"):
+        old.execute(f"ALTER TABLE fields DROP COLUMN {column}")
+    old.execute("DELETE FROM migrations WHERE name = 'm002_quality'")
+    old.commit()
+    old.close()
+    with open_store(path) as store:
+        session = store.resume(session.id)
+        session.add(counted_field(8))
+        *before, after = session.counted()
+        assert session.unassessed() == {3, 4}
+    assert same(after, counted_field(8))
+    for each in before:
+        was = counted_field(each.number)
+        field = replace(was.field, assessment=Assessment(), aperture=None, profile=None)
+        assert same(each, replace(was, field=field))

@@ -150,7 +150,9 @@ def _kept(session: Session) -> Kept:
     slide.restore(counted, marks)
     fields = slide.fields()
     result = judge_by(model.reader)(tally(fields))
-    return Kept(summary, session.notes(), marks, counted, fields, slide.cells, result, model)
+    return Kept(
+        summary, session.notes(), marks, counted, session.unassessed(), fields, slide.cells, result, model
+    )
 
 
 def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:

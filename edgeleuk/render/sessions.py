@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -41,6 +42,8 @@ class Kept:
     """What the operator said of cells, by their number on the map."""
     counted: tuple[CountedField, ...]
     """As they were counted: a cell is in each field that shows it."""
+    unassessed: frozenset[int]
+    """Numbers of those whose quality was not kept, by an older edgeleuk."""
     fields: tuple[Field, ...]
     """As the slide map has them: a cell is in one field."""
     cells: Mapping[int, MappedCell]
@@ -102,6 +105,8 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
     parts = "1 connected part" if islands == 1 else f"{islands} connected parts"
     if kept.counted:
         yield "fields", f"{len(kept.counted)} on {parts} of the slide"
+        yield "area", _area_text(kept)
+        yield "quality", _quality_text(quality(kept))
     if about.slide:
         yield "slide", about.slide
     if about.operator:
@@ -112,6 +117,40 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
         yield "note", about.notes
     for note in kept.notes:
         yield "note", f"{_when(note.at)}  {note.text}"
+
+
+def quality(kept: Kept) -> dict[str, Any]:
+    """How many fields have each verdict, and each finding."""
+    assessed = [each.field.assessment for each in kept.counted if each.number not in kept.unassessed]
+    verdicts = Counter(each.verdict for each in assessed)
+    findings = Counter(finding.code for each in assessed for finding in each.findings)
+    return {
+        **{verdict: verdicts[verdict] for verdict in ("accepted", "warned", "refused")},
+        "not_kept": len(kept.unassessed),
+        "findings": dict(findings.most_common()),
+    }
+
+
+def _quality_text(counts: Mapping[str, Any]) -> str:
+    words = {
+        "accepted": "accepted",
+        "warned": "with a warning",
+        "refused": "counted although `analyze` would refuse them",
+        "not_kept": "of an older edgeleuk, which kept none",
+    }
+    verdicts = ", ".join(f"{counts[key]} {text}" for key, text in words.items() if counts[key])
+    findings = ", ".join(f"{code} {n}" for code, n in counts["findings"].items())
+    return f"{verdicts} ({findings})" if findings else verdicts
+
+
+def _area_mm2(kept: Kept) -> float:
+    return sum(each.field.area_mm2 for each in kept.counted)
+
+
+def _area_text(kept: Kept) -> str:
+    through = sum(each.field.aperture is not None for each in kept.counted)
+    disc = f"; {through} through the disc of an eyepiece" if through else ""
+    return f"{_area_mm2(kept):.3g} mm² in all fields, overlaps counted twice{disc}"
 
 
 def clock_set_back(kept: Kept) -> bool:
@@ -131,6 +170,8 @@ def shown(kept: Kept) -> dict[str, Any]:
         "model": {"magnification": kept.model.magnification, "version": kept.model.version},
         "marks": {str(cell): label for cell, label in kept.marks.items()},
         "notes": [asdict(note) for note in kept.notes],
+        "quality": quality(kept),
+        "area_mm2": _area_mm2(kept),
         "differential": as_json(kept.differential),
     }
 
@@ -139,6 +180,8 @@ def document(kept: Kept) -> dict[str, Any]:
     """What `sessions show --json` prints, with every counted field and each cell's number on the map."""
     images = tables.document([each.field for each in kept.counted], kept.differential, kept.model)["images"]
     for image, counted in zip(images, kept.counted, strict=True):
+        if counted.number in kept.unassessed:
+            image["quality"] = None
         for cell, identity in zip(image["cells"], counted.identities, strict=True):
             cell |= {"cell": identity, "fresh": identity in counted.fresh}
     return shown(kept) | {

@@ -76,7 +76,14 @@ def m001_sessions(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions,)
+def m002_quality(connection: sqlite3.Connection) -> None:
+    """How good a field was, what of it showed the slide, and the profile that put it right. Of fields from before, none
+    of it is known: NULL in `assessment`."""
+    for column in ("assessment", "aperture", "profile"):
+        connection.execute(f"ALTER TABLE fields ADD COLUMN {column} TEXT")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:

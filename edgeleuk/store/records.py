@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import StoreError
 from edgeleuk.rules import load_rules
-from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Morphometry, Placement, Reading, Scale
+from edgeleuk.types import (
+    Aperture,
+    Assessment,
+    AttributeReading,
+    Cell,
+    CountedField,
+    Field,
+    Finding,
+    Morphometry,
+    Placement,
+    Reading,
+    Scale,
+)
 
 PLAIN = np.dtype([
     ("position", "<i4"), ("identity", "<i8"), ("box", "<f8", 4), ("score", "<f8"), ("whole", "?"), ("fresh", "?"),
@@ -35,12 +47,14 @@ def insert(connection: sqlite3.Connection, session: str, counted: CountedField) 
     field = counted.field
     key = connection.execute(
         "INSERT INTO fields (session, number, at, seconds, name, width, height, sharpness, scale, placement, stages,"
-        " warnings, not_counted, thumbnail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " warnings, not_counted, thumbnail, assessment, aperture, profile)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             session, int(counted.number), counted.at, float(counted.seconds), field.name, int(field.width),
             int(field.height), float(counted.sharpness), _json(asdict(field.scale)), _json(asdict(counted.placement)),
             _json(dict(field.seconds)), _json(field.warnings), _json(sorted(field.not_counted)),
-            _png(counted.thumbnail),
+            _png(counted.thumbnail), _json(asdict(field.assessment)),
+            _json(asdict(field.aperture)) if field.aperture else None, field.profile,
         ),
     ).lastrowid  # fmt: skip
     kind_of_white = load_rules().kinds.white
@@ -116,7 +130,14 @@ def _field(row: sqlite3.Row, cells: tuple[Cell, ...]) -> Field:
         seconds=json.loads(row["stages"]),
         warnings=tuple(json.loads(row["warnings"])),
         not_counted=frozenset(json.loads(row["not_counted"])),
+        aperture=Aperture(**json.loads(row["aperture"])) if row["aperture"] else None,
+        assessment=_assessment(json.loads(row["assessment"])) if row["assessment"] else Assessment(),
+        profile=row["profile"],
     )
+
+
+def _assessment(kept: Mapping[str, Any]) -> Assessment:
+    return Assessment(tuple(Finding(**each) for each in kept["findings"]), kept["forced"])
 
 
 def _white(cell: Cell) -> tuple[Any, ...]:

@@ -147,6 +147,14 @@ class Session:
         for (key,) in keys:
             yield records.rebuild(self._database.query, key)
 
+    def unassessed(self) -> frozenset[int]:
+        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality."""
+        rows = self._database.query(
+            "SELECT number FROM fields WHERE session = ? AND undone IS NULL AND assessment IS NULL",
+            (self.id,),
+        )
+        return frozenset(row["number"] for row in rows)
+
     def marks(self) -> dict[int, str]:
         """What the operator said of cells, by their number on the map."""
         rows = self._database.query(
