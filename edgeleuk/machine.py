@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from edgeleuk import folders
 from edgeleuk.errors import OutputError
 
 Arithmetic = Literal["int8", "float"]
@@ -31,16 +32,21 @@ class Setting:
     arithmetic: Arithmetic = "int8"
 
 
+VARIABLE = "EDGELEUK_MACHINE"
+"""Environment variable that names the file of the note."""
 ARITHMETICS: tuple[Arithmetic, ...] = ("int8", "float")
 DEFAULT = Setting()
 
 
 def path() -> Path:
-    """Where the note lies: EDGELEUK_MACHINE, or machine.json in the user's configuration folder."""
-    if named := os.environ.get("EDGELEUK_MACHINE"):
-        return Path(named)
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "edgeleuk" / "machine.json"
+    """Where the note lies: EDGELEUK_MACHINE, or edgeleuk/machine.json in the user's configuration folder.
+
+    Raises OutputError for a user without home.
+    """
+    homeless = OutputError(
+        f"this user has no home folder to keep the machine's setting in. Name a file in {VARIABLE}."
+    )
+    return folders.users("machine.json", "config", VARIABLE, homeless)
 
 
 def processor() -> str:
@@ -95,7 +101,7 @@ def setting_here() -> Setting:
         if document["machine"] != fingerprint():
             return DEFAULT
         threads, arithmetic = document["setting"]["threads"], document["setting"]["arithmetic"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, OutputError, ValueError, KeyError, TypeError):
         return DEFAULT
     if arithmetic not in ("int8", "float") or not (
         threads is None or (isinstance(threads, int) and threads > 0)

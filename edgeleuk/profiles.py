@@ -7,7 +7,6 @@ and not a matrix. A part that was not measured is absent, and nothing is correct
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,12 +16,14 @@ from typing import Literal
 
 import numpy as np
 
-from edgeleuk import colour
+from edgeleuk import colour, folders
 from edgeleuk._tables import load_table
 from edgeleuk.errors import OutputError, UsageError
 from edgeleuk.eyepiece import find_disc, surrounded
 from edgeleuk.types import Frame, Scale
 
+VARIABLE = "EDGELEUK_PROFILES"
+"""Environment variable that names the folder."""
 SCHEMA = 1
 """Version of the files this program writes and reads."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -228,11 +229,14 @@ class Profile:
 
 
 def folder() -> Path:
-    """Where profiles lie: EDGELEUK_PROFILES, or edgeleuk/profiles in the user's configuration folder."""
-    if named := os.environ.get("EDGELEUK_PROFILES"):
-        return Path(named)
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "edgeleuk" / "profiles"
+    """Where profiles lie: EDGELEUK_PROFILES, or edgeleuk/profiles in the user's configuration folder.
+
+    Raises UsageError for a user without home.
+    """
+    homeless = UsageError(
+        f"this user has no home folder to keep profiles in. Name a folder in {VARIABLE}, or the profile's file."
+    )
+    return folders.users("profiles", "config", VARIABLE, homeless)
 
 
 def available() -> dict[str, Path]:

@@ -19,6 +19,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from edgeleuk import folders
 from edgeleuk.correction import Confusion
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
 from edgeleuk.types import UNCLASSIFIED
@@ -193,16 +194,10 @@ def store() -> Path:
     `<store>/<magnification>/<version>/` is a model folder with its `update.json`; `<store>/<magnification>.json` says
     which version is in use. Raises ModelError for a user without home.
     """
-    if named := os.environ.get(STORE_VARIABLE):
-        return Path(named).expanduser()
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    try:
-        base = data if data.is_absolute() else Path.home() / ".local" / "share"
-    except RuntimeError as error:
-        raise ModelError(
-            f"this user has no home folder to keep models in. Name a folder in {STORE_VARIABLE}."
-        ) from error
-    return base / "edgeleuk" / "models"
+    homeless = ModelError(
+        f"this user has no home folder to keep models in. Name a folder in {STORE_VARIABLE}."
+    )
+    return folders.users("models", "data", STORE_VARIABLE, homeless)
 
 
 def used(magnification: str) -> tuple[str, ...]:

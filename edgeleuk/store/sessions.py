@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from edgeleuk import folders
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store.database import RESERVE_BYTES, Database
 from edgeleuk.store.leases import Lease
@@ -25,18 +26,12 @@ Summaries = list[SessionSummary]
 def default_path() -> Path:
     """The file that EDGELEUK_SESSIONS names, else edgeleuk/sessions.db under $XDG_DATA_HOME or ~/.local/share.
 
-    As in https://specifications.freedesktop.org/basedir-spec/latest/, which has a relative XDG_DATA_HOME ignored.
+    Raises StoreError for a user without home.
     """
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    try:
-        base = data if data.is_absolute() else Path.home() / ".local" / "share"
-    except RuntimeError as error:
-        raise StoreError(
-            f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
-        ) from error
-    return base / "edgeleuk" / "sessions.db"
+    homeless = StoreError(
+        f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
+    )
+    return folders.users("sessions.db", "data", VARIABLE, homeless)
 
 
 def open_store(path: Path | None = None, *, create: bool = True, reserve_bytes: int = RESERVE_BYTES) -> Store:

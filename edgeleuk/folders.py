@@ -1,0 +1,29 @@
+"""Where a user's files lie: one rule for sessions, models, profiles and the machine's setting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from edgeleuk.errors import EdgeleukError
+
+PROGRAM = "edgeleuk"
+BASES = {"data": ("XDG_DATA_HOME", ".local/share"), "config": ("XDG_CONFIG_HOME", ".config")}
+"""By kind: the variable that names the folder of all programs, and its place in the home folder without that."""
+
+
+def users(name: str, kind: Literal["data", "config"], variable: str, homeless: EdgeleukError) -> Path:
+    """What the environment variable `variable` names, else edgeleuk/`name` in the user's folder of that kind.
+
+    As in https://specifications.freedesktop.org/basedir-spec/latest/, which has a relative XDG folder ignored. Raises
+    `homeless` for a user without a home folder.
+    """
+    if named := os.environ.get(variable):
+        return Path(named).expanduser()
+    every, below_home = BASES[kind]
+    base = Path(os.environ.get(every, ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / below_home) / PROGRAM / name
+    except RuntimeError as error:
+        raise homeless from error
