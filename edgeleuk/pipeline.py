@@ -242,10 +242,12 @@ def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterat
         name for name, lens in OBJECTIVES.items() if lens.um_per_px[0] <= um_per_px <= lens.um_per_px[1]
     ]
     other = " or ".join(f"--mag {name}" for name in fitting if name != model.magnification)
+    copy = "A reduced copy" if um_per_px > high else "An enlarged copy"
     yield (
         f"by its red cells the picture has {um_per_px:.2f} um per pixel, but cameras behind a {model.magnification} "
         f"objective give {low:.2g} to {high:.2g}. Was it taken through another one{f' ({other})' if other else ''}? "
-        "If it was shrunk, or this is your camera, a profile says so: `edgeleuk calibrate`."
+        f"{copy} of a picture looks the same: if this is one, or your camera is like that, the result stands, and a "
+        "profile ends this warning (`edgeleuk calibrate`)."
     )
 
 

@@ -174,8 +174,8 @@ def estimate_scale(
         count = best.count if best else 0
         raise ScaleError(
             f"cannot tell the scale of {name}: it shows {count} red cells that can be measured, too few. "
-            "Take a field with red cells in a single layer, calibrate the device once (`edgeleuk calibrate`, then "
-            "--profile), or give --um-per-px."
+            "Focus, as blurred red cells are not recognised, and take a field where they lie in a single layer; or "
+            "calibrate the device once (`edgeleuk calibrate`, then --profile), or give --um-per-px."
         )
     return _conclude(best, image.shape[0] == image.shape[1], disc)
 

@@ -168,6 +168,7 @@ def test_a_picture_of_another_objective_says_so(analyser: Analyser, demo_frame: 
     (text,) = [text for text in analyser.analyse(small).warnings if "Was it taken" in text]
     assert "0.25 um per pixel" in text
     assert "--mag 40x" in text
+    assert "A reduced copy of a picture looks the same" in text
     assert not any("Was it taken" in text for text in analyser.analyse(demo_frame).warnings)
 
 

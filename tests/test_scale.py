@@ -54,7 +54,7 @@ def test_error_covers_the_truth(analyser: Analyser, demo_frame: Frame) -> None:
 def test_no_red_cells_is_refused_with_a_remedy(analyser: Analyser) -> None:
     """An empty lit field has no scale, and the error says how to give one."""
     image = np.full((400, 500, 3), (235, 225, 215), np.uint8)
-    with pytest.raises(ScaleError, match=r"cannot tell the scale of blank\.png.*--um-per-px"):
+    with pytest.raises(ScaleError, match=r"cannot tell the scale of blank\.png.*Focus.*--um-per-px"):
         estimate_scale(image, analyser.finder, "blank.png")
 
 
