@@ -80,9 +80,11 @@ inside() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 python() { inside /opt/edgeleuk/current/venv/bin/python "$@"; }
-# As with its power button; the tree is busy until it is off. The camera first: stopped, its nsenter would wait for ever.
+# As with its power button; the tree is busy until it is off. First the camera's nsenter, a child of the shell in the
+# background: it stops itself when it sees the camera stopped, as systemd does before it ends what runs, and the container
+# would wait for it for ever.
 end() {
-    [ -z "$standin" ] || kill "$standin" 2> /dev/null || true
+    [ -z "$standin" ] || pkill -P "$standin" 2> /dev/null || true
     [ -z "$init" ] || kill -s RTMIN+4 "$init" 2> /dev/null || true
     [ -z "$container" ] || wait "$container" || true
 }
