@@ -7,6 +7,9 @@ import os
 import resource
 import stat
 import struct
+import subprocess
+import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from edgeleuk.errors import InputError, NotAnImageError
+from edgeleuk.sources import _pixels
 from edgeleuk.sources.folder import decode, expand, read_picture
 from edgeleuk.types import Image
 
@@ -37,10 +41,10 @@ def picture() -> Image:
     return image
 
 
-def textured() -> Image:
+def textured(width: int = WIDTH, height: int = HEIGHT) -> Image:
     """A picture that compresses badly, so that any cut takes some of it away."""
-    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3)).astype(np.uint8)
-    return cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    noise = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3)).astype(np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def encoded(image: Image, format: str, **options: object) -> bytes:
@@ -651,6 +655,63 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
     frame = read_picture(path, um_per_px, 0.2)
     assert frame.shrunk == shrunk
     assert (frame.width * shrunk, frame.height * shrunk) == size
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".webp"])
+@pytest.mark.parametrize("strip", [1 << 20, 5000])
+def test_other_kinds_are_made_no_larger_than_needed(
+    tmp_path: Path, suffix: str, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pixel is the mean of those it stands for, also where strips meet."""
+    monkeypatch.setattr(_pixels, "STRIP", strip)
+    image = textured(400, 304)
+    path = tmp_path / f"x{suffix}"
+    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []
+    cv2.imwrite(str(path), image[..., ::-1], lossless)
+    frame = read_picture(path, 0.05, 0.2)
+    assert frame.shrunk == 4
+    expected = image.reshape(76, 4, 100, 4, 3).mean(axis=(1, 3))
+    assert np.abs(frame.pixels - expected).max() <= 1.0
+    np.testing.assert_array_equal(read_picture(path).pixels, image)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_deep_pictures_in_strips_are_those_in_one(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many bits are in use is told by the whole picture: a dark strip is not brightened."""
+    image = textured(200, 120).astype(np.float64)
+    image[:40] /= 3
+    data = deep((image * (16 if kind is np.uint16 else 1 / 255)).astype(kind))
+    whole = decode(data, "field")
+    monkeypatch.setattr(_pixels, "STRIP", 900)
+    np.testing.assert_array_equal(decode(data, "field"), whole)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_a_large_picture_is_in_memory_once(tmp_path: Path, suffix: str) -> None:
+    """Of 24 megapixels, 72 MB, no second copy is made on the way to a smaller one: the file's bytes come and go before."""
+    path = tmp_path / f"x{suffix}"
+    cv2.imwrite(str(path), np.tile(textured(500, 400)[..., ::-1], (10, 12, 1)))
+    code = (
+        "import resource; from pathlib import Path; from edgeleuk.sources.folder import read_picture\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        f"before = peak(); frame = read_picture(Path({str(path)!r})); print(peak() - before, frame.shrunk)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, shrunk = map(int, done.stdout.split())
+    mapped = (
+        path.stat().st_size if suffix == ".tif" else 0
+    )  # libtiff looks at the file itself, which is no copy
+    assert shrunk == 2
+    assert grown - mapped < 1.6 * 72e6
+
+
+def test_a_picture_from_a_pipe_is_read(tmp_path: Path) -> None:
+    """What can be read only once is: as of `edgeleuk analyze <(...)`."""
+    pipe = tmp_path / "x.png"
+    os.mkfifo(pipe)
+    data = encoded(textured(), "PNG")
+    threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
+    np.testing.assert_array_equal(read_picture(pipe).pixels, textured())
 
 
 def test_a_smaller_decoding_is_turned_upright_too(tmp_path: Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import InputError, NotAnImageError
-from edgeleuk.optics import resize
 from edgeleuk.sources import _heif
 from edgeleuk.sources._headers import Header, is_heif, read_header
+from edgeleuk.sources._pixels import is_grey, to_rgb
 from edgeleuk.types import Frame, Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".hif"})
@@ -32,8 +33,8 @@ LARGEST_SIDE = 4608
 0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for."""
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 """How much smaller a JPEG can be decoded, by averaging in its own blocks, which begin at its upper left corner."""
-GREY_DIFFERENCE = 4
-"""Largest difference between channels of a picture without colour; JPEG adds a few levels."""
+INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "")
+"""Whether OpenCV, from 4.11 on, can decode a file without a copy."""
 UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda image: cv2.flip(image, 1),
     3: lambda image: cv2.flip(image, -1),
@@ -105,29 +106,44 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path | InputError]:
 def read_picture(path: Path, um_per_px: float | None = None, enough_um_per_px: float = 0.0) -> Frame:
     """Decode a file to an upright RGB frame.
 
-    A JPEG that shows more than `enough_um_per_px` asks for is decoded smaller, in a fraction of the time and the
-    memory; a HEIC is made smaller at once. Where its own scale `um_per_px` is not known, one of more than
-    LARGEST_SIDE pixels is.
+    A picture that shows more than `enough_um_per_px` asks for is made smaller at once; a JPEG is decoded smaller, in a
+    fraction of the time and the memory. Where its own scale `um_per_px` is not known, one of more than LARGEST_SIDE
+    pixels is.
 
     Raises InputError where it cannot be read, NotAnImageError where it is no whole colour picture, and
     MissingExtraError for a HEIC without the extra that reads it.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise NotAnImageError(
-                f"{path} has {size / 1e9:.1f} GB, more than any picture. Name picture files."
-            )
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise NotAnImageError(
+                    f"{path} has {size / 1e9:.1f} GB, more than any picture. Name picture files."
+                )
+            data = file.read()
+            header = _checked_header(data, str(path))
+            shrunk = _shrinkable(header, um_per_px, enough_um_per_px)
+            if header.format == "HEIC" or (again := _again(file)) is None:
+                return Frame(_decoded(data, str(path), header, shrunk), str(path), shrunk)
+            del data
+            return Frame(_decoded(again, str(path), header, shrunk), str(path), shrunk)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Check the path.") from error
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}. Check the path and its permissions."
         ) from error
-    header = _checked_header(data, str(path))
-    shrunk = _shrinkable(header, um_per_px, enough_um_per_px)
-    return Frame(_decoded(data, str(path), header, shrunk), str(path), shrunk)
+
+
+def _again(file: BinaryIO) -> str | None:
+    """A path by which a decoder reads an open file for itself; None of what can be read once, as a pipe, and where
+    there is no such path, or OpenCV is too old to decode into memory that stays.
+
+    What it makes of bytes it copies once more, and the bytes are there too: of 48 megapixels 430 MB, not 145.
+    """
+    again = f"/dev/fd/{file.fileno()}"
+    regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    return again if INTO_MEMORY and regular and os.path.exists(again) else None  # noqa: PTH110  # no file, a link
 
 
 def decode(data: bytes, name: str) -> Image:
@@ -136,9 +152,7 @@ def decode(data: bytes, name: str) -> Image:
 
 
 def _shrinkable(header: Header, um_per_px: float | None, enough_um_per_px: float) -> int:
-    """How many times smaller a picture is decoded: a divisor of its sides, so that places in it stay exact."""
-    if header.format not in ("JPEG", "HEIC"):
-        return 1
+    """How many times smaller a picture is made: a divisor of its sides, so that places in it stay exact."""
     exact = [n for n in (1, *REDUCED) if header.width % n == header.height % n == 0]
     if um_per_px is None:
         small = (n for n in exact if max(header.width, header.height) / n <= LARGEST_SIDE)
@@ -146,19 +160,24 @@ def _shrinkable(header: Header, um_per_px: float | None, enough_um_per_px: float
     return max(n for n in exact if n == 1 or um_per_px * n <= enough_um_per_px)
 
 
-def _decoded(data: bytes, name: str, header: Header, shrunk: int = 1) -> Image:
-    if header.format == "HEIC":
-        return _coloured(_heic(data, name, shrunk), name, header)
+def _decoded(source: bytes | str, name: str, header: Header, shrunk: int = 1) -> Image:
+    """A picture from its bytes, or from a path."""
+    if header.format == "HEIC" and isinstance(source, bytes):
+        return _coloured(_heif.decode(source, name), name, header, shrunk)
     # A TIFF comes upright and at any depth only with UNCHANGED, which also keeps opacity in other formats.
     if header.alpha or header.format == "TIFF":
         flags = cv2.IMREAD_UNCHANGED
-    elif shrunk > 1:
-        flags = REDUCED[shrunk] | cv2.IMREAD_IGNORE_ORIENTATION
+    elif header.format == "JPEG" and shrunk > 1:
+        flags, shrunk = REDUCED[shrunk] | cv2.IMREAD_IGNORE_ORIENTATION, 1
     else:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with _quiet():
-            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            decoded = (
+                cv2.imread(source, None, flags)
+                if isinstance(source, str)
+                else cv2.imdecode(np.frombuffer(source, np.uint8), flags)
+            )
     except cv2.error as error:
         raise NotAnImageError(
             f"{name} is a damaged {header.format} file: {error.err}. Copy or take it again."
@@ -167,20 +186,14 @@ def _decoded(data: bytes, name: str, header: Header, shrunk: int = 1) -> Image:
         raise NotAnImageError(
             f"{name} is a damaged {header.format} file, or one of a rare kind. Copy or take it again, as JPEG or PNG."
         )
-    image = _coloured(decoded, name, header)
+    image = _coloured(decoded, name, header, shrunk)
     return UPRIGHT[header.orientation](image) if header.orientation in UPRIGHT else image
 
 
-def _heic(data: bytes, name: str, shrunk: int) -> NDArray[np.uint8]:
-    """A HEIC's pixels so many times smaller; the whole of them is given up again at once."""
-    pixels = _heif.decode(data, name)
-    return resize(pixels, pixels.shape[1] // shrunk, pixels.shape[0] // shrunk) if shrunk > 1 else pixels
-
-
-def _coloured(decoded: NDArray[Any], name: str, header: Header) -> Image:
-    """RGB of what a decoder gave. Raises NotAnImageError where it has no colour."""
-    image = _to_rgb(decoded, header)
-    if _is_grey(image):
+def _coloured(decoded: NDArray[Any], name: str, header: Header, shrunk: int) -> Image:
+    """RGB of what a decoder gave, so many times smaller. Raises NotAnImageError where it has no colour."""
+    image = to_rgb(decoded, shrunk, premultiplied=header.premultiplied)
+    if is_grey(image):
         raise NotAnImageError(
             f"{name} is a grey picture; stained cells are told apart by colour. Take it in the camera's colour mode."
         )
@@ -217,39 +230,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLogLevel(level)
-
-
-def _to_rgb(decoded: NDArray[Any], header: Header) -> Image:
-    """Grey, BGR or BGRA of any depth to RGB; what is transparent becomes white, as on paper."""
-    if decoded.ndim == 2 or decoded.shape[2] < 3:
-        grey = _to_8_bit(decoded if decoded.ndim == 2 else decoded[..., 0])
-        return np.repeat(grey[..., None], 3, axis=2)
-    image: Image = cv2.cvtColor(_to_8_bit(decoded[..., :3]), cv2.COLOR_BGR2RGB)
-    if decoded.shape[2] == 4:
-        depth = 8 * decoded.dtype.itemsize if np.issubdtype(decoded.dtype, np.integer) else None
-        opacity = _to_8_bit(decoded[..., 3:], depth).astype(np.int32)
-        colour = image * np.int32(255) if header.premultiplied else image * opacity
-        image = np.minimum((colour + 255 * (255 - opacity) + 127) // 255, 255).astype(np.uint8)
-    return image
-
-
-def _to_8_bit(image: NDArray[Any], depth: int | None = None) -> NDArray[np.uint8]:
-    """Any numbers to 8 bits. With `depth` None the brightest pixel tells how many bits are in use.
-
-    16-bit files of 10-, 12- and 14-bit cameras use only the low bits; floats run to 1, or as integers do.
-    """
-    if image.dtype == np.uint8:
-        return image
-    if np.issubdtype(image.dtype, np.floating):
-        values = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 2**31)
-        integers = (values * (255 if values.max() <= 1 else 1)).astype(np.int64)
-    else:
-        integers = np.maximum(image, 0)
-    bits = max(8, depth or int(integers.max()).bit_length())
-    shifted: NDArray[np.uint8] = (integers >> (bits - 8)).astype(np.uint8)
-    return shifted
-
-
-def _is_grey(image: Image) -> bool:
-    sample = image[:: max(1, image.shape[0] // 256), :: max(1, image.shape[1] // 256)].astype(np.int16)
-    return int((sample.max(axis=2) - sample.min(axis=2)).max()) <= GREY_DIFFERENCE

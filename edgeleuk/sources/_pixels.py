@@ -1,0 +1,109 @@
+"""What decoders give, of any depth and number of channels, to 8-bit RGB: a strip at a time, made smaller as it goes.
+
+A 48-megapixel picture of 16 bits has 288 MB as it is decoded. Nothing of its size is made a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.optics import resize
+from edgeleuk.types import Image
+
+STRIP = 1 << 20
+"""Pixels that are worked on at a time, about."""
+GREY_DIFFERENCE = 4
+"""Largest difference between channels of a picture without colour; JPEG adds a few levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    """How the numbers of a whole picture become 8 bits."""
+
+    times: int
+    """What floats are multiplied by first: they run to 1, or as integers do."""
+    bits: int
+    """In use."""
+
+    @classmethod
+    def of(cls, image: NDArray[Any]) -> Self:
+        """By its brightest pixel: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits."""
+        if image.dtype == np.uint8:
+            return cls(1, 8)
+        most = max(_numbers(strip).max() for strip in _strips(image, 1))
+        times = 255 if np.issubdtype(image.dtype, np.floating) and most <= 1 else 1
+        return cls(times, max(8, int(most * times).bit_length()))
+
+    def levels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """A strip in 8 bits."""
+        if image.dtype == np.uint8:
+            return image
+        numbers = _numbers(image)
+        if np.issubdtype(image.dtype, np.floating):
+            numbers = (numbers * self.times).astype(np.int64)
+        shifted: NDArray[np.uint8] = (numbers >> (self.bits - 8)).astype(np.uint8)
+        return shifted
+
+
+def to_rgb(decoded: NDArray[Any], shrunk: int = 1, *, premultiplied: bool = False) -> Image:
+    """Grey, BGR or BGRA of any depth to RGB, so many times smaller; what is transparent becomes white, as on paper.
+
+    `decoded` (H, W) or (H, W, C) is given up: where it can be, it is made the result. `shrunk` divides its sides;
+    `premultiplied` says that colours come multiplied by their opacity.
+    """
+    if decoded.ndim == 2:
+        decoded = decoded[..., None]
+    if decoded.dtype == np.uint8 and decoded.shape[2] == 3 and shrunk == 1 and decoded.flags.writeable:
+        turned: Image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded)
+        return turned
+    height, width = decoded.shape[0] // shrunk, decoded.shape[1] // shrunk
+    colours = decoded[..., :3] if decoded.shape[2] >= 3 else decoded[..., :1]
+    depth, opacity = _Depth.of(colours), None
+    if decoded.shape[2] == 4:
+        whole = np.issubdtype(decoded.dtype, np.integer)
+        opacity = _Depth(1, 8 * decoded.dtype.itemsize) if whole else _Depth.of(decoded[..., 3:])
+    image = np.empty((height, width, 3), np.uint8)
+    done = 0
+    for strip in _strips(decoded, shrunk):
+        levels = depth.levels(strip[..., : colours.shape[2]])
+        code = cv2.COLOR_BGR2RGB if levels.shape[2] == 3 else cv2.COLOR_GRAY2RGB
+        rgb: Image = cv2.cvtColor(np.ascontiguousarray(levels), code)
+        if opacity:
+            rgb = _on_white(rgb, opacity.levels(strip[..., 3:]), premultiplied)
+        rows = len(strip) // shrunk
+        image[done : done + rows] = resize(rgb, width, rows)
+        done += rows
+    return image
+
+
+def is_grey(image: Image) -> bool:
+    """Whether a picture has no colour."""
+    sample = image[:: max(1, image.shape[0] // 256), :: max(1, image.shape[1] // 256)].astype(np.int16)
+    return int((sample.max(axis=2) - sample.min(axis=2)).max()) <= GREY_DIFFERENCE
+
+
+def _strips(image: NDArray[Any], shrunk: int) -> Iterator[NDArray[Any]]:
+    """The rows of an image, together, as many at a time as make whole rows of the smaller one."""
+    rows = max(1, STRIP // (image.shape[1] * shrunk)) * shrunk
+    for top in range(0, image.shape[0], rows):
+        yield image[top : top + rows]
+
+
+def _numbers(image: NDArray[Any]) -> NDArray[Any]:
+    """Without what is no level: below 0, or no number at all."""
+    if np.issubdtype(image.dtype, np.floating):
+        return np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 2**31)
+    return np.maximum(image, 0)
+
+
+def _on_white(rgb: Image, opacity: NDArray[np.uint8], premultiplied: bool) -> Image:
+    share = opacity.astype(np.int32)
+    colour = rgb * np.int32(255) if premultiplied else rgb * share
+    mixed: Image = np.minimum((colour + 255 * (255 - share) + 127) // 255, 255).astype(np.uint8)
+    return mixed
