@@ -6,11 +6,11 @@
 #   --paired   Python 3.11 as a Pi 4 (Cortex-A72) and 3.13 as a Pi 5 (A76) only: half of the time
 #   --quick    the same, without the real fields, and 10 s of live instead of 60
 #   --unpacked Debian's packages unpacked and not configured, and the wheels unpacked by this computer rather than by the
-#              emulated pip: both take an hour under emulation. The rest of install.sh runs as it is.
+#              emulated pip, which saves some minutes. The rest of install.sh runs as it is.
 #
 # Needs debootstrap, qemu-user-static and binfmt-support, an x86-64 computer with Python 3.11, and a network for the
 # bundle and the roots, which come from DEBIAN_MIRROR, else from where this computer's apt has its packages.
-# With EDGELEUK_DATA also 20 real fields. It takes an hour or more; what was done is kept in $EDGELEUK_VERIFY_CACHE
+# With EDGELEUK_DATA also 20 real fields. It takes about an hour; what was done is kept in $EDGELEUK_VERIFY_CACHE
 # (or $XDG_CACHE_HOME/edgeleuk-verify, /tmp/edgeleuk-verify) and not done again for the same program.
 # The report is deploy/verify-aarch64.txt.
 set -euo pipefail

@@ -64,6 +64,15 @@ def test_dot_products_are_told_by_the_kernels_flags(tmp_path: Path, cpuinfo: str
     assert (found.state, found.remedy) == (("ok", "") if fast else ("warning", "edgeleuk bench"))
 
 
+def test_a_processor_without_a_name_is_called_by_its_architecture_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under an emulator."""
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("edgeleuk.machine.processor", lambda: "aarch64")
+    assert machine.processor(tmp_path / "none").said.startswith(f"aarch64, {os.cpu_count()} cores, ")
+
+
 def test_a_32_bit_system_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no onnxruntime for it."""
     monkeypatch.setattr("platform.machine", lambda: "armv7l")

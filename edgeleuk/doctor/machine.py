@@ -61,7 +61,8 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
             "measured": machine.setting_here() != machine.DEFAULT,
         },
     }
-    about = f"{facts['processor']}, {kind}, {facts['cores']} cores"
+    # Where the kernel gives no name, the architecture stands for it.
+    about = ", ".join(dict.fromkeys((str(facts["processor"]), kind, f"{facts['cores']} cores")))
     if kind not in ARCHITECTURES or bits == 32:
         said = f"{about}, {bits}-bit: onnxruntime, which runs the networks, is made for 64-bit systems."
         return Finding(
@@ -77,7 +78,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
         "warning",
         said,
         "edgeleuk bench",
-        "It measures both, and remembers the faster one.",
+        "It measures both, which takes minutes, and remembers the faster one.",
         facts,
     )
 
