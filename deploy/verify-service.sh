@@ -58,10 +58,15 @@ make_root() {
     touch "$root/.done"
 }
 
-boot() {
+# As it was before anything was installed.
+clean() {
     rm -rf "$root"/opt/edgeleuk "$root"/var/lib/edgeleuk "$root"/etc/edgeleuk "$root"/etc/systemd/system/edgeleuk-* \
         "$root"/var/log/journal "$root/run/systemd/system/edgeleuk-live.service.d"
     mkdir -p "$root/var/log/journal"
+}
+
+# boot STATES: until the system is in one of them.
+boot() {
     # Neither registered nor in a unit of its own: this computer need not run under systemd.
     nice -n 5 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --private-network --console=pipe \
         < /dev/null > "$cache/console" 2>&1 &
@@ -69,7 +74,7 @@ boot() {
     container=$!
     for ((second = 0; second < 120; second++)); do
         init=$(pgrep -P "$container" -x systemd || true)
-        if [ -n "$init" ] && inside systemctl is-system-running 2> /dev/null | grep -qE 'running|degraded'; then return; fi
+        if [ -n "$init" ] && inside systemctl is-system-running 2> /dev/null | grep -qE "$1"; then return; fi
         sleep 1
     done
     fail "the container does not boot: $(tail -n 1 "$cache/console")"
@@ -80,6 +85,12 @@ inside() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 python() { inside /opt/edgeleuk/current/venv/bin/python "$@"; }
+# The stand-in of a camera, over the container's own loopback.
+camera_on() {
+    inside sh -c 'exec /opt/edgeleuk/current/venv/bin/python /root/standin_camera.py 8080 3 /root/slide-*/simulated.png' \
+        > "$cache/camera.log" 2>&1 &
+    standin=$!
+}
 # As with its power button; the tree is busy until it is off. First the camera's nsenter, a child of the shell in the
 # background: it stops itself when it sees the camera stopped, as systemd does before it ends what runs, and the container
 # would wait for it for ever.
@@ -125,6 +136,7 @@ expect() {
         tell "  FAIL $what${said:+: $said}"
     fi
 }
+another_session() { [ -n "$1" ] && [ -n "$2" ] && [ "$1" != "$2" ] && echo "$2"; }
 same_session() { [ -n "$1" ] && [ "$1" = "$2" ] && echo "$1"; }
 
 # --- The proof -------------------------------------------------------------------------------------------------------
@@ -147,14 +159,13 @@ done
 sed -i 's/^version=.*/version=0.0.1/' "$root/root/old/BUNDLE"
 (cd "$root/root/old" && rm SHA256SUMS && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum > ../sums && mv ../sums SHA256SUMS)
 cp "$here/nothing_lost.py" "$here/standin_camera.py" "$root/root/"
-boot
+clean
+boot 'running|degraded'
 
 tell "install"
 expect "installed" inside bash /root/old/install.sh
 for seed in 1 2 3 4 5 6; do inside edgeleuk simulate --seed $seed --out "/root/slide-$seed" > /dev/null 2>&1; done
-inside sh -c 'exec /opt/edgeleuk/current/venv/bin/python /root/standin_camera.py 8080 3 /root/slide-*/simulated.png' \
-    > "$cache/camera.log" 2>&1 &
-standin=$!
+camera_on
 sed -i -e 's#^EDGELEUK_SOURCE=.*#EDGELEUK_SOURCE=http://127.0.0.1:8080/#' -e 's/^EDGELEUK_UM_PER_PX=.*/EDGELEUK_UM_PER_PX=0.1/' \
     -e 's/^EDGELEUK_OPTIONS=.*/EDGELEUK_OPTIONS="--threads 1"/' "$root/etc/edgeleuk/live.env"
 since=$(now)
@@ -204,6 +215,21 @@ before=$(session_since 0) since=$(now)
 inside systemctl kill -s KILL edgeleuk-live
 expect "started again, and counts" counts_anew "$since"
 expect "goes on with the same session" same_session "$before" "$(session_since "$since")"
+expect "nothing is lost" lost_nothing
+
+tell "power cut: every process of the container killed at once, and booted again, the camera plugged in later"
+before=$(session_since 0) since=$(now)
+kill -KILL "$init"
+wait "$container" || true
+# It has not come up before the service has, which waits for its camera.
+boot 'running|degraded|starting'
+expect "the service says that it waits for the camera" says "$since" 'http://127.0.0.1:8080/'
+camera_on
+expect "started by itself, and counts" counts_anew "$since"
+expect "another session begins" another_session "$before" "$(session_since "$since")"
+state_of() { python -c "import json, sys; print(*(s['state'] for s in json.load(sys.stdin)['sessions'] if s['id'] == '$1'))"; }
+kept() { inside edgeleuk-service sessions list --json | state_of "$before" | grep -x interrupted; }
+expect "the one before is kept, as interrupted" kept
 expect "nothing is lost" lost_nothing
 
 tell "frozen camera"
