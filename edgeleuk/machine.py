@@ -1,13 +1,15 @@
-"""How this machine runs networks best, as `edgeleuk bench` measured it and wrote it down.
+"""How this machine runs networks best, as `edgeleuk bench` measured it and wrote it down; and its memory.
 
 The note names the processor and the onnxruntime it was measured with; on any other it is not used.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
@@ -108,3 +110,22 @@ def setting_here() -> Setting:
     ):
         return DEFAULT
     return Setting(threads, arithmetic)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can be told to (glibc).
+
+    What analysing a field frees lies between what is kept of it, and glibc gives back only what lies at the end: after 90
+    fields of 1280 x 720 that was 50 MB. Takes 1 to 2 ms.
+    """
+    if trim := _trimmer():
+        trim(0)
+
+
+@cache
+def _trimmer() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # a system without a C library of its own to look into
+        return None
+    return found

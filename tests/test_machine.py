@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,22 @@ def test_float_arithmetic_finds_the_same_cells(analyser: Analyser, demo_frame: F
     white = mine.of("WBC").boxes, other.of("WBC").boxes
     assert len(white[0]) == len(white[1])
     assert (np.abs(white[0][:, None] - white[1][None]).max(axis=2).min(axis=1) < 5).all()
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc keeps what lies between, and can be told"
+)
+def test_freed_memory_is_given_back_between_what_is_kept() -> None:
+    """80 MB of it, in pieces with something kept between each two."""
+    pieces = [(bytearray(40_000), bytearray(600)) for _ in range(2000)]
+    kept = [small for _, small in pieces]
+    before = resident_mb()
+    del pieces
+    machine.give_back()
+    assert resident_mb() < before - 60
+    assert len(kept) == 2000
+
+
+def resident_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024

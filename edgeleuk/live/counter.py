@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgeleuk import machine
 from edgeleuk.differential import Differential, tally
 from edgeleuk.errors import ScaleError, StoreError, UsageError
 from edgeleuk.eyepiece import find_disc, middle
@@ -168,6 +169,7 @@ class LiveCounter:
         self._white = Counts(self._tally().white)
         self._added = dict((self._white - before).most_common())
         self._announce(counted)
+        machine.give_back()
         return "counted"
 
     def _tell_misfit(self, field: Field) -> None:
