@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,9 @@ app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for checkpoints; a stopped training goes on from there.")
 ]
+Device = Annotated[
+    str, typer.Option("--device", help="Where to train: cpu, cuda, or another device of PyTorch's.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")]
 
 
@@ -30,9 +34,20 @@ def finder(
     ] = "finder-100x",
     out: Out = Path("runs"),
     threads: Threads = None,
+    device: Device = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare crops beside the training; for a fast device.")
+    ] = 0,
 ) -> None:
     """Train a finder on the fields that EDGELEUK_DATA holds."""
-    _train("finder", recipe, out, threads)
+
+    def train(*which: Any) -> object:
+        from edgeleuk.training import finder as finders
+
+        recipe, folder, where = which
+        return finders.train(recipe, folder, where, workers)
+
+    _train("finder", recipe, out, threads, device, train)
 
 
 @app.command()
@@ -42,9 +57,35 @@ def reader(
     ] = "reader-100x",
     out: Out = Path("runs"),
     threads: Threads = None,
+    device: Device = "cpu",
 ) -> None:
     """Train a reader on the cells that EDGELEUK_DATA holds."""
-    _train("reader", recipe, out, threads)
+
+    def train(*which: Any) -> object:
+        from edgeleuk.training import reader as readers
+
+        return readers.train(*which)
+
+    _train("reader", recipe, out, threads, device, train)
+
+
+@app.command()
+def teachers(
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
+    ] = "reader-teachers",
+    out: Out = Path("runs"),
+    threads: Threads = None,
+    device: Device = "cpu",
+) -> None:
+    """Train the large readers whose readings of cells they never saw the small ones learn from."""
+
+    def train(*which: Any) -> object:
+        from edgeleuk.training import reader as readers
+
+        return readers.teach(*which)
+
+    _train("reader", recipe, out, threads, device, train)
 
 
 @app.command()
@@ -110,14 +151,18 @@ def _left_out(found: LeftOut) -> Table:
 
 
 def publish(
-    finder_recipe: Annotated[str, typer.Option("--finder", help="Recipe of the finder.")] = "finder-100x",
-    reader_recipe: Annotated[str, typer.Option("--reader", help="Recipe of the reader.")] = "reader-100x",
+    finder_recipe: Annotated[
+        str | None, typer.Option("--finder", help="Recipe of the finder; without it the published one stays.")
+    ] = None,
+    reader_recipe: Annotated[
+        str | None, typer.Option("--reader", help="Recipe of the reader; without it the published one stays.")
+    ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
     models: Annotated[Path, typer.Option("--models", help="Folder that gets <magnification>/.")] = Path(
         "models"
     ),
 ) -> None:
-    """Quantize two trained networks to INT8, choose their thresholds, measure them and write a model folder."""
+    """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
     from edgeleuk.training import publish as publishing
 
@@ -125,20 +170,20 @@ def publish(
     results().print(f"published {folder}")
 
 
-def _train(kind: str, name: str, out: Path, threads: int | None) -> None:
+def _train(
+    kind: str, name: str, out: Path, threads: int | None, device: str, train: Callable[..., object]
+) -> None:
     _need_torch()
     import torch
 
-    from edgeleuk.training import finder as finders
-    from edgeleuk.training import reader as readers
+    from edgeleuk.training.loop import device_named
     from edgeleuk.training.recipe import load_recipe
 
     if threads:
         torch.set_num_threads(threads)
-    recipe = load_recipe(name, kind)
+    recipe, where = load_recipe(name, kind), device_named(device)
     folder = writable_folder(out / recipe.name)
-    train = finders.train if kind == "finder" else readers.train
-    train(recipe, folder)
+    train(recipe, folder, where)
     notices.print(
         f"trained; checkpoint in {folder}. `edgeleuk publish --runs {out}` makes the model.", markup=False
     )

@@ -12,9 +12,10 @@ MAX_LOG_DISTANCE = 4.0
 """exp(4) strides is 218 px, twice the largest cell."""
 
 
-def grid_centres(height: int, width: int) -> Tensor:
+def grid_centres(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """Centres (A, 2) x y of the output grid's cells, input pixels."""
-    ys, xs = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    ys, xs = torch.meshgrid(rows + 0.5, columns + 0.5, indexing="ij")
     return torch.stack([xs, ys], dim=-1).reshape(-1, 2) * STRIDE
 
 
@@ -81,7 +82,7 @@ def finder_loss(
 ) -> dict[str, Tensor]:
     """Class and box loss. `known` (N, K) is 0 for classes a picture was not annotated for: they teach nothing."""
     logits, distances = (t.float().flatten(2).transpose(1, 2) for t in output)
-    centres = grid_centres(*output[0].shape[2:])
+    centres = grid_centres(*output[0].shape[2:], logits.device)
     predicted = decode(distances, centres)
     targets, target_boxes, weight = assign(
         logits.detach().sigmoid(), predicted.detach(), centres, boxes, kinds

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
 from edgeleuk.evaluation.cells import read_cell
-from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells, load_fields
-from edgeleuk.microscope import draw, objective, render
+from edgeleuk.evaluation.datasets import (
+    CellSample,
+    FieldSample,
+    annotated_scales,
+    data_root,
+    load_cells,
+    load_fields,
+)
+from edgeleuk.microscope import Objective, draw, objective, render
 from edgeleuk.optics import crop_um, resize
+from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.training.loop import console
 from edgeleuk.training.recipe import Recipe, held_out
@@ -22,6 +33,7 @@ CACHE_UM_PER_PX = 0.15
 FIELD_CELL_UM = 24.0
 """Side of the square that is cut around a cell of a field."""
 UNKNOWN = -1
+UNLABELLED = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,18 @@ class TrainingCell:
     sample: CellSample
     pictures: tuple[tuple[Image, Scale], ...]
     """As it was taken first, then through other objectives."""
+    number: int = 0
+    """Among the cells of its file."""
+
+    @property
+    def name(self) -> str:
+        """The same wherever the data lie, in whatever format."""
+        return f"{self.sample.source}/{self.sample.path.stem}/{self.number}"
+
+
+def training_cells(recipe: Recipe) -> list[TrainingCell]:
+    """All labelled cells that a recipe trains on."""
+    return in_memory(load_training_cells(recipe, kept_aside=False)) + list(load_field_cells(recipe))
 
 
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
@@ -56,41 +80,71 @@ def load_field_cells(recipe: Recipe) -> Iterator[TrainingCell]:
     root, merge = data_root() / "fields", recipe["data"]["merge"]
     for name, settings in recipe["data"].get("fields", {}).items():
         scale = Scale.given(settings["um_per_px"])
-        side = round(FIELD_CELL_UM / CACHE_UM_PER_PX)
         for field in load_fields(root / f"{name}_train.json", root / "images")[0]:
-            image = read_picture(field.path).pixels
-            for box, subtype in zip(field.boxes, field.subtypes, strict=True):
-                if (label := merge.get(subtype, subtype)) not in recipe["model"]["labels"]:
-                    continue
-                centre = (float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2)
-                crop = crop_um(image, scale, centre, CACHE_UM_PER_PX, side)
-                sample = CellSample(field.path, field.source, "train", field.group, label, CACHE_UM_PER_PX)
-                yield TrainingCell(sample, ((crop, Scale.given(CACHE_UM_PER_PX)),))
+            labels = [merge.get(subtype, subtype) for subtype in field.subtypes]
+            chosen = [i for i, label in enumerate(labels) if label in recipe["model"]["labels"]]
+            yield from _cut(field, scale, chosen, [str(label) for label in labels])
+
+
+def unlabelled_cells(recipe: Recipe) -> Iterator[TrainingCell]:
+    """White cells of the recipe's [data.unlabelled] cameras, whose type nobody said. None of them is kept aside."""
+    root = data_root() / "fields"
+    for name, settings in recipe["data"].get("unlabelled", {}).items():
+        samples, names = load_fields(root / f"{name}_train.json", root / "images")
+        scales = annotated_scales(samples, names)
+        for field in samples:
+            if field.source in settings["sources"]:
+                white = np.flatnonzero(field.kinds == names.index(WHITE_CELL)).tolist()
+                yield from _cut(field, scales[field.image_id], white, [UNLABELLED] * len(field.boxes))
+
+
+def _cut(
+    field: FieldSample, scale: Scale, chosen: Iterable[int], labels: list[str]
+) -> Iterator[TrainingCell]:
+    """Squares of FIELD_CELL_UM around the chosen boxes of a field."""
+    side = round(FIELD_CELL_UM / CACHE_UM_PER_PX)
+    image = None
+    for i in chosen:
+        image = read_picture(field.path).pixels if image is None else image
+        x1, y1, x2, y2 = field.boxes[i].tolist()
+        crop = crop_um(image, scale, ((x1 + x2) / 2, (y1 + y2) / 2), CACHE_UM_PER_PX, side)
+        sample = CellSample(field.path, field.source, "train", field.group, labels[i], CACHE_UM_PER_PX)
+        yield TrainingCell(sample, ((crop, Scale.given(CACHE_UM_PER_PX)),), i)
 
 
 def in_memory(samples: list[CellSample]) -> list[TrainingCell]:
     """The cells, their pictures made coarser where they are finer than CACHE_UM_PER_PX."""
-    return [
-        TrainingCell(sample, (_coarse(*read_cell(sample)),))
-        for sample in track(samples, "reading cells", console=console)
-    ]
+    with ThreadPoolExecutor() as pool:  # what decodes a picture lets other threads run
+        pictures = pool.map(lambda sample: _coarse(*read_cell(sample)), samples)
+        told = track(pictures, "reading cells", total=len(samples), console=console)
+        return [TrainingCell(sample, (picture,)) for sample, picture in zip(samples, told, strict=True)]
 
 
 def through_objective(recipe: Recipe, cells: list[TrainingCell]) -> list[TrainingCell]:
     """Every cell with `shots` more pictures through the recipe's [virtual] objective, each with its own camera."""
-    lens, shots = objective(recipe["virtual"]["objective"]), recipe["virtual"]["shots"]
-    rng = np.random.default_rng((recipe["train"]["seed"], lens.magnification))
-    seen = []
-    for cell in track(cells, "rendering cells", console=console):
-        image, scale = cell.pictures[0]
-        views = [render(image, scale, lens, draw(lens, rng, finest=scale.um_per_px)) for _ in range(shots)]
-        seen.append(replace(cell, pictures=(*cell.pictures, *((view.image, view.scale) for view in views))))
-    return seen
+    lens = objective(recipe["virtual"]["objective"])
+    shoot = partial(_shot, lens, recipe["virtual"]["shots"], recipe["train"]["seed"])
+    taken = [cell.pictures[0] for cell in cells]
+    # Processes, not threads: most of a rendering is many small steps of numpy.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        shots = pool.map(shoot, range(len(cells)), taken, chunksize=64)
+        told = track(shots, "rendering cells", total=len(cells), console=console)
+        return [replace(c, pictures=(*c.pictures, *views)) for c, views in zip(cells, told, strict=True)]
+
+
+def _shot(
+    lens: Objective, shots: int, seed: int, number: int, taken: tuple[Image, Scale]
+) -> list[tuple[Image, Scale]]:
+    image, scale = taken
+    rng = np.random.default_rng((seed, lens.magnification, number))
+    views = [render(image, scale, lens, draw(lens, rng, finest=scale.um_per_px)) for _ in range(shots)]
+    return [(view.image, view.scale) for view in views]
 
 
 def encode(samples: list[CellSample], recipe: Recipe) -> NDArray[np.int64]:
     """Targets (N, 1 + attributes): index of the type, then of each attribute's value; UNKNOWN where not labelled."""
-    columns = [[recipe["model"]["labels"].index(s.label) for s in samples]]
+    labels = recipe["model"]["labels"]
+    columns = [[UNKNOWN if s.label == UNLABELLED else labels.index(s.label) for s in samples]]
     for name, values in recipe["attributes"].items():
         columns.append(
             [values.index(s.attributes[name]) if name in s.attributes else UNKNOWN for s in samples]

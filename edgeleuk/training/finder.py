@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from edgeleuk.evaluation.fields import read_field
 from edgeleuk.training.assign import finder_loss
 from edgeleuk.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
 from edgeleuk.training.fields import TrainingField, cached, training_samples
-from edgeleuk.training.loop import Schedule, fit, started
+from edgeleuk.training.loop import CPU, Schedule, fit, started
 from edgeleuk.training.networks import FinderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
@@ -27,10 +28,14 @@ MIN_VISIBLE = 0.3
 
 
 class FinderBatches:
-    """Epoch number to batches of (crops, boxes, kinds, known)."""
+    """Epoch number to batches of (crops, boxes, kinds, known) on `device`; `workers` processes cut the crops, 0 for none."""
 
-    def __init__(self, recipe: Recipe, fields: list[TrainingField]) -> None:
-        self.fields = fields
+    def __init__(
+        self, recipe: Recipe, fields: list[TrainingField], device: torch.device = CPU, workers: int = 0
+    ) -> None:
+        self.fields, self.device, self.workers = fields, device, workers
+        self.loader: DataLoader[tuple[Tensor, ...]] | None = None
+        self.expected = -1
         self.names: list[str] = recipe["model"]["classes"]
         self.um_per_px: float = recipe["model"]["um_per_px"]
         self.crop: int = recipe["data"]["crop"]
@@ -47,13 +52,38 @@ class FinderBatches:
         return int(self.weights.sum()) // self.schedule.batch
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        rng = np.random.default_rng((self.schedule.seed, epoch))
-        generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + epoch)
-        batch = self.schedule.batch
+        generator = torch.Generator(self.device).manual_seed(self.schedule.seed * 1_000_003 + epoch)
+        if self.loader is None or epoch != self.expected:
+            self.loader = DataLoader(
+                _Epochs(self, epoch),
+                batch_size=None,
+                num_workers=self.workers,
+                persistent_workers=self.workers > 0,
+            )
+        self.expected = epoch + 1
+        for images, inside, *rest in self.loader:
+            colours = images.to(self.device).permute(0, 3, 1, 2).float() / 255
+            changed = recolour(colours, self.colour, generator)
+            shown = torch.where(inside.to(self.device), changed, torch.tensor(PAD, device=self.device))
+            yield shown, *(each.to(self.device) for each in rest)
+
+    def drawn(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The fields of each batch."""
+        rng, batch = np.random.default_rng((self.schedule.seed, epoch)), self.schedule.batch
         order = rng.choice(len(self.fields), self.steps * batch, p=self.weights / self.weights.sum())
-        for start in range(0, len(order), batch):
-            crops = [self._crop(self.fields[i], rng) for i in order[start : start + batch]]
-            yield self._collate(crops, generator)
+        return [order[start : start + batch] for start in range(0, len(order), batch)]
+
+    def batch(self, epoch: int, number: int, drawn: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Crops (N, S, S, 3), where they lie in the picture (N, 1, S, S), boxes, kinds, known classes."""
+        rng = np.random.default_rng((self.schedule.seed, epoch, number))
+        crops = [self._crop(self.fields[i], rng) for i in drawn]
+        most = max(1, *(len(c[2]) for c in crops))
+        boxes, kinds = torch.zeros(len(crops), most, 4), torch.full((len(crops), most), -1)
+        for i, (_, _, box, kind, _) in enumerate(crops):
+            boxes[i, : len(box)] = torch.from_numpy(box)
+            kinds[i, : len(kind)] = torch.from_numpy(kind)
+        images, inside, known = (torch.from_numpy(np.stack([c[part] for c in crops])) for part in (0, 1, 4))
+        return images, inside[:, None], boxes, kinds, known
 
     def _crop(self, field: TrainingField, rng: np.random.Generator) -> tuple[NDArray, ...]:
         geometry = self.wide if rng.random() < self.wide_share else self.usual
@@ -87,16 +117,20 @@ class FinderBatches:
             return (x1 + x2) / 2 + jitter[0], (y1 + y2) / 2 + jitter[1]
         return rng.uniform(0, width), rng.uniform(0, height)
 
-    def _collate(self, crops: list[tuple[NDArray, ...]], generator: torch.Generator) -> tuple[Tensor, ...]:
-        images = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float() / 255
-        inside = torch.from_numpy(np.stack([c[1] for c in crops]))[:, None]
-        images = torch.where(inside, recolour(images, self.colour, generator), torch.tensor(PAD))
-        most = max(1, *(len(c[2]) for c in crops))
-        boxes, kinds = torch.zeros(len(crops), most, 4), torch.full((len(crops), most), -1)
-        for i, (_, _, box, kind, _) in enumerate(crops):
-            boxes[i, : len(box)] = torch.from_numpy(box)
-            kinds[i, : len(kind)] = torch.from_numpy(kind)
-        return images, boxes, kinds, torch.from_numpy(np.stack([c[4] for c in crops]))
+
+class _Epochs(IterableDataset[tuple[Tensor, ...]]):
+    """One epoch after the other from `epoch` on, the same batches however many processes share them."""
+
+    def __init__(self, batches: FinderBatches, epoch: int) -> None:
+        self.batches, self.epoch = batches, epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        drawn = self.batches.drawn(epoch)
+        for number in range(first, len(drawn), step):
+            yield self.batches.batch(epoch, number, drawn[number])
 
 
 def build(recipe: Recipe) -> FinderNet:
@@ -104,8 +138,8 @@ def build(recipe: Recipe) -> FinderNet:
     return FinderNet(len(model["classes"]), model["widths"], model["neck"])
 
 
-def train(recipe: Recipe, out: Path) -> nn.Module:
-    """The averaged network after the recipe's last epoch."""
+def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 0) -> nn.Module:
+    """The averaged network after the recipe's last epoch. `workers` processes prepare the crops."""
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
     if start := recipe["model"].get("start"):
@@ -114,7 +148,14 @@ def train(recipe: Recipe, out: Path) -> nn.Module:
     fields = [cached(read_field(sample), scale, sample, sample.boxes) for sample, scale in samples]
     if "virtual" in recipe.sections:
         fields += virtual_fields(recipe, samples)
-    batches = FinderBatches(recipe, fields)
+    batches = FinderBatches(recipe, fields, device, workers)
     return fit(
-        network, batches, batches.steps, finder_loss, batches.schedule, out / "checkpoint.pt", recipe.digest
+        network,
+        batches,
+        batches.steps,
+        finder_loss,
+        batches.schedule,
+        out / "checkpoint.pt",
+        recipe.digest,
+        device,
     )

@@ -13,9 +13,10 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from edgeleuk.errors import EdgeleukError, ModelMissingError
+from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 
 console = Console(stderr=True)
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,45 +50,55 @@ def fit(
     schedule: Schedule,
     checkpoint: Path,
     digest: str,
+    device: torch.device = CPU,
 ) -> nn.Module:
-    """Train, and return the averaged network. Goes on from `checkpoint` where that is of the same recipe."""
-    network.to(memory_format=torch.channels_last)
+    """Train on `device`, where the batches lie too, and return the averaged network on the processor.
+
+    Goes on from `checkpoint` where that is of the same recipe.
+    """
+    network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate)
     start = _resume(checkpoint, digest, network, average, optimizer)
     total = schedule.epochs * steps_per_epoch
     step = start * steps_per_epoch
-    halved = schedule.bf16 and bfloat16_here()
+    halved = schedule.bf16 and (device.type != "cpu" or bfloat16_here())
+    follow = _follower(average, network)
     for epoch in range(start, schedule.epochs):
         network.train()
-        began, sums, count = time.monotonic(), {}, 0
+        began, count = time.monotonic(), 0
+        sums: dict[str, Tensor] = {}
         for inputs, *rest in batches(epoch):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step / total, schedule.warmup)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved):
                 output = network(inputs)
             parts = loss(output, *rest)
             value = torch.stack(list(parts.values())).sum()
-            if not torch.isfinite(value):
-                raise EdgeleukError(
-                    f"the loss is not finite in epoch {epoch}. Lower learning_rate in the recipe."
-                )
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 10.0)
             optimizer.step()
             step += 1
             count += 1
-            _follow(average, network, min(schedule.average, step / (step + 20)))
-            for name, part in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(part.detach())
-        shown = "  ".join(f"{name} {value / max(count, 1):.4f}" for name, value in sums.items())
+            follow(min(schedule.average, step / (step + 20)))
+            for (
+                name,
+                part,
+            ) in parts.items():  # read once an epoch: reading one makes a graphics processor wait
+                sums[name] = sums.get(name, torch.zeros((), device=device)) + part.detach()
+        means = {name: float(value) / max(count, 1) for name, value in sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise EdgeleukError(
+                f"the loss is not finite in epoch {epoch}. Lower learning_rate in the recipe."
+            )
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         console.print(
             f"epoch {epoch + 1}/{schedule.epochs}  {shown}  {time.monotonic() - began:.0f} s", highlight=False
         )
         _save(checkpoint, digest, epoch + 1, network, average, optimizer)
-    return average.eval()
+    return average.cpu().eval()
 
 
 def bfloat16_here() -> bool:
@@ -99,12 +110,23 @@ def bfloat16_here() -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def device_named(name: str) -> torch.device:
+    """A device of PyTorch's that is there. Raises UsageError."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(f"cannot train on {name}: {reason}. Use --device cpu.") from error
+    return device
+
+
 def started(run: Path) -> dict[str, Tensor]:
     """The averaged weights of a finished training, for another one to start from."""
     path = run / "checkpoint.pt"
     if not path.is_file():
         raise ModelMissingError(f"no checkpoint {path} to start from. Train the recipe {run.name} first.")
-    weights: dict[str, Tensor] = torch.load(path, weights_only=True)["average"]
+    weights: dict[str, Tensor] = torch.load(path, weights_only=True, map_location=CPU)["average"]
     return weights
 
 
@@ -121,13 +143,19 @@ def _rate(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) * 0.99 + 0.01
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
+def _follower(average: nn.Module, network: nn.Module) -> Callable[[float], None]:
+    """A step of the averaged weights towards the network's, given the decay."""
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    kept, new = (list(side) for side in zip(*(p for p in pairs if p[0].is_floating_point()), strict=True))
+    counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def follow(decay: float) -> None:
+        torch._foreach_lerp_(kept, new, 1 - decay)
+        for mine, theirs in counters:
+            mine.copy_(theirs)
+
+    return follow
 
 
 def _save(
@@ -151,7 +179,7 @@ def _resume(
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location=CPU)
     if state["digest"] != digest:
         raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another --out.")
     network.load_state_dict(state["network"])

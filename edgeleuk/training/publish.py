@@ -17,7 +17,7 @@ from torch import nn
 
 from edgeleuk import __version__, zoo
 from edgeleuk import reader as runtime_reader
-from edgeleuk.errors import EdgeleukError, ModelMissingError
+from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import objective
 from edgeleuk.reader import Reader
@@ -41,31 +41,52 @@ from edgeleuk.training.recipe import Recipe, load_recipe
 MULTIPLE = 32
 
 
-def publish(finder_name: str, reader_name: str, runs: Path, models: Path) -> Path:
-    """Write `models/<magnification>/`; nothing of an older one is touched before all figures are there."""
-    finder_recipe, reader_recipe = load_recipe(finder_name, "finder"), load_recipe(reader_name, "reader")
-    magnification = finder_recipe["model"]["magnification"]
-    if reader_recipe["model"]["magnification"] != magnification:
+def publish(finder_name: str | None, reader_name: str | None, runs: Path, models: Path) -> Path:
+    """Write `models/<magnification>/`; nothing of an older one is touched before all figures are there.
+
+    A network without a recipe, None, stays as it was published.
+    """
+    recipes = {
+        kind: load_recipe(name, kind)
+        for kind, name in (("finder", finder_name), ("reader", reader_name))
+        if name is not None
+    }
+    magnifications = {recipe["model"]["magnification"] for recipe in recipes.values()}
+    if not recipes:
+        raise UsageError("nothing to publish. Name the recipe of a finder, of a reader, or of both.")
+    if len(magnifications) > 1:
         raise EdgeleukError(
             "finder and reader are of different magnifications. Publish a pair of the same one."
         )
-    work = runs / f"publish-{magnification}"
+    magnification = magnifications.pop()
+    folder, work = models / magnification, runs / f"publish-{magnification}"
     work.mkdir(parents=True, exist_ok=True)
-    document = {
+    document = {} if len(recipes) == 2 else _published(folder)
+    document |= {
         "schema": zoo.SCHEMA,
         "magnification": magnification,
         "version": __version__,
         "notice": "Research use only. Not for diagnosis.",
-        "finder": publish_finder(finder_recipe, runs, work),
-        "reader": publish_reader(reader_recipe, runs, work),
     }
-    folder = models / magnification
+    makers = {"finder": publish_finder, "reader": publish_reader}
+    document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("finder.onnx", "reader.onnx"):
-        (work / name).replace(folder / name)
+    for kind in recipes:
+        (work / f"{kind}.onnx").replace(folder / f"{kind}.onnx")
     (folder / "model.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card.card(document), encoding="utf-8")
     return folder
+
+
+def _published(folder: Path) -> dict[str, Any]:
+    """What is published of the network that stays."""
+    try:
+        document: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelMissingError(
+            f"no published model in {folder} of which a network could stay. Give --finder and --reader."
+        ) from error
+    return document
 
 
 def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:

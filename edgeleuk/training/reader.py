@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +14,33 @@ from torch.nn import functional as F
 
 from edgeleuk.evaluation.cells import middle, read_cell
 from edgeleuk.evaluation.datasets import CellSample
-from edgeleuk.reader import Reader, prepare
-from edgeleuk.training.augment import Colour, Geometry, affine, recolour, warp
+from edgeleuk.reader import Reader
+from edgeleuk.training.augment import Colour, Geometry, affines, recolour
 from edgeleuk.training.cells import (
     UNKNOWN,
+    UNLABELLED,
     TrainingCell,
     encode,
-    in_memory,
-    load_field_cells,
-    load_training_cells,
     through_objective,
+    training_cells,
+    unlabelled_cells,
 )
-from edgeleuk.training.loop import Loss, Schedule, fit, started
+from edgeleuk.training.loop import CPU, Loss, Schedule, console, fit, started
 from edgeleuk.training.networks import ReaderNet
+from edgeleuk.training.pictures import Pictures, prepare
 from edgeleuk.training.recipe import Recipe
+from edgeleuk.training.teachers import LESSONS, Lessons, fold_of, read, with_lessons
 
 
 class ReaderBatches:
-    """Epoch number to batches of (crops, targets)."""
+    """Epoch number to batches of (crops, targets, what the teachers say, whether they do)."""
 
-    def __init__(self, recipe: Recipe, cells: list[TrainingCell]) -> None:
-        self.cells = cells
+    def __init__(
+        self, recipe: Recipe, cells: list[TrainingCell], device: torch.device, taught: Tensor | None = None
+    ) -> None:
         samples = [cell.sample for cell in cells]
-        self.targets = encode(samples, recipe)
+        self.targets = torch.from_numpy(encode(samples, recipe)).to(device)
+        self.taught = None if taught is None else taught.to(device)
         self.size: int = recipe["model"]["size"]
         self.um_per_px: float = recipe["model"]["um_per_px"]
         self.normalise: str | None = recipe["model"].get("normalise")
@@ -45,11 +49,15 @@ class ReaderBatches:
         self.geometry = Geometry(**recipe["geometry"])
         self.colour = Colour(**recipe["colour"])
         self.draws: int = recipe["data"]["draws"]
-        # Rare types are drawn more often than they occur, frequent ones less, by the root of their number.
-        numbers = Counter((s.source, s.label) for s in samples)
-        repeat = recipe["data"].get("repeat", {})
-        weights = np.array([repeat.get(s.source, 1) * numbers[s.source, s.label] ** -0.5 for s in samples])
-        self.share = weights / weights.sum()
+        self.share = shares(recipe, samples)
+        self.device = device
+        # First every cell as it was taken, then what the objective showed of them, cell by cell.
+        shots = [cell.pictures[1:] for cell in cells]
+        views = [cell.pictures[0] for cell in cells] + [view for own in shots for view in own]
+        self.pictures = Pictures([image for image, _ in views], device)
+        self.factors = np.array([[at.um_per_px_x, at.um_per_px_y] for _, at in views]) / self.um_per_px
+        self.shots = np.array([len(own) for own in shots])
+        self.first_shot = len(cells) + np.cumsum(self.shots) - self.shots
 
     @property
     def steps(self) -> int:
@@ -57,25 +65,33 @@ class ReaderBatches:
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         rng = np.random.default_rng((self.schedule.seed, epoch))
-        generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + epoch)
+        generator = torch.Generator(self.device).manual_seed(self.schedule.seed * 1_000_003 + epoch)
         batch = self.schedule.batch
-        order = rng.choice(len(self.cells), self.steps * batch, p=self.share)
+        order = rng.choice(len(self.targets), self.steps * batch, p=self.share)
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            crops = np.stack([self._crop(self.cells[i], rng) for i in chosen])
-            images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
-            changed = recolour(images, self.colour, generator)
-            # Levels again, as a camera stores them, for the very preparation of the runtime.
-            levels = (changed * 255).round().byte().permute(0, 2, 3, 1).numpy()
-            yield torch.from_numpy(prepare(levels, self.normalise)), torch.from_numpy(self.targets[chosen])
+            crops = recolour(self._crops(chosen, rng), self.colour, generator)
+            which = torch.from_numpy(chosen).to(self.device)
+            lessons = (
+                [self.targets[which]] if self.taught is None else [self.targets[which], self.taught[which]]
+            )
+            yield prepare(crops, self.normalise), *lessons
 
-    def _crop(self, cell: TrainingCell, rng: np.random.Generator) -> NDArray[np.uint8]:
-        first = len(cell.pictures) == 1 or rng.random() < self.as_taken
-        image, scale = cell.pictures[0 if first else rng.integers(1, len(cell.pictures))]
-        height, width = image.shape[:2]
-        factor = (scale.um_per_px_x / self.um_per_px, scale.um_per_px_y / self.um_per_px)
-        matrix = affine(rng, self.geometry, factor, (width / 2, height / 2), self.size)
-        return warp(image, matrix, self.size, None)
+    def _crops(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        through = (self.shots[chosen] > 0) & (rng.random(len(chosen)) >= self.as_taken)
+        shot = self.first_shot[chosen] + (rng.random(len(chosen)) * self.shots[chosen]).astype(np.int64)
+        views = np.where(through, shot, chosen)
+        maps = affines(rng, self.geometry, self.factors[views], self.pictures.centres[views], self.size)
+        return self.pictures.crops(views, maps, self.size)
+
+
+def shares(recipe: Recipe, samples: Sequence[CellSample]) -> NDArray[np.float64]:
+    """How often each cell is drawn: rare types more often than they occur, frequent ones less, by the root of their number."""
+    numbers = Counter((s.source, s.label) for s in samples)
+    repeat = recipe["data"].get("repeat", {})
+    weights = np.array([repeat.get(s.source, 1) * numbers[s.source, s.label] ** -0.5 for s in samples])
+    share: NDArray[np.float64] = weights / weights.sum()
+    return share
 
 
 def runtime_crop(reader: Reader, sample: CellSample) -> NDArray[np.uint8]:
@@ -83,27 +99,67 @@ def runtime_crop(reader: Reader, sample: CellSample) -> NDArray[np.uint8]:
     return middle(reader, *read_cell(sample))
 
 
-def reader_loss(recipe: Recipe, targets: NDArray[np.int64]) -> Loss:
-    """Cross-entropy of the type and, where known, of each attribute, whose rare values weigh more."""
+def reader_loss(recipe: Recipe, targets: NDArray[np.int64], device: torch.device) -> Loss:
+    """Cross-entropy of the type and, where known, of each attribute, whose rare values weigh more.
+
+    Where teachers taught a cell, the recipe's [taught] share of its type's target is theirs, and all of it where the type
+    is not known. They teach attributes of labelled cells alike.
+    """
     heads = head_sizes(recipe)
     smoothing, strength = recipe["loss"]["smoothing"], recipe["loss"]["attributes"]
+    share = recipe.sections.get("taught", {}).get("share", 0.0)
     weights = []
     for column, size in zip(targets.T[1:], heads[1:], strict=True):
         counts = np.bincount(column[column != UNKNOWN], minlength=size).clip(min=1)
         balance = counts**-0.5
-        weights.append(torch.tensor(balance / (balance * counts).sum() * counts.sum(), dtype=torch.float32))
+        weights.append(
+            torch.tensor(
+                balance / (balance * counts).sum() * counts.sum(), dtype=torch.float32, device=device
+            )
+        )
 
-    def loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def loss(output: Tensor, target: Tensor, taught: Tensor | None = None) -> dict[str, Tensor]:
         parts = output.float().split(heads, dim=1)
-        kind = F.cross_entropy(parts[0], target[:, 0], label_smoothing=smoothing)
+        lessons = [None] * len(parts) if taught is None else taught.split(heads, dim=1)
+        kind = _mixed(parts[0], target[:, 0], lessons[0], share, smoothing, None)
         attributes = [
-            F.cross_entropy(part, column, weight=weight, ignore_index=UNKNOWN, label_smoothing=0.02)
-            for part, column, weight in zip(parts[1:], target.T[1:], weights, strict=True)
-            if (column != UNKNOWN).any()
+            _mixed(part, column, lesson, share, 0.02, weight)
+            for part, column, lesson, weight in zip(
+                parts[1:], target.T[1:], lessons[1:], weights, strict=True
+            )
         ]
         return {"type": kind, "attributes": strength * torch.stack(attributes).mean()}
 
     return loss
+
+
+def _mixed(
+    logits: Tensor,
+    target: Tensor,
+    lesson: Tensor | None,
+    share: float,
+    smoothing: float,
+    weight: Tensor | None,
+) -> Tensor:
+    """Mean cross-entropy against labels (N,), UNKNOWN where there is none, and a teacher's probabilities (N, K).
+
+    A cell without a lesson, whose probabilities sum to 0, learns its label; one without a label its lesson.
+    """
+    known = target != UNKNOWN
+    labels = F.cross_entropy(
+        logits, target, weight, ignore_index=UNKNOWN, label_smoothing=smoothing, reduction="none"
+    )
+    if lesson is None:
+        total = (known if weight is None else known * weight[target.clamp(min=0)]).sum()
+        return labels.sum() / total.clamp(min=1e-6)
+    heavy = torch.ones_like(labels) if weight is None else weight[target.clamp(min=0)]
+    heavy = torch.where(known, heavy, torch.ones_like(heavy))
+    taught = (lesson.sum(dim=1) > 0).float()
+    theirs = -(lesson * F.log_softmax(logits, dim=1)).sum(dim=1) * heavy
+    mine = torch.where(known, 1 - share * taught, torch.zeros_like(taught))
+    yours = torch.where(known, share * taught, taught)
+    total = ((mine + yours) * heavy).sum()
+    return (mine * labels + yours * theirs).sum() / total.clamp(min=1e-6)
 
 
 def head_sizes(recipe: Recipe) -> list[int]:
@@ -116,19 +172,23 @@ def build(recipe: Recipe) -> ReaderNet:
     return ReaderNet(head_sizes(recipe), model["widths"], model["dropout"], model.get("half_instance", 0))
 
 
-def train(recipe: Recipe, out: Path) -> nn.Module:
+def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
     """The averaged network after the recipe's last epoch."""
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
     if start := recipe["model"].get("start"):
         _start_from(network, started(out.parent / start))
-    cells = in_memory(load_training_cells(recipe, kept_aside=False))
-    cells += load_field_cells(recipe)
+    cells = training_cells(recipe)
+    taught = None
+    if "taught" in recipe.sections:
+        cells, taught = with_lessons(recipe, cells, out.parent)
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
-    batches = ReaderBatches(recipe, cells)
-    loss = reader_loss(recipe, batches.targets)
-    return fit(network, batches, batches.steps, loss, batches.schedule, out / "checkpoint.pt", recipe.digest)
+    batches = ReaderBatches(recipe, cells, device, taught)
+    loss = reader_loss(recipe, encode([cell.sample for cell in cells], recipe), device)
+    return fit(
+        network, batches, batches.steps, loss, batches.schedule, out / "checkpoint.pt", recipe.digest, device
+    )
 
 
 def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -137,3 +197,45 @@ def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
     network.load_state_dict(
         own | {name: value for name, value in weights.items() if own[name].shape == value.shape}
     )
+
+
+def teach(recipe: Recipe, out: Path, device: torch.device = CPU) -> Lessons:
+    """Train the recipe's [folds] teachers and write what they say of its cells to `out`, see `teachers`."""
+    folds: int = recipe["folds"]["number"]
+    cells = [*training_cells(recipe), *unlabelled_cells(recipe)]
+    samples = [cell.sample for cell in cells]
+    unlabelled = np.array([sample.label == UNLABELLED for sample in samples])
+    fold = np.array([fold_of(sample.patient or sample.path.name, folds) for sample in samples])
+    batches, heads = ReaderBatches(recipe, cells, device), head_sizes(recipe)
+    targets = encode(samples, recipe)
+    said = np.zeros((len(cells), sum(heads)), np.float32)
+    drawn = batches.share
+    for number in range(folds):
+        console.print(f"teacher {number + 1} of {folds}")
+        learns = ~unlabelled & (fold != number)
+        batches.share = np.where(learns, drawn, 0) / drawn[learns].sum()
+        torch.manual_seed(recipe["train"]["seed"] + number)
+        network = fit(
+            build(recipe),
+            batches,
+            batches.steps,
+            reader_loss(recipe, targets[learns], device),
+            batches.schedule,
+            out / f"fold-{number}.pt",
+            f"{recipe.digest}-{number}",
+            device,
+        )
+        own = ~unlabelled & (fold == number)
+        said[own] = read(network, batches, np.flatnonzero(own), heads)
+        right = said[own, : heads[0]].argmax(axis=1) == targets[own, 0]
+        console.print(f"of {own.sum()} cells it never saw, {right.mean():.3f} as labelled", highlight=False)
+        if unlabelled.any():
+            said[unlabelled] += read(network, batches, np.flatnonzero(unlabelled), heads) / folds
+    lessons = Lessons(
+        tuple(cell.name for cell in cells),
+        tuple(recipe["model"]["labels"]),
+        {name: tuple(values) for name, values in recipe["attributes"].items()},
+        said,
+    )
+    lessons.save(out / LESSONS)
+    return lessons

@@ -1,0 +1,68 @@
+"""Pictures of cells on the device that trains, cropped and prepared there by the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeleuk.reader import DARK, MIN_CONTRAST, MOST_DENSE, WHITE
+from edgeleuk.types import Image
+
+FINER = 2
+"""Points along each axis that are averaged to a crop's pixel: it stands for an area, as the runtime's does."""
+
+
+class Pictures:
+    """N pictures of any size, in one tensor."""
+
+    def __init__(self, pictures: Sequence[Image], device: torch.device) -> None:
+        side = max(max(picture.shape[:2]) for picture in pictures)
+        levels = np.empty((len(pictures), 3, side, side), np.uint8)
+        for row, picture in zip(levels, pictures, strict=True):
+            beyond = ((0, side - picture.shape[0]), (0, side - picture.shape[1]), (0, 0))
+            row[...] = np.pad(picture, beyond, mode="edge").transpose(2, 0, 1)
+        self.levels = torch.from_numpy(levels).to(device)
+        self.centres = np.array([[p.shape[1] / 2, p.shape[0] / 2] for p in pictures])
+        """(N, 2) x y, pixels."""
+
+    def crops(self, which: NDArray[np.int64], maps: NDArray[np.float64], size: int) -> Tensor:
+        """Crops (B, 3, size, size), 0 to 1, of the pictures `which` (B,) under `maps` (B, 2, 3) from `affines`.
+
+        Beyond a picture its edge repeats.
+        """
+        device, side = self.levels.device, self.levels.shape[-1]
+        back = np.linalg.inv(maps[:, :, :2])
+        offset = -np.einsum("nij,nj->ni", back, maps[:, :, 2])
+        # grid_sample counts from -1 to 1 over the edges of what it reads and, in affine_grid, of what it writes.
+        half = size / 2
+        theta = np.concatenate(
+            [back * half, (back.sum(axis=2) * half + offset)[..., None] - side / 2], axis=2
+        ) / (side / 2)
+        grid = F.affine_grid(
+            torch.from_numpy(theta.astype(np.float32)).to(device),
+            [len(which), 3, size * FINER, size * FINER],
+            align_corners=False,
+        )
+        chosen = self.levels[torch.from_numpy(which).to(device)].float() / 255
+        points = F.grid_sample(chosen, grid, "bilinear", "border", align_corners=False)
+        return F.avg_pool2d(points, FINER)
+
+
+def prepare(crops: Tensor, normalise: str | None) -> Tensor:
+    """`reader.prepare` on the device: crops (N, 3, S, S), 0 to 1, to the network's input.
+
+    Rounded to levels first, as a camera stores them.
+    """
+    levels = (crops * 255).round()
+    if normalise is None:
+        return levels / 255
+    ordered = levels[..., ::2, ::2].flatten(2).sort(dim=2).values
+    last = ordered.shape[2] - 1
+    dark, white = (ordered[..., round(last * share)].clamp(min=1)[..., None, None] for share in (DARK, WHITE))
+    steps = torch.log(white / levels.clamp(min=1)) / torch.log(white / dark).clamp(min=MIN_CONTRAST)
+    return steps.clamp(0, MOST_DENSE)

@@ -1,0 +1,153 @@
+"""Teachers: large readers that say of cells they never saw what they look like, for a small reader to learn.
+
+A label is one person's word and names one type; a metamyelocyte on its way from a myelocyte is a little of both. Each of
+a few teachers is trained without one part of the cells and reads that part, so that what is said of a cell comes from all
+others (cross-fitting), and white cells without a label are read by all teachers together. A small network learns more
+from such shares than from names alone (Hinton, Vinyals, Dean, Distilling the knowledge in a neural network, 2015), and
+from cells of microscopes that nobody labelled (Xie et al., Self-training with noisy student, CVPR 2020).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgeleuk.errors import EdgeleukError, ModelMissingError
+from edgeleuk.training.augment import Geometry, affines
+from edgeleuk.training.cells import UNKNOWN, TrainingCell, encode, unlabelled_cells
+from edgeleuk.training.loop import console
+from edgeleuk.training.pictures import prepare
+from edgeleuk.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from edgeleuk.training.reader import ReaderBatches
+
+VIEWS = 8
+"""Turned and mirrored views whose probabilities are averaged."""
+BATCH = 512
+LESSONS = "lessons.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What teachers say of cells: probabilities of types, then of each attribute's values."""
+
+    names: tuple[str, ...]
+    """Of the N cells, see `TrainingCell.name`."""
+    labels: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    probabilities: NDArray[np.float32]
+    """(N, types and values of all attributes)."""
+
+    def save(self, path: Path) -> None:
+        columns = [f"/{label}" for label in self.labels]
+        columns += [f"{name}/{value}" for name, values in self.attributes.items() for value in values]
+        partial = path.with_suffix(".partial.npz")
+        np.savez_compressed(
+            partial,
+            names=np.array(self.names),
+            columns=np.array(columns),
+            probabilities=self.probabilities.astype(np.float16),
+        )
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Lessons:
+        """Raises ModelMissingError where there is none."""
+        if not path.is_file():
+            raise ModelMissingError(
+                f"no lessons {path}. Run `edgeleuk train teachers --recipe {path.parent.name}` first."
+            )
+        with np.load(path) as stored:
+            columns = [column.split("/", 1) for column in stored["columns"].tolist()]
+            names = tuple(stored["names"].tolist())
+            probabilities = stored["probabilities"].astype(np.float32)
+        attributes: dict[str, tuple[str, ...]] = {}
+        for name, value in columns:
+            attributes[name] = (*attributes.get(name, ()), value)
+        return cls(names, attributes.pop(""), attributes, probabilities)
+
+    def for_recipe(self, recipe: Recipe) -> NDArray[np.float32]:
+        """(N, outputs of the recipe's network): types are merged as the recipe does, attributes it lacks left out.
+
+        Raises EdgeleukError where the recipe has a type or an attribute that the teachers did not learn.
+        """
+        merge = recipe["data"]["merge"]
+        columns: list[NDArray[np.float32]] = []
+        for label in recipe["model"]["labels"]:
+            own = [i for i, each in enumerate(self.labels) if merge.get(each, each) == label]
+            columns.append(self.probabilities[:, own].sum(axis=1))
+            if not own:
+                raise EdgeleukError(f"the teachers of recipe {recipe.name} do not know the type {label}.")
+        starts = np.cumsum([len(self.labels), *(len(values) for values in self.attributes.values())])
+        where = dict(zip(self.attributes, starts.tolist(), strict=False))
+        for name, values in recipe["attributes"].items():
+            if self.attributes.get(name) != tuple(values):
+                raise EdgeleukError(f"the teachers of recipe {recipe.name} do not know the attribute {name}.")
+            columns.extend(self.probabilities[:, where[name] : where[name] + len(values)].T)
+        return np.stack(columns, axis=1)
+
+
+def fold_of(group: str, folds: int) -> int:
+    """Which teacher does not see a patient's or a file's cells. Not the hash by which cells are kept aside."""
+    return int(hashlib.sha256(f"fold of {group}".encode()).hexdigest()[:8], 16) % folds
+
+
+@torch.no_grad()
+def read(
+    network: nn.Module, batches: ReaderBatches, which: NDArray[np.int64], heads: Sequence[int]
+) -> NDArray[np.float32]:
+    """Probabilities (N, outputs) of the cells `which` of `batches`, as they were taken, the mean of VIEWS views."""
+    device = batches.device
+    network.to(device).eval()
+    rng = np.random.default_rng(batches.schedule.seed)
+    still = Geometry(scale=0, squeeze=0, rotate=False)
+    parts = []
+    for start in range(0, len(which), BATCH):
+        chosen = which[start : start + BATCH]
+        seen = []
+        for _ in range(VIEWS):
+            maps = affines(
+                rng, still, batches.factors[chosen], batches.pictures.centres[chosen], batches.size
+            )
+            crops = prepare(batches.pictures.crops(chosen, maps, batches.size), batches.normalise)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
+                logits = network(crops)
+            seen.append(torch.cat([p.softmax(dim=1) for p in logits.float().split(list(heads), dim=1)], 1))
+        parts.append(torch.stack(seen).mean(dim=0).cpu().numpy())
+    return np.concatenate(parts).astype(np.float32)
+
+
+def with_lessons(recipe: Recipe, cells: list[TrainingCell], runs: Path) -> tuple[list[TrainingCell], Tensor]:
+    """The cells and what their teachers say (N, outputs), with the recipe's unlabelled cells that they are sure of.
+
+    Zeros where nothing is said: of a cell the teachers did not read, and of an attribute that nobody labelled.
+    """
+    settings = recipe["taught"]
+    lessons = Lessons.load(runs / settings["by"] / LESSONS)
+    table = lessons.for_recipe(recipe)
+    row = {name: i for i, name in enumerate(lessons.names)}
+    kinds = len(recipe["model"]["labels"])
+    sure = [
+        cell
+        for cell in unlabelled_cells(recipe)
+        if cell.name in row and table[row[cell.name], :kinds].max() >= settings["least"]
+    ]
+    cells = [*cells, *sure]
+    said = np.stack([table[row[c.name]] if c.name in row else np.zeros_like(table[0]) for c in cells])
+    targets = encode([cell.sample for cell in cells], recipe)
+    start = kinds
+    for column, values in zip(targets.T[1:], recipe["attributes"].values(), strict=True):
+        said[column == UNKNOWN, start : start + len(values)] = 0
+        start += len(values)
+    known = sum(c.name in row for c in cells)
+    console.print(f"{known} of {len(cells)} cells are taught, {len(sure)} of them without a label")
+    return cells, torch.from_numpy(said)
