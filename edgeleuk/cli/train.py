@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
 
+CONTROL = "finder-100x-long"
+"""Recipe of the finder that saw all cameras, trained like those that one was kept from."""
+
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for checkpoints; a stopped training goes on from there.")
 ]
@@ -116,6 +119,9 @@ def leftout(
     source: Annotated[
         str, typer.Option("--source", help="Camera that the recipe left out: chula or raabin.")
     ],
+    reader: Annotated[
+        str | None, typer.Option("--reader", help="Recipe of a reader that never saw the camera either.")
+    ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -124,9 +130,12 @@ def leftout(
     from edgeleuk.training.leftout import left_out
     from edgeleuk.training.recipe import load_recipe
 
-    recipe = load_recipe(f"finder-100x-no-{source}", "finder")
+    recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
+    unseeing = None if reader is None else load_recipe(reader, "reader")
     work = writable_folder(runs / f"leftout-{source}")
-    found = left_out(recipe, source, runs, work, lambda name: notices.print(f"measuring: {name}"))
+    found = left_out(
+        recipe, control, unseeing, source, runs, work, lambda name: notices.print(f"measuring: {name}")
+    )
     if as_json:
         print_json(found.as_json())
     else:
@@ -140,13 +149,14 @@ def _left_out(found: LeftOut) -> Table:
     table = Table(
         box=None, title=f"WBC on {found.source}, which the finder never saw: a profile recovers {share}"
     )
-    for name in ("", "fields", "no scale", "AP50", "recall", "precision"):
+    for name in ("", "fields", "no scale", "AP50", "recall", "precision", "5-part"):
         table.add_column(name, justify="right" if name else "left")
     for row in found.rows:
         figures = row.as_json()
         numbers = (figures[name] for name in ("ap50", "recall", "precision"))
         shown = ("–" if number is None else f"{number:.3f}" for number in numbers)
-        table.add_row(row.name, str(row.result.images), str(row.unscaled), *shown)
+        five = "–" if row.read is None else f"{row.read.count} of {row.read.of}"
+        table.add_row(row.name, str(row.result.images), str(row.unscaled), *shown, five)
     return table
 
 

@@ -10,12 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from edgeleuk.calibration import smear
 from edgeleuk.errors import ScaleError, UsageError
+from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
+from edgeleuk.evaluation.readings import MATURE
 from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.finder import Finder
+from edgeleuk.intervals import Share
 from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.profiles import SCHEMA, Profile, Size
 from edgeleuk.scale import estimate_scale
@@ -33,10 +38,20 @@ class Row:
     result: FieldsResult
     unscaled: int
     """Fields whose scale could not be told: nothing was found in them."""
+    read: Share | None
+    """Annotated white cells of the five mature types in fields of known scale, and those that a reader read right among the
+    five; None without a reader, or where no type is annotated."""
 
     def as_json(self) -> dict[str, Any]:
         white = self.result.classes[WHITE_CELL]
-        return {"name": self.name, "images": self.result.images, "unscaled": self.unscaled, **white.as_json()}
+        five = None if self.read is None else {"right": self.read.count, "of": self.read.of}
+        return {
+            "name": self.name,
+            "images": self.result.images,
+            "unscaled": self.unscaled,
+            **white.as_json(),
+            "five_part": five,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +104,56 @@ def evaluate_left_out(
     samples: Sequence[FieldSample],
     names: Sequence[str],
     progress: Callable[[str], None] = lambda _: None,
+    readers: tuple[ReaderLike, ReaderLike] | None = None,
 ) -> LeftOut:
-    """Rows of `samples`, all of one source: `finder` never saw it, `seen` did."""
+    """Rows of `samples`, all of one source: `finder` and the first of the readers never saw it, the others did."""
 
     def coloured(sample: FieldSample) -> Image:
         return profile.corrected(Frame(read_field(sample), sample.path.name)).pixels
 
-    def row(name: str, used: Finder, read: Callable[[FieldSample], Image], known: bool) -> Row:
+    def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
+        used = (finder, seen)[number]
         progress(name)
         rule = ScaleRule.of("estimate", samples, names, lambda image: estimate_scale(image, used))
         if known:
             rule = replace(rule, estimate=_of(profile))
         report = evaluate_finder(used, samples, names, rule, None, read)
-        return Row(name, report.overall, len(report.scale.failed))
+        share = readers and five_part(readers[number], samples, rule, read)
+        return Row(name, report.overall, len(report.scale.failed), share)
 
     return LeftOut(
         samples[0].source,
         profile,
         (
-            row("raw", finder, read_field, False),
-            row("normalised", finder, coloured, False),
-            row("profile", finder, coloured, True),
-            row("saw the camera", seen, read_field, False),
+            row("raw", 0, read_field, False),
+            row("normalised", 0, coloured, False),
+            row("profile", 0, coloured, True),
+            row("saw the camera", 1, read_field, False),
         ),
     )
+
+
+def five_part(
+    reader: ReaderLike, samples: Sequence[FieldSample], rule: ScaleRule, read: Callable[[FieldSample], Image]
+) -> Share | None:
+    """Annotated cells of MATURE types that are read right among these, at each field's scale; None where there is none."""
+    five = [i for i, label in enumerate(reader.labels) if label in MATURE]
+    right: list[bool] = []
+    for sample in samples:
+        image = read(sample)
+        try:
+            scale = rule(sample, image)
+        except ScaleError:
+            continue
+        labels = [reader.merge.get(str(subtype), subtype) for subtype in sample.subtypes]
+        typed = [(box, label) for box, label in zip(sample.boxes, labels, strict=True) if label in MATURE]
+        if not typed:
+            continue
+        centres = [(float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2) for box, _ in typed]
+        types, _ = reader.probabilities(np.stack([reader.crop(image, scale, at) for at in centres]))
+        best = [reader.labels[five[i]] for i in types[:, five].argmax(axis=1)]
+        right += [mine == label for mine, (_, label) in zip(best, typed, strict=True)]
+    return Share(sum(right), len(right)) if right else None
 
 
 def _of(profile: Profile) -> Callable[[Image], Scale]:

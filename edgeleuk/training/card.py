@@ -59,6 +59,12 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"Types: {', '.join(reader['labels'])}. Read as another: {_named(reader['merge'])}."
     learnt = (*reader["data"]["sources"], *reader["data"].get("fields", {}))
     yield f"Trained on the `train` splits of {', '.join(learnt)}. {reader['licence_note']}"
+    if unlabelled := reader["data"].get("unlabelled"):
+        cameras = sorted({source for each in unlabelled.values() for source in each["sources"]})
+        yield (
+            "It also learnt from larger readers: what they say of training cells that each of them never saw, and of "
+            f"white cells of {', '.join(cameras)} that nobody labelled. Attributes that nobody labelled stay unlearnt."
+        )
     yield (
         f"Under a calibrated probability of {reader['threshold']} (temperature {reader['temperature']:.2f}) a cell is "
         "unclassified."

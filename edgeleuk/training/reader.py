@@ -205,7 +205,7 @@ def teach(recipe: Recipe, out: Path, device: torch.device = CPU) -> Lessons:
     cells = [*training_cells(recipe), *unlabelled_cells(recipe)]
     samples = [cell.sample for cell in cells]
     unlabelled = np.array([sample.label == UNLABELLED for sample in samples])
-    fold = np.array([fold_of(sample.patient or sample.path.name, folds) for sample in samples])
+    fold = np.array([fold_of(sample.patient or sample.path.stem, folds) for sample in samples])
     batches, heads = ReaderBatches(recipe, cells, device), head_sizes(recipe)
     targets = encode(samples, recipe)
     said = np.zeros((len(cells), sum(heads)), np.float32)
