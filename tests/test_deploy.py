@@ -326,32 +326,62 @@ def launch(tree: Path, state: Path, **options: str) -> list[str]:
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Path:
-    """The launcher beside a stand-in whose newest session was interrupted at 40x."""
+    """The launcher beside a stand-in of the program, which has one session, s0, interrupted at 40x."""
     (tmp_path / "venv/bin").mkdir(parents=True)
     shutil.copy(DEPLOY / "edgeleuk-live", tmp_path)
     (tmp_path / "venv/bin/python").symlink_to(sys.executable)
     program = tmp_path / "venv/bin/edgeleuk"
-    listed = '{"sessions": [{"id": "s1", "state": "interrupted", "fields": 3, "magnification": "40x"}]}'
-    program.write_text(f"#!/bin/sh\nif [ $1 = sessions ]; then echo '{listed}'; else echo \"$@\"; fi\n")
+    program.write_text(f'#!/bin/sh\nif [ $1 = sessions ]; then cat {tmp_path}/listed; else echo "$@"; fi\n')
     program.chmod(0o755)
+    interrupt(tmp_path, "s0")
     return tmp_path
+
+
+def interrupt(tree: Path, session: str) -> None:
+    """This session is now the newest, and was interrupted."""
+    about = f'{{"id": "{session}", "state": "interrupted", "fields": 3, "magnification": "40x"}}'
+    (tree / "listed").write_text(f'{{"sessions": [{about}]}}')
+
+
+BEGUN = ["live", "--mag", "40x", "--target", "200", "--plain"]
 
 
 def test_the_service_goes_on_after_a_fault_but_not_for_ever(launcher: Path, tmp_path: Path) -> None:
     """Within one boot the slide is the same; a session that breaks the count three times is left."""
-    begun = ["live", "--mag", "40x", "--target", "200", "--plain"]
-    assert launch(launcher, tmp_path) == begun  # of before this boot, as far as anybody knows
+    assert launch(launcher, tmp_path) == BEGUN  # of before this boot, as far as anybody knows
+    interrupt(launcher, "s1")
     for _ in range(3):
         assert launch(launcher, tmp_path) == ["live", "--resume", "s1", "--plain"]
-    assert launch(launcher, tmp_path) == begun
+    assert launch(launcher, tmp_path) == BEGUN
 
 
 def test_the_service_begins_anew_after_a_power_cut(launcher: Path, tmp_path: Path) -> None:
     """Another slide may lie there by now; unless the operator says that sessions go on always."""
+    launch(launcher, tmp_path)
+    interrupt(launcher, "s1")
     (tmp_path / "boot").write_text("another-boot\n")
-    assert "--resume" not in launch(launcher, tmp_path)
+    assert launch(launcher, tmp_path) == BEGUN
     (tmp_path / "boot").write_text("another-boot\n")
     assert "--resume" in launch(launcher, tmp_path, EDGELEUK_RESUME="always")
+    assert launch(launcher, tmp_path, EDGELEUK_RESUME="no") == BEGUN
+
+
+def test_a_start_without_a_camera_brings_no_session_of_before_the_power_cut_back(
+    launcher: Path, tmp_path: Path
+) -> None:
+    """The first start of a boot may fail for want of a camera, again and again; no later one goes on with the old slide."""
+    for _ in range(3):
+        assert launch(launcher, tmp_path) == BEGUN
+    interrupt(launcher, "s1")
+    assert launch(launcher, tmp_path) == ["live", "--resume", "s1", "--plain"]
+
+
+def test_sessions_that_cannot_be_read_hinder_no_count(launcher: Path, tmp_path: Path) -> None:
+    """And once they can be, the boot is known."""
+    (launcher / "listed").write_text("no JSON")
+    assert launch(launcher, tmp_path) == BEGUN
+    interrupt(launcher, "s0")
+    assert launch(launcher, tmp_path) == BEGUN
 
 
 def test_the_service_takes_its_options_from_the_environment(launcher: Path, tmp_path: Path) -> None:
