@@ -25,7 +25,7 @@ from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Optics, Smear, Stage
 from edgeleuk.sources.stage import Move, Script, StageSource, Stop
 from edgeleuk.store import Session, open_store
-from edgeleuk.types import Aperture, CountedField, Field, Image, Scale, Shot
+from edgeleuk.types import Aperture, CountedField, Field, Frame, Image, Scale, Shot
 
 UM = 0.1
 SIZE = (1000, 800)
@@ -207,6 +207,20 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
     assert again.counter.map.islands == 1
     places = (ROW[0], (ROW[0][0] + 25, ROW[0][1]))
     assert again.white_cells == len(whole_in_disc(smear, *places))
+
+
+def test_pictures_of_a_folder_have_each_a_disc_of_its_own(analyser: Analyser, smear: Smear) -> None:
+    """However soon after the one before: a picture that comes once is not taken for a phone that slips."""
+    counter = LiveCounter(
+        analyser, judge_by(analyser.model.reader), source="test", scale=Scale.given(UM), stills=True
+    )
+    stage = Stage(smear, UM, *SIZE)
+    for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):
+        stage.move_to(*place)
+        pixels = at_eyepiece(stage.field().pixels, number, replace(DISC, x=x))
+        assert counter.frame(Shot(Frame(pixels, str(number)), 0.1 * number, number)) == "counted"
+    found = [field.aperture.x for field in counter.map.fields() if field.aperture]
+    assert found == pytest.approx([500.0, 450.0], abs=2)
 
 
 def profile_of(

@@ -70,7 +70,7 @@ class LiveCounter:
         self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
         self._scale = scale
         self._measured: list[Scale] = []
-        self._disc = Disc()
+        self._disc = Disc(stills)
         self._misfit = False
         """Whether it was told that the frames do not fit the profile."""
         self._wanted = False

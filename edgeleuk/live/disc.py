@@ -17,7 +17,9 @@ noise places its rim to a tenth of that."""
 class Disc:
     """What of the frames shows the slide, looked for from time to time."""
 
-    def __init__(self) -> None:
+    def __init__(self, stills: bool = False) -> None:
+        """`stills`: each frame is a picture of its own, and so is its disc."""
+        self._again_s = 0.0 if stills else AGAIN_S
         self._looked: tuple[float, tuple[int, ...]] | None = None
         self._found: Aperture | None = None
 
@@ -27,7 +29,7 @@ class Disc:
         if (
             self._looked is None
             or self._looked[1] != shape
-            or not 0 <= shot.seconds - self._looked[0] < AGAIN_S
+            or not 0 <= shot.seconds - self._looked[0] < self._again_s
         ):
             self._look(shot)
         return self._found
