@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.rims import above_surroundings, crossed
 from edgeleuk.types import Boxes, Image
 
 LOOKED_AT = 640
@@ -25,29 +26,16 @@ BACKGROUND = 97.0
 COVERED = 0.06
 """Optical density above the background that takes something to be there; a pale red cell has twice as much."""
 CLIPPED = 254
-SPOKES = 24
-"""Directions in which the rim of a red cell is crossed."""
-CROSSED = (0.45, 1.5)
-"""Where a crossing begins and ends, in radii of the cell: beyond its pallor, and before the next cell's middle."""
-STEPS = 43
 MOST = 300
 """Red cells whose neighbours are looked for."""
 MOST_RIMS = 60
 """Red cells whose rims are measured; more would not make the median better."""
-LEAST_RIMS = 3
-"""Fewer tell nothing."""
-SURROUNDINGS_UM = 20.0
-"""Over which the empty slide shows somewhere: more than the largest cell."""
-COARSER = 8
-"""Times that the copy is smaller in which surroundings are looked at."""
 STAINED = 0.03
 """Optical density above the surroundings that takes something to be there, at least."""
 PALEST = 0.4
 """Share of the found cells' median density that takes something to be as stained as they are."""
 LARGER = 1.1
 """A found cell's ellipse, times that of its box: its blurred rim is the cell's."""
-LEAST_CONTRAST = 0.015
-"""Optical density across a rim that is told from noise."""
 OVERLAPPING = 0.25
 """Share of a cell's box, or of its neighbour's where that is smaller, that both share when one lies over the other. Cells
 that touch share less."""
@@ -110,11 +98,11 @@ def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail
     """Measure a picture (H, W, 3) of square pixels by its red cells (N, 4) and its other cells (M, 4), its pixels."""
     height, width = small.shape[:2]
     every, some = np.concatenate([red, others]), red[:: 1 + len(red) // MOST]
-    density = _above_surroundings(cv2.extractChannel(small, 1), um_per_px)
+    density = above_surroundings(small, um_per_px)
     cells = _inside(every, width, height)
     least = max(STAINED, PALEST * float(np.median(density[cells]))) if cells.any() else STAINED
     stained = density > least
-    rims = _rims(density, some[:MOST_RIMS], um_per_px)
+    rims = crossed(density, some[:MOST_RIMS], um_per_px)
     return Detail(
         rim_um=rims.width_um if rims else None,
         way_um=rims.way_um if rims else None,
@@ -125,19 +113,6 @@ def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail
         covered=float(stained.mean()),
         unknown=float((stained & ~cells).sum() / max(stained.sum(), 1)),
     )
-
-
-def _above_surroundings(green: NDArray[np.uint8], um_per_px: float) -> NDArray[np.float32]:
-    """Optical density above the brightest within SURROUNDINGS_UM, (H, W): the shade of lamp and eyepiece falls out."""
-    height, width = green.shape
-    size = max(1, width // COARSER), max(1, height // COARSER)
-    coarse = cv2.resize(green, size, interpolation=cv2.INTER_AREA)
-    reach = max(1, round(SURROUNDINGS_UM / um_per_px / COARSER)) | 1
-    bright = cv2.morphologyEx(coarse, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
-    level = cv2.GaussianBlur(np.log10(bright.clip(1).astype(np.float32)), (0, 0), reach / 3)
-    seen: NDArray[np.float32] = cv2.LUT(green, np.log10(np.arange(256).clip(1)).astype(np.float32))
-    above: NDArray[np.float32] = cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR) - seen
-    return above
 
 
 def _inside(boxes: Boxes, width: int, height: int) -> NDArray[np.bool_]:
@@ -176,64 +151,6 @@ def spacing(some: Boxes, every: Boxes, um_per_px: float) -> float | None:
 def _areas(boxes: Boxes) -> NDArray[np.float32]:
     areas: NDArray[np.float32] = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     return areas
-
-
-@dataclass(frozen=True, slots=True)
-class _Rims:
-    width_um: float
-    way_um: float
-    contrast: float
-
-
-def _rims(density: NDArray[np.float32], boxes: Boxes, um_per_px: float) -> _Rims | None:
-    """Blur and contrast at the rims of cells (N, 4); None where too few show any.
-
-    Where the picture ends there is no contrast, so that the rest of a cell that its edge cuts tells as well.
-
-    A step that a Gaussian of standard deviation s blurs has the slope step / (s sqrt(2 pi)) in its middle.
-    """
-    if not len(boxes):
-        return None
-    angles = np.arange(SPOKES) * 2 * np.pi / SPOKES
-    radii = np.linspace(*CROSSED, STEPS)
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2
-    spokes = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None] * halves[:, None]
-    middles = (boxes[:, None, None, :2] + boxes[:, None, None, 2:]) / 2 - 0.5
-    places = (middles + spokes[:, :, None] * radii[:, None]).astype(np.float32)
-    flat = places.reshape(len(boxes) * SPOKES, STEPS, 2)
-    crossed = cv2.remap(
-        density, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    # Slopes over three steps: an eighth of a radius, less than any lens shows.
-    slopes = (crossed[:, :-3] - crossed[:, 3:]) / 3
-    steepest = slopes.argmax(axis=1)
-    rows = np.arange(len(slopes))
-    highest = np.maximum.accumulate(crossed, axis=1)[rows, steepest]
-    lowest = np.minimum.accumulate(crossed[:, ::-1], axis=1)[:, ::-1][rows, steepest + 3]
-    contrast = (highest - lowest).reshape(-1, SPOKES)
-    step_um = np.linalg.norm(spokes, axis=2) * (radii[1] - radii[0]) * um_per_px
-    slope = slopes[rows, steepest].reshape(-1, SPOKES) / step_um
-    told = contrast > LEAST_CONTRAST
-    if (told.sum(axis=1) >= SPOKES / 3).sum() < LEAST_RIMS:
-        return None
-    widths = np.where(told, contrast / np.maximum(slope, 1e-6) / np.sqrt(2 * np.pi), np.nan)
-    return _Rims(
-        width_um=float(np.nanmedian(widths)),
-        way_um=_way(angles, widths),
-        contrast=float(np.median(contrast[told])),
-    )
-
-
-def _way(angles: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
-    """Length of the even motion that widens rims (N, SPOKES), um, along its direction more than across it.
-
-    A way of length L adds L^2 / 12 to the variance along it, and the square of the cosine to other directions.
-    """
-    if np.isnan(widths).all(axis=0).any():
-        return 0.0  # a direction that no cell shows
-    variances = np.nanmedian(widths, axis=0) ** 2
-    cosine, sine = (float(np.mean(variances * wave(2 * angles))) * 2 for wave in (np.cos, np.sin))
-    return float(np.sqrt(12 * 2 * np.hypot(cosine, sine)))
 
 
 def sharpness(density: NDArray[np.float32]) -> float:
