@@ -16,7 +16,7 @@ from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.datasets import load_fields
 from edgeleuk.evaluation.scales import ScaleRule
-from edgeleuk.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, virtual_fields
+from edgeleuk.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, eyepiece_fields, virtual_fields
 from edgeleuk.microscope import OBJECTIVES
 from edgeleuk.types import Image, Scale
 
@@ -139,3 +139,15 @@ def test_composed_fields_are_wide_and_the_same_in_every_run(data: Path) -> None:
     whole = sum(len(field.boxes) for field in first)
     assert whole % ROUNDS == 0
     assert 0 < whole / ROUNDS < sum(len(sample.boxes) for sample in few)
+
+
+@pytest.mark.data
+def test_eyepiece_fields_hold_as_many_cells_as_a_real_one(data: Path) -> None:
+    """Every camera's cells lie in fields of their own, 180 um across, with more red cells than any single picture has."""
+    samples, names = load_fields(data / "fields" / "txl_train.json", data / "fields" / "images")
+    wide = eyepiece_fields(samples[:60], names)
+    first = wide.samples[0]
+    assert wide.read(first).shape == (900, 900, 3)
+    assert wide.truth[first.image_id].um_per_px == pytest.approx(0.2)
+    assert (first.kinds == names.index("RBC")).sum() > 200
+    assert {sample.source for sample in wide.samples} <= {sample.source for sample in samples[:60]}

@@ -234,6 +234,12 @@ def phone(
         list[str] | None,
         typer.Option("--view", help="Only this way to hold the phone; repeat for more.", show_default="all"),
     ] = None,
+    composed: Annotated[
+        bool,
+        typer.Option(
+            "--composed", help="Fields as wide as an eyepiece shows, composed of the pictures' whole cells."
+        ),
+    ] = False,
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
@@ -242,13 +248,17 @@ def phone(
     from edgeleuk import zoo
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.phone import evaluate_phone
+    from edgeleuk.evaluation.virtual import eyepiece_fields
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation import render_phone
 
     samples, names = load_fields(coco, images)
+    wide = eyepiece_fields(samples, names) if composed else None
+    samples = wide.samples if wide else samples
     samples = samples[:: _step(len(samples), limit)]
+    analyser = Analyser(zoo.load(mag), threads)
     with progress_bar("analysing") as progress:
-        report = evaluate_phone(Analyser(zoo.load(mag), threads), samples, names, view or (), progress)
+        report = evaluate_phone(analyser, samples, names, view or (), progress, wide)
     _print(report, render_phone, as_json)
 
 

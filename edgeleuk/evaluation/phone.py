@@ -19,7 +19,9 @@ from edgeleuk.errors import EdgeleukError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.evaluation.fields import match, read_field
 from edgeleuk.evaluation.photographs import Photograph, photograph, views
+from edgeleuk.evaluation.virtual import EyepieceFields
 from edgeleuk.eyepiece import cut, find_disc
+from edgeleuk.intervals import clopper_pearson
 from edgeleuk.pipeline import WHITE_CELL, Analyser
 from edgeleuk.types import Aperture, Boxes, Field, Frame, Image, Scale
 
@@ -65,22 +67,19 @@ class PhoneReport:
 
 
 def figures(shown: Sequence[Shown]) -> dict[str, Any]:
-    """Shares, and white-cell recall as it was and as photographed."""
+    """Shares with their exact 95 % intervals, and white-cell recall as it was and as photographed."""
     cells = sum(each.cells for each in shown)
-
-    def share(right: Sequence[bool]) -> float | None:
-        return sum(right) / len(right) if right else None
-
-    return {
-        "pictures": len(shown),
-        "disc_found": share([each.found for each in shown]),
-        "area_within_3_percent": share([each.area_error <= WITHIN_AREA for each in shown]),
-        "scale_within_8_percent": share([each.scale_error <= WITHIN_SCALE for each in shown]),
-        "squeeze_within_8_percent": share([each.squeeze_error <= WITHIN_SCALE for each in shown]),
-        "white_cells": cells,
-        "recall": sum(each.matched for each in shown) / cells if cells else None,
-        "recall_undistorted": sum(each.matched_plain for each in shown) / cells if cells else None,
+    counts = {
+        "disc_found": (sum(each.found for each in shown), len(shown)),
+        "area_within_3_percent": (sum(each.area_error <= WITHIN_AREA for each in shown), len(shown)),
+        "scale_within_8_percent": (sum(each.scale_error <= WITHIN_SCALE for each in shown), len(shown)),
+        "squeeze_within_8_percent": (sum(each.squeeze_error <= WITHIN_SCALE for each in shown), len(shown)),
+        "recall": (sum(each.matched for each in shown), cells),
+        "recall_undistorted": (sum(each.matched_plain for each in shown), cells),
     }
+    shares = {name: count / of if of else None for name, (count, of) in counts.items()}
+    intervals = {name: list(clopper_pearson(count, of)) for name, (count, of) in counts.items() if of}
+    return {"pictures": len(shown), **shares, "white_cells": cells, "intervals": intervals}
 
 
 def evaluate_phone(
@@ -89,8 +88,11 @@ def evaluate_phone(
     names: Sequence[str],
     only: Sequence[str] = (),
     progress: Progress | None = None,
+    wide: EyepieceFields | None = None,
 ) -> PhoneReport:
     """Photograph each sample in every view, or `only` in those named, and analyse that. `names` are the file's classes.
+
+    `wide`: where the samples are composed fields, their pictures and scales.
 
     Raises UsageError where no white cell is annotated, or there is no such view.
     """
@@ -99,11 +101,11 @@ def evaluate_phone(
         raise UsageError(f"no view {', '.join(sorted(set(only) - known.keys()))}. Views: {', '.join(known)}.")
     if WHITE_CELL not in names:
         raise UsageError(f"no {WHITE_CELL} is annotated. Give a file with white cells boxed.")
-    truth = annotated_scales(samples, names)
+    read, truth = (wide.read, wide.truth) if wide else (read_field, annotated_scales(samples, names))
     shown: defaultdict[str, list[Shown]] = defaultdict(list)
     without = []
     for done, sample in enumerate(samples, start=1):
-        image = read_field(sample)
+        image = read(sample)
         try:
             plain = analyser.analyse(Frame(image, sample.path.name))
         except EdgeleukError as error:

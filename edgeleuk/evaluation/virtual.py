@@ -6,8 +6,8 @@ Every picture has a shot of its own, drawn from its file name: the same in every
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.cells import read_cell
 from edgeleuk.evaluation.composed import lift, wide_fields, wide_sample
-from edgeleuk.evaluation.datasets import CellSample, FieldSample
+from edgeleuk.evaluation.datasets import CellSample, FieldSample, annotated_scales
 from edgeleuk.evaluation.fields import read_field
 from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.microscope import Objective, Shot, draw, render, sampling
@@ -27,8 +27,27 @@ COMPOSED_UM_PER_PX = 0.12
 FIELD_UM = 60.0
 """Side of what 100x shows, and of composed fields in proportion: 150 um through 40x, 600 um through 10x."""
 
+EYEPIECE_UM = 180.0
+"""Diameter of what a phone sees of a slide: an eyepiece of field number 18 mm behind a 100x objective."""
+
+EYEPIECE_UM_PER_PX = 0.2
+"""Of composed fields that a phone then sees: it resolves a little less than the objective does."""
+
 ROUNDS = 2
 """How often each cell stands in a composed field, next to other cells and through another camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class EyepieceFields:
+    """Composed fields that a phone at an eyepiece sees a disc of."""
+
+    samples: list[FieldSample]
+    truth: Mapping[int, Scale]
+    """By image id."""
+    images: Mapping[int, Image]
+
+    def read(self, sample: FieldSample) -> Image:
+        return self.images[sample.image_id]
 
 
 def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
@@ -96,12 +115,7 @@ def composed_fields(
     Cells of different cameras do not mix. Raises UsageError where a sample was not labelled for all of `names`:
     its unlabelled cells would be missing from the field, not unknown in it.
     """
-    for sample in samples:
-        if not sample.labelled.issuperset(names):
-            raise UsageError(
-                f"{sample.path.name} is labelled for {', '.join(sorted(sample.labelled))} only; composed fields need "
-                f"{', '.join(names)}. Leave --composed out."
-            )
+    _fully_labelled(samples, names)
     rng = np.random.default_rng(lens.magnification)
     side_um = FIELD_UM * 100 / lens.magnification
     shown: list[FieldSample] = []
@@ -128,3 +142,32 @@ def composed_fields(
                     )
                 )
     return shown, replace(rule, truth=truth, given=None), lambda sample: images[sample.image_id]
+
+
+def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> EyepieceFields:
+    """Fields as wide as an eyepiece shows, made of every whole cell of the samples once, cameras apart.
+
+    Raises UsageError as `composed_fields`.
+    """
+    _fully_labelled(samples, names)
+    rng = np.random.default_rng(0)
+    truth = annotated_scales(samples, names)
+    shown: list[FieldSample] = []
+    images: dict[int, Image] = {}
+    for source in sorted({sample.source for sample in samples}):
+        own = [sample for sample in samples if sample.source == source and sample.image_id in truth]
+        pictures = [lift(read_field(s), truth[s.image_id], s.boxes, s.kinds, EYEPIECE_UM_PER_PX) for s in own]
+        for wide in wide_fields(pictures, EYEPIECE_UM, EYEPIECE_UM_PER_PX, rng):
+            images[len(shown)] = wide.image
+            shown.append(wide_sample(wide, own[0], len(shown)))
+    scale = Scale(EYEPIECE_UM_PER_PX, EYEPIECE_UM_PER_PX, "annotation", 0.05)
+    return EyepieceFields(shown, {sample.image_id: scale for sample in shown}, images)
+
+
+def _fully_labelled(samples: Sequence[FieldSample], names: Sequence[str]) -> None:
+    for sample in samples:
+        if not sample.labelled.issuperset(names):
+            raise UsageError(
+                f"{sample.path.name} is labelled for {', '.join(sorted(sample.labelled))} only; composed fields need "
+                f"{', '.join(names)}. Leave --composed out."
+            )

@@ -125,6 +125,12 @@ def render_phone(report: PhoneReport) -> RenderableType:
         recalls = [_percent(of[key]) for key in ("recall", "recall_undistorted")]
         table.add_row(name, str(of["pictures"]), *shares, str(of["white_cells"]), *recalls)
     lines = ["Disc: found. Area and scale: within 3 and 8 %."]
+    if told := document["together"]["intervals"]:
+        names = {"disc_found": "disc", "area_within_3_percent": "area", "scale_within_8_percent": "scale"}
+        names |= {"recall": "recall", "recall_undistorted": "undistorted"}
+        bounds = {names[key]: each for key, each in told.items() if key in names}
+        spans = (f"{name} {100 * low:.1f} to {100 * high:.1f}" for name, (low, high) in bounds.items())
+        lines.append(f"95 % intervals together: {', '.join(spans)}.")
     if report.without:
         lines.append(f"{_pictures(len(report.without))} left out, such as {report.without[0]}")
     return Group(table, Text("\n".join(lines)))
