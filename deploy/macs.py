@@ -16,6 +16,7 @@ import onnx
 
 from edgeleuk import zoo
 from edgeleuk.finder import tiles
+from edgeleuk.manifest import FinderManifest
 from edgeleuk.sources.stage import OBJECTIVES
 
 WEIGHTS = ("Conv", "Gemm", "MatMul")
@@ -60,7 +61,7 @@ def transposed(node: onnx.NodeProto) -> bool:
 
 
 def finder_shapes(
-    um_per_px: float, model: zoo.FinderManifest, width: int, height: int
+    um_per_px: float, model: FinderManifest, width: int, height: int
 ) -> list[tuple[int, int, int, int]]:
     """The finder's inputs for a field of `width` x `height` pixels of `um_per_px`, NCHW: one for each tile."""
     sides = (ceil(side * um_per_px / model.um_per_px) for side in (width, height))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
+from edgeleuk.manifest import FinderManifest
 from edgeleuk.optics import Resampling
 from edgeleuk.types import Boxes, Detections, Image, Scale
-from edgeleuk.zoo import FinderManifest
 
 TILE = 640
 """Side of the tiles a large field is found in, model pixels: 160 um at 0.25 um per pixel."""

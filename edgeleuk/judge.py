@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from edgeleuk.differential import Differential, differential
 from edgeleuk.flags import FalsePositiveRate
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.rules import Reference
 from edgeleuk.types import Tally
-from edgeleuk.zoo import ReaderManifest
 
 Judge = Callable[[Tally], Differential]
 """A slide's counts to its differential, by one reader's measured errors."""

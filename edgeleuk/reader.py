@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
-from edgeleuk.zoo import ReaderManifest
 
 BATCH = 16
 
@@ -125,7 +125,7 @@ def _attribute(
 def prepare(crops: NDArray[np.uint8], normalise: str | None = None) -> NDArray[np.float32]:
     """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32: levels 0 to 1, or stretched density.
 
-    `normalise` is one of `zoo.NORMALISATIONS`, or None.
+    `normalise` is one of `manifest.NORMALISATIONS`, or None.
     """
     if normalise is None:
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)

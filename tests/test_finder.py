@@ -17,10 +17,10 @@ from onnx import TensorProto, helper
 from edgeleuk import finder as module
 from edgeleuk.errors import ModelError, ScaleError
 from edgeleuk.finder import MAX_CANDIDATES, OVERLAP, TILE, Finder, decode, prepare, suppress, tiles
+from edgeleuk.manifest import FinderManifest, finder_manifest
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import Analyser
 from edgeleuk.types import Boxes, Detections, Frame, Image, Scale
-from edgeleuk.zoo import FinderManifest, finder_manifest
 
 NEVER = -99.0
 

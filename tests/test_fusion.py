@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
-from edgeleuk.zoo import Model, ReaderManifest
+from edgeleuk.zoo import Model
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "errors", "folders", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "zoo", "modelstore", "optics", "colour", "eyepiece", "profiles",
+    "errors", "folders", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "manifest", "zoo", "modelstore", "optics", "colour", "eyepiece", "profiles",
     "microscope", "_session", "finder", "reader", "scale", "pooling", "outline", "morphometry", "differential", "estimates", "judge", "rims", "quality", "domain", "assessment",
     "slidemap", "pipeline", "sources", "calibration", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
 )  # fmt: skip

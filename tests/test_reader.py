@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgeleuk.errors import ModelError
+from edgeleuk.manifest import reader_manifest
 from edgeleuk.pipeline import Analyser
 from edgeleuk.reader import BATCH, MOST_DENSE, Reader, prepare, softmax
 from edgeleuk.types import UNCLASSIFIED, Boxes, Image, Scale
-from edgeleuk.zoo import reader_manifest
 
 LABELS = ["neutrophil", "lymphocyte", "blast"]
 ATTRIBUTES = {"vacuoles": ["no", "yes"], "chromatin": ["open", "coarse"]}

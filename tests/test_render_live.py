@@ -30,11 +30,11 @@ from edgeleuk.intervals import Share
 from edgeleuk.judge import judge_by
 from edgeleuk.live.keys import Controls
 from edgeleuk.live.state import CameraState, CameraWord, LiveState, Meters, Verdict
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render.live import Extras, LiveView, can_show, view
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
 from edgeleuk.rules import load_reference
 from edgeleuk.types import Tally
-from edgeleuk.zoo import ReaderManifest
 
 SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
 WHITE = {

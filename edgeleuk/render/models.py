@@ -12,8 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.modelstore import Version
-from edgeleuk.zoo import BUILTIN, Model, ReaderManifest
+from edgeleuk.zoo import BUILTIN, Model
 
 
 def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:

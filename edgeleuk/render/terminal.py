@@ -17,11 +17,12 @@ from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.intervals import Share
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import Assessment, Cell, Field, Scale
-from edgeleuk.zoo import Model, ReaderManifest
+from edgeleuk.zoo import Model
 
 WIDTH = 78
 BAR = 18

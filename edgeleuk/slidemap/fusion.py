@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
-from edgeleuk.zoo import ReaderManifest
 
 LEAST_PROBABILITY = 1e-6
 """Stands for zero: one view alone cannot rule a type out for good."""

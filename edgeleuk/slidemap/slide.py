@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.eyepiece import inside
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.slidemap.identity import WHITE_CELL, Known, Register, boxes_on_map, pair
 from edgeleuk.slidemap.islands import Islands, Tracker
 from edgeleuk.slidemap.registration import Picture, thumbnail
 from edgeleuk.types import Aperture, Box, Cell, CountedField, Field, Image, Placement, Reading, Scale
-from edgeleuk.zoo import Model, ReaderManifest
+from edgeleuk.zoo import Model
 
 UM_PER_FINDER_PX = 1.6
 """Scale of thumbnails in units of the finder's pixels: 0.4 um at 100x. Red cells are then 18 pixels wide, and a

@@ -9,6 +9,7 @@ from edgeleuk import zoo
 from edgeleuk.evaluation.datasets import data_root, load_fields
 from edgeleuk.evaluation.leftout import LeftOut, calibrated, evaluate_left_out, unlabelled
 from edgeleuk.finder import Finder
+from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.reader import Reader
 from edgeleuk.training.publish import exported, manifest_part
 from edgeleuk.training.recipe import Recipe
@@ -34,7 +35,7 @@ def left_out(
     readers = None
     if unseeing is not None:
         path = exported(unseeing, runs, work)
-        mine = Reader(zoo.reader_manifest(work, manifest_part(unseeing, path)))
+        mine = Reader(reader_manifest(work, manifest_part(unseeing, path)))
         readers = mine, Reader(zoo.load(unseeing["model"]["magnification"]).reader)
     folder = data_root() / "fields"
     training, _ = load_fields(folder / f"{FILES[source]}_train.json", folder / "images")
@@ -46,4 +47,4 @@ def left_out(
 
 def _trained(recipe: Recipe, runs: Path, work: Path) -> Finder:
     work.mkdir(parents=True, exist_ok=True)
-    return Finder(zoo.finder_manifest(work, manifest_part(recipe, exported(recipe, runs, work))))
+    return Finder(finder_manifest(work, manifest_part(recipe, exported(recipe, runs, work))))

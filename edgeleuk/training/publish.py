@@ -19,6 +19,7 @@ from edgeleuk import __version__, zoo
 from edgeleuk import reader as runtime_reader
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.finder import Finder
+from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.microscope import objective
 from edgeleuk.reader import Reader
 from edgeleuk.training import card, quantize
@@ -93,9 +94,9 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     """The finder's part of the manifest; its file is left in `work`."""
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, _quantized(recipe, full))
-    part["thresholds"] = finder_operating_point(recipe, Finder(zoo.finder_manifest(work, part)))
-    part["counted_to"] = counted_to(recipe, Finder(zoo.finder_manifest(work, part)))
-    manifest = zoo.finder_manifest(work, part)
+    part["thresholds"] = finder_operating_point(recipe, Finder(finder_manifest(work, part)))
+    part["counted_to"] = counted_to(recipe, Finder(finder_manifest(work, part)))
+    manifest = finder_manifest(work, part)
     console.print("measuring the finder")
     figures = dict(finder_figures(recipe, Finder(manifest)))
     name, full_figures = next(finder_figures(recipe, Finder(replace(manifest, path=full))))
@@ -107,8 +108,8 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     """The reader's part of the manifest; its file is left in `work`."""
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, _quantized(recipe, full))
-    part |= reader_thresholds(recipe, Reader(zoo.reader_manifest(work, part)))
-    manifest = zoo.reader_manifest(work, part)
+    part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)))
+    manifest = reader_manifest(work, part)
     console.print("measuring the reader")
     figures = reader_figures(recipe, Reader(manifest))
     full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)))
@@ -145,7 +146,7 @@ def calibration(recipe: Recipe, full: Path) -> Iterator[NDArray[np.float32]]:
     """Training pictures as the runtime feeds them to the network, to quantize with."""
     if recipe["model"]["kind"] == "finder":
         return finder_inputs(recipe, recipe["quantize"]["samples"], MULTIPLE, finder_training.PAD)
-    return reader_inputs(recipe, Reader(zoo.reader_manifest(full.parent, manifest_part(recipe, full))))
+    return reader_inputs(recipe, Reader(reader_manifest(full.parent, manifest_part(recipe, full))))
 
 
 def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:

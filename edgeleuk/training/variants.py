@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import zoo
 from edgeleuk.evaluation.cells import evaluate_reader
 from edgeleuk.evaluation.fields import evaluate_finder
 from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.finder import Finder
+from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.reader import Reader
 from edgeleuk.training import quantize
 from edgeleuk.training.cells import load_training_cells
@@ -67,14 +67,14 @@ def compare(recipe: Recipe, runs: Path, work: Path) -> Iterator[Outcome]:
 def _figures(recipe: Recipe, path: Path) -> dict[str, float]:
     part: dict[str, Any] = manifest_part(recipe, path)
     if recipe["model"]["kind"] == "reader":
-        reader = Reader(zoo.reader_manifest(path.parent, part))
+        reader = Reader(reader_manifest(path.parent, part))
         cells = evaluate_reader(reader, load_training_cells(recipe, kept_aside=True), None, look_of(recipe))
         return {
             "accuracy": cells.readings.as_json()["accuracy"],
             "macro F1": cells.readings.macro_f1 or 0.0,
             "attributes": cells.attribute_macro_f1 or 0.0,
         }
-    finder = Finder(zoo.finder_manifest(path.parent, part))
+    finder = Finder(finder_manifest(path.parent, part))
     samples, scales, read = kept_aside_fields(recipe)
     rule = ScaleRule("truth", scales, None, no_estimate)
     fields = evaluate_finder(finder, samples, recipe["model"]["classes"], rule, None, read).as_json()
