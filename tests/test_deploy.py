@@ -359,10 +359,8 @@ def test_the_service_begins_anew_after_a_power_cut(launcher: Path, tmp_path: Pat
     """Another slide may lie there by now; unless the operator says that sessions go on always."""
     launch(launcher, tmp_path)
     interrupt(launcher, "s1")
-    (tmp_path / "boot").write_text("another-boot\n")
-    assert launch(launcher, tmp_path) == BEGUN
-    (tmp_path / "boot").write_text("another-boot\n")
-    assert "--resume" in launch(launcher, tmp_path, EDGELEUK_RESUME="always")
+    assert launch(launcher, tmp_path, EDGELEUK_BOOT="the-next") == BEGUN
+    assert "--resume" in launch(launcher, tmp_path, EDGELEUK_BOOT="after-that", EDGELEUK_RESUME="always")
     assert launch(launcher, tmp_path, EDGELEUK_RESUME="no") == BEGUN
 
 
