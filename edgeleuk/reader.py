@@ -12,6 +12,7 @@ from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
+from edgeleuk.rules import load_rules
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 
 BATCH = 16
@@ -57,12 +58,13 @@ class Reader:
         return self.manifest.subtypes
 
     def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
-        """One reading for each box (N, 4), picture pixels."""
+        """One reading for each box (N, 4), picture pixels. What is too large for a platelet is not read as one."""
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         crops = [self.crop(image, scale, (float(x), float(y))) for x, y in centres]
         if not crops:
             return []
         types, attributes = self.probabilities(np.stack(crops))
+        types = self._too_large_for_platelets(types, boxes, scale)
         return [
             self._reading(types[i], {name: rows[i] for name, rows in attributes.items()})
             for i in range(len(crops))
@@ -91,6 +93,18 @@ class Reader:
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
         types = softmax(parts[0] / self.manifest.temperature)
         return types, dict(zip(self.attributes, (softmax(part) for part in parts[1:]), strict=True))
+
+    def _too_large_for_platelets(
+        self, types: NDArray[np.float32], boxes: Boxes, scale: Scale
+    ) -> NDArray[np.float32]:
+        """Probabilities (N, K) given that a box above `rules.Platelets.largest_um` holds no platelet."""
+        rule = load_rules().platelets
+        columns = [i for i, label in enumerate(self.labels) if label in rule.labels]
+        sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * scale.um_per_px_x * scale.um_per_px_y)
+        sized = types.copy()
+        sized[np.ix_(sides > rule.largest_um, columns)] = 0
+        total = sized.sum(axis=1, keepdims=True)
+        return np.divide(sized, total, out=types.copy(), where=total > 0)
 
     def _reading(self, types: NDArray[np.float32], attributes: Mapping[str, NDArray[np.float32]]) -> Reading:
         best = int(types.argmax())

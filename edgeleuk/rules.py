@@ -41,6 +41,15 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Platelets:
+    """What no white cell's box of more than `largest_um` across holds."""
+
+    labels: tuple[str, ...]
+    largest_um: float
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Adequacy:
     """How many white cells a statement takes."""
 
@@ -158,6 +167,7 @@ class Rules:
     sources: Mapping[str, str]
     kinds: Kinds
     outside: Outside
+    platelets: Platelets
     adequacy: Adequacy
     groups: tuple[Group, ...]
     correction: CorrectionTexts
@@ -170,6 +180,8 @@ class Rules:
     def __post_init__(self) -> None:
         self._check_references()
         self._check_sides()
+        if not 0 < self.platelets.largest_um:
+            raise ValueError(f"platelets.largest_um is {self.platelets.largest_um}, not above 0")
         if not 0 < self.presence.p_value < 1:
             raise ValueError(f"presence.p_value is {self.presence.p_value}, not between 0 and 1")
 
@@ -180,7 +192,7 @@ class Rules:
             if rule.group not in keys:
                 raise ValueError(f"{rule.code} names a group {rule.group!r} that is not there")
         cited = [rule.sources for rule in (*rules, *self.ratios)]
-        for key in sum((*cited, self.range.sources, self.adequacy.sources), ()):
+        for key in sum((*cited, self.range.sources, self.adequacy.sources, self.platelets.sources), ()):
             if key not in self.sources:
                 raise ValueError(f"[sources] has no {key!r}, which a rule cites")
 

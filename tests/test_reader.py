@@ -167,6 +167,22 @@ def test_a_probability_at_the_threshold_is_enough(tmp_path: Path, threshold: flo
     assert (reading.label, reading.probability, reading.attributes) == (label, 0.5, {})
 
 
+@pytest.mark.parametrize(("side_um", "label"), [(7.0, "platelet"), (7.4, UNCLASSIFIED)])
+def test_a_white_cell_larger_than_a_red_cell_is_no_platelet(
+    tmp_path: Path, side_um: float, label: str
+) -> None:
+    """However sure the network is; what is left is shared by the other types, which here are equally likely."""
+    reader = opened(tmp_path, labels=["platelet", "lymphocyte", "blast"])
+    image = np.full((100, 100, 3), NEUTROPHIL, np.uint8)  # the colour of the first label
+    half = side_um / 0.1 / 2
+    box = np.array([[50 - half, 50 - half, 50 + half, 50 + half]], np.float32)
+    (reading,) = reader.read(image, Scale.given(0.1), box)
+    assert reading.label == label
+    assert sum(reading.probabilities.values()) == pytest.approx(1)
+    if label == UNCLASSIFIED:
+        assert reading.probabilities == pytest.approx({"platelet": 0, "lymphocyte": 0.5, "blast": 0.5})
+
+
 def test_an_attribute_is_sure_from_its_own_threshold(reader: Reader) -> None:
     """0.881 is sure where 0.85 is asked, and only shown where 0.9 is."""
     (reading,) = reader.read(*_at(cells(NEUTROPHIL)))
