@@ -180,7 +180,7 @@ class Rules:
     def __post_init__(self) -> None:
         self._check_references()
         self._check_sides()
-        if not 0 < self.platelets.largest_um:
+        if self.platelets.largest_um <= 0:
             raise ValueError(f"platelets.largest_um is {self.platelets.largest_um}, not above 0")
         if not 0 < self.presence.p_value < 1:
             raise ValueError(f"presence.p_value is {self.presence.p_value}, not between 0 and 1")

@@ -124,6 +124,23 @@ def test_lessons_are_kept_from_what_nobody_labelled(tmp_path: Path) -> None:
     np.testing.assert_allclose(said, [[0, 0, 0, 0], [0.1, 0.9, 0, 0]], atol=1e-3)
 
 
+@pytest.mark.usefixtures("data")
+def test_what_was_boxed_as_a_white_cell_is_taught_as_one(tmp_path: Path) -> None:
+    """Teachers that take it for a platelet are not heard on that; the rest of what they say is shared out."""
+    recipe = _recipe(unlabelled={"txl": {"sources": ["bccd"]}})
+    recipe.sections["model"]["labels"] = ["neutrophil", "myelocyte", "platelet"]
+    recipe.sections["data"]["merge"] = {}
+    stranger = next(cells.unlabelled_cells(recipe))
+    rows = np.array([[0.15, 0.05, 0.8, 0.5, 0.5]], np.float32)
+    lessons = teachers.Lessons(
+        (stranger.name,), ("neutrophil", "myelocyte", "platelet"), SIZES["attributes"], rows
+    )
+    (tmp_path / "reader-teachers").mkdir()
+    lessons.save(tmp_path / "reader-teachers" / teachers.LESSONS)
+    _, said = teachers.with_lessons(recipe, [], tmp_path)
+    np.testing.assert_allclose(said, [[0.75, 0.25, 0, 0, 0]], atol=1e-3)
+
+
 @given(seed=st.integers(0, 10_000))
 def test_maps_bring_the_centre_to_the_middle(seed: int) -> None:
     """Without a shift, whatever the scale, squeeze and turn."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError
+from edgeleuk.rules import load_rules
 from edgeleuk.training.augment import Geometry, affines
 from edgeleuk.training.cells import UNKNOWN, TrainingCell, encode, unlabelled_cells
 from edgeleuk.training.loop import console
@@ -136,11 +137,16 @@ def with_lessons(recipe: Recipe, cells: list[TrainingCell], runs: Path) -> tuple
     table = lessons.for_recipe(recipe)
     row = {name: i for i, name in enumerate(lessons.names)}
     kinds = len(recipe["model"]["labels"])
-    sure = [
-        cell
-        for cell in unlabelled_cells(recipe)
-        if cell.name in row and table[row[cell.name], :kinds].max() >= settings["least"]
+    strangers = [cell for cell in unlabelled_cells(recipe) if cell.name in row]
+    # Somebody boxed these as white cells: that they are none is not for the teachers to say.
+    others = [
+        i for i, label in enumerate(recipe["model"]["labels"]) if label in load_rules().outside.no_white_cells
     ]
+    for cell in strangers:
+        types = table[row[cell.name], :kinds]
+        types[others] = 0
+        types /= max(float(types.sum()), 1e-6)
+    sure = [cell for cell in strangers if table[row[cell.name], :kinds].max() >= settings["least"]]
     cells = [*cells, *sure]
     said = np.stack([table[row[c.name]] if c.name in row else np.zeros_like(table[0]) for c in cells])
     targets = encode([cell.sample for cell in cells], recipe)
