@@ -98,9 +98,11 @@ def after(
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)
-    red, white = (shown & (found.kinds == found.names.index(kind)) for kind in (RED_CELL, WHITE_CELL))
+    red = shown & (found.kinds == found.names.index(RED_CELL))
     detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
-    kin = kinship(small, boxes[red], found.scores[red], found.scores[white], detail.unknown)
+    # Of an eyepiece's disc the rim tells as well as the middle what the whole is.
+    reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores
+    kin = kinship(small, boxes[red], reds, white_scores, detail.unknown)
     told = {
         "rim_um": detail.rim_um,
         "way_um": detail.way_um,
@@ -109,6 +111,7 @@ def after(
         "spacing_um": detail.spacing_um,
         "red_cells_per_1000_um2": detail.red_cells,
         "stained_percent": 100 * detail.covered,
+        "layered_percent": None if detail.layered is None else 100 * detail.layered,
         "unknown_percent": 100 * detail.unknown,
         "likeness_percent": 100 * kin.likeness if detail.covered > BARE else None,
         "dye": kin.dye,

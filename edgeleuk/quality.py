@@ -36,6 +36,15 @@ PALEST = 0.4
 """Share of the found cells' median density that takes something to be as stained as they are."""
 LARGER = 1.1
 """A found cell's ellipse, times that of its box: its blurred rim is the cell's."""
+APART = 1.24
+"""Around white cells and platelets, times their boxes: their blurred rims are left out where red cells are looked at."""
+TWICE = 1.6
+"""Times the density of red cells from which on two of them lie over each other: densities add up (Beer-Lambert), but a
+cell's pale middle adds less."""
+NUCLEAR = 3.2
+"""Times it from which on it is a nucleus, of a white cell that the finder missed or took for a red one."""
+LAYER_UM = 1.25
+"""Least width of a place where cells lie over each other."""
 OVERLAPPING = 0.25
 """Share of a cell's box, or of its neighbour's where that is smaller, that both share when one lies over the other. Cells
 that touch share less."""
@@ -77,6 +86,8 @@ class Detail:
     """Per 1000 um2."""
     covered: float
     """Share of the picture that something stained covers, 0 to 1."""
+    layered: float | None
+    """Share of what is stained, beside white cells and platelets, where light went through more than one red cell, 0 to 1."""
     unknown: float
     """Share of what is stained that is none of the found cells, 0 to 1: cells in too thick a place, dirt, or no smear."""
 
@@ -102,6 +113,7 @@ def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail
     cells = _inside(every, width, height)
     least = max(STAINED, PALEST * float(np.median(density[cells]))) if cells.any() else STAINED
     stained = density > least
+    thin = stained & ~_inside(others, width, height, APART)
     rims = crossed(density, some[:MOST_RIMS], um_per_px)
     return Detail(
         rim_um=rims.width_um if rims else None,
@@ -111,14 +123,35 @@ def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail
         spacing_um=spacing(some, red, um_per_px),
         red_cells=1000 * len(red) / (height * width * um_per_px**2),
         covered=float(stained.mean()),
+        layered=layered(density, thin, cells, um_per_px),
         unknown=float((stained & ~cells).sum() / max(stained.sum(), 1)),
     )
 
 
-def _inside(boxes: Boxes, width: int, height: int) -> NDArray[np.bool_]:
-    """(height, width) True within the ellipses that boxes (N, 4) hold, a tenth larger."""
+def layered(
+    density: NDArray[np.float32], thin: NDArray[np.bool_], red: NDArray[np.bool_], um_per_px: float
+) -> float | None:
+    """Share of the stained pixels `thin` (H, W) where a density (H, W) says that two cells lie over each other, against its
+    median over those that are found cells, `red` (H, W); None without any.
+
+    What is narrower than LAYER_UM is no layer: the dark rim of a cell that refracts, a granule of stain.
+    """
+    both = thin & red
+    if not both.any():
+        return None
+    single = float(np.median(density[both]))
+    side = max(1, round(LAYER_UM / um_per_px)) | 1
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    nuclei = ((density > NUCLEAR * single) & thin).astype(np.uint8)
+    around = cv2.dilate(cv2.morphologyEx(nuclei, cv2.MORPH_OPEN, shape), shape, iterations=2)
+    dense = ((density > TWICE * single) & thin & (around == 0)).astype(np.uint8)
+    return float(cv2.morphologyEx(dense, cv2.MORPH_OPEN, shape).sum() / thin.sum())
+
+
+def _inside(boxes: Boxes, width: int, height: int, larger: float = LARGER) -> NDArray[np.bool_]:
+    """(height, width) True within the ellipses that boxes (N, 4) hold, so much larger."""
     mask = np.zeros((height, width), np.uint8)
-    middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * LARGER
+    middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * larger
     for middle, half in zip(middles.tolist(), halves.tolist(), strict=True):
         centre, axes = (round(middle[0]), round(middle[1])), (max(1, round(half[0])), max(1, round(half[1])))
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 1, -1)

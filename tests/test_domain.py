@@ -16,14 +16,16 @@ NONE = np.empty(0, np.float32)
 NO_BOXES = np.empty((0, 4), np.float32)
 
 
-def test_sure_cells_and_little_else_look_like_a_smear() -> None:
-    """Likeness rises with either score and falls with what is unexplained."""
-    sure, faint = np.full(9, 0.85, np.float32), np.full(9, 0.6, np.float32)
-    assert likeness(sure, NONE, 0.1) > 0.3
-    assert likeness(sure, faint[:1], 0.1) > 0.9
-    assert likeness(faint, NONE, 0.9) < 0.01
-    assert likeness(sure, NONE, 0.1) > likeness(faint, NONE, 0.1) > likeness(NONE, NONE, 0.1)
-    assert likeness(faint, sure[:1], 0.2) > likeness(faint, sure[:1], 0.8)
+def test_even_cells_and_little_else_look_like_a_smear() -> None:
+    """Likeness rises with a sure white cell and with red cells, and falls with what is unexplained or uneven."""
+    sure, faint = np.array([0.85, 0.5], np.float32), np.array([0.4], np.float32)
+    assert likeness(20, sure, 0.05, 0.15) > 0.9
+    assert likeness(20, NONE, 0.05, 0.15) > 0.2
+    assert likeness(400, NONE, 0.9, 0.4) < 0.01
+    assert likeness(20, sure, 0.1, 0.2) > likeness(20, faint, 0.1, 0.2) > likeness(20, NONE, 0.1, 0.2)
+    assert likeness(20, faint, 0.2, 0.2) > likeness(20, faint, 0.8, 0.2)
+    assert likeness(20, faint, 0.2, 0.1) > likeness(20, faint, 0.2, 0.5)
+    assert likeness(200, faint, 0.2, 0.2) > likeness(20, faint, 0.2, 0.2)
 
 
 def test_ink_has_no_dye_and_two_dyes_have_few_hues() -> None:
@@ -35,7 +37,7 @@ def test_ink_has_no_dye_and_two_dyes_have_few_hues() -> None:
     stained[20:90, 80:120] = (90, 60, 150)
     for i, colour in enumerate(((255, 40, 40), (40, 255, 40), (40, 40, 255), (20, 20, 20))):
         colourful[20:90, 36 * i : 36 * i + 32] = colour
-    grey, pink, many = (kinship(each, NO_BOXES, NONE, NONE, 0.0) for each in (printed, stained, colourful))
+    grey, pink, many = (kinship(each, NO_BOXES, 0, NONE, 0.0) for each in (printed, stained, colourful))
     assert grey.dye == pytest.approx(0, abs=0.02)
     assert pink.dye and pink.dye > 0.2
     assert pink.hues and many.hues and many.hues > pink.hues
@@ -43,9 +45,9 @@ def test_ink_has_no_dye_and_two_dyes_have_few_hues() -> None:
 
 def test_an_empty_picture_tells_nothing() -> None:
     """No colours, no texture, and the likeness of nothing found."""
-    nothing = kinship(np.full((64, 64, 3), 230, np.uint8), NO_BOXES, NONE, NONE, 0.0)
+    nothing = kinship(np.full((64, 64, 3), 230, np.uint8), NO_BOXES, 0, NONE, 0.0)
     assert (nothing.dye, nothing.hues, nothing.texture) == (None, None, None)
-    assert nothing.likeness == likeness(NONE, NONE, 0.0)
+    assert nothing.likeness == likeness(0, NONE, 0.0, None)
 
 
 def test_a_drawn_disc_is_even_and_a_grainy_one_is_not() -> None:
@@ -55,7 +57,7 @@ def test_a_drawn_disc_is_even_and_a_grainy_one_is_not() -> None:
     rng = np.random.default_rng(1)
     grainy = np.clip(flat + rng.normal(0, 12, flat.shape), 0, 255).astype(np.uint8)
     box = np.array([[25, 25, 56, 56]], np.float32)
-    even, rough = (kinship(each, box, NONE, NONE, 0.0).texture for each in (flat, grainy))
+    even, rough = (kinship(each, box, 1, NONE, 0.0).texture for each in (flat, grainy))
     assert even is not None and even < 0.01
     assert rough is not None and rough > 0.05
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.quality import Look, look, sharpness
+from edgeleuk.quality import Look, inspect, look, sharpness
 from edgeleuk.sources.simulated import Optics, Smear, Stage
-from edgeleuk.types import Image
+from edgeleuk.types import Boxes, Image
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,36 @@ def test_an_even_picture_has_its_level_as_light(level: int, light: float, clippe
     """Nothing covers it, whatever its brightness."""
     measured = look(np.full((72, 128, 3), level, np.uint8))
     assert measured == Look(pytest.approx(light), clipped, 0.0, pytest.approx(0.0), 1.0)
+
+
+def cells(apart_um: float) -> tuple[Image, Boxes]:
+    """Four pairs of evenly stained discs 7 um across, the two of a pair so far apart, and their boxes: 0.25 um per pixel."""
+    y, x = np.mgrid[:240, :240] + 0.5
+    density, boxes = np.zeros((240, 240)), []
+    for at_x, at_y in ((60, 60), (180, 60), (60, 180), (180, 180)):
+        for side in (-0.5, 0.5):
+            middle = at_x + side * apart_um / 0.25
+            density += 0.2 * (np.hypot(x - middle, y - at_y) < 14)
+            boxes.append((middle - 14, at_y - 14, middle + 14, at_y + 14))
+    image = np.repeat((230 * 10**-density)[..., None], 3, axis=2).round().astype(np.uint8)
+    return image, np.array(boxes, np.float32)
+
+
+def test_where_cells_lie_over_each_other_light_passes_two() -> None:
+    """Discs that touch have no layer; of two discs half a diameter apart the lens that both cover is one."""
+    none = np.empty((0, 4), np.float32)
+    touching, over = (
+        inspect(*shown, none) for shown in ((c[0], 0.25, c[1]) for c in (cells(7.25), cells(3.5)))
+    )
+    assert touching.layered == 0
+    # The lens of two unit circles whose middles are 1 apart, over their union: 1.228 / (2 pi - 1.228).
+    assert over.layered == pytest.approx(0.243, abs=0.03)
+
+
+def test_a_dark_rim_is_no_layer() -> None:
+    """A line of twice the density around each cell, half a micrometre wide, is narrower than any place two cells share."""
+    image, boxes = cells(9.0)
+    for x1, y1, x2, y2 in boxes.tolist():
+        middle = round((x1 + x2) / 2), round((y1 + y2) / 2)
+        cv2.circle(image, middle, 13, (90, 90, 90), 2)
+    assert inspect(image, 0.25, boxes, np.empty((0, 4), np.float32)).layered == 0
