@@ -18,7 +18,7 @@ Three decisions, each on the side of inventing nothing:
   cells are taken as read right and as named as often as the slide's others: it is not dropped, and never raised.
   `Estimate.measured` is False then, because nobody knows how many such cells are missed.
 - **Nothing seen is not nothing there.** The upper end of every interval counts one cell more than was seen, as
-  that of Clopper and Pearson does, of the kind that is missed most often.
+  that of Clopper and Pearson does, of the kind that is missed most often; the lower end one more of the others.
 
 Everything read enters, cells outside the differential's denominator too, because a blast may be read as a smudge
 cell; shares are then given of the white cells, which are those inside it.
@@ -159,13 +159,15 @@ class Correction:
         """Lower and upper end, percent, by quantiles of the draws.
 
         The upper end adds one cell: a count of c has the upper limit Gamma(c + 1), which is c drawn again plus one
-        exponential draw. One cell named as one of the chosen stands for 1 / detected cells that are there.
+        exponential draw. One cell named as one of the chosen stands for 1 / detected cells that are there. The lower end
+        adds one cell to the others likewise, else a slide of one type would have no doubt about it.
         """
         detected = float(self.rates[np.ix_(chosen, chosen)].sum(axis=1).min())
-        more = _exponential(len(self.drawn)) / detected
+        one = _exponential(len(self.drawn))
+        more = one / detected
         some, white = self.drawn[:, chosen].sum(axis=1), self.drawn[:, self.inside].sum(axis=1)
         tail = (1 - CONFIDENCE) / 2
-        lower = np.divide(some, white, out=np.zeros_like(some), where=white > 0)
+        lower = some / np.maximum(white + one * inside, NOTHING)
         upper = (some + more) / np.maximum(white + more * inside, NOTHING)
         lowest = int(
             tail * (len(lower) - 1)

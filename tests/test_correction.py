@@ -77,6 +77,14 @@ def test_the_estimate_of_two_types_is_that_of_rogan_and_gladen() -> None:
     np.testing.assert_allclose(shares, [0.18 / 0.7, 1 - 0.18 / 0.7], atol=1e-6)
 
 
+@pytest.mark.parametrize(("cells", "low"), [(1, 21.3), (100, 96.4)])
+def test_cells_of_one_type_leave_room_for_one_of_another(cells: int, low: float) -> None:
+    """The lower end is that of n cells beside an exponential one: n / (n + 3.69), near Clopper and Pearson's."""
+    estimate = share(corrected({"neutrophil": cells}, PERFECT), "neutrophil")
+    assert (estimate.percent, estimate.high) == (100, 100)
+    assert estimate.low == pytest.approx(low, abs=1.5)
+
+
 def test_fewer_than_the_errors_explain_are_none() -> None:
     """2 blasts beside 100 lymphocytes and monocytes of this reader are no blasts, and may still be some."""
     estimate = share(corrected({"neutrophil": 98, "lymphocyte": 70, "monocyte": 30, "blast": 2}), "blast")

@@ -567,9 +567,9 @@ def test_under_a_hundred_cells_are_too_few_to_say() -> None:
     """99 cells are flagged, and flags of their percentages are provisional; 100 cells are not."""
     found = flags(read({"lymphocyte": 99}))
     assert found["TOO_FEW_CELLS"].text.startswith(
-        "99 white cells identified, fewer than 100: too few to say."
+        "White cells identified: 99, fewer than 100, too few to say."
     )
-    assert found["LYMPHOCYTES_HIGH"].text.endswith("Provisional: only 99 white cells.")
+    assert found["LYMPHOCYTES_HIGH"].text.endswith("Provisional: of only 99 identified.")
     enough = flags(read({"lymphocyte": 100}))
     assert "TOO_FEW_CELLS" not in enough
     assert "Provisional" not in enough["LYMPHOCYTES_HIGH"].text

@@ -102,7 +102,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
         _number(None if kind in field.not_counted else counts[kind], name)
-        for kind, name in (("WBC", "white cells"), ("RBC", "red cells"), ("Platelet", "platelets"))
+        for kind, name in (("WBC", "white cell"), ("RBC", "red cell"), ("Platelet", "platelet"))
     )
     head.append(", ".join(shown))
     white = field.of("WBC")
@@ -190,7 +190,9 @@ def together(fields: Sequence[Field], result: Differential, model: Model) -> Ren
         parts.append(Padding(_attributes(result), (1, 0, 0, 0)))
     parts.append(Text(f"\n{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim"))
     pictures = "1 picture" if len(fields) == 1 else f"{len(fields)} pictures"
-    title = f"Differential: {result.n} white cells identified in {pictures} at {model.magnification}"
+    title = (
+        f"Differential: {_number(result.n, 'white cell')} identified in {pictures} at {model.magnification}"
+    )
     return Panel(Group(*parts), title=title, title_align="left", width=WIDTH, box=box.HEAVY)
 
 
@@ -269,12 +271,13 @@ def _beside(result: Differential) -> Iterator[Text]:
             yield Text(f"{name}: {each.per_100:.1f} per 100 white cells ({each.low:.1f} – {each.high:.1f}).")
     ratio = result.platelets_per_red_cell
     about = "" if ratio is None else f", {ratio * 1000:.0f} platelets per 1,000 red cells"
-    red, platelets = _number(result.red_cells, "red cells"), _number(result.platelets, "platelets")
+    red, platelets = _number(result.red_cells, "red cell"), _number(result.platelets, "platelet")
     yield Text(f"{red[0].upper()}{red[1:]}, {platelets}{about}.")
 
 
 def _number(count: int | None, of: str) -> str:
-    return f"{of} not counted" if count is None else f"{count} {of}"
+    """A count of things named in the singular; None where they were not counted."""
+    return f"{of}s not counted" if count is None else f"{count} {of}{'' if count == 1 else 's'}"
 
 
 def _flag(code: str, text: str, style: str) -> Text:
