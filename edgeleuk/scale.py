@@ -18,7 +18,8 @@ from edgeleuk import eyepiece
 from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
-from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Boxes, Image, Scale
+from edgeleuk.rims import above_surroundings, crossed
+from edgeleuk.types import RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Boxes, Image, Scale
 
 RED_CELL = "RBC"
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
@@ -61,6 +62,12 @@ SHAPE_SPREAD = 0.08
 """Least spread (sd of the logarithm) assumed of red-cell sides: a handful may agree by chance."""
 OUTLIER = 0.3
 """Distance from the median lean at which two overlapping cells in one box, or a deformed cell, are left out."""
+MANY = 20
+"""Red cells behind an eyepiece from which on their rims tell the scale beside the finder's boxes. A phone blurs what it sees
+by little or much, and blur makes boxes larger by 1.6 % for each tenth of a micrometre, and what the rims enclose smaller by
+1.7 %: the mean of both does not depend on it. Where a picture shows few cells, boxes alone are surer."""
+RIMS_DIFFER = 0.2
+"""Relative difference of both beyond which what was measured are no rims."""
 SYSTEMATIC_ERROR = 0.07
 """Of the ruler itself, 95 %: healthy means run from 6.7 to 7.7 um (Price-Jones 1933)."""
 
@@ -77,6 +84,8 @@ class _Look:
     leans: NDArray[np.float64]
     """(k,) logarithm of width over height of those that no edge cuts at all. Large and small cells lean alike, so this
     tells a squeeze better than widths and heights apart."""
+    diameters: NDArray[np.float64]
+    """(j,) um by their rims, likewise, of whole cells behind an eyepiece; elsewhere none is measured."""
     evidence: float
     """Summed scores of red cells per square finder pixel, in units of one monolayer's."""
 
@@ -234,15 +243,26 @@ def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     window = view.window(guess, finder.um_per_px)
     resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
     if min(resampling.width, resampling.height) < MIN_WINDOW:
-        return _Look(guess, np.empty(0), np.empty(0), np.empty(0), 0.0)
-    found = finder.find_resampled(resampling.apply(window.image), resampling).of(RED_CELL)
+        none = np.empty(0)
+        return _Look(guess, none, none, none, none, 0.0)
+    small = resampling.apply(window.image)
+    found = finder.find_resampled(small, resampling).of(RED_CELL)
     if window.disc:
         found = found.where(~eyepiece.cut(found.boxes, window.disc))
     boxes = resampling.forward(found.boxes)
     widths, heights, leans = _measured(boxes, resampling.width, resampling.height)
     area = window.share * resampling.width * resampling.height * finder.um_per_px**2
     um = finder.um_per_px
-    return _Look(guess, widths * um, heights * um, leans, float(found.scores.sum()) / area * 100)
+    diameters = _diameters(small, boxes, um) if window.disc else np.empty(0)
+    return _Look(guess, widths * um, heights * um, leans, diameters, float(found.scores.sum()) / area * 100)
+
+
+def _diameters(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
+    """(j,) um by their rims, of the red cells in boxes (N, 4) of a picture (H, W, 3) that its edge does not cut."""
+    height, width = small.shape[:2]
+    whole = (boxes[:, :2] > 2).all(axis=1) & (boxes[:, 2:] < (width - 2, height - 2)).all(axis=1)
+    rims = crossed(above_surroundings(small, um_per_px), boxes[whole], um_per_px)
+    return rims.diameters_um if rims else np.empty(0)
 
 
 def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64], ...]:
@@ -262,7 +282,7 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
 def _conclude(look: _Look, square: bool, disc: Aperture | None) -> Scale:
     """Square pixels unless disc or red cells clearly say otherwise; the error from their spread and the ruler's own."""
     corrected = _corrected(look)
-    size, squeeze = corrected.um_per_px, _squeeze(look, square, disc)
+    size, squeeze = _size(look, corrected.um_per_px), _squeeze(look, square, disc)
     sampling = _median_error(np.log(np.concatenate([look.widths, look.heights]))) * np.sqrt(2)
     return replace(
         corrected,
@@ -271,6 +291,15 @@ def _conclude(look: _Look, square: bool, disc: Aperture | None) -> Scale:
         relative_error=float(np.hypot(1.96 * sampling, SYSTEMATIC_ERROR)),
         red_cells=look.count,
     )
+
+
+def _size(look: _Look, by_boxes: float) -> float:
+    """um per pixel, mean of both axes: by boxes, and by the rims of red cells too where enough show."""
+    if len(look.diameters) < MANY:
+        return by_boxes
+    by_rims = look.guess.um_per_px * RED_CELL_UM / float(np.median(look.diameters))
+    both = float(np.sqrt(by_rims * by_boxes))
+    return both if abs(np.log(by_rims / by_boxes)) < np.log1p(RIMS_DIFFER) else by_boxes
 
 
 def _squeeze(look: _Look, square: bool, disc: Aperture | None) -> float:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edgeleuk.errors import ScaleError
 from edgeleuk.evaluation.datasets import annotated_scales, load_fields
+from edgeleuk.evaluation.photographs import View, photograph
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import common, contradicted, pooled
 from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import RED_CELL_BOX_UM, Detections, Frame, Scale
+from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
 
 DEMO_UM_PER_PX = 0.1
 
@@ -160,3 +163,15 @@ def test_pooling_lessens_the_error_but_not_that_of_the_ruler() -> None:
 def test_a_scale_that_was_given_needs_no_pooling() -> None:
     """What the user vouches for is not averaged with measurements."""
     assert pooled([_scale(0.2, 0.2), Scale.given(0.1)]) == Scale.given(0.1)
+
+
+def test_behind_an_eyepiece_blur_does_not_change_the_scale(analyser: Analyser, demo_frame: Frame) -> None:
+    """Of the simulated smear, whose scale is known, within 4 %, sharp or blurred."""
+    height, width = demo_frame.pixels.shape[:2]
+    disc = Aperture(width / 2, height / 2, height * 0.48, height * 0.48)
+    for blur in (0.0, 3.0):
+        pixels = cv2.GaussianBlur(demo_frame.pixels, (0, 0), blur) if blur else demo_frame.pixels
+        taken = photograph(pixels, disc, View())
+        shrunk = (taken.disc.semi_major * taken.disc.semi_minor) ** 0.5 / disc.semi_major
+        found = estimate_scale(taken.image, analyser.finder, disc=find_disc(taken.image))
+        assert found.um_per_px == pytest.approx(DEMO_UM_PER_PX / shrunk, rel=0.04)
