@@ -116,7 +116,7 @@ def render_whole(report: WholeReport) -> RenderableType:
 
 def render_phone(report: PhoneReport) -> RenderableType:
     """A row a view: the disc, the scale, and white-cell recall beside that of the same cells undistorted."""
-    columns = ("View", "Pictures", "Disc", "Area", "Scale", "Cells", "Recall", "Undistorted")
+    columns = ("View", "Taken", "Disc", "Area", "Scale", "Cells", "Recall", "Plain")
     table = _table(f"{report.fields} fields through a simulated eyepiece", columns)
     document = report.as_json()
     for name, of in {**document["views"], "together": document["together"]}.items():
@@ -124,7 +124,7 @@ def render_phone(report: PhoneReport) -> RenderableType:
         shares = [_percent(of[key]) for key in measures]
         recalls = [_percent(of[key]) for key in ("recall", "recall_undistorted")]
         table.add_row(name, str(of["pictures"]), *shares, str(of["white_cells"]), *recalls)
-    lines = ["Disc: found. Area and scale: within 3 and 8 %."]
+    lines = ["Disc: found. Area and scale: within 3 and 8 %. Plain: recall of the same cells undistorted."]
     if told := document["together"]["intervals"]:
         names = {"disc_found": "disc", "area_within_3_percent": "area", "scale_within_8_percent": "scale"}
         names |= {"recall": "recall", "recall_undistorted": "undistorted"}
