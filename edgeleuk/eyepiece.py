@@ -57,8 +57,9 @@ GROUND = 90.0
 """Percentile of each channel within the disc that stands for empty ground."""
 LEAST_SIDE = 64
 """Pixels of the part of a disc that is looked at; of a smaller one the whole picture is."""
-MARGIN = 0.004
-"""A box closer to the rim than this share of the disc's long axis touches it."""
+MARGIN = 0.008
+"""A box closer to the rim than this share of the disc's long axis touches it: boxes of cells that it cuts end a little
+before it, as the light does."""
 
 
 def find_disc(image: Image) -> Aperture | None:
