@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: E402, N812  # torch is looked for 
 from edgeleuk import reader as runtime  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError  # noqa: E402
 from edgeleuk.training import augment, cells, loop, reader, teachers  # noqa: E402
+from edgeleuk.training import lessons as lessons_of  # noqa: E402
 from edgeleuk.training.fields import cached, training_samples  # noqa: E402
 from edgeleuk.training.finder import FinderBatches  # noqa: E402
 from edgeleuk.training.pictures import Pictures, prepare  # noqa: E402
@@ -25,9 +26,9 @@ from edgeleuk.training.recipe import Recipe, load_recipe  # noqa: E402
 SIZES = {"labels": ("neutrophil", "myelocyte", "promyelocyte"), "attributes": {"granularity": ("no", "yes")}}
 
 
-def _lessons(*names: str) -> teachers.Lessons:
+def _lessons(*names: str) -> lessons_of.Lessons:
     rows = np.array([[0.5, 0.3, 0.2, 0.1, 0.9], [0.1, 0.2, 0.7, 0.6, 0.4]], np.float32)
-    return teachers.Lessons(names, **SIZES, probabilities=rows[: len(names)])
+    return lessons_of.Lessons(names, **SIZES, probabilities=rows[: len(names)])
 
 
 def _recipe(**data: object) -> Recipe:
@@ -47,7 +48,7 @@ def test_lessons_come_back_as_they_were_saved(tmp_path: Path) -> None:
     """Names, types, attributes, and probabilities to half precision."""
     lessons = _lessons("pbc/a/0", "pbc/b/0")
     lessons.save(tmp_path / "lessons.npz")
-    back = teachers.Lessons.load(tmp_path / "lessons.npz")
+    back = lessons_of.Lessons.load(tmp_path / "lessons.npz")
     assert (back.names, back.labels, dict(back.attributes)) == (
         lessons.names,
         lessons.labels,
@@ -59,7 +60,7 @@ def test_lessons_come_back_as_they_were_saved(tmp_path: Path) -> None:
 def test_lessons_that_are_not_there_name_what_to_run(tmp_path: Path) -> None:
     """The error says which command makes them."""
     with pytest.raises(ModelMissingError, match="train teachers --recipe reader-teachers"):
-        teachers.Lessons.load(tmp_path / "reader-teachers" / "lessons.npz")
+        lessons_of.Lessons.load(tmp_path / "reader-teachers" / "lessons.npz")
 
 
 def test_a_group_is_taught_the_sum_of_its_types() -> None:
@@ -117,9 +118,9 @@ def test_lessons_are_kept_from_what_nobody_labelled(tmp_path: Path) -> None:
     strangers = list(cells.unlabelled_cells(recipe))[:2]
     lessons = _lessons(strangers[0].name, strangers[1].name)  # the first is unsure: 0.5 and 0.5
     (tmp_path / "reader-teachers").mkdir()
-    lessons.save(tmp_path / "reader-teachers" / teachers.LESSONS)
+    lessons.save(tmp_path / "reader-teachers" / lessons_of.LESSONS)
     known = replace(strangers[0], sample=replace(strangers[0].sample, label="neutrophil", source="pbc"))
-    taught, said = teachers.with_lessons(recipe, [known], tmp_path)
+    taught, said = lessons_of.with_lessons(recipe, [known], tmp_path)
     assert [cell.name for cell in taught] == [known.name, strangers[1].name]
     np.testing.assert_allclose(said, [[0, 0, 0, 0], [0.1, 0.9, 0, 0]], atol=1e-3)
 
@@ -132,12 +133,12 @@ def test_what_was_boxed_as_a_white_cell_is_taught_as_one(tmp_path: Path) -> None
     recipe.sections["data"]["merge"] = {}
     stranger = next(cells.unlabelled_cells(recipe))
     rows = np.array([[0.15, 0.05, 0.8, 0.5, 0.5]], np.float32)
-    lessons = teachers.Lessons(
+    lessons = lessons_of.Lessons(
         (stranger.name,), ("neutrophil", "myelocyte", "platelet"), SIZES["attributes"], rows
     )
     (tmp_path / "reader-teachers").mkdir()
-    lessons.save(tmp_path / "reader-teachers" / teachers.LESSONS)
-    _, said = teachers.with_lessons(recipe, [], tmp_path)
+    lessons.save(tmp_path / "reader-teachers" / lessons_of.LESSONS)
+    _, said = lessons_of.with_lessons(recipe, [], tmp_path)
     np.testing.assert_allclose(said, [[0.75, 0.25, 0, 0, 0]], atol=1e-3)
 
 

@@ -192,9 +192,8 @@ def _pitch(profile: Floats) -> tuple[float, float]:
         return 0.0, 0.0
     inner = np.arange(max(int(below[0]), int(LEAST_PITCH)), len(similar) - 1)
     peaks = inner[(similar[inner] >= similar[inner - 1]) & (similar[inner] > similar[inner + 1])]
-    if (
-        not len(peaks) or similar[peaks].max() <= 0
-    ):  # a slope alone: far points differ, and some a little less
+    # Below 0 is a slope alone: far points of it differ, and some a little less.
+    if not len(peaks) or similar[peaks].max() <= 0:
         return 0.0, 0.0
     first = int(peaks[similar[peaks] >= 0.7 * similar[peaks].max()][0])
     left, middle, right = similar[first - 1 : first + 2]

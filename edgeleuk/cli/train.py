@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +11,11 @@ from edgeleuk.cli._console import notices, print_json, results, writable_folder
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    import torch
     from rich.table import Table
 
     from edgeleuk.evaluation.leftout import LeftOut
+    from edgeleuk.training.recipe import Recipe
 
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
 
@@ -43,14 +44,11 @@ def finder(
     ] = 0,
 ) -> None:
     """Train a finder on the fields that EDGELEUK_DATA holds."""
+    begun = _begun("finder", recipe, out, threads, device)
+    from edgeleuk.training.finder import train
 
-    def train(*which: Any) -> object:
-        from edgeleuk.training import finder as finders
-
-        recipe, folder, where = which
-        return finders.train(recipe, folder, where, workers)
-
-    _train("finder", recipe, out, threads, device, train)
+    train(*begun, workers)
+    _trained(begun)
 
 
 @app.command()
@@ -63,13 +61,11 @@ def reader(
     device: Device = "cpu",
 ) -> None:
     """Train a reader on the cells that EDGELEUK_DATA holds."""
+    begun = _begun("reader", recipe, out, threads, device)
+    from edgeleuk.training.reader import train
 
-    def train(*which: Any) -> object:
-        from edgeleuk.training import reader as readers
-
-        return readers.train(*which)
-
-    _train("reader", recipe, out, threads, device, train)
+    train(*begun)
+    _trained(begun)
 
 
 @app.command()
@@ -82,13 +78,14 @@ def teachers(
     device: Device = "cpu",
 ) -> None:
     """Train the large readers whose readings of cells they never saw the small ones learn from."""
+    begun = _begun("reader", recipe, out, threads, device)
+    from edgeleuk.training.teachers import teach
 
-    def train(*which: Any) -> object:
-        from edgeleuk.training import reader as readers
-
-        return readers.teach(*which)
-
-    _train("reader", recipe, out, threads, device, train)
+    teach(*begun)
+    notices.print(
+        f"taught; lessons in {begun[1]}. Recipes with [taught] learn from them: `edgeleuk train reader`.",
+        markup=False,
+    )
 
 
 @app.command()
@@ -180,9 +177,10 @@ def publish(
     results().print(f"published {folder}")
 
 
-def _train(
-    kind: str, name: str, out: Path, threads: int | None, device: str, train: Callable[..., object]
-) -> None:
+def _begun(
+    kind: str, name: str, out: Path, threads: int | None, device: str
+) -> tuple[Recipe, Path, torch.device]:
+    """What a training needs: its recipe, its folder, where it runs."""
     _need_torch()
     import torch
 
@@ -192,10 +190,14 @@ def _train(
     if threads:
         torch.set_num_threads(threads)
     recipe, where = load_recipe(name, kind), device_named(device)
-    folder = writable_folder(out / recipe.name)
-    train(recipe, folder, where)
+    return recipe, writable_folder(out / recipe.name), where
+
+
+def _trained(begun: tuple[Recipe, Path, torch.device]) -> None:
+    _, folder, _ = begun
     notices.print(
-        f"trained; checkpoint in {folder}. `edgeleuk publish --runs {out}` makes the model.", markup=False
+        f"trained; checkpoint in {folder}. `edgeleuk publish --runs {folder.parent}` makes the model.",
+        markup=False,
     )
 
 

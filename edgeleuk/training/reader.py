@@ -18,18 +18,16 @@ from edgeleuk.reader import Reader
 from edgeleuk.training.augment import Colour, Geometry, affines, recolour
 from edgeleuk.training.cells import (
     UNKNOWN,
-    UNLABELLED,
     TrainingCell,
     encode,
     through_objective,
     training_cells,
-    unlabelled_cells,
 )
-from edgeleuk.training.loop import CPU, Loss, Schedule, console, fit, started
+from edgeleuk.training.lessons import with_lessons
+from edgeleuk.training.loop import CPU, Loss, Schedule, fit, started
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.pictures import Pictures, prepare
 from edgeleuk.training.recipe import Recipe
-from edgeleuk.training.teachers import LESSONS, Lessons, fold_of, read, with_lessons
 
 
 class ReaderBatches:
@@ -197,45 +195,3 @@ def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
     network.load_state_dict(
         own | {name: value for name, value in weights.items() if own[name].shape == value.shape}
     )
-
-
-def teach(recipe: Recipe, out: Path, device: torch.device = CPU) -> Lessons:
-    """Train the recipe's [folds] teachers and write what they say of its cells to `out`, see `teachers`."""
-    folds: int = recipe["folds"]["number"]
-    cells = [*training_cells(recipe), *unlabelled_cells(recipe)]
-    samples = [cell.sample for cell in cells]
-    unlabelled = np.array([sample.label == UNLABELLED for sample in samples])
-    fold = np.array([fold_of(sample.patient or sample.path.stem, folds) for sample in samples])
-    batches, heads = ReaderBatches(recipe, cells, device), head_sizes(recipe)
-    targets = encode(samples, recipe)
-    said = np.zeros((len(cells), sum(heads)), np.float32)
-    drawn = batches.share
-    for number in range(folds):
-        console.print(f"teacher {number + 1} of {folds}")
-        learns = ~unlabelled & (fold != number)
-        batches.share = np.where(learns, drawn, 0) / drawn[learns].sum()
-        torch.manual_seed(recipe["train"]["seed"] + number)
-        network = fit(
-            build(recipe),
-            batches,
-            batches.steps,
-            reader_loss(recipe, targets[learns], device),
-            batches.schedule,
-            out / f"fold-{number}.pt",
-            f"{recipe.digest}-{number}",
-            device,
-        )
-        own = ~unlabelled & (fold == number)
-        said[own] = read(network, batches, np.flatnonzero(own), heads)
-        right = said[own, : heads[0]].argmax(axis=1) == targets[own, 0]
-        console.print(f"of {own.sum()} cells it never saw, {right.mean():.3f} as labelled", highlight=False)
-        if unlabelled.any():
-            said[unlabelled] += read(network, batches, np.flatnonzero(unlabelled), heads) / folds
-    lessons = Lessons(
-        tuple(cell.name for cell in cells),
-        tuple(recipe["model"]["labels"]),
-        {name: tuple(values) for name, values in recipe["attributes"].items()},
-        said,
-    )
-    lessons.save(out / LESSONS)
-    return lessons

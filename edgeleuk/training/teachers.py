@@ -10,91 +10,67 @@ from cells of microscopes that nobody labelled (Xie et al., Self-training with n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from edgeleuk.errors import EdgeleukError, ModelMissingError
-from edgeleuk.rules import load_rules
 from edgeleuk.training.augment import Geometry, affines
-from edgeleuk.training.cells import UNKNOWN, TrainingCell, encode, unlabelled_cells
-from edgeleuk.training.loop import console
+from edgeleuk.training.cells import UNLABELLED, encode, training_cells, unlabelled_cells
+from edgeleuk.training.lessons import LESSONS, Lessons
+from edgeleuk.training.loop import CPU, console, fit
 from edgeleuk.training.pictures import prepare
+from edgeleuk.training.reader import ReaderBatches, build, head_sizes, reader_loss
 from edgeleuk.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from edgeleuk.training.reader import ReaderBatches
 
 VIEWS = 8
 """Turned and mirrored views whose probabilities are averaged."""
 BATCH = 512
-LESSONS = "lessons.npz"
 
 
-@dataclass(frozen=True, slots=True)
-class Lessons:
-    """What teachers say of cells: probabilities of types, then of each attribute's values."""
-
-    names: tuple[str, ...]
-    """Of the N cells, see `TrainingCell.name`."""
-    labels: tuple[str, ...]
-    attributes: Mapping[str, tuple[str, ...]]
-    probabilities: NDArray[np.float32]
-    """(N, types and values of all attributes)."""
-
-    def save(self, path: Path) -> None:
-        columns = [f"/{label}" for label in self.labels]
-        columns += [f"{name}/{value}" for name, values in self.attributes.items() for value in values]
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(
-            partial,
-            names=np.array(self.names),
-            columns=np.array(columns),
-            probabilities=self.probabilities.astype(np.float16),
+def teach(recipe: Recipe, out: Path, device: torch.device = CPU) -> Lessons:
+    """Train the recipe's [folds] teachers and write what they say of its cells to `out`, see `teachers`."""
+    folds: int = recipe["folds"]["number"]
+    cells = [*training_cells(recipe), *unlabelled_cells(recipe)]
+    samples = [cell.sample for cell in cells]
+    unlabelled = np.array([sample.label == UNLABELLED for sample in samples])
+    fold = np.array([fold_of(sample.patient or sample.path.stem, folds) for sample in samples])
+    batches, heads = ReaderBatches(recipe, cells, device), head_sizes(recipe)
+    targets = encode(samples, recipe)
+    said = np.zeros((len(cells), sum(heads)), np.float32)
+    drawn = batches.share
+    for number in range(folds):
+        console.print(f"teacher {number + 1} of {folds}")
+        learns = ~unlabelled & (fold != number)
+        batches.share = np.where(learns, drawn, 0) / drawn[learns].sum()
+        torch.manual_seed(recipe["train"]["seed"] + number)
+        network = fit(
+            build(recipe),
+            batches,
+            batches.steps,
+            reader_loss(recipe, targets[learns], device),
+            batches.schedule,
+            out / f"fold-{number}.pt",
+            f"{recipe.digest}-{number}",
+            device,
         )
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> Lessons:
-        """Raises ModelMissingError where there is none."""
-        if not path.is_file():
-            raise ModelMissingError(
-                f"no lessons {path}. Run `edgeleuk train teachers --recipe {path.parent.name}` first."
-            )
-        with np.load(path) as stored:
-            columns = [column.split("/", 1) for column in stored["columns"].tolist()]
-            names = tuple(stored["names"].tolist())
-            probabilities = stored["probabilities"].astype(np.float32)
-        attributes: dict[str, tuple[str, ...]] = {}
-        for name, value in columns:
-            attributes[name] = (*attributes.get(name, ()), value)
-        return cls(names, attributes.pop(""), attributes, probabilities)
-
-    def for_recipe(self, recipe: Recipe) -> NDArray[np.float32]:
-        """(N, outputs of the recipe's network): types are merged as the recipe does, attributes it lacks left out.
-
-        Raises EdgeleukError where the recipe has a type or an attribute that the teachers did not learn.
-        """
-        merge = recipe["data"]["merge"]
-        columns: list[NDArray[np.float32]] = []
-        for label in recipe["model"]["labels"]:
-            own = [i for i, each in enumerate(self.labels) if merge.get(each, each) == label]
-            columns.append(self.probabilities[:, own].sum(axis=1))
-            if not own:
-                raise EdgeleukError(f"the teachers of recipe {recipe.name} do not know the type {label}.")
-        starts = np.cumsum([len(self.labels), *(len(values) for values in self.attributes.values())])
-        where = dict(zip(self.attributes, starts.tolist(), strict=False))
-        for name, values in recipe["attributes"].items():
-            if self.attributes.get(name) != tuple(values):
-                raise EdgeleukError(f"the teachers of recipe {recipe.name} do not know the attribute {name}.")
-            columns.extend(self.probabilities[:, where[name] : where[name] + len(values)].T)
-        return np.stack(columns, axis=1)
+        own = ~unlabelled & (fold == number)
+        said[own] = read(network, batches, np.flatnonzero(own), heads)
+        right = said[own, : heads[0]].argmax(axis=1) == targets[own, 0]
+        console.print(f"of {own.sum()} cells it never saw, {right.mean():.3f} as labelled", highlight=False)
+        if unlabelled.any():
+            said[unlabelled] += read(network, batches, np.flatnonzero(unlabelled), heads) / folds
+    lessons = Lessons(
+        tuple(cell.name for cell in cells),
+        tuple(recipe["model"]["labels"]),
+        {name: tuple(values) for name, values in recipe["attributes"].items()},
+        said,
+    )
+    lessons.save(out / LESSONS)
+    return lessons
 
 
 def fold_of(group: str, folds: int) -> int:
@@ -125,35 +101,3 @@ def read(
             seen.append(torch.cat([p.softmax(dim=1) for p in logits.float().split(list(heads), dim=1)], 1))
         parts.append(torch.stack(seen).mean(dim=0).cpu().numpy())
     return np.concatenate(parts).astype(np.float32)
-
-
-def with_lessons(recipe: Recipe, cells: list[TrainingCell], runs: Path) -> tuple[list[TrainingCell], Tensor]:
-    """The cells and what their teachers say (N, outputs), with the recipe's unlabelled cells that they are sure of.
-
-    Zeros where nothing is said: of a cell the teachers did not read, and of an attribute that nobody labelled.
-    """
-    settings = recipe["taught"]
-    lessons = Lessons.load(runs / settings["by"] / LESSONS)
-    table = lessons.for_recipe(recipe)
-    row = {name: i for i, name in enumerate(lessons.names)}
-    kinds = len(recipe["model"]["labels"])
-    strangers = [cell for cell in unlabelled_cells(recipe) if cell.name in row]
-    # Somebody boxed these as white cells: that they are none is not for the teachers to say.
-    others = [
-        i for i, label in enumerate(recipe["model"]["labels"]) if label in load_rules().outside.no_white_cells
-    ]
-    for cell in strangers:
-        types = table[row[cell.name], :kinds]
-        types[others] = 0
-        types /= max(float(types.sum()), 1e-6)
-    sure = [cell for cell in strangers if table[row[cell.name], :kinds].max() >= settings["least"]]
-    cells = [*cells, *sure]
-    said = np.stack([table[row[c.name]] if c.name in row else np.zeros_like(table[0]) for c in cells])
-    targets = encode([cell.sample for cell in cells], recipe)
-    start = kinds
-    for column, values in zip(targets.T[1:], recipe["attributes"].values(), strict=True):
-        said[column == UNKNOWN, start : start + len(values)] = 0
-        start += len(values)
-    known = sum(c.name in row for c in cells)
-    console.print(f"{known} of {len(cells)} cells are taught, {len(sure)} of them without a label")
-    return cells, torch.from_numpy(said)
