@@ -253,11 +253,11 @@ def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     widths, heights, leans = _measured(boxes, resampling.width, resampling.height)
     area = window.share * resampling.width * resampling.height * finder.um_per_px**2
     um = finder.um_per_px
-    diameters = _diameters(small, boxes, um) if window.disc else np.empty(0)
+    diameters = diameters_um(small, boxes, um) if window.disc else np.empty(0)
     return _Look(guess, widths * um, heights * um, leans, diameters, float(found.scores.sum()) / area * 100)
 
 
-def _diameters(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
+def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
     """(j,) um by their rims, of the red cells in boxes (N, 4) of a picture (H, W, 3) that its edge does not cut."""
     height, width = small.shape[:2]
     whole = (boxes[:, :2] > 2).all(axis=1) & (boxes[:, 2:] < (width - 2, height - 2)).all(axis=1)

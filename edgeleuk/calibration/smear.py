@@ -22,8 +22,7 @@ from edgeleuk.pipeline import WHITE_CELL, find_within
 from edgeleuk.pooling import pooled
 from edgeleuk.profiles import Profile, Ruler, Stain, Usual
 from edgeleuk.quality import look
-from edgeleuk.rims import above_surroundings, crossed
-from edgeleuk.scale import RED_CELL, estimate_scale
+from edgeleuk.scale import RED_CELL, diameters_um, estimate_scale
 from edgeleuk.types import RED_CELL_UM, Detections, Frame, Scale
 
 FLOOR = 0.2
@@ -42,8 +41,6 @@ RED_SHARE = 0.5
 LEAST_ANGLE = np.radians(4)
 """Between the colours of red cells and nuclei. Closer ones are one colour, and what would be told apart is noise."""
 ROUNDS = 2
-EDGE = 2
-"""Pixels from the picture's edge that a red cell keeps whose diameter is measured."""
 
 Colours = NDArray[np.float64]
 
@@ -112,14 +109,10 @@ def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64
     """(N,) um, by their rims, of the red cells that neither the picture's edge nor an eyepiece's rim cuts."""
     disc = find_disc(frame.pixels)
     boxes = find_within(finder, frame.pixels, scale, disc).of(RED_CELL).boxes
-    limit = np.array([frame.width, frame.height]) - EDGE
-    whole = (boxes[:, :2] > EDGE).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
     if disc:
-        whole &= ~cut(boxes, disc)
+        boxes = boxes[~cut(boxes, disc)]
     resampling = Resampling.to_scale(frame.width, frame.height, scale, finder.um_per_px)
-    density = above_surroundings(resampling.apply(frame.pixels), finder.um_per_px)
-    rims = crossed(density, resampling.forward(boxes[whole]), finder.um_per_px)
-    return rims.diameters_um if rims else np.empty(0)
+    return diameters_um(resampling.apply(frame.pixels), resampling.forward(boxes), finder.um_per_px)
 
 
 def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
