@@ -74,7 +74,9 @@ def bundle(folder: Path, version: str, real_pip: bool = False) -> Path:
     (folder / "wheels").mkdir(parents=True)
     wheel(folder / "wheels", version)
     if real_pip:
-        pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+        # Debian keeps the wheel that others bundle in a folder of its own.
+        places = [Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels")]
+        pip = next(wheel for place in places for wheel in place.glob("pip-*.whl"))
         shutil.copy(pip, folder / "wheels")
     else:
         with zipfile.ZipFile(folder / "wheels" / "pip-0-py3-none-any.whl", "w") as archive:
