@@ -12,15 +12,16 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgeleuk.sources._strips import FIELDS, OFFSETS, SIZES, Strips
+
 CUT_SHORT = "is cut short: its end is missing. Copy or take it again."
 WRONG_CHECKSUM = "is damaged: a checksum in it is wrong. Copy or take it again."
 UNKNOWN_INKS = "is a CMYK JPEG that does not say how its inks are coded. Save it as RGB and try again."
 
 EXIF = b"Exif\0\0"
 ORIENTATION, EXTRA_SAMPLES = 274, 338
-WIDTH, HEIGHT, BITS = 256, 257, 258
-STRIPS, STRIP_SIZES, TILES, TILE_SIZES = 273, 279, 324, 325
-WANTED = frozenset({WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES, STRIPS, STRIP_SIZES, TILES, TILE_SIZES})
+WIDTH, HEIGHT, BITS, TILES, TILE_SIZES = 256, 257, 258, 324, 325
+WANTED = FIELDS | {OFFSETS, SIZES, TILES, TILE_SIZES, ORIENTATION}
 INTEGERS = {1: "B", 3: "H", 4: "I"}
 """Integer types of TIFF and EXIF fields, as `struct` spells them."""
 STRAIGHT_ALPHA = 2
@@ -42,6 +43,8 @@ class Header:
     """Whether a PNG or WebP has opacity; of a TIFF the decoder tells."""
     premultiplied: bool = False
     """Whether colours come multiplied by their opacity."""
+    strips: Strips | None = None
+    """Of a TIFF that can be decoded in parts."""
 
 
 def read_header(data: bytes) -> Header | None:
@@ -162,17 +165,18 @@ def _tiff(data: bytes) -> Header | None:
         return Header("TIFF", 0, 0, CUT_SHORT)
     if not fields.get(WIDTH) or not fields.get(HEIGHT):
         return None
-    offsets = fields.get(STRIPS) or fields.get(TILES, ())
-    sizes = fields.get(STRIP_SIZES) or fields.get(TILE_SIZES, ())
+    offsets = fields.get(OFFSETS) or fields.get(TILES, ())
+    sizes = fields.get(SIZES) or fields.get(TILE_SIZES, ())
     end = max((offset + size for offset, size in zip(offsets, sizes, strict=False)), default=0)
     # OpenCV reads 8-bit TIFFs through libtiff's RGBA interface, which multiplies by the opacity.
-    straight = max(fields.get(BITS, (1,))) > 8 and fields.get(EXTRA_SAMPLES) == (STRAIGHT_ALPHA,)
+    straight = max(fields.get(BITS) or (1,)) > 8 and fields.get(EXTRA_SAMPLES) == (STRAIGHT_ALPHA,)
     return Header(
         "TIFF",
         fields[WIDTH][0],
         fields[HEIGHT][0],
         CUT_SHORT if end > len(data) else None,
         premultiplied=not straight,
+        strips=Strips.of(data[:2], fields) if fields.get(ORIENTATION, (1,)) == (1,) else None,
     )
 
 

@@ -18,6 +18,7 @@ from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources import _heif
 from edgeleuk.sources._headers import Header, is_heif, read_header
 from edgeleuk.sources._pixels import is_grey, to_rgb
+from edgeleuk.sources._strips import decode_strips
 from edgeleuk.types import Frame, Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".hif"})
@@ -173,11 +174,7 @@ def _decoded(source: bytes | str, name: str, header: Header, shrunk: int = 1) ->
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with _quiet():
-            decoded = (
-                cv2.imread(source, None, flags)
-                if isinstance(source, str)
-                else cv2.imdecode(np.frombuffer(source, np.uint8), flags)
-            )
+            decoded = _by_opencv(source, flags, header)
     except cv2.error as error:
         raise NotAnImageError(
             f"{name} is a damaged {header.format} file: {error.err}. Copy or take it again."
@@ -188,6 +185,16 @@ def _decoded(source: bytes | str, name: str, header: Header, shrunk: int = 1) ->
         )
     image = _coloured(decoded, name, header, shrunk)
     return UPRIGHT[header.orientation](image) if header.orientation in UPRIGHT else image
+
+
+def _by_opencv(source: bytes | str, flags: int, header: Header) -> NDArray[Any] | None:
+    """What OpenCV decodes; None where it cannot."""
+    if isinstance(source, bytes):
+        return cv2.imdecode(np.frombuffer(source, np.uint8), flags)
+    if header.strips:
+        with open(source, "rb") as file:  # noqa: PTH123  # a descriptor's path, not a file's
+            return decode_strips(file, header.strips)
+    return cv2.imread(source, None, flags)
 
 
 def _coloured(decoded: NDArray[Any], name: str, header: Header, shrunk: int) -> Image:
