@@ -16,10 +16,13 @@ from rich.console import Console
 from edgeleuk.errors import InputError, MissingExtraError, OutputError, ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FinderReport, evaluate_finder, match
+from edgeleuk.evaluation.photographs import View, photograph
 from edgeleuk.evaluation.plots import plot_finder
-from edgeleuk.evaluation.scales import ScaleMode, ScaleRule
+from edgeleuk.evaluation.scales import ScaleMode, ScaleRule, estimate_by
+from edgeleuk.pipeline import Analyser
 from edgeleuk.render.evaluation import render_finder
-from edgeleuk.types import Boxes, Detections, Image, Scale
+from edgeleuk.scale import estimate_scale
+from edgeleuk.types import Aperture, Boxes, Detections, Frame, Image, Scale
 
 NAMES = ("WBC", "RBC")
 SIZE = 400
@@ -356,3 +359,12 @@ def test_without_matplotlib_the_remedy_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'edgeleuk\[eval\]'"):
         plot_finder(report, tmp_path / "curves.png")
+
+
+def test_estimates_are_those_of_analyze_behind_an_eyepiece_too(analyser: Analyser, demo_frame: Frame) -> None:
+    """Cells that the rim cuts are left out, and rims tell beside boxes: the scale is the analysis's, not the whole picture's."""
+    height, width = demo_frame.pixels.shape[:2]
+    taken = photograph(demo_frame.pixels, Aperture(width / 2, height / 2, 350, 350), View()).image
+    found = estimate_by(analyser.finder)(taken)
+    assert found == analyser.analyse(Frame(taken, "disc")).scale
+    assert found != estimate_scale(taken, analyser.finder)

@@ -87,10 +87,9 @@ def finder(
     from edgeleuk import zoo
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.fields import evaluate_finder
-    from edgeleuk.evaluation.scales import ScaleRule
+    from edgeleuk.evaluation.scales import ScaleRule, estimate_by
     from edgeleuk.finder import Finder
     from edgeleuk.render.evaluation import render_finder
-    from edgeleuk.scale import estimate_scale
 
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
@@ -101,7 +100,7 @@ def finder(
             "--composed shows what a weaker objective sees of many cells. Add --virtual 40x or 10x."
         )
     found = Finder(zoo.load(mag).finder, threads)
-    rule = ScaleRule.of(scale.value, samples, names, lambda image: estimate_scale(image, found), um_per_px)
+    rule = ScaleRule.of(scale.value, samples, names, estimate_by(found), um_per_px)
     read = None
     if virtual:
         from edgeleuk.evaluation.virtual import composed_fields, virtual_fields

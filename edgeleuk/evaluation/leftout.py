@@ -18,12 +18,11 @@ from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
 from edgeleuk.evaluation.readings import MATURE
-from edgeleuk.evaluation.scales import ScaleRule
+from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.finder import Finder
 from edgeleuk.intervals import Share
 from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.profiles import SCHEMA, Profile, Size
-from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Frame, Image, Scale
 
 CALIBRATED_ON = 8
@@ -114,7 +113,7 @@ def evaluate_left_out(
     def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
         used = (finder, seen)[number]
         progress(name)
-        rule = ScaleRule.of("estimate", samples, names, lambda image: estimate_scale(image, used))
+        rule = ScaleRule.of("estimate", samples, names, estimate_by(used))
         if known:
             rule = replace(rule, estimate=_of(profile))
         report = evaluate_finder(used, samples, names, rule, None, read)

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgeleuk.differential import tally
 from edgeleuk.errors import EdgeleukError, InputError
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import pooled
 from edgeleuk.rules import load_rules
@@ -171,7 +172,8 @@ def slide_scale(analyser: Analyser, fields: Sequence[Path]) -> Scale | None:
     for i in np.unique(np.linspace(0, len(fields) - 1, SCALE_FIELDS).astype(int)) if fields else ():
         try:
             frame = read_picture(fields[i])
-            found.append(estimate_scale(frame.pixels, analyser.finder, frame.name))
+            disc = find_disc(frame.pixels)
+            found.append(estimate_scale(frame.pixels, analyser.finder, frame.name, disc=disc))
         except EdgeleukError:
             continue  # the field is named with its error when its turn comes
     return pooled(found) if found else None

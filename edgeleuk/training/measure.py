@@ -20,7 +20,7 @@ from edgeleuk.evaluation.cells import evaluate_reader, middle, read_cell
 from edgeleuk.evaluation.datasets import CellSample, FieldSample, data_root, load_cells, load_fields, of_split
 from edgeleuk.evaluation.fields import evaluate_finder, read_field
 from edgeleuk.evaluation.probe import probe_sources
-from edgeleuk.evaluation.scales import ScaleRule
+from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_fields
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import Objective, objective
@@ -28,7 +28,6 @@ from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.reader import Reader
 from edgeleuk.rules import load_rules
-from edgeleuk.scale import estimate_scale
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.training.fields import training_samples
 from edgeleuk.training.networks import ReaderNet
@@ -126,7 +125,7 @@ def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[s
     root, lens = data_root() / "fields", lens_of(recipe)
     for name in ("txl_val", "chula_val", "phone_val"):
         samples, names = load_fields(root / f"{name}.json", root / "images")
-        rule = ScaleRule.of("truth", samples, names, lambda image: estimate_scale(image, finder))
+        rule = ScaleRule.of("truth", samples, names, estimate_by(finder))
         if lens is None:
             yield name, evaluate_finder(finder, samples, names, rule).as_json()
             continue
