@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from rulings import Ruled, ruled
 
 from edgeleuk import profiles
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.calibration.smear import red_cell_ruler
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.evaluation.rulings import Ruled, ruled
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.simulated import Optics, Smear, Stage
 from edgeleuk.types import Frame

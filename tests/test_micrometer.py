@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rulings import Ruled, draw, ruled
 
 from edgeleuk.calibration import micrometer
 from edgeleuk.calibration.micrometer import measure, rulings
 from edgeleuk.errors import InputError
+from edgeleuk.evaluation.rulings import Ruled, draw, ruled
 from edgeleuk.types import Frame
 
 WITHIN = 0.005

@@ -19,6 +19,7 @@ from edgeleuk.cli import (
     cameras,
     doctor,
     evaluate,
+    evaluate_calibration,
     evaluate_live,
     evaluate_quality,
     live,
@@ -66,6 +67,7 @@ app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
+evaluate.app.command("calibration")(evaluate_calibration.calibration)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
 app.add_typer(evaluate.app, name="eval")

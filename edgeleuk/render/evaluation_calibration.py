@@ -1,0 +1,34 @@
+"""Calibrations against their truth as a table for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeleuk.evaluation.calibration import CalibrationReport
+
+NOTHING = "–"
+
+
+def render_calibration(report: CalibrationReport) -> RenderableType:
+    """A row for each way to calibrate."""
+    table = Table(
+        title="Scale of simulated devices", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("Calibrated by", no_wrap=True)
+    for name in ("Devices", "Refused", "Limit", "Within", "Median", "Most", "Stated"):
+        table.add_column(name, justify="right")
+    for name, of in report.as_json()["ways"].items():
+        table.add_row(
+            name, str(of["devices"]), str(of["refused"]), f"{of['limit']:.1%}", f"{of['share_within_limit']:.1%}",
+            _error(of["median_error"]), _error(of["largest_error"]), f"{of['share_within_stated_error']:.1%}",
+        )  # fmt: skip
+    return Group(
+        table, Text("Within: of all devices. Stated: within the 95 % error that the profile states.")
+    )
+
+
+def _error(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2%}"
