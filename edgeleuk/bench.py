@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import __version__, machine
-from edgeleuk.differential import tally
 from edgeleuk.judge import judge_by
 from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
@@ -202,7 +201,7 @@ class _Run:
                 image=pixels,
             )
         with self._timed("tally"):
-            self.judge(tally(self.map.fields()))
+            self.judge(self.map.tally())
 
     def result(self) -> SettingResult:
         stages = {name: Timing.of(self.seconds[name]) for name in STAGES}

@@ -7,8 +7,7 @@ confusion was measured, corrected ones stand beside them.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from edgeleuk.errors import InputError
 from edgeleuk.flags import Counted, Flag, Rates, raise_flags, statements
 from edgeleuk.intervals import PerHundred, Share
 from edgeleuk.rules import Reference, Rules, load_reference, load_rules
-from edgeleuk.types import UNCLASSIFIED, Field, Place, Tally
+from edgeleuk.types import UNCLASSIFIED, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +72,6 @@ class Differential:
     def platelets_per_red_cell(self) -> float | None:
         """None where there is no red cell, or one of the two was not counted."""
         return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
-
-
-def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
-    """Count the cells of any number of fields. A cell that lies in two fields counts twice."""
-    rules = rules or load_rules()
-    outside = rules.not_counted
-    kinds: Counter[str] = Counter()
-    white: Counter[str] = Counter()
-    places: defaultdict[str, list[Place]] = defaultdict(list)
-    attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    number = cut = unread = 0
-    not_counted: set[str] = set()
-    for field in fields:
-        number += 1
-        not_counted |= field.not_counted
-        kinds.update(cell.kind for cell in field.cells)
-        for cell in field.of(rules.kinds.white):
-            if cell.reading is None:
-                cut, unread = cut + (not cell.whole), unread + cell.whole
-                continue
-            label = cell.reading.label
-            white[label] += 1
-            places[label].append((field.name, cell.box))
-            if label not in outside:
-                sure = [(name, a.value) for name, a in cell.reading.attributes.items() if a.sure]
-                for name, value in sure:
-                    attributes[name][value] += 1
-    return Tally(
-        fields=number,
-        white=dict(white),
-        kinds=dict(kinds),
-        attributes={name: dict(values) for name, values in attributes.items()},
-        places={label: tuple(found) for label, found in places.items()},
-        cut=cut,
-        unread=unread,
-        not_counted=frozenset(not_counted),
-    )
 
 
 def differential(

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, as_json, differential, tally
+from edgeleuk.differential import Differential, as_json, differential
 from edgeleuk.errors import InputError
 from edgeleuk.flags import FalsePositiveRate, Flag, error_limit
 from edgeleuk.intervals import Share, clopper_pearson
 from edgeleuk.rules import REFERENCE, RULES, load_reference, load_rules
+from edgeleuk.tallies import tally
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Cell, Field, Place, Reading, Scale, Tally
 
 MATURE = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from edgeleuk import zoo
-from edgeleuk.differential import differential, tally
+from edgeleuk.differential import differential
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser, shown_enough
 from edgeleuk.sources.simulated import demo
+from edgeleuk.tallies import tally
 from edgeleuk.types import Detections, Field, Frame, Scale
 
 

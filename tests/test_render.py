@@ -12,9 +12,10 @@ import numpy as np
 from rich.console import Console
 
 from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, differential, tally
+from edgeleuk.differential import Differential, differential
 from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render.colours import of_label
+from edgeleuk.tallies import tally
 from edgeleuk.types import AttributeReading, Cell, Field, Frame, Reading, Scale, Tally
 from edgeleuk.zoo import Model
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from edgeleuk.differential import tally
 from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.simulated import Smear, Stage
+from edgeleuk.tallies import tally
 from edgeleuk.types import Cell, CountedField, Field, Placement, Reading, Scale
 from edgeleuk.zoo import Model
 

@@ -88,12 +88,12 @@ def analyze(
     """
     from edgeleuk import zoo
     from edgeleuk.batch import Batch
-    from edgeleuk.differential import tally
     from edgeleuk.estimates import check, estimate
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
     from edgeleuk.sources.folder import expand
+    from edgeleuk.tallies import tally
     from edgeleuk.types import Scale
 
     if demo == bool(paths):

@@ -132,10 +132,10 @@ def delete(
 def _kept(session: Session) -> Kept:
     """Everything of a session, with the differential of its map by the model that is here."""
     from edgeleuk import zoo
-    from edgeleuk.differential import tally
     from edgeleuk.judge import judge_by
     from edgeleuk.render.sessions import Kept
     from edgeleuk.slidemap import SlideMap
+    from edgeleuk.tallies import tally
 
     summary = session.summary
     model = zoo.load(summary.magnification)

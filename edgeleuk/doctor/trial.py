@@ -79,10 +79,10 @@ def work(model: zoo.Model) -> None:
     """Do what `analyze` does, on the sample. Raises ModelError, or whatever a malformed model makes of it."""
     import numpy as np
 
-    from edgeleuk.differential import tally
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import WHITE_CELL, Analyser
     from edgeleuk.sources.folder import read_picture
+    from edgeleuk.tallies import tally
     from edgeleuk.types import Scale
 
     for part in (model.finder, model.reader):

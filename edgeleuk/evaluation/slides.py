@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeleuk.differential import tally
 from edgeleuk.errors import EdgeleukError, InputError
 from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
@@ -22,6 +21,7 @@ from edgeleuk.pooling import pooled
 from edgeleuk.rules import load_rules
 from edgeleuk.scale import estimate_scale
 from edgeleuk.sources.folder import read_picture
+from edgeleuk.tallies import tally
 from edgeleuk.types import Scale
 
 GROUPS: Mapping[str, frozenset[str]] = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgeleuk import machine
-from edgeleuk.differential import Differential, tally
+from edgeleuk.differential import Differential
 from edgeleuk.errors import ScaleError, StoreError, UsageError
 from edgeleuk.eyepiece import find_disc, middle
 from edgeleuk.judge import Judge
@@ -195,12 +195,12 @@ class LiveCounter:
             self._tell("warning", SPACE_AGAIN)
         return True
 
-    def resume(self, counted: tuple[CountedField, ...], marks: Mapping[int, str]) -> None:
+    def resume(self, counted: Iterable[CountedField], marks: Mapping[int, str]) -> None:
         """Go on from a session that was kept: the same map, the same tally, the same scale."""
         self.map.restore(counted, marks)
-        if counted:
-            self._fields, self._scale = counted[-1].number, counted[-1].field.scale
-            if behind := self._clock.behind(counted[-1].at):
+        if last := self.map.last:
+            self._fields, self._scale = last.number, last.field.scale
+            if behind := self._clock.behind(last.at):
                 self._warn(behind_text(behind))
         self._changed()
         self._white = Counts(self._tally().white)
@@ -229,7 +229,7 @@ class LiveCounter:
 
     def mark(self, identity: int, label: str = "artefact") -> None:
         """Overrule what the reader says of one white cell. Raises UsageError where there is no such cell."""
-        if identity not in self.map.cells:
+        if identity not in self.map.white_cells:
             raise UsageError(f"there is no white cell {identity} on the map.")
         if self._recorder:
             self._recorder.mark(identity, label)
@@ -240,9 +240,9 @@ class LiveCounter:
 
     def mark_last(self, label: str = "artefact") -> None:
         """Overrule what the reader says of the white cell that was found last. Raises UsageError where there is none."""
-        if not self.map.cells:
+        if not (white := self.map.white_cells):
             raise UsageError("no white cell was counted yet.")
-        self.mark(max(self.map.cells), label)
+        self.mark(white[-1], label)
 
     def note(self, text: str) -> None:
         """Keep a remark with the session."""
@@ -258,7 +258,7 @@ class LiveCounter:
 
     def _tally(self) -> Tally:
         if self._counted is None:
-            self._counted = tally(self.map.fields())
+            self._counted = self.map.tally()
         return self._counted
 
     def state(self, camera: CameraState) -> LiveState:

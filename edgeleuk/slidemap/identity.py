@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import Box, CountedField, Placement, Scale
+from edgeleuk.types import Cell, Placement, Scale
 
 WHITE_CELL, PLATELET = "WBC", "Platelet"
 
-SQUARE_UM = 40.0
-"""Side of the squares that the map's cells are filed by."""
 APART = 0.5
 """Two boxes of one thing have their middles within this share of the larger one's mean side. Red cells that overlap as
 far as the finder can tell them apart are 0.6 of their diameter apart."""
@@ -22,118 +20,197 @@ INSIDE = 0.6
 """Or, where the edge of a field cuts one of them, so much of the smaller lies within the larger."""
 SLACK_UM = 1.0
 """Registration and the finder's boxes are good to less."""
+REACH_UM = 20.0
+"""Around a field within which things may be those that it shows: half of the largest cell, and more."""
 
-
-@dataclass(slots=True)
-class Known:
-    """One thing on the map. It has a box where it was seen best, and everywhere it was seen."""
-
-    identity: int
-    island: int
-    kind: str
-    box_um: Box
-    """x1 y1 x2 y2 on its island."""
-    whole: bool
-    score: float
-    sightings: list[tuple[CountedField, int]] = field(default_factory=list)
-    """Counted fields and its index among their cells, the first one first."""
-
-    def seen(self, kind: str, box_um: Box, whole: bool, score: float) -> None:
-        """Another view: what shows it whole, and among those the surest, says what it is and where."""
-        if (whole, score) > (self.whole, self.score):
-            self.kind, self.box_um, self.whole, self.score = kind, box_um, whole, score
+THING = np.dtype([
+    ("island", "<i4"), ("kind", "u1"), ("whole", "?"), ("score", "<f8"), ("box", "<f8", 4), ("first", "<i4"), ("last", "<i4"),
+])  # fmt: skip
+"""One thing on the map: its island, 0 for none; index into the kinds; what its best view says: whole, score and x1 y1 x2 y2 on the
+island, um; its first and last sighting."""
+Things = NDArray[np.void]
+"""(N,) THING."""
+DOUBTFUL = 2
+"""So many kinds, the first ones, are easily mistaken for each other."""
+NEVER = -1
+"""Stands for no sighting."""
 
 
 class Register:
-    """The things of one map by place. Finding those near a field takes no longer on a large map than on a small one."""
+    """The things of one map, as columns: a slide has tens of thousands of red cells, which nobody asks after one by one.
+
+    A thing's number is its identity. It has a box where it was seen best, and everywhere it was seen: sightings are
+    numbered as they come, field after field, and each knows the one before it of the same thing.
+    """
 
     def __init__(self) -> None:
-        self.known: dict[int, Known] = {}
-        self._squares: defaultdict[tuple[int, int, int], set[int]] = defaultdict(set)
-        self._next = 1
+        self.kinds = [WHITE_CELL, PLATELET]
+        self._things: Things = np.zeros(1, THING)  # identities are from 1
+        self._known = 1
+        self._before = np.zeros(0, np.int32)
+        self._starts = [0]
 
-    def new_identity(self) -> int:
-        """A number that no thing of this map has had."""
-        self._next += 1
-        return self._next - 1
+    @property
+    def next_identity(self) -> int:
+        """The first number that no thing of this map has had."""
+        return self._known
 
-    def put(self, thing: Known) -> None:
-        """File a thing by its place; also where its place has changed."""
-        self.known[thing.identity] = thing
-        self._next = max(self._next, thing.identity + 1)
-        for square in _squares(thing.island, thing.box_um):
-            self._squares[square].add(thing.identity)
+    def knows(self, identity: int) -> bool:
+        """Whether a thing of this identity is on the map."""
+        return identity < self._known and bool(self._things["island"][identity])
 
-    def near(self, island: int, boxes_um: NDArray[np.float64]) -> list[Known]:
-        """Everything that may touch the rectangle around boxes (N, 4), by identity."""
-        around = (*boxes_um[:, :2].min(axis=0), *boxes_um[:, 2:].max(axis=0))
-        found = {i for square in _squares(island, around, SLACK_UM) for i in self._squares.get(square, ())}
-        things = (self.known.get(i) for i in sorted(found))  # None: merged with another
-        return [thing for thing in things if thing and thing.island == island]
+    def at(self, identities: NDArray[np.intp] | int) -> Things:
+        """The things of these identities, a copy."""
+        return self._things[identities]
+
+    def seen(self, cells: Sequence[Cell], boxes_um: NDArray[np.float64], island: int) -> Things:
+        """The cells of a field, with their boxes (N, 4) on its island, as things that are not on the map yet."""
+        things = np.zeros(len(cells), THING)
+        for name in dict.fromkeys(cell.kind for cell in cells):
+            if name not in self.kinds:
+                self.kinds.append(name)
+        things["island"], things["box"] = island, boxes_um
+        things["kind"] = [self.kinds.index(cell.kind) for cell in cells]
+        things["whole"] = [cell.whole for cell in cells]
+        things["score"] = [cell.score for cell in cells]
+        return things
+
+    def add(self, identities: Sequence[int], seen: Things) -> None:
+        """A counted field with what each of its cells is, known or new."""
+        start, each = self._starts[-1], np.array(identities, np.intp)
+        self._known = max(self._known, int(each.max(initial=0)) + 1)
+        self._things = _longer(self._things, self._known)
+        self._before = _longer(self._before, start + len(each))
+        sightings = np.arange(start, start + len(each), dtype=np.int32)
+        self._starts.append(start + len(each))
+        new = self._things["island"][each] == 0
+        seen["first"] = sightings
+        self._before[sightings] = np.where(new, NEVER, self._things["last"][each])
+        self._things[each[new]] = seen[new]
+        self._look_again(each[~new], seen[~new])
+        self._things["last"][each] = sightings
+
+    def _look_again(self, identities: NDArray[np.intp], seen: Things) -> None:
+        """Other views: what shows a thing whole, and among those the surest, says what it is and where."""
+        known = self._things[identities]
+        surer = (seen["whole"] == known["whole"]) & (seen["score"] > known["score"])
+        better = (seen["whole"] > known["whole"]) | surer
+        for name in ("kind", "box", "whole", "score"):
+            self._things[name][identities[better]] = seen[name][better]
+
+    def sightings(self, identity: int) -> list[tuple[int, int]]:
+        """Where a thing was seen, the first one first: position of the counted field, index among its cells."""
+        return [
+            (at := bisect_right(self._starts, each) - 1, each - self._starts[at])
+            for each in self._chain(identity)
+        ]
+
+    def _chain(self, identity: int) -> list[int]:
+        found, at = [], int(self._things["last"][identity])
+        while at != NEVER:
+            found.append(at)
+            at = int(self._before[at])
+        return found[::-1]
+
+    def first_field(self, identity: int) -> int:
+        """Position of the counted field that showed a thing first."""
+        return bisect_right(self._starts, int(self._things["first"][identity])) - 1
+
+    def first_seen_in(self, position: int) -> NDArray[np.intp]:
+        """Identities of the things that a counted field was the first to show."""
+        first, known = self._things["first"][: self._known], self._things["island"][: self._known] > 0
+        return np.flatnonzero(
+            known & (first >= self._starts[position]) & (first < self._starts[position + 1])
+        )
+
+    def kind(self, identity: int) -> str:
+        return self.kinds[self._things["kind"][identity]]
+
+    def of_kind(self, kind: str) -> list[int]:
+        """Identities of the things of a kind."""
+        things = self._things[: self._known]
+        same = (things["island"] > 0) & (things["kind"] == self.kinds.index(kind))
+        found: list[int] = np.flatnonzero(same).tolist()
+        return found
+
+    def on(self, island: int) -> NDArray[np.intp]:
+        """Identities of the things of an island."""
+        return np.flatnonzero(self._things["island"][: self._known] == island)
+
+    def near(self, island: int, boxes_um: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Identities of everything that may be in the rectangle around boxes (N, 4). A glance at every thing of the map:
+        a tenth of a millisecond for ten thousand."""
+        if not len(boxes_um):
+            return np.empty(0, np.intp)
+        low, high = boxes_um[:, :2].min(axis=0) - REACH_UM, boxes_um[:, 2:].max(axis=0) + REACH_UM
+        there = self.on(island)
+        boxes = self._things["box"][there]
+        return there[(boxes[:, :2] <= high).all(axis=1) & (boxes[:, 2:] >= low).all(axis=1)]
 
     def move_island(self, island: int, to: int, place: Placement) -> None:
         """Put all things of an island on another one: its origin lies at `place` there."""
-        for thing in [each for each in self.known.values() if each.island == island]:
-            thing.island = to
-            thing.box_um = placed(np.array([thing.box_um]), place)[0]
-            self.put(thing)
+        movers = self.on(island)
+        self._things["box"][movers] = placed(self._things["box"][movers], place)
+        self._things["island"][movers] = to
 
     def merge(self, kept: int, gone: int) -> None:
         """Two identities turn out to be one thing."""
-        thing, other = self.known[kept], self.known.pop(gone)
-        thing.sightings = sorted([*thing.sightings, *other.sightings], key=lambda each: each[0].number)
-        thing.seen(other.kind, other.box_um, other.whole, other.score)
+        chain = sorted([*self._chain(kept), *self._chain(gone)])
+        self._before[chain] = [NEVER, *chain[:-1]]
+        self._look_again(np.array([kept]), self._things[[gone]])
+        self._things["first"][kept], self._things["last"][kept] = chain[0], chain[-1]
+        self._things["island"][gone] = 0
+
+
+def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """An array (N,), with room for `length` and some more where it has too little."""
+    if length <= len(array):
+        return array
+    longer = np.zeros(length + length // 4, array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 def boxes_on_map(boxes: NDArray[np.float64], scale: Scale, place: Placement) -> NDArray[np.float64]:
     """Boxes (N, 4) of a frame, pixels, as boxes on its island, micrometres."""
     um = boxes * np.array([scale.um_per_px_x, scale.um_per_px_y] * 2)
-    return np.array(placed(um, place), np.float64).reshape(-1, 4)
+    return placed(um, place)
 
 
-def placed(boxes_um: NDArray[np.float64], place: Placement) -> list[Box]:
+def placed(boxes_um: NDArray[np.float64], place: Placement) -> NDArray[np.float64]:
     """Boxes (N, 4) in micrometres from a frame's corner, as boxes of the same size on its island."""
     cos, sin = np.cos(place.angle), np.sin(place.angle)
     middles = (boxes_um[:, :2] + boxes_um[:, 2:]) / 2 @ np.array([[cos, sin], [-sin, cos]])
     middles += np.array([place.x_um, place.y_um])
     half = (boxes_um[:, 2:] - boxes_um[:, :2]) / 2
-    return [tuple(box) for box in np.concatenate([middles - half, middles + half], axis=1).tolist()]
+    return np.concatenate([middles - half, middles + half], axis=1)
 
 
-def pair(
-    kinds: Sequence[str], boxes_um: NDArray[np.float64], whole: Sequence[bool], known: Sequence[Known]
-) -> dict[int, int]:
-    """Which of a field's boxes (N, 4) are which known things: index among `kinds` to identity, each at most once.
+def pair(mine: Things, known: Things) -> list[tuple[int, int]]:
+    """Which of a field's things are which known ones: index among `mine` and among `known`, each at most once.
 
     Nearest pairs first. A white cell and a platelet in one place are one thing of which the finder is not sure; other
     kinds do not pair.
     """
-    if not known or not len(boxes_um):
-        return {}
-    theirs = np.array([thing.box_um for thing in known])
-    distance = _distances(boxes_um, theirs)
-    mean_side = _mean_sides(boxes_um)[:, None], _mean_sides(theirs)[None]
+    if not len(mine) or not len(known):
+        return []
+    boxes, theirs = mine["box"], known["box"]
+    distance = _distances(boxes, theirs)
+    mean_side = _mean_sides(boxes)[:, None], _mean_sides(theirs)[None]
     close = distance <= APART * np.maximum(*mean_side) + (SLACK_UM / 2)
-    cut = ~np.array(whole, bool)[:, None] | ~np.array([thing.whole for thing in known], bool)[None]
+    cut = ~mine["whole"][:, None] | ~known["whole"][None]
     close &= ~cut
-    close |= cut & (_inside(boxes_um, theirs) >= INSIDE)
-    close &= _may_be_one(kinds, [thing.kind for thing in known])
+    close |= cut & (_inside(boxes, theirs) >= INSIDE)
+    close &= _may_be_one(mine["kind"], known["kind"])
     rows, columns = np.nonzero(close)
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for i in np.argsort(distance[rows, columns], kind="stable"):
-        row, identity = int(rows[i]), known[columns[i]].identity
-        if row not in pairs and identity not in taken:
-            pairs[row] = identity
-            taken.add(identity)
-    return pairs
-
-
-def _squares(island: int, box: Sequence[float], slack: float = 0.0) -> Iterable[tuple[int, int, int]]:
-    x1, y1, x2, y2 = (
-        (value + step) // SQUARE_UM for value, step in zip(box, (-slack, -slack, slack, slack), strict=True)
-    )
-    return [(island, x, y) for x in range(int(x1), int(x2) + 1) for y in range(int(y1), int(y2) + 1)]
+        row, column = int(rows[i]), int(columns[i])
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return list(pairs.items())
 
 
 def _distances(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,8 +235,8 @@ def _inside(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     return share
 
 
-def _may_be_one(kinds: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
-    mine, theirs = np.array(kinds)[:, None], np.array(others)[None]
-    doubtful = (WHITE_CELL, PLATELET)
-    may: NDArray[np.bool_] = (mine == theirs) | (np.isin(mine, doubtful) & np.isin(theirs, doubtful))
+def _may_be_one(kinds: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N, M) by index into `Register.kinds`."""
+    mine, theirs = kinds[:, None], others[None]
+    may: NDArray[np.bool_] = (mine == theirs) | ((mine < DOUBTFUL) & (theirs < DOUBTFUL))
     return may

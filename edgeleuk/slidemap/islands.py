@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.slidemap.registration import Match, Picture, register, register_turned
+from edgeleuk.slidemap.shelf import Kept, Shelf
 from edgeleuk.types import Aperture, Placement
 
 COARSER = 3
@@ -37,32 +39,30 @@ SAMPLES = (32, 18)
 
 @dataclass(frozen=True, slots=True)
 class Landmark:
-    """A counted field as later frames are recognised by. Small: a long session has hundreds."""
+    """A counted field as later frames are recognised by. Small: a long session has hundreds. Its pictures are on the
+    shelf."""
 
     number: int
-    jpeg: bytes
+    jpeg: Kept
     """Its thumbnail at the map's scale, grey."""
     size: tuple[int, int]
     """Width and height of the thumbnail, pixels."""
-    packed: NDArray[np.int8]
-    """COARSER times as coarse, see Picture.packed."""
+    packed: Kept
+    """COARSER times as coarse, see Picture.packed, as it lies in memory."""
+    packed_shape: tuple[int, ...]
     x_um: float
     y_um: float
     angle: float
     disc: Aperture | None = None
     """Of an eyepiece, in the thumbnail's pixels: what of it shows the slide. None where that is all of it."""
 
-    @property
-    def grey(self) -> NDArray[np.uint8]:
-        """The thumbnail, (h, w)."""
-        return np.asarray(cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
-
 
 class Islands:
     """The landmarks of a slide, by island."""
 
-    def __init__(self, um_per_px: float) -> None:
+    def __init__(self, um_per_px: float, shelf: Shelf) -> None:
         self.um_per_px = um_per_px
+        self._shelf = shelf
         self.landmarks: dict[int, list[Landmark]] = {}
         self._ready: OrderedDict[int, Picture] = OrderedDict()
 
@@ -78,23 +78,32 @@ class Islands:
         eyepiece's disc shows of it, its pixels."""
         jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
         packed = picture.coarser(COARSER).packed()
-        landmark = Landmark(number, jpeg, picture.size, packed, place.x_um, place.y_um, place.angle, disc)
+        kept, coarse = self._shelf.put(jpeg), self._shelf.put(packed.tobytes())
+        landmark = Landmark(
+            number, kept, picture.size, coarse, packed.shape, place.x_um, place.y_um, place.angle, disc
+        )
         self.landmarks.setdefault(place.island, []).append(landmark)
 
     def _picture(self, landmark: Landmark) -> Picture:
         """A landmark ready to be compared. Only the last few are kept so: a megabyte each."""
-        picture = self._ready.pop(landmark.number, None) or Picture(landmark.grey, self.um_per_px)
+        picture = self._ready.pop(landmark.number, None) or Picture(self._grey(landmark), self.um_per_px)
         self._ready[landmark.number] = picture
         if len(self._ready) > KEPT_READY:
             self._ready.popitem(last=False)
         return picture
 
     def _coarse(self, landmark: Landmark) -> Picture:
-        return Picture.unpacked(landmark.packed, self.um_per_px * COARSER)
+        packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8).reshape(landmark.packed_shape)
+        return Picture.unpacked(packed, self.um_per_px * COARSER)
+
+    def _grey(self, landmark: Landmark) -> NDArray[np.uint8]:
+        """Its thumbnail, (h, w)."""
+        jpeg = np.frombuffer(self._shelf.get(landmark.jpeg), np.uint8)
+        return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.uint8)
 
     def thumbnail(self, number: int) -> NDArray[np.uint8]:
         """Of a counted field, (h, w) grey."""
-        return next(each.grey for _, each in self.all() if each.number == number)
+        return next(self._grey(each) for _, each in self.all() if each.number == number)
 
     def new_island(self) -> int:
         """A number that no island has."""
@@ -102,7 +111,7 @@ class Islands:
 
     def refine(self, picture: Picture, place: Placement) -> Placement:
         """The place told by the landmarks that should show it, or as it is where none does."""
-        shares = [(self._cover(each, picture, place), each) for each in self.landmarks.get(place.island, ())]
+        shares = [(self._cover(each, picture, place), each) for each in self._around(picture, place)]
         useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
         told: list[tuple[float, float, float]] = []
         for share, landmark in useful:
@@ -165,9 +174,17 @@ class Islands:
         island shows."""
         points = self._points(picture, place, disc)
         free = np.ones(len(points), bool)
-        for each in self.landmarks.get(place.island, ()):
+        for each in self._around(picture, place):
             free &= ~self._shows(each, points)
         return float(free.mean()) if len(free) else 0.0
+
+    def _around(self, picture: Picture, place: Placement) -> Iterator[Landmark]:
+        """The landmarks near enough to show a part of a frame at `place`: of a long session few."""
+        own = math.hypot(*picture.size)
+        for each in self.landmarks.get(place.island, ()):
+            reach = (own + math.hypot(*each.size)) * self.um_per_px
+            if abs(each.x_um - place.x_um) < reach and abs(each.y_um - place.y_um) < reach:
+                yield each
 
     def _placement(self, island: int, landmark: Landmark, match: Match) -> Placement:
         x, y = self._to_island(landmark, match.x, match.y)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,10 +15,24 @@ from edgeleuk.eyepiece import inside
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.slidemap.fusion import fuse
-from edgeleuk.slidemap.identity import WHITE_CELL, Known, Register, boxes_on_map, pair
+from edgeleuk.slidemap.identity import WHITE_CELL, Register, Things, boxes_on_map, pair
 from edgeleuk.slidemap.islands import Islands, Tracker
+from edgeleuk.slidemap.packed import PackedField, PackedFields
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.types import Aperture, Box, Cell, CountedField, Field, Image, Placement, Reading, Scale
+from edgeleuk.slidemap.shelf import Shelf
+from edgeleuk.tallies import FieldCount, count, total
+from edgeleuk.types import (
+    Aperture,
+    Box,
+    Cell,
+    CountedField,
+    Field,
+    Image,
+    Placement,
+    Reading,
+    Scale,
+    Tally,
+)
 from edgeleuk.zoo import Model
 
 UM_PER_FINDER_PX = 1.6
@@ -29,7 +44,6 @@ CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
 CROP_QUALITY = 90
-NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +104,13 @@ class SlideMap:
         return cls(model.finder.um_per_px * each, model.reader, stills)
 
     def _reset(self) -> None:
-        self._islands = Islands(self.um_per_px)
+        shelf = Shelf()
+        self._islands = Islands(self.um_per_px, shelf)
         self._tracker = Tracker(self._islands, self._stills)
         self._register = Register()
-        self._counted: list[CountedField] = []
-        self._fields: dict[int, Field] = {}
+        self._counted = PackedFields(shelf)
+        self._counts: dict[int, FieldCount] = {}
+        """By position of the field; what was counted anew since is not there."""
         self._placed: _Placed | None = None
 
     def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
@@ -119,13 +135,11 @@ class SlideMap:
         crops: bool = True,
     ) -> CountedField:
         """Count a field at the place that `place` gave for its frame `image`, and tell each of its cells."""
-        boxes = boxes_on_map(_boxes(field), field.scale, placement)
-        near = self._register.near(placement.island, boxes) if len(boxes) else []
-        kinds, whole = [cell.kind for cell in field.cells], [cell.whole for cell in field.cells]
-        pairs = pair(kinds, boxes, whole, near)
-        identities = tuple(
-            pairs[i] if i in pairs else self._register.new_identity() for i in range(len(field.cells))
-        )
+        seen = self._seen(field, placement)
+        near = self._register.near(placement.island, seen["box"])
+        pairs = {i: int(near[at]) for i, at in pair(seen, self._register.at(near))}
+        unused = itertools.count(self._register.next_identity)
+        identities = tuple(pairs[i] if i in pairs else next(unused) for i in range(len(seen)))
         placed = self._placed
         if placed is None or placed.image is not image:
             placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
@@ -141,28 +155,24 @@ class SlideMap:
             thumbnail=placed.grey,
             crops=_crops(image, field) if crops else {},
         )
-        self._keep(counted, placed.picture)
+        self._keep(counted, seen, placed.picture)
         return counted
 
-    def _keep(self, whole: CountedField, picture: Picture) -> None:
-        """Put a counted field and what it shows on the map. Its pictures are the landmark's, and the store's, to keep."""
-        counted = replace(whole, thumbnail=NO_THUMBNAIL, crops={})
-        place = counted.placement
-        boxes = boxes_on_map(_boxes(counted.field), counted.field.scale, place)
-        for i, (identity, cell) in enumerate(zip(counted.identities, counted.field.cells, strict=True)):
-            box: Box = tuple(boxes[i].tolist())
-            thing = self._register.known.get(identity)
-            if thing is None:
-                thing = Known(identity, place.island, cell.kind, box, cell.whole, cell.score)
-            else:
-                thing.seen(cell.kind, box, cell.whole, cell.score)
-                self._fields.pop(thing.sightings[0][0].number, None)
-            thing.sightings.append((counted, i))
-            self._register.put(thing)
-        field = whole.field
-        disc = _on_thumbnail(field.aperture, (field.width, field.height), whole.thumbnail)
-        self._islands.add(whole.number, whole.thumbnail, picture, place, disc)
+    def _seen(self, field: Field, placement: Placement) -> Things:
+        boxes = np.array([cell.box for cell in field.cells], np.float64).reshape(-1, 4)
+        on_map = boxes_on_map(boxes, field.scale, placement)
+        return self._register.seen(field.cells, on_map, placement.island)
+
+    def _keep(self, counted: CountedField, seen: Things, picture: Picture) -> None:
+        """Put a counted field and what it shows on the map."""
+        known = [i for i in counted.identities if self._register.knows(i)]
+        self._register.add(counted.identities, seen)
         self._counted.append(counted)
+        for identity in known:
+            self._counts.pop(self._register.first_field(identity), None)
+        field, place = counted.field, counted.placement
+        disc = _on_thumbnail(field.aperture, (field.width, field.height), counted.thumbnail)
+        self._islands.add(counted.number, counted.thumbnail, picture, place, disc)
         self._join(picture, place)
 
     def _join(self, picture: Picture, place: Placement) -> None:
@@ -182,23 +192,20 @@ class SlideMap:
             turn,
         )
         self._islands.join(place.island, there.island, origin)
-        movers = {i for i, thing in self._register.known.items() if thing.island == place.island}
+        movers = self._register.on(place.island)
         self._register.move_island(place.island, there.island, origin)
         self._merge(movers, there.island)
-        self._fields.clear()
+        self._counts.clear()
         if self._tracker.place and self._tracker.place.island == place.island:
             self._tracker.moved_to(there)
 
-    def _merge(self, movers: set[int], island: int) -> None:
+    def _merge(self, movers: NDArray[np.intp], island: int) -> None:
         """Things of a joined island that lie on things of the other one are those."""
-        moved = [self._register.known[i] for i in sorted(movers)]
-        if not moved:
-            return
-        boxes = np.array([thing.box_um for thing in moved])
-        settled = [thing for thing in self._register.near(island, boxes) if thing.identity not in movers]
-        pairs = pair([t.kind for t in moved], boxes, [t.whole for t in moved], settled)
-        for i, identity in pairs.items():
-            kept, gone = sorted((identity, moved[i].identity))
+        moved = self._register.at(movers)
+        near = self._register.near(island, moved["box"])
+        settled = near[~np.isin(near, movers)]
+        for i, at in pair(moved, self._register.at(settled)):
+            kept, gone = sorted((int(movers[i]), int(settled[at])))
             self._register.merge(kept, gone)
 
     def undo(self) -> CountedField | None:
@@ -206,102 +213,121 @@ class SlideMap:
 
         What it gives has no pictures any more.
         """
-        if not self._counted:
+        last = self.last
+        if last is None:
             return None
-        last = self._counted[-1]
         marks = {i: label for i, label in self._marks.items() if i not in last.fresh}
-        kept = [replace(each, thumbnail=self._islands.thumbnail(each.number)) for each in self._counted[:-1]]
-        self.restore(kept, marks)
+        self.restore(_all_but_last(self._counted, self._islands), marks)
         return last
 
     def mark(self, identity: int, label: str) -> None:
         """Overrule the label of a white cell, as of an artefact."""
         self._marks[identity] = label
-        self._fields.clear()
+        self._counts.pop(self._register.first_field(identity), None)
 
     def restore(self, counted: Iterable[CountedField], marks: Mapping[int, str]) -> None:
         """Rebuild the map from its counted fields; the next frame is searched for on it."""
-        fields = list(counted)
         self._reset()
         self._marks = dict(marks)
-        for each in fields:
-            self._keep(each, Picture(each.thumbnail, self.um_per_px))
+        for each in counted:
+            self._keep(each, self._seen(each.field, each.placement), Picture(each.thumbnail, self.um_per_px))
+
+    @property
+    def last(self) -> CountedField | None:
+        """The field that was counted last, without its pictures; None where there is none."""
+        return self._counted[len(self._counted) - 1].unpacked() if len(self._counted) else None
 
     def fields(self) -> tuple[Field, ...]:
         """A field for each counted one, with the cells that were first seen in it, read from all of their views.
 
-        So the tally of these fields counts each cell once. Costs little after a new field: only what it changed is
-        worked out again.
+        So the tally of these fields counts each cell once. Everything is taken from the shelf: while a count goes on,
+        `tally` tells the same in less time and memory.
         """
-        if any(each.number not in self._fields for each in self._counted):
-            firsts: dict[int, list[Known]] = {each.number: [] for each in self._counted}
-            for thing in self._register.known.values():
-                firsts[thing.sightings[0][0].number].append(thing)
-            for each in self._counted:
-                if each.number not in self._fields:
-                    cells = tuple(self._fused(thing) for thing in firsts[each.number])
-                    self._fields[each.number] = replace(each.field, cells=cells)
-        return tuple(self._fields[each.number] for each in self._counted)
+        return tuple(self._field(position) for position in range(len(self._counted)))
+
+    def _field(self, position: int) -> Field:
+        cells = tuple(self._fused(each) for each in self._register.first_seen_in(position).tolist())
+        return replace(self._counted[position].rest.field, cells=cells)
+
+    def tally(self) -> Tally:
+        """The tally of `fields`. Costs little after a new field: only what it changed is counted again."""
+        for position in range(len(self._counted)):
+            if position not in self._counts:
+                self._counts[position] = count(self._field(position))
+        return total(self._counts[position] for position in range(len(self._counted)))
+
+    @property
+    def white_cells(self) -> list[int]:
+        """Their identities, ascending: the last one was found last."""
+        return self._register.of_kind(WHITE_CELL)
 
     @property
     def cells(self) -> dict[int, MappedCell]:
         """White cells by identity."""
-        white = (thing for thing in self._register.known.values() if thing.kind == WHITE_CELL)
-        return {thing.identity: self._mapped(thing) for thing in white}
+        return {identity: self._mapped(identity) for identity in self.white_cells}
 
     @property
     def islands(self) -> int:
         """Parts of the map with no known distance between them."""
         return len(self._islands.landmarks)
 
-    def _mapped(self, thing: Known) -> MappedCell:
-        x1, y1, x2, y2 = thing.box_um
-        counted, index = _best(thing)
+    def _mapped(self, identity: int) -> MappedCell:
+        thing, views = self._register.at(identity), self._views(identity)
+        x1, y1, x2, y2 = thing["box"].tolist()
+        field, index = max(views, key=_merit)
         return MappedCell(
-            thing.identity,
-            thing.island,
+            identity,
+            int(thing["island"]),
             (x1 + x2) / 2,
             (y1 + y2) / 2,
-            self._fused(thing).reading,
-            len(thing.sightings),
-            (counted.field.name, counted.field.cells[index].box),
+            self._fused(identity).reading,
+            len(views),
+            (field.rest.field.name, field.cell(index).box),
         )
 
-    def _fused(self, thing: Known) -> Cell:
+    def _views(self, identity: int) -> list[View]:
+        """The fields that show a thing, the first one first, and its index among the cells of each."""
+        return [(self._counted[position], index) for position, index in self._register.sightings(identity)]
+
+    def _fused(self, identity: int) -> Cell:
         """A thing as one cell of the field that it was first seen in."""
-        first, index = thing.sightings[0]
-        if len(thing.sightings) == 1 and thing.identity not in self._marks:
-            return first.field.cells[index]  # nothing to fuse: most of a slide's red cells
-        counted, best = _best(thing)
-        cell = replace(counted.field.cells[best], kind=thing.kind, box=first.field.cells[index].box)
-        views = [(each, each.field.cells[i].reading) for each, i in thing.sightings]
-        read = [(each.sharpness, reading) for each, reading in views if reading]
-        if thing.kind != WHITE_CELL or not read:
+        views = self._views(identity)
+        first, index = views[0]
+        if len(views) == 1 and identity not in self._marks:
+            return first.cell(index)  # nothing to fuse: most of a slide's red cells
+        field, best = max(views, key=_merit)
+        kind = self._register.kind(identity)
+        cell = replace(field.cell(best), kind=kind, box=first.cell(index).box)
+        read = [(each.rest.sharpness, reading) for each, i in views if (reading := each.cell(i).reading)]
+        if kind != WHITE_CELL or not read:
             return replace(cell, reading=None)
         reading = fuse([each for _, each in read], [weight for weight, _ in read], self._manifest)
-        if label := self._marks.get(thing.identity):
+        if label := self._marks.get(identity):
             reading = replace(reading, label=label, attributes={})
         return replace(cell, reading=reading)
 
 
-def _best(thing: Known) -> tuple[CountedField, int]:
-    """The view that shows a thing whole, was read, and is sharpest, in that order."""
+View = tuple[PackedField, int]
+"""Of one thing: a field that shows it, and its index among that field's cells."""
 
-    def merit(view: tuple[CountedField, int]) -> tuple[bool, bool, float]:
-        counted, index = view
-        cell = counted.field.cells[index]
-        return cell.whole, cell.reading is not None, counted.sharpness
 
-    return max(thing.sightings, key=merit)
+def _merit(view: View) -> tuple[bool, bool, float]:
+    """The best view shows a thing whole, was read, and is sharpest, in that order."""
+    field, index = view
+    cell = field.cell(index)
+    return cell.whole, cell.reading is not None, field.rest.sharpness
+
+
+def _all_but_last(fields: PackedFields, islands: Islands) -> Iterator[CountedField]:
+    """Counted fields with their thumbnails, one at a time from the shelf."""
+    for position in range(len(fields) - 1):
+        counted = fields[position].unpacked()
+        yield replace(counted, thumbnail=islands.thumbnail(counted.number))
 
 
 def _on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
     """The disc of a picture of `size`, width and height, in pixels of its thumbnail (h, w)."""
     return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
-
-
-def _boxes(field: Field) -> np.ndarray:
-    return np.array([cell.box for cell in field.cells], np.float64).reshape(-1, 4)
 
 
 def _crops(image: Image, field: Field) -> dict[int, bytes]:
