@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from edgeleuk.rules import Rules, load_rules
 from edgeleuk.types import Box, Field, Place, Tally
@@ -47,10 +48,16 @@ def count(field: Field, rules: Rules | None = None) -> FieldCount:
             continue
         label = cell.reading.label
         inside = label not in rules.not_counted
-        sure = ((name, a.value) for name, a in cell.reading.attributes.items() if inside and a.sure)
+        sure = (_shared(name, a.value) for name, a in cell.reading.attributes.items() if inside and a.sure)
         white.append(WhiteCell(label, cell.box, tuple(sure)))
     kinds = Counter(cell.kind for cell in field.cells)
     return FieldCount(field.name, tuple(kinds.items()), tuple(white), cut, unread, field.not_counted)
+
+
+@cache
+def _shared(name: str, value: str) -> tuple[str, str]:
+    """The two together, the same object for every cell: there are some twenty in all."""
+    return name, value
 
 
 def total(counts: Iterable[FieldCount]) -> Tally:

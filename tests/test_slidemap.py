@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.simulated import Smear, Stage
 from edgeleuk.tallies import tally
-from edgeleuk.types import Cell, CountedField, Field, Placement, Reading, Scale
+from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale
 from edgeleuk.zoo import Model
 
 UM = 0.1
@@ -232,6 +233,49 @@ def test_a_mark_overrules_the_reader(walk: Walk) -> None:
     walk.map.mark(identity, "artefact")
     assert white(walk)["artefact"] == 1
     assert sum(white(walk).values()) == sum(before.values())
+
+
+def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
+    """After each field, a mark, and a field taken back."""
+    for place in rows(walk):
+        walk.to(*place)
+        assert walk.map.tally() == tally(walk.map.fields())
+    walk.map.mark(walk.map.white_cells[0], "artefact")
+    assert walk.map.tally() == tally(walk.map.fields())
+    walk.map.undo()
+    assert walk.map.tally() == tally(walk.map.fields())
+
+
+def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> None:
+    """Eighty cells, three of them read, and the pictures by which it is recognised: less than 10 kB."""
+    slide, pixels = SlideMap.of(model), stage.field().pixels
+    attributes = {
+        name: AttributeReading(values[0], 0.9, True) for name, values in model.reader.attributes.items()
+    }
+    read = replace(reading(model, "lymphocyte"), attributes=attributes)
+
+    def count(numbers: range) -> None:
+        for number in numbers:
+            rng = np.random.default_rng(number)
+            corners = rng.uniform(0, 1, (80, 2)) * (WIDTH - 80, HEIGHT - 80)
+            boxes = np.concatenate([corners, corners + rng.uniform(60, 80, (80, 2))], axis=1).tolist()
+            cells = [Cell("RBC", tuple(box), float(rng.random())) for box in boxes]
+            cells[:3] = [replace(cell, kind="WBC", reading=read) for cell in cells[:3]]
+            field = Field(
+                f"field-{number}", WIDTH, HEIGHT, Scale.given(UM), tuple(cells), {"find": float(number)}
+            )
+            place = Placement(1, 200.0 * number, 0.0)
+            slide.add(field, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels)
+            slide.tally()
+
+    tracemalloc.start()
+    try:
+        count(range(1, 61))
+        before = tracemalloc.get_traced_memory()[0]
+        count(range(61, 161))
+        assert tracemalloc.get_traced_memory()[0] - before < 100 * 10_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_white_cells_keep_their_picture(walk: Walk) -> None:

@@ -193,7 +193,6 @@ def resume_session(session_id: str, store: Path | None) -> None:
 
 def _run(options: Options) -> None:
     from edgeleuk import zoo
-    from edgeleuk.cli.sessions import check_types
     from edgeleuk.judge import judge_by
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
@@ -234,9 +233,7 @@ def _run(options: Options) -> None:
             on_event=say,
         )
         if session and options.resume:
-            counted = tuple(session.counted())
-            check_types(session.summary, counted, analyser.model)
-            counter.resume(counted, session.marks())
+            _take_up(session, counter)
         _tell_start(say, counter, info.name, session)
         show = _preview(stack) if options.preview else None
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
@@ -251,6 +248,15 @@ def _run(options: Options) -> None:
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say)
+
+
+def _take_up(session: Session, counter: LiveCounter) -> None:
+    """Go on with a kept session, whose fields, read for this, do not stay in memory."""
+    from edgeleuk.cli.sessions import check_types
+
+    counted = tuple(session.counted())
+    check_types(session.summary, counted, counter.analyser.model)
+    counter.resume(counted, session.marks())
 
 
 def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:

@@ -1,0 +1,86 @@
+"""What a long session keeps on the disk, and what happens where the disk does not take it."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeleuk.errors import StoreError
+from edgeleuk.slidemap.shelf import Shelf, folder
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own for temporary files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """No file of this process grows beyond so many bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield 1000
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def opened_in(place: Path) -> list[Path]:
+    """Files of a folder that this process has open."""
+    links = list(Path("/proc/self/fd").iterdir())
+    return [link for link in links if link.is_symlink() and str(link.readlink()).startswith(str(place))]
+
+
+def test_what_was_put_is_given_back() -> None:
+    """In any order, also nothing."""
+    shelf = Shelf()
+    contents = [b"one", b"", b"three" * 1000]
+    kept = [shelf.put(each) for each in contents]
+    assert [shelf.get(each) for each in reversed(kept)] == contents[::-1]
+
+
+def test_the_file_has_no_name_and_goes_with_the_shelf(place: Path) -> None:
+    """Nothing is left behind, also where the process dies."""
+    shelf = Shelf()
+    shelf.put(b"picture")
+    assert len(opened_in(place)) == 1
+    assert not list(place.iterdir())
+    del shelf
+    assert not opened_in(place)
+
+
+def test_where_no_file_can_be_made_memory_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a read-only system."""
+    monkeypatch.setenv("TMPDIR", "/proc")
+    shelf = Shelf()
+    kept = shelf.put(b"picture")
+    assert kept == b"picture"
+    assert shelf.get(kept) == b"picture"
+
+
+def test_what_a_full_disk_does_not_take_memory_keeps(small_files: int) -> None:
+    """What it took before stays there, and what fits later goes there again."""
+    shelf = Shelf()
+    contents = [b"a" * (small_files - 100), b"b" * 200, b"c" * 100]
+    kept = [shelf.put(each) for each in contents]
+    assert [isinstance(each, bytes) for each in kept] == [False, True, False]
+    assert [shelf.get(each) for each in kept] == contents
+
+
+def test_a_file_that_lost_something_is_named(place: Path) -> None:
+    """It is told what to do: the session has everything."""
+    shelf = Shelf()
+    kept = shelf.put(b"picture")
+    os.truncate(opened_in(place)[0], 3)
+    with pytest.raises(StoreError, match="sessions resume"):
+        shelf.get(kept)
+
+
+def test_large_temporary_files_avoid_the_folder_that_may_be_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless somebody says where."""
+    monkeypatch.delenv("TMPDIR")
+    assert folder() == Path("/var/tmp")
