@@ -19,7 +19,7 @@ from edgeleuk.domain import kinship
 from edgeleuk.errors import QualityError
 from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
-from edgeleuk.quality import inspect, look
+from edgeleuk.quality import Look, inspect, look
 from edgeleuk.scale import RED_CELL
 from edgeleuk.types import Aperture, Assessment, Detections, Finding, Image, Scale
 
@@ -78,9 +78,10 @@ def _shipped() -> Limits:
     return load_table(Limits, LIMITS, like=LIMITS)
 
 
-def before(pixels: Image, disc: Aperture | None) -> Measures:
-    """What is known of a picture (H, W, 3) before anything is searched in it; `disc` is what of it shows the slide."""
-    seen = look(middle(pixels, disc)[0])
+def before(pixels: Image, disc: Aperture | None, looked: Look | None = None) -> Measures:
+    """What is known of a picture (H, W, 3) before anything is searched in it; `disc` is what of it shows the slide, and
+    `looked` what `quality.look` told of that, where it was asked already."""
+    seen = looked or look(middle(pixels, disc)[0])
     return {
         "light_percent": 100 * seen.light,
         "clipped_percent": 100 * seen.clipped,
@@ -89,12 +90,18 @@ def before(pixels: Image, disc: Aperture | None) -> Measures:
 
 
 def after(
-    pixels: Image, disc: Aperture | None, scale: Scale, found: Detections, um_per_px: float
+    pixels: Image,
+    disc: Aperture | None,
+    scale: Scale,
+    found: Detections,
+    um_per_px: float,
+    whole: Image | None = None,
 ) -> Measures:
-    """What the found cells tell, at `um_per_px`, the finder's scale."""
+    """What the found cells tell, at `um_per_px`, the finder's scale; `whole` is a picture without a disc at that scale, where
+    it was made already."""
     part, corner = middle(pixels, disc)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
-    small = resampling.apply(part)
+    small = resampling.apply(part) if whole is None else whole
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)

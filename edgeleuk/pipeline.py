@@ -15,8 +15,10 @@ from edgeleuk import assessment, eyepiece, morphometry, zoo
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.microscope import OBJECTIVES
+from edgeleuk.optics import Resampling
 from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
+from edgeleuk.quality import Look
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Aperture, Assessment, Box, Cell, Detections, Field, Frame, Image, Scale
@@ -54,29 +56,40 @@ class Analyser:
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
-    def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:
+    def analyse(
+        self,
+        frame: Frame,
+        scale: Scale | None = None,
+        *,
+        vouched: bool = True,
+        looked: Look | None = None,
+    ) -> Field:
         """Everything known of one picture.
 
         Raises ScaleError where `scale` is None and cannot be estimated, QualityError where the picture is refused.
 
         A scale that nobody vouches for, as that of the profile or of the slide's other pictures, gives way where the
-        red cells contradict it.
+        red cells contradict it. `looked`: what `quality.look` told of the frame, where that is known, and that it shows no
+        eyepiece's disc.
         """
         seconds: dict[str, float] = {}
+        given = frame
         with _timed(seconds, "light") if self.profile else nullcontext():
-            frame, profile, doubts = self._under_profile(frame)
+            frame, profile, doubts = self._under_profile(given)
+        if frame is not given:
+            looked = None
         with _timed(seconds, "eyepiece"):
-            disc = eyepiece.find_disc(frame.pixels)
+            disc = None if looked else eyepiece.find_disc(frame.pixels)
             pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
-        measures = assessment.before(pixels, disc)
+        measures = assessment.before(pixels, disc, looked)
         self._judged(frame.name, measures)  # light first: without any, no scale can be told
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
         # what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
-        scale, found = self._found(frame, disc, scale, vouched, seconds)
+        scale, found, small = self._found(frame, disc, scale, vouched, seconds)
         with _timed(seconds, "assess"):
-            after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px)
+            after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
             judged = self._judged(frame.name, {**measures, **after})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
@@ -143,7 +156,7 @@ class Analyser:
         scale = profile.scale_of(frame) if profile else None
         if profile is None or scale is None:
             return None, " ".join(doubts)
-        used, _ = self._found(frame, eyepiece.find_disc(frame.pixels), scale, False, {})
+        used, *_ = self._found(frame, eyepiece.find_disc(frame.pixels), scale, False, {})
         return (scale, "") if used == scale else (None, _other_size(profile, used, frame))
 
     def _under_profile(self, frame: Frame) -> tuple[Frame, Profile | None, tuple[str, ...]]:
@@ -161,19 +174,26 @@ class Analyser:
         scale: Scale | None,
         vouched: bool,
         seconds: dict[str, float],
-    ) -> tuple[Scale, Detections]:
-        """What the finder finds, and the scale it looked at: the red cells' own where they contradict `scale`."""
+    ) -> tuple[Scale, Detections, Image | None]:
+        """The scale that the finder looked at, the red cells' own where they contradict `scale`; what it found; and, without
+        a disc, the picture as it saw it."""
         with _timed(seconds, "scale"):
             used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
+        small = None
         with _timed(seconds, "find"):
-            found = find_within(self.finder, frame.pixels, used, disc)
+            if disc is None:
+                resampling = Resampling.to_scale(frame.width, frame.height, used, self.finder.um_per_px)
+                small = resampling.apply(frame.pixels)
+                found = self.finder.find_resampled(small, resampling)
+            else:
+                found = find_within(self.finder, frame.pixels, used, disc)
         if scale is None or vouched:
-            return used, found
+            return used, found, small
         if contradicted(scale, found) or (
             scale.source == "profile" and disagreeing(scale, found, frame, disc, self.finder)
         ):
             return self._found(frame, disc, None, True, seconds)
-        return used, found
+        return used, found, small
 
 
 def find_within(

@@ -124,7 +124,7 @@ class LiveCounter:
             return "manual"
         if self._disc.moved(shot):
             return "move"
-        return self._count(shot, scale, placement, seen)
+        return self._count(shot, scale, placement, seen, plain=disc is None)
 
     def _settle_scale(self, shot: Shot) -> Scale | None:
         """The session's scale once it is known; a scale that changed midway would tear the map."""
@@ -145,8 +145,9 @@ class LiveCounter:
         self._scale = found
         return found
 
-    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look) -> Verdict:
-        field = self.analyser.analyse(shot.frame, scale)
+    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look, plain: bool) -> Verdict:
+        """`plain`: the frame shows no eyepiece's disc."""
+        field = self.analyser.analyse(shot.frame, scale, looked=seen if plain else None)
         if unsound := self.gate.unsound(field.assessment):
             return unsound
         self._tell_misfit(field)
@@ -169,7 +170,6 @@ class LiveCounter:
         self._white = Counts(self._tally().white)
         self._added = dict((self._white - before).most_common())
         self._announce(counted)
-        machine.give_back()
         return "counted"
 
     def _tell_misfit(self, field: Field) -> None:
@@ -204,6 +204,7 @@ class LiveCounter:
                 self._warn(behind_text(behind))
         self._changed()
         self._white = Counts(self._tally().white)
+        machine.give_back()  # all that the session was read into
 
     def count_now(self) -> None:
         """Count the next frame that is fit to be counted, with --manual."""

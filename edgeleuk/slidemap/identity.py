@@ -123,8 +123,9 @@ class Register:
             known & (first >= self._starts[position]) & (first < self._starts[position + 1])
         )
 
-    def kind(self, identity: int) -> str:
-        return self.kinds[self._things["kind"][identity]]
+    def kinds_of(self, identities: Sequence[int] | NDArray[np.intp]) -> list[str]:
+        """By name, in the order of the identities."""
+        return [self.kinds[kind] for kind in self._things["kind"][identities].tolist()]
 
     def of_kind(self, kind: str) -> list[int]:
         """Identities of the things of a kind."""

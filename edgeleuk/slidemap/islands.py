@@ -111,7 +111,8 @@ class Islands:
 
     def refine(self, picture: Picture, place: Placement) -> Placement:
         """The place told by the landmarks that should show it, or as it is where none does."""
-        shares = [(self._cover(each, picture, place), each) for each in self._around(picture, place)]
+        points = self._points(picture, place)
+        shares = [(float(self._shows(each, points).mean()), each) for each in self._around(picture, place)]
         useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
         told: list[tuple[float, float, float]] = []
         for share, landmark in useful:
@@ -230,9 +231,6 @@ class Islands:
         width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
         return shown & landmark.disc.covers(np.stack([x, y], axis=1)) if landmark.disc else shown
-
-    def _cover(self, landmark: Landmark, picture: Picture, place: Placement) -> float:
-        return float(self._shows(landmark, self._points(picture, place)).mean())
 
 
 class Tracker:
