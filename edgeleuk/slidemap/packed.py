@@ -74,7 +74,7 @@ class PackedField:
         if index in self.examined:
             return self.examined[index]
         kind, box, score, whole, *_ = self.columns[index].item()
-        return Cell(self.kinds[kind], tuple(box), score, whole)
+        return Cell(self.kinds[kind], tuple(box.tolist()), score, whole)
 
     def unpacked(self) -> CountedField:
         """As it was counted, but for its pictures."""
