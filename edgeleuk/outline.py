@@ -121,12 +121,15 @@ def _closed_paths(cost: NDArray[np.floating]) -> NDArray[np.intp]:
     reachable = np.moveaxis(np.lib.stride_tricks.sliding_window_view(totals, len(turns), axis=2), 3, 1)
     by_ray = np.ascontiguousarray(cost.swapaxes(0, 1), np.float64)
     within[0] = by_ray[0]
+    reached, cheapest = np.empty(reachable.shape[1:]), np.empty(by_ray.shape[1:])
     for i in range(1, 2 * rays):
-        np.add((reachable[i - 1] + fee).min(axis=0), by_ray[i % rays], out=within[i])
+        np.add(reachable[i - 1], fee, out=reached)
+        np.minimum.reduce(reached, axis=0, out=cheapest)
+        np.add(cheapest, by_ray[i % rays], out=within[i])
     path = np.zeros((2 * rays, cells), np.intp)
     path[-1] = within[-1].argmin(axis=1)
     each = np.arange(cells)
-    for i in range(2 * rays - 1, 0, -1):
+    for i in range(2 * rays - 1, rays // 2, -1):
         came_from = (reachable[i - 1][:, each, path[i]] + fee[..., 0]).argmin(axis=0)
         path[i - 1] = path[i] + came_from - MAX_TURN
     return np.roll(path[rays // 2 : rays // 2 + rays], rays // 2, axis=0).T
