@@ -34,10 +34,6 @@ MOST_SCALE_FRAMES = 6
 WINDOW_S = 4.0
 """Over which frame rate and latency are taken."""
 
-GIVEN_BACK_EACH = 25
-"""Fields after which freed memory goes back to the system. After each it would take a tenth of a field's time, most of it to
-get the memory again; never, 190 MB became 220 in five minutes."""
-
 
 class Recorder(Protocol):
     """What keeps a session; `store.Session` does."""
@@ -106,6 +102,8 @@ class LiveCounter:
         it takes fields again or the operator tries."""
         with self._pace:
             self._verdict = self._consider(shot)
+        if self._verdict == "counted":
+            machine.give_back()  # when the result is there; only once in a while, 168 MB became 207 in between
         return self._verdict
 
     def _consider(self, shot: Shot) -> Verdict:
@@ -174,8 +172,6 @@ class LiveCounter:
         self._white = Counts(self._tally().white)
         self._added = dict((self._white - before).most_common())
         self._announce(counted)
-        if self._fields % GIVEN_BACK_EACH == 0:
-            machine.give_back()
         return "counted"
 
     def _tell_misfit(self, field: Field) -> None:
