@@ -120,10 +120,14 @@ def after(
         "stained_percent": 100 * detail.covered,
         "layered_percent": None if detail.layered is None else 100 * detail.layered,
         "unknown_percent": 100 * detail.unknown,
+        "cells": len(found),
         "likeness_percent": 100 * kin.likeness if detail.covered > BARE else None,
         "dye": kin.dye,
+        "cyan": kin.cyan,
         "hues": kin.hues,
         "texture": kin.texture,
+        "relief": kin.relief,
+        "fullness": kin.fullness,
         "squeeze": max(scale.squeeze, 1 / scale.squeeze),
     }
     return {name: value for name, value in told.items() if value is not None}

@@ -89,6 +89,18 @@ def test_an_almost_bare_place_is_no_other_thing() -> None:
     assert after(image, None, Scale.given(0.25), none, 0.25)["likeness_percent"] < 1
 
 
+def test_a_field_without_any_cell_is_empty(analyser: Analyser) -> None:
+    """Light that falls off and a sensor's noise are contrast enough to pass for stain, but nothing in them is a cell."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 640), np.linspace(-1, 1, 480))
+    noise = np.random.default_rng(0).normal(0, 2, (480, 640, 3))
+    light = (1 - 0.04 * (x**2 + y**2))[..., None] * np.array([230.0, 222.0, 205.0]) + noise
+    judged = analyser.analyse(
+        Frame(light.clip(0, 255).astype(np.uint8), "blank"), Scale.given(0.1)
+    ).assessment
+    assert {finding.code for finding in judged.findings if finding.severe} == {"empty"}
+    assert judged.findings[0].measure == 0
+
+
 def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
     """Black around a disc changes neither light nor what is clipped; the same cells are in the middle of both."""
     image = demo_frame.pixels.copy()

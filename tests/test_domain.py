@@ -43,10 +43,24 @@ def test_ink_has_no_dye_and_two_dyes_have_few_hues() -> None:
     assert pink.hues and many.hues and many.hues > pink.hues
 
 
+def test_blue_and_green_prints_keep_back_red_light_alone() -> None:
+    """Shapes of cyan ink measure near 1; pink and violet ones, and those of grey, well below the limit."""
+    paper = np.full((120, 160, 3), 240, np.uint8)
+    measured = []
+    for colour in ((40, 200, 235), (200, 120, 170), (90, 60, 150), (70, 70, 70)):
+        image = paper.copy()
+        image[20:90, 20:90] = colour
+        measured.append(kinship(image, NO_BOXES, 0, NONE, 0.0).cyan)
+    ink, *others = (value or 0.0 for value in measured)
+    assert ink > 0.95
+    assert max(others) < 0.7
+
+
 def test_an_empty_picture_tells_nothing() -> None:
     """No colours, no texture, and the likeness of nothing found."""
     nothing = kinship(np.full((64, 64, 3), 230, np.uint8), NO_BOXES, 0, NONE, 0.0)
-    assert (nothing.dye, nothing.hues, nothing.texture) == (None, None, None)
+    assert (nothing.dye, nothing.cyan, nothing.hues) == (None, None, None)
+    assert (nothing.texture, nothing.relief, nothing.fullness) == (None, None, None)
     assert nothing.likeness == likeness(0, NONE, 0.0, None)
 
 
@@ -60,6 +74,24 @@ def test_a_drawn_disc_is_even_and_a_grainy_one_is_not() -> None:
     even, rough = (kinship(each, box, 1, NONE, 0.0).texture for each in (flat, grainy))
     assert even is not None and even < 0.01
     assert rough is not None and rough > 0.05
+
+
+def test_a_dish_has_relief_and_a_ring_is_hollow() -> None:
+    """A cell that is pale in its middle is no flat disc, though as even along any ring; only a letter's middle is empty."""
+    flat = np.full((80, 80, 3), 230, np.uint8)
+    cv2.circle(flat, (40, 40), 15, (200, 130, 160), -1)
+    dish, ring = flat.copy(), flat.copy()
+    cv2.circle(dish, (40, 40), 5, (215, 180, 195), -1)
+    cv2.circle(ring, (40, 40), 5, (230, 230, 230), -1)
+    box = np.array([[25, 25, 56, 56]], np.float32)
+    kins = [kinship(each, box, 1, NONE, 0.0) for each in (flat, dish, ring)]
+    assert all(kin.texture is not None and kin.texture < 0.02 for kin in kins)
+    even, paler, hollow = kins
+    assert even.relief is not None and even.relief < 0.02
+    assert paler.relief is not None and paler.relief > 0.1
+    assert even.fullness == pytest.approx(1, abs=0.02)
+    assert paler.fullness is not None and 0.2 < paler.fullness < 0.8
+    assert hollow.fullness == pytest.approx(0, abs=0.02)
 
 
 def page() -> Image:
