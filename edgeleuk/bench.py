@@ -30,7 +30,7 @@ from edgeleuk.sources.stage import OBJECTIVES, StageSource
 from edgeleuk.types import Frame, Scale
 from edgeleuk.zoo import Model
 
-STAGES = ("capture", "look", "place", "find", "read", "measure", "map", "tally")
+STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
 """In the order of a frame's way. `capture` is decoding a camera's JPEG; the first three are of every frame, the rest of
 a frame that counts."""
 EVERY_FRAME = STAGES[:3]
@@ -185,8 +185,8 @@ class _Run:
             seen = look(pixels)
         with self._timed("place"):
             placement = self.map.place(pixels, self.scale)
-        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale)
-        for name in ("find", "read", "measure"):
+        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale, looked=seen)
+        for name in ("find", "assess", "read", "measure"):
             self.seconds[name].append(field.seconds[name])
         self.white_cells += sum(cell.reading is not None for cell in field.cells)
         self.number += 1
