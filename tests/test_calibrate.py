@@ -145,6 +145,14 @@ def test_what_is_not_empty_or_not_ruled_is_refused(device: Path, analyser: Analy
         calibrate("bench", "100x", Pictures(micrometer=ruling), None, analyser.finder)
 
 
+def test_lines_in_one_direction_are_said_to_tell_one(device: Path, analyser: Analyser) -> None:
+    """A squeeze cannot be told from them, and the note says how to."""
+    notes = calibrate(
+        "bench", "100x", Pictures(micrometer=[device / "ruling.png"]), 10.0, analyser.finder
+    ).notes
+    assert any("turned by 90 degrees" in note for note in notes)
+
+
 def test_a_wrong_spacing_is_noticed(device: Path, analyser: Analyser) -> None:
     """Lines taken for 100 um apart make red cells ten times too wide, and the scale unusual: both are said."""
     pictures = Pictures(micrometer=[device / "ruling.png"], red_cells=[device / "smear0.png"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from edgeleuk.calibration.micrometer import measure
 from edgeleuk.cli import app
-from edgeleuk.evaluation.calibration import CalibrationReport, Device, Result
+from edgeleuk.errors import InputError
+from edgeleuk.evaluation.calibration import WAYS, CalibrationReport, Device, Result
 from edgeleuk.render.evaluation_calibration import render_calibration
 
 
@@ -27,6 +30,19 @@ def test_a_device_is_as_wrong_as_its_worse_axis() -> None:
     assert (figures["share_within_limit"], figures["share_within_stated_error"]) == (0.5, 0.25)
     assert figures["largest_error"] == pytest.approx(0.05)
     assert figures["median_error"] == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("number", [9, 17])
+def test_the_ends_of_ticks_are_no_lines(number: int) -> None:
+    """Squeezed micrometers laid twice, of which one had a wrong second direction and one a wrong direction alone: right or
+    refused, never wrong."""
+    drawn = WAYS["micrometer, laid twice"][1](np.random.default_rng((0, 1, number)), "100x")
+    assert drawn.spacing_um
+    try:
+        found = measure(drawn.pictures, drawn.spacing_um, ["across", "down"]).scale
+    except InputError:
+        return
+    assert (found.um_per_px_x, found.um_per_px_y) == pytest.approx(drawn.um_per_px, rel=0.005)
 
 
 def test_table_fits_80_columns() -> None:

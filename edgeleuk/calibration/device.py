@@ -23,6 +23,10 @@ RED_CELLS_UM = (5.8, 8.8)
 """Mean diameters that no adult's smear is outside of by microcytosis or macrocytosis alone: severe iron deficiency has
 about 6, megaloblastic anaemia 8.5 (Price-Jones, Red Blood Cell Diameters, 1933). A wrong spacing is off by 2 or more."""
 FEW_FIELDS = 3
+ONE_WAY = (
+    "lines were found in one direction, so pixels are taken to be square. If the camera squeezes its pictures, add a second "
+    "one with the ruling turned by 90 degrees."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,14 @@ def calibrate(
     )
     if frames["blank"]:
         profile = replace(profile, light=blank.light(frames["blank"]))
+    notes: list[str] = []
     if frames["micrometer"]:
-        profile = replace(profile, scale=_ruling(profile, frames["micrometer"], spacing_um))
+        ruler, both_axes = _ruling(profile, frames["micrometer"], spacing_um)
+        profile = replace(profile, scale=ruler)
+        if not both_axes:
+            notes.append(ONE_WAY)
     elif frames["red_cells"]:
         profile = smear.scaled_by(profile, frames["red_cells"], finder)
-    notes: list[str] = []
     if frames["smear"]:
         profile = smear.known_by(profile, frames["smear"], finder)
         if len(frames["smear"]) < FEW_FIELDS:
@@ -89,19 +96,21 @@ def _read(paths: Sequence[Path]) -> list[Frame]:
     return [read_picture(path) for path in paths]
 
 
-def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> Ruler:
-    """In pixels of the profile's picture."""
+def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> tuple[Ruler, bool]:
+    """In pixels of the profile's picture, and whether it tells x and y apart."""
     if spacing_um is None:
         raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
     if len({frame.pixels.shape for frame in ruled}) > 1:
         raise InputError("the pictures of rulings are of different sizes. Take them with one setting.")
-    found = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled]).scale
-    return Ruler(
+    measured = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled])
+    found = measured.scale
+    ruler = Ruler(
         smear.significant(found.um_per_px_x * ruled[0].width / profile.picture.width),
         smear.significant(found.um_per_px_y * ruled[0].height / profile.picture.height),
         round(found.relative_error, 5),
         "micrometer",
     )
+    return ruler, measured.both_axes
 
 
 def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> Iterator[str]:
