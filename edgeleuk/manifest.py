@@ -20,6 +20,9 @@ CAMERAS_100X = (0.031, 0.138)
 NORMALISATIONS = ("density",)
 """Ways to prepare a reader's crop that this program knows, besides none."""
 
+VIEWS = (1, 2, 4)
+"""Quarter turns that a reader can average over."""
+
 
 @dataclass(frozen=True, slots=True)
 class FinderManifest:
@@ -54,6 +57,8 @@ class ReaderManifest:
     size: int
     normalise: str | None
     """How a crop is prepared; None for levels as they are."""
+    views: int
+    """Quarter turns of a crop that are read, 1, 2 or 4: a cell has no upright, and the mean of several is nearer the truth."""
     labels: tuple[str, ...]
     merge: Mapping[str, str]
     """Type names of the data that this reader does not tell apart, to the type it reads them as."""
@@ -106,6 +111,7 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         um_per_px=_positive(part["um_per_px"]),
         size=_count(part["input"]["size"]),
         normalise=_normalisation(part["input"].get("normalise")),
+        views=_views(part["input"].get("views", 1)),
         labels=labels,
         merge={name: text(label) for name, label in part["merge"].items()},
         temperature=_positive(part["temperature"]),
@@ -141,6 +147,12 @@ def _normalisation(value: Any) -> str | None:
     if value not in (None, *NORMALISATIONS):
         raise ValueError(f"input normalisation {value!r} is unknown; known: {', '.join(NORMALISATIONS)}")
     return value if value is None else text(value)
+
+
+def _views(value: Any) -> int:
+    if _count(value) not in VIEWS:
+        raise ValueError(f"input views {value!r} is not {', '.join(map(str, VIEWS))}")
+    return int(value)
 
 
 def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) -> dict[str, str]:

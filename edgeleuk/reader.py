@@ -78,12 +78,7 @@ class Reader:
         self, crops: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Calibrated probabilities of crops (N, size, size, 3): of the types (N, K), and of each attribute's values."""
-        logits = np.concatenate(
-            [
-                self._session.run(prepare(crops[i : i + BATCH], self.manifest.normalise))[0]
-                for i in range(0, len(crops), BATCH)
-            ]
-        )
+        logits = np.concatenate([self._logits(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
         sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
         if logits.shape != (len(crops), sum(sizes)):
             raise ModelError(
@@ -93,6 +88,16 @@ class Reader:
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
         types = softmax(parts[0] / self.manifest.temperature)
         return types, dict(zip(self.attributes, (softmax(part) for part in parts[1:]), strict=True))
+
+    def _logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, outputs) of crops (N, size, size, 3), the mean over their quarter turns: probabilities of which the geometric
+        mean is taken, as `slidemap.fusion` does with several sights of a cell."""
+        upright, views = prepare(crops, self.manifest.normalise), self.manifest.views
+        turned = [np.rot90(upright, turn, (2, 3)) for turn in range(0, 4, 4 // views)]
+        mean: NDArray[np.float32] = np.mean(
+            [self._session.run(np.ascontiguousarray(each))[0] for each in turned], axis=0
+        )
+        return mean
 
     def _too_large_for_platelets(
         self, types: NDArray[np.float32], boxes: Boxes, scale: Scale

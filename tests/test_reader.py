@@ -27,6 +27,32 @@ SIZE = 16
 NEUTROPHIL, LYMPHOCYTE, BLAST = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
+def corner_network() -> bytes:
+    """A network that looks at a crop's upper left quarter only: logits of 4 x its red, green, blue."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["image", "starts", "ends", "axes"], ["corner"]),
+            helper.make_node("GlobalAveragePool", ["corner"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["colour"]),
+            helper.make_node("Mul", ["colour", "four"], ["logits"]),
+        ],
+        "corner",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
+        [
+            onnx.numpy_helper.from_array(np.array(values, kind), name)
+            for name, values, kind in [
+                ("starts", [0, 0], np.int64),
+                ("ends", [SIZE // 2, SIZE // 2], np.int64),
+                ("axes", [2, 3], np.int64),
+                ("four", 4.0, np.float32),
+            ]
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
 def network(outputs: int) -> bytes:
     """A network that reads a crop's mean colour: logits of 4 x red, green, blue for the three types.
 
@@ -50,9 +76,9 @@ def network(outputs: int) -> bytes:
     return model.SerializeToString()
 
 
-def opened(folder: Path, outputs: int = 7, **changes: Any) -> Reader:
-    """A reader of that network; `changes` replace keys of its manifest."""
-    data = network(outputs)
+def opened(folder: Path, outputs: int = 7, data: bytes | None = None, **changes: Any) -> Reader:
+    """A reader of that network, or of `data`; `changes` replace keys of its manifest."""
+    data = data or network(outputs)
     (folder / "reader.onnx").write_bytes(data)
     part = {
         "file": "reader.onnx",
@@ -101,6 +127,29 @@ def test_softmax_is_a_distribution(logits: NDArray[np.float32], shift: float) ->
 def test_softmax_has_exact_values() -> None:
     """Logits of log 1, log 2 and log 5 are shares of 1/8, 2/8 and 5/8."""
     np.testing.assert_allclose(softmax(np.log(np.array([[1.0, 2.0, 5.0]]))), [[0.125, 0.25, 0.625]])
+
+
+@pytest.mark.parametrize(("views", "seen"), [(1, [1, 0, 0]), (2, [0.5, 0.5, 0]), (4, [0.25, 0.25, 0.5])])
+def test_turned_views_of_a_cell_are_averaged(tmp_path: Path, views: int, seen: list[float]) -> None:
+    """A crop red in one corner, green in the opposite and blue in the other two: logits are the mean over the turns."""
+    reader = opened(
+        tmp_path,
+        data=corner_network(),
+        input={"size": SIZE, "views": views},
+        attributes={},
+        attribute_thresholds={},
+    )
+    half = SIZE // 2
+    crop = np.full((SIZE, SIZE, 3), BLAST, np.uint8)
+    crop[:half, :half], crop[half:, half:] = NEUTROPHIL, LYMPHOCYTE
+    types, _ = reader.probabilities(crop[None])
+    np.testing.assert_allclose(types, softmax(4 * np.array([seen])), rtol=1e-5)
+
+
+def test_a_number_of_views_that_are_no_quarter_turns_is_refused(tmp_path: Path) -> None:
+    """The manifest says which there are."""
+    with pytest.raises(ValueError, match="views 3 is not 1, 2, 4"):
+        opened(tmp_path, input={"size": SIZE, "views": 3})
 
 
 def test_probabilities_are_of_types_and_of_each_attribute(reader: Reader) -> None:

@@ -89,6 +89,22 @@ def teachers(
 
 
 @app.command()
+def restore(
+    recipe: Annotated[str, typer.Option("--recipe", help="That the published reader was trained by.")],
+    models: Annotated[
+        Path | None, typer.Option("--models", help="Folder with <magnification>/.", show_default="what ships")
+    ] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Make the checkpoint of a published reader again from its INT8 file, to train or to publish from."""
+    loaded, folder, _ = _begun("reader", recipe, out, None, "cpu")
+    from edgeleuk.training.restore import restored
+
+    restored(loaded, models, folder)
+    notices.print(f"restored; checkpoint in {folder}.", markup=False)
+
+
+@app.command()
 def variants(
     recipe: Annotated[str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")],
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),

@@ -55,11 +55,18 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"Type and attributes of one white cell, {reader['input']['size']} px at {reader['um_per_px']} um per pixel; INT8. "
         f"Recipe `{reader['recipe']}`, seed {reader['seed']}, commit {reader['commit']}."
     )
+    earlier = reader.get("earlier", ())
+    if earlier:
+        names = (f"`{each['recipe']}`" for each in earlier)
+        yield f"Its training went on from that of {', and that from '.join(names)}."
+    if (views := reader["input"].get("views", 1)) > 1:
+        yield f"Each cell is read in {views} quarter turns, and their mean is what counts."
     yield ""
     yield f"Types: {', '.join(reader['labels'])}. Read as another: {_named(reader['merge'])}."
     learnt = (*reader["data"]["sources"], *reader["data"].get("fields", {}))
     yield f"Trained on the `train` splits of {', '.join(learnt)}. {reader['licence_note']}"
-    if unlabelled := reader["data"].get("unlabelled"):
+    unlabelled = next((u for each in (reader, *earlier) if (u := each["data"].get("unlabelled"))), None)
+    if unlabelled:
         cameras = sorted({source for each in unlabelled.values() for source in each["sources"]})
         yield (
             "It also learnt from larger readers: what they say of training cells that each of them never saw, and of "

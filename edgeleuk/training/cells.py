@@ -60,16 +60,17 @@ def training_cells(recipe: Recipe) -> list[TrainingCell]:
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
     """Training cells of a recipe's sources, or those of them kept aside for thresholds and calibration.
 
-    Types are merged as the recipe says. Cells are kept aside by patient where that is known, else by file, in
-    whatever format it lies.
+    Types are merged as the recipe says. Cells are kept aside by patient where that is known, else by the file's name
+    without its ending, or with the one that the recipe gives: that of the files which a published reader learnt from.
     """
     data, root = recipe["data"], data_root() / "cells"
+    ending = recipe.sections.get("publish", {}).get("kept_aside_as", "")
     merge, labels = data["merge"], recipe["model"]["labels"]
     samples = []
     for sample in load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"])):
         if sample.split != "train" or sample.source not in data["sources"]:
             continue
-        if held_out(sample.patient or sample.path.stem, data["held_out"]) != kept_aside:
+        if held_out(sample.patient or sample.path.stem + ending, data["held_out"]) != kept_aside:
             continue
         if (label := merge.get(sample.label, sample.label)) in labels:
             samples.append(replace(sample, label=label))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -97,7 +98,8 @@ def fit(
         console.print(
             f"epoch {epoch + 1}/{schedule.epochs}  {shown}  {time.monotonic() - began:.0f} s", highlight=False
         )
-        _save(checkpoint, digest, epoch + 1, network, average, optimizer)
+        states = (each.state_dict() for each in (network, average, optimizer))
+        save(checkpoint, digest, epoch + 1, *states)
     return average.cpu().eval()
 
 
@@ -158,15 +160,21 @@ def _follower(average: nn.Module, network: nn.Module) -> Callable[[float], None]
     return follow
 
 
-def _save(
-    path: Path, digest: str, epoch: int, network: nn.Module, average: nn.Module, optimizer: object
+def save(
+    path: Path,
+    digest: str,
+    epoch: int,
+    network: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    optimizer: Mapping[str, Any] | None = None,
 ) -> None:
+    """Write a checkpoint: the states of the network, of its averaged weights, and of what trains it."""
     state = {
         "digest": digest,
         "epoch": epoch,
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "network": dict(network),
+        "average": dict(average),
+        "optimizer": optimizer or {},
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)

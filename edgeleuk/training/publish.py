@@ -165,10 +165,11 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
             "nms_iou": recipe["publish"]["nms_iou"],
         }
     normalised = {"normalise": model["normalise"]} if "normalise" in model else {}
+    views = {"views": recipe["publish"]["views"]} if "views" in recipe["publish"] else {}
     top = runtime_reader.MOST_DENSE if normalised else 1
     return {
         **common,
-        "input": {**layout, "range": [0, top], "size": model["size"], **normalised},
+        "input": {**layout, "range": [0, top], "size": model["size"], **normalised, **views},
         "labels": model["labels"],
         "merge": recipe["data"]["merge"],
         "temperature": 1.0,
@@ -223,8 +224,16 @@ def _origin(recipe: Recipe) -> dict[str, Any]:
         "licence_note": recipe["publish"]["licence_note"],
         "limits": recipe["publish"]["limits"],
         "data": recipe["data"],
+        "earlier": [{"recipe": each.name, "data": each["data"]} for each in _earlier(recipe)],
         "quantization": recipe["quantize"],
     }
+
+
+def _earlier(recipe: Recipe) -> Iterator[Recipe]:
+    """The recipes whose weights its training went on from, the last one first."""
+    while start := recipe["model"].get("start"):
+        recipe = load_recipe(start)
+        yield recipe
 
 
 def _commit() -> str:

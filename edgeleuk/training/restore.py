@@ -1,0 +1,161 @@
+"""From a published reader back to a network that can be trained: its INT8 weights as floating numbers.
+
+Whoever has a model and no checkpoint of it can so go on from it, with cells of another microscope for instance. What
+quantization took is lost, half a step of 1/127 of each channel's largest weight. Batch norms, which the export folds
+into the convolutions before them, are found again from what training cells give there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from edgeleuk import zoo
+from edgeleuk.errors import EdgeleukError, ModelError
+from edgeleuk.training.cells import in_memory, load_training_cells, through_objective
+from edgeleuk.training.loop import CPU, save
+from edgeleuk.training.networks import ReaderNet
+from edgeleuk.training.reader import ReaderBatches, build
+from edgeleuk.training.recipe import Recipe
+
+PARTS = {
+    "Gemm": ("weight", "bias"),
+    "InstanceNormalization": ("weight", "bias"),
+    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+}
+"""By operator, its inputs after the first, as the network's own names for them."""
+
+SETTLED_ON = 600
+"""Cells, and"""
+SETTLING_BATCHES = 4
+"""batches of them, that the norms' statistics are taken from: those of a training batch vary more."""
+
+
+def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
+    """Write the checkpoint that the training of a published reader's recipe left, as near as its file tells.
+
+    `models` holds folders by magnification; None for those that ship. Raises EdgeleukError where the published reader
+    is of another recipe.
+    """
+    magnification = recipe["model"]["magnification"]
+    folder = zoo.shipped()[magnification] if models is None else models / magnification
+    manifest = zoo.read_manifest(folder).reader
+    if manifest.raw.get("recipe_digest") != recipe.digest:
+        raise EdgeleukError(
+            f"the reader in {folder} was trained by recipe {manifest.raw.get('recipe')} with digest "
+            f"{manifest.raw.get('recipe_digest')}, not by {recipe.name} with {recipe.digest}. Give that recipe's file."
+        )
+    network = build(recipe)
+    restore(network, manifest.path)
+    settle(network, _inputs(recipe))
+    state = network.state_dict()
+    save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
+
+
+def _inputs(recipe: Recipe) -> Iterator[Tensor]:
+    """Batches of training inputs, of a few cells drawn from all."""
+    samples = load_training_cells(recipe, kept_aside=False)
+    chosen = np.random.default_rng(recipe["train"]["seed"]).choice(len(samples), SETTLED_ON, replace=False)
+    cells = in_memory([samples[i] for i in chosen])
+    if "virtual" in recipe.sections:
+        cells = through_objective(recipe, cells)
+    return islice((inputs for inputs, *_ in ReaderBatches(recipe, cells, CPU)(0)), SETTLING_BATCHES)
+
+
+def restore(network: ReaderNet, path: Path) -> None:
+    """Give `network` the weights of a published reader, in place. Raises ModelError where that has another shape.
+
+    In `eval` mode its outputs are then the file's to within the quantization of activations.
+    """
+    graph = onnx.load(path).graph
+    state = network.state_dict()
+    values = _Values(graph)
+    for node in graph.node:
+        if node.op_type == "Conv":
+            state[f"{_module(node.name)}.weight"] = values.of(node.input[1])
+            if len(node.input) > 2:
+                state |= _folded(_module(node.name), values.of(node.input[2]))
+        elif node.op_type in PARTS:
+            for name, given in zip(PARTS[node.op_type], node.input[1:], strict=True):
+                state[f"{_module(node.name)}.{name}"] = values.of(given)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{path} is no network of this recipe's shape: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    network.eval()
+
+
+@torch.no_grad()
+def settle(network: ReaderNet, batches: Iterable[Tensor]) -> None:
+    """Give batch norms that only add a bias the statistics that they would have; the network computes the same as before."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _idle(module)]
+    seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
+
+    def note(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[norm].append(
+            torch.stack([inputs[0].mean(dim=(0, 2, 3)), inputs[0].square().mean(dim=(0, 2, 3))])
+        )
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    for batch in batches:
+        network(batch)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        mean, square = torch.stack(seen[norm]).mean(dim=0)
+        variance = (square - mean.square()).clamp(min=0)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.add_(mean)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+
+def _idle(norm: nn.BatchNorm2d) -> bool:
+    return bool((norm.weight == 1).all() and (norm.running_mean == 0).all())
+
+
+class _Values:
+    """What a node's inputs hold, quantized or not."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        self._made_by = {output: node for node in graph.node for output in node.output}
+
+    def of(self, name: str) -> Tensor:
+        if name in self._constants:
+            return torch.from_numpy(np.array(self._constants[name], np.float32))
+        levels, scale, zero = (self._constants[each].astype(np.float32) for each in self._made_by[name].input)
+        along = (-1, *[1] * (levels.ndim - 1)) if scale.ndim else ()
+        return torch.from_numpy((levels - zero.reshape(along)) * scale.reshape(along))
+
+
+def _folded(module: str, bias: Tensor) -> dict[str, Tensor]:
+    """The norm after a convolution, where all it does is to add the bias that was folded into that."""
+    before, _, index = module.rpartition(".")
+    norm = f"{before}.{int(index) + 1}"
+    one = torch.ones_like(bias)
+    return {
+        f"{norm}.weight": one,
+        f"{norm}.bias": bias,
+        f"{norm}.running_mean": torch.zeros_like(bias),
+        f"{norm}.running_var": one - nn.BatchNorm2d(1).eps,
+    }
+
+
+def _module(node: str) -> str:
+    """A node's place in the network: "/body/body.1/first/first.0/Conv" is the module "body.1.first.0"."""
+    names: list[str] = []
+    for part in node.strip("/").split("/")[:-1]:
+        if names and part.startswith(f"{names[-1]}."):
+            names.pop()
+        names.append(part)
+    return ".".join(names)

@@ -1,0 +1,141 @@
+"""A published reader becomes a network again that computes the same and can be trained. Needs the extra `train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+from torch import Tensor, nn  # noqa: E402  # torch is looked for first
+
+from edgeleuk import zoo  # noqa: E402
+from edgeleuk._session import Session  # noqa: E402
+from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
+from edgeleuk.reader import Reader, prepare  # noqa: E402
+from edgeleuk.training import quantize, reader  # noqa: E402
+from edgeleuk.training.networks import ReaderNet  # noqa: E402
+from edgeleuk.training.recipe import load_recipe  # noqa: E402
+from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
+from edgeleuk.types import Field, Frame  # noqa: E402
+
+HEADS, WIDTHS = [3, 2], [8, 12, 16]
+
+
+def _network(seed: int) -> ReaderNet:
+    """A reader whose batch norms have statistics of their own."""
+    torch.manual_seed(seed)
+    network = ReaderNet(HEADS, WIDTHS, 0.0, half_instance=1)
+    for _ in range(100):
+        network(_crops(16))
+    return network.eval()
+
+
+def _crops(number: int) -> Tensor:
+    return torch.rand(number, 3, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader's INT8 file."""
+    folder = tmp_path_factory.mktemp("published")
+    quantize.export(_network(1), folder / "full.onnx", (1, 3, 32, 32), ["logits"], {0})
+    batches = (_crops(1).numpy() for _ in range(40))
+    quantize.quantize(folder / "full.onnx", folder / "reader.onnx", batches, "minmax", ["/head/"])
+    return folder / "reader.onnx"
+
+
+def _outputs(network: ReaderNet, crops: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return network(crops).numpy()
+
+
+@pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
+def test_a_restored_reader_reads_as_the_file_does(
+    magnification: str, demo_frame: Frame, demo_field: Field
+) -> None:
+    """White cells of the demo picture: outputs differ by the rounding of activations, a tenth of how they vary."""
+    runtime = Reader(zoo.load(magnification).reader, threads=1)
+    boxes = np.array([cell.box for cell in demo_field.cells if cell.reading])
+    crops = np.stack(
+        [
+            runtime.crop(demo_frame.pixels, demo_field.scale, (float(x), float(y)))
+            for x, y in (boxes[:, :2] + boxes[:, 2:]) / 2
+        ]
+    )
+    prepared = prepare(crops, runtime.manifest.normalise)
+    network = reader.build(load_recipe(runtime.manifest.raw["recipe"]))
+    restore(network, runtime.manifest.path)
+    expected = Session(runtime.manifest.path, 1).run(prepared)[0]
+    off = np.abs(_outputs(network, torch.from_numpy(prepared)) - expected)
+    assert off.mean() < 0.1 * expected.std()
+
+
+def test_settling_changes_no_output(published: Path) -> None:
+    """Batch norms get statistics, and weights that undo them."""
+    network, crops = _network(2), _crops(64)
+    restore(network, published)
+    before = _outputs(network, crops)
+    settle(network, [_crops(64), crops])
+    np.testing.assert_allclose(_outputs(network, crops), before, atol=1e-4)
+
+
+def test_a_settled_reader_trains_from_what_it_was(published: Path) -> None:
+    """Normalised by its batch, as in training, it gives nearly what it gives by its statistics; unsettled it does not."""
+    network, crops = _network(2), _crops(256)
+    restore(network, published)
+    before = _outputs(network, crops)
+    unsettled = np.abs(_outputs(network.train(), crops) - before).mean()
+    restore(network, published)
+    settle(network, [crops])
+    settled = np.abs(_outputs(network.train(), crops) - before).mean()
+    assert settled < 0.1 * unsettled
+
+
+def test_a_norm_that_was_not_folded_is_left_alone(published: Path) -> None:
+    """The first stage normalises half of its channels by picture, so that the export keeps its batch norm."""
+    network = _network(2)
+    restore(network, published)
+    norm = network.body[1].first[1].batch
+    assert isinstance(norm, nn.BatchNorm2d)
+    before = norm.running_var.clone()
+    settle(network, [_crops(64)])
+    assert torch.equal(norm.running_var, before)
+
+
+def test_a_file_of_another_shape_is_refused(published: Path) -> None:
+    """In one sentence."""
+    with pytest.raises(ModelError, match=r"reader\.onnx is no network of this recipe's shape: [^\n]+$"):
+        restore(ReaderNet([6], WIDTHS, 0.0, half_instance=1), published)
+
+
+@pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
+def test_readers_that_ship_were_made_by_recipes_that_ship(magnification: str) -> None:
+    """So that each can be restored, and trained again."""
+    raw = zoo.load(magnification).reader.raw
+    assert load_recipe(raw["recipe"]).digest == raw["recipe_digest"]
+
+
+def test_a_reader_of_another_recipe_is_not_restored(tmp_path: Path) -> None:
+    """Its digest tells; the error names the recipe it was made by."""
+    recipe = replace(load_recipe("reader-10x"), digest="0" * 16)
+    with pytest.raises(EdgeleukError, match="was trained by recipe reader-10x"):
+        restored(recipe, None, tmp_path)
+
+
+def test_a_restored_checkpoint_is_one_of_its_recipe(data: Path, tmp_path: Path) -> None:
+    """Finished, so that it can be published and trained from, and of the network that reads as the file does."""
+    assert data
+    shipped = zoo.load("10x").reader
+    recipe = load_recipe(shipped.raw["recipe"])
+    restored(recipe, None, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert (state["digest"], state["epoch"]) == (recipe.digest, recipe["train"]["epochs"])
+    network = reader.build(recipe)
+    network.load_state_dict(state["average"])
+    alike = reader.build(recipe)
+    restore(alike, shipped.path)
+    crops = torch.rand(8, 3, 48, 48)
+    np.testing.assert_allclose(_outputs(network.eval(), crops), _outputs(alike, crops), atol=1e-3)
