@@ -1,4 +1,4 @@
-"""A published reader becomes a network again that computes the same and can be trained. Needs the extra `train`."""
+"""A published network becomes a network again that computes the same and can be trained. Needs the extra `train`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeleuk import zoo  # noqa: E402
 from edgeleuk._session import Session  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
 from edgeleuk.reader import Reader, prepare  # noqa: E402
-from edgeleuk.training import quantize, reader  # noqa: E402
+from edgeleuk.training import finder, quantize, reader  # noqa: E402
 from edgeleuk.training.networks import ReaderNet  # noqa: E402
 from edgeleuk.training.recipe import load_recipe  # noqa: E402
 from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
@@ -73,6 +73,18 @@ def test_a_restored_reader_reads_as_the_file_does(
     assert off.mean() < 0.1 * expected.std()
 
 
+def test_a_restored_finder_finds_as_the_file_does(demo_frame: Frame) -> None:
+    """A part of the demo picture: class logits and distances differ by the rounding of activations."""
+    published = zoo.load("100x").finder
+    network = finder.build(load_recipe(published.raw["recipe"]))
+    restore(network, published.path)
+    image = demo_frame.pixels[:320, :320].transpose(2, 0, 1)[None].astype(np.float32) / 255
+    with torch.no_grad():
+        outputs = network(torch.from_numpy(image))
+    for mine, theirs in zip(outputs, Session(published.path, 1).run(image), strict=True):
+        assert np.abs(mine.numpy() - theirs).mean() < 0.1 * theirs.std()
+
+
 def test_settling_changes_no_output(published: Path) -> None:
     """Batch norms get statistics, and weights that undo them."""
     network, crops = _network(2), _crops(64)
@@ -112,10 +124,11 @@ def test_a_file_of_another_shape_is_refused(published: Path) -> None:
 
 
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
-def test_readers_that_ship_were_made_by_recipes_that_ship(magnification: str) -> None:
+def test_networks_that_ship_were_made_by_recipes_that_ship(magnification: str) -> None:
     """So that each can be restored, and trained again."""
-    raw = zoo.load(magnification).reader.raw
-    assert load_recipe(raw["recipe"]).digest == raw["recipe_digest"]
+    model = zoo.load(magnification)
+    for raw in (model.finder.raw, model.reader.raw):
+        assert load_recipe(raw["recipe"]).digest == raw["recipe_digest"]
 
 
 def test_a_reader_of_another_recipe_is_not_restored(tmp_path: Path) -> None:

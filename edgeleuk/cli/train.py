@@ -90,14 +90,14 @@ def teachers(
 
 @app.command()
 def restore(
-    recipe: Annotated[str, typer.Option("--recipe", help="That the published reader was trained by.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="That the published network was trained by.")],
     models: Annotated[
         Path | None, typer.Option("--models", help="Folder with <magnification>/.", show_default="what ships")
     ] = None,
     out: Out = Path("runs"),
 ) -> None:
-    """Make the checkpoint of a published reader again from its INT8 file, to train or to publish from."""
-    loaded, folder, _ = _begun("reader", recipe, out, None, "cpu")
+    """Make the checkpoint of a published network again from its INT8 file, to train or to publish from."""
+    loaded, folder, _ = _begun(None, recipe, out, None, "cpu")
     from edgeleuk.training.restore import restored
 
     restored(loaded, models, folder)
@@ -194,7 +194,7 @@ def publish(
 
 
 def _begun(
-    kind: str, name: str, out: Path, threads: int | None, device: str
+    kind: str | None, name: str, out: Path, threads: int | None, device: str
 ) -> tuple[Recipe, Path, torch.device]:
     """What a training needs: its recipe, its folder, where it runs."""
     _need_torch()

@@ -1,4 +1,4 @@
-"""From a published reader back to a network that can be trained: its INT8 weights as floating numbers.
+"""From a published network back to one that can be trained: its INT8 weights as floating numbers.
 
 Whoever has a model and no checkpoint of it can so go on from it, with cells of another microscope for instance. What
 quantization took is lost, half a step of 1/127 of each channel's largest weight. Batch norms, which the export folds
@@ -7,9 +7,10 @@ into the convolutions before them, are found again from what training cells give
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -19,11 +20,14 @@ from torch import Tensor, nn
 
 from edgeleuk import zoo
 from edgeleuk.errors import EdgeleukError, ModelError
+from edgeleuk.evaluation.fields import read_field
+from edgeleuk.training import finder, reader
 from edgeleuk.training.cells import in_memory, load_training_cells, through_objective
+from edgeleuk.training.fields import cached, training_samples
 from edgeleuk.training.loop import CPU, save
-from edgeleuk.training.networks import ReaderNet
-from edgeleuk.training.reader import ReaderBatches, build
+from edgeleuk.training.networks import FinderNet, ReaderNet
 from edgeleuk.training.recipe import Recipe
+from edgeleuk.training.virtual import virtual_fields
 
 PARTS = {
     "Gemm": ("weight", "bias"),
@@ -32,45 +36,63 @@ PARTS = {
 }
 """By operator, its inputs after the first, as the network's own names for them."""
 
-SETTLED_ON = 600
-"""Cells, and"""
-SETTLING_BATCHES = 4
-"""batches of them, that the norms' statistics are taken from: those of a training batch vary more."""
+CELLS, FIELDS, BATCHES = 600, 150, 4
+"""Cells or fields, and batches of them, that the norms' statistics are taken from."""
+
+T = TypeVar("T")
+Network = FinderNet | ReaderNet
 
 
 def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
-    """Write the checkpoint that the training of a published reader's recipe left, as near as its file tells.
+    """Write the checkpoint that the training of a published network's recipe left, as near as its file tells.
 
-    `models` holds folders by magnification; None for those that ship. Raises EdgeleukError where the published reader
+    `models` holds folders by magnification; None for those that ship. Raises EdgeleukError where the published network
     is of another recipe.
     """
-    magnification = recipe["model"]["magnification"]
+    kind, magnification = recipe["model"]["kind"], recipe["model"]["magnification"]
     folder = zoo.shipped()[magnification] if models is None else models / magnification
-    manifest = zoo.read_manifest(folder).reader
+    model = zoo.read_manifest(folder)
+    manifest = model.finder if kind == "finder" else model.reader
     if manifest.raw.get("recipe_digest") != recipe.digest:
         raise EdgeleukError(
-            f"the reader in {folder} was trained by recipe {manifest.raw.get('recipe')} with digest "
+            f"the {kind} in {folder} was trained by recipe {manifest.raw.get('recipe')} with digest "
             f"{manifest.raw.get('recipe_digest')}, not by {recipe.name} with {recipe.digest}. Give that recipe's file."
         )
-    network = build(recipe)
+    network = (finder.build if kind == "finder" else reader.build)(recipe)
     restore(network, manifest.path)
-    settle(network, _inputs(recipe))
+    settle(network, _finder_inputs(recipe) if kind == "finder" else _reader_inputs(recipe))
     state = network.state_dict()
     save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
 
 
-def _inputs(recipe: Recipe) -> Iterator[Tensor]:
+def _reader_inputs(recipe: Recipe) -> Iterator[Tensor]:
     """Batches of training inputs, of a few cells drawn from all."""
-    samples = load_training_cells(recipe, kept_aside=False)
-    chosen = np.random.default_rng(recipe["train"]["seed"]).choice(len(samples), SETTLED_ON, replace=False)
-    cells = in_memory([samples[i] for i in chosen])
+    cells = in_memory(_some(load_training_cells(recipe, kept_aside=False), CELLS, recipe))
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
-    return islice((inputs for inputs, *_ in ReaderBatches(recipe, cells, CPU)(0)), SETTLING_BATCHES)
+    return _few(reader.ReaderBatches(recipe, cells, CPU)(0))
 
 
-def restore(network: ReaderNet, path: Path) -> None:
-    """Give `network` the weights of a published reader, in place. Raises ModelError where that has another shape.
+def _finder_inputs(recipe: Recipe) -> Iterator[Tensor]:
+    """Likewise of a few fields."""
+    samples = _some(training_samples(recipe, kept_aside=False), FIELDS, recipe)
+    fields = [cached(read_field(sample), scale, sample, sample.boxes) for sample, scale in samples]
+    if "virtual" in recipe.sections:
+        fields += virtual_fields(recipe, samples)
+    return _few(finder.FinderBatches(recipe, fields)(0))
+
+
+def _some(samples: Sequence[T], number: int, recipe: Recipe) -> list[T]:
+    chosen = np.random.default_rng(recipe["train"]["seed"]).permutation(len(samples))[:number]
+    return [samples[i] for i in chosen]
+
+
+def _few(batches: Iterable[tuple[Tensor, ...]]) -> Iterator[Tensor]:
+    return (inputs for inputs, *_ in islice(batches, BATCHES))
+
+
+def restore(network: Network, path: Path) -> None:
+    """Give `network` the weights of a published one, in place. Raises ModelError where that has another shape.
 
     In `eval` mode its outputs are then the file's to within the quantization of activations.
     """
@@ -79,9 +101,12 @@ def restore(network: ReaderNet, path: Path) -> None:
     values = _Values(graph)
     for node in graph.node:
         if node.op_type == "Conv":
-            state[f"{_module(node.name)}.weight"] = values.of(node.input[1])
-            if len(node.input) > 2:
-                state |= _folded(_module(node.name), values.of(node.input[2]))
+            module = _module(node.name)
+            state[f"{module}.weight"] = values.of(node.input[1])
+            if f"{module}.bias" in state:
+                state[f"{module}.bias"] = values.of(node.input[2])
+            elif len(node.input) > 2:
+                state |= _folded(module, values.of(node.input[2]))
         elif node.op_type in PARTS:
             for name, given in zip(PARTS[node.op_type], node.input[1:], strict=True):
                 state[f"{_module(node.name)}.{name}"] = values.of(given)
@@ -95,7 +120,7 @@ def restore(network: ReaderNet, path: Path) -> None:
 
 
 @torch.no_grad()
-def settle(network: ReaderNet, batches: Iterable[Tensor]) -> None:
+def settle(network: Network, batches: Iterable[Tensor]) -> None:
     """Give batch norms that only add a bias the statistics that they would have; the network computes the same as before."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _idle(module)]
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
