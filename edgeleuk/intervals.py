@@ -71,7 +71,7 @@ class PerHundred:
         return 100 * part / (1 - part) if self.white else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # those of some differentials: a view asks for the same ones until a field is counted
 def clopper_pearson(count: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The exact two-sided interval of a proportion, (low, high) from 0 to 1, seen `count` times among `n`.
 

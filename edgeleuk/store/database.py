@@ -23,6 +23,8 @@ BUSY_S = 5.0
 """For another process's transaction; one lasts milliseconds."""
 VACUUM_PAGES = 256
 """Given back to the disk at a time, so that the log stays near a megabyte where little is free."""
+CACHE_KIB = 512
+"""Of pages that a writer keeps in memory."""
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
 """Byte of the header, big-endian 32 bits: https://www.sqlite.org/fileformat.html#the_database_header"""
@@ -172,6 +174,8 @@ class Database:
                 connection.execute("PRAGMA synchronous = FULL")
                 # Debian's SQLite writes zeros over all that is deleted: as much again, just when the disk is full.
                 connection.execute("PRAGMA secure_delete = FAST")
+                # Fields are written and seldom read: the 2 MB that SQLite keeps by default would fill for nothing.
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 if pending(connection) or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     self._prepare(connection)
         except BaseException:
