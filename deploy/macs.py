@@ -84,8 +84,8 @@ def main(width: int, height: int) -> None:
             tell(
                 f"{name}, {um_per_px:.3f}", "finder", shapes, [load_of(model.finder.path, s) for s in shapes]
             )
-        shape = (1, 3, model.reader.size, model.reader.size)
-        tell(name, "reader, a cell", [shape], [load_of(model.reader.path, shape)])
+        views = [(1, 3, model.reader.size, model.reader.size)] * model.reader.views
+        tell(name, "reader, a cell", views, [load_of(model.reader.path, shape) for shape in views])
 
 
 def tell(name: str, network: str, shapes: list[tuple[int, ...]], loads: list[Load]) -> None:
