@@ -15,7 +15,7 @@ from edgeleuk import zoo  # noqa: E402
 from edgeleuk._session import Session  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
 from edgeleuk.reader import Reader, prepare  # noqa: E402
-from edgeleuk.training import finder, quantize, reader  # noqa: E402
+from edgeleuk.training import finder, loop, quantize, reader  # noqa: E402
 from edgeleuk.training.networks import ReaderNet  # noqa: E402
 from edgeleuk.training.recipe import load_recipe  # noqa: E402
 from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
@@ -152,3 +152,13 @@ def test_a_restored_checkpoint_is_one_of_its_recipe(data: Path, tmp_path: Path) 
     restore(alike, shipped.path)
     crops = torch.rand(8, 3, 48, 48)
     np.testing.assert_allclose(_outputs(network.eval(), crops), _outputs(alike, crops), atol=1e-3)
+
+
+def test_a_training_that_was_restored_is_over(tmp_path: Path) -> None:
+    """Trained again by its recipe, it gives the weights that it has."""
+    network = _network(1)
+    path, state = tmp_path / "checkpoint.pt", network.state_dict()
+    loop.save(path, "digest", 2, state, state)
+    schedule = loop.Schedule(epochs=2, batch=4, learning_rate=0.01)
+    again = loop.fit(_network(3), lambda _: [], 1, lambda *_: {}, schedule, path, "digest")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())

@@ -192,6 +192,7 @@ def _resume(
         raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another --out.")
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
+    if state["optimizer"]:  # none in one restored from a published network, whose training is over
+        optimizer.load_state_dict(state["optimizer"])
     console.print(f"goes on from epoch {state['epoch']} of {path}")
     return int(state["epoch"])
