@@ -1,4 +1,4 @@
-"""How this machine runs networks best, as `edgeleuk bench` measured it and wrote it down; and its memory.
+"""What this machine can do: its processor, how it runs networks best as `edgeleuk bench` measured it, and its memory.
 
 The note names the processor and the onnxruntime it was measured with; on any other it is not used.
 """
@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -38,6 +39,9 @@ VARIABLE = "EDGELEUK_MACHINE"
 """Environment variable that names the file of the note."""
 ARITHMETICS: tuple[Arithmetic, ...] = ("int8", "float")
 DEFAULT = Setting()
+CPUINFO = Path("/proc/cpuinfo")
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+"""x86 instructions that add four 8-bit products in 32 bits at once, by their names in /proc/cpuinfo."""
 
 
 def path() -> Path:
@@ -55,7 +59,7 @@ def processor() -> str:
     """The processor's name, as the kernel tells it."""
     names = ("model name", "Model", "Hardware")
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     for name in names:
@@ -64,6 +68,17 @@ def processor() -> str:
             if key.strip() == name and value.strip():
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """The processor's features as the kernel names them: Arm's line "Features", x86's line "flags". None where it does
+    not tell."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    line = re.search(r"^(?:Features|flags)\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(line[1].split()) if line else frozenset()
 
 
 def fingerprint() -> dict[str, str | int | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeleuk import zoo
+from edgeleuk import machine, zoo
 from edgeleuk._session import Session
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.finder import prepare
@@ -24,3 +24,17 @@ def test_eight_bit_sums_do_not_saturate(magnification: str) -> None:
     exact = Session(manifest.path, 1, "float").run(batch)
     for computed, expected in zip(Session(manifest.path, 1, "int8").run(batch), exact, strict=True):
         assert np.abs(computed - expected).mean() < 0.05
+
+
+@pytest.mark.parametrize("magnification", zoo.MAGNIFICATIONS)
+def test_a_processor_with_vnni_computes_the_same_as_one_without(
+    magnification: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other kernels are asked for where it has no VNNI; to the last bit they give what this processor's own do."""
+    manifest = zoo.load(magnification).finder
+    picture = resize(read_picture(Path(demo_picture())).pixels, 320, 256)
+    batch = prepare(picture, manifest.multiple, manifest.pad)
+    own = Session(manifest.path, 1, "int8").run(batch)
+    monkeypatch.setattr(machine, "flags", frozenset)
+    for one, other in zip(own, Session(manifest.path, 1, "int8").run(batch), strict=True):
+        assert np.array_equal(one, other)

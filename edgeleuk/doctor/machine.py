@@ -46,7 +46,7 @@ BUNDLED = Path("/opt/edgeleuk")
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
     """Architecture, name, and whether 8-bit networks are fast on it."""
     kind, bits = platform.machine(), 64 if sys.maxsize > 2**32 else 32
-    found = flags(cpuinfo)
+    found = machine.flags(cpuinfo)
     fast = [name for name in DOT_PRODUCTS if name in found]
     facts = {
         "architecture": kind,
@@ -81,16 +81,6 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
         "It measures both, which takes minutes, and remembers the faster one.",
         facts,
     )
-
-
-def flags(cpuinfo: Path) -> frozenset[str]:
-    """The processor's features as the kernel names them: Arm's line "Features", x86's line "flags"."""
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    line = re.search(r"^(?:Features|flags)\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(line[1].split()) if line else frozenset()
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from edgeleuk import machine
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 
 console = Console(stderr=True)
@@ -105,11 +106,7 @@ def fit(
 
 def bfloat16_here() -> bool:
     """Whether this processor has instructions for bfloat16. Without them it is emulated, nine times slower than float32."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
-    except OSError:
-        return False
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+    return bool(machine.flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def device_named(name: str) -> torch.device:
