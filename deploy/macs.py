@@ -15,9 +15,9 @@ from pathlib import Path
 import onnx
 
 from edgeleuk import zoo
-from edgeleuk.finder import tiles
 from edgeleuk.manifest import FinderManifest
 from edgeleuk.sources.stage import OBJECTIVES
+from edgeleuk.tiling import tiles
 
 WEIGHTS = ("Conv", "Gemm", "MatMul")
 """What multiplies by weights; all else is counted as traffic only."""
@@ -65,11 +65,11 @@ def finder_shapes(
 ) -> list[tuple[int, int, int, int]]:
     """The finder's inputs for a field of `width` x `height` pixels of `um_per_px`, NCHW: one for each tile."""
     sides = (ceil(side * um_per_px / model.um_per_px) for side in (width, height))
-    columns, rows = sides
+    windows = [tile.window for tile in tiles(*sides)]
     multiple = model.multiple
     return [
-        (1, 3, ceil((y2 - y1) / multiple) * multiple, ceil((x2 - x1) / multiple) * multiple)
-        for x1, y1, x2, y2 in tiles(columns, rows)
+        (1, 3, *(ceil((side.stop - side.start) / multiple) * multiple for side in window))
+        for window in windows
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -14,16 +14,9 @@ from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
 from edgeleuk.manifest import FinderManifest
 from edgeleuk.optics import Resampling
+from edgeleuk.tiling import Tile, tiles
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
-TILE = 640
-"""Side of the tiles a large field is found in, model pixels: 160 um at 0.25 um per pixel."""
-OVERLAP = 128
-"""More than the largest cell, so that every cell lies whole in some tile: 32 um at 0.25 um per pixel."""
-ALIGNMENT = 32
-"""Tiles start on multiples of it, so that the network's grid lies on the picture as it would in one piece."""
-SEAM = 8
-"""Pixels by which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
 MAX_CANDIDATES = 12_000
 """Best candidates of a tile that reach suppression, a tenth of a second's work.
 
@@ -82,7 +75,7 @@ class Finder:
     def find_resampled(self, small: Image, resampling: Resampling, floor: float | None = None) -> Detections:
         """`find` on a picture already at the finder's scale; boxes come back through `resampling`."""
         floors = self._floors if floor is None else np.full(len(self.names), floor, np.float32)
-        found = [self._tile(small, tile, floors) for tile in tiles(small.shape[1], small.shape[0])]
+        found = [self._in_tile(small, tile, floors) for tile in tiles(small.shape[1], small.shape[0])]
         merged = _Candidates(
             np.concatenate([c.boxes for c in found]),
             np.concatenate([c.scores for c in found]),
@@ -95,11 +88,8 @@ class Finder:
         boxes = resampling.back(np.clip(kept.boxes, 0, limit))
         return Detections(boxes, kept.scores, kept.kinds, self.names)
 
-    def _tile(
-        self, small: Image, tile: tuple[int, int, int, int], floors: NDArray[np.float32]
-    ) -> _Candidates:
-        x1, y1, x2, y2 = tile
-        batch = prepare(small[y1:y2, x1:x2], self.manifest.multiple, self.manifest.pad)
+    def _in_tile(self, small: Image, tile: Tile, floors: NDArray[np.float32]) -> _Candidates:
+        batch = prepare(small[tile.window], self.manifest.multiple, self.manifest.pad)
         outputs = self._session.run(batch)
         grid = tuple(side // self.manifest.stride for side in batch.shape[2:])
         wanted = [(1, channels, *grid) for channels in (len(self.names), 4)]
@@ -111,40 +101,8 @@ class Finder:
             )
         logits, distances = outputs
         found = decode(logits[0], distances[0], floors, self.manifest.stride)
-        boxes = found.boxes + np.array([x1, y1, x1, y1], np.float32)
-        low_x, high_x = _share(x1, small.shape[1])
-        low_y, high_y = _share(y1, small.shape[0])
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        own = ((centres >= (low_x, low_y)) & (centres < (high_x, high_y))).all(axis=1)
-        return _Candidates(boxes, found.scores, found.kinds).at(np.flatnonzero(own))
-
-
-def tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """Windows x1 y1 x2 y2 that cover a picture; one where it is small enough."""
-    for y1, y2 in _spans(height):
-        for x1, x2 in _spans(width):
-            yield x1, y1, x2, y2
-
-
-def _spans(length: int) -> list[tuple[int, int]]:
-    if length <= TILE + OVERLAP:
-        return [(0, length)]
-    count = -(-(length - OVERLAP) // (TILE - OVERLAP))
-    starts = (np.ceil(np.linspace(0, length - TILE, count) / ALIGNMENT) * ALIGNMENT).astype(int).tolist()
-    return [(start, min(start + TILE, length)) for start in starts]
-
-
-def _share(start: int, length: int) -> tuple[float, float]:
-    """Where the centres lie that the window from `start` answers for: to the middle of its overlaps, and SEAM more.
-
-    A cell that the window's edge cuts thus comes from the neighbour that shows it whole. At the picture's own
-    edges the share ends with the picture, so that nothing comes from the padding.
-    """
-    spans = _spans(length)
-    i = [first for first, _ in spans].index(start)
-    low = (start + spans[i - 1][1]) / 2 - SEAM if i else 0
-    high = (spans[i + 1][0] + spans[i][1]) / 2 + SEAM if i + 1 < len(spans) else length
-    return low, high
+        boxes = found.boxes + np.array(tile.corner * 2, np.float32)
+        return _Candidates(boxes, found.scores, found.kinds).at(np.flatnonzero(tile.own(boxes)))
 
 
 def prepare(image: Image, multiple: int, pad: float) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from onnx import TensorProto, helper
 
 from edgeleuk import finder as module
 from edgeleuk.errors import ModelError, ScaleError
-from edgeleuk.finder import MAX_CANDIDATES, OVERLAP, TILE, Finder, decode, prepare, suppress, tiles
+from edgeleuk.finder import MAX_CANDIDATES, Finder, decode, prepare, suppress
 from edgeleuk.manifest import FinderManifest, finder_manifest
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import Analyser
+from edgeleuk.tiling import tiles
 from edgeleuk.types import Boxes, Detections, Frame, Image, Scale
 
 NEVER = -99.0
@@ -172,30 +173,6 @@ def test_suppression_follows_its_definition(rows: Rows, limit: float) -> None:
     assert suppress(boxes, scores, kinds, limit).tolist() == expected
 
 
-# Tiles
-
-
-@given(st.integers(1, 8000), st.integers(1, 8000))
-def test_tiles_cover_a_picture_and_overlap_enough(width: int, height: int) -> None:
-    """Side by side, tiles leave no gap, stay inside, have a size that fits memory, and share OVERLAP pixels."""
-    windows = list(tiles(width, height))
-    for low, high, length in ((0, 2, width), (1, 3, height)):
-        spans = sorted({(window[low], window[high]) for window in windows})
-        assert spans[0][0] == 0
-        assert spans[-1][1] == length
-        assert all(0 < end - start <= TILE + OVERLAP for start, end in spans)
-        assert all(second[0] <= first[1] - OVERLAP for first, second in pairwise(spans))
-        assert all(start % 32 == 0 for start, _ in spans)
-    columns = len({window[0] for window in windows})
-    assert len(windows) == len(set(windows)) == columns * len({window[1] for window in windows})
-
-
-@given(st.integers(1, TILE + OVERLAP), st.integers(1, TILE + OVERLAP))
-def test_a_small_picture_is_one_tile(width: int, height: int) -> None:
-    """Nothing is gained by cutting a picture that fits."""
-    assert list(tiles(width, height)) == [(0, 0, width, height)]
-
-
 # Preparing
 
 
@@ -334,10 +311,12 @@ def test_tiles_find_what_one_piece_finds_wherever_it_lies(
 ) -> None:
     """A picture of 800 x 880 pixels in four tiles gives exactly the cells of the whole, each once."""
     image = field(800, 880, dict.fromkeys(places, (255, 0, 0)))
-    assert len(list(tiles(800, 880))) == 4
-    in_tiles = plain.find(image, Scale.given(0.25))
+    quarters, whole = partial(tiles, largest=512 * 544), partial(tiles, largest=800 * 880)
+    assert [len(list(cut(800, 880))) for cut in (quarters, whole)] == [4, 1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TILE", 1000)
+        patch.setattr(module, "tiles", quarters)
+        in_tiles = plain.find(image, Scale.given(0.25))
+        patch.setattr(module, "tiles", whole)
         in_one = plain.find(image, Scale.given(0.25))
     assert sorted(listed(in_tiles)) == sorted(listed(in_one))
     assert len(in_one) >= 1
@@ -388,8 +367,9 @@ def test_a_large_field_is_found_in_tiles_as_in_one_piece(
     resampling = Resampling.to_scale(demo_frame.width, demo_frame.height, Scale.given(0.1), finder.um_per_px)
     small = resampling.apply(demo_frame.pixels)
     one = finder.find_resampled(small, resampling)
-    monkeypatch.setattr(module, "TILE", 288)
-    assert len(list(tiles(small.shape[1], small.shape[0]))) == 12
+    cut = partial(tiles, largest=270 * 270)
+    monkeypatch.setattr(module, "tiles", cut)
+    assert len(list(cut(small.shape[1], small.shape[0]))) == 12
     many = finder.find_resampled(small, resampling)
     assert len(one) > 100
     for first, second in ((one, many), (many, one)):

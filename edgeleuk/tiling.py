@@ -1,0 +1,108 @@
+"""How a large picture is cut into tiles that a network looks at one by one.
+
+Each tile answers for the cells whose middles lie in its share of the picture, which ends in the middle of where it
+overlaps its neighbours: a cell that a tile's edge cuts comes from the neighbour that shows it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.types import Boxes
+
+LARGEST = 768 * 768
+"""Pixels of a tile. What a network's layers hold at a time grows with it: 110 MB for a finder's."""
+OVERLAP = 128
+"""More than the largest cell, so that every cell lies whole in some tile: 32 um at 0.25 um per pixel."""
+ALIGNMENT = 32
+"""Tiles start on multiples of it, so that the network's grid lies on the picture as it would in one piece."""
+SEAM = 8
+"""Pixels by which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A tile along one direction, pixels."""
+
+    start: int
+    end: int
+    low: float
+    """Where its share begins: with the picture, so that nothing comes from the padding, or SEAM before the middle of its
+    overlap with the tile before."""
+    high: float
+    """Where its share ends, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A window of a picture."""
+
+    across: Span
+    down: Span
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.down.start, self.down.end), slice(self.across.start, self.across.end)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """x and y in the picture."""
+        return self.across.start, self.down.start
+
+    def own(self, boxes: Boxes) -> NDArray[np.bool_]:
+        """(N,) which boxes (N, 4), pixels of the picture, have their middles in its share."""
+        x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+        across, down = self.across, self.down
+        owned: NDArray[np.bool_] = (x >= across.low) & (x < across.high) & (y >= down.low) & (y < down.high)
+        return owned
+
+
+def tiles(width: int, height: int, largest: int = LARGEST) -> Iterator[Tile]:
+    """Tiles that cover a picture, row by row: of all ways to cut it into tiles of at most `largest` pixels the one that
+    looks at the fewest pixels twice."""
+    columns, rows = _cut(width, height, largest)
+    for down in _spans(height, rows):
+        for across in _spans(width, columns):
+            yield Tile(across, down)
+
+
+def _cut(width: int, height: int, largest: int) -> tuple[int, int]:
+    """Columns and rows."""
+    best, least = (0, 0), 0
+    for columns in range(1, 2 + width // OVERLAP):
+        wide = _side(width, columns)
+        tallest = largest // wide // ALIGNMENT * ALIGNMENT
+        if height <= largest // wide:
+            rows = 1
+        elif tallest > OVERLAP:
+            rows = -(-(height - OVERLAP) // (tallest - OVERLAP))
+        else:
+            continue
+        area = columns * rows * wide * _side(height, rows)
+        if not least or area < least:
+            best, least = (columns, rows), area
+    return best
+
+
+def _side(length: int, count: int) -> int:
+    """Of `count` tiles that cover a length, pixels."""
+    if count == 1:
+        return length
+    return -(-(length + (count - 1) * OVERLAP) // (count * ALIGNMENT)) * ALIGNMENT
+
+
+def _spans(length: int, count: int) -> list[Span]:
+    side = _side(length, count)
+    starts = (np.ceil(np.linspace(0, length - side, count) / ALIGNMENT) * ALIGNMENT).astype(int).tolist()
+    ends = [min(start + side, length) for start in starts]
+    middles = [(start + end) / 2 for start, end in zip(starts[1:], ends, strict=False)]
+    lows, highs = (
+        [0.0, *(middle - SEAM for middle in middles)],
+        [*(middle + SEAM for middle in middles), length],
+    )
+    return [Span(*each) for each in zip(starts, ends, lows, highs, strict=True)]
