@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 
 from edgeleuk._tables import load_table
 from edgeleuk.domain import kinship
 from edgeleuk.errors import QualityError
-from edgeleuk.eyepiece import middle
+from edgeleuk.eyepiece import find_disc, middle
 from edgeleuk.optics import Resampling
 from edgeleuk.quality import Look, inspect, look
 from edgeleuk.scale import RED_CELL
@@ -78,15 +78,32 @@ def _shipped() -> Limits:
     return load_table(Limits, LIMITS, like=LIMITS)
 
 
-def before(pixels: Image, disc: Aperture | None, looked: Look | None = None) -> Measures:
-    """What is known of a picture (H, W, 3) before anything is searched in it; `disc` is what of it shows the slide, and
-    `looked` what `quality.look` told of that, where it was asked already."""
-    seen = looked or look(middle(pixels, disc)[0])
-    return {
-        "light_percent": 100 * seen.light,
-        "clipped_percent": 100 * seen.clipped,
-        "picture_contrast": seen.contrast,
-    }
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a picture tells before anything is searched in it."""
+
+    disc: Aperture | None
+    """An eyepiece's, which is what of the picture shows the slide; None where all of it does."""
+    look: Look
+    """Of the middle of that."""
+
+    @classmethod
+    def of(cls, pixels: Image, disc: Aperture | None) -> Self:
+        """At a picture (H, W, 3) of which a `disc` that is known shows the slide."""
+        return cls(disc, look(middle(pixels, disc)[0]))
+
+    @property
+    def measures(self) -> Measures:
+        return {
+            "light_percent": 100 * self.look.light,
+            "clipped_percent": 100 * self.look.clipped,
+            "picture_contrast": self.look.contrast,
+        }
+
+
+def glance(pixels: Image) -> Glance:
+    """At a picture (H, W, 3). Takes 12 ms for 1280 x 720 on one core of a laptop."""
+    return Glance.of(pixels, find_disc(pixels))
 
 
 def after(

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from edgeleuk.assessment import glance
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.eyepiece import find_disc, middle
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import LEAST, common
-from edgeleuk.quality import look
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
@@ -113,7 +113,7 @@ class Batch:
     def analyse_all(self, items: Sequence[Item]) -> Iterator[Analysed | Failed]:
         """Each picture in turn; one that cannot be analysed never ends a batch."""
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting: deque[tuple[Item, Future[tuple[Frame, Field]]]] = deque()
+            waiting: deque[tuple[Item, Future[tuple[Frame, Field, float]]]] = deque()
             coming = iter(items)
             while True:
                 # No more in work than there are workers, and one: decoded pictures are what takes memory.
@@ -123,27 +123,30 @@ class Batch:
                     return
                 item, work = waiting.popleft()
                 try:
-                    frame, field = work.result()
+                    frame, field, sharpness = work.result()
                 except EdgeleukError as error:
                     yield Failed(str(item) if isinstance(item, Path) else "", error)
                     continue
-                self._count(frame, field)
+                self._count(frame, field, sharpness)
                 yield Analysed(frame, field)
 
-    def _analysed(self, item: Item) -> tuple[Frame, Field]:
-        """In a worker's thread: nothing of the batch changes."""
+    def _analysed(self, item: Item) -> tuple[Frame, Field, float]:
+        """A picture, its field and its sharpness. In a worker's thread: nothing of the batch changes."""
         if isinstance(item, EdgeleukError):
             raise item
         frame = self._read(item)
+        seen = glance(frame.pixels)
         if self._given:
-            return frame, self.analyser.analyse(frame, _times(self._given, frame.shrunk))
+            field = self.analyser.analyse(frame, _times(self._given, frame.shrunk), seen=seen)
+            return frame, field, seen.look.sharpness
         scale = self.scale_of(frame)
-        field = self.analyser.analyse(frame, scale, vouched=False)
+        field = self.analyser.analyse(frame, scale, vouched=False, seen=seen)
         if scale and frame.shrunk > 1 and field.scale != scale:
             # Another lens took it, and the size that was enough for the others may not be for this one.
             frame = read_picture(item)
-            field = self.analyser.analyse(frame)
-        return frame, field
+            seen = glance(frame.pixels)
+            field = self.analyser.analyse(frame, seen=seen)
+        return frame, field, seen.look.sharpness
 
     def scale_of(self, frame: Frame) -> Scale | None:
         """What a frame shares with the others of its size; None where it must be measured by itself."""
@@ -164,13 +167,12 @@ class Batch:
         """The common scale, where all pictures that were sampled share one."""
         return next(iter(self._common.values())) if len(self._common) == 1 else None
 
-    def _count(self, frame: Frame, field: Field) -> None:
+    def _count(self, frame: Frame, field: Field, sharpness: float) -> None:
         self._fields.append(field)
         self._shrunk.append(frame.shrunk)
         if self._map:
             place = self._map.place(frame.pixels, field.scale, field.aperture)
             number = len(self._fields)
-            sharpness = look(middle(frame.pixels, field.aperture)[0]).sharpness
             self._counted.append(
                 self._map.add(
                     field, place, number=number, seconds=float(number), at="", sharpness=sharpness,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import __version__, machine
+from edgeleuk.assessment import Glance
 from edgeleuk.judge import judge_by
 from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
@@ -185,7 +186,9 @@ class _Run:
             seen = look(pixels)
         with self._timed("place"):
             placement = self.map.place(pixels, self.scale)
-        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale, looked=seen)
+        field = self.analyser.analyse(
+            Frame(pixels, f"bench-{self.number}"), self.scale, seen=Glance(None, seen)
+        )
         for name in ("find", "assess", "read", "measure"):
             self.seconds[name].append(field.seconds[name])
         self.white_cells += sum(cell.reading is not None for cell in field.cells)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import assessment, eyepiece, morphometry, zoo
+from edgeleuk.assessment import Glance, glance
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.microscope import OBJECTIVES
 from edgeleuk.optics import Resampling
 from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
-from edgeleuk.quality import Look
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Aperture, Assessment, Box, Cell, Detections, Field, Frame, Image, Scale
@@ -62,27 +62,24 @@ class Analyser:
         scale: Scale | None = None,
         *,
         vouched: bool = True,
-        looked: Look | None = None,
+        seen: Glance | None = None,
     ) -> Field:
         """Everything known of one picture.
 
         Raises ScaleError where `scale` is None and cannot be estimated, QualityError where the picture is refused.
 
         A scale that nobody vouches for, as that of the profile or of the slide's other pictures, gives way where the
-        red cells contradict it. `looked`: what `quality.look` told of the frame, where that is known, and that it shows no
-        eyepiece's disc.
+        red cells contradict it. `seen`: what the frame tells at a glance, where that is known already.
         """
         seconds: dict[str, float] = {}
         given = frame
         with _timed(seconds, "light") if self.profile else nullcontext():
             frame, profile, doubts = self._under_profile(given)
-        if frame is not given:
-            looked = None
-        with _timed(seconds, "eyepiece"):
-            disc = None if looked else eyepiece.find_disc(frame.pixels)
+        with _timed(seconds, "glance"):
+            seen = seen if seen and frame is given else glance(frame.pixels)
+            disc = seen.disc
             pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
-        measures = assessment.before(pixels, disc, looked)
-        self._judged(frame.name, measures)  # light first: without any, no scale can be told
+        self._judged(frame.name, seen.measures)  # light first: without any, no scale can be told
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
@@ -90,7 +87,7 @@ class Analyser:
         scale, found, small = self._found(frame, disc, scale, vouched, seconds)
         with _timed(seconds, "assess"):
             after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
-            judged = self._judged(frame.name, {**measures, **after})
+            judged = self._judged(frame.name, {**seen.measures, **after})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         coarse = too_coarse(self.model.finder.counted_to, scale)
@@ -139,7 +136,7 @@ class Analyser:
 
     def look_over(self, frame: Frame) -> Assessment:
         """What can be said of a picture whose scale is not known. Raises QualityError where it is refused."""
-        return self._judged(frame.name, assessment.before(frame.pixels, eyepiece.find_disc(frame.pixels)))
+        return self._judged(frame.name, glance(frame.pixels).measures)
 
     def _judged(self, name: str, measures: assessment.Measures) -> Assessment:
         findings = assessment.assess(measures, self.model.magnification, self._limits)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk.assessment import Limits, Rule, after, assess, before, load_limits, settle
+from edgeleuk.assessment import Glance, Limits, Rule, after, assess, load_limits, settle
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
 from edgeleuk.pipeline import Analyser
@@ -107,9 +107,9 @@ def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
     disc = Aperture(800, 600, 590, 590)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     image[np.hypot(x - 800, y - 600) > 590] = 0
-    measured, plain = before(image, disc), before(demo_frame.pixels, disc)
+    measured, plain = (Glance.of(pixels, disc).measures for pixels in (image, demo_frame.pixels))
     assert measured == plain
-    assert before(image, None)["picture_contrast"] > plain["picture_contrast"] + 0.5
+    assert Glance.of(image, None).measures["picture_contrast"] > plain["picture_contrast"] + 0.5
 
 
 def test_the_simulated_smear_is_accepted(demo_field: Field) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeleuk import machine
+from edgeleuk.assessment import Glance
 from edgeleuk.differential import Differential
 from edgeleuk.errors import ScaleError, StoreError, UsageError
 from edgeleuk.eyepiece import find_disc, middle
@@ -22,7 +23,7 @@ from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, se
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import pooled
-from edgeleuk.quality import Look, look
+from edgeleuk.quality import look
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
@@ -126,7 +127,7 @@ class LiveCounter:
             return "manual"
         if self._disc.moved(shot):
             return "move"
-        return self._count(shot, scale, placement, seen, plain=disc is None)
+        return self._count(shot, scale, placement, Glance(self._disc.last, seen))
 
     def _settle_scale(self, shot: Shot) -> Scale | None:
         """The session's scale once it is known; a scale that changed midway would tear the map."""
@@ -147,9 +148,8 @@ class LiveCounter:
         self._scale = found
         return found
 
-    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Look, plain: bool) -> Verdict:
-        """`plain`: the frame shows no eyepiece's disc."""
-        field = self.analyser.analyse(shot.frame, scale, looked=seen if plain else None)
+    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Glance) -> Verdict:
+        field = self.analyser.analyse(shot.frame, scale, seen=seen)
         if unsound := self.gate.unsound(field.assessment):
             return unsound
         self._tell_misfit(field)
@@ -161,7 +161,7 @@ class LiveCounter:
             number=self._fields + 1,
             seconds=shot.seconds,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            sharpness=seen.sharpness,
+            sharpness=seen.look.sharpness,
             image=shot.frame.pixels,
         )
         if self._recorder and not self._kept(self._recorder, counted):

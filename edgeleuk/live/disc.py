@@ -34,6 +34,11 @@ class Disc:
             self._look(shot)
         return self._found
 
+    @property
+    def last(self) -> Aperture | None:
+        """What was found when it was looked for last."""
+        return self._found
+
     def moved(self, shot: Shot) -> bool:
         """Whether a frame shows another disc than `of` told for it; from then on that is the disc. Costs a look."""
         before = self._found
