@@ -162,11 +162,15 @@ def crowding(some: Boxes, every: Boxes) -> float | None:
     """Share of `some` boxes (N, 4) that lie over another of `every` (M, 4); None where there is none."""
     if not len(some):
         return None
-    low = np.maximum(some[:, None, :2], every[None, :, :2])
-    shared = (np.minimum(some[:, None, 2:], every[None, :, 2:]) - low).clip(0).prod(axis=2)
-    smaller = np.minimum(_areas(some)[:, None], _areas(every)[None]).clip(1e-9)
-    same = (some[:, None] == every[None]).all(axis=2)
-    return float(((shared / smaller > OVERLAPPING) & ~same).any(axis=1).mean())
+    across, down = (
+        np.minimum(some[:, None, axis + 2], every[None, :, axis + 2])
+        - np.maximum(some[:, None, axis], every[None, :, axis])
+        for axis in (0, 1)
+    )
+    shared = across.clip(0) * down.clip(0)
+    over = shared > OVERLAPPING * np.minimum(_areas(some)[:, None], _areas(every)[None]).clip(1e-9)
+    # Each box lies over itself.
+    return float((over.sum(axis=1) > (some[:, None] == every[None]).all(axis=2).sum(axis=1)).mean())
 
 
 def spacing(some: Boxes, every: Boxes, um_per_px: float) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgeleuk.evaluation.live import evaluate_live
+import pytest
+
+from edgeleuk.evaluation.live import TypeShare, evaluate_live
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.simulated import Smear
 from edgeleuk.sources.stage import Move, Script, StageSource, Stop
@@ -22,3 +24,14 @@ def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     assert result.frames == sum(result.verdicts.values()) == len(told)
     assert result.fields == result.verdicts["counted"]
     assert result.as_json()["islands"] == 1
+    assert {label: share.true for label, share in result.types.items() if share.true} == {
+        "neutrophil": pytest.approx(500 / 9),
+        "lymphocyte": pytest.approx(400 / 9),
+    }
+
+
+def test_a_share_is_explained_within_its_corrected_interval() -> None:
+    """Both ends belong to it."""
+    assert TypeShare(true=10, read=14, low=10, high=20).explained
+    assert TypeShare(true=20, read=14, low=10, high=20).explained
+    assert not TypeShare(true=9.9, read=14, low=10, high=20).explained

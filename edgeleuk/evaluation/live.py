@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeleuk.differential import Differential
 from edgeleuk.judge import judge_by
 from edgeleuk.live.counter import LiveCounter
 from edgeleuk.pipeline import WHITE_CELL, Analyser
@@ -25,6 +26,24 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
+class TypeShare:
+    """One type's share of a slide's white cells, percent."""
+
+    true: float
+    """Of the cells in view."""
+    read: float
+    """Of those that were identified."""
+    low: float
+    """Of the interval, corrected for the reader's confusion on held-out cells, and that of its end `high`."""
+    high: float
+
+    @property
+    def explained(self) -> bool:
+        """Whether that confusion, and chance, can make what was read of what is true."""
+        return self.low <= self.true <= self.high
+
+
+@dataclass(frozen=True, slots=True)
 class LiveResult:
     """One simulated slide, counted."""
 
@@ -34,6 +53,8 @@ class LiveResult:
     """White cells that were wholly in view while the stage stood, by true type."""
     counted: Mapping[str, int]
     """Unique white cells by label, those cut by an edge in every view not among them."""
+    types: Mapping[str, TypeShare]
+    """Of each type that is in view or was read, where the reader's confusion was measured."""
     frames: int
     fields: int
     verdicts: Mapping[str, int]
@@ -54,6 +75,9 @@ class LiveResult:
             "in_view": dict(self.in_view),
             "counted": dict(self.counted),
             "error": self.error,
+            "types": {
+                label: {**asdict(share), "explained": share.explained} for label, share in self.types.items()
+            },
             "frames": self.frames,
             "fields": self.fields,
             "verdicts": dict(self.verdicts),
@@ -81,15 +105,16 @@ def evaluate_live(
         if progress:
             progress(last)
     taken = time.perf_counter() - began
-    truth = [cell for cell in source.truth(still=True) if cell.kind == WHITE_CELL]
+    in_view = Counter(cell.label or "" for cell in source.truth(still=True) if cell.kind == WHITE_CELL)
     counted = Counter(
         cell.reading.label for field in counter.map.fields() for cell in field.of(WHITE_CELL) if cell.reading
     )
     return LiveResult(
         seed=seed,
         magnification=analyser.model.magnification,
-        in_view=Counter(cell.label or "" for cell in truth),
+        in_view=in_view,
         counted=counted,
+        types=_types(in_view, counter.differential()),
         frames=sum(verdicts.values()),
         fields=verdicts["counted"],
         verdicts=verdicts,
@@ -97,3 +122,12 @@ def evaluate_live(
         stage_seconds=last,
         seconds=taken,
     )
+
+
+def _types(in_view: Mapping[str, int], read: Differential) -> dict[str, TypeShare]:
+    whole = sum(in_view.values())
+    return {
+        label: TypeShare(100 * in_view.get(label, 0) / whole, share.percent, estimate.low, estimate.high)
+        for label, share in read.types.items()
+        if (estimate := read.corrected.get(label)) and (share.count or label in in_view)
+    }

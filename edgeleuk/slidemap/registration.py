@@ -110,6 +110,11 @@ class Picture:
             cv2.resize(self.plane, size, interpolation=cv2.INTER_AREA), self.um_per_px * factor
         )
 
+    @cached_property
+    def turns(self) -> tuple[tuple[float, Picture], ...]:
+        """Turned by each of ANGLES, with that angle."""
+        return tuple((angle, self.turned(angle)) for angle in ANGLES)
+
     def packed(self) -> NDArray[np.int8]:
         """The plane in a quarter of the memory, (h, w); `unpacked` makes it a picture again, to 1 % of a deviation."""
         return np.rint(self.plane * PACKING).astype(np.int8)
@@ -143,8 +148,8 @@ def register(
 def register_turned(known: Picture, picture: Picture) -> Match | None:
     """As `register`, also with the picture turned by a few degrees. Five times as slow."""
     best = register(known, picture)
-    for angle in ANGLES:
-        match = register(known, picture.turned(angle))
+    for angle, turned in picture.turns:
+        match = register(known, turned)
         if match and (best is None or match.evidence > best.evidence):
             best = Match(match.x, match.y, angle, match.correlation, match.shared, match.evidence)
     return best
