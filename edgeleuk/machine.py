@@ -40,6 +40,8 @@ VARIABLE = "EDGELEUK_MACHINE"
 ARITHMETICS: tuple[Arithmetic, ...] = ("int8", "float")
 DEFAULT = Setting()
 CPUINFO = Path("/proc/cpuinfo")
+M_ARENA_MAX = -8
+"""The option's number in glibc's malloc.h."""
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 """x86 instructions that add four 8-bit products in 32 bits at once, by their names in /proc/cpuinfo."""
 
@@ -133,14 +135,25 @@ def give_back() -> None:
     What was freed often lies between what is kept, and glibc gives back only what lies at the end. Takes 1 to 2 ms, and what
     is given back must be asked for again: for a field of 1280 x 720 that was 4000 pages.
     """
-    if trim := _trimmer():
+    if trim := _of_c_library("malloc_trim"):
         trim(0)
 
 
+def share_heap() -> None:
+    """Let all threads of this process take memory from one place (glibc), unless MALLOC_ARENA_MAX says otherwise. To be
+    called before there are any.
+
+    Left alone, glibc gives each thread an arena, and what is freed in one is not there for the others: a slide of 104
+    pictures of 12 megapixels in two threads then took 460 to 480 MB instead of 360 to 410, and 4 % longer.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ and (set_option := _of_c_library("mallopt")):
+        set_option(M_ARENA_MAX, 1)
+
+
 @cache
-def _trimmer() -> Callable[[int], int] | None:
+def _of_c_library(name: str) -> Callable[..., int] | None:
     try:
-        found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
     except (OSError, TypeError):  # a system without a C library of its own to look into
         return None
     return found

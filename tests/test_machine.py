@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,9 +72,12 @@ def test_float_arithmetic_finds_the_same_cells(analyser: Analyser, demo_frame: F
     assert (np.abs(white[0][:, None] - white[1][None]).max(axis=2).min(axis=1) < 5).all()
 
 
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc keeps what lies between, and can be told"
+on_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc keeps memory so, and can be told not to"
 )
+
+
+@on_glibc
 def test_freed_memory_is_given_back_between_what_is_kept() -> None:
     """80 MB of it, in pieces with something kept between each two."""
     pieces = [(bytearray(40_000), bytearray(600)) for _ in range(2000)]
@@ -81,6 +87,33 @@ def test_freed_memory_is_given_back_between_what_is_kept() -> None:
     machine.give_back()
     assert resident_mb() < before - 60
     assert len(kept) == 2000
+
+
+ARENAS = """
+import ctypes, threading
+from edgeleuk import machine
+machine.share_heap()
+together = threading.Barrier(4)
+def take():
+    together.wait()
+    kept = [bytearray(5000) for _ in range(100)]
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@on_glibc
+@pytest.mark.parametrize(("variable", "expected"), [({}, {1}), ({"MALLOC_ARENA_MAX": "3"}, {2, 3})])
+def test_threads_take_memory_from_one_place(variable: dict[str, str], expected: set[int]) -> None:
+    """Four threads at once share an arena, unless the user's own number of them is in the environment."""
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"} | variable
+    done = subprocess.run(
+        [sys.executable, "-c", ARENAS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("Arena ") in expected
 
 
 def resident_mb() -> float:

@@ -86,7 +86,7 @@ def analyze(
     that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
     exit code is then that of the first such error.
     """
-    from edgeleuk import zoo
+    from edgeleuk import machine, zoo
     from edgeleuk.batch import Batch
     from edgeleuk.estimates import check, estimate
     from edgeleuk.judge import judge_by
@@ -114,6 +114,7 @@ def analyze(
     scale = None if um_per_px is None else Scale.given(um_per_px)
     pictures = list(expand([demo_picture()] if demo else paths or [], recursive))
     workers = min(threads or os.cpu_count() or 1, len(pictures))
+    machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
     batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
     write_all = folder is not None and not (as_json or as_csv or overlay)

@@ -192,7 +192,7 @@ def resume_session(session_id: str, store: Path | None) -> None:
 
 
 def _run(options: Options) -> None:
-    from edgeleuk import zoo
+    from edgeleuk import machine, zoo
     from edgeleuk.judge import judge_by
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
@@ -204,6 +204,7 @@ def _run(options: Options) -> None:
     from edgeleuk.store import claim_source
     from edgeleuk.types import Scale
 
+    machine.share_heap()
     ranges = load_reference(options.reference) if options.reference else load_reference()
     analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
     spec = options.source or default_source()
