@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edgeleuk.evaluation.live import TypeShare, evaluate_live
+from edgeleuk.correction import Confusion
+from edgeleuk.differential import differential
+from edgeleuk.evaluation.live import TypeShare, evaluate_live, type_shares
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.simulated import Smear
 from edgeleuk.sources.stage import Move, Script, StageSource, Stop
-from edgeleuk.types import Scale
+from edgeleuk.types import Scale, Tally
 
 
 def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
@@ -30,8 +32,36 @@ def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     }
 
 
-def test_a_share_is_explained_within_its_corrected_interval() -> None:
-    """Both ends belong to it."""
-    assert TypeShare(true=10, read=14, low=10, high=20).explained
-    assert TypeShare(true=20, read=14, low=10, high=20).explained
-    assert not TypeShare(true=9.9, read=14, low=10, high=20).explained
+@pytest.mark.parametrize(
+    ("true", "expected", "explained"),
+    [(10, 10, True), (25, 25, False), (25, 20, True), (20, 25, True), (5, 25, True), (5, 9.9, False)],
+)
+def test_a_share_is_explained_where_chance_bridges_what_errors_leave(
+    true: float, expected: float, explained: bool
+) -> None:
+    """The interval of what was read, 10 to 20 %, meets the way from the truth to what the confusion makes of it."""
+    assert TypeShare(true, expected, read=14, low=10, high=20).explained is explained
+
+
+def test_what_is_expected_of_a_slide_follows_the_confusion() -> None:
+    """Of 80 lymphocytes half stay unclassified and a quarter are read as blasts; all 20 blasts are read as such."""
+    confusion = Confusion(
+        "cells", ("lymphocyte", "blast"), ("lymphocyte", "blast", "unclassified"), ((1, 1, 2), (0, 5, 0))
+    )
+    read = differential(
+        Tally(fields=1, kinds={}, attributes={}, white={"lymphocyte": 20, "blast": 40, "unclassified": 40}),
+        labels=["lymphocyte", "blast"],
+    )
+    shares = type_shares({"lymphocyte": 80, "blast": 20}, read, confusion)
+    assert [(each.true, each.expected) for each in shares.values()] == [
+        (80, pytest.approx(100 / 3)),
+        (20, pytest.approx(200 / 3)),
+    ]
+    assert shares["blast"].read == pytest.approx(200 / 3)
+
+
+def test_of_a_type_that_was_never_measured_nothing_is_expected() -> None:
+    """Nor of the others, as it may be read as any of them."""
+    confusion = Confusion("cells", ("blast",), ("blast", "unclassified"), ((1, 0),))
+    read = differential(Tally(fields=1, kinds={}, attributes={}, white={"blast": 4}), labels=["blast"])
+    assert type_shares({"lymphocyte": 1, "blast": 1}, read, confusion) == {}

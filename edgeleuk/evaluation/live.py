@@ -8,11 +8,12 @@ like cells to the reader was seen to; figures measured here are about counting, 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential
 from edgeleuk.judge import judge_by
 from edgeleuk.live.counter import LiveCounter
@@ -31,16 +32,19 @@ class TypeShare:
 
     true: float
     """Of the cells in view."""
+    expected: float
+    """Of those that the reader would identify among them, did it err as it does on held-out cells."""
     read: float
-    """Of those that were identified."""
+    """Of those that it identified."""
     low: float
-    """Of the interval, corrected for the reader's confusion on held-out cells, and that of its end `high`."""
+    """Of the exact 95 % interval of `read`, and that of its end `high`."""
     high: float
 
     @property
     def explained(self) -> bool:
-        """Whether that confusion, and chance, can make what was read of what is true."""
-        return self.low <= self.true <= self.high
+        """Whether chance and the reader's errors make what was read of what is true: the interval meets the way from
+        `true` to `expected`."""
+        return self.low <= max(self.true, self.expected) and self.high >= min(self.true, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class LiveResult:
     counted: Mapping[str, int]
     """Unique white cells by label, those cut by an edge in every view not among them."""
     types: Mapping[str, TypeShare]
-    """Of each type that is in view or was read, where the reader's confusion was measured."""
+    """See `type_shares`."""
     frames: int
     fields: int
     verdicts: Mapping[str, int]
@@ -114,7 +118,7 @@ def evaluate_live(
         magnification=analyser.model.magnification,
         in_view=in_view,
         counted=counted,
-        types=_types(in_view, counter.differential()),
+        types=type_shares(in_view, counter.differential(), analyser.model.reader.confusion),
         frames=sum(verdicts.values()),
         fields=verdicts["counted"],
         verdicts=verdicts,
@@ -124,10 +128,24 @@ def evaluate_live(
     )
 
 
-def _types(in_view: Mapping[str, int], read: Differential) -> dict[str, TypeShare]:
+def type_shares(
+    in_view: Mapping[str, int], read: Differential, confusion: Confusion | None
+) -> dict[str, TypeShare]:
+    """By type, of those that are in view or were read, and whose confusion was measured."""
+    named: defaultdict[str, float] = defaultdict(float)
+    for label, n in in_view.items():
+        if confusion is None or label not in confusion.labels:
+            return {}
+        row = confusion.counts[confusion.labels.index(label)]
+        for name, count in zip(confusion.read, row, strict=True):
+            named[name] += n * count / sum(row)
+    identified = sum(named[label] for label in read.types)
     whole = sum(in_view.values())
     return {
-        label: TypeShare(100 * in_view.get(label, 0) / whole, share.percent, estimate.low, estimate.high)
+        label: TypeShare(
+            100 * in_view.get(label, 0) / whole, 100 * named[label] / identified,
+            share.percent, share.low, share.high,
+        )
         for label, share in read.types.items()
-        if (estimate := read.corrected.get(label)) and (share.count or label in in_view)
-    }
+        if share.count or label in in_view
+    }  # fmt: skip
