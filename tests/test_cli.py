@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -236,3 +237,20 @@ def test_every_command_has_help() -> None:
 def test_sample_ships() -> None:
     """The demo picture lies in the package."""
     assert Path(demo_picture()).is_file()
+
+
+def test_notices_break_between_words_on_a_terminal_only(tmp_path: Path) -> None:
+    """In 60 columns no word is cut, the prefix counted; a pipe gets the error as one line."""
+    command = [sys.executable, "-m", "edgeleuk", "analyze", "missing.jpg"]
+    piped = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run(
+        command, stderr=follower, stdout=subprocess.PIPE, env=environment, check=False, cwd=tmp_path
+    )
+    os.close(follower)
+    shown = os.read(leader, 65536).decode().splitlines()
+    os.close(leader)
+    (line,) = piped.stderr.splitlines()
+    assert " ".join(shown).split() == line.split()
+    assert len(shown) > 1

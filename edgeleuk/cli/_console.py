@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 from edgeleuk.errors import EdgeleukError, OutputError
 
-notices = Console(stderr=True, highlight=False, soft_wrap=True)
+notices = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+"""Breaks lines between words on a terminal; in a log or a pipe a notice is one line."""
 
 
 def results() -> Console:
@@ -21,14 +23,12 @@ def results() -> Console:
 
 
 def warn(text: str) -> None:
-    notices.print("[yellow]warning:[/]", end=" ")
-    notices.print(text, markup=False)
+    notices.print(Text.assemble(("warning: ", "yellow"), text))
 
 
 def report(error: EdgeleukError) -> None:
     """One line for an error, without ending the program."""
-    notices.print("[red]error:[/]", end=" ")
-    notices.print(str(error), markup=False)
+    notices.print(Text.assemble(("error: ", "red"), str(error)))
 
 
 def fail(error: EdgeleukError) -> NoReturn:
