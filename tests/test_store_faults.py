@@ -343,3 +343,37 @@ def test_two_processes_make_one_file_together(tmp_path: Path) -> None:
         with open_store(path) as store:
             assert {summary.id for summary in store.list()} == ids
             assert {summary.state for summary in store.list()} == {"running"}
+
+
+TWICE = """
+import os, subprocess, sys
+from pathlib import Path
+from counted import counted_field, started
+from edgeleuk.store import open_store
+
+path = Path(sys.argv[1])
+session = started(open_store(path))
+session.add(counted_field(1))
+with open_store(path):
+    pass
+subprocess.run([sys.executable, "-m", "edgeleuk", "sessions", "list", "--store", str(path)], check=True)
+session.add(counted_field(2))
+os._exit(9)
+"""
+
+
+def test_a_file_opened_twice_in_one_process_keeps_what_is_written(tmp_path: Path) -> None:
+    """POSIX locks of a process end when it closes the file, opened whatever way: another process would then take the log
+    that is being written for one that nobody needs, and remove it."""
+    path = tmp_path / "sessions.db"
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(path)],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 9, done.stderr
+    with open_store(path) as store:
+        (session,) = store.list()
+        assert [field.number for field in store.get(session.id).counted()] == [1, 2]

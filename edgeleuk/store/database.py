@@ -15,6 +15,7 @@ from edgeleuk import __version__
 from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError, UsageError
 from edgeleuk.store.leases import Lease
 from edgeleuk.store.migrations import APPLICATION_ID, MIGRATIONS, applied, migrate, pending
+from edgeleuk.store.openings import OPENING, Key, closed, is_open, opened
 
 RESERVE_BYTES = 50_000_000
 """Kept free on the disk. Marks, notes and the end of a session still fit when no field is taken any more, and so does
@@ -45,11 +46,12 @@ class Database:
             raise UsageError(
                 f"there is no file of sessions at {self.path}. Check --store, or count with `edgeleuk live`."
             )
-        with self._translated():
+        with self._translated(), OPENING:
             self._refuse_foreign()
             self.writable = self._is_writable()
             self._refuse_newer()
             self._connection = self._connect()
+            self._key: Key | None = opened(self.path)
 
     @property
     def locks(self) -> Path:
@@ -119,8 +121,12 @@ class Database:
                 os.close(descriptor)
 
     def close(self) -> None:
+        """Safe to call twice."""
         with self._translated():
             self._connection.close()
+        if self._key:
+            closed(self._key)
+            self._key = None
 
     def _is_absent(self) -> bool:
         return not self.path.exists()
@@ -133,7 +139,7 @@ class Database:
 
     def _refuse_foreign(self) -> None:
         """By its first bytes, before SQLite opens it: even reading would leave files of its own beside it."""
-        if self._is_absent():
+        if self._is_absent() or is_open(self.path):
             return
         with self.path.open("rb") as file:
             header = file.read(100)
