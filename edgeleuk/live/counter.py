@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Counts
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import numpy as np
-
 from edgeleuk import machine
 from edgeleuk.assessment import Glance
 from edgeleuk.differential import Differential
-from edgeleuk.errors import ScaleError, StoreError, UsageError
-from edgeleuk.eyepiece import find_disc, middle
+from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.eyepiece import middle
 from edgeleuk.judge import Judge
 from edgeleuk.live.disc import Disc
 from edgeleuk.live.gate import Gate
+from edgeleuk.live.pace import Pace
+from edgeleuk.live.scale import SessionScale
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import pooled
 from edgeleuk.quality import look
-from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
-
-ENOUGH_RED_CELLS = 60
-"""Red cells that the scale of a session rests on before anything is counted; their median is then good to 2 %."""
-MOST_SCALE_FRAMES = 6
-"""Frames after which the scale is taken as it is."""
-WINDOW_S = 4.0
-"""Over which frame rate and latency are taken."""
 
 
 class Recorder(Protocol):
@@ -69,15 +59,14 @@ class LiveCounter:
         self.target, self.manual, self.paused = target, manual, False
         self.message = ""
         self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
-        self._scale = scale
-        self._measured: list[Scale] = []
+        self._scale = SessionScale(analyser, scale)
         self._disc = Disc(stills)
         self._misfit = False
         """Whether it was told that the frames do not fit the profile."""
         self._wanted = False
         self._began = time.monotonic()
         self._disk, self._clock = Disk(), WallClock()
-        self._pace = _Pace()
+        self._pace = Pace()
         self._verdict: Verdict = "paused"
         self._meters = Meters(0.0, 0.0)
         self._fields = 0
@@ -96,7 +85,7 @@ class LiveCounter:
     @property
     def scale(self) -> Scale | None:
         """Of the session; None until enough red cells were seen."""
-        return self._scale
+        return self._scale.known
 
     def frame(self, shot: Shot) -> Verdict:
         """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count, until
@@ -113,8 +102,7 @@ class LiveCounter:
         self._meters = self.gate.meters(seen)
         if unfit := self.gate.unfit(seen, self._meters):
             return unfit
-        scale = self._scale or self._settle_scale(shot)
-        if scale is None:
+        if (scale := self.scale or self._settled(shot)) is None:
             return "scale"
         placement = self.map.place(shot.frame.pixels, scale, disc)
         if self._disk.is_due():
@@ -129,24 +117,10 @@ class LiveCounter:
             return "move"
         return self._count(shot, scale, placement, Glance(self._disc.last, seen))
 
-    def _settle_scale(self, shot: Shot) -> Scale | None:
-        """The session's scale once it is known; a scale that changed midway would tear the map."""
-        known, self.message = self.analyser.known_scale(shot.frame)
-        if known:
-            self._scale = known
-            return known
-        try:
-            seen = self.analyser.under_profile(shot.frame)
-            disc = find_disc(seen.pixels)
-            self._measured.append(estimate_scale(seen.pixels, self.analyser.finder, seen.name, disc=disc))
-        except ScaleError as error:
-            self.message = str(error)
-            return None
-        found = pooled(self._measured)
-        if found.red_cells < ENOUGH_RED_CELLS and len(self._measured) < MOST_SCALE_FRAMES:
-            return None
-        self._scale = found
-        return found
+    def _settled(self, shot: Shot) -> Scale | None:
+        scale = self._scale.settle(shot.frame)
+        self.message = self._scale.message
+        return scale
 
     def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Glance) -> Verdict:
         field = self.analyser.analyse(shot.frame, scale, seen=seen)
@@ -201,7 +175,7 @@ class LiveCounter:
         """Go on from a session that was kept: the same map, the same tally, the same scale."""
         self.map.restore(counted, marks)
         if last := self.map.last:
-            self._fields, self._scale = last.number, last.field.scale
+            self._fields, self._scale.known = last.number, last.field.scale
             if behind := self._clock.behind(last.at):
                 self._warn(behind_text(behind))
         self._changed()
@@ -279,7 +253,7 @@ class LiveCounter:
             differential=self.differential(),
             target=self.target,
             last_added=self._added,
-            um_per_px=self._scale.um_per_px if self._scale else None,
+            um_per_px=self.scale.um_per_px if self.scale else None,
             islands=self.map.islands,
             paused=self.paused,
             manual=self.manual,
@@ -322,31 +296,3 @@ class LiveCounter:
 
     def _tell(self, kind: EventKind, text: str, data: Mapping[str, Any] | None = None) -> None:
         self._on_event(Event(kind, self.seconds, text, data or {}))
-
-
-class _Pace:
-    """Frame rate and latency over the last WINDOW_S seconds, taken around each frame."""
-
-    def __init__(self) -> None:
-        self._frames: deque[tuple[float, float]] = deque()
-        self._entered = 0.0
-
-    def __enter__(self) -> None:
-        self._entered = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        now = time.perf_counter()
-        self._frames.append((now, now - self._entered))
-        while now - self._frames[0][0] > WINDOW_S:
-            self._frames.popleft()
-
-    @property
-    def fps(self) -> float:
-        if len(self._frames) < 2:
-            return 0.0
-        return (len(self._frames) - 1) / (self._frames[-1][0] - self._frames[0][0])
-
-    @property
-    def latency_ms(self) -> float:
-        """95th percentile, milliseconds."""
-        return float(np.percentile([took for _, took in self._frames], 95)) * 1000 if self._frames else 0.0

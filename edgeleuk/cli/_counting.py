@@ -1,0 +1,230 @@
+"""A live count from the options of `edgeleuk live`: what it takes, put together, and what is said at both ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeleuk.cli._console import notices, results
+from edgeleuk.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from edgeleuk.live.counter import LiveCounter
+    from edgeleuk.live.keys import Command
+    from edgeleuk.live.run import View
+    from edgeleuk.live.state import Event, LiveState
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.profiles import Profile
+    from edgeleuk.rules import Reference
+    from edgeleuk.sources.camera import Source
+    from edgeleuk.store import Session
+    from edgeleuk.types import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for, checked."""
+
+    mag: str
+    profile: Profile | None
+    source: str
+    target: int
+    um_per_px: float | None
+    size: tuple[int | None, int | None]
+    fps: float | None
+    manual: bool
+    output: str
+    """view, plain or json."""
+    preview: bool
+    keep: bool
+    store: Path | None
+    resume: str | None
+    operator: str
+    slide: str
+    notes: str
+    until_target: bool
+    most_seconds: float | None
+    reference: Path | None
+    threads: int | None
+
+
+def count_live(options: Options) -> None:
+    """Until the operator, the target or the time ends it."""
+    from edgeleuk import machine, zoo
+    from edgeleuk.judge import judge_by
+    from edgeleuk.live.counter import LiveCounter
+    from edgeleuk.live.run import Loop
+    from edgeleuk.live.watchdog import Watchdog
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.rules import load_reference
+    from edgeleuk.sources import default_source, open_source
+    from edgeleuk.sources.capture import Capture
+    from edgeleuk.store import claim_source
+    from edgeleuk.types import Scale
+
+    machine.share_heap()
+    ranges = load_reference(options.reference) if options.reference else load_reference()
+    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
+    spec = options.source or default_source()
+    say = _speaker(options)
+
+    def opened() -> Source:
+        width, height = options.size
+        return open_source(spec, width=width, height=height, fps=options.fps, magnification=options.mag)
+
+    with ExitStack() as stack:
+        capture = stack.enter_context(Capture(opened))
+        info = capture.info
+        if info.live:
+            stack.enter_context(claim_source(info.name))
+        for text in info.notes:
+            notices.print(text, markup=False)
+        session = _session(stack, options, analyser, spec) if options.keep else None
+        counter = LiveCounter(
+            analyser,
+            judge_by(analyser.model.reader, ranges),
+            source=info.name,
+            target=options.target,
+            scale=None if options.um_per_px is None else Scale.given(options.um_per_px),
+            stills=info.stills,
+            manual=options.manual,
+            recorder=session,
+            on_event=say,
+        )
+        if session and options.resume:
+            _take_up(session, counter)
+        _tell_start(say, counter, info.name, session)
+        show = _preview(stack) if options.preview else None
+        watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
+        # The screen last, so that it is the first to go: what is said after the count is said on the old one.
+        with ExitStack() as screen:
+            view, commands = _screen(screen, options, analyser, ranges)
+            loop = Loop(
+                capture, counter, view, commands=commands, show_frame=show, on_event=say, watchdog=watchdog,
+                until_target=options.until_target, most_seconds=options.most_seconds,
+            )  # fmt: skip
+            reason = loop.run()
+        if session:
+            session.finish(reason)
+        _close(options, analyser, counter, session, reason, say)
+
+
+def _take_up(session: Session, counter: LiveCounter) -> None:
+    """Go on with a kept session, whose fields, read for this, do not stay in memory."""
+    from edgeleuk.cli.sessions import check_types
+
+    counted = tuple(session.counted())
+    check_types(session.summary, counted, counter.analyser.model)
+    counter.resume(counted, session.marks())
+
+
+def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:
+    from edgeleuk import __version__
+    from edgeleuk.store import open_store
+
+    store = stack.enter_context(open_store(options.store))
+    if options.resume:
+        return store.resume(options.resume)
+    return store.start(
+        magnification=options.mag,
+        source=spec,
+        model_version=analyser.model.version,
+        target=options.target,
+        um_per_px=options.um_per_px,
+        operator=options.operator,
+        slide=options.slide,
+        notes=options.notes,
+        version=__version__,
+    )
+
+
+def _speaker(options: Options) -> Callable[[Event], None]:
+    """Where events go: lines on stdout, or nowhere while the screen shows what they say."""
+    from edgeleuk.render import events
+
+    if options.output == "view":
+        return lambda _: None
+    line = events.as_json if options.output == "json" else events.plain
+
+    def say(event: Event) -> None:
+        sys.stdout.write(line(event) + "\n")
+        sys.stdout.flush()
+
+    return say
+
+
+def _screen(
+    stack: ExitStack, options: Options, analyser: Analyser, ranges: Reference
+) -> tuple[View, Callable[[], Iterator[Command | str]]]:
+    """The view and the operator's commands. Keys work wherever stdin is a terminal, also with --plain and --json."""
+    from edgeleuk.live.keys import Controls, Keys
+    from edgeleuk.render.live import LiveView
+
+    if options.output != "view":
+        keys = stack.enter_context(Keys())
+        return _Nowhere(), Controls(keys.poll).commands
+    controls = Controls(lambda: keys.poll())
+    reader = analyser.reader
+    view = LiveView(reader.labels, attributes=reader.attributes, reference=ranges, controls=controls)
+    stack.enter_context(view)
+    keys = stack.enter_context(Keys(aside=view.aside))
+    return view, controls.commands
+
+
+class _Nowhere:
+    """A view for those who read the events."""
+
+    def update(self, state: LiveState) -> None:
+        """Nothing is shown."""
+
+
+def _preview(stack: ExitStack) -> Callable[[Frame, LiveState], None]:
+    try:
+        from edgeleuk.live.preview import Preview
+    except ImportError as error:
+        raise MissingExtraError(
+            "--preview needs Tk, which this Python lacks. `sudo apt install python3-tk`, or leave it out."
+        ) from error
+    return stack.enter_context(Preview()).show
+
+
+def _tell_start(
+    say: Callable[[Event], None], counter: LiveCounter, source: str, session: Session | None
+) -> None:
+    from edgeleuk.live.state import Event
+    from edgeleuk.render.tables import RESEARCH_USE
+
+    kept = f"session {session.id}" if session else "nothing is kept"
+    data: dict[str, Any] = {
+        "source": source,
+        "session": session.id if session else None,
+        "target": counter.target,
+    }
+    data["magnification"] = counter.analyser.model.magnification
+    say(Event("started", counter.seconds, f"{source}, {kept}. {RESEARCH_USE}", data))
+
+
+def _close(
+    options: Options,
+    analyser: Analyser,
+    counter: LiveCounter,
+    session: Session | None,
+    reason: str,
+    say: Callable[[Event], None],
+) -> None:
+    from edgeleuk.differential import as_json
+    from edgeleuk.live.state import Event
+    from edgeleuk.render import events, terminal
+
+    result = counter.differential()
+    text = f"{reason}. {events.target_text(result, options.target)}"
+    say(Event("finished", counter.seconds, text, {"reason": reason, "differential": as_json(result)}))
+    if options.output == "view":
+        results().print(terminal.together(counter.map.fields(), result, analyser.model))
+        notices.print(text, markup=False)
+    if session:
+        notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
