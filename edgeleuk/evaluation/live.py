@@ -131,15 +131,18 @@ def evaluate_live(
 def type_shares(
     in_view: Mapping[str, int], read: Differential, confusion: Confusion | None
 ) -> dict[str, TypeShare]:
-    """By type, of those that are in view or were read, and whose confusion was measured."""
+    """By type, of those that are in view or were read. Empty where nothing is, and where the reader's confusion of one of the
+    types in view was not measured: it may be read as any of the others."""
+    rows = dict(zip(confusion.labels, confusion.counts, strict=True)) if confusion else {}
+    if confusion is None or not read.n or not all(sum(rows.get(label, ())) for label in in_view):
+        return {}
     named: defaultdict[str, float] = defaultdict(float)
     for label, n in in_view.items():
-        if confusion is None or label not in confusion.labels:
-            return {}
-        row = confusion.counts[confusion.labels.index(label)]
-        for name, count in zip(confusion.read, row, strict=True):
-            named[name] += n * count / sum(row)
+        for name, count in zip(confusion.read, rows[label], strict=True):
+            named[name] += n * count / sum(rows[label])
     identified = sum(named[label] for label in read.types)
+    if not identified:
+        return {}
     whole = sum(in_view.values())
     return {
         label: TypeShare(
