@@ -81,14 +81,14 @@ def _table(done: Sequence[LiveResult]) -> Table:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("slide", justify="right")
-    for name in ("in view", "counted", "error", "unclassified", "fields", "islands", "seconds"):
-        table.add_column(name, justify="right")
+    for name in ("in view", "counted", "error", "unclassified", "fields", "islands"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("types off")
     for each in done:
         off = [label for label, share in each.types.items() if not share.explained]
         table.add_row(
             str(each.seed), str(sum(each.in_view.values())), str(sum(each.counted.values())), f"{each.error:+.1%}",
             str(each.counted.get("unclassified", 0)), str(each.fields), str(each.islands),
-            f"{each.seconds:.0f}", ", ".join(off).replace("_", " ") or ("none" if each.types else "not measured"),
+            ", ".join(off).replace("_", " ") or ("none" if each.types else "not measured"),
         )  # fmt: skip
     return table
