@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +13,12 @@ from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
 from edgeleuk.manifest import FinderManifest
 from edgeleuk.optics import Resampling
+from edgeleuk.suppression import suppress
 from edgeleuk.tiling import Tile, tiles
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
 MAX_CANDIDATES = 12_000
-"""Best candidates of a tile that reach suppression, a tenth of a second's work.
+"""Best candidates of a tile that reach suppression.
 
 A monolayer gives 3000 in the largest tile, nine for each cell, and a crowded field twice as many: with a smaller limit
 its faintest cells are lost.
@@ -133,14 +133,3 @@ def decode(
     cx, cy = (xs + 0.5) * stride, (ys + 0.5) * stride
     boxes = np.stack([cx - sides[0], cy - sides[1], cx + sides[2], cy + sides[3]], axis=1)
     return _Candidates(boxes.astype(np.float32), best.astype(np.float32), kinds)
-
-
-def suppress(
-    boxes: Boxes, scores: NDArray[np.float32], kinds: NDArray[np.int64], iou: float
-) -> NDArray[np.int64]:
-    """Greedy non-maximum suppression within each kind; indices of what stays, best score first."""
-    if not len(scores):
-        return np.empty(0, np.int64)
-    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), scores.tolist(), kinds.tolist(), 0.0, iou)
-    return np.asarray(kept, np.int64).reshape(-1)

@@ -16,12 +16,12 @@ from onnx import TensorProto, helper
 
 from edgeleuk import finder as module
 from edgeleuk.errors import ModelError, ScaleError
-from edgeleuk.finder import MAX_CANDIDATES, Finder, decode, prepare, suppress
+from edgeleuk.finder import MAX_CANDIDATES, Finder, decode, prepare
 from edgeleuk.manifest import FinderManifest, finder_manifest
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import Analyser
 from edgeleuk.tiling import tiles
-from edgeleuk.types import Boxes, Detections, Frame, Image, Scale
+from edgeleuk.types import Detections, Frame, Image, Scale
 
 NEVER = -99.0
 
@@ -93,84 +93,6 @@ def test_of_too_many_candidates_the_best_stay() -> None:
     found = decode(logits, distances, np.array([0.5], np.float32), 4)
     best = np.sort(1 / (1 + np.exp(-logits.ravel())))[-MAX_CANDIDATES:]
     np.testing.assert_allclose(np.sort(found.scores), best, rtol=1e-6)
-
-
-# Suppression
-
-Rows = list[tuple[float, float, float, float, float, int]]
-
-
-def arrays(rows: Rows) -> tuple[Boxes, NDArray[np.float32], NDArray[np.int64]]:
-    """Boxes, scores and kinds of rows x1 y1 x2 y2 score kind."""
-    table = np.array(rows, np.float32).reshape(-1, 6)
-    return table[:, :4], table[:, 4], table[:, 5].astype(np.int64)
-
-
-def test_of_boxes_that_overlap_too_much_the_best_stays() -> None:
-    """Overlaps of 2/3, 1/3 and none at a limit of 0.5: indices of what stays, best first."""
-    rows: Rows = [
-        (0, 0, 10, 10, 0.6, 0),
-        (2, 0, 12, 10, 0.9, 0),  # 8 of 12 with the first
-        (7, 0, 17, 10, 0.7, 0),  # 5 of 15 with the second
-        (40, 0, 50, 10, 0.8, 0),
-    ]
-    assert suppress(*arrays(rows), 0.5).tolist() == [1, 3, 2]
-
-
-def test_kinds_do_not_suppress_each_other() -> None:
-    """A platelet on a red cell stays, however much they overlap."""
-    rows: Rows = [(0, 0, 10, 10, 0.6, 0), (0, 0, 10, 10, 0.9, 1), (0, 0, 10, 10, 0.7, 2)]
-    assert suppress(*arrays(rows), 0.5).tolist() == [1, 2, 0]
-
-
-def test_suppression_is_greedy() -> None:
-    """What is itself suppressed suppresses nothing: the outer two of a chain of three stay."""
-    rows: Rows = [(0, 0, 10, 10, 0.9, 0), (3, 0, 13, 10, 0.8, 0), (6, 0, 16, 10, 0.7, 0)]
-    assert suppress(*arrays(rows), 0.5).tolist() == [0, 2]
-
-
-def test_nothing_suppressed_is_nothing() -> None:
-    """No boxes give no indices, of an integer type that indexes."""
-    kept = suppress(*arrays([]), 0.5)
-    assert (kept.shape, kept.dtype) == ((0,), np.int64)
-
-
-def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    shared = sides[0] * sides[1]
-    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
-
-
-@st.composite
-def candidates(draw: st.DrawFn) -> Rows:
-    """Boxes on a coarse grid, partly outside the picture, of different scores and three kinds."""
-    number = draw(st.integers(0, 25))
-    scores = draw(st.permutations(range(1, number + 1)))
-    whole = st.integers(-20, 60)
-    side = st.integers(1, 40)
-    return [
-        (
-            x := draw(whole),
-            y := draw(whole),
-            x + draw(side),
-            y + draw(side),
-            score / 32,
-            draw(st.integers(0, 2)),
-        )
-        for score in scores
-    ]
-
-
-@given(candidates(), st.sampled_from([0.3, 0.45, 0.6, 0.75]))
-def test_suppression_follows_its_definition(rows: Rows, limit: float) -> None:
-    """Best first, a box stays unless one that stayed, of its kind, overlaps it more than the limit."""
-    boxes, scores, kinds = arrays(rows)
-    expected: list[int] = []
-    exact = boxes.astype(np.float64)
-    for i in np.argsort(-scores).tolist():
-        if all(kinds[i] != kinds[j] or overlap(exact[i], exact[j]) <= limit for j in expected):
-            expected.append(i)
-    assert suppress(boxes, scores, kinds, limit).tolist() == expected
 
 
 # Preparing
@@ -357,6 +279,13 @@ def test_a_mistaken_scale_is_refused(plain: Finder) -> None:
 
 def by_place(found: Detections) -> Detections:
     return found.where(np.lexsort((found.boxes[:, 0].round(), found.boxes[:, 1].round(), found.kinds)))
+
+
+def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Intersection over union."""
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    shared = sides[0] * sides[1]
+    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
 
 
 def test_a_large_field_is_found_in_tiles_as_in_one_piece(

@@ -16,7 +16,7 @@ import edgeleuk
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
     "errors", "folders", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "manifest", "zoo", "modelstore", "optics", "colour", "eyepiece", "profiles",
-    "microscope", "_session", "tiling", "finder", "reader", "rims", "scale", "pooling", "outline", "morphometry", "tallies", "differential", "estimates", "judge", "quality", "domain", "assessment",
+    "microscope", "_session", "tiling", "suppression", "finder", "reader", "rims", "scale", "pooling", "outline", "morphometry", "tallies", "differential", "estimates", "judge", "quality", "domain", "assessment",
     "slidemap", "pipeline", "sources", "calibration", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
 )  # fmt: skip
 """Lowest first. A module or subpackage imports from itself and from what stands before it."""

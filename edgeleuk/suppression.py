@@ -1,0 +1,115 @@
+"""Greedy non-maximum suppression of tens of thousands of boxes.
+
+Best first, a box stays unless one that stayed overlaps it too much. Asked box by box, as OpenCV does it, that takes the
+product of all boxes and those that stay: 2.4 s for a 10x field of 5000 cells. But only neighbours overlap, and whom they
+suppress is settled everywhere at once: 0.2 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.types import Boxes
+
+Indices = NDArray[np.int64]
+PAIRS = 1 << 19
+"""Of neighbours, that are looked at together: 60 MB of what is worked out about them."""
+
+
+def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: float) -> Indices:
+    """Indices of the boxes (N, 4) that stay within each kind, best score first; `iou`, above 0, is the most that two of
+    them overlap."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, their_kinds = boxes[order].astype(np.float64), kinds[order]
+    stays = np.zeros(len(order), np.bool_)
+    for kind in np.unique(their_kinds):
+        mine = np.flatnonzero(their_kinds == kind)
+        better, worse = _overlapping(ranked[mine], iou)
+        stays[mine] = _settled(len(mine), better, worse)
+    return order[stays].astype(np.int64)
+
+
+def _overlapping(boxes: NDArray[np.float64], iou: float) -> tuple[Indices, Indices]:
+    """Pairs of boxes (N, 4), the better-ranked first, whose overlap exceeds `iou`.
+
+    None overlaps one whose long side is shorter than that share of its own: pairs are sought by size.
+    """
+    found = [(_NONE, _NONE)]
+    longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1).clip(1e-6)
+    size = np.floor(np.log(longest) / -np.log(iou)).astype(np.int64)
+    for each in np.unique(size):
+        mine = np.flatnonzero((size == each) | (size == each + 1))
+        for first, second in _neighbours(boxes[mine], iou):
+            one, other = mine[first], mine[second]
+            here = (size[one] == each) | (size[other] == each)  # else they come with the next size
+            found.append(_beyond(boxes, one[here], other[here], iou))
+    first, second = (np.concatenate(each) for each in zip(*found, strict=True))
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+_NONE: Indices = np.empty(0, np.int64)
+
+
+def _neighbours(boxes: NDArray[np.float64], iou: float) -> Iterator[tuple[Indices, Indices]]:
+    """Pairs of boxes that may overlap by more than `iou`, each once, PAIRS or so at a time.
+
+    Sides a and b whose middles are d apart share (a + b) / 2 - d of a + b less that. For a share above t, d is less than
+    (a + b) (1 - t) / (2 (1 + t)); so those that may overlap lie in the same or in touching squares of that side.
+    """
+    square = float((boxes[:, 2:] - boxes[:, :2]).max()) * (1 - iou) / (1 + iou) * (1 + 1e-9)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    places = ((middles - middles.min(axis=0)) // max(square, 1e-6)).astype(np.int64)
+    width = int(places[:, 0].max()) + 3  # an empty square at both ends of each row of squares
+    key = places[:, 1] * width + places[:, 0] + 1
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    # With those behind it in its own square and the next one; then with three squares of the next row.
+    reaches = (
+        (np.arange(1, len(key) + 1), np.searchsorted(key, key + 1, "right")),
+        (np.searchsorted(key, key + width - 1), np.searchsorted(key, key + width + 1, "right")),
+    )
+    for begin, end in reaches:
+        number = end - begin
+        total = np.cumsum(number)
+        start = 0
+        while start < len(number):
+            before = int(total[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(total, before + PAIRS)))
+            some = number[start:stop]
+            steps = np.arange(int(some.sum())) - np.repeat(np.cumsum(some) - some, some)
+            first = np.repeat(order[start:stop], some)
+            yield first, order[np.repeat(begin[start:stop], some) + steps]
+            start = stop
+
+
+def _beyond(
+    boxes: NDArray[np.float64], first: Indices, second: Indices, iou: float
+) -> tuple[Indices, Indices]:
+    """Of pairs those whose intersection over union exceeds `iou`."""
+    a, b = boxes[first], boxes[second]
+    shared = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(axis=1)
+    both = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
+    over = np.divide(shared, both, out=np.zeros_like(both), where=both > 0) > iou
+    return first[over], second[over]
+
+
+def _settled(number: int, better: Indices, worse: Indices) -> NDArray[np.bool_]:
+    """Which of `number` ranked boxes stay, by the pairs of which only one may.
+
+    Whatever no undecided box may still suppress stays, and what that suppresses goes, until all is decided: the best of the
+    undecided is, each time.
+    """
+    stays = np.zeros(number, np.bool_)
+    undecided = np.ones(number, np.bool_)
+    while undecided.any():
+        free = undecided.copy()
+        free[worse] = False
+        stays |= free
+        undecided &= ~free
+        undecided[worse[free[better]]] = False
+        open_pairs = undecided[better] & undecided[worse]
+        better, worse = better[open_pairs], worse[open_pairs]
+    return stays
