@@ -15,8 +15,11 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeleuk import cli
+from edgeleuk.cli._console import json_text
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.types import Frame
 
@@ -254,3 +257,38 @@ def test_notices_break_between_words_on_a_terminal_only(tmp_path: Path) -> None:
     (line,) = piped.stderr.splitlines()
     assert " ".join(shown).split() == line.split()
     assert len(shown) > 1
+
+
+def test_json_has_a_line_for_each_cell(demo: tuple[Run, Path]) -> None:
+    """A person reads one, and 50,000 are written fast; a program reads what was there."""
+    text = (demo[1] / "results.json").read_text()
+    cells = json.loads(text)["images"][0]["cells"]
+    lines = [line.strip().removesuffix(",") for line in text.splitlines()]
+    assert [json.loads(line) for line in lines if line.startswith('{"kind"')] == cells
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_in_lines_is_the_same_json(value: object) -> None:
+    """Whatever is in it, and however deep."""
+    text = json_text(value)
+    assert json.loads(text) == value
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("depth", range(7))
+def test_json_refuses_what_json_does_not_have(depth: int) -> None:
+    """NaN is an error of the program, at every depth."""
+    value: object = float("nan")
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_text(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,9 +38,33 @@ def fail(error: EdgeleukError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+LEVELS = 4
+"""Of a document, that are broken into lines: a picture's cells then have a line each."""
+
+
+def json_text(document: Any) -> str:
+    """JSON with a line break at its end, for people as well as programs. Raises ValueError for NaN.
+
+    Broken into lines throughout, as Python does it, a slide of 50,000 cells has a million lines and takes 2 s.
+    """
+    return "".join(_json_parts(document, 0)) + "\n"
+
+
+def _json_parts(value: Any, depth: int) -> Iterator[str]:
+    if depth == LEVELS or not value or not isinstance(value, dict | list | tuple):
+        yield json.dumps(value, allow_nan=False)
+        return
+    margin, ends = "\n" + "  " * depth, "{}" if isinstance(value, dict) else "[]"
+    for number, each in enumerate(value):
+        yield f"{',' if number else ends[0]}{margin}  "
+        if isinstance(value, dict):
+            yield f"{json.dumps(str(each))}: "
+        yield from _json_parts(value[each] if isinstance(value, dict) else each, depth + 1)
+    yield margin + ends[1]
+
+
 def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(document))
 
 
 def writable_folder(folder: Path) -> Path:

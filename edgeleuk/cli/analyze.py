@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, report, results, warn, writable_folder, write
+from edgeleuk.cli._console import (
+    json_text,
+    notices,
+    print_json,
+    report,
+    results,
+    warn,
+    writable_folder,
+    write,
+)
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
@@ -121,8 +130,9 @@ def analyze(
     draw = folder if overlay or write_all else None
 
     failures = _analyse_all(batch, pictures, draw)
-    result = judge_by(model.reader, ranges)(tally(batch.counted))
-    estimates = estimate(batch.counted, batch.area_mm2, red_cells)
+    counted = batch.counted
+    result = judge_by(model.reader, ranges)(tally(counted))
+    estimates = estimate(counted, batch.area_mm2, red_cells)
     _output(batch, failures, result, estimates, as_json, as_csv, folder, write_all)
     _close(batch, failures, folder)
 
@@ -190,14 +200,13 @@ def _output(
     folder: Path | None,
     write_all: bool,
 ) -> None:
-    import json
 
     from edgeleuk.render import tables, terminal
 
     fields, repeated, analyser = batch.fields, batch.repeated, batch.analyser
     document = tables.document(fields, result, analyser.model, failures, repeated, estimates)
     if folder and (as_json or write_all):
-        write(folder / "results.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+        write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
         write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes, repeated))
         write(folder / "differential.csv", tables.differential_csv(result))

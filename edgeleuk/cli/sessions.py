@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results, warn, writable_folder, write
+from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
 from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def export(
     store: StorePath = None,
 ) -> None:
     """Write a session as files: session.json, cells.csv, differential.csv, and crops/TYPE/CELL-FIELD.jpg."""
-    import json
 
     from edgeleuk.render import sessions as render
     from edgeleuk.render import tables
@@ -105,7 +104,7 @@ def export(
         write(writable_folder((folder / name).parent) / Path(name).name, picture)
     write(folder / "cells.csv", render.cells_csv(kept))
     write(folder / "differential.csv", tables.differential_csv(kept.differential))
-    write(folder / "session.json", json.dumps(render.document(kept), indent=2, allow_nan=False) + "\n")
+    write(folder / "session.json", json_text(render.document(kept)))
     notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
 
 
