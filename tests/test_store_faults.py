@@ -377,3 +377,28 @@ def test_a_file_opened_twice_in_one_process_keeps_what_is_written(tmp_path: Path
     with open_store(path) as store:
         (session,) = store.list()
         assert [field.number for field in store.get(session.id).counted()] == [1, 2]
+
+
+HALF_MADE = """
+import sys, time
+from pathlib import Path
+from edgeleuk.store import open_store
+from edgeleuk.store.leases import Lease
+
+path = Path(sys.argv[1])
+open_store(path.with_name("whole.db")).close()
+with Lease(path.parent / "locks", path.name, "{holder}", 5):
+    path.write_bytes(b"SQLite format 3\\0".ljust(100, b"\\0"))
+    print("half", flush=True)
+    time.sleep(0.3)
+    path.write_bytes(path.with_name("whole.db").read_bytes())
+"""
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    """Half of its first page says that it is a database, and not yet whose."""
+    path = tmp_path / "sessions.db"
+    with process(HALF_MADE, path) as making:
+        assert making.stdout.readline() == "half\n"
+        with open_store(path) as store:
+            assert store.list() == []

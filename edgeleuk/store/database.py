@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from edgeleuk import __version__
 from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError, UsageError
-from edgeleuk.store.leases import Lease
+from edgeleuk.store.leases import Lease, held
 from edgeleuk.store.migrations import APPLICATION_ID, MIGRATIONS, applied, migrate, pending
 from edgeleuk.store.openings import OPENING, Key, closed, is_open, opened
 
@@ -22,6 +23,8 @@ RESERVE_BYTES = 50_000_000
 the copy that SQLite makes of what it moves from its log into the file (4 MB)."""
 BUSY_S = 5.0
 """For another process's transaction; one lasts milliseconds."""
+AGAIN_S = 0.02
+"""Between two looks at a file that another process is making."""
 VACUUM_PAGES = 256
 """Given back to the disk at a time, so that the log stays near a megabyte where little is free."""
 CACHE_KIB = 512
@@ -141,18 +144,29 @@ class Database:
         """By its first bytes, before SQLite opens it: even reading would leave files of its own beside it."""
         if self._is_absent() or is_open(self.path):
             return
+        until, undisturbed = time.monotonic() + BUSY_S, 0
+        # Another process may be making it. What is no file of sessions twice, while nobody does, is none.
+        while undisturbed < 2 and time.monotonic() < until:
+            if not (fault := self._fault()):
+                return
+            if held(self.locks, self.path.name):
+                undisturbed = 0
+                time.sleep(AGAIN_S)
+            else:
+                undisturbed += 1
+        raise StoreError(f"{self.path} is {fault}. It was not changed; give another --store.")
+
+    def _fault(self) -> str:
+        """What else than a file of sessions it is; empty for one, and for a file without a byte, which SQLite takes for new:
+        a process made it a moment ago, and may have been cut off."""
         with self.path.open("rb") as file:
             header = file.read(100)
         if not header:
-            return  # made a moment ago by a process that was cut off; SQLite takes it for a new file
+            return ""
         if len(header) < 100 or not header.startswith(_MAGIC):
-            raise StoreError(
-                f"{self.path} is no file of sessions, or a damaged one. It was not changed; give another --store."
-            )
-        if struct.unpack_from(">I", header, _APPLICATION_ID_AT)[0] != APPLICATION_ID:
-            raise StoreError(
-                f"{self.path} is a database of another program. It was not changed; give another --store."
-            )
+            return "no file of sessions, or a damaged one"
+        theirs = struct.unpack_from(">I", header, _APPLICATION_ID_AT)[0]
+        return "" if theirs == APPLICATION_ID else "a database of another program"
 
     def _refuse_newer(self) -> None:
         if self._is_absent() or not self.path.stat().st_size:
