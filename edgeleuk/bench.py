@@ -25,7 +25,6 @@ from edgeleuk.assessment import Glance
 from edgeleuk.judge import judge_by
 from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
-from edgeleuk.quality import look
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.stage import OBJECTIVES, StageSource
 from edgeleuk.types import Frame, Scale
@@ -183,12 +182,10 @@ class _Run:
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         with self._timed("look"):
-            seen = look(pixels)
+            seen = Glance.of(pixels, None)
         with self._timed("place"):
             placement = self.map.place(pixels, self.scale)
-        field = self.analyser.analyse(
-            Frame(pixels, f"bench-{self.number}"), self.scale, seen=Glance(None, seen)
-        )
+        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale, seen=seen)
         for name in ("find", "assess", "read", "measure"):
             self.seconds[name].append(field.seconds[name])
         self.white_cells += sum(cell.reading is not None for cell in field.cells)
@@ -200,7 +197,7 @@ class _Run:
                 number=self.number,
                 seconds=float(self.number),
                 at="",
-                sharpness=seen.sharpness,
+                sharpness=seen.look.sharpness,
                 image=pixels,
             )
         with self._timed("tally"):

@@ -18,9 +18,12 @@ Indices = NDArray[np.int64]
 PAIRS = 1 << 19
 """Of neighbours, that are looked at together: 60 MB of what is worked out about them."""
 
+SOUGHT = (1e-12, 0.99)
+"""Overlaps beyond which neighbours are sought at least and at most: at 0 and 1 their sizes and squares have no limit."""
+
 
 def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: float) -> Indices:
-    """Indices of the boxes (N, 4) that stay within each kind, best score first; `iou`, above 0, is the most that two of
+    """Indices of the boxes (N, 4) that stay within each kind, best score first; `iou`, 0 to 1, is the most that two of
     them overlap."""
     order = np.argsort(-scores, kind="stable")
     ranked, their_kinds = boxes[order].astype(np.float64), kinds[order]
@@ -38,11 +41,12 @@ def _overlapping(boxes: NDArray[np.float64], iou: float) -> tuple[Indices, Indic
     None overlaps one whose long side is shorter than that share of its own: pairs are sought by size.
     """
     found = [(_NONE, _NONE)]
+    near = float(np.clip(iou, *SOUGHT))
     longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1).clip(1e-6)
-    size = np.floor(np.log(longest) / -np.log(iou)).astype(np.int64)
+    size = np.floor(np.log(longest) / -np.log(near)).astype(np.int64)
     for each in np.unique(size):
         mine = np.flatnonzero((size == each) | (size == each + 1))
-        for first, second in _neighbours(boxes[mine], iou):
+        for first, second in _neighbours(boxes[mine], near):
             one, other = mine[first], mine[second]
             here = (size[one] == each) | (size[other] == each)  # else they come with the next size
             found.append(_beyond(boxes, one[here], other[here], iou))

@@ -76,7 +76,7 @@ def candidates(draw: st.DrawFn) -> Rows:
     ]
 
 
-@given(candidates(), st.sampled_from([0.3, 0.45, 0.6, 0.75]))
+@given(candidates(), st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.75, 1.0]))
 def test_suppression_follows_its_definition(rows: Rows, limit: float) -> None:
     """Best first, a box stays unless one that stayed, of its kind, overlaps it more than the limit."""
     boxes, scores, kinds = arrays(rows)

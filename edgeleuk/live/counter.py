@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -12,7 +13,6 @@ from edgeleuk import machine
 from edgeleuk.assessment import Glance
 from edgeleuk.differential import Differential
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.eyepiece import middle
 from edgeleuk.judge import Judge
 from edgeleuk.live.disc import Disc
 from edgeleuk.live.gate import Gate
@@ -21,7 +21,6 @@ from edgeleuk.live.scale import SessionScale
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
-from edgeleuk.quality import look
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
 
@@ -98,9 +97,9 @@ class LiveCounter:
 
     def _consider(self, shot: Shot) -> Verdict:
         disc = self._disc.of(shot)
-        seen = look(middle(shot.frame.pixels, disc)[0])
-        self._meters = self.gate.meters(seen)
-        if unfit := self.gate.unfit(seen, self._meters):
+        seen = Glance.of(shot.frame.pixels, disc)
+        self._meters = self.gate.meters(seen.look)
+        if unfit := self.gate.unfit(seen.look, self._meters):
             return unfit
         if (scale := self.scale or self._settled(shot)) is None:
             return "scale"
@@ -115,7 +114,7 @@ class LiveCounter:
             return "manual"
         if self._disc.moved(shot):
             return "move"
-        return self._count(shot, scale, placement, Glance(self._disc.last, seen))
+        return self._count(shot, scale, placement, replace(seen, disc=self._disc.last))
 
     def _settled(self, shot: Shot) -> Scale | None:
         scale = self._scale.settle(shot.frame)

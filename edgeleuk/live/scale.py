@@ -27,9 +27,7 @@ class SessionScale:
         """Why the last frame did not settle it, or what speaks against the profile."""
 
     def settle(self, frame: Frame) -> Scale | None:
-        """What is known after one more frame."""
-        if self.known:
-            return self.known
+        """What is known after one more frame, where nothing was."""
         self.known, self.message = self._analyser.known_scale(frame)
         if self.known:
             return self.known
