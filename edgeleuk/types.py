@@ -372,6 +372,41 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Ground that two counted fields share."""
+
+    number: int
+    """Of the later counted field."""
+    other: int
+    """Of the earlier counted field."""
+    kind: Literal["copy", "overlap"]
+    """A copy is the same photograph again, whole or in part; an overlap another one of the same place."""
+    shared: float
+    """Of the smaller one's area, what both show, 0 to 1."""
+    turned: int = 0
+    """By which the later one is turned against the earlier one, degrees clockwise: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    zoom: float = 1.0
+    """Micrometres of the earlier one per micrometre of the later one, each by its own scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A picture or frame that was not counted, with the reason."""
+
+    name: str
+    """Of the picture, as it was given; empty where the error names none."""
+    code: str
+    """One word: a code of `quality.toml`, "seen", "scale", "copy", or the name of the error."""
+    text: str
+    """What is wrong, and what to do."""
+    findings: tuple[Finding, ...] = ()
+    """What refused it, where its quality did."""
+    exit_code: int = 0
+    """That a command ends with for it; 0 where leaving it out is no failure, as of ground that was counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class CountedField:
     """One field that was counted, with its place and what each of its cells is on the slide map."""
 

@@ -1,0 +1,68 @@
+"""The result of one slide: what was counted, and by whom, when and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edgeleuk.differential import Differential
+from edgeleuk.estimates import NOTHING, Estimates
+from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """The model that read a slide."""
+
+    magnification: str
+    version: str
+    finder_sha256: str
+    reader_sha256: str
+    manifest_sha256: str
+    """Of model.json, with its thresholds and its measured errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who counted which slide, when, and with what."""
+
+    id: str
+    """UUID (RFC 9562) of the result, the same for a session and what is exported of it."""
+    program: str
+    """Version of edgeleuk."""
+    model: ModelIdentity
+    started: str
+    """ISO 8601 with the offset from UTC."""
+    ended: str | None = None
+    """Likewise; None while it is counted, or where the program was interrupted."""
+    source: str = ""
+    """Camera, stream, film or folder."""
+    slide: str = ""
+    operator: str = ""
+    site: str = ""
+    device: str = ""
+    profile: str | None = None
+    """Name of the device profile; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideResult:
+    """Everything that is known of one slide. Places are in pixels of the files."""
+
+    about: Provenance
+    counted: tuple[CountedField, ...]
+    """As they were counted, without thumbnails and crops: a cell is in each field that shows it."""
+    fields: tuple[Field, ...]
+    """The same fields with each cell only in the first one that shows it, read from all of its views together."""
+    tally: Tally
+    """Of `fields`."""
+    differential: Differential
+    """Of `tally`, by the reader's measured errors."""
+    area_mm2: float
+    """Of the slide that was looked at, ground that several fields show once."""
+    refused: tuple[Refusal, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """What the operator said of cells, by identity."""
+    estimates: Estimates = NOTHING
+    """Cells per microlitre, where the red-cell count of the blood is known."""
