@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 
 from edgeleuk._tables import load_table
 from edgeleuk.domain import kinship
 from edgeleuk.errors import QualityError
-from edgeleuk.eyepiece import find_disc, middle
+from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
-from edgeleuk.quality import Look, inspect, look
+from edgeleuk.quality import Look, inspect
 from edgeleuk.scale import RED_CELL
 from edgeleuk.types import Aperture, Assessment, Detections, Finding, Image, Scale
 
@@ -61,10 +61,23 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """When a frame of a stream counts by itself. Pictures that were taken one by one need none of it."""
+
+    focus_of_best: float
+    """Least sharpness as a share of the best one of the session, 0 to 1."""
+    still_px: float
+    """Most movement since the frame before, pixels."""
+    new_ground: float
+    """Least share of the frame that no counted field shows, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """A whole file of rules."""
 
     schema: Literal[1]
+    stream: StreamLimits
     rules: tuple[Rule, ...]
 
 
@@ -79,31 +92,32 @@ def _shipped() -> Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What a picture tells before anything is searched in it."""
+class QualityPolicy:
+    """Which pictures and frames count: one set of limits for both."""
 
-    disc: Aperture | None
-    """An eyepiece's, which is what of the picture shows the slide; None where all of it does."""
-    look: Look
-    """Of the middle of that."""
+    limits: Limits
+    objective: str
+    """"100x", "40x" or "10x"."""
+    refusing: bool = False
+    """Whether a picture past a limit is an error; else it is analysed and marked as forced."""
 
-    @classmethod
-    def of(cls, pixels: Image, disc: Aperture | None) -> Self:
-        """At a picture (H, W, 3) of which a `disc` that is known shows the slide."""
-        return cls(disc, look(middle(pixels, disc)[0]))
+    def judge(self, name: str, measures: Measures) -> Assessment:
+        """Assess a picture by its measures. Raises QualityError where it is refused and the policy is refusing."""
+        return settle(name, assess(measures, self.objective, self.limits), self.refusing)
 
-    @property
-    def measures(self) -> Measures:
-        return {
-            "light_percent": 100 * self.look.light,
-            "clipped_percent": 100 * self.look.clipped,
-            "picture_contrast": self.look.contrast,
-        }
+    def refusal(self, measures: Measures) -> Finding | None:
+        """The first finding that refuses a frame of such measures; None where none does."""
+        found = assess(measures, self.objective, self.limits)
+        return next((finding for finding in found if finding.severe), None)
 
 
-def glance(pixels: Image) -> Glance:
-    """At a picture (H, W, 3). Takes 12 ms for 1280 x 720 on one core of a laptop."""
-    return Glance.of(pixels, find_disc(pixels))
+def look_measures(look: Look) -> Measures:
+    """What a look tells, by the names that rules use."""
+    return {
+        "light_percent": 100 * look.light,
+        "clipped_percent": 100 * look.clipped,
+        "picture_contrast": look.contrast,
+    }
 
 
 def after(

@@ -1,43 +1,28 @@
-"""The pictures of one slide: analysed one by one at one scale, and counted together, each cell once.
-
-Pictures that overlap are laid on the slide map; those that do not lie on islands of their own and simply add up. One
-camera has one scale: where a few of the pictures agree on it, it holds for all of their size, and only a picture whose
-red cells contradict it is measured by itself.
-"""
+"""The pictures of one slide, analysed on every core and counted in their order."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from edgeleuk import machine
-from edgeleuk.assessment import glance
-from edgeleuk.errors import EdgeleukError
-from edgeleuk.eyepiece import find_disc
-from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import LEAST, common
-from edgeleuk.scale import estimate_scale
-from edgeleuk.slidemap import SlideMap
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import CountedField, Field, Frame, Scale
+from edgeleuk.counting.slide import Examined, SlideCount
+from edgeleuk.errors import EdgeleukError, StoreError
+from edgeleuk.types import CountedField, Field, Frame, PictureFile
 
-SAMPLED = 9
-"""Pictures, evenly spread, whose scales are measured before the others are looked at."""
-Size = tuple[int, int]
-"""Width and height of a file, pixels."""
-Item = Path | EdgeleukError
+Item = PictureFile | EdgeleukError
 
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """A picture as it was decoded, and its field in that picture's pixels."""
+    """A picture as it was decoded, its field in that picture's pixels, and what was counted of it."""
 
     frame: Frame
     field: Field
+    counted: CountedField
 
     @property
     def warnings(self) -> tuple[tuple[str, str], ...]:
@@ -58,168 +43,54 @@ class Failed:
 
 
 class Batch:
-    """The pictures of one slide. Use from one thread."""
+    """Drives a SlideCount with picture files. Use from one thread."""
 
-    def __init__(
-        self, analyser: Analyser, scale: Scale | None = None, *, overlapping: bool = True, workers: int = 1
-    ) -> None:
-        """`scale`: of the files, where the user vouches for it. `overlapping` False: the pictures are taken to show
-        different places, and cells seen twice count twice. So many `workers` analyse a picture each at a time: on
-        several cores faster than one picture on all of them, where the analyser itself uses one thread."""
-        self.analyser, self._workers = analyser, workers
-        self._given = scale
-        self._common: dict[Size, Scale] = {}
-        """In the files' pixels."""
-        if profile := analyser.profile:
-            size = profile.picture.width, profile.picture.height
-            if known := profile.scale_at(*size):
-                self._common[size] = known
-        self._map = SlideMap.of(analyser.model, stills=True) if overlapping else None
-        self._fields: list[Field] = []
-        self._counted: list[CountedField] = []
-        self._shrunk: list[int] = []
+    def __init__(self, slide: SlideCount, workers: int = 1) -> None:
+        """So many `workers` analyse a picture each at a time: on several cores faster than one picture on all of them,
+        where the analyser itself uses one thread."""
+        self.slide, self._workers = slide, workers
 
-    def settle(self, paths: Sequence[Path]) -> None:
-        """Find what scale the pictures have in common, if any, by looking at a few of them."""
-        if self._given or self._common or len(paths) < LEAST:
-            return
-        step = max(1, len(paths) // SAMPLED)
-        first, *others = paths[: step * SAMPLED : step]
-        begun = self._measured(first, None)
-        with ThreadPoolExecutor(self._workers) as pool:
-            measured = [begun, *pool.map(lambda path: self._measured(path, begun and begun[1]), others)]
-        found: defaultdict[Size, list[Scale]] = defaultdict(list)
-        for size, scale in filter(None, measured):
-            found[size].append(scale)
-        for size, scales in found.items():
-            if shared := common(scales):
-                self._common[size] = shared
-
-    def _measured(self, path: Path, near: Scale | None) -> tuple[Size, Scale] | None:
-        """Size and scale of a file; None where it cannot be told, which is named as an error when its turn comes."""
-        try:
-            frame = read_picture(path)
-            seen = self.analyser.under_profile(frame)
-            scale = estimate_scale(
-                seen.pixels,
-                self.analyser.finder,
-                frame.name,
-                near and _times(near, frame.shrunk),
-                find_disc(seen.pixels),
-            )
-        except EdgeleukError:
-            return None
-        return _size(frame), _times(scale, 1 / frame.shrunk)
+    def survey(self, items: Sequence[Item]) -> None:
+        """Measure the common scale of the pictures, if they have one, on a few of them."""
+        self.slide.scale.survey([each for each in items if isinstance(each, PictureFile)], self._workers)
 
     def analyse_all(self, items: Sequence[Item]) -> Iterator[Analysed | Failed]:
-        """Each picture in turn; one that cannot be analysed never ends a batch."""
+        """Analyse and count each picture in turn; one that cannot be analysed never ends a batch.
+
+        Raises StoreError where a recorder does not keep a counted picture.
+        """
+        if not self.slide.scale.surveyed:
+            self.survey(items)
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting: deque[tuple[Item, Future[tuple[Frame, Field, float]]]] = deque()
+            waiting: deque[tuple[Item, Future[Examined]]] = deque()
             coming = iter(items)
             while True:
                 # No more in work than there are workers, and one: decoded pictures are what takes memory.
                 for item in islice(coming, self._workers + 1 - len(waiting)):
-                    waiting.append((item, pool.submit(self._analysed, item)))
+                    waiting.append((item, pool.submit(self._examined, item)))
                 if not waiting:
                     return
                 item, work = waiting.popleft()
-                try:
-                    frame, field, sharpness = work.result()
-                except EdgeleukError as error:
-                    yield Failed(str(item) if isinstance(item, Path) else "", error)
-                    continue
-                self._count(frame, field, sharpness)
-                yield Analysed(frame, field)
+                yield self._counted(item, work)
                 machine.give_back()  # of a slide of 104 large pictures 340 MB at most, not 450, in 6 % more time
 
-    def _analysed(self, item: Item) -> tuple[Frame, Field, float]:
-        """A picture, its field and its sharpness. In a worker's thread: nothing of the batch changes."""
+    def _examined(self, item: Item) -> Examined:
+        """In a worker's thread: nothing of the slide changes."""
         if isinstance(item, EdgeleukError):
             raise item
-        frame = self._read(item)
-        seen = glance(frame.pixels)
-        if self._given:
-            field = self.analyser.analyse(frame, _times(self._given, frame.shrunk), seen=seen)
-            return frame, field, seen.look.sharpness
-        scale = self.scale_of(frame)
-        field = self.analyser.analyse(frame, scale, vouched=False, seen=seen)
-        if scale and frame.shrunk > 1 and field.scale != scale:
-            # Another lens took it, and the size that was enough for the others may not be for this one.
-            frame = read_picture(item)
-            seen = glance(frame.pixels)
-            field = self.analyser.analyse(frame, seen=seen)
-        return frame, field, seen.look.sharpness
+        return self.slide.examine(self.slide.scale.read(item))
 
-    def scale_of(self, frame: Frame) -> Scale | None:
-        """What a frame shares with the others of its size; None where it must be measured by itself."""
-        shared = self._common.get(_size(frame))
-        return _times(shared, frame.shrunk) if shared else None
+    def _counted(self, item: Item, work: Future[Examined]) -> Analysed | Failed:
+        try:
+            examined = work.result()
+            return self._analysed(*self.slide.counted(examined))
+        except StoreError:
+            raise
+        except EdgeleukError as error:
+            name = str(item) if isinstance(item, PictureFile) else ""
+            self.slide.refuse(name, error)
+            return Failed(name, error)
 
-    def _read(self, path: Path) -> Frame:
-        scale = self._given or self._usual
-        model = self.analyser.model
-        enough = min(model.finder.um_per_px, model.reader.um_per_px)
-        frame = read_picture(path, max(scale.um_per_px_x, scale.um_per_px_y) if scale else None, enough)
-        if scale and not self._given and _size(frame) not in self._common:
-            return read_picture(path)  # another camera's: nothing is known of its scale
-        return frame
-
-    @property
-    def _usual(self) -> Scale | None:
-        """The common scale, where all pictures that were sampled share one."""
-        return next(iter(self._common.values())) if len(self._common) == 1 else None
-
-    def _count(self, frame: Frame, field: Field, sharpness: float) -> None:
-        self._fields.append(field)
-        self._shrunk.append(frame.shrunk)
-        if self._map:
-            place = self._map.place(frame.pixels, field.scale, field.aperture)
-            number = len(self._fields)
-            self._counted.append(
-                self._map.add(
-                    field, place, number=number, seconds=float(number), at="", sharpness=sharpness,
-                    image=frame.pixels, crops=False,
-                )
-            )  # fmt: skip
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """Every picture with all that was found in it, in the files' pixels."""
-        return tuple(field.enlarged(times) for field, times in zip(self._fields, self._shrunk, strict=True))
-
-    @property
-    def counted(self) -> tuple[Field, ...]:
-        """The same with each cell only in the first picture that shows it, read from all of its views together."""
-        if self._map is None:
-            return self.fields
-        fields = self._map.fields()
-        return tuple(field.enlarged(times) for field, times in zip(fields, self._shrunk, strict=True))
-
-    @property
-    def area_mm2(self) -> float:
-        """Of the slide that the pictures show, ground that several show once."""
-        if self._map is None:
-            return sum(field.area_mm2 for field in self._fields)
-        return sum(each.field.area_mm2 * each.placement.new_ground for each in self._counted)
-
-    @property
-    def repeated(self) -> tuple[frozenset[int], ...]:
-        """Which cells of each of `fields`, by index, an earlier picture shows too."""
-        if self._map is None:
-            return tuple(frozenset() for _ in self._fields)
-        return tuple(
-            frozenset(i for i, identity in enumerate(each.identities) if identity not in each.fresh)
-            for each in self._counted
-        )
-
-
-def _size(frame: Frame) -> Size:
-    """Of the file."""
-    return frame.width * frame.shrunk, frame.height * frame.shrunk
-
-
-def _times(scale: Scale, factor: float) -> Scale:
-    """The scale of pixels `factor` times as large."""
-    if factor == 1:
-        return scale
-    return replace(scale, um_per_px_x=scale.um_per_px_x * factor, um_per_px_y=scale.um_per_px_y * factor)
+    @staticmethod
+    def _analysed(examined: Examined, counted: CountedField) -> Analysed:
+        return Analysed(examined.seen.frame, examined.field, counted)

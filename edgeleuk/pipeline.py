@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import assessment, eyepiece, morphometry, zoo
-from edgeleuk.assessment import Glance, glance
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.microscope import OBJECTIVES
+from edgeleuk.observation import Observation
 from edgeleuk.optics import Resampling
 from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
@@ -52,7 +52,7 @@ class Analyser:
         device that takes the pictures. `refusing`: a picture that is too poor, or no smear, is an error; else it is
         analysed and marked as forced."""
         self.model, self.profile = model, profile
-        self._refusing, self._limits = refusing, assessment.load_limits()
+        self.quality = assessment.QualityPolicy(assessment.load_limits(), model.magnification, refusing)
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
@@ -62,24 +62,23 @@ class Analyser:
         scale: Scale | None = None,
         *,
         vouched: bool = True,
-        seen: Glance | None = None,
+        seen: Observation | None = None,
     ) -> Field:
-        """Everything known of one picture.
+        """Analyse one picture.
 
+        `scale`: of the frame's pixels, without one it is estimated. A scale that nobody vouches for, as that of the
+        profile or of the slide's other pictures, gives way where the red cells contradict it. `seen`: the frame's
+        observation, where it was made already.
         Raises ScaleError where `scale` is None and cannot be estimated, QualityError where the picture is refused.
-
-        A scale that nobody vouches for, as that of the profile or of the slide's other pictures, gives way where the
-        red cells contradict it. `seen`: what the frame tells at a glance, where that is known already.
         """
         seconds: dict[str, float] = {}
-        given = frame
+        with _timed(seconds, "look"):
+            seen = seen or Observation.of(frame)
+        disc = seen.field_of_view
+        self.quality.judge(frame.name, seen.measures)  # light first: without any, no scale can be told
         with _timed(seconds, "light") if self.profile else nullcontext():
-            frame, profile, doubts = self._under_profile(given)
-        with _timed(seconds, "glance"):
-            seen = seen if seen and frame is given else glance(frame.pixels)
-            disc = seen.disc
-            pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
-        self._judged(frame.name, seen.measures)  # light first: without any, no scale can be told
+            frame, profile, doubts = self._under_profile(seen)
+        pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
@@ -87,7 +86,7 @@ class Analyser:
         scale, found, small = self._found(frame, disc, scale, vouched, seconds)
         with _timed(seconds, "assess"):
             after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
-            judged = self._judged(frame.name, {**seen.measures, **after})
+            judged = self.quality.judge(frame.name, {**seen.measures, **after})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         coarse = too_coarse(self.model.finder.counted_to, scale)
@@ -134,35 +133,32 @@ class Analyser:
             for i in range(len(found))
         )
 
-    def look_over(self, frame: Frame) -> Assessment:
-        """What can be said of a picture whose scale is not known. Raises QualityError where it is refused."""
-        return self._judged(frame.name, glance(frame.pixels).measures)
+    def estimate(self, seen: Observation, near: Scale | None = None) -> Scale:
+        """Estimate the scale of an observed frame from its red cells. Raises ScaleError."""
+        frame = self.under_profile(seen)
+        return estimate_scale(frame.pixels, self.finder, frame.name, near, seen.field_of_view)
 
-    def _judged(self, name: str, measures: assessment.Measures) -> Assessment:
-        findings = assessment.assess(measures, self.model.magnification, self._limits)
-        return assessment.settle(name, findings, self._refusing)
+    def under_profile(self, seen: Observation) -> Frame:
+        """The frame with light and stain corrected by the profile, where there is one and the frame is its device's."""
+        return self._under_profile(seen)[0]
 
-    def under_profile(self, frame: Frame) -> Frame:
-        """A frame with light and colour put right by the profile, where there is one and the frame is its device's."""
-        return self._under_profile(frame)[0]
-
-    def known_scale(self, frame: Frame) -> tuple[Scale | None, str]:
+    def known_scale(self, seen: Observation) -> tuple[Scale | None, str]:
         """The profile's scale, where the frame is this device's and its red cells, if it shows any, do not contradict;
         and what speaks against the profile, empty where nothing does."""
-        frame, profile, doubts = self._under_profile(frame)
+        frame, profile, doubts = self._under_profile(seen)
         scale = profile.scale_of(frame) if profile else None
         if profile is None or scale is None:
             return None, " ".join(doubts)
-        used, *_ = self._found(frame, eyepiece.find_disc(frame.pixels), scale, False, {})
+        used, *_ = self._found(frame, seen.field_of_view, scale, False, {})
         return (scale, "") if used == scale else (None, _other_size(profile, used, frame))
 
-    def _under_profile(self, frame: Frame) -> tuple[Frame, Profile | None, tuple[str, ...]]:
-        """The frame put right, the profile where it was used, and why not where it was not."""
+    def _under_profile(self, seen: Observation) -> tuple[Frame, Profile | None, tuple[str, ...]]:
+        """The corrected frame, the profile where it was used, and why not where it was not."""
         if self.profile is None:
-            return frame, None, ()
-        if doubt := self.profile.doubt(frame):
-            return frame, None, (doubt,)
-        return self.profile.corrected(frame), self.profile, ()
+            return seen.frame, None, ()
+        if doubt := self.profile.doubt(seen.frame):
+            return seen.frame, None, (doubt,)
+        return self.profile.corrected(seen.frame, seen.field_of_view), self.profile, ()
 
     def _found(
         self,
@@ -186,9 +182,7 @@ class Analyser:
                 found = find_within(self.finder, frame.pixels, used, disc)
         if scale is None or vouched:
             return used, found, small
-        if contradicted(scale, found) or (
-            scale.source == "profile" and disagreeing(scale, found, frame, disc, self.finder)
-        ):
+        if contradicted(scale, found) or disagreeing(scale, found, frame, disc, self.finder):
             return self._found(frame, disc, None, True, seconds)
         return used, found, small
 

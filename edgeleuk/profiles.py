@@ -19,8 +19,8 @@ import numpy as np
 from edgeleuk import colour, folders
 from edgeleuk._tables import load_table
 from edgeleuk.errors import OutputError, UsageError
-from edgeleuk.eyepiece import find_disc, surrounded
-from edgeleuk.types import Frame, Scale
+from edgeleuk.eyepiece import surrounded
+from edgeleuk.types import Aperture, Frame, Scale
 
 VARIABLE = "EDGELEUK_PROFILES"
 """Environment variable that names the folder."""
@@ -187,7 +187,7 @@ class Profile:
             )
         return None
 
-    def corrected(self, frame: Frame) -> Frame:
+    def corrected(self, frame: Frame, field_of_view: Aperture | None) -> Frame:
         """The frame with light and colour as the models know them; the same where nothing was measured of either.
 
         Exposure may change from picture to picture, the colour of the light does not: the picture's own background
@@ -197,8 +197,8 @@ class Profile:
         if self._grid is None:
             return frame
         pixels = colour.corrected(frame.pixels, self.light_on(frame), WHITE, self._gains)
-        if disc := find_disc(frame.pixels):
-            pixels = surrounded(pixels, frame.pixels, disc)
+        if field_of_view:
+            pixels = surrounded(pixels, frame.pixels, field_of_view)
         return replace(frame, pixels=pixels)
 
     def light_on(self, frame: Frame) -> colour.Floats:

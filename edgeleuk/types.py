@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -57,10 +58,30 @@ class Scale:
         """Width of a round cell over its height, in pixels: 1 for square pixels, 0.5625 for 16:9 made square."""
         return self.um_per_px_y / self.um_per_px_x
 
+    def shrunk(self, times: float) -> Scale:
+        """The scale of the same picture at `times` fewer pixels in either direction."""
+        if times == 1:
+            return self
+        return replace(self, um_per_px_x=self.um_per_px_x * times, um_per_px_y=self.um_per_px_y * times)
+
     @classmethod
     def given(cls, um_per_px: float) -> Scale:
         """A scale the user vouches for, with square pixels."""
         return cls(um_per_px, um_per_px, "given", 0.0)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PictureFile:
+    """A picture in a file; a TIFF may hold several."""
+
+    path: Path
+    page: int = 0
+    """From 0."""
+    pages: int = 1
+    """Pictures in the file."""
+
+    def __str__(self) -> str:
+        return str(self.path) if self.pages == 1 else f"{self.path} page {self.page + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,8 @@ class Frame:
     name: str
     shrunk: int = 1
     """Each pixel stands for so many of the file's in either direction: a large picture may be decoded smaller."""
+    file: PictureFile | None = None
+    """That it was decoded from; None for a camera's frame."""
 
     @property
     def width(self) -> int:
@@ -329,16 +352,13 @@ class Field:
         """The same in pixels of a picture `times` as large: of the file, where it was decoded smaller."""
         if times == 1:
             return self
-        scale = replace(
-            self.scale, um_per_px_x=self.scale.um_per_px_x / times, um_per_px_y=self.scale.um_per_px_y / times
-        )
         cells = tuple(replace(c, box=_enlarged(c.box, times)) for c in self.cells)
         aperture = self.aperture and self.aperture.enlarged(times)
         return replace(
             self,
             width=self.width * times,
             height=self.height * times,
-            scale=scale,
+            scale=self.scale.shrunk(1 / times),
             cells=cells,
             aperture=aperture,
         )

@@ -126,9 +126,10 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
             f"give {low:.2g} to {high:.2g}. Check --spacing-um and --mag."
         )
     for frame in cells[:1]:
-        seen = profile.corrected(frame)
+        disc = find_disc(frame.pixels)
+        seen = profile.corrected(frame, disc)
         try:
-            told = estimate_scale(seen.pixels, finder, frame.name, disc=find_disc(seen.pixels))
+            told = estimate_scale(seen.pixels, finder, frame.name, disc=disc)
         except ScaleError:
             return
         expected = profile.scale_of(frame)

@@ -60,7 +60,7 @@ def scaled_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Prof
     """The profile with the scale that the red cells of fields tell, those of the first one's size. Raises ScaleError."""
     first = frames[0]
     same = [frame for frame in frames if frame.pixels.shape == first.pixels.shape]
-    found = red_cell_ruler([profile.corrected(frame) for frame in same], finder)
+    found = red_cell_ruler([profile.corrected(frame, find_disc(frame.pixels)) for frame in same], finder)
     ruler = replace(
         found,
         um_per_px_x=significant(found.um_per_px_x * first.width / profile.picture.width),
@@ -139,7 +139,8 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
             red += _colours(dense, each.of(RED_CELL), RED_SHARE)
             white += _colours(dense, surest.where(surest.scores >= SURE * best), NUCLEUS_SHARE)
         found = _stain(np.array(red), np.array(white), empty, len(frames))
-        seen = [replace(profile, stain=found).corrected(frame) for frame in frames]
+        stained = replace(profile, stain=found)
+        seen = [stained.corrected(frame, disc) for frame, disc in zip(frames, discs, strict=True)]
     return found
 
 

@@ -17,6 +17,7 @@ from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.evaluation.readings import MATURE
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.finder import Finder
@@ -108,7 +109,8 @@ def evaluate_left_out(
     """Rows of `samples`, all of one source: `finder` and the first of the readers never saw it, the others did."""
 
     def coloured(sample: FieldSample) -> Image:
-        return profile.corrected(Frame(read_field(sample), sample.path.name)).pixels
+        frame = Frame(read_field(sample), sample.path.name)
+        return profile.corrected(frame, find_disc(frame.pixels)).pixels
 
     def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
         used = (finder, seen)[number]

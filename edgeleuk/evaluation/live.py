@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeleuk.correction import Confusion
+from edgeleuk.counting.slide import SlideCount
 from edgeleuk.differential import Differential
-from edgeleuk.judge import judge_by
 from edgeleuk.live.counter import LiveCounter
-from edgeleuk.pipeline import WHITE_CELL, Analyser
+from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.stage import StageSource
-from edgeleuk.types import Scale
 
 Progress = Callable[[float], None]
 """Told the stage time that is done, seconds."""
@@ -92,15 +91,14 @@ class LiveResult:
 
 
 def evaluate_live(
-    analyser: Analyser,
+    slide: SlideCount,
     source: StageSource,
     seed: int,
-    scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> LiveResult:
-    """Count the whole script of a simulated stage, as fast as this machine can."""
+    """Count the whole script of a simulated stage with a new `slide`, as fast as this machine can."""
     info: SourceInfo = source.info
-    counter = LiveCounter(analyser, judge_by(analyser.model.reader), source=info.name, scale=scale)
+    counter, analyser = LiveCounter(slide, source=info.name), slide.analyser
     verdicts: Counter[str] = Counter()
     began, last = time.perf_counter(), 0.0
     while shot := source.read(1.0):

@@ -5,61 +5,65 @@ from __future__ import annotations
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from edgeleuk import machine
-from edgeleuk.assessment import Glance
+from edgeleuk.counting import slide
+from edgeleuk.counting.slide import SlideCount
 from edgeleuk.differential import Differential
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.judge import Judge
-from edgeleuk.live.disc import Disc
-from edgeleuk.live.gate import Gate
 from edgeleuk.live.pace import Pace
-from edgeleuk.live.scale import SessionScale
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
-from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
-from edgeleuk.pipeline import Analyser
-from edgeleuk.slidemap import SlideMap
-from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
+from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Verdict
+from edgeleuk.types import CountedField, Field, Refusal, Scale, Shot
 
 
-class Recorder(Protocol):
+class Recorder(slide.Recorder, Protocol):
     """What keeps a session; `store.Session` does."""
 
     id: str
 
-    def add(self, counted: CountedField) -> None: ...
-    def undo(self) -> None: ...
-    def mark(self, identity: int, label: str) -> None: ...
     def note(self, text: str) -> None: ...
 
 
+WORDS: Mapping[str, Verdict] = {
+    "dark": "dark",
+    "bright": "bright",
+    "empty": "empty",
+    "focus": "focus",
+    "motion": "move",
+    "move": "move",
+    "pale": "stain",
+    "dense": "stain",
+    "thick": "thick",
+    "domain": "foreign",
+    "seen": "seen",
+    "scale": "scale",
+    "paused": "paused",
+    "manual": "manual",
+}
+"""The word on the screen for the code of a refusal."""
+
+
 class LiveCounter:
-    """One session's count. Use from one thread; everything it tells goes through `state` and `on_event`."""
+    """Drives a SlideCount with the frames of a source. Use from one thread; everything it tells goes through `state` and
+    `on_event`."""
 
     def __init__(
         self,
-        analyser: Analyser,
-        judge: Judge,
+        count: SlideCount,
         *,
         source: str,
         target: int = 200,
-        scale: Scale | None = None,
-        stills: bool = False,
         manual: bool = False,
         recorder: Recorder | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        self.analyser, self.map = analyser, SlideMap.of(analyser.model, stills)
-        usual = analyser.profile.usual if analyser.profile else None
-        self.gate = Gate(stills=stills, best=usual.sharpness if usual else 1.0)
+        self.slide, self.analyser, self.map = count, count.analyser, count.map
         self.target, self.manual, self.paused = target, manual, False
         self.message = ""
-        self._judge, self._source, self._recorder, self._on_event = judge, source, recorder, on_event
-        self._scale = SessionScale(analyser, scale)
-        self._disc = Disc(stills)
+        self._source, self._recorder, self._on_event = source, recorder, on_event
+        count.recorder = recorder
         self._misfit = False
         """Whether it was told that the frames do not fit the profile."""
         self._wanted = False
@@ -67,11 +71,7 @@ class LiveCounter:
         self._disk, self._clock = Disk(), WallClock()
         self._pace = Pace()
         self._verdict: Verdict = "paused"
-        self._meters = Meters(0.0, 0.0)
-        self._fields = 0
         self._added: Mapping[str, int] = {}
-        self._differential: Differential | None = None
-        self._counted: Tally | None = None
         self._white: Counts[str] = Counts()
         self._flags: set[str] = set()
         self._told_target = False
@@ -83,8 +83,8 @@ class LiveCounter:
 
     @property
     def scale(self) -> Scale | None:
-        """Of the session; None until enough red cells were seen."""
-        return self._scale.known
+        """Of the last frame; None until enough red cells were seen."""
+        return self.slide.current_scale
 
     def frame(self, shot: Shot) -> Verdict:
         """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count, until
@@ -96,56 +96,42 @@ class LiveCounter:
         return self._verdict
 
     def _consider(self, shot: Shot) -> Verdict:
-        disc = self._disc.of(shot)
-        seen = Glance.of(shot.frame.pixels, disc)
-        self._meters = self.gate.meters(seen.look)
-        if unfit := self.gate.unfit(seen.look, self._meters):
-            return unfit
-        if (scale := self.scale or self._settled(shot)) is None:
-            return "scale"
-        placement = self.map.place(shot.frame.pixels, scale, disc)
+        try:
+            outcome = self.slide.consider(shot, self._held)
+        except StoreError as error:
+            self._not_kept(error)
+            return "paused"
+        if isinstance(outcome, Refusal):
+            return self._left_out(outcome)
+        self._kept()
+        self._tell_misfit(outcome.field)
+        if moved := self._clock.moved():
+            self._warn(set_text(moved))
+        self._wanted = False
+        before = self._white
+        self._white = Counts(self.slide.tally().white)
+        self._added = dict((self._white - before).most_common())
+        self._announce(outcome)
+        return "counted"
+
+    def _held(self) -> str:
+        """Why a frame that is fit to be counted is not wanted now."""
         if self._disk.is_due():
             self.paused = False
         if self.paused:
             return "paused"
-        if unwanted := self.gate.unwanted(placement, scale.um_per_px):
-            return unwanted
-        if self.manual and not self._wanted:
-            return "manual"
-        if self._disc.moved(shot):
-            return "move"
-        return self._count(shot, scale, placement, replace(seen, disc=self._disc.last))
+        return "manual" if self.manual and not self._wanted else ""
 
-    def _settled(self, shot: Shot) -> Scale | None:
-        scale = self._scale.settle(shot.frame)
-        self.message = self._scale.message
-        return scale
-
-    def _count(self, shot: Shot, scale: Scale, placement: Placement, seen: Glance) -> Verdict:
-        field = self.analyser.analyse(shot.frame, scale, seen=seen)
-        if unsound := self.gate.unsound(field.assessment):
-            return unsound
-        self._tell_misfit(field)
-        if moved := self._clock.moved():
-            self._warn(set_text(moved))
-        counted = self.map.add(
-            field,
-            placement,
-            number=self._fields + 1,
-            seconds=shot.seconds,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            sharpness=seen.look.sharpness,
-            image=shot.frame.pixels,
-        )
-        if self._recorder and not self._kept(self._recorder, counted):
-            return "paused"
-        self._fields, self._wanted = self._fields + 1, False
-        before = self._white
-        self._changed()
-        self._white = Counts(self._tally().white)
-        self._added = dict((self._white - before).most_common())
-        self._announce(counted)
-        return "counted"
+    def _left_out(self, refusal: Refusal) -> Verdict:
+        """What to show of a frame that does not count; a change of the camera's picture is told once."""
+        verdict = WORDS.get(refusal.code, "unreadable")
+        if verdict == "scale" and not self.paused:
+            self.message = self.slide.message
+        elif verdict == "unreadable":
+            self._warn(refusal.text)
+        if self.slide.change and self.slide.number:
+            self._warn(self.slide.change)
+        return verdict
 
     def _tell_misfit(self, field: Field) -> None:
         """Once, until frames fit again: a count that goes on without the profile's light and colour looks the same."""
@@ -154,31 +140,26 @@ class LiveCounter:
             self._warn(field.warnings[0])  # why the profile was not used stands before all others
         self._misfit = misfit
 
-    def _kept(self, recorder: Recorder, counted: CountedField) -> bool:
+    def _not_kept(self, error: StoreError) -> None:
         """What is not kept was not counted: the tally on the screen and the one on the disk stay the same."""
-        try:
-            recorder.add(counted)
-        except StoreError as error:
-            self.map.undo()
-            self.paused = True
-            self.message = f"{error} Counting is paused, and tried again from time to time."
-            if self._disk.refused():
-                self._tell("warning", self.message)
-            return False
-        if self._disk.taken():
+        self.paused = True
+        self.message = f"{error} Counting is paused, and tried again from time to time."
+        if self._disk.refused():
+            self._tell("warning", self.message)
+
+    def _kept(self) -> None:
+        if self._recorder and self._disk.taken():
             self.message = ""
             self._tell("warning", SPACE_AGAIN)
-        return True
 
-    def resume(self, counted: Iterable[CountedField], marks: Mapping[int, str]) -> None:
+    def resume(
+        self, counted: Iterable[CountedField], marks: Mapping[int, str], refused: Iterable[Refusal] = ()
+    ) -> None:
         """Go on from a session that was kept: the same map, the same tally, the same scale."""
-        self.map.restore(counted, marks)
-        if last := self.map.last:
-            self._fields, self._scale.known = last.number, last.field.scale
-            if behind := self._clock.behind(last.at):
-                self._warn(behind_text(behind))
-        self._changed()
-        self._white = Counts(self._tally().white)
+        self.slide.restore(counted, marks, refused)
+        if (last := self.map.last) and (behind := self._clock.behind(last.at)):
+            self._warn(behind_text(behind))
+        self._white = Counts(self.slide.tally().white)
         machine.give_back()  # all that the session was read into
 
     def count_now(self) -> None:
@@ -192,14 +173,11 @@ class LiveCounter:
 
     def undo(self) -> None:
         """Take back the last counted field. Raises UsageError where there is none."""
-        if self._recorder and self._fields:
-            self._recorder.undo()
-        counted = self.map.undo()
+        counted = self.slide.undo()
         if counted is None:
             raise UsageError("there is no counted field to take back.")
-        self._fields, self._added = self._fields - 1, {}
-        self._changed()
-        self._white = Counts(self._tally().white)
+        self._added = {}
+        self._white = Counts(self.slide.tally().white)
         self.message = f"field {counted.number} was taken back."
         self._tell("undone", self.message, {"field": counted.number})
 
@@ -207,10 +185,7 @@ class LiveCounter:
         """Overrule what the reader says of one white cell. Raises UsageError where there is no such cell."""
         if identity not in self.map.white_cells:
             raise UsageError(f"there is no white cell {identity} on the map.")
-        if self._recorder:
-            self._recorder.mark(identity, label)
-        self.map.mark(identity, label)
-        self._changed()
+        self.slide.mark(identity, label)
         self.message = f"cell {identity} was marked as {label}."
         self._tell("artefact", self.message, {"cell": identity, "label": label})
 
@@ -228,14 +203,7 @@ class LiveCounter:
 
     def differential(self) -> Differential:
         """Of everything counted so far."""
-        if self._differential is None:
-            self._differential = self._judge(self._tally())
-        return self._differential
-
-    def _tally(self) -> Tally:
-        if self._counted is None:
-            self._counted = self.map.tally()
-        return self._counted
+        return self.slide.differential()
 
     def state(self, camera: CameraState) -> LiveState:
         """Everything a view needs, as of now."""
@@ -244,11 +212,11 @@ class LiveCounter:
             source=self._source,
             camera=camera,
             verdict=self._verdict,
-            meters=self._meters,
+            meters=self.slide.meters,
             fps=self._pace.fps,
             latency_ms=self._pace.latency_ms,
             seconds=self.seconds,
-            fields=self._fields,
+            fields=self.slide.number,
             differential=self.differential(),
             target=self.target,
             last_added=self._added,
@@ -259,9 +227,6 @@ class LiveCounter:
             message=self.message,
             session=self._recorder.id if self._recorder else "",
         )
-
-    def _changed(self) -> None:
-        self._differential = self._counted = None
 
     def _announce(self, counted: CountedField) -> None:
         result = self.differential()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgeleuk.counting.gate import Meters
 from edgeleuk.differential import Differential
 from edgeleuk.sources.camera import CameraState, CameraWord
 
@@ -19,24 +20,16 @@ Verdict = Literal[
     "bright",
     "empty",
     "thick",
+    "stain",
     "foreign",
     "seen",
     "scale",
     "paused",
     "manual",
+    "unreadable",
 ]
 """Why a frame was counted or not: the stage moves; out of focus; too dark; too bright; nothing there; cells too dense
-to count; no blood smear as the models know it; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Meters:
-    """How the frame looks, each 0 to 1 unless it says otherwise."""
-
-    focus: float
-    """Sharpness as a share of the best seen in this session."""
-    light: float
-    """Brightness of the background, 1 = white clipped."""
+to count; stained too little or too much; no blood smear as the models know it; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
 
 
 @dataclass(frozen=True, slots=True)

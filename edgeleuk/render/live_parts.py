@@ -29,6 +29,8 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
     "bright": ("black on yellow", "too bright: turn the lamp down, or close the diaphragm"),
     "empty": ("black on yellow", "hardly anything here: move to where the cells are"),
     "thick": ("black on yellow", "the cells lie over each other: move towards the thin end"),
+    "stain": ("black on yellow", "stained too little or too much: see the quality limits"),
+    "unreadable": ("black on yellow", "the picture cannot be analysed"),
     "foreign": ("black on yellow", "no blood smear as the models know it: check stain and --mag"),
     "scale": ("white on blue", "the red cells tell the scale: show a few more fields"),
     "paused": ("white on magenta", "counting is paused: p goes on"),

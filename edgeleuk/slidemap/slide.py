@@ -29,6 +29,7 @@ from edgeleuk.types import (
     CountedField,
     Field,
     Image,
+    Overlap,
     Placement,
     Reading,
     Scale,
@@ -123,6 +124,10 @@ class SlideMap:
         self._placed = _Placed.of(image, scale, self.um_per_px, disc)
         return self._tracker.follow(self._placed.picture, self._placed.disc)
 
+    def locate(self, image: Image, field: Field) -> Placement:
+        """Where a picture lies whose cells are known."""
+        return self.place(image, field.scale, field.aperture)
+
     def add(
         self,
         field: Field,
@@ -133,9 +138,13 @@ class SlideMap:
         at: str,
         sharpness: float,
         image: Image,
+        shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
-        """Count a field at the place that `place` gave for its frame `image`, and tell each of its cells."""
+        """Count a field at the place that `place` gave for its frame `image`, and tell each of its cells.
+
+        The field is in pixels of the file, of which each pixel of `image` stands for `shrunk` in either direction.
+        """
         seen = self._seen(field, placement)
         near = self._register.near(placement.island, seen["box"])
         pairs = {i: int(near[at]) for i, at in pair(seen, self._register.at(near))}
@@ -154,7 +163,7 @@ class SlideMap:
             identities=identities,
             fresh=frozenset(identities) - frozenset(pairs.values()),
             thumbnail=placed.grey,
-            crops=_crops(image, field) if crops else {},
+            crops=_crops(image, field, shrunk) if crops else {},
         )
         self._keep(counted, seen, placed.picture)
         return counted
@@ -237,6 +246,26 @@ class SlideMap:
     def last(self) -> CountedField | None:
         """The field that was counted last, without its pictures; None where there is none."""
         return self._counted[len(self._counted) - 1].unpacked() if len(self._counted) else None
+
+    def counted(self) -> Iterator[CountedField]:
+        """The counted fields in order, as they were counted, without their pictures."""
+        return (self._counted[position].unpacked() for position in range(len(self._counted)))
+
+    @property
+    def marks(self) -> dict[int, str]:
+        """What the operator said of cells, by identity."""
+        return dict(self._marks)
+
+    @property
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """Ground that counted fields share."""
+        return ()
+
+    @property
+    def area_mm2(self) -> float:
+        """Of the slide that the counted fields show, ground that several show once."""
+        each = (self._counted[position].rest for position in range(len(self._counted)))
+        return sum(one.field.area_mm2 * one.placement.new_ground for one in each)
 
     def fields(self) -> tuple[Field, ...]:
         """A field for each counted one, with the cells that were first seen in it, read from all of their views.
@@ -339,14 +368,16 @@ def _on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np
     return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
 
 
-def _crops(image: Image, field: Field) -> dict[int, bytes]:
+def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:
     """JPEG pictures of the white cells of a field, by index, at the picture's own scale or CROP_PX across."""
-    um_per_px = max(field.scale.um_per_px, CROP_UM / CROP_PX)
+    scale = field.scale.shrunk(shrunk)
+    um_per_px = max(scale.um_per_px, CROP_UM / CROP_PX)
     crops = {}
     for i, cell in enumerate(field.cells):
         if cell.kind == WHITE_CELL:
-            middle = ((cell.box[0] + cell.box[2]) / 2, (cell.box[1] + cell.box[3]) / 2)
-            crop = crop_um(image, field.scale, middle, um_per_px, round(CROP_UM / um_per_px))
+            x1, y1, x2, y2 = cell.box
+            middle = ((x1 + x2) / 2 / shrunk, (y1 + y2) / 2 / shrunk)
+            crop = crop_um(image, scale, middle, um_per_px, round(CROP_UM / um_per_px))
             encoded = cv2.imencode(
                 ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, CROP_QUALITY]
             )[1]

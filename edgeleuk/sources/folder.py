@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources import _heif
 from edgeleuk.sources._headers import Header, is_heif, read_header
+from edgeleuk.sources._pages import first_page, pages
 from edgeleuk.sources._pixels import is_grey, to_rgb
 from edgeleuk.sources._strips import decode_strips
-from edgeleuk.types import Frame, Image
+from edgeleuk.types import Frame, Image, PictureFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".hif"})
 FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MAX_MEGAPIXELS = 120
 """A 108-megapixel phone picture passes; a decompression bomb does not."""
 MAX_BYTES = 1_000_000_000
@@ -62,6 +64,22 @@ def expand(paths: Sequence[str], recursive: bool = False) -> Iterator[Path | Inp
                     continue
                 seen.add(key)
             yield found
+
+
+def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[PictureFile | InputError]:
+    """The pictures of the files that `expand` gives: each page of a TIFF is one."""
+    for found in expand(paths, recursive):
+        if isinstance(found, InputError):
+            yield found
+        else:
+            yield from pages_of(found)
+
+
+def pages_of(path: Path) -> Iterator[PictureFile]:
+    """The pictures of one file."""
+    number = max(1, len(pages(path))) if path.suffix.lower() in TIFF_SUFFIXES else 1
+    for page in range(number):
+        yield PictureFile(path, page, number)
 
 
 def _expand_one(text: str, recursive: bool) -> Iterator[Path | InputError]:
@@ -104,8 +122,10 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path | InputError]:
             yield from _walk(folder / entry.name, recursive)
 
 
-def read_picture(path: Path, um_per_px: float | None = None, enough_um_per_px: float = 0.0) -> Frame:
-    """Decode a file to an upright RGB frame.
+def read_picture(
+    picture: Path | PictureFile, um_per_px: float | None = None, enough_um_per_px: float = 0.0
+) -> Frame:
+    """Decode a file, or a page of one, to an upright RGB frame.
 
     A picture that shows more than `enough_um_per_px` asks for is made smaller at once; a JPEG is decoded smaller, in a
     fraction of the time and the memory. Where its own scale `um_per_px` is not known, one of more than LARGEST_SIDE
@@ -114,6 +134,8 @@ def read_picture(path: Path, um_per_px: float | None = None, enough_um_per_px: f
     Raises InputError where it cannot be read, NotAnImageError where it is no whole colour picture, and
     MissingExtraError for a HEIC without the extra that reads it.
     """
+    one = picture if isinstance(picture, PictureFile) else PictureFile(picture)
+    path, name = one.path, str(one)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -121,19 +143,30 @@ def read_picture(path: Path, um_per_px: float | None = None, enough_um_per_px: f
                 raise NotAnImageError(
                     f"{path} has {size / 1e9:.1f} GB, more than any picture. Name picture files."
                 )
-            data = file.read()
-            header = _checked_header(data, str(path))
-            shrunk = _shrinkable(header, um_per_px, enough_um_per_px)
-            if header.format == "HEIC" or (again := _again(file)) is None:
-                return Frame(_decoded(data, str(path), header, shrunk), str(path), shrunk)
+            data = _paged(file.read(), one)
+            header = _checked_header(data, name)
+            shrunk = shrinkable((header.width, header.height), um_per_px, enough_um_per_px)
+            by_itself = one.pages == 1 or header.strips  # strips are named by their places in the file
+            if header.format == "HEIC" or not by_itself or (again := _again(file)) is None:
+                return Frame(_decoded(data, name, header, shrunk), name, shrunk, one)
             del data
-            return Frame(_decoded(again, str(path), header, shrunk), str(path), shrunk)
+            return Frame(_decoded(again, name, header, shrunk), name, shrunk, one)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Check the path.") from error
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}. Check the path and its permissions."
         ) from error
+
+
+def _paged(data: bytes, picture: PictureFile) -> bytes:
+    """The bytes of a file with the picture's page as the first one. Raises NotAnImageError where it is gone."""
+    if picture.pages == 1:
+        return data
+    found = pages(picture.path)
+    if picture.page >= len(found):
+        raise NotAnImageError(f"{picture.path} has {len(found)} pages, and no page {picture.page + 1}. Copy it again.")
+    return first_page(data, found[picture.page])
 
 
 def _again(file: BinaryIO) -> str | None:
@@ -152,11 +185,11 @@ def decode(data: bytes, name: str) -> Image:
     return _decoded(data, name, _checked_header(data, name))
 
 
-def _shrinkable(header: Header, um_per_px: float | None, enough_um_per_px: float) -> int:
-    """How many times smaller a picture is made: a divisor of its sides, so that places in it stay exact."""
-    exact = [n for n in (1, *REDUCED) if header.width % n == header.height % n == 0]
+def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px: float) -> int:
+    """How many times smaller a picture of this size is decoded: a divisor of its sides, so that places stay exact."""
+    exact = [n for n in (1, *REDUCED) if size[0] % n == size[1] % n == 0]
     if um_per_px is None:
-        small = (n for n in exact if max(header.width, header.height) / n <= LARGEST_SIDE)
+        small = (n for n in exact if max(size) / n <= LARGEST_SIDE)
         return next(small, exact[-1])
     return max(n for n in exact if n == 1 or um_per_px * n <= enough_um_per_px)
 

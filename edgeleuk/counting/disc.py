@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import hypot
 
 from edgeleuk.eyepiece import find_disc
-from edgeleuk.types import Aperture, Shot
+from edgeleuk.types import Aperture, Frame, Shot
 
 AGAIN_S = 2.0
 """Between two looks for it, on the source's clock: it moves where the phone is moved, and a look costs 5 to 10 ms."""
@@ -17,10 +17,10 @@ noise places its rim to a tenth of that."""
 class Disc:
     """What of the frames shows the slide, looked for from time to time."""
 
-    def __init__(self, stills: bool = False) -> None:
-        """`stills`: each frame is a picture of its own, and so is its disc."""
-        self._again_s = 0.0 if stills else AGAIN_S
+    def __init__(self) -> None:
         self._looked: tuple[float, tuple[int, ...]] | None = None
+        self._frame: Frame | None = None
+        """That was looked at last."""
         self._found: Aperture | None = None
 
     def of(self, shot: Shot) -> Aperture | None:
@@ -29,7 +29,7 @@ class Disc:
         if (
             self._looked is None
             or self._looked[1] != shape
-            or not 0 <= shot.seconds - self._looked[0] < self._again_s
+            or not 0 <= shot.seconds - self._looked[0] < AGAIN_S
         ):
             self._look(shot)
         return self._found
@@ -42,7 +42,8 @@ class Disc:
     def moved(self, shot: Shot) -> bool:
         """Whether a frame shows another disc than `of` told for it; from then on that is the disc. Costs a look."""
         before = self._found
-        self._look(shot)
+        if self._frame is not shot.frame:
+            self._look(shot)
         now = self._found
         if before is None or now is None:
             return before is not now
@@ -50,4 +51,5 @@ class Disc:
         return max(way, abs(now.semi_major - before.semi_major)) > MOVED * before.semi_major
 
     def _look(self, shot: Shot) -> None:
-        self._looked, self._found = (shot.seconds, shot.frame.pixels.shape), find_disc(shot.frame.pixels)
+        self._looked, self._frame = (shot.seconds, shot.frame.pixels.shape), shot.frame
+        self._found = find_disc(shot.frame.pixels)

@@ -1,0 +1,1 @@
+"""One count for a slide, whoever supplies the frames."""

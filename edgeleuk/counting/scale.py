@@ -1,0 +1,254 @@
+"""Which scale a frame of a slide is analysed at, and what happens when its red cells disagree.
+
+Scales are kept in pixels of the file or of the camera; a frame that was decoded smaller gets its own in one place here.
+Authority falls in this order: the scale that the user gave, the device profile, the common scale of the slide's pictures
+or of the session's first frames, the picture's own red cells. No scale outlives its evidence in silence: each is for
+frames of one size, and gives way with a warning where red cells contradict it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from edgeleuk.errors import EdgeleukError, ScaleError
+from edgeleuk.observation import Observation
+from edgeleuk.pipeline import Analyser
+from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
+from edgeleuk.scale import RED_CELL
+from edgeleuk.quality import Look
+from edgeleuk.sources.folder import read_picture, shrinkable
+from edgeleuk.types import RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
+
+SAMPLED = 9
+"""Pictures, evenly spread, whose scales are measured before the others are analysed."""
+KEPT_BYTES = 64_000_000
+"""Of decoded pictures that were sampled, kept until their turn comes: larger ones are decoded again."""
+SAME_SHAPE = 0.01
+"""Relative difference of width over height up to which a camera was set to another resolution, and not cropped."""
+
+Size = tuple[int, int]
+"""Width and height of a file or of a camera's frame, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleChoice:
+    """A scale for a frame, in the frame's pixels."""
+
+    scale: Scale | None
+    """None where the frame's own red cells must tell."""
+    vouched: bool = False
+    """Whether the analysis keeps it although the frame's red cells contradict it."""
+    warning: str = ""
+    """What the user must know of it; empty for nothing."""
+    told: bool = True
+    """False where it was taken over from frames of another size, and nothing in this one tells whether it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What a survey learnt of a picture beside its scale."""
+
+    shrunk: int
+    field_of_view: Aperture | None
+    look: Look
+    frame: Frame | None
+    """The decoded picture, where it is kept."""
+
+
+class ScalePolicy:
+    """The scales of one slide's frames. `survey`, `read` and `choose` may be called from several threads."""
+
+    def __init__(self, analyser: Analyser, given: Scale | None = None) -> None:
+        """`given`: the scale that the user vouches for, of frames of the first one's size."""
+        self._analyser, self.given = analyser, given
+        self._given_size: Size | None = None
+        self._usual: float | None = None
+        """Size of red cells under the given scale over what human ones measure, of the first field that tells."""
+        self._common: dict[Size, Scale] = {}
+        self._samples: dict[PictureFile, _Sample] = {}
+        self._read: dict[PictureFile, Observation] = {}
+        self._lock = Lock()
+        self.surveyed = False
+        """Whether a survey was made, with or without a common scale."""
+        if (profile := analyser.profile) and given is None:
+            size = profile.picture.width, profile.picture.height
+            if known := profile.scale_at(*size):
+                self._common[size] = known
+
+    def survey(self, pictures: Sequence[PictureFile], workers: int = 1) -> None:
+        """Measure the common scale of pictures on a few of them. Does nothing where it is known, or they are few."""
+        self.surveyed = True
+        if self.given or self._common or len(pictures) < LEAST:
+            return
+        step = max(1, len(pictures) // SAMPLED)
+        first, *others = pictures[: step * SAMPLED : step]
+        begun = self._measured(first, None)
+        with ThreadPoolExecutor(workers) as pool:
+            measured = [begun, *pool.map(lambda each: self._measured(each, begun and begun[1]), others)]
+        found: defaultdict[Size, list[Scale]] = defaultdict(list)
+        for size, scale in filter(None, measured):
+            found[size].append(scale)
+        for size, scales in found.items():
+            if shared := common(scales):
+                self._common[size] = shared
+
+    def _measured(self, picture: PictureFile, near: Scale | None) -> tuple[Size, Scale] | None:
+        """Size and scale of a file; None where it cannot be told, which is an error when its turn comes."""
+        try:
+            seen = Observation.of(read_picture(picture))
+            self._keep(picture, seen)
+            scale = self._analyser.estimate(seen, near and near.shrunk(seen.frame.shrunk))
+        except EdgeleukError:
+            return None
+        return file_size(seen.frame), scale.shrunk(1 / seen.frame.shrunk)
+
+    def _keep(self, picture: PictureFile, seen: Observation) -> None:
+        with self._lock:
+            taken = sum(each.frame.pixels.nbytes for each in self._samples.values() if each.frame)
+            fits = taken + seen.frame.pixels.nbytes <= KEPT_BYTES
+            self._samples[picture] = _Sample(
+                seen.frame.shrunk, seen.field_of_view, seen.look, seen.frame if fits else None
+            )
+
+    def read(self, picture: PictureFile) -> Observation:
+        """Decode a picture, no larger than its known scale asks for, and observe it. Raises as `read_picture`.
+
+        A picture that was sampled is not decoded or observed again where it was decoded at that size.
+        """
+        with self._lock:
+            sample = self._samples.pop(picture, None)
+        scale = self._usual_scale
+        um_per_px = max(scale.um_per_px_x, scale.um_per_px_y) if scale else None
+        if sample and sample.frame and self._suits(sample.frame, um_per_px):
+            return Observation(sample.frame, sample.field_of_view, sample.look)
+        frame = read_picture(picture, um_per_px, self._enough)
+        if scale and not self._holds_for(file_size(frame)):
+            frame = read_picture(picture)  # of another size: nothing is known of its scale
+        if sample and sample.shrunk == frame.shrunk:
+            return Observation(frame, sample.field_of_view, sample.look)
+        return Observation.of(frame)
+
+    def read_frame(self, picture: PictureFile) -> Frame:
+        """Decode a picture for a source of frames; `observe` then knows its observation. Raises as `read_picture`."""
+        seen = self.read(picture)
+        with self._lock:
+            self._read[picture] = seen
+        return seen.frame
+
+    def observe(self, frame: Frame) -> Observation:
+        """Observe a frame, once."""
+        if frame.file:
+            with self._lock:
+                known = self._read.pop(frame.file, None)
+            if known and known.frame is frame:
+                return known
+        return Observation.of(frame)
+
+    def _suits(self, frame: Frame, um_per_px: float | None) -> bool:
+        """Whether a frame that was decoded before its scale was known would be decoded at the same size again."""
+        size = file_size(frame)
+        known = um_per_px if um_per_px and self._holds_for(size) else None
+        return frame.shrunk == shrinkable(size, known, self._enough)
+
+    @property
+    def _enough(self) -> float:
+        """Micrometres per pixel that the networks ask for."""
+        model = self._analyser.model
+        return min(model.finder.um_per_px, model.reader.um_per_px)
+
+    @property
+    def _usual_scale(self) -> Scale | None:
+        """Of the files, where all that is known says the same."""
+        if self.given:
+            return self.given
+        return next(iter(self._common.values())) if len(self._common) == 1 else None
+
+    def _holds_for(self, size: Size) -> bool:
+        return size in self._common if self.given is None else self._given_size in (None, size)
+
+    def choose(self, seen: Observation) -> ScaleChoice:
+        """Choose the scale to analyse a frame at."""
+        frame = seen.frame
+        if self.given is None:
+            shared = self._common.get(file_size(frame))
+            return ScaleChoice(shared.shrunk(frame.shrunk) if shared else None)
+        with self._lock:
+            first = self._given_size = self._given_size or file_size(frame)
+        if first == file_size(frame):
+            return ScaleChoice(self.given.shrunk(frame.shrunk), True)
+        return self._at_other_size(seen, self.given, first)
+
+    def _at_other_size(self, seen: Observation, given: Scale, first: Size) -> ScaleChoice:
+        """Choose for a frame of another size than the given scale is of: a crop, a copy at another resolution, or another
+        camera's, as its red cells tell."""
+        size = file_size(seen.frame)
+        cropped = given.shrunk(seen.frame.shrunk)
+        resized = cropped.shrunk(first[0] / size[0])
+        said = f"{size[0]} x {size[1]} px, and the scale was given for {first[0]} x {first[1]} px"
+        try:
+            own = self._analyser.estimate(seen)
+        except ScaleError:
+            return ScaleChoice(cropped, True, f"the picture has {said}; it was taken for a crop.", told=False)
+        red_cells_um = own.um_per_px * (self._usual or 1.0)
+        if _near(cropped.um_per_px, red_cells_um):
+            return ScaleChoice(cropped, True)
+        one_shape = abs(np.log(first[0] * size[1] / (first[1] * size[0]))) <= SAME_SHAPE
+        if one_shape and _near(resized.um_per_px, red_cells_um):
+            return ScaleChoice(resized, True, f"the picture has {said}; it was taken for another resolution.")
+        return ScaleChoice(
+            own, True, f"the picture has {said}, which its red cells contradict. They gave its scale instead."
+        )
+
+    def contradicts(self, seen: Observation, field: Field) -> bool:
+        """Tell whether red cells at the given scale have another size than those of the slide's first field.
+
+        To be asked of each field in the order of counting; the first one that tells sets what is usual for the slide.
+        """
+        if field.scale.source != "given":
+            return False
+        size = self._red_cell_size(seen, field)
+        if size is None:
+            return False
+        if self._usual is None:
+            self._usual = size
+        return abs(np.log(size / self._usual)) > np.log1p(CONTRADICTING)
+
+    def _red_cell_size(self, seen: Observation, field: Field) -> float | None:
+        """Size of a field's red cells over what human ones measure; None where too few tell.
+
+        At a scale far off, as after a zoom, red cells are not found: their scale is then measured for itself.
+        """
+        boxes = np.array([cell.box for cell in field.of(RED_CELL)]).reshape(-1, 4)
+        if len(boxes) >= WITNESSES:
+            sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+            return float(np.median(sides)) * field.scale.um_per_px / RED_CELL_BOX_UM
+        try:
+            own = self._analyser.estimate(seen)
+        except ScaleError:
+            return None
+        return field.scale.um_per_px / own.um_per_px if own.red_cells >= WITNESSES else None
+
+    def doubt(self) -> str:
+        """What speaks against the given scale from the first field on; empty for nothing."""
+        usual = self._usual
+        if usual is None or abs(np.log(usual)) <= np.log1p(CONTRADICTING):
+            return ""
+        return (
+            f"red cells measure {usual * RED_CELL_UM:.1f} um at the scale that was given; human ones have {RED_CELL_UM}. "
+            "Check the scale, or leave it out: sizes, types and areas follow it."
+        )
+
+
+def file_size(frame: Frame) -> Size:
+    """Width and height of the file that a frame was decoded from, or of the camera's frame, pixels."""
+    return frame.width * frame.shrunk, frame.height * frame.shrunk
+
+
+def _near(um_per_px: float, other: float) -> bool:
+    return bool(abs(np.log(um_per_px / other)) <= np.log1p(NEAR))
