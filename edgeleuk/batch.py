@@ -20,6 +20,7 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import LEAST, common
+from edgeleuk.rules import Rules
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
@@ -61,7 +62,13 @@ class Batch:
     """The pictures of one slide. Use from one thread."""
 
     def __init__(
-        self, analyser: Analyser, scale: Scale | None = None, *, overlapping: bool = True, workers: int = 1
+        self,
+        analyser: Analyser,
+        rules: Rules,
+        scale: Scale | None = None,
+        *,
+        overlapping: bool = True,
+        workers: int = 1,
     ) -> None:
         """`scale`: of the files, where the user vouches for it. `overlapping` False: the pictures are taken to show
         different places, and cells seen twice count twice. So many `workers` analyse a picture each at a time: on
@@ -74,7 +81,7 @@ class Batch:
             size = profile.picture.width, profile.picture.height
             if known := profile.scale_at(*size):
                 self._common[size] = known
-        self._map = SlideMap.of(analyser.model, stills=True) if overlapping else None
+        self._map = SlideMap.of(analyser.model, rules, stills=True) if overlapping else None
         self._fields: list[Field] = []
         self._counted: list[CountedField] = []
         self._shrunk: list[int] = []

@@ -25,6 +25,7 @@ from edgeleuk.assessment import Glance
 from edgeleuk.judge import judge_by
 from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.stage import OBJECTIVES, StageSource
 from edgeleuk.types import Frame, Scale
@@ -127,6 +128,8 @@ def settings_here(threads: Iterable[int] | None = None) -> list[Setting]:
 def bench(
     model: Model,
     settings: Sequence[Setting],
+    rules: Rules,
+    reference: Reference,
     width: int = 1280,
     height: int = 720,
     frames: int = FRAMES,
@@ -135,7 +138,7 @@ def bench(
     """Time every stage under every setting, on the same frames in turn."""
     encoded = [_jpeg(frame) for frame in _fields(model.magnification, width, height, frames)]
     scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
-    runs = [_Run(model, setting, scale) for setting in settings]
+    runs = [_Run(model, setting, scale, rules, reference) for setting in settings]
     for run in runs:
         run.frame(encoded[0])  # the first call of a network allocates; it is not what a session feels
         run.forget()
@@ -165,14 +168,16 @@ def report_line(result: BenchResult) -> str:
 class _Run:
     """One setting, and what it took so far."""
 
-    def __init__(self, model: Model, setting: Setting, scale: Scale) -> None:
-        self.setting, self.scale = setting, scale
+    def __init__(
+        self, model: Model, setting: Setting, scale: Scale, rules: Rules, reference: Reference
+    ) -> None:
+        self.setting, self.scale, self.rules = setting, scale, rules
         self.analyser = Analyser(model, setting.threads, setting.arithmetic)
-        self.judge = judge_by(model.reader)
+        self.judge = judge_by(model.reader, rules, reference)
         self.forget()
 
     def forget(self) -> None:
-        self.map = SlideMap.of(self.analyser.model)
+        self.map = SlideMap.of(self.analyser.model, self.rules)
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         self.white_cells = 0
         self.number = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results
+from edgeleuk.cli._rules import standards
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Options:
     notes: str
     until_target: bool
     most_seconds: float | None
+    rules: Path | None
     reference: Path | None
     threads: int | None
 
@@ -60,14 +62,13 @@ def count_live(options: Options) -> None:
     from edgeleuk.live.run import Loop
     from edgeleuk.live.watchdog import Watchdog
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.rules import load_reference
     from edgeleuk.sources import default_source, open_source
     from edgeleuk.sources.capture import Capture
     from edgeleuk.store import claim_source
     from edgeleuk.types import Scale
 
     machine.share_heap()
-    ranges = load_reference(options.reference) if options.reference else load_reference()
+    rules, ranges = standards(options.rules, options.reference)
     analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
     spec = options.source or default_source()
     say = _speaker(options)
@@ -86,7 +87,8 @@ def count_live(options: Options) -> None:
         session = _session(stack, options, analyser, spec) if options.keep else None
         counter = LiveCounter(
             analyser,
-            judge_by(analyser.model.reader, ranges),
+            judge_by(analyser.model.reader, rules, ranges),
+            rules,
             source=info.name,
             target=options.target,
             scale=None if options.um_per_px is None else Scale.given(options.um_per_px),

@@ -22,6 +22,7 @@ from edgeleuk.cli._console import (
     write,
 )
 from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
@@ -65,12 +66,8 @@ def analyze(
         bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
     ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Analyse the simulated smear that ships.")] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
-        ),
-    ] = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
     red_cells: Annotated[
         float | None,
         typer.Option(
@@ -100,7 +97,6 @@ def analyze(
     from edgeleuk.estimates import check, estimate
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.rules import load_reference
     from edgeleuk.sources.folder import expand
     from edgeleuk.tallies import tally
     from edgeleuk.types import Scale
@@ -117,7 +113,7 @@ def analyze(
         )
     check(red_cells)
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
-    ranges = load_reference(reference) if reference else load_reference()
+    rule_set, ranges = standards(rules, reference)
     known, magnification = device(profile, mag)
     model = zoo.load(magnification)
     scale = None if um_per_px is None else Scale.given(um_per_px)
@@ -125,14 +121,14 @@ def analyze(
     workers = min(threads or os.cpu_count() or 1, len(pictures))
     machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
-    batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
+    batch = Batch(analyser, rule_set, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
 
     failures = _analyse_all(batch, pictures, draw)
     counted = batch.counted
-    result = judge_by(model.reader, ranges)(tally(counted))
-    estimates = estimate(counted, batch.area_mm2, red_cells)
+    result = judge_by(model.reader, rule_set, ranges)(tally(counted, rule_set))
+    estimates = estimate(counted, batch.area_mm2, rule_set, red_cells)
     _output(batch, failures, result, estimates, as_json, as_csv, folder, write_all)
     _close(batch, failures, folder)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def live(
         int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Count simulated slides of 200 white cells under a moving stage, as fast as possible, and compare with the truth.
 
@@ -53,6 +56,7 @@ def live(
         raise UsageError(
             "--standstill takes more than half of the time. Give more --minutes, or a shorter one."
         )
+    loaded = standards(rules, reference)
     analyser = Analyser(zoo.load(mag), threads)
     done: list[LiveResult] = []
     with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
@@ -62,7 +66,7 @@ def live(
                 seed, mag, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[mag], exposure_drift=0.1,
                 jumps=jumps, standstill_s=standstill,
             )  # fmt: skip
-            done.append(evaluate_live(analyser, source, seed, progress=_to(bar, task)))
+            done.append(evaluate_live(analyser, source, seed, *loaded, progress=_to(bar, task)))
     if as_json:
         print_json({"slides": [each.as_json() for each in done]})
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, results
+from edgeleuk.cli._rules import RulesOption, standards
 from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Mag, Threads, evenly, progress_bar
 from edgeleuk.errors import EdgeleukError, UsageError
 
@@ -30,6 +31,7 @@ def quality(
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
+    rules: RulesOption = None,
 ) -> None:
     """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
     from edgeleuk import zoo
@@ -39,6 +41,7 @@ def quality(
     from edgeleuk.render.evaluation_quality import render_quality
     from edgeleuk.sources.folder import expand
 
+    rule_set, _ = standards(rules)
     samples, names = load_fields(coco, images)
     if not samples:
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
@@ -48,7 +51,7 @@ def quality(
     paths = [each for each in others if isinstance(each, Path)]
     analyser = Analyser(zoo.load(mag), threads)
     with progress_bar("judging") as progress:
-        judged = judge_sources(analyser, evenly(samples, limit), progress)
+        judged = judge_sources(analyser, evenly(samples, limit), rule_set, progress)
     with progress_bar("other pictures") as progress:
         foreign = judge_strangers(analyser, evenly(paths, limit), progress) if paths else None
     with progress_bar("ladders") as progress:

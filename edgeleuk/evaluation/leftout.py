@@ -21,9 +21,8 @@ from edgeleuk.evaluation.readings import MATURE
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.finder import Finder
 from edgeleuk.intervals import Share
-from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.profiles import SCHEMA, Profile, Size
-from edgeleuk.types import Frame, Image, Scale
+from edgeleuk.types import WHITE_CELL, Frame, Image, Scale
 
 CALIBRATED_ON = 8
 """Fields that a user is asked for, evenly spread over the camera's training fields."""

@@ -17,10 +17,11 @@ from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential
 from edgeleuk.judge import judge_by
 from edgeleuk.live.counter import LiveCounter
-from edgeleuk.pipeline import WHITE_CELL, Analyser
+from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.stage import StageSource
-from edgeleuk.types import Scale
+from edgeleuk.types import WHITE_CELL, Scale
 
 Progress = Callable[[float], None]
 """Told the stage time that is done, seconds."""
@@ -95,12 +96,15 @@ def evaluate_live(
     analyser: Analyser,
     source: StageSource,
     seed: int,
+    rules: Rules,
+    reference: Reference,
     scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> LiveResult:
     """Count the whole script of a simulated stage, as fast as this machine can."""
     info: SourceInfo = source.info
-    counter = LiveCounter(analyser, judge_by(analyser.model.reader), source=info.name, scale=scale)
+    judge = judge_by(analyser.model.reader, rules, reference)
+    counter = LiveCounter(analyser, judge, rules, source=info.name, scale=scale)
     verdicts: Counter[str] = Counter()
     began, last = time.perf_counter(), 0.0
     while shot := source.read(1.0):

@@ -20,6 +20,7 @@ from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.evaluation.fields import match, read_field
 from edgeleuk.evaluation.ladders import LADDERS, Ladder, Picture
 from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Rules
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Assessment, Field, Frame
 
@@ -165,10 +166,10 @@ class QualityReport:
 
 
 def judge_sources(
-    analyser: Analyser, samples: Sequence[FieldSample], progress: Progress | None = None
+    analyser: Analyser, samples: Sequence[FieldSample], rules: Rules, progress: Progress | None = None
 ) -> dict[str, Verdicts]:
     """The verdicts on pictures as they are, by source; those of one camera at one scale, as `analyze` does it."""
-    batch = Batch(analyser, overlapping=False)
+    batch = Batch(analyser, rules, overlapping=False)
     judged: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
     for source, found in judged.items():
         own = [sample.path for sample in samples if sample.source == source]

@@ -18,7 +18,7 @@ from edgeleuk.errors import EdgeleukError, InputError
 from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import pooled
-from edgeleuk.rules import load_rules
+from edgeleuk.rules import Rules
 from edgeleuk.scale import estimate_scale
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.tallies import tally
@@ -140,10 +140,10 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
 
 
 def evaluate_slides(
-    analyser: Analyser, samples: Sequence[SlideSample], progress: Progress | None = None
+    analyser: Analyser, samples: Sequence[SlideSample], rules: Rules, progress: Progress | None = None
 ) -> SlidesReport:
     """Analyses every field of a slide at the slide's scale. A field that cannot be analysed is left out and named."""
-    outside = load_rules().not_counted
+    outside = rules.not_counted
     done, total = 0, sum(len(sample.fields) for sample in samples)
     slides = {}
     for sample in samples:
@@ -157,7 +157,7 @@ def evaluate_slides(
             done += 1
             if progress:
                 progress(done, total)
-        read = Counter(dict(tally(fields).white))
+        read = Counter(dict(tally(fields, rules).white))
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),
             annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},

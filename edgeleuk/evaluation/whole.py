@@ -14,8 +14,9 @@ from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match, read_field
 from edgeleuk.evaluation.readings import MATURE, proportion
-from edgeleuk.pipeline import WHITE_CELL, Analyser
-from edgeleuk.types import UNCLASSIFIED, Cell, Frame, Scale
+from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Rules
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Frame, Scale
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -123,6 +124,7 @@ def evaluate_whole(
     analyser: Analyser,
     samples: Sequence[FieldSample],
     names: Sequence[str],
+    rules: Rules,
     scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> WholeReport:
@@ -142,7 +144,7 @@ def evaluate_whole(
     five = {merge.get(label, label) for label in MATURE}
     cells: list[AnnotatedCell] = []
     refused: list[str] = []
-    batch = Batch(analyser, scale, overlapping=False)
+    batch = Batch(analyser, rules, scale, overlapping=False)
     batch.settle([sample.path for sample in samples])
     for done, sample in enumerate(samples, start=1):
         frame = Frame(read_field(sample), sample.path.name)

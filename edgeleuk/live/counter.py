@@ -21,6 +21,7 @@ from edgeleuk.live.scale import SessionScale
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Meters, Verdict
 from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import CountedField, Field, Placement, Scale, Shot, Tally
 
@@ -43,6 +44,7 @@ class LiveCounter:
         self,
         analyser: Analyser,
         judge: Judge,
+        rules: Rules,
         *,
         source: str,
         target: int = 200,
@@ -52,7 +54,7 @@ class LiveCounter:
         recorder: Recorder | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        self.analyser, self.map = analyser, SlideMap.of(analyser.model, stills)
+        self.analyser, self.map = analyser, SlideMap.of(analyser.model, rules, stills)
         usual = analyser.profile.usual if analyser.profile else None
         self.gate = Gate(stills=stills, best=usual.sharpness if usual else 1.0)
         self.target, self.manual, self.paused = target, manual, False
