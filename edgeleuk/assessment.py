@@ -20,13 +20,11 @@ from edgeleuk.errors import QualityError
 from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
 from edgeleuk.quality import Look, inspect
-from edgeleuk.scale import RED_CELL
-from edgeleuk.types import Aperture, Assessment, Detections, Finding, Image, Scale
+from edgeleuk.types import RED_CELL, WHITE_CELL, Aperture, Assessment, Detections, Finding, Image, Scale
 
 LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
 """Stands for every objective that has no limit of its own."""
-WHITE_CELL = "WBC"
 BARE = 0.05
 """Share of a picture that something stained covers, up to which what was found in it tells nothing: a single white cell at
 the end of a smear is no other thing than a blood smear."""
@@ -136,7 +134,7 @@ def after(
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)
-    red = shown & (found.kinds == found.names.index(RED_CELL))
+    red = shown & found.are(RED_CELL)
     detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
     # Of an eyepiece's disc the rim tells as well as the middle what the whole is.
     reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores

@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import __version__, machine
-from edgeleuk.assessment import Glance
-from edgeleuk.judge import judge_by
+from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.counting.slide import SlideCount, SlideOptions
+from edgeleuk.errors import InputError
 from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.sources.stage import OBJECTIVES, StageSource
-from edgeleuk.types import Frame, Scale
+from edgeleuk.types import Frame, Refusal, Scale
 from edgeleuk.zoo import Model
 
 STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
@@ -127,6 +128,8 @@ def settings_here(threads: Iterable[int] | None = None) -> list[Setting]:
 def bench(
     model: Model,
     settings: Sequence[Setting],
+    rules: Rules,
+    reference: Reference,
     width: int = 1280,
     height: int = 720,
     frames: int = FRAMES,
@@ -135,7 +138,7 @@ def bench(
     """Time every stage under every setting, on the same frames in turn."""
     encoded = [_jpeg(frame) for frame in _fields(model.magnification, width, height, frames)]
     scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
-    runs = [_Run(model, setting, scale) for setting in settings]
+    runs = [_Run(model, setting, scale, rules, reference) for setting in settings]
     for run in runs:
         run.frame(encoded[0])  # the first call of a network allocates; it is not what a session feels
         run.forget()
@@ -165,43 +168,31 @@ def report_line(result: BenchResult) -> str:
 class _Run:
     """One setting, and what it took so far."""
 
-    def __init__(self, model: Model, setting: Setting, scale: Scale) -> None:
-        self.setting, self.scale = setting, scale
+    def __init__(
+        self, model: Model, setting: Setting, scale: Scale, rules: Rules, reference: Reference
+    ) -> None:
+        self.setting, self.scale, self.rules, self.reference = setting, scale, rules, reference
         self.analyser = Analyser(model, setting.threads, setting.arithmetic)
-        self.judge = judge_by(model.reader)
         self.forget()
 
     def forget(self) -> None:
-        self.map = SlideMap.of(self.analyser.model)
+        policy = ScalePolicy(self.analyser, self.scale)
+        self.slide = SlideCount(self.analyser, self.rules, self.reference, policy, SlideOptions(stills=False))
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         self.white_cells = 0
-        self.number = 0
 
     def frame(self, jpeg: NDArray[np.uint8]) -> None:
         """The whole way of a frame that counts."""
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        with self._timed("look"):
-            seen = Glance.of(pixels, None)
-        with self._timed("place"):
-            placement = self.map.place(pixels, self.scale)
-        field = self.analyser.analyse(Frame(pixels, f"bench-{self.number}"), self.scale, seen=seen)
-        for name in ("find", "assess", "read", "measure"):
-            self.seconds[name].append(field.seconds[name])
-        self.white_cells += sum(cell.reading is not None for cell in field.cells)
-        self.number += 1
-        with self._timed("map"):
-            self.map.add(
-                field,
-                placement,
-                number=self.number,
-                seconds=float(self.number),
-                at="",
-                sharpness=seen.look.sharpness,
-                image=pixels,
-            )
+        counted = self.slide.consider(Frame(pixels, f"bench-{self.slide.number}"), standing=True)
+        if isinstance(counted, Refusal):
+            raise InputError(f"a simulated field was refused ({counted.code}): {counted.text}")
+        for name in ("look", "place", "find", "assess", "read", "measure", "map"):
+            self.seconds[name].append(self.slide.seconds[name])
+        self.white_cells += sum(cell.reading is not None for cell in counted.field.cells)
         with self._timed("tally"):
-            self.judge(self.map.tally())
+            self.slide.differential()
 
     def result(self) -> SettingResult:
         stages = {name: Timing.of(self.seconds[name]) for name in STAGES}

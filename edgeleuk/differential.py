@@ -15,8 +15,8 @@ from edgeleuk.correction import Confusion, Estimate, correct
 from edgeleuk.errors import InputError
 from edgeleuk.flags import Counted, Flag, Rates, raise_flags, statements
 from edgeleuk.intervals import PerHundred, Share
-from edgeleuk.rules import Reference, Rules, load_reference, load_rules
-from edgeleuk.types import UNCLASSIFIED, Tally
+from edgeleuk.rules import Reference, Rules
+from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ def differential(
     tally: Tally,
     *,
     labels: Sequence[str],
+    rules: Rules,
+    reference: Reference,
     false_positive_rates: Rates | None = None,
     confusion: Confusion | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
-    rules: Rules | None = None,
-    reference: Reference | None = None,
 ) -> Differential:
     """The differential of a tally, by a reader that can give `labels`.
 
@@ -92,8 +92,6 @@ def differential(
     second level, each with the attribute that tells it and that attribute's values. InputError where `reference`
     gives a range for a label that `rules` leave outside the percentages.
     """
-    rules = rules or load_rules()
-    reference = reference or load_reference()
     outside = rules.not_counted
     _check_ranges(reference, rules)
     every = tuple(dict.fromkeys([*labels, *tally.white]))
@@ -121,8 +119,8 @@ def differential(
         per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},
         cut=tally.cut,
         unread=tally.unread,
-        red_cells=_counted(tally, rules.kinds.red),
-        platelets=_counted(tally, rules.kinds.platelet),
+        red_cells=_counted(tally, RED_CELL),
+        platelets=_counted(tally, PLATELET),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
         flags=raise_flags(counted, false_positive_rates or {}, rules, reference),
         adequacy=statements(counted, rules),

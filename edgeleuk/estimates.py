@@ -26,8 +26,8 @@ from typing import Any, Literal
 
 from edgeleuk.errors import UsageError
 from edgeleuk.intervals import PerHundred, poisson
-from edgeleuk.rules import Rules, load_rules
-from edgeleuk.types import Cell, Field
+from edgeleuk.rules import Rules
+from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Cell, Field
 
 Method = Literal["red cells", "area"]
 Name = Literal["white cells", "platelets"]
@@ -38,14 +38,14 @@ LEAST_RED_CELLS = 1000
 """Red cells that the platelets or white cells are counted among, see above."""
 LEAST_FIELDS = 10
 """Fields that the factors of the area method are meant for the mean of."""
-FIELD_MM2 = {"WBC": pi / 4 * (20 / 40) ** 2, "Platelet": pi / 4 * (20 / 100) ** 2}
+FIELD_MM2 = {WHITE_CELL: pi / 4 * (20 / 40) ** 2, PLATELET: pi / 4 * (20 / 100) ** 2}
 """Area of the field that each factor is for: 20 mm of field number over the objective's magnification."""
-FACTORS = {"WBC": (2000.0, 2700.0), "Platelet": (15000.0, 20000.0)}
+FACTORS = {WHITE_CELL: (2000.0, 2700.0), PLATELET: (15000.0, 20000.0)}
 """Cells per uL for one in a field of that area, from and to; their geometric mean is used."""
-RATIO_ERROR = {"WBC": 0.5, "Platelet": 0.3}
-AREA_ERROR = {"WBC": 0.6, "Platelet": 0.5}
+RATIO_ERROR = {WHITE_CELL: 0.5, PLATELET: 0.3}
+AREA_ERROR = {WHITE_CELL: 0.6, PLATELET: 0.5}
 """95 %, as a factor's excess over 1, beside the count's own error."""
-NAMES: Mapping[str, Name] = {"WBC": "white cells", "Platelet": "platelets"}
+NAMES: Mapping[str, Name] = {WHITE_CELL: "white cells", PLATELET: "platelets"}
 KNOWN = ("given", "profile")
 """Sources of a scale that make an area known."""
 
@@ -93,18 +93,17 @@ def check(red_cells: float | None) -> None:
 def estimate(
     fields: Sequence[Field],
     area_mm2: float,
+    rules: Rules,
     red_cells: float | None = None,
-    rules: Rules | None = None,
 ) -> Estimates:
     """Estimates of a slide from its fields, each cell in one of them, which show `area_mm2` of it.
 
     By the blood's `red_cells`, 10^12 per litre, where these are entered; by the area where every scale is known, of a
     ruler and not of red cells, and there are enough fields. Else nothing.
     """
-    rules = rules or load_rules()
     values, refused = [], []
     if red_cells is not None:
-        seen = _number(fields, "RBC", rules)
+        seen = _number(fields, RED_CELL, rules)
         if missing := _too_few(fields, seen):
             refused.append(missing)
         else:
@@ -118,7 +117,7 @@ def estimate(
 
 
 def _too_few(fields: Sequence[Field], seen: float) -> str | None:
-    if any("RBC" in field.not_counted for field in fields):
+    if any(RED_CELL in field.not_counted for field in fields):
         return (
             "white cells and platelets per uL are not estimated: red cells were not counted in every picture. Use a "
             "stronger objective."

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from edgeleuk.differential import Differential, differential
 from edgeleuk.flags import FalsePositiveRate
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.rules import Reference
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import Tally
 
 Judge = Callable[[Tally], Differential]
 """A slide's counts to its differential, by one reader's measured errors."""
 
 
-def judge_by(manifest: ReaderManifest, reference: Reference | None = None) -> Judge:
-    """Judges tallies of what the reader of `manifest` read, by `reference` or the ranges that ship.
+def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
+    """Judges tallies of what the reader of `manifest` read, by `rules` and `reference`.
 
     The judge raises InputError where `reference` gives a range for a label outside the percentages.
     """
@@ -24,8 +24,9 @@ def judge_by(manifest: ReaderManifest, reference: Reference | None = None) -> Ju
     return lambda tally: differential(
         tally,
         labels=manifest.labels,
+        rules=rules,
+        reference=reference,
         false_positive_rates=rates,
         confusion=manifest.confusion,
         subtypes=subtypes,
-        reference=reference,
     )

@@ -20,6 +20,14 @@ CAMERAS_100X = (0.031, 0.138)
 NORMALISATIONS = ("density",)
 """Ways to prepare a reader's crop that this program knows, besides none."""
 
+LARGEST_UM = {"platelet": 7.2, "giant_platelet": 7.2, "platelet_clump": 7.2}
+"""What no box above so many micrometres holds, by type, where a manifest does not say.
+
+A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the standardization of
+nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol 2015;37:287-303). Choice of
+this project: readers took the small lymphocytes of a laboratory that they never saw for platelets, and were sure of it.
+"""
+
 VIEWS = (1, 2, 4)
 """Quarter turns that a reader can average over."""
 
@@ -60,6 +68,8 @@ class ReaderManifest:
     views: int
     """Quarter turns of a crop that are read, 1, 2 or 4: a cell has no upright, and the mean of several is nearer the truth."""
     labels: tuple[str, ...]
+    largest_um: Mapping[str, float]
+    """By type, the side of the largest box that can hold it, um; the probability of it is 0 in a larger one."""
     merge: Mapping[str, str]
     """Type names of the data that this reader does not tell apart, to the type it reads them as."""
     temperature: float
@@ -113,6 +123,11 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         normalise=_normalisation(part["input"].get("normalise")),
         views=_views(part["input"].get("views", 1)),
         labels=labels,
+        largest_um={
+            label: _positive(um)
+            for label, um in part.get("largest_um", LARGEST_UM).items()
+            if label in labels
+        },
         merge={name: text(label) for name, label in part["merge"].items()},
         temperature=_positive(part["temperature"]),
         threshold=_share(part["threshold"]),

@@ -21,9 +21,8 @@ from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import Aperture, Assessment, Box, Cell, Detections, Field, Frame, Image, Scale
+from edgeleuk.types import WHITE_CELL, Aperture, Box, Cell, Detections, Field, Frame, Image, Scale
 
-WHITE_CELL = "WBC"
 MIN_SHOWN = 0.7
 """A white cell at the picture's edge is read when its short side is at least this share of its long one."""
 EDGE = 0.004
@@ -114,7 +113,7 @@ class Analyser:
         seconds: dict[str, float],
     ) -> tuple[Cell, ...]:
         """Everything found, the white cells that are `whole` (N,) read and measured."""
-        to_read = np.flatnonzero(whole & (found.kinds == found.names.index(WHITE_CELL))).tolist()
+        to_read = np.flatnonzero(whole & found.are(WHITE_CELL)).tolist()
         boxes: list[Box] = [tuple(box) for box in found.boxes.tolist()]
         with _timed(seconds, "read"):
             readings = dict(zip(to_read, self.reader.read(pixels, scale, found.boxes[to_read]), strict=True))

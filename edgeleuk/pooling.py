@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
-from edgeleuk.scale import RED_CELL, SYSTEMATIC_ERROR, estimate_scale
-from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
+from edgeleuk.scale import SYSTEMATIC_ERROR, estimate_scale
+from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
 
 LEAST = 4
 """Pictures that have a common scale at least: of fewer, a majority may be chance."""

@@ -12,7 +12,6 @@ from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
-from edgeleuk.rules import load_rules
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 
 BATCH = 16
@@ -58,13 +57,13 @@ class Reader:
         return self.manifest.subtypes
 
     def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
-        """One reading for each box (N, 4), picture pixels. What is too large for a platelet is not read as one."""
+        """One reading for each box (N, 4), picture pixels. A box too large for a type is not read as that type."""
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         crops = [self.crop(image, scale, (float(x), float(y))) for x, y in centres]
         if not crops:
             return []
         types, attributes = self.probabilities(np.stack(crops))
-        types = self._too_large_for_platelets(types, boxes, scale)
+        types = self._small_enough(types, boxes, scale)
         return [
             self._reading(types[i], {name: rows[i] for name, rows in attributes.items()})
             for i in range(len(crops))
@@ -99,15 +98,11 @@ class Reader:
         )
         return mean
 
-    def _too_large_for_platelets(
-        self, types: NDArray[np.float32], boxes: Boxes, scale: Scale
-    ) -> NDArray[np.float32]:
-        """Probabilities (N, K) given that a box above `rules.Platelets.largest_um` holds no platelet."""
-        rule = load_rules().platelets
-        columns = [i for i, label in enumerate(self.labels) if label in rule.labels]
+    def _small_enough(self, types: NDArray[np.float32], boxes: Boxes, scale: Scale) -> NDArray[np.float32]:
+        """Probabilities (N, K) given that a box larger than `largest_um` of a type holds none of it."""
+        largest = np.array([self.manifest.largest_um.get(label, np.inf) for label in self.labels])
         sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * scale.um_per_px_x * scale.um_per_px_y)
-        sized = types.copy()
-        sized[np.ix_(sides > rule.largest_um, columns)] = 0
+        sized = np.where(sides[:, None] > largest, np.float32(0), types)
         total = sized.sum(axis=1, keepdims=True)
         return np.divide(sized, total, out=types.copy(), where=total > 0)
 

@@ -23,30 +23,12 @@ Schema = Literal[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
-    """The finder's names of its kinds."""
-
-    white: str
-    red: str
-    platelet: str
-
-
-@dataclass(frozen=True, slots=True)
 class Outside:
     """Labels outside the denominator, those of them reported per 100 white cells, and those that are none."""
 
     labels: tuple[str, ...]
     per_100: tuple[str, ...]
     no_white_cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Platelets:
-    """What no white cell's box of more than `largest_um` across holds."""
-
-    labels: tuple[str, ...]
-    largest_um: float
-    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +147,7 @@ class Rules:
 
     schema: Schema
     sources: Mapping[str, str]
-    kinds: Kinds
     outside: Outside
-    platelets: Platelets
     adequacy: Adequacy
     groups: tuple[Group, ...]
     correction: CorrectionTexts
@@ -180,8 +160,6 @@ class Rules:
     def __post_init__(self) -> None:
         self._check_references()
         self._check_sides()
-        if self.platelets.largest_um <= 0:
-            raise ValueError(f"platelets.largest_um is {self.platelets.largest_um}, not above 0")
         if not 0 < self.presence.p_value < 1:
             raise ValueError(f"presence.p_value is {self.presence.p_value}, not between 0 and 1")
 
@@ -192,7 +170,7 @@ class Rules:
             if rule.group not in keys:
                 raise ValueError(f"{rule.code} names a group {rule.group!r} that is not there")
         cited = [rule.sources for rule in (*rules, *self.ratios)]
-        for key in sum((*cited, self.range.sources, self.adequacy.sources, self.platelets.sources), ()):
+        for key in sum((*cited, self.range.sources, self.adequacy.sources), ()):
             if key not in self.sources:
                 raise ValueError(f"[sources] has no {key!r}, which a rule cites")
 

@@ -19,9 +19,8 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
 from edgeleuk.rims import above_surroundings, crossed
-from edgeleuk.types import RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Boxes, Image, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Boxes, Image, Scale
 
-RED_CELL = "RBC"
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
 """0.03 (100x, small pixels) to 1.8 (10x, large ones), in steps that the finder bridges."""
 FINER, COARSER = 3.0, 4.5

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from edgeleuk.rules import Rules, load_rules
-from edgeleuk.types import Box, Field, Place, Tally
+from edgeleuk.rules import Rules
+from edgeleuk.types import WHITE_CELL, Box, Field, Place, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,15 @@ class FieldCount:
     not_counted: frozenset[str]
 
 
-def tally(fields: Iterable[Field], rules: Rules | None = None) -> Tally:
+def tally(fields: Iterable[Field], rules: Rules) -> Tally:
     """Count the cells of any number of fields. A cell that lies in two fields counts twice."""
     return total(count(field, rules) for field in fields)
 
 
-def count(field: Field, rules: Rules | None = None) -> FieldCount:
+def count(field: Field, rules: Rules) -> FieldCount:
     """Count the cells of one field."""
-    rules = rules or load_rules()
     white, cut, unread = [], 0, 0
-    for cell in field.of(rules.kinds.white):
+    for cell in field.of(WHITE_CELL):
         if cell.reading is None:
             cut, unread = cut + (not cell.whole), unread + cell.whole
             continue

@@ -21,6 +21,9 @@ Box = tuple[float, float, float, float]
 
 ScaleSource = Literal["given", "red cells", "annotation", "profile"]
 
+WHITE_CELL, RED_CELL, PLATELET = "WBC", "RBC", "Platelet"
+"""Cell classes: the program's own names, printed in JSON. A finder's manifest says which of its classes stand for them."""
+
 RED_CELL_UM = 7.2
 """Mean diameter of a healthy red cell on a dried, stained smear, micrometres (healthy means: 6.7 to 7.7).
 
@@ -132,8 +135,14 @@ class Detections:
         return len(self.scores)
 
     def of(self, name: str) -> Detections:
-        """Only the detections of one kind."""
-        return self.where(self.kinds == self.names.index(name))
+        """Only the detections of one cell class; none where the finder does not know it."""
+        return self.where(self.are(name))
+
+    def are(self, name: str) -> NDArray[np.bool_]:
+        """(N,) which detections are of one cell class."""
+        index = self.names.index(name) if name in self.names else -1
+        same: NDArray[np.bool_] = self.kinds == index
+        return same
 
     def where(self, mask: NDArray[np.bool_]) -> Detections:
         """Only the detections whose `mask` (N,) is true, or those at the given indices, in that order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from standard import RULES
 
 from edgeleuk.batch import Analysed, Batch, Failed
 from edgeleuk.errors import InputError, NotAnImageError
@@ -48,7 +49,7 @@ def test_a_cell_that_two_pictures_show_counts_once(
     analyser: Analyser, demo_frame: Frame, halves: list[Path]
 ) -> None:
     """Both halves together have the white cells of the whole, and what is shared is told."""
-    batch = analysed(Batch(analyser, Scale.given(UM_PER_PX)), halves)
+    batch = analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX)), halves)
     whole = analyser.analyse(
         Frame(demo_frame.pixels[:, : demo_frame.width // 24 * 24], "whole"), Scale.given(UM_PER_PX)
     )
@@ -63,7 +64,7 @@ def test_a_cell_that_two_pictures_show_counts_once(
 
 def test_separate_pictures_add_up(analyser: Analyser, halves: list[Path]) -> None:
     """Where the user says that they show different places, nothing is looked for."""
-    batch = analysed(Batch(analyser, Scale.given(UM_PER_PX), overlapping=False), halves)
+    batch = analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX), overlapping=False), halves)
     assert batch.counted == batch.fields
     assert batch.repeated == (frozenset(), frozenset())
 
@@ -71,7 +72,7 @@ def test_separate_pictures_add_up(analyser: Analyser, halves: list[Path]) -> Non
 def test_workers_change_nothing(analyser: Analyser, halves: list[Path]) -> None:
     """Two at a time give what one gives, in the same order."""
     one, two = (
-        analysed(Batch(analyser, Scale.given(UM_PER_PX), workers=workers), halves * 2).counted
+        analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX), workers=workers), halves * 2).counted
         for workers in (1, 2)
     )
     assert [field.name for field in one] == [field.name for field in two]
@@ -82,7 +83,7 @@ def test_a_bad_file_never_ends_a_batch(analyser: Analyser, halves: list[Path], t
     """What cannot be read is told in its place."""
     (tmp_path / "not.jpg").write_bytes(b"nothing")
     items = [halves[0], tmp_path / "not.jpg", InputError("no file matches x."), halves[1]]
-    done = list(Batch(analyser, Scale.given(UM_PER_PX)).analyse_all(items))
+    done = list(Batch(analyser, RULES, Scale.given(UM_PER_PX)).analyse_all(items))
     assert [type(each) for each in done] == [Analysed, Failed, Failed, Analysed]
     assert isinstance(done[1], Failed)
     assert done[1].path == str(tmp_path / "not.jpg")
@@ -99,7 +100,7 @@ def test_a_picture_of_few_red_cells_takes_the_scale_of_the_others(
     bare[:] = pixels[0, 0]
     bare[::7, ::5, 0] -= 9  # not grey
     paths.append(saved(tmp_path / "bare.jpg", bare))
-    batch = Batch(analyser)
+    batch = Batch(analyser, RULES)
     batch.settle(paths)
     fields = analysed(batch, paths).fields
     assert fields[-1].scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
@@ -114,7 +115,7 @@ def test_a_picture_through_another_lens_keeps_its_own_scale(
     paths = [saved(tmp_path / f"{i}.jpg", pixels) for i in range(5)]
     middle = pixels[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
     paths.append(saved(tmp_path / "zoomed.jpg", resize(middle, width, height)))
-    batch = Batch(analyser)
+    batch = Batch(analyser, RULES)
     batch.settle(paths[:5])
     assert analysed(batch, paths).fields[-1].scale.um_per_px == pytest.approx(UM_PER_PX / 2, rel=0.08)
 
@@ -126,7 +127,7 @@ def test_a_large_picture_is_decoded_smaller_and_answered_in_its_own_pixels(
     pixels = demo_frame.pixels[: demo_frame.height // 8 * 8, : demo_frame.width // 8 * 8]
     height, width = pixels.shape[:2]
     path = saved(tmp_path / "large.jpg", resize(pixels, 4 * width, 4 * height))
-    batch = Batch(analyser, Scale.given(UM_PER_PX / 4))
+    batch = Batch(analyser, RULES, Scale.given(UM_PER_PX / 4))
     (done,) = batch.analyse_all([path])
     assert isinstance(done, Analysed)
     assert done.frame.shrunk > 1
@@ -149,7 +150,7 @@ def test_what_another_camera_took_is_not_decoded_smaller(
     height, width = pixels.shape[:2]
     large = [saved(tmp_path / f"{i}.jpg", resize(pixels, 4 * width, 4 * height)) for i in range(4)]
     small = saved(tmp_path / "small.jpg", pixels)
-    batch = Batch(analyser)
+    batch = Batch(analyser, RULES)
     batch.settle(large)
     (done,) = batch.analyse_all([small])
     assert isinstance(done, Analysed)

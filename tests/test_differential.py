@@ -10,13 +10,14 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standard import RULES, judged
 
 from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, as_json, differential
+from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import InputError
 from edgeleuk.flags import FalsePositiveRate, Flag, error_limit
 from edgeleuk.intervals import Share, clopper_pearson
-from edgeleuk.rules import REFERENCE, RULES, load_reference, load_rules
+from edgeleuk.rules import REFERENCE, load_reference
 from edgeleuk.tallies import tally
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Cell, Field, Place, Reading, Scale, Tally
 
@@ -40,7 +41,7 @@ def counted(white: dict[str, int], places: dict[str, tuple[Place, ...]] | None =
 
 
 def read(white: dict[str, int], rates: dict[str, FalsePositiveRate] | None = ONE_PERCENT) -> Differential:
-    return differential(counted(white), labels=LABELS, false_positive_rates=rates)
+    return judged(counted(white), labels=LABELS, false_positive_rates=rates)
 
 
 def flags(result: Differential) -> dict[str, Flag]:
@@ -68,7 +69,8 @@ def test_cells_are_tallied_over_fields() -> None:
         [
             field("a.png", white_cell("neutrophil"), white_cell("blast"), red, red),
             field("b.png", white_cell("neutrophil"), white_cell("unclassified"), red),
-        ]
+        ],
+        RULES,
     )
     assert result.fields == 2
     assert result.white == {"neutrophil": 2, "blast": 1, "unclassified": 1}
@@ -77,13 +79,14 @@ def test_cells_are_tallied_over_fields() -> None:
 
 def test_no_fields_make_an_empty_tally() -> None:
     """Looked at nothing, found nothing."""
-    assert tally([]) == Tally(fields=0, white={}, kinds={}, attributes={})
+    assert tally([], RULES) == Tally(fields=0, white={}, kinds={}, attributes={})
 
 
 def test_cells_cut_by_the_edge_are_counted_apart() -> None:
     """A cut cell that was not read is in no type; a cut cell that was read is in its type."""
     result = tally(
-        [field("a.png", white_cell(None, whole=False), white_cell(None), white_cell("blast", whole=False))]
+        [field("a.png", white_cell(None, whole=False), white_cell(None), white_cell("blast", whole=False))],
+        RULES,
     )
     assert (result.white, result.cut, result.unread) == ({"blast": 1}, 1, 1)
 
@@ -92,7 +95,7 @@ def test_places_are_kept_by_label() -> None:
     """Every white cell of a label can be found again."""
     first, second = ("a.png", (1.0, 2.0, 3.0, 4.0)), ("b.png", (5.0, 6.0, 7.0, 8.0))
     fields = [field("a.png", white_cell("blast", first)), field("b.png", white_cell("blast", second))]
-    assert tally(iter(fields)).places == {"blast": (first, second)}
+    assert tally(iter(fields), RULES).places == {"blast": (first, second)}
 
 
 def test_attributes_count_only_where_the_reader_was_sure() -> None:
@@ -105,7 +108,8 @@ def test_attributes_count_only_where_the_reader_was_sure() -> None:
                 white_cell("neutrophil", vacuoles=False),
                 white_cell("smudge", vacuoles=True),
             )
-        ]
+        ],
+        RULES,
     )
     assert result.attributes == {"vacuoles": {"yes": 1}}
 
@@ -153,19 +157,19 @@ def test_groups_add_up_their_types() -> None:
 
 def test_a_type_the_reader_does_not_list_still_counts() -> None:
     """A label from elsewhere is in the denominator unless the rules leave it out."""
-    assert differential(counted({"hairy_cell": 3}), labels=MATURE).types["hairy_cell"] == Share(3, 3)
+    assert judged(counted({"hairy_cell": 3}), labels=MATURE).types["hairy_cell"] == Share(3, 3)
 
 
 def test_red_cells_and_platelets_come_from_the_finder() -> None:
     """5 platelets for 100 red cells are 0.05 each; without red cells there is no ratio."""
     both = Tally(1, {}, {"RBC": 100, "Platelet": 5}, {})
-    assert differential(both, labels=LABELS).platelets_per_red_cell == 0.05
-    assert differential(Tally(1, {}, {"Platelet": 5}, {}), labels=LABELS).platelets_per_red_cell is None
+    assert judged(both, labels=LABELS).platelets_per_red_cell == 0.05
+    assert judged(Tally(1, {}, {"Platelet": 5}, {}), labels=LABELS).platelets_per_red_cell is None
 
 
 def test_attribute_shares_are_of_the_sure_cells() -> None:
     """Values of one attribute share the cells that were sure of it."""
-    result = differential(Tally(1, {"blast": 9}, {}, {"vacuoles": {"yes": 1, "no": 3}}), labels=LABELS)
+    result = judged(Tally(1, {"blast": 9}, {}, {"vacuoles": {"yes": 1, "no": 3}}), labels=LABELS)
     assert result.attributes == {"vacuoles": {"yes": Share(1, 4), "no": Share(3, 4)}}
 
 
@@ -186,7 +190,7 @@ def test_any_count_has_a_differential(white: dict[str, int]) -> None:
 def test_two_blasts_in_a_healthy_count_are_only_suspect() -> None:
     """A reader wrong once in a hundred explains 2 blasts in 200: look at them, where they are."""
     places = (("a.png", (1.0, 2.0, 3.0, 4.0)), ("b.png", (5.0, 6.0, 7.0, 8.0)))
-    result = differential(
+    result = judged(
         counted(HEALTHY | {"blast": 2}, {"blast": places}), labels=LABELS, false_positive_rates=ONE_PERCENT
     )
     assert [flag.code for flag in result.flags] == ["BLASTS_SUSPECT"]
@@ -244,7 +248,7 @@ def test_a_perfect_record_makes_few_cells_present() -> None:
 
 def test_rates_of_a_group_add_up() -> None:
     """The limit of three types is the sum of theirs, each at the level that keeps 95 % together."""
-    group = load_rules().group("immature_granulocytes")
+    group = RULES.group("immature_granulocytes")
     each = clopper_pearson(10, 1000, 1 - 0.05 / 3)[1]
     labels = ("promyelocyte", "myelocyte", "metamyelocyte")
     assert error_limit(group, labels, ONE_PERCENT) == pytest.approx(3 * each)
@@ -252,14 +256,14 @@ def test_rates_of_a_group_add_up() -> None:
 
 def test_a_rate_measured_for_the_group_counts_first() -> None:
     """A rate under the group's key replaces the sum."""
-    group = load_rules().group("immature_granulocytes")
+    group = RULES.group("immature_granulocytes")
     rates = ONE_PERCENT | {"immature_granulocytes": FalsePositiveRate(2, 1000)}
     assert error_limit(group, ("myelocyte",), rates) == clopper_pearson(2, 1000)[1]
 
 
 def test_a_group_with_one_unmeasured_type_is_unmeasured() -> None:
     """One missing rate leaves the whole group's unknown."""
-    group = load_rules().group("immature_granulocytes")
+    group = RULES.group("immature_granulocytes")
     assert (
         error_limit(group, ("myelocyte", "metamyelocyte"), {"myelocyte": FalsePositiveRate(1, 1000)}) is None
     )
@@ -292,7 +296,7 @@ def test_few_atypical_lymphocytes_are_no_flag() -> None:
     labels = (*LABELS, "atypical_lymphocyte")
     for count, found in ((10, set()), (11, {"ATYPICAL_LYMPHOCYTES_SUSPECT"})):
         white = HEALTHY | {"neutrophil": 120, "lymphocyte": 62 - count, "atypical_lymphocyte": count}
-        result = differential(counted(white), labels=labels, false_positive_rates=ONE_PERCENT)
+        result = judged(counted(white), labels=labels, false_positive_rates=ONE_PERCENT)
         assert set(flags(result)) == found
 
 
@@ -324,7 +328,7 @@ def corrected(
     confusion: Confusion = TWO_PERCENT,
     rates: dict[str, FalsePositiveRate] | None = None,
 ) -> Differential:
-    return differential(
+    return judged(
         counted(white), labels=LABELS, false_positive_rates=rates or ONE_PERCENT, confusion=confusion
     )
 
@@ -359,9 +363,7 @@ def test_false_blasts_of_a_healthy_count_are_not_present() -> None:
     """5 blasts where the test alone would believe them, from a reader that makes 4 of so many cells."""
     few_errors = ONE_PERCENT | {"blasts": FalsePositiveRate(0, 5000)}
     white = HEALTHY | {"blast": 5}
-    assert "BLASTS_PRESENT" in flags(
-        differential(counted(white), labels=LABELS, false_positive_rates=few_errors)
-    )
+    assert "BLASTS_PRESENT" in flags(judged(counted(white), labels=LABELS, false_positive_rates=few_errors))
     found = flags(corrected(white, rates=few_errors))
     assert "BLASTS_PRESENT" not in found
     assert found["BLASTS_SUSPECT"].severity == "warning"
@@ -394,7 +396,7 @@ def test_atypical_lymphocytes_must_surely_pass_their_share() -> None:
     sure = {"atypical_lymphocyte": FalsePositiveRate(1, 5000)}
     for count, code in ((30, "ATYPICAL_LYMPHOCYTES_PRESENT"), (16, "ATYPICAL_LYMPHOCYTES_SUSPECT")):
         white = {"neutrophil": 120, "lymphocyte": 82 - count, "atypical_lymphocyte": count}
-        result = differential(
+        result = judged(
             counted(white), labels=labels, false_positive_rates=sure, confusion=confused(labels=labels)
         )
         assert code in flags(result)
@@ -433,9 +435,7 @@ STAGE = {"neutrophil": ("neutrophil_stage", ("band", "segmented"))}
 def test_a_second_level_shares_the_sure_cells_of_its_type() -> None:
     """20 band and 70 segmented of 100 neutrophils: shares of 90, and 10 unsure; no attribute of its own."""
     stages = {"neutrophil_stage": {"band": 20, "segmented": 70}, "vacuoles": {"no": 5}}
-    result = differential(
-        Tally(1, {"neutrophil": 100, "blast": 9}, {}, stages), labels=LABELS, subtypes=STAGE
-    )
+    result = judged(Tally(1, {"neutrophil": 100, "blast": 9}, {}, stages), labels=LABELS, subtypes=STAGE)
     level = result.subtypes["neutrophil"]
     assert level.values == {"band": Share(20, 90), "segmented": Share(70, 90)}
     assert level.unsure == 10
@@ -445,20 +445,20 @@ def test_a_second_level_shares_the_sure_cells_of_its_type() -> None:
 def test_a_value_never_seen_has_its_interval_too() -> None:
     """No band among 90 sure neutrophils is 0 %, with an upper limit."""
     tally_ = Tally(1, {"neutrophil": 90}, {}, {"neutrophil_stage": {"segmented": 90}})
-    level = differential(tally_, labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
+    level = judged(tally_, labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
     assert level.values["band"] == Share(0, 90)
 
 
 def test_a_second_level_without_a_sure_cell_has_no_shares() -> None:
     """All that is known is how many were unsure."""
-    level = differential(counted({"neutrophil": 90}), labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
+    level = judged(counted({"neutrophil": 90}), labels=LABELS, subtypes=STAGE).subtypes["neutrophil"]
     assert (level.values, level.unsure) == ({}, 90)
 
 
 def test_band_neutrophils_raise_no_flag() -> None:
     """A second level is shown, and no rule goes by it."""
     bands = Tally(1, HEALTHY, {}, {"neutrophil_stage": {"band": 118}})
-    assert differential(bands, labels=LABELS, false_positive_rates=ONE_PERCENT, subtypes=STAGE).flags == ()
+    assert judged(bands, labels=LABELS, false_positive_rates=ONE_PERCENT, subtypes=STAGE).flags == ()
 
 
 # Shares and ranges
@@ -517,7 +517,7 @@ def test_a_low_type_is_flagged_too() -> None:
 
 def test_a_type_the_reader_does_not_know_is_never_low() -> None:
     """A reader of lymphocytes alone says nothing of neutrophils."""
-    found = flags(differential(counted({"lymphocyte": 200}), labels=["lymphocyte"]))
+    found = flags(judged(counted({"lymphocyte": 200}), labels=["lymphocyte"]))
     assert set(found) == {"LYMPHOCYTES_HIGH"}
 
 
@@ -534,7 +534,7 @@ def test_local_ranges_replace_those_that_ship(tmp_path: Path) -> None:
         text.replace('name = "adult, Dacie and Lewis 12th edition"', 'name = "ours"'), encoding="utf-8"
     )
     white = {"neutrophil": 92, "lymphocyte": 96, "monocyte": 8, "eosinophil": 4}
-    result = differential(counted(white), labels=LABELS, reference=load_reference(path))
+    result = judged(counted(white), labels=LABELS, reference=load_reference(path))
     assert (result.flags, result.reference) == ((), "ours")
 
 
@@ -545,7 +545,7 @@ def test_a_range_for_a_type_outside_the_denominator_is_refused(tmp_path: Path) -
         REFERENCE.read_text(encoding="utf-8").replace('["basophil"]', '["smudge"]'), encoding="utf-8"
     )
     with pytest.raises(InputError, match="give one for smudge"):
-        differential(counted(HEALTHY), labels=LABELS, reference=load_reference(path))
+        judged(counted(HEALTHY), labels=LABELS, reference=load_reference(path))
 
 
 def test_many_smudge_cells_are_flagged_where_the_interval_is_above() -> None:
@@ -586,9 +586,7 @@ def test_the_count_says_what_it_cannot_exclude() -> None:
 
 def test_the_count_says_what_the_reader_cannot_tell() -> None:
     """A reader trained without blasts excludes none."""
-    result = differential(
-        counted({"neutrophil": 200}), labels=[label for label in LABELS if label != "blast"]
-    )
+    result = judged(counted({"neutrophil": 200}), labels=[label for label in LABELS if label != "blast"])
     assert result.adequacy == (
         "0 immature granulocytes in 200 cells: up to 1.8 % is possible, and more if the reader misses some.",
         "This reader does not tell blasts or promonocytes or plasma cells or atypical lymphocytes apart: "
@@ -630,11 +628,11 @@ def test_json_has_the_published_keys() -> None:
 
 def test_json_of_a_differential_follows_the_published_schema() -> None:
     """With corrected shares and second levels, and without."""
-    schema = json.loads((RULES.parent / "analysis.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((REFERENCE.parent / "analysis.schema.json").read_text(encoding="utf-8"))
     stages = Tally(
         1, {"neutrophil": 100, "blast": 9}, {}, {"neutrophil_stage": {"band": 20, "segmented": 70}}
     )
-    full = as_json(differential(stages, labels=LABELS, confusion=TWO_PERCENT, subtypes=STAGE))
+    full = as_json(judged(stages, labels=LABELS, confusion=TWO_PERCENT, subtypes=STAGE))
     assert full["corrected"]["types"]["blast"].keys() == {"percent", "low", "high", "measured"}
     assert full["subtypes"]["neutrophil"]["values"]["band"]["count"] == 20
     for document in (full, as_json(read(HEALTHY)), as_json(read({}))):
@@ -644,6 +642,6 @@ def test_json_of_a_differential_follows_the_published_schema() -> None:
 def test_json_gives_the_places_of_flagged_cells() -> None:
     """A viewer can go to each cell that a flag is about."""
     place = ("a.png", (1.0, 2.0, 3.0, 4.0))
-    result = differential(counted({"blast": 1}, {"blast": (place,)}), labels=LABELS)
+    result = judged(counted({"blast": 1}, {"blast": (place,)}), labels=LABELS)
     suspect = next(flag for flag in as_json(result)["flags"] if flag["code"] == "BLASTS_SUSPECT")
     assert suspect["places"] == [{"field": "a.png", "box": [1.0, 2.0, 3.0, 4.0]}]

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
+from standard import REFERENCE, RULES, judged
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
-from edgeleuk.differential import Differential, differential
+from edgeleuk.differential import Differential
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.alarms import (
     AlarmsReport,
@@ -29,7 +30,6 @@ from edgeleuk.flags import FalsePositiveRate
 from edgeleuk.intervals import clopper_pearson
 from edgeleuk.judge import judge_by
 from edgeleuk.render.evaluation import render_alarms
-from edgeleuk.rules import load_reference
 from edgeleuk.types import Image, Scale, Tally
 from edgeleuk.zoo import Model
 
@@ -60,7 +60,7 @@ class ByColour:
 
 def judge(tally: Tally) -> Differential:
     """As by a reader that took none of 600 other cells for a blast."""
-    return differential(tally, labels=LABELS, false_positive_rates={"blasts": FalsePositiveRate(0, 600)})
+    return judged(tally, labels=LABELS, false_positive_rates={"blasts": FalsePositiveRate(0, 600)})
 
 
 def cells(
@@ -77,7 +77,7 @@ def healthy(folder: Path) -> list[CellSample]:
 
 
 def evaluate(samples: list[CellSample], slides: int = 20) -> AlarmsReport:
-    return evaluate_alarms(ByColour(), judge, samples, Draws("well", slides, 100), "ill")
+    return evaluate_alarms(ByColour(), judge, samples, Draws("well", slides, 100), "ill", RULES, REFERENCE)
 
 
 def test_a_reader_without_errors_raises_no_false_alarm(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_patient_with_few_blasts_is_not_asked_for(tmp_path: Path) -> None:
 def test_proportions_are_the_middles_of_the_reference_ranges() -> None:
     """40 to 80, 20 to 40, 2 to 10, 1 to 6 and 0 to 2 %: their middles add up to 100.5."""
     middles = {"neutrophil": 60, "lymphocyte": 30, "monocyte": 6, "eosinophil": 3.5, "basophil": 1}
-    assert adult_proportions(load_reference()) == pytest.approx({k: v / 100.5 for k, v in middles.items()})
+    assert adult_proportions(REFERENCE) == pytest.approx({k: v / 100.5 for k, v in middles.items()})
 
 
 def test_slides_follow_the_proportions_and_repeat(tmp_path: Path) -> None:
@@ -168,14 +168,21 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     """Cells read and slides judged are told as one."""
     told: list[tuple[int, int]] = []
     evaluate_alarms(
-        ByColour(), judge, healthy(tmp_path), Draws("well", 3, 10), "ill", lambda *done: told.append(done)
+        ByColour(),
+        judge,
+        healthy(tmp_path),
+        Draws("well", 3, 10),
+        "ill",
+        RULES,
+        REFERENCE,
+        lambda *done: told.append(done),
     )
     assert told == [(20, 23), (21, 23), (22, 23), (23, 23)]
 
 
 def test_judging_uses_the_errors_of_the_manifest(model: Model) -> None:
     """Ten blasts in a hundred are more than the errors of the reader that ships explain."""
-    judged = judge_by(model.reader)(Tally(1, {"blast": 10, "neutrophil": 90}, {}, {}))
+    judged = judge_by(model.reader, RULES, REFERENCE)(Tally(1, {"blast": 10, "neutrophil": 90}, {}, {}))
     assert "BLASTS_PRESENT" in {flag.code for flag in judged.flags}
     assert bool(judged.corrected) == (model.reader.confusion is not None)
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
+from standard import RULES
 
 from edgeleuk.errors import InputError, OutputError, UsageError
 from edgeleuk.evaluation import metrics
@@ -88,7 +89,7 @@ def five_cells(cell: Make) -> ReaderReport:
     }
     labels = ("neutrophil", "lymphocyte", "lymphocyte", "blast", "blast")
     samples = [cell(level, label, "a" if level < 4 else "b") for level, label in enumerate(labels, start=1)]
-    return evaluate_reader(Fixed(readings), samples)
+    return evaluate_reader(Fixed(readings), samples, RULES)
 
 
 def test_accuracy_and_confusion(cell: Make) -> None:
@@ -106,7 +107,7 @@ def test_accuracy_and_confusion(cell: Make) -> None:
 def test_accuracy_carries_its_exact_interval(cell: Make) -> None:
     """Four right of four leave an accuracy down to the fourth root of 0.025 (Clopper and Pearson)."""
     samples = [cell(level, "blast") for level in range(1, 5)]
-    report = evaluate_reader(Fixed({level: sure("blast") for level in range(1, 5)}), samples).as_json()
+    report = evaluate_reader(Fixed({level: sure("blast") for level in range(1, 5)}), samples, RULES).as_json()
     assert report["accuracy_interval"] == [pytest.approx(0.025**0.25), 1.0]
 
 
@@ -114,14 +115,14 @@ def test_accuracy5_chooses_among_the_mature_types_only(cell: Make) -> None:
     """A lymphocyte read as a blast counts as right when lymphocyte is the best of the mature types."""
     readings = {1: [0.0, 0.4, 0.0, 0.6, 0.0], 2: [0.1, 0.0, 0.3, 0.6, 0.0], 3: sure("lymphocyte")}
     samples = [cell(1, "lymphocyte"), cell(2, "neutrophil"), cell(3, "blast")]
-    report = evaluate_reader(Fixed(readings), samples).as_json()
+    report = evaluate_reader(Fixed(readings), samples, RULES).as_json()
     assert report["accuracy"] == 0.0
     assert (report["accuracy5"], report["n5"]) == (0.5, 2)
 
 
 def test_accuracy5_is_null_without_mature_cells(cell: Make) -> None:
     """Blasts alone say nothing of the five-part differential."""
-    report = evaluate_reader(Fixed({1: sure("blast")}), [cell(1, "blast")]).as_json()
+    report = evaluate_reader(Fixed({1: sure("blast")}), [cell(1, "blast")], RULES).as_json()
     assert (report["accuracy5"], report["accuracy5_interval"], report["n5"]) == (None, None, 0)
 
 
@@ -165,14 +166,14 @@ def test_macro_f1_is_over_the_types_in_the_truth(cell: Make) -> None:
 def test_types_the_model_does_not_know_are_left_out_and_counted(cell: Make) -> None:
     """A label outside the model is no mistake; one that the model merges is known."""
     samples = [cell(1, "band"), cell(2, "plasma_cell"), cell(3, "plasma_cell")]
-    report = evaluate_reader(Fixed({1: sure("neutrophil")}), samples).as_json()
+    report = evaluate_reader(Fixed({1: sure("neutrophil")}), samples, RULES).as_json()
     assert (report["n"], report["accuracy"], report["left_out"]) == (1, 1.0, {"plasma_cell": 2})
 
 
 def test_nothing_known_is_an_error(cell: Make) -> None:
     """A table of which the reader knows no type is refused, naming what it knows."""
     with pytest.raises(UsageError, match="neutrophil"):
-        evaluate_reader(Fixed({}), [cell(1, "plasma_cell")])
+        evaluate_reader(Fixed({}), [cell(1, "plasma_cell")], RULES)
 
 
 def test_blasts_are_weighed_against_white_cells_only(cell: Make) -> None:
@@ -183,13 +184,13 @@ def test_blasts_are_weighed_against_white_cells_only(cell: Make) -> None:
         for level, label in enumerate(("blast", "blast", "monocyte", "lymphocyte", "erythroblast"), start=1)
     ]
     readings = {level: sure("blast", probability) for level, probability in blast.items()}
-    report = evaluate_reader(Fixed(readings), samples).as_json()
+    report = evaluate_reader(Fixed(readings), samples, RULES).as_json()
     assert report["blast"] == {"auroc": 0.75, "sensitivity_at_95_specificity": 0.5}
 
 
 def test_blast_figures_are_null_without_blasts(cell: Make) -> None:
     """A healthy set says nothing of how well blasts are found."""
-    report = evaluate_reader(Fixed({1: sure("monocyte")}), [cell(1, "monocyte")]).as_json()
+    report = evaluate_reader(Fixed({1: sure("monocyte")}), [cell(1, "monocyte")], RULES).as_json()
     assert report["blast"] == {"auroc": None, "sensitivity_at_95_specificity": None}
 
 
@@ -208,7 +209,7 @@ def test_attributes_count_labelled_and_known_values_only(cell: Make) -> None:
         cell(4, "monocyte"),
     ]
     reader = Fixed(dict.fromkeys(range(1, 5), sure("monocyte")), yes={1: 0.9, 2: 0.9})
-    report = evaluate_reader(reader, samples).as_json()
+    report = evaluate_reader(reader, samples, RULES).as_json()
     # "yes": one right, one wrong, F1 2/3; "no": never read, F1 0.
     assert report["attributes"] == {
         "cytoplasm_vacuole": {"n": 2, "accuracy": 0.5, "f1": pytest.approx(1 / 3), "left_out": {"many": 1}}
@@ -239,7 +240,7 @@ def test_a_second_level_is_a_figure_of_its_own(cell: Make) -> None:
         yes={1: 0.9, 3: 0.9},
     )
     reader.subtypes = {"neutrophil": "cytoplasm_vacuole"}
-    report = evaluate_reader(reader, samples)
+    report = evaluate_reader(reader, samples, RULES)
     document = report.as_json()
     assert document["subtypes"]["neutrophil"] == {
         "attribute": "cytoplasm_vacuole",
@@ -259,7 +260,7 @@ def test_a_second_level_is_a_figure_of_its_own(cell: Make) -> None:
 def test_the_crop_is_around_the_middle_at_the_scale_of_the_sample(cell: Make) -> None:
     """The reader sees the middle of the picture, at the table's um per pixel."""
     reader = Fixed({1: sure("blast")})
-    evaluate_reader(reader, [cell(1, "blast", um_per_px=0.25)])
+    evaluate_reader(reader, [cell(1, "blast", um_per_px=0.25)], RULES)
     assert reader.cropped == [(Scale.given(0.25), (50.0, 35.0))]
 
 
@@ -270,6 +271,7 @@ def test_batches_keep_the_order(cell: Make) -> None:
     report = evaluate_reader(
         Fixed({i: sure(label) for i, label in enumerate(labels)}),
         [cell(i, label) for i, label in enumerate(labels)],
+        RULES,
         progress=lambda done, total: told.append((done, total)),
     )
     assert report.readings.correct.all()

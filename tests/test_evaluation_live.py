@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from standard import REFERENCE, RULES, judged
 
 from edgeleuk.correction import Confusion
-from edgeleuk.differential import differential
 from edgeleuk.evaluation.live import TypeShare, evaluate_live, type_shares
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.simulated import Smear
@@ -21,7 +21,7 @@ def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     )
     source = StageSource(magnification="100x", smear=smear, script=script, fps=5)
     told: list[float] = []
-    result = evaluate_live(analyser, source, 8, Scale.given(0.1), told.append)
+    result = evaluate_live(analyser, source, 8, RULES, REFERENCE, Scale.given(0.1), told.append)
     assert abs(sum(result.counted.values()) - sum(result.in_view.values())) <= 1
     assert result.frames == sum(result.verdicts.values()) == len(told)
     assert result.fields == result.verdicts["counted"]
@@ -48,7 +48,7 @@ def test_what_is_expected_of_a_slide_follows_the_confusion() -> None:
     confusion = Confusion(
         "cells", ("lymphocyte", "blast"), ("lymphocyte", "blast", "unclassified"), ((1, 1, 2), (0, 5, 0))
     )
-    read = differential(
+    read = judged(
         Tally(fields=1, kinds={}, attributes={}, white={"lymphocyte": 20, "blast": 40, "unclassified": 40}),
         labels=["lymphocyte", "blast"],
     )
@@ -63,5 +63,5 @@ def test_what_is_expected_of_a_slide_follows_the_confusion() -> None:
 def test_of_a_type_that_was_never_measured_nothing_is_expected() -> None:
     """Nor of the others, as it may be read as any of them."""
     confusion = Confusion("cells", ("blast",), ("blast", "unclassified"), ((1, 0),))
-    read = differential(Tally(fields=1, kinds={}, attributes={}, white={"blast": 4}), labels=["blast"])
+    read = judged(Tally(fields=1, kinds={}, attributes={}, white={"blast": 4}), labels=["blast"])
     assert type_shares({"lymphocyte": 1, "blast": 1}, read, confusion) == {}

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from rich.console import Console
+from standard import RULES
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
@@ -77,7 +78,7 @@ def test_a_cell_is_found_read_and_right(tmp_path: Path) -> None:
         cell((170.0, 40.0, 190.0, 60.0), "neutrophil", *NEUTROPHIL),
     )
     samples = [sample(tmp_path, "band", "lymphocyte", "monocyte", "monocyte")]
-    report = evaluate_whole(Written(found), samples, NAMES)
+    report = evaluate_whole(Written(found), samples, NAMES, RULES)
     assert report.cells == (
         AnnotatedCell("neutrophil", True, "neutrophil", "neutrophil"),
         AnnotatedCell("lymphocyte", True, "blast", "lymphocyte"),
@@ -98,7 +99,7 @@ def test_unclassified_is_wrong_as_printed_and_left_out_of_the_accepted(tmp_path:
         cell(PLACES[2], "unclassified", 0.5, 0.4, 0.0, 0.0, 0.0, 0.1),
     )
     samples = [sample(tmp_path, "neutrophil", "eosinophil", "neutrophil")]
-    document = evaluate_whole(Written(found), samples, NAMES).as_json()
+    document = evaluate_whole(Written(found), samples, NAMES, RULES).as_json()
     assert document["accuracy5"] == proportion(2, 3)
     assert document["accuracy_as_printed"] == proportion(1, 3)
     assert document["accuracy_of_accepted"] == proportion(1, 2)
@@ -110,7 +111,10 @@ def test_unclassified_is_wrong_as_printed_and_left_out_of_the_accepted(tmp_path:
 def test_cells_of_unknown_type_take_what_is_theirs(tmp_path: Path) -> None:
     """A detection on a cell without a type is none of its typed neighbours', and is no figure."""
     report = evaluate_whole(
-        Written((cell(PLACES[1], "neutrophil", *NEUTROPHIL),)), [sample(tmp_path, "neutrophil", None)], NAMES
+        Written((cell(PLACES[1], "neutrophil", *NEUTROPHIL),)),
+        [sample(tmp_path, "neutrophil", None)],
+        NAMES,
+        RULES,
     )
     assert report.cells == (AnnotatedCell("neutrophil", False),)
 
@@ -118,14 +122,14 @@ def test_cells_of_unknown_type_take_what_is_theirs(tmp_path: Path) -> None:
 def test_other_types_are_counted_and_left_out(tmp_path: Path) -> None:
     """An annotated blast is outside the five-part figures."""
     found = (cell(PLACES[1], "blast", *BLAST_OR_LYMPHOCYTE),)
-    report = evaluate_whole(Written(found), [sample(tmp_path, "neutrophil", "blast")], NAMES)
+    report = evaluate_whole(Written(found), [sample(tmp_path, "neutrophil", "blast")], NAMES, RULES)
     assert report.left_out == {"blast": 1}
     assert report.overall.annotated == 1
 
 
 def test_a_field_without_scale_is_named_and_its_cells_missed(tmp_path: Path) -> None:
     """What cannot be analysed counts as nothing found, and shares of no cells are null."""
-    document = evaluate_whole(Written(None), [sample(tmp_path, "neutrophil")], NAMES).as_json()
+    document = evaluate_whole(Written(None), [sample(tmp_path, "neutrophil")], NAMES, RULES).as_json()
     assert document["refused"] == ["field.png: no red cells in it."]
     assert document["found"] == proportion(0, 1)
     assert document["accuracy5"] == {"count": 0, "of": 0, "share": None, "interval": None}
@@ -136,7 +140,7 @@ def test_the_given_scale_is_passed_on_and_untyped_fields_are_not_looked_at(tmp_p
     analyser = Written(())
     told: list[tuple[int, int]] = []
     samples = [sample(tmp_path, "neutrophil"), sample(tmp_path, None)]
-    evaluate_whole(analyser, samples, NAMES, Scale.given(0.2), lambda *done: told.append(done))
+    evaluate_whole(analyser, samples, NAMES, RULES, Scale.given(0.2), lambda *done: told.append(done))
     assert analyser.scales == [Scale.given(0.2)]
     assert told == [(1, 1)]
 
@@ -145,7 +149,7 @@ def test_the_given_scale_is_passed_on_and_untyped_fields_are_not_looked_at(tmp_p
 def test_without_types_it_is_refused(tmp_path: Path, subtype: str | None, names: tuple[str, ...]) -> None:
     """A file in which no white cell has one of the five types says what it needs."""
     with pytest.raises(UsageError, match="Add `subtype`"):
-        evaluate_whole(Written(()), [sample(tmp_path, subtype)], names)
+        evaluate_whole(Written(()), [sample(tmp_path, subtype)], names, RULES)
 
 
 def test_table_fits_80_columns() -> None:

@@ -6,8 +6,9 @@ import json
 import math
 
 import pytest
+from standard import judged
 
-from edgeleuk.differential import Differential, differential
+from edgeleuk.differential import Differential
 from edgeleuk.intervals import Share
 from edgeleuk.live.state import Event
 from edgeleuk.render import events
@@ -17,7 +18,7 @@ LABELS = ("neutrophil", "lymphocyte", "blast")
 
 
 def counted(**white: int) -> Differential:
-    return differential(Tally(1, white, {}, {}), labels=LABELS)
+    return judged(Tally(1, white, {}, {}), labels=LABELS)
 
 
 def test_plain_is_one_line_with_time_kind_and_text() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standard import RULES
 
 from edgeleuk import zoo
 from edgeleuk.evaluation.datasets import load_fields
@@ -216,7 +217,7 @@ def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(model: zoo.Model, d
     def at(x: int, y: int) -> Image:
         return in_black(np.ascontiguousarray(demo_frame.pixels[y : y + 640, x : x + 640]), disc)
 
-    slide = SlideMap.of(model, stills=True)
+    slide = SlideMap.of(model, RULES, stills=True)
     first = at(0, 0)
     place = slide.place(first, scale, disc)
     field = Field("first", 640, 640, scale, (), aperture=disc)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from edgeleuk.live.gate import Gate
+
 from edgeleuk.quality import Look
 from edgeleuk.types import Assessment, Finding, Placement
 

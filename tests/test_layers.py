@@ -77,6 +77,20 @@ def test_only_signatures_need_cryptography() -> None:
     assert importers("cryptography") == {"modelstore.signing"}
 
 
+def test_only_commands_load_rules() -> None:
+    """Rules and reference ranges are handed down: nothing below the command loads them by itself."""
+    loaders = {"load_rules", "load_reference"}
+    users = set()
+    for path in MODULES:
+        names = {
+            getattr(node, "attr", getattr(node, "id", ""))
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        }
+        if loaders & names or any(f"edgeleuk.rules.{name}" in imported(path) for name in loaders):
+            users.add(name_of(path))
+    assert users == {"cli._rules"}
+
+
 @pytest.mark.parametrize("library", ["torch", "onnx"])
 def test_only_training_needs_the_training_libraries(library: str) -> None:
     """Outside training only the command that starts it asks whether they are installed."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from standard import REFERENCE, RULES
 
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.judge import judge_by
@@ -38,7 +39,7 @@ def source(smear: Smear, *segments: Move | Stop | Jump) -> StageSource:
 
 def counter(analyser: Analyser, **options: object) -> LiveCounter:
     options = {"scale": UM, "source": "test", **options}
-    return LiveCounter(analyser, judge_by(analyser.model.reader), **options)  # type: ignore[arg-type]
+    return LiveCounter(analyser, judge_by(analyser.model.reader, RULES, REFERENCE), RULES, **options)  # type: ignore[arg-type]
 
 
 def watch(count: LiveCounter, frames: Source) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from standard import REFERENCE, RULES
 from test_eyepiece import in_black
 
 from edgeleuk import zoo
@@ -84,7 +85,7 @@ class Counted:
         self.events: list[Event] = []
         self.verdicts: list[str] = []
         self.counter = LiveCounter(
-            analyser, judge_by(analyser.model.reader), scale=scale, source="test", on_event=self.events.append,
+            analyser, judge_by(analyser.model.reader, RULES, REFERENCE), RULES, scale=scale, source="test", on_event=self.events.append,
             recorder=recorder,
         )  # fmt: skip
         if before:
@@ -212,7 +213,12 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
 def test_pictures_of_a_folder_have_each_a_disc_of_its_own(analyser: Analyser, smear: Smear) -> None:
     """However soon after the one before: a picture that comes once is not taken for a phone that slips."""
     counter = LiveCounter(
-        analyser, judge_by(analyser.model.reader), source="test", scale=Scale.given(UM), stills=True
+        analyser,
+        judge_by(analyser.model.reader, RULES, REFERENCE),
+        RULES,
+        source="test",
+        scale=Scale.given(UM),
+        stills=True,
     )
     stage = Stage(smear, UM, *SIZE)
     for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from standard import RULES, judged
 
 from edgeleuk import zoo
-from edgeleuk.differential import differential
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser, shown_enough
 from edgeleuk.sources.simulated import demo
@@ -111,7 +111,7 @@ def test_what_a_picture_is_too_coarse_for_is_not_counted(
     assert field.of("RBC") == ()
     assert len(field.of("WBC")) == len(demo_field.of("WBC"))
     assert any("RBC not counted" in warning and "up to 0.05" in warning for warning in field.warnings)
-    result = differential(tally([field, demo_field]), labels=model.reader.labels)
+    result = judged(tally([field, demo_field], RULES), labels=model.reader.labels)
     assert result.red_cells is None
     assert result.platelets == 2 * len(demo_field.of("Platelet"))
     assert result.platelets_per_red_cell is None

@@ -10,9 +10,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from rich.console import Console
+from standard import RULES, judged
 
 from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, differential
+from edgeleuk.differential import Differential
 from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render.colours import of_label
 from edgeleuk.tallies import tally
@@ -37,14 +38,14 @@ def _field(*labels: str) -> Field:
 def test_terminal_fits_80_columns(demo_field: Field, model: Model) -> None:
     """No line of the demo's result, or of a very long path's, is wider."""
     fields = [demo_field, _field("neutrophil", "blast", "unclassified")]
-    result = differential(tally(fields), labels=model.reader.labels)
+    result = judged(tally(fields, RULES), labels=model.reader.labels)
     assert max(map(len, _text(terminal.analysis(fields, result, model)).splitlines())) <= 80
 
 
 def test_many_pictures_get_a_row_each(model: Model) -> None:
     """Beyond MANY pictures the terminal shows one table instead of one block a picture."""
     fields = [_field("neutrophil")] * (terminal.MANY + 1)
-    result = differential(tally(fields), labels=model.reader.labels)
+    result = judged(tally(fields, RULES), labels=model.reader.labels)
     assert _text(terminal.analysis(fields, result, model)).count("field.jpg") == len(fields)
 
 
@@ -90,7 +91,7 @@ STAGE = {"neutrophil": ("neutrophil_stage", ("band", "segmented"))}
 
 def _corrected(attributes: dict[str, dict[str, int]]) -> Differential:
     white = {"neutrophil": 120, "lymphocyte": 74, "blast": 6, "unclassified": 12}
-    return differential(
+    return judged(
         Tally(1, white, {"WBC": 212}, attributes), labels=list(white)[:3], confusion=CONFUSION, subtypes=STAGE
     )
 
@@ -106,7 +107,7 @@ def test_corrected_shares_stand_beside_the_raw_ones(model: Model) -> None:
 
 def test_without_confusion_nothing_is_said_of_a_correction(demo_field: Field, model: Model) -> None:
     """The model that ships measured none: no column and no word of it."""
-    result = differential(tally([demo_field]), labels=model.reader.labels)
+    result = judged(tally([demo_field], RULES), labels=model.reader.labels)
     assert "corrected" not in _text(terminal.analysis([demo_field], result, model))
     assert "corrected" not in tables.differential_csv(result)
 
@@ -134,7 +135,7 @@ def test_a_cell_is_shown_with_its_second_level_where_sure(model: Model) -> None:
         for y, stage in ((0, AttributeReading("band", 0.9, True)), (50, AttributeReading("band", 0.6, False)))
     )
     field = Field("field.jpg", 400, 300, Scale.given(0.1), cells)
-    text = _text(terminal.analysis([field], differential(tally([field]), labels=["neutrophil"]), staged))
+    text = _text(terminal.analysis([field], judged(tally([field], RULES), labels=["neutrophil"]), staged))
     assert len(re.findall(r"neutrophil, band", text)) == 1
 
 
@@ -181,8 +182,8 @@ def test_differential_csv_has_corrected_shares_and_second_levels() -> None:
 
 def test_differential_csv_lists_types_and_what_lies_outside() -> None:
     """Exact rows of a small count."""
-    result = differential(
-        tally([_field("neutrophil", "neutrophil", "smudge")]), labels=["neutrophil", "smudge"]
+    result = judged(
+        tally([_field("neutrophil", "neutrophil", "smudge")], RULES), labels=["neutrophil", "smudge"]
     )
     assert tables.differential_csv(result).splitlines() == [
         "type,count,of,percent,low,high",

@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
+from standard import REFERENCE, RULES, judged
 
 from edgeleuk import zoo
-from edgeleuk.differential import differential
 from edgeleuk.intervals import Share
 from edgeleuk.judge import judge_by
 from edgeleuk.live.keys import Controls
@@ -33,7 +33,6 @@ from edgeleuk.live.state import CameraState, CameraWord, LiveState, Meters, Verd
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render.live import Extras, LiveView, can_show, view
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
-from edgeleuk.rules import load_reference
 from edgeleuk.types import Tally
 
 SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
@@ -71,7 +70,7 @@ def state(
         latency_ms=41.3,
         seconds=754.2,
         fields=34,
-        differential=judge_by(reader(magnification))(counted),
+        differential=judge_by(reader(magnification), RULES, REFERENCE)(counted),
         target=200,
         last_added={"neutrophil": 2, "lymphocyte": 1},
         um_per_px=0.1021,
@@ -100,7 +99,7 @@ STATES = {
     ),
     "no number": state(WHITE, meters=Meters(math.nan, math.inf), fps=math.inf),
     "too coarse": replace(
-        state(), differential=differential(Tally(1, WHITE, {}, {}, not_counted=frozenset({"RBC", "Platelet"})),
+        state(), differential=judged(Tally(1, WHITE, {}, {}, not_counted=frozenset({"RBC", "Platelet"})),
         labels=reader().labels)
     ),
     "marked as what no reader says": state(WHITE | {"hairy_cell": 3}),
@@ -114,7 +113,7 @@ def screen(
     file = io.StringIO()
     console = Console(file=file, width=width, height=height, **options)
     labels = reader(shown.magnification).labels
-    console.print(view(shown, labels, width, height, extras or Extras(reader().attributes)))
+    console.print(view(shown, labels, width, height, extras or Extras(REFERENCE, reader().attributes)))
     return file.getvalue().splitlines()
 
 
@@ -130,7 +129,14 @@ def test_every_state_fills_the_screen_exactly(name: str, size: tuple[int, int]) 
 
 
 @pytest.mark.parametrize(
-    "extras", [Extras(), Extras(typing="血" * 300), Extras(helping=True), Extras({})], ids=str
+    "extras",
+    [
+        Extras(REFERENCE),
+        Extras(REFERENCE, typing="血" * 300),
+        Extras(REFERENCE, helping=True),
+        Extras(REFERENCE, {}),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_typing_help_and_unknown_attributes_fit_too(extras: Extras, size: tuple[int, int]) -> None:
@@ -163,10 +169,10 @@ def test_a_small_window_is_told_how_large_it_must_be(size: tuple[int, int]) -> N
 def test_a_reader_with_many_types_gets_two_a_line() -> None:
     """24 types are all there at 80 x 24, with their intervals."""
     labels = [f"type_{i}" for i in range(20)] + ["smudge"]
-    result = differential(Tally(1, {"type_3": 5, "type_19": 15}, {}, {}), labels=labels)
+    result = judged(Tally(1, {"type_3": 5, "type_19": 15}, {}, {}), labels=labels)
     file = io.StringIO()
     console = Console(file=file, width=80, height=24)
-    console.print(view(replace(state(), differential=result), labels, 80, 24))
+    console.print(view(replace(state(), differential=result), labels, 80, 24, Extras(REFERENCE)))
     text = file.getvalue()
     assert all(re.search(rf"type {i}\b", text) for i in range(20))
     assert re.search(r"type 3 +5 +25\.0 +8\.7 - +49\.1 ", text)
@@ -289,9 +295,9 @@ def test_a_wide_screen_has_more_columns() -> None:
 
 def test_ranges_are_marked_only_where_they_are_the_judged_ones() -> None:
     """With another laboratory's ranges than the differential's no range is drawn."""
-    other = replace(load_reference(), name="another laboratory")
+    other = replace(REFERENCE, name="another laboratory")
     assert any("░" in line for line in screen(state(WHITE)))
-    assert not any("░" in line for line in screen(state(WHITE), extras=Extras(reference=other)))
+    assert not any("░" in line for line in screen(state(WHITE), extras=Extras(other)))
 
 
 def test_flags_stand_most_severe_first() -> None:
@@ -364,7 +370,7 @@ def drawn(*states: LiveState, pause: float = 0.13, controls: Controls | None = N
     file = io.StringIO()
     console = Console(file=file, width=80, height=24, force_terminal=True, color_system="standard")
     written = []
-    with LiveView(reader().labels, console=console, controls=controls) as shown:
+    with LiveView(reader().labels, reference=REFERENCE, console=console, controls=controls) as shown:
         for each in states:
             shown.update(each)
             written.append(file.getvalue())
@@ -399,7 +405,7 @@ def test_a_window_of_another_size_is_drawn_anew() -> None:
     """Cleared once, every line at its new width."""
     file = io.StringIO()
     console = Console(file=file, width=80, height=24, force_terminal=True)
-    with LiveView(reader().labels, console=console) as shown:
+    with LiveView(reader().labels, reference=REFERENCE, console=console) as shown:
         shown.update(state(WHITE))
         file.seek(0), file.truncate()
         console.size = ConsoleDimensions(120, 40)
@@ -413,7 +419,9 @@ def test_aside_gives_way_and_draws_anew() -> None:
     """A suspended program shows the former screen and a cursor; afterwards the whole view is drawn at once."""
     file = io.StringIO()
     with LiveView(
-        reader().labels, console=Console(file=file, width=80, height=24, force_terminal=True)
+        reader().labels,
+        reference=REFERENCE,
+        console=Console(file=file, width=80, height=24, force_terminal=True),
     ) as shown:
         shown.update(state(WHITE))
         file.seek(0), file.truncate()
@@ -443,10 +451,11 @@ def test_what_is_typed_is_shown() -> None:
 CHILD = """
 import os, sys, time
 sys.path.insert(0, "tests")
+from standard import REFERENCE
 from test_render_live import WHITE, reader, state
 from edgeleuk.live.keys import Keys
 from edgeleuk.render.live import LiveView
-with LiveView(reader().labels) as shown, Keys(aside=shown.aside):
+with LiveView(reader().labels, reference=REFERENCE) as shown, Keys(aside=shown.aside):
     shown.update(state(WHITE))
     os.write(2, b"[mjpeg] overread 8\\n" * 30)
     sys.stderr.write("late warning\\n")

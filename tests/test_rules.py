@@ -76,7 +76,7 @@ def test_the_file_says_that_ranges_vary() -> None:
 def test_every_source_is_cited() -> None:
     """No source stands in the rules without a rule that rests on it."""
     rules = load_rules()
-    rest = RULES.read_text(encoding="utf-8").split("[kinds]")[1]
+    rest = RULES.read_text(encoding="utf-8").split("[outside]")[1]
     assert [key for key in rules.sources if key not in rest] == []
 
 
@@ -109,7 +109,7 @@ def test_a_laboratory_brings_its_own_ranges(tmp_path: Path) -> None:
             'labels = "promonocyte"',
             "groups[3].labels is 'promonocyte', not a list",
         ),
-        ("[kinds]", "[[kinds]]", "kinds is no table"),
+        ("[outside]", "[[outside]]", "outside is no table"),
         ('group = "blasts"', 'group = "blats"', "BLASTS names a group 'blats' that is not there"),
         ('sources = ["macdonald2003",', 'sources = ["nobody1900",', "[sources] has no 'nobody1900'"),
         (
@@ -129,7 +129,7 @@ def test_a_laboratory_brings_its_own_ranges(tmp_path: Path) -> None:
             "BLASTS_20_PERCENT asks",
         ),
         ('label = "smudge"', 'label = "neutrophil"', "'neutrophil' is reported per 100 white cells"),
-        ("[kinds]", "[kinds", "is no TOML file"),
+        ("[outside]", "[outside", "is no TOML file"),
     ],
 )
 def test_a_malformed_rules_file_names_its_fault(edited_rules: Edit, old: str, new: str, fault: str) -> None:

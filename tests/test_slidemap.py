@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from standard import RULES
 
 from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
@@ -83,7 +84,7 @@ def stage(smear: Smear) -> Stage:
 
 @pytest.fixture
 def walk(stage: Stage, model: Model) -> Walk:
-    return Walk(stage, SlideMap.of(model), model)
+    return Walk(stage, SlideMap.of(model, RULES), model)
 
 
 def rows(walk: Walk) -> Sequence[tuple[float, float]]:
@@ -93,7 +94,7 @@ def rows(walk: Walk) -> Sequence[tuple[float, float]]:
 
 
 def white(walk: Walk) -> dict[str, int]:
-    return dict(tally(walk.map.fields()).white)
+    return dict(tally(walk.map.fields(), RULES).white)
 
 
 def test_each_cell_has_one_identity(walk: Walk) -> None:
@@ -213,7 +214,7 @@ def test_a_map_is_rebuilt_from_its_counted_fields(walk: Walk, model: Model) -> N
     """The same cells, places and tally; and the next frame is found on it."""
     for place in rows(walk)[:4]:
         walk.to(*place)
-    again = SlideMap.of(model)
+    again = SlideMap.of(model, RULES)
     again.restore(walk.counted, {})
     assert again.cells == walk.map.cells
     assert again.fields() == walk.map.fields()
@@ -239,16 +240,16 @@ def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
     """After each field, a mark, and a field taken back."""
     for place in rows(walk):
         walk.to(*place)
-        assert walk.map.tally() == tally(walk.map.fields())
+        assert walk.map.tally() == tally(walk.map.fields(), RULES)
     walk.map.mark(walk.map.white_cells[0], "artefact")
-    assert walk.map.tally() == tally(walk.map.fields())
+    assert walk.map.tally() == tally(walk.map.fields(), RULES)
     walk.map.undo()
-    assert walk.map.tally() == tally(walk.map.fields())
+    assert walk.map.tally() == tally(walk.map.fields(), RULES)
 
 
 def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> None:
     """Eighty cells, three of them read, and the pictures by which it is recognised: less than 10 kB."""
-    slide, pixels = SlideMap.of(model), stage.field().pixels
+    slide, pixels = SlideMap.of(model, RULES), stage.field().pixels
     attributes = {
         name: AttributeReading(values[0], 0.9, True) for name, values in model.reader.attributes.items()
     }
@@ -288,7 +289,7 @@ def test_white_cells_keep_their_picture(walk: Walk) -> None:
 
 def test_the_networks_find_each_cell_once(stage: Stage, analyser: Analyser) -> None:
     """Three overlapping fields through finder and reader: as many white cells as are wholly in view, to one."""
-    slide = SlideMap.of(analyser.model)
+    slide = SlideMap.of(analyser.model, RULES)
     x1, y1, _, _ = stage.limits_um
     whole = set()
     for number, x in enumerate((x1, x1 + 50, x1 + 100), 1):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+from standard import RULES  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812  # torch is looked for first; its usual name
 
 from edgeleuk import reader as runtime  # noqa: E402
@@ -120,7 +121,7 @@ def test_lessons_are_kept_from_what_nobody_labelled(tmp_path: Path) -> None:
     (tmp_path / "reader-teachers").mkdir()
     lessons.save(tmp_path / "reader-teachers" / lessons_of.LESSONS)
     known = replace(strangers[0], sample=replace(strangers[0].sample, label="neutrophil", source="pbc"))
-    taught, said = lessons_of.with_lessons(recipe, [known], tmp_path)
+    taught, said = lessons_of.with_lessons(recipe, [known], tmp_path, RULES)
     assert [cell.name for cell in taught] == [known.name, strangers[1].name]
     np.testing.assert_allclose(said, [[0, 0, 0, 0], [0.1, 0.9, 0, 0]], atol=1e-3)
 
@@ -138,7 +139,7 @@ def test_what_was_boxed_as_a_white_cell_is_taught_as_one(tmp_path: Path) -> None
     )
     (tmp_path / "reader-teachers").mkdir()
     lessons.save(tmp_path / "reader-teachers" / lessons_of.LESSONS)
-    _, said = lessons_of.with_lessons(recipe, [], tmp_path)
+    _, said = lessons_of.with_lessons(recipe, [], tmp_path, RULES)
     np.testing.assert_allclose(said, [[0.75, 0.25, 0, 0, 0]], atol=1e-3)
 
 
@@ -249,10 +250,10 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
 def test_publishing_needs_a_recipe(tmp_path: Path) -> None:
     """Neither finder nor reader is nothing to do."""
     with pytest.raises(UsageError, match="nothing to publish"):
-        publish(None, None, tmp_path, tmp_path)
+        publish(None, None, tmp_path, tmp_path, RULES)
 
 
 def test_a_network_can_only_stay_where_one_is_published(tmp_path: Path) -> None:
     """Publishing a reader alone into an empty folder asks for a finder."""
     with pytest.raises(ModelMissingError, match="Give --finder and --reader"):
-        publish(None, "reader-100x", tmp_path, tmp_path)
+        publish(None, "reader-100x", tmp_path, tmp_path, RULES)

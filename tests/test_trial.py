@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import packed
 import pytest
+from standard import REFERENCE, RULES
 
 from edgeleuk import zoo
 from edgeleuk.doctor import trial
@@ -135,14 +136,14 @@ def test_what_is_no_finder_or_no_reader_does_not_pass(
     """A well-formed network of another kind no more than a file of another kind."""
     hostile = altered(model, tmp_path / "model", **{part: HOSTILE[name]()})
     with pytest.raises((ModelError, ValueError, TypeError)):  # `tried` makes one error of whatever it is
-        trial.work(hostile)
+        trial.work(hostile, RULES, REFERENCE)
 
 
 def test_finder_and_reader_exchanged_do_not_pass(model: zoo.Model, tmp_path: Path) -> None:
     """Each is a network with one picture as its input, and not the other."""
     finder, reader = (part.path.read_bytes() for part in (model.finder, model.reader))
     with pytest.raises(ModelError):
-        trial.work(altered(model, tmp_path / "model", finder=reader, reader=finder))
+        trial.work(altered(model, tmp_path / "model", finder=reader, reader=finder), RULES, REFERENCE)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from edgeleuk.errors import InputError, ScaleError
 from edgeleuk.eyepiece import cut, find_disc, middle
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
-from edgeleuk.pipeline import WHITE_CELL, find_within
+from edgeleuk.pipeline import find_within
 from edgeleuk.pooling import pooled
 from edgeleuk.profiles import Profile, Ruler, Stain, Usual
 from edgeleuk.quality import look
-from edgeleuk.scale import RED_CELL, diameters_um, estimate_scale
-from edgeleuk.types import RED_CELL_UM, Detections, Frame, Scale
+from edgeleuk.scale import diameters_um, estimate_scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, WHITE_CELL, Detections, Frame, Scale
 
 FLOOR = 0.2
 """Least score of a cell whose colour is measured: on a strange device scores are lower than on those learnt from."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results
+from edgeleuk.cli._rules import standards
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Options:
     notes: str
     until_target: bool
     most_seconds: float | None
+    rules: Path | None
     reference: Path | None
     threads: int | None
 
@@ -55,26 +57,30 @@ class Options:
 def count_live(options: Options) -> None:
     """Until the operator, the target or the time ends it."""
     from edgeleuk import machine, zoo
-    from edgeleuk.judge import judge_by
+    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
     from edgeleuk.live.watchdog import Watchdog
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.rules import load_reference
     from edgeleuk.sources import default_source, open_source
     from edgeleuk.sources.capture import Capture
     from edgeleuk.store import claim_source
     from edgeleuk.types import Scale
 
     machine.share_heap()
-    ranges = load_reference(options.reference) if options.reference else load_reference()
-    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
+    rules, ranges = standards(options.rules, options.reference)
+    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile, refusing=True)
     spec = options.source or default_source()
+    given = None if options.um_per_px is None else Scale.given(options.um_per_px)
+    scale = ScalePolicy(analyser, given)
     say = _speaker(options)
 
     def opened() -> Source:
         width, height = options.size
-        return open_source(spec, width=width, height=height, fps=options.fps, magnification=options.mag)
+        return open_source(
+            spec, width=width, height=height, fps=options.fps, magnification=options.mag, reader=scale
+        )
 
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
@@ -84,13 +90,11 @@ def count_live(options: Options) -> None:
         for text in info.notes:
             notices.print(text, markup=False)
         session = _session(stack, options, analyser, spec) if options.keep else None
+        slide = SlideCount(analyser, rules, ranges, scale, SlideOptions(stills=info.stills))
         counter = LiveCounter(
-            analyser,
-            judge_by(analyser.model.reader, ranges),
+            slide,
             source=info.name,
             target=options.target,
-            scale=None if options.um_per_px is None else Scale.given(options.um_per_px),
-            stills=info.stills,
             manual=options.manual,
             recorder=session,
             on_event=say,

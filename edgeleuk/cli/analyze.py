@@ -22,14 +22,16 @@ from edgeleuk.cli._console import (
     write,
 )
 from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.cli._provenance import provenance
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.batch import Batch
-    from edgeleuk.differential import Differential
-    from edgeleuk.estimates import Estimates
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.types import Field, Frame
+    from edgeleuk.results import SlideResult
+    from edgeleuk.types import CountedField, Field, Frame, PictureFile
+    from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
 
@@ -65,12 +67,8 @@ def analyze(
         bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
     ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Analyse the simulated smear that ships.")] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
-        ),
-    ] = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
     red_cells: Annotated[
         float | None,
         typer.Option(
@@ -97,12 +95,11 @@ def analyze(
     """
     from edgeleuk import machine, zoo
     from edgeleuk.batch import Batch
-    from edgeleuk.estimates import check, estimate
-    from edgeleuk.judge import judge_by
+    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.counting.slide import SlideCount, SlideOptions
+    from edgeleuk.estimates import check
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.rules import load_reference
-    from edgeleuk.sources.folder import expand
-    from edgeleuk.tallies import tally
+    from edgeleuk.sources.folder import pictures as pictures_of
     from edgeleuk.types import Scale
 
     if demo == bool(paths):
@@ -117,24 +114,23 @@ def analyze(
         )
     check(red_cells)
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
-    ranges = load_reference(reference) if reference else load_reference()
+    rule_set, ranges = standards(rules, reference)
     known, magnification = device(profile, mag)
     model = zoo.load(magnification)
     scale = None if um_per_px is None else Scale.given(um_per_px)
-    pictures = list(expand([demo_picture()] if demo else paths or [], recursive))
+    pictures = list(pictures_of([demo_picture()] if demo else paths or [], recursive))
     workers = min(threads or os.cpu_count() or 1, len(pictures))
     machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
-    batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
+    options = SlideOptions(overlapping=len(pictures) > 1 and not separate, red_cells=red_cells)
+    slide = SlideCount(analyser, rule_set, ranges, ScalePolicy(analyser, scale), options)
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
 
-    failures = _analyse_all(batch, pictures, draw)
-    counted = batch.counted
-    result = judge_by(model.reader, ranges)(tally(counted))
-    estimates = estimate(counted, batch.area_mm2, red_cells)
-    _output(batch, failures, result, estimates, as_json, as_csv, folder, write_all)
-    _close(batch, failures, folder)
+    failures = _analyse_all(Batch(slide, workers), pictures, draw)
+    result = slide.result(provenance(slide))
+    _output(result, model, failures, as_json, as_csv, folder, write_all)
+    _close(result, failures, folder)
 
 
 def demo_picture() -> str:
@@ -142,7 +138,9 @@ def demo_picture() -> str:
     return str(Path(__file__).parents[1] / "data" / "demo.jpg")
 
 
-def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: Path | None) -> Failures:
+def _analyse_all(
+    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None
+) -> Failures:
     """Every picture that can be analysed; gives the errors of the others."""
     from rich.progress import track
 
@@ -150,7 +148,7 @@ def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: P
 
     alone = len(pictures) < 2 or not notices.is_terminal
     with notices.status("measuring the scale") if not alone else nullcontext():
-        batch.settle([each for each in pictures if isinstance(each, Path)])
+        batch.survey(pictures)
     failures: Failures = []
     taken: set[str] = set()
     texts: dict[str, str] = {}
@@ -171,7 +169,7 @@ def _analyse_all(batch: Batch, pictures: Sequence[Path | EdgeleukError], draw: P
             texts.setdefault(key, text)
             warnings[key].append(done.frame.name)
         if draw:
-            _draw(done.frame, done.field, batch.analyser, draw, taken)
+            _draw(done.frame, done.field, batch.slide.analyser, draw, taken)
     for key, names in warnings.items():
         warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {texts[key]}")
     return failures
@@ -191,42 +189,46 @@ def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: s
 
 
 def _output(
-    batch: Batch,
+    result: SlideResult,
+    model: Model,
     failures: Failures,
-    result: Differential,
-    estimates: Estimates,
     as_json: bool,
     as_csv: bool,
     folder: Path | None,
     write_all: bool,
 ) -> None:
-
     from edgeleuk.render import tables, terminal
 
-    fields, repeated, analyser = batch.fields, batch.repeated, batch.analyser
-    document = tables.document(fields, result, analyser.model, failures, repeated, estimates)
+    fields, repeated = [each.field for each in result.counted], [_repeated(each) for each in result.counted]
+    estimates, attributes = result.estimates, model.reader.attributes
+    document = tables.document(fields, result.differential, model, failures, repeated, estimates)
     if folder and (as_json or write_all):
         write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
-        write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes, repeated))
-        write(folder / "differential.csv", tables.differential_csv(result))
+        write(folder / "cells.csv", tables.cells_csv(fields, attributes, repeated))
+        write(folder / "differential.csv", tables.differential_csv(result.differential))
         if estimates.values:
             write(folder / "estimates.csv", tables.estimates_csv(estimates))
         write(folder / "pictures.csv", tables.pictures_csv(fields, failures))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(fields, analyser.reader.attributes, repeated), nl=False)
+        typer.echo(tables.cells_csv(fields, attributes, repeated), nl=False)
     elif fields:
-        results().print(terminal.analysis(fields, result, analyser.model, repeated, estimates))
+        results().print(terminal.analysis(fields, result.differential, model, repeated, estimates))
 
 
-def _close(batch: Batch, failures: Failures, folder: Path | None) -> None:
+def _repeated(counted: CountedField) -> frozenset[int]:
+    """Indices of the cells that an earlier picture shows too."""
+    return frozenset(i for i, identity in enumerate(counted.identities) if identity not in counted.fresh)
+
+
+def _close(result: SlideResult, failures: Failures, folder: Path | None) -> None:
     if folder:
         notices.print(f"results are in {folder}", markup=False)
     for _, error in failures:
         report(error)
-    done = len(batch.fields)
+    done = len(result.counted)
     if failures and done + len(failures) > 1:
         notices.print(f"{done} analysed, {_not_done(failures)}", markup=False)
     if failures:

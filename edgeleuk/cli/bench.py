@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ def bench(
     names = list(zoo.available()) if mag == "all" else [mag]
     if not names:
         raise UsageError("there is no model to measure. See `edgeleuk models list`.")
+    loaded = standards()
     done: list[BenchResult] = []
     with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
         for name in names:
             step = _stepping(bar, bar.add_task(name, total=frames))
-            done.append(measure(zoo.load(name), settings_here(threads), width, height, frames, step))
+            done.append(measure(zoo.load(name), settings_here(threads), *loaded, width, height, frames, step))
     if as_json:
         print_json({"machine": machine.fingerprint(), "magnifications": [each.as_json() for each in done]})
     else:

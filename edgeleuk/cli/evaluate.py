@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def reader(
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
+    rules: RulesOption = None,
 ) -> None:
     """Accuracy by type and source, confusion, attributes and blasts, through the reader that analyze uses."""
     from edgeleuk import zoo
@@ -152,12 +154,15 @@ def reader(
     from edgeleuk.reader import Reader
     from edgeleuk.render.evaluation import render_reader
 
+    rule_set, _ = standards(rules)
     model = zoo.load(mag)
     every = load_cells(cells, images, tuple(model.reader.attributes))
     chosen = _of(every, split, source, cells)
     chosen = chosen[:: _step(len(chosen), limit)]
     with progress_bar("reading") as progress:
-        report = evaluate_reader(Reader(model.reader, threads), chosen, progress, _look(virtual, restain))
+        report = evaluate_reader(
+            Reader(model.reader, threads), chosen, rule_set, progress, _look(virtual, restain)
+        )
     if plot:
         from edgeleuk.evaluation.plots import plot_reader
 
@@ -175,6 +180,8 @@ def slides(
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Whole slides through the pipeline: the leading group and the blast-like share against annotated counts."""
     from dataclasses import replace
@@ -184,12 +191,13 @@ def slides(
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation import render_slides
 
+    loaded = standards(rules, reference)
     samples = load_slides(table, images)
     if not samples:
         raise UsageError(f"{table} lists no slides. Give a file with some.")
     samples = [replace(s, fields=s.fields[:: _step(len(s.fields), limit)]) for s in samples]
     with progress_bar("analysing") as progress:
-        report = evaluate_slides(Analyser(zoo.load(mag), threads), samples, progress)
+        report = evaluate_slides(Analyser(zoo.load(mag), threads, refusing=True), samples, *loaded, progress)
     _print(report, render_slides, as_json)
 
 
@@ -207,9 +215,13 @@ def whole(
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Whole fields through the pipeline: white cells annotated with their type that are found, and read right."""
     from edgeleuk import zoo
+    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.counting.slide import SlideCount
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.whole import evaluate_whole
     from edgeleuk.pipeline import Analyser
@@ -218,9 +230,11 @@ def whole(
 
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
-    scale = None if um_per_px is None else Scale.given(um_per_px)
+    analyser = Analyser(zoo.load(mag), threads, refusing=True)
+    scale = ScalePolicy(analyser, None if um_per_px is None else Scale.given(um_per_px))
+    slide = SlideCount(analyser, *standards(rules, reference), scale)
     with progress_bar("analysing") as progress:
-        report = evaluate_whole(Analyser(zoo.load(mag), threads), samples, names, scale, progress)
+        report = evaluate_whole(samples, names, slide, progress)
     _print(report, render_whole, as_json)
 
 
@@ -279,6 +293,8 @@ def alarms(
     virtual: Virtual = None,
     limit: Limit = None,
     threads: Threads = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
     from edgeleuk import zoo
@@ -288,13 +304,14 @@ def alarms(
     from edgeleuk.reader import Reader
     from edgeleuk.render.evaluation import render_alarms
 
+    rule_set, ranges = standards(rules, reference)
     manifest = zoo.load(mag).reader
     chosen = of_split(load_cells(cells, images), split)
     chosen = chosen[:: _step(len(chosen), limit)]
     draws = Draws(healthy, slides, per_slide)
-    reader, judge, look = Reader(manifest, threads), judge_by(manifest), _look(virtual)
+    reader, judge, look = Reader(manifest, threads), judge_by(manifest, rule_set, ranges), _look(virtual)
     with progress_bar("reading") as progress:
-        report = evaluate_alarms(reader, judge, chosen, draws, patients, progress, look)
+        report = evaluate_alarms(reader, judge, chosen, draws, patients, rule_set, ranges, progress, look)
     _print(report, render_alarms, as_json)
 
 

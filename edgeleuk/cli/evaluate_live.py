@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def live(
         int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Count simulated slides of 200 white cells under a moving stage, as fast as possible, and compare with the truth.
 
@@ -45,6 +48,8 @@ def live(
     from rich.progress import Progress as Bar
 
     from edgeleuk import zoo
+    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.evaluation.live import evaluate_live
     from edgeleuk.pipeline import Analyser
     from edgeleuk.sources.stage import DRIFTS_UM, StageSource
@@ -53,16 +58,18 @@ def live(
         raise UsageError(
             "--standstill takes more than half of the time. Give more --minutes, or a shorter one."
         )
-    analyser = Analyser(zoo.load(mag), threads)
+    loaded = standards(rules, reference)
+    analyser = Analyser(zoo.load(mag), threads, refusing=True)
     done: list[LiveResult] = []
     with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
         for seed in seeds or [1]:
             task = bar.add_task(f"slide {seed}", total=minutes * 60)
+            slide = SlideCount(analyser, *loaded, ScalePolicy(analyser), SlideOptions(stills=False))
             source = StageSource(
                 seed, mag, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[mag], exposure_drift=0.1,
                 jumps=jumps, standstill_s=standstill,
             )  # fmt: skip
-            done.append(evaluate_live(analyser, source, seed, progress=_to(bar, task)))
+            done.append(evaluate_live(slide, source, seed, progress=_to(bar, task)))
     if as_json:
         print_json({"slides": [each.as_json() for each in done]})
     else:

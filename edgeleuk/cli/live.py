@@ -10,6 +10,7 @@ import typer
 
 from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.cli._rules import ReferenceOption, RulesOption
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,12 +81,8 @@ def live(
     fps: Annotated[
         float | None, typer.Option(min=0.1, help="Frames a second to ask for.", show_default=False)
     ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
-        ),
-    ] = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
     ] = None,
@@ -127,6 +124,7 @@ def live(
             notes=notes,
             until_target=until_target,
             most_seconds=most_seconds,
+            rules=rules,
             reference=reference,
             threads=threads,
         )

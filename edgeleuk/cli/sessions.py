@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.render.sessions import Kept
+    from edgeleuk.rules import Reference, Rules
     from edgeleuk.store import Session, SessionSummary
     from edgeleuk.types import CountedField
     from edgeleuk.zoo import Model
@@ -59,13 +61,19 @@ def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
 
 
 @app.command()
-def show(session: Id, as_json: Json = False, store: StorePath = None) -> None:
+def show(
+    session: Id,
+    as_json: Json = False,
+    store: StorePath = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
+) -> None:
     """The differential of a session's white cells, each counted once, with its notes."""
     from edgeleuk.render import sessions as render
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session))
+        kept = _kept(opened.get(session), *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept))
     else:
@@ -90,6 +98,8 @@ def export(
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
     store: StorePath = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Write a session as files: session.json, cells.csv, differential.csv, and crops/TYPE/CELL-FIELD.jpg."""
 
@@ -98,7 +108,7 @@ def export(
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session))
+        kept = _kept(opened.get(session), *standards(rules, reference))
     folder = writable_folder(out or Path(kept.summary.id))
     for name, picture in render.crops(kept):
         write(writable_folder((folder / name).parent) / Path(name).name, picture)
@@ -128,13 +138,12 @@ def delete(
     notices.print(f"deleted {what}", markup=False)
 
 
-def _kept(session: Session) -> Kept:
-    """Everything of a session, with the differential of its map by the model that is here."""
+def _kept(session: Session, rules: Rules, reference: Reference) -> Kept:
+    """Everything of a session, with the differential of its map by the model and the rules that are here."""
     from edgeleuk import zoo
     from edgeleuk.judge import judge_by
     from edgeleuk.render.sessions import Kept
     from edgeleuk.slidemap import SlideMap
-    from edgeleuk.tallies import tally
 
     summary = session.summary
     model = zoo.load(summary.magnification)
@@ -145,10 +154,10 @@ def _kept(session: Session) -> Kept:
         )
     counted, marks = tuple(session.counted()), session.marks()
     check_types(summary, counted, model)
-    slide = SlideMap.of(model)
+    slide = SlideMap.of(model, rules)
     slide.restore(counted, marks)
     fields = slide.fields()
-    result = judge_by(model.reader)(tally(fields))
+    result = judge_by(model.reader, rules, reference)(slide.tally())
     return Kept(
         summary, session.notes(), marks, counted, session.unassessed(), fields, slide.cells, result, model
     )

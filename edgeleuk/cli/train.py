@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results, writable_folder
+from edgeleuk.cli._rules import standards
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def reader(
     begun = _begun("reader", recipe, out, threads, device)
     from edgeleuk.training.reader import train
 
-    train(*begun)
+    loaded, folder, where = begun
+    train(loaded, folder, standards()[0], where)
     _trained(begun)
 
 
@@ -117,8 +119,9 @@ def variants(
     from edgeleuk.training.variants import compare
 
     loaded = load_recipe(recipe)
+    work = writable_folder(runs / f"variants-{loaded.name}")
     table = Table("variant", "kB", box=None, title=loaded.name)
-    for outcome in compare(loaded, runs, writable_folder(runs / f"variants-{loaded.name}")):
+    for outcome in compare(loaded, runs, work, standards()[0]):
         if len(table.columns) == 2:
             for name in outcome.figures:
                 table.add_column(name, justify="right")
@@ -189,7 +192,7 @@ def publish(
     _need_torch()
     from edgeleuk.training import publish as publishing
 
-    folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models))
+    folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), standards()[0])
     results().print(f"published {folder}")
 
 

@@ -20,10 +20,9 @@ from edgeleuk.errors import EdgeleukError, ScaleError
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
-from edgeleuk.scale import RED_CELL
 from edgeleuk.quality import Look
 from edgeleuk.sources.folder import read_picture, shrinkable
-from edgeleuk.types import RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
 
 SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are analysed."""

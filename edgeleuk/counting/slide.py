@@ -236,7 +236,9 @@ class SlideCount:
         except (QualityError, ScaleError) as error:
             return self._hold_off(seen, _refusal(shot.frame.name, error))
         if severe := next((each for each in field.assessment.findings if each.severe), None):
-            return self._hold_off(seen, Refusal(shot.frame.name, severe.code, severe.text, field.assessment.findings))
+            return self._hold_off(
+                seen, Refusal(shot.frame.name, severe.code, severe.text, field.assessment.findings)
+            )
         if field.scale != scale or self.scale.contradicts(seen, field):
             self.session_scale.forget(seen)
             self.message = self.change = (
@@ -348,7 +350,7 @@ class SlideCount:
             refused=tuple(self._refusals),
             overlaps=self.map.overlaps,
             marks=self.map.marks,
-            estimates=estimate(fields, area_mm2, self.options.red_cells, self.rules),
+            estimates=estimate(fields, area_mm2, self.rules, self.options.red_cells),
         )
 
     @contextmanager

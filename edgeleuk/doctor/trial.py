@@ -1,4 +1,4 @@
-"""A model put to work in a process of its own: `python -m edgeleuk.doctor.trial FOLDER`.
+"""A model put to work in a process of its own: `python -m edgeleuk.cli._trial FOLDER`.
 
 What opens a network is a large library in C++, and a network from elsewhere may crash it, never end, or ask for more
 memory than there is; on a processor that the library was not built for, any network may. So the first to meet it is a
@@ -16,6 +16,7 @@ from pathlib import Path
 import edgeleuk
 from edgeleuk import zoo
 from edgeleuk.errors import ModelError
+from edgeleuk.rules import Reference, Rules
 
 PATIENCE_S = 180.0
 """The sample takes 1 s on a desktop's core and about 15 s on a Raspberry Pi 4's (estimated: deploy/PERFORMANCE.md)."""
@@ -52,7 +53,7 @@ def tried(model: zoo.Model) -> None:
     Nothing that it does can harm the process that asks.
     """
     before = _processor_seconds()
-    command = [sys.executable, "-B", "-m", "edgeleuk.doctor.trial", str(model.folder.resolve())]
+    command = [sys.executable, "-B", "-m", "edgeleuk.cli._trial", str(model.folder.resolve())]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each would have its share of the memory
     try:
         done = subprocess.run(
@@ -75,15 +76,15 @@ def tried(model: zoo.Model) -> None:
         raise _failed(model, told.splitlines()[-1][:500])
 
 
-def work(model: zoo.Model) -> None:
+def work(model: zoo.Model, rules: Rules, reference: Reference) -> None:
     """Do what `analyze` does, on the sample. Raises ModelError, or whatever a malformed model makes of it."""
     import numpy as np
 
     from edgeleuk.judge import judge_by
-    from edgeleuk.pipeline import WHITE_CELL, Analyser
+    from edgeleuk.pipeline import Analyser
     from edgeleuk.sources.folder import read_picture
     from edgeleuk.tallies import tally
-    from edgeleuk.types import Scale
+    from edgeleuk.types import WHITE_CELL, Scale
 
     for part in (model.finder, model.reader):
         if ENTRY in part.path.read_bytes():
@@ -93,7 +94,7 @@ def work(model: zoo.Model) -> None:
     analyser = Analyser(model, threads=1)
     frame = read_picture(Path(edgeleuk.__file__).parent / "data" / "demo.jpg")
     field = analyser.analyse(frame, Scale.given(SAMPLE_UM_PER_PX))
-    judge_by(model.reader)(tally([field]))
+    judge_by(model.reader, rules, reference)(tally([field], rules))
     size = model.reader.size
     crops = np.stack([np.resize(frame.pixels, (size, size, 3)), np.zeros((size, size, 3), np.uint8)])
     types, attributes = analyser.reader.probabilities(crops)
@@ -112,7 +113,7 @@ def _failed(model: zoo.Model, why: str) -> ModelError:
     return ModelError(f"the {model.magnification} model {model.version[:60]} does not work: {reason}.")
 
 
-def _limit() -> None:
+def limit() -> None:
     """No more memory than a model needs, no file written, no image of a crash left on the disk."""
     for what, most in (
         (resource.RLIMIT_DATA, MEMORY_BYTES),
@@ -124,14 +125,6 @@ def _limit() -> None:
         resource.setrlimit(what, (limit, limit))
 
 
-def main() -> None:
-    _limit()
-    try:
-        work(zoo.read_manifest(Path(sys.argv[1])))
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the model's doing
-        print(f"{type(error).__name__}: {error}" if not isinstance(error, ModelError) else error)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
+def told(error: Exception) -> str:
+    """What the process says of the error that ended its work: its last line."""
+    return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"

@@ -22,7 +22,7 @@ from edgeleuk.evaluation.cells import Look, Progress, ReaderLike, read_all, read
 from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.evaluation.readings import MATURE, proportion
 from edgeleuk.judge import Judge
-from edgeleuk.rules import Reference, Rules, load_reference, load_rules
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import UNCLASSIFIED, Tally
 
 BLASTS = "blasts"
@@ -163,6 +163,8 @@ def evaluate_alarms(
     samples: Sequence[CellSample],
     draws: Draws,
     patients_source: str,
+    rules: Rules,
+    reference: Reference,
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> AlarmsReport:
@@ -172,8 +174,7 @@ def evaluate_alarms(
     `look` gives a sample's picture and scale; without it, its file as it is. A patient's cells are all read, also
     those of a type that the reader does not know. Raises UsageError where the healthy source lacks a mature type.
     """
-    rules = load_rules()
-    proportions = adult_proportions(load_reference())
+    proportions = adult_proportions(reference)
     pool = _pool(samples, draws.source)
     patients = _with_blasts([s for s in samples if s.source == patients_source], rules)
     needed = [*pool, *(sample for cells in patients.values() for sample in cells)]

@@ -15,6 +15,7 @@ from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.evaluation.metrics import confusion, macro_f1
 from edgeleuk.evaluation.readings import Readings
 from edgeleuk.intervals import clopper_pearson
+from edgeleuk.rules import Rules
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Image, Scale
 
@@ -142,6 +143,7 @@ class ReaderReport:
 def evaluate_reader(
     reader: ReaderLike,
     samples: Sequence[CellSample],
+    rules: Rules,
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> ReaderReport:
@@ -161,7 +163,7 @@ def evaluate_reader(
     chosen = [samples[i] for i in known]
     types, values = read_all(reader, chosen, progress, look or read_cell)
     truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
-    readings = Readings(reader.labels, truth, types, reader.threshold)
+    readings = Readings(reader.labels, truth, types, reader.threshold, rules)
     return ReaderReport(
         readings=readings,
         sources=tuple(sample.source for sample in chosen),

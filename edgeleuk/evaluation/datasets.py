@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.types import RED_CELL_BOX_UM, Boxes, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, Boxes, Scale
 
 MIN_RED_CELLS = 5
 """Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
@@ -184,9 +184,9 @@ def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> di
     median over its source's pictures of the same size, which came from the same camera.
     """
     samples = list(samples)
-    if "RBC" not in names:
+    if RED_CELL not in names:
         return {}
-    own = {s.image_id: whole_box_sizes(s, names.index("RBC")) for s in samples}
+    own = {s.image_id: whole_box_sizes(s, names.index(RED_CELL)) for s in samples}
     cameras: dict[tuple[str, int, int], list[NDArray[np.float32]]] = {}
     for sample in samples:
         cameras.setdefault((sample.source, sample.width, sample.height), []).append(own[sample.image_id])

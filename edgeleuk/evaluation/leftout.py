@@ -17,14 +17,13 @@ from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.evaluation.readings import MATURE
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
+from edgeleuk.eyepiece import find_disc
 from edgeleuk.finder import Finder
 from edgeleuk.intervals import Share
-from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.profiles import SCHEMA, Profile, Size
-from edgeleuk.types import Frame, Image, Scale
+from edgeleuk.types import WHITE_CELL, Frame, Image, Scale
 
 CALIBRATED_ON = 8
 """Fields that a user is asked for, evenly spread over the camera's training fields."""

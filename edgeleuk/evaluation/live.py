@@ -17,9 +17,9 @@ from edgeleuk.correction import Confusion
 from edgeleuk.counting.slide import SlideCount
 from edgeleuk.differential import Differential
 from edgeleuk.live.counter import LiveCounter
-from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.stage import StageSource
+from edgeleuk.types import WHITE_CELL
 
 Progress = Callable[[float], None]
 """Told the stage time that is done, seconds."""

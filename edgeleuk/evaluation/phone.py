@@ -22,8 +22,8 @@ from edgeleuk.evaluation.photographs import Photograph, photograph, views
 from edgeleuk.evaluation.virtual import EyepieceFields
 from edgeleuk.eyepiece import cut, find_disc
 from edgeleuk.intervals import clopper_pearson
-from edgeleuk.pipeline import WHITE_CELL, Analyser
-from edgeleuk.types import Aperture, Boxes, Field, Frame, Image, Scale
+from edgeleuk.pipeline import Analyser
+from edgeleuk.types import WHITE_CELL, Aperture, Boxes, Field, Frame, Image, Scale
 
 WITHIN_AREA, WITHIN_SCALE = 0.03, 0.08
 """Relative errors of the disc's area and of the scale that the report counts as right."""

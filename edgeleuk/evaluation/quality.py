@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from edgeleuk.batch import Batch
+from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.errors import EdgeleukError, ScaleError
 from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.evaluation.fields import match, read_field
 from edgeleuk.evaluation.ladders import LADDERS, Ladder, Picture
+from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import Assessment, Field, Frame
+from edgeleuk.types import Assessment, Field, Frame, PictureFile
 
 FALLS = 0.03
 """Loss of recall, 3 points, that quality should tell."""
@@ -168,13 +169,13 @@ def judge_sources(
     analyser: Analyser, samples: Sequence[FieldSample], progress: Progress | None = None
 ) -> dict[str, Verdicts]:
     """The verdicts on pictures as they are, by source; those of one camera at one scale, as `analyze` does it."""
-    batch = Batch(analyser, overlapping=False)
     judged: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
     for source, found in judged.items():
         own = [sample.path for sample in samples if sample.source == source]
-        batch.settle(own)
+        scale = ScalePolicy(analyser)
+        scale.survey([PictureFile(path) for path in own])
         for path in own:
-            found.append((path.name, _verdict(analyser, path, batch)))
+            found.append((path.name, _verdict(analyser, path, scale)))
             if progress:
                 progress(sum(map(len, judged.values())), len(samples))
     return {source: Verdicts.of(found) for source, found in judged.items()}
@@ -184,21 +185,21 @@ def judge_strangers(analyser: Analyser, paths: Sequence[Path], progress: Progres
     """The verdicts on pictures that are no smears, each at the scale that it seems to have."""
     judged: list[tuple[str, Assessment | str]] = []
     for path in paths:
-        judged.append((path.name, _verdict(analyser, path)))
+        judged.append((path.name, _verdict(analyser, path, ScalePolicy(analyser))))
         if progress:
             progress(len(judged), len(paths))
     return Verdicts.of(judged)
 
 
-def _verdict(analyser: Analyser, path: Path, batch: Batch | None = None) -> Assessment | str:
+def _verdict(analyser: Analyser, path: Path, scale: ScalePolicy) -> Assessment | str:
     try:
-        frame = read_picture(path)
+        seen = Observation.of(read_picture(path))
     except EdgeleukError:
         return NO_PICTURE
     try:
-        return analyser.analyse(frame, batch.scale_of(frame) if batch else None, vouched=False).assessment
+        return analyser.analyse(seen.frame, scale.choose(seen).scale, vouched=False, seen=seen).assessment
     except ScaleError:
-        early = analyser.look_over(frame)
+        early = analyser.quality.judge(path.name, seen.measures)
         return early if early.verdict == "refused" else NO_SCALE
 
 

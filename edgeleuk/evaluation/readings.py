@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.evaluation import metrics
 from edgeleuk.intervals import clopper_pearson
-from edgeleuk.rules import load_rules
+from edgeleuk.rules import Rules
 
 MATURE = frozenset({"neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"})
 """The types of the five-part differential."""
@@ -30,10 +30,12 @@ class Readings:
     """(N, K) calibrated, over `labels`."""
     threshold: float
     """Probability of the best type below which `analyze` says "unclassified"."""
+    rules: Rules
+    """Say which types the differential counts, and which are blasts."""
 
     def where(self, mask: NDArray[np.bool_]) -> Readings:
         """Only the cells whose `mask` (N,) is true."""
-        return Readings(self.labels, self.truth[mask], self.probabilities[mask], self.threshold)
+        return Readings(self.labels, self.truth[mask], self.probabilities[mask], self.threshold, self.rules)
 
     @property
     def n(self) -> int:
@@ -95,9 +97,8 @@ class Readings:
 
         The white cells are those that the differential counts: no erythroblasts, smudge cells or platelets.
         """
-        rules = load_rules()
-        counted = ~np.isin(self.truth, self._indices(rules.not_counted))
-        blasts = self._indices(rules.group("blasts").labels)
+        counted = ~np.isin(self.truth, self._indices(self.rules.not_counted))
+        blasts = self._indices(self.rules.group("blasts").labels)
         scores = self.probabilities[counted][:, blasts].sum(axis=1)
         positive = np.isin(self.truth[counted], blasts)
         return {

@@ -1,7 +1,4 @@
-"""Whole slides against their annotated counts: every field through the pipeline, shares compared by group.
-
-Counts are not compared: neighbouring fields overlap, and what was annotated was counted once after stitching.
-"""
+"""Whole slides against their annotated counts: each slide counted as `analyze` does it, shares compared by group."""
 
 from __future__ import annotations
 
@@ -14,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeleuk.errors import EdgeleukError, InputError
-from edgeleuk.eyepiece import find_disc
+from edgeleuk.batch import Batch, Failed
+from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.counting.slide import SlideCount, SlideOptions
+from edgeleuk.errors import InputError
 from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import pooled
-from edgeleuk.rules import load_rules
-from edgeleuk.scale import estimate_scale
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.tallies import tally
-from edgeleuk.types import Scale
+from edgeleuk.rules import Reference, Rules
+from edgeleuk.types import PictureFile
 
 GROUPS: Mapping[str, frozenset[str]] = {
     "blast_like": frozenset(
@@ -43,9 +38,6 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "monocyte": frozenset({"monocyte"}),
 }
 """What a slide is led by, whatever the names that annotators and readers use within."""
-
-SCALE_FIELDS = 7
-"""Fields of a slide, evenly spread, whose pooled scale all of its fields are analysed at: one camera took them."""
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -140,40 +132,29 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
 
 
 def evaluate_slides(
-    analyser: Analyser, samples: Sequence[SlideSample], progress: Progress | None = None
+    analyser: Analyser,
+    samples: Sequence[SlideSample],
+    rules: Rules,
+    reference: Reference,
+    progress: Progress | None = None,
 ) -> SlidesReport:
-    """Analyses every field of a slide at the slide's scale. A field that cannot be analysed is left out and named."""
-    outside = load_rules().not_counted
+    """Count every slide as `analyze` counts its folder. A field that cannot be analysed is left out and named."""
+    outside = rules.not_counted
     done, total = 0, sum(len(sample.fields) for sample in samples)
     slides = {}
     for sample in samples:
-        fields, refused = [], []
-        scale = slide_scale(analyser, sample.fields)
-        for path in sample.fields:
-            try:
-                fields.append(analyser.analyse(read_picture(path), scale))
-            except EdgeleukError as error:
-                refused.append(f"{path.name}: {error}")
+        refused = []
+        slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
+        for each in Batch(slide).analyse_all([PictureFile(path) for path in sample.fields]):
+            if isinstance(each, Failed):
+                refused.append(f"{Path(each.path).name}: {each.error}")
             done += 1
             if progress:
                 progress(done, total)
-        read = Counter(dict(tally(fields).white))
+        read = Counter(dict(slide.tally().white))
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),
             annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},
             refused=tuple(refused),
         )
     return SlidesReport(slides)
-
-
-def slide_scale(analyser: Analyser, fields: Sequence[Path]) -> Scale | None:
-    """The scale pooled over some fields of one slide; None where no field tells, and each may speak for itself."""
-    found = []
-    for i in np.unique(np.linspace(0, len(fields) - 1, SCALE_FIELDS).astype(int)) if fields else ():
-        try:
-            frame = read_picture(fields[i])
-            disc = find_disc(frame.pixels)
-            found.append(estimate_scale(frame.pixels, analyser.finder, frame.name, disc=disc))
-        except EdgeleukError:
-            continue  # the field is named with its error when its turn comes
-    return pooled(found) if found else None

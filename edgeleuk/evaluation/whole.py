@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeleuk.batch import Batch
-from edgeleuk.errors import ScaleError, UsageError
+from edgeleuk.counting.slide import SlideCount
+from edgeleuk.errors import QualityError, ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match, read_field
 from edgeleuk.evaluation.readings import MATURE, proportion
-from edgeleuk.pipeline import WHITE_CELL, Analyser
-from edgeleuk.types import UNCLASSIFIED, Cell, Frame, Scale
+from edgeleuk.observation import Observation
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Frame, PictureFile
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -120,14 +120,12 @@ class WholeReport:
 
 
 def evaluate_whole(
-    analyser: Analyser,
     samples: Sequence[FieldSample],
     names: Sequence[str],
-    scale: Scale | None = None,
+    slide: SlideCount,
     progress: Progress | None = None,
 ) -> WholeReport:
-    """Analyses fields as `analyze` does, at `scale`, or at the scale their red cells tell, those of one camera together
-    where they agree; `names` are the file's.
+    """Analyse fields as `analyze` does, with the scale policy of `slide`, which counts nothing; `names` are the file's.
 
     Fields without any cell of known type are left out.
     Raises InputError where a picture cannot be read, UsageError where no white cell is annotated with one of the
@@ -138,19 +136,16 @@ def evaluate_whole(
         raise UsageError(
             f"no {WHITE_CELL} box has a subtype among {', '.join(sorted(MATURE))}. Add `subtype` to the annotations."
         )
-    merge = analyser.reader.merge
+    merge = slide.analyser.reader.merge
     five = {merge.get(label, label) for label in MATURE}
     cells: list[AnnotatedCell] = []
     refused: list[str] = []
-    batch = Batch(analyser, scale, overlapping=False)
-    batch.settle([sample.path for sample in samples])
+    slide.scale.survey([PictureFile(sample.path) for sample in samples])
     for done, sample in enumerate(samples, start=1):
         frame = Frame(read_field(sample), sample.path.name)
         try:
-            white = analyser.analyse(frame, scale or batch.scale_of(frame), vouched=scale is not None).of(
-                WHITE_CELL
-            )
-        except ScaleError as error:
+            white = slide.examine(Observation.of(frame)).field.of(WHITE_CELL)
+        except (QualityError, ScaleError) as error:
             white = ()
             refused.append(f"{frame.name}: {error}")
         for label, cell in _pair(sample, names.index(WHITE_CELL), white):

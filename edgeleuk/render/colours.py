@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
 
 Colour = tuple[int, int, int]
 """R, G, B, 0 to 255."""
@@ -15,7 +15,7 @@ _PALETTE: tuple[Colour, ...] = (
     (85, 107, 47), (141, 80, 35), (173, 20, 87), (156, 39, 176), (94, 53, 177),
     (200, 0, 0), (69, 90, 100), (183, 28, 28), (117, 117, 117), (123, 31, 162),
 )  # fmt: skip
-KINDS: dict[str, Colour] = {"RBC": (190, 110, 110), "Platelet": (150, 60, 170), "WBC": (90, 90, 90)}
+KINDS: dict[str, Colour] = {RED_CELL: (190, 110, 110), PLATELET: (150, 60, 170), WHITE_CELL: (90, 90, 90)}
 _GREY: Colour = (90, 90, 90)
 
 

@@ -55,14 +55,14 @@ class LiveView:
         self,
         labels: Sequence[str],
         *,
+        reference: Reference,
         attributes: Mapping[str, Sequence[str]] | None = None,
-        reference: Reference | None = None,
         controls: Controls | None = None,
         console: Console | None = None,
     ) -> None:
         """`labels` are all of the reader's; `attributes` and `reference` as in Extras; `controls` knows what is typed."""
         self._labels, self._controls = labels, controls
-        self._extras = Extras(attributes, reference)
+        self._extras = Extras(reference, attributes)
         self._console = console or Console(highlight=False)
         self._stack = ExitStack()
         self._drawn: list[Text] = []
@@ -129,7 +129,7 @@ class LiveView:
     def _lines(self, state: LiveState, width: int, height: int, extras: Extras) -> list[Text]:
         """As `live_layout.lines`. Most of a screen changes only with the count, and is kept until then."""
         if width < LEAST_WIDTH or height < LEAST_HEIGHT:
-            return lines(state, self._labels, width, height)
+            return lines(state, self._labels, width, height, extras)
         told = (state.last_added, state.fields, width, height, replace(extras, typing=None))
         if state.differential is not self._judged or told != self._told:
             self._judged, self._told = state.differential, told

@@ -29,7 +29,7 @@ from edgeleuk.render.live_parts import (
 )
 from edgeleuk.render.live_table import attribute_lines, outside, table
 from edgeleuk.render.live_text import line
-from edgeleuk.rules import Reference, load_reference
+from edgeleuk.rules import Reference
 
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 LEAST_FINDINGS = 2
@@ -44,34 +44,28 @@ _USUAL = 8
 class Extras:
     """What a screen shows beside the state."""
 
+    reference: Reference
+    """The ranges that the differential was judged by. They are marked where the differential names them."""
     attributes: Mapping[str, Sequence[str]] | None = None
     """The reader's attributes with their values. None: those that were met so far."""
-    reference: Reference | None = None
-    """The ranges that the differential was judged by; None: those that ship. They are marked where the differential
-    names them."""
     typing: str | None = None
     """The note being typed."""
     helping: bool = False
     """Whether to explain keys and words in place of the tally."""
 
 
-def view(
-    state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras | None = None
-) -> RenderableType:
+def view(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> RenderableType:
     """The whole screen, `height` lines of `width` cells. See `lines`."""
     return Group(*lines(state, labels, width, height, extras))
 
 
-def lines(
-    state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras | None = None
-) -> list[Text]:
+def lines(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> list[Text]:
     """`height` lines of exactly `width` cells each; a smaller window than 80 x 24 is told how large it must be.
 
-    `labels` are all of the reader's, in its order. None for `extras` is Extras().
+    `labels` are all of the reader's, in its order.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return _too_small(width, height)
-    extras = extras or Extras()
     return framed(state, middle(state, labels, width, height, extras), width, extras)
 
 
@@ -85,9 +79,8 @@ def middle(state: LiveState, labels: Sequence[str], width: int, height: int, ext
     wanted = _USUAL if extras.attributes is None else len(about)
     rows = Rows.of(state, labels, height - _AROUND - _HEADS - len(beside), wanted)
     gap = [line(width)] * rows.gap
-    ranges = extras.reference or load_reference()
     return [
-        *(*gap, *table(state.differential, labels, rows.types, width, ranges)),
+        *(*gap, *table(state.differential, labels, rows.types, width, extras.reference)),
         *(*gap, *beside),
         *(*gap, last_added(state, width)),
         *findings(state, rows.findings, width),

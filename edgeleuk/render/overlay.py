@@ -11,7 +11,7 @@ import numpy as np
 from edgeleuk.eyepiece import inside
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import UNCLASSIFIED, Aperture, Cell, Field, Image
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """The long side of the annotated copy: labels stay legible, files stay small."""
@@ -35,9 +35,9 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
     if field.aperture:
         _surround(canvas, field, field.aperture)
-    white = [cell for cell in field.cells if cell.kind == "WBC"]
+    white = [cell for cell in field.cells if cell.kind == WHITE_CELL]
     for cell in field.cells:
-        if cell.kind != "WBC":
+        if cell.kind != WHITE_CELL:
             _box(canvas, cell, zoom, KINDS.get(cell.kind, INK), 1)
     for cell in white:
         _box(canvas, cell, zoom, colour_of(cell, labels), 3)
@@ -135,9 +135,11 @@ def _legend(field: Field, labels: Sequence[str], width: int) -> Image:
         (f"{label.replace('_', ' ')} {count}", of_label(label, labels))
         for label, count in Counter(cell.reading.label for cell in field.cells if cell.reading).most_common()
     ]
-    unread = sum(cell.kind == "WBC" and cell.reading is None for cell in field.cells)
-    entries += [(f"white cell cut by the edge {unread}", KINDS["WBC"])] if unread else []
-    entries += [(f"{kind} {len(field.of(kind))}", colour) for kind, colour in KINDS.items() if kind != "WBC"]
+    unread = sum(cell.kind == WHITE_CELL and cell.reading is None for cell in field.cells)
+    entries += [(f"white cell cut by the edge {unread}", KINDS[WHITE_CELL])] if unread else []
+    entries += [
+        (f"{kind} {len(field.of(kind))}", colour) for kind, colour in KINDS.items() if kind != WHITE_CELL
+    ]
     rows: list[list[tuple[int, str, Colour]]] = [[]]
     x = 12
     for text, colour in entries:

@@ -14,7 +14,17 @@ from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import EdgeleukError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates, PerMicrolitre
 from edgeleuk.intervals import Share
-from edgeleuk.types import Aperture, Cell, Field, Finding, Morphometry, Reading
+from edgeleuk.types import (
+    PLATELET,
+    RED_CELL,
+    WHITE_CELL,
+    Aperture,
+    Cell,
+    Field,
+    Finding,
+    Morphometry,
+    Reading,
+)
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-analysis/1"
@@ -197,10 +207,14 @@ def pictures_csv(fields: Sequence[Field], failures: Iterable[tuple[str, Edgeleuk
     """One row a picture, with the verdict on its quality and the reasons; those that were not analysed at the end."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(("path", "verdict", "forced", "reasons", "text", "um_per_px", "WBC", "RBC", "Platelet"))
+    writer.writerow(
+        ("path", "verdict", "forced", "reasons", "text", "um_per_px", WHITE_CELL, RED_CELL, PLATELET)
+    )
     for field in fields:
         judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
-        numbers = (None if kind in field.not_counted else counts[kind] for kind in ("WBC", "RBC", "Platelet"))
+        numbers = (
+            None if kind in field.not_counted else counts[kind] for kind in (WHITE_CELL, RED_CELL, PLATELET)
+        )
         row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
         writer.writerow([*row, round(field.scale.um_per_px, 5), *numbers])
     for path, error in failures:

@@ -21,7 +21,7 @@ from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import Assessment, Cell, Field, Scale
+from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Assessment, Cell, Field, Scale
 from edgeleuk.zoo import Model
 
 WIDTH = 78
@@ -102,10 +102,10 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
         _number(None if kind in field.not_counted else counts[kind], name)
-        for kind, name in (("WBC", "white cell"), ("RBC", "red cell"), ("Platelet", "platelet"))
+        for kind, name in ((WHITE_CELL, "white cell"), (RED_CELL, "red cell"), (PLATELET, "platelet"))
     )
     head.append(", ".join(shown))
-    white = field.of("WBC")
+    white = field.of(WHITE_CELL)
     parts: list[RenderableType] = [head, *_quality(field.assessment)]
     if white:
         parts.append(_cells(white, reader))
@@ -162,7 +162,10 @@ def _row_table(fields: Sequence[Field]) -> Table:
         table.add_row(
             short(field.name, 24 if judged else 36),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
-            *("–" if kind in field.not_counted else str(counts[kind]) for kind in ("WBC", "RBC", "Platelet")),
+            *(
+                "–" if kind in field.not_counted else str(counts[kind])
+                for kind in (WHITE_CELL, RED_CELL, PLATELET)
+            ),
             *([_codes(field.assessment)] if judged else []),
         )
     return table

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import Cell, Placement, Scale
-
-WHITE_CELL, PLATELET = "WBC", "Platelet"
+from edgeleuk.types import PLATELET, WHITE_CELL, Cell, Placement, Scale
 
 APART = 0.5
 """Two boxes of one thing have their middles within this share of the larger one's mean side. Red cells that overlap as

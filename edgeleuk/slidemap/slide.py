@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from edgeleuk.eyepiece import inside
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
+from edgeleuk.rules import Rules
 from edgeleuk.slidemap.fusion import fuse
-from edgeleuk.slidemap.identity import WHITE_CELL, Register, Things, boxes_on_map, pair
+from edgeleuk.slidemap.identity import Register, Things, boxes_on_map, pair
 from edgeleuk.slidemap.islands import Islands, Tracker
 from edgeleuk.slidemap.packed import PackedField, PackedFields
 from edgeleuk.slidemap.registration import Picture, thumbnail
 from edgeleuk.slidemap.shelf import Shelf
 from edgeleuk.tallies import FieldCount, count, total
 from edgeleuk.types import (
+    WHITE_CELL,
     Aperture,
     Box,
     Cell,
@@ -93,17 +95,19 @@ class SlideMap:
     can be rebuilt from its counted fields alone.
     """
 
-    def __init__(self, um_per_px: float, manifest: ReaderManifest, stills: bool = False) -> None:
+    def __init__(
+        self, um_per_px: float, manifest: ReaderManifest, rules: Rules, stills: bool = False
+    ) -> None:
         """`um_per_px` is that of the thumbnails by which frames are recognised; `stills` for pictures of a folder."""
-        self.um_per_px, self._manifest, self._stills = um_per_px, manifest, stills
+        self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
         self._marks: dict[int, str] = {}
         self._reset()
 
     @classmethod
-    def of(cls, model: Model, stills: bool = False) -> Self:
+    def of(cls, model: Model, rules: Rules, stills: bool = False) -> Self:
         """For the frames of one magnification."""
         each = STILLS_UM_PER_FINDER_PX if stills else UM_PER_FINDER_PX
-        return cls(model.finder.um_per_px * each, model.reader, stills)
+        return cls(model.finder.um_per_px * each, model.reader, rules, stills)
 
     def _reset(self) -> None:
         shelf = Shelf()
@@ -292,7 +296,7 @@ class SlideMap:
         kinds = self._register.kinds_of(shown)
         white = [i for i, kind in zip(shown.tolist(), kinds, strict=True) if kind == WHITE_CELL]
         field = replace(self._counted[position].rest.field, cells=tuple(map(self._fused, white)))
-        return replace(count(field), kinds=tuple(Counter(kinds).items()))
+        return replace(count(field, self._rules), kinds=tuple(Counter(kinds).items()))
 
     @property
     def white_cells(self) -> list[int]:

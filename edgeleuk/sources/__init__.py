@@ -11,6 +11,7 @@ from edgeleuk.errors import CameraError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
+    from edgeleuk.sources.stills import PictureReader
 
 __all__ = ["KINDS", "default_source", "open_source"]
 
@@ -47,6 +48,8 @@ class Wish:
     height: int | None
     fps: float | None
     magnification: str
+    reader: PictureReader | None
+    """Decodes the pictures of a folder; None for each by itself."""
 
     @property
     def argument(self) -> str:
@@ -61,13 +64,15 @@ def open_source(
     height: int | None = None,
     fps: float | None = None,
     magnification: str = "100x",
+    reader: PictureReader | None = None,
 ) -> Source:
-    """Open what `spec` names, see KINDS. Size and rate are wishes; `magnification` is for the simulation.
+    """Open what `spec` names, see KINDS. Size and rate are wishes; `magnification` is for the simulation, `reader` decodes the
+    pictures of a folder.
 
     Raises UsageError for what names no kind of source, CameraError or InputError where it cannot be opened, and
     MissingExtraError where a library for it is absent.
     """
-    wish = Wish(spec, width, height, fps, magnification)
+    wish = Wish(spec, width, height, fps, magnification, reader)
     for is_meant, open_it in OPENERS:
         if is_meant(spec):
             return open_it(wish)
@@ -116,9 +121,9 @@ def _rtsp(wish: Wish) -> Source:
 
 
 def _watch(wish: Wish) -> Source:
-    from edgeleuk.sources.stills import WatchSource
+    from edgeleuk.sources.stills import PLAIN, WatchSource
 
-    return WatchSource(Path(wish.argument))
+    return WatchSource(Path(wish.argument), wish.reader or PLAIN)
 
 
 def _simulated(wish: Wish) -> Source:
@@ -134,9 +139,9 @@ def _video(wish: Wish) -> Source:
 
 
 def _stills(wish: Wish) -> Source:
-    from edgeleuk.sources.stills import FolderSource
+    from edgeleuk.sources.stills import PLAIN, FolderSource
 
-    return FolderSource([wish.spec])
+    return FolderSource([wish.spec], wish.reader or PLAIN)
 
 
 def _is_video(spec: str) -> bool:

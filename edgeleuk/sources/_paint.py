@@ -23,9 +23,9 @@ from edgeleuk.sources._stain import (
     NUCLEUS,
     PLATELET_GRANULES,
     PLATELET_MARGIN,
-    RED_CELL,
 )
-from edgeleuk.types import RED_CELL_UM
+from edgeleuk.sources._stain import RED_CELL as RED_CELL_STAIN
+from edgeleuk.types import PLATELET, RED_CELL, RED_CELL_UM
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Habit:
 
 
 HABITS = {
-    "RBC": Habit((6.0, 8.4), 0.1, 0.016, eosin=0.5),
-    "Platelet": Habit((2.4, 3.3), 0.2, 0.05, 0.7),
+    RED_CELL: Habit((6.0, 8.4), 0.1, 0.016, eosin=0.5),
+    PLATELET: Habit((2.4, 3.3), 0.2, 0.05, 0.7),
     "neutrophil": Habit((12.4, 14.2), 0.08, 0.025),
     "eosinophil": Habit((13.0, 15.0), 0.08, 0.02),
     "basophil": Habit((11.2, 13.0), 0.06, 0.02, eosin=0.4),
@@ -53,7 +53,7 @@ HABITS = {
     "monocyte": Habit((14.5, 17.5), 0.1, 0.05, eosin=-0.4),
     "blast": Habit((14.2, 16.8), 0.14, 0.035),
 }
-WHITE_TYPES = tuple(name for name in HABITS if name not in ("RBC", "Platelet"))
+WHITE_TYPES = tuple(name for name in HABITS if name not in (RED_CELL, PLATELET))
 
 RED_CELL_SD_UM = 0.4
 """Spread of red-cell diameters within a smear; no anisocytosis."""
@@ -70,12 +70,12 @@ class Painting:
 
 
 def outline(name: str, rng: np.random.Generator) -> Outline:
-    """The outline of a white-cell type, "RBC" or "Platelet". The first thing drawn from a cell's generator."""
+    """The outline of a white-cell type, RED_CELL or PLATELET. The first thing drawn from a cell's generator."""
     habit = HABITS[name]
     low, high = habit.diameter_um
     diameter = float(
         np.clip(rng.normal(RED_CELL_UM, RED_CELL_SD_UM), low, high)
-        if name == "RBC"
+        if name == RED_CELL
         else rng.uniform(low, high)
     )
     stretch = habit.stretch * rng.uniform(0.2, 1.8)
@@ -100,7 +100,7 @@ def _red_cell(canvas: Canvas, edge: Outline) -> Painting:
     pallor = 1 - soft(out - radius * rng.uniform(0.28, 0.46), radius * rng.uniform(0.15, 0.3))
     tone = 0.3 - rng.uniform(1.0, 3.2) * pallor + 0.1 * canvas.noise(1.0) + rng.normal(0, 0.35)
     tone += 0.7 * near(depth, 0.35, 0.5)
-    canvas.lay(soft(depth, 0.27), RED_CELL.at(tone))
+    canvas.lay(soft(depth, 0.27), RED_CELL_STAIN.at(tone))
     return Painting(canvas.density)
 
 
@@ -196,8 +196,8 @@ def _blast(canvas: Canvas, edge: Outline) -> Painting:
 
 
 PAINTERS: dict[str, Callable[[Canvas, Outline], Painting]] = {
-    "RBC": _red_cell,
-    "Platelet": _platelet,
+    RED_CELL: _red_cell,
+    PLATELET: _platelet,
     "neutrophil": _neutrophil,
     "eosinophil": _eosinophil,
     "basophil": _basophil,

@@ -11,6 +11,7 @@ import numpy as np
 from edgeleuk.errors import UsageError
 from edgeleuk.sources._paint import WHITE_TYPES, Painting, outline, paint
 from edgeleuk.sources._shapes import Outline
+from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL
 
 TRIES = 4000
 """Places tried for one cell before the region counts as full."""
@@ -84,8 +85,8 @@ class Smear:
             raise UsageError(f"no simulated {unknown[0]}. White cells here: {', '.join(WHITE_TYPES)}.")
         area_mm2 = width_um * height_um * 1e-6
         names = [label for label, count in white_cells.items() for _ in range(count)]
-        names += ["RBC"] * round(red_cells_per_mm2 * area_mm2)
-        names += ["Platelet"] * round(platelets_per_mm2 * area_mm2)
+        names += [RED_CELL] * round(red_cells_per_mm2 * area_mm2)
+        names += [PLATELET] * round(platelets_per_mm2 * area_mm2)
         layout = _Layout(
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))), width_um, height_um
         )
@@ -119,7 +120,7 @@ class _Layout:
         white = name in WHITE_TYPES
         margin = edge.reach_um + EDGE_UM if white else 0.0
         gap = WHITE_GAP if white else RED_GAP
-        if name == "RBC" and self.rng.random() < RED_OVERLAP_SHARE:
+        if name == RED_CELL and self.rng.random() < RED_OVERLAP_SHARE:
             gap = RED_OVERLAP
         room = self.size - 2 * margin
         if (room > 0).all():
@@ -154,7 +155,7 @@ def _true_cell(
     painting = paint(name, _generator(seed, number)) if white and nuclei else None
     return TrueCell(
         id=number,
-        kind="WBC" if white else name,
+        kind=WHITE_CELL if white else name,
         label=name if white else None,
         x_um=x,
         y_um=y,

@@ -165,7 +165,9 @@ def _paged(data: bytes, picture: PictureFile) -> bytes:
         return data
     found = pages(picture.path)
     if picture.page >= len(found):
-        raise NotAnImageError(f"{picture.path} has {len(found)} pages, and no page {picture.page + 1}. Copy it again.")
+        raise NotAnImageError(
+            f"{picture.path} has {len(found)} pages, and no page {picture.page + 1}. Copy it again."
+        )
     return first_page(data, found[picture.page])
 
 

@@ -6,22 +6,51 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from edgeleuk.errors import CameraError, InputError
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.sources.folder import SUFFIXES, expand, read_picture
-from edgeleuk.types import Frame, Shot
+from edgeleuk.sources.folder import SUFFIXES, pages_of, pictures, read_picture
+from edgeleuk.types import Frame, PictureFile, Shot
 
 POLL_S = 0.3
 """Between two looks at a watched folder; a file whose size and time stay the same for so long is whole."""
 
 
+class PictureReader(Protocol):
+    """Decodes the pictures of a slide; `counting.scale.ScalePolicy` is one."""
+
+    def survey(self, pictures: Sequence[PictureFile]) -> None:
+        """Told which pictures will be read."""
+
+    def read_frame(self, picture: PictureFile) -> Frame:
+        """Decode a picture. Raises as `read_picture`."""
+
+
+class PlainReader:
+    """Decodes each picture for itself."""
+
+    def survey(self, pictures: Sequence[PictureFile]) -> None:
+        """Nothing is asked of them together."""
+
+    def read_frame(self, picture: PictureFile) -> Frame:
+        """Decode a picture. Raises as `read_picture`."""
+        return read_picture(picture)
+
+
+PLAIN = PlainReader()
+
+
 class FolderSource:
     """The picture files that paths, folders and globs name. A second of its clock is one picture."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        """Raises InputError where no picture is there, or none can be read."""
-        self._found: Iterator[Path | InputError] = iter(list(expand(paths)))
+    def __init__(self, paths: Sequence[str], reader: PictureReader = PLAIN) -> None:
+        """Raises InputError where no picture is there, or none can be read. `reader` decodes them, once it has seen which
+        there are."""
+        found = list(pictures(paths))
+        self._reader = reader
+        reader.survey([each for each in found if isinstance(each, PictureFile)])
+        self._found: Iterator[PictureFile | InputError] = iter(found)
         self._number = 0
         self._unread: list[InputError] = []
         """Errors met on the way to the first picture, told in their turn."""
@@ -65,7 +94,7 @@ class FolderSource:
         found = next(self._found, None)
         if isinstance(found, InputError):
             raise found
-        return None if found is None else read_picture(found)
+        return None if found is None else self._reader.read_frame(found)
 
 
 Stamp = tuple[int, int]
@@ -75,9 +104,11 @@ Stamp = tuple[int, int]
 class WatchSource:
     """Pictures that are put into a folder from now on, each when it is whole. What is there already is left out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reader: PictureReader = PLAIN) -> None:
         """Raises InputError where there is no such folder, or it cannot be listed."""
-        self._folder = folder
+        self._folder, self._reader = folder, reader
+        self._pages: list[PictureFile] = []
+        """Of a file that appeared, those that were not given yet."""
         self._opened, self._number = time.monotonic(), 0
         self._seen = self._listing()
         """What was there before, or was taken."""
@@ -94,12 +125,15 @@ class WatchSource:
     def read(self, timeout: float) -> Shot:
         """The next picture that appears. CameraError where none did in time; then ask again."""
         until = time.monotonic() + timeout
-        while (path := self._whole()) is None:
+        while not self._pages:
+            if path := self._whole():
+                self._pages = list(pages_of(path))
+                break
             left = until - time.monotonic()
             if left <= 0:
                 raise CameraError(self._trouble or f"no new picture in {self._folder} yet.")
             time.sleep(min(POLL_S, left))
-        frame = read_picture(path)
+        frame = self._reader.read_frame(self._pages.pop(0))
         shot = Shot(frame, time.monotonic() - self._opened, self._number)
         self._number += 1
         return shot

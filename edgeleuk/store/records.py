@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import StoreError
-from edgeleuk.rules import load_rules
 from edgeleuk.types import (
+    WHITE_CELL,
     Aperture,
     Assessment,
     AttributeReading,
@@ -57,11 +57,10 @@ def insert(connection: sqlite3.Connection, session: str, counted: CountedField) 
             _json(asdict(field.aperture)) if field.aperture else None, field.profile,
         ),
     ).lastrowid  # fmt: skip
-    kind_of_white = load_rules().kinds.white
     white, plain = [], defaultdict(list)
     for position, (cell, identity) in enumerate(zip(field.cells, counted.identities, strict=True)):
         crop, fresh = counted.crops.get(position), identity in counted.fresh
-        if cell.kind == kind_of_white or cell.reading or cell.morphometry or crop is not None:
+        if cell.kind == WHITE_CELL or cell.reading or cell.morphometry or crop is not None:
             white.append((key, position, int(identity), fresh, *_white(cell), crop))
         else:
             plain[cell.kind].append((position, identity, cell.box, cell.score, cell.whole, fresh))

@@ -23,11 +23,10 @@ from edgeleuk.evaluation.datasets import (
 )
 from edgeleuk.microscope import Objective, draw, objective, render
 from edgeleuk.optics import crop_um, resize
-from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.training.loop import console
 from edgeleuk.training.recipe import Recipe, held_out
-from edgeleuk.types import Image, Scale
+from edgeleuk.types import WHITE_CELL, Image, Scale
 
 CACHE_UM_PER_PX = 0.15
 FIELD_CELL_UM = 24.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError
-from edgeleuk.rules import load_rules
+from edgeleuk.rules import Rules
 from edgeleuk.training.cells import UNKNOWN, TrainingCell, encode, unlabelled_cells
 from edgeleuk.training.loop import console
 from edgeleuk.training.recipe import Recipe
@@ -80,7 +80,9 @@ class Lessons:
         return np.stack(columns, axis=1)
 
 
-def with_lessons(recipe: Recipe, cells: list[TrainingCell], runs: Path) -> tuple[list[TrainingCell], Tensor]:
+def with_lessons(
+    recipe: Recipe, cells: list[TrainingCell], runs: Path, rules: Rules
+) -> tuple[list[TrainingCell], Tensor]:
     """The cells and what their teachers say (N, outputs), with the recipe's unlabelled cells that they are sure of.
 
     Zeros where nothing is said: of a cell the teachers did not read, and of an attribute that nobody labelled.
@@ -92,9 +94,7 @@ def with_lessons(recipe: Recipe, cells: list[TrainingCell], runs: Path) -> tuple
     kinds = len(recipe["model"]["labels"])
     strangers = [cell for cell in unlabelled_cells(recipe) if cell.name in row]
     # Somebody boxed these as white cells: that they are none is not for the teachers to say.
-    others = [
-        i for i, label in enumerate(recipe["model"]["labels"]) if label in load_rules().outside.no_white_cells
-    ]
+    others = [i for i, label in enumerate(recipe["model"]["labels"]) if label in rules.outside.no_white_cells]
     for cell in strangers:
         types = table[row[cell.name], :kinds]
         types[others] = 0

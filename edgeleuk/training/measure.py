@@ -25,15 +25,14 @@ from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import Objective, objective
 from edgeleuk.optics import Resampling
-from edgeleuk.pipeline import WHITE_CELL
 from edgeleuk.reader import Reader
-from edgeleuk.rules import load_rules
+from edgeleuk.rules import Rules
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.training.fields import training_samples
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
-from edgeleuk.types import Image, Scale
+from edgeleuk.types import WHITE_CELL, Image, Scale
 
 CALIBRATION_SIDE = 384
 NOMINAL_UM_PER_PX = {"chula_val": 0.18, "phone_val": 0.50}
@@ -154,7 +153,7 @@ def look_of(recipe: Recipe) -> Look:
     return read_cell if lens is None else virtual_cells(lens)
 
 
-def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
+def reader_thresholds(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, Any]:
     """Temperature, rejection, certainty of attributes, false-positive rates and confusion, on cells kept aside.
 
     False-positive rates are by type and by the rules' groups of types.
@@ -187,7 +186,7 @@ def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
         "threshold": threshold,
         "attribute_thresholds": sure,
         "false_positive_rates": _false_positives(
-            reader.labels, targets[:, 0], read, mature & (confidence >= threshold)
+            reader.labels, targets[:, 0], read, mature & (confidence >= threshold), rules
         ),
         "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
         "confusion": Confusion.counted(
@@ -197,11 +196,13 @@ def reader_thresholds(recipe: Recipe, reader: Reader) -> dict[str, Any]:
 
 
 def _false_positives(
-    labels: Sequence[str], truth: NDArray[np.int64], read: NDArray[np.int64], accepted: NDArray[np.bool_]
+    labels: Sequence[str],
+    truth: NDArray[np.int64],
+    read: NDArray[np.int64],
+    accepted: NDArray[np.bool_],
+    rules: Rules,
 ) -> dict[str, dict[str, int]]:
-    groups = {
-        group.key: [label for label in group.labels if label in labels] for group in load_rules().groups
-    }
+    groups = {group.key: [label for label in group.labels if label in labels] for group in rules.groups}
     rates = {}
     for name, members in {**{label: [label] for label in labels}, **groups}.items():
         own = [labels.index(label) for label in members]
@@ -210,12 +211,12 @@ def _false_positives(
     return rates
 
 
-def reader_figures(recipe: Recipe, reader: Reader) -> dict[str, Any]:
+def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, Any]:
     """Figures on the validation cells."""
     root, lens = data_root() / "cells", lens_of(recipe)
     samples = of_split(load_cells(root / "cells.csv", root / "images", tuple(reader.attributes)), "val")
     name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
-    return {name: evaluate_reader(reader, samples, None, look_of(recipe)).as_json()}
+    return {name: evaluate_reader(reader, samples, rules, None, look_of(recipe)).as_json()}
 
 
 def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str, Any]:

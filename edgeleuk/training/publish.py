@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.microscope import objective
 from edgeleuk.reader import Reader
+from edgeleuk.rules import Rules
 from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
@@ -42,7 +44,7 @@ from edgeleuk.training.recipe import Recipe, load_recipe
 MULTIPLE = 32
 
 
-def publish(finder_name: str | None, reader_name: str | None, runs: Path, models: Path) -> Path:
+def publish(finder_name: str | None, reader_name: str | None, runs: Path, models: Path, rules: Rules) -> Path:
     """Write `models/<magnification>/`; nothing of an older one is touched before all figures are there.
 
     A network without a recipe, None, stays as it was published.
@@ -69,7 +71,7 @@ def publish(finder_name: str | None, reader_name: str | None, runs: Path, models
         "version": __version__,
         "notice": "Research use only. Not for diagnosis.",
     }
-    makers = {"finder": publish_finder, "reader": publish_reader}
+    makers = {"finder": publish_finder, "reader": partial(publish_reader, rules=rules)}
     document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for kind in recipes:
@@ -104,15 +106,15 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     return {**part, "figures": figures, "figures_fp32": {name: full_figures}, **_origin(recipe)}
 
 
-def publish_reader(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
+def publish_reader(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> dict[str, Any]:
     """The reader's part of the manifest; its file is left in `work`."""
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, _quantized(recipe, full))
-    part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)))
+    part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)), rules)
     manifest = reader_manifest(work, part)
     console.print("measuring the reader")
-    figures = reader_figures(recipe, Reader(manifest))
-    full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)))
+    figures = reader_figures(recipe, Reader(manifest), rules)
+    full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)), rules)
     for name in figures:
         _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
     network = reader_training.build(recipe)

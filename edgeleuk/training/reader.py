@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from edgeleuk.evaluation.cells import middle, read_cell
 from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.reader import Reader
+from edgeleuk.rules import Rules
 from edgeleuk.training.augment import Colour, Geometry, affines, recolour
 from edgeleuk.training.cells import (
     UNKNOWN,
@@ -170,7 +171,7 @@ def build(recipe: Recipe) -> ReaderNet:
     return ReaderNet(head_sizes(recipe), model["widths"], model["dropout"], model.get("half_instance", 0))
 
 
-def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
+def train(recipe: Recipe, out: Path, rules: Rules, device: torch.device = CPU) -> nn.Module:
     """The averaged network after the recipe's last epoch."""
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
@@ -179,7 +180,7 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
     cells = training_cells(recipe)
     taught = None
     if "taught" in recipe.sections:
-        cells, taught = with_lessons(recipe, cells, out.parent)
+        cells, taught = with_lessons(recipe, cells, out.parent, rules)
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
     batches = ReaderBatches(recipe, cells, device, taught)

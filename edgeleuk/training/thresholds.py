@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match
 from edgeleuk.finder import Finder
-from edgeleuk.types import Image, Scale
+from edgeleuk.types import WHITE_CELL, Image, Scale
 
 GRID = np.round(np.arange(0.1, 0.9, 0.01), 2)
 WHITE_RECALL_WEIGHT = 4.0
@@ -36,7 +36,7 @@ def finder_thresholds(
             hits[name].append(match(boxes, mine.boxes) >= 0)
             truth[name] += len(boxes)
     return {
-        name: _best(np.concatenate(scores[name]), np.concatenate(hits[name]), truth[name], name == "WBC")
+        name: _best(np.concatenate(scores[name]), np.concatenate(hits[name]), truth[name], name == WHITE_CELL)
         for name in finder.names
     }
 

@@ -13,6 +13,7 @@ from edgeleuk.evaluation.scales import ScaleRule
 from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.reader import Reader
+from edgeleuk.rules import Rules
 from edgeleuk.training import quantize
 from edgeleuk.training.cells import load_training_cells
 from edgeleuk.training.measure import kept_aside_fields, look_of, no_estimate
@@ -53,22 +54,23 @@ def variants(recipe: Recipe) -> Iterator[Variant]:
     yield Variant("first layer float too", own, True, (*kept, first))
 
 
-def compare(recipe: Recipe, runs: Path, work: Path) -> Iterator[Outcome]:
+def compare(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[Outcome]:
     """FP32 first, then every variant, as each is done. Files go to `work`."""
     full = exported(recipe, runs, work)
-    yield Outcome("FP32", _figures(recipe, full), full.stat().st_size // 1024)
+    yield Outcome("FP32", _figures(recipe, full, rules), full.stat().st_size // 1024)
     for number, variant in enumerate(variants(recipe)):
         small = work / f"variant-{number}.onnx"
         batches = calibration(recipe, full)
         quantize.quantize(full, small, batches, variant.method, variant.keep_float, variant.per_channel)
-        yield Outcome(variant.name, _figures(recipe, small), small.stat().st_size // 1024)
+        yield Outcome(variant.name, _figures(recipe, small, rules), small.stat().st_size // 1024)
 
 
-def _figures(recipe: Recipe, path: Path) -> dict[str, float]:
+def _figures(recipe: Recipe, path: Path, rules: Rules) -> dict[str, float]:
     part: dict[str, Any] = manifest_part(recipe, path)
     if recipe["model"]["kind"] == "reader":
         reader = Reader(reader_manifest(path.parent, part))
-        cells = evaluate_reader(reader, load_training_cells(recipe, kept_aside=True), None, look_of(recipe))
+        samples = load_training_cells(recipe, kept_aside=True)
+        cells = evaluate_reader(reader, samples, rules, None, look_of(recipe))
         return {
             "accuracy": cells.readings.as_json()["accuracy"],
             "macro F1": cells.readings.macro_f1 or 0.0,

@@ -1,0 +1,33 @@
+"""What `--rules` and `--reference` name. Only commands load either; everything below is handed them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgeleuk.rules import Reference, Rules
+
+RulesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules",
+        help="TOML file with your laboratory's rules: what is counted where, and what is flagged.",
+        show_default=False,
+    ),
+]
+ReferenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference", help="TOML file with your laboratory's reference ranges.", show_default=False
+    ),
+]
+
+
+def standards(rules: Path | None = None, reference: Path | None = None) -> tuple[Rules, Reference]:
+    """Load the rules and the reference ranges, those that ship where no file is named. Raises InputError."""
+    from edgeleuk.rules import load_reference, load_rules
+
+    return load_rules(rules), load_reference(reference)
