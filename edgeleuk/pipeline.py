@@ -132,10 +132,10 @@ class Analyser:
             for i in range(len(found))
         )
 
-    def estimate(self, seen: Observation, near: Scale | None = None) -> Scale:
-        """Estimate the scale of an observed frame from its red cells. Raises ScaleError."""
+    def estimate(self, seen: Observation, near: Scale | None = None, least_merit: float = 0.0) -> Scale:
+        """Estimate the scale of an observed frame from its red cells, see `estimate_scale`. Raises ScaleError."""
         frame = self.under_profile(seen)
-        return estimate_scale(frame.pixels, self.finder, frame.name, near, seen.field_of_view)
+        return estimate_scale(frame.pixels, self.finder, frame.name, near, seen.field_of_view, least_merit)
 
     def under_profile(self, seen: Observation) -> Frame:
         """The frame with light and stain corrected by the profile, where there is one and the frame is its device's."""

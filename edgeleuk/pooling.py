@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
-from edgeleuk.scale import SYSTEMATIC_ERROR, estimate_scale
+from edgeleuk.scale import CONTRADICTS, SYSTEMATIC_ERROR, estimate_scale
 from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
 
 LEAST = 4
@@ -77,7 +77,7 @@ def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | 
     if len(found.of(RED_CELL)) >= WITNESSES:
         return False
     try:
-        own = estimate_scale(frame.pixels, finder, frame.name, scale, disc)
+        own = estimate_scale(frame.pixels, finder, frame.name, scale, disc, CONTRADICTS)
     except ScaleError:
         return False
     return own.red_cells >= WITNESSES and abs(np.log(own.um_per_px / scale.um_per_px)) > np.log1p(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk.assessment import Glance, Limits, Rule, after, assess, load_limits, settle
+from edgeleuk.assessment import Limits, Rule, StreamLimits, after, assess, load_limits, settle
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
+from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.types import Aperture, Detections, Field, Frame, Scale
 from edgeleuk.zoo import Model
@@ -19,7 +20,10 @@ from edgeleuk.zoo import Model
 RULE = Rule(
     "focus", "rim_um", "below", "blurred over {measure} um, limit {limit} um.", {"any": 0.5}, {"100x": 0.8}
 )
-LIMITS = Limits(1, (RULE, Rule("dark", "light", "above", "only {measure}.", {"any": 30}, {"any": 10})))
+STREAM = StreamLimits(0.3, 2.0, 0.08)
+LIMITS = Limits(
+    1, STREAM, (RULE, Rule("dark", "light", "above", "only {measure}.", {"any": 30}, {"any": 10}))
+)
 
 
 def test_a_measure_on_the_good_side_of_its_limit_says_nothing() -> None:
@@ -40,7 +44,7 @@ def test_past_the_first_limit_a_picture_is_warned_of_and_past_the_second_refused
 
 def test_the_gravest_finding_comes_first_and_one_of_each_code() -> None:
     """Two rules of one code are one finding, the one that refuses."""
-    twice = Limits(1, (*LIMITS.rules, Rule("focus", "sharpness", "above", "soft.", {}, {"any": 2.0})))
+    twice = Limits(1, STREAM, (*LIMITS.rules, Rule("focus", "sharpness", "above", "soft.", {}, {"any": 2.0})))
     found = assess({"rim_um": 0.6, "light": 20, "sharpness": 1.0}, "100x", twice)
     assert [(each.code, each.severe) for each in found] == [("focus", True), ("dark", False)]
 
@@ -70,7 +74,7 @@ def test_a_malformed_file_of_limits_is_named(tmp_path: Path) -> None:
     """A side that is neither says where and what would do."""
     path = tmp_path / "limits.toml"
     path.write_text(
-        'schema = 1\n[[rules]]\ncode = "a"\nmeasure = "b"\ngood = "left"\ntext = "c"\nwarns = {}\nrefuses = {}\n'
+        'schema = 1\n[stream]\nfocus_of_best = 0.3\nstill_px = 2.0\nnew_ground = 0.1\n[[rules]]\ncode = "a"\nmeasure = "b"\ngood = "left"\ntext = "c"\nwarns = {}\nrefuses = {}\n'
     )
     with pytest.raises(InputError, match="rules"):
         load_limits(path)
@@ -107,9 +111,14 @@ def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
     disc = Aperture(800, 600, 590, 590)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     image[np.hypot(x - 800, y - 600) > 590] = 0
-    measured, plain = (Glance.of(pixels, disc).measures for pixels in (image, demo_frame.pixels))
+    measured, plain = (
+        Observation.within(Frame(pixels, "x"), disc).measures for pixels in (image, demo_frame.pixels)
+    )
     assert measured == plain
-    assert Glance.of(image, None).measures["picture_contrast"] > plain["picture_contrast"] + 0.5
+    assert (
+        Observation.within(Frame(image, "x"), None).measures["picture_contrast"]
+        > plain["picture_contrast"] + 0.5
+    )
 
 
 def test_the_simulated_smear_is_accepted(demo_field: Field) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
-from standard import RULES
+from standard import slide_of
 
 from edgeleuk.batch import Analysed, Batch, Failed
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
-from edgeleuk.types import Field, Frame, Image, Scale
+from edgeleuk.types import Field, Frame, Image, PictureFile, Scale
 
 UM_PER_PX = 0.1
 """Of the demo."""
@@ -35,10 +36,14 @@ def halves(tmp_path_factory: pytest.TempPathFactory, demo_frame: Frame) -> list[
     ]
 
 
-def analysed(batch: Batch, paths: Sequence[Path]) -> Batch:
-    for done in batch.analyse_all(paths):
-        assert isinstance(done, Analysed)
-    return batch
+def batch_of(analyser: Analyser, given: float | None = None, workers: int = 1, **options: Any) -> Batch:
+    return Batch(slide_of(analyser, Scale.given(given) if given else None, **options), workers)
+
+
+def analysed(batch: Batch, paths: Sequence[Path]) -> list[Analysed]:
+    done = list(batch.analyse_all([PictureFile(path) for path in paths]))
+    assert all(isinstance(each, Analysed) for each in done)
+    return done  # type: ignore[return-value]
 
 
 def white_cells(fields: Sequence[Field]) -> int:
@@ -49,45 +54,55 @@ def test_a_cell_that_two_pictures_show_counts_once(
     analyser: Analyser, demo_frame: Frame, halves: list[Path]
 ) -> None:
     """Both halves together have the white cells of the whole, and what is shared is told."""
-    batch = analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX)), halves)
+    batch = batch_of(analyser, UM_PER_PX)
+    first, second = (each.counted for each in analysed(batch, halves))
     whole = analyser.analyse(
         Frame(demo_frame.pixels[:, : demo_frame.width // 24 * 24], "whole"), Scale.given(UM_PER_PX)
     )
-    assert white_cells(batch.counted) == white_cells([whole])
-    assert white_cells(batch.fields) > white_cells(batch.counted)
-    again = Counter(batch.fields[1].cells[i].kind for i in batch.repeated[1])
-    assert not batch.repeated[0]
-    assert again["WBC"] == len(batch.fields[0].of("WBC")) + len(batch.fields[1].of("WBC")) - len(
-        [cell for field in batch.counted for cell in field.of("WBC")]
+    counted = batch.slide.map.fields()
+    assert white_cells(counted) == white_cells([whole])
+    assert white_cells([first.field, second.field]) > white_cells(counted)
+    again = Counter(
+        cell.kind
+        for cell, identity in zip(second.field.cells, second.identities, strict=True)
+        if identity not in second.fresh
+    )
+    assert first.fresh == {*first.identities}
+    assert again["WBC"] == len(first.field.of("WBC")) + len(second.field.of("WBC")) - len(
+        [cell for field in counted for cell in field.of("WBC")]
     )
 
 
 def test_separate_pictures_add_up(analyser: Analyser, halves: list[Path]) -> None:
     """Where the user says that they show different places, nothing is looked for."""
-    batch = analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX), overlapping=False), halves)
-    assert batch.counted == batch.fields
-    assert batch.repeated == (frozenset(), frozenset())
+    batch = batch_of(analyser, UM_PER_PX, overlapping=False)
+    done = analysed(batch, halves)
+    assert batch.slide.map.fields() == tuple(each.counted.field for each in done)
+    assert all(each.counted.fresh == {*each.counted.identities} for each in done)
 
 
 def test_workers_change_nothing(analyser: Analyser, halves: list[Path]) -> None:
     """Two at a time give what one gives, in the same order."""
-    one, two = (
-        analysed(Batch(analyser, RULES, Scale.given(UM_PER_PX), workers=workers), halves * 2).counted
-        for workers in (1, 2)
-    )
-    assert [field.name for field in one] == [field.name for field in two]
-    assert [field.cells for field in one] == [field.cells for field in two]
+    one, two = (analysed(batch_of(analyser, UM_PER_PX, workers), [*halves, *halves]) for workers in (1, 2))
+    assert [each.field.name for each in one] == [each.field.name for each in two]
+    assert [each.counted.field.cells for each in one] == [each.counted.field.cells for each in two]
 
 
 def test_a_bad_file_never_ends_a_batch(analyser: Analyser, halves: list[Path], tmp_path: Path) -> None:
-    """What cannot be read is told in its place."""
+    """What cannot be read is told in its place, and kept with the result."""
     (tmp_path / "not.jpg").write_bytes(b"nothing")
-    items = [halves[0], tmp_path / "not.jpg", InputError("no file matches x."), halves[1]]
-    done = list(Batch(analyser, RULES, Scale.given(UM_PER_PX)).analyse_all(items))
+    batch = batch_of(analyser, UM_PER_PX)
+    error = InputError("no file matches x.")
+    items = [PictureFile(halves[0]), PictureFile(tmp_path / "not.jpg"), error, PictureFile(halves[1])]
+    done = list(batch.analyse_all(items))
     assert [type(each) for each in done] == [Analysed, Failed, Failed, Analysed]
     assert isinstance(done[1], Failed)
     assert done[1].path == str(tmp_path / "not.jpg")
     assert isinstance(done[1].error, NotAnImageError)
+    assert [(each.name, each.code) for each in batch.slide.refused] == [
+        (str(tmp_path / "not.jpg"), "NotAnImageError"),
+        ("", "InputError"),
+    ]
 
 
 def test_a_picture_of_few_red_cells_takes_the_scale_of_the_others(
@@ -100,10 +115,8 @@ def test_a_picture_of_few_red_cells_takes_the_scale_of_the_others(
     bare[:] = pixels[0, 0]
     bare[::7, ::5, 0] -= 9  # not grey
     paths.append(saved(tmp_path / "bare.jpg", bare))
-    batch = Batch(analyser, RULES)
-    batch.settle(paths)
-    fields = analysed(batch, paths).fields
-    assert fields[-1].scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
+    last = analysed(batch_of(analyser), paths)[-1]
+    assert last.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
 
 
 def test_a_picture_through_another_lens_keeps_its_own_scale(
@@ -115,9 +128,8 @@ def test_a_picture_through_another_lens_keeps_its_own_scale(
     paths = [saved(tmp_path / f"{i}.jpg", pixels) for i in range(5)]
     middle = pixels[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
     paths.append(saved(tmp_path / "zoomed.jpg", resize(middle, width, height)))
-    batch = Batch(analyser, RULES)
-    batch.settle(paths[:5])
-    assert analysed(batch, paths).fields[-1].scale.um_per_px == pytest.approx(UM_PER_PX / 2, rel=0.08)
+    last = analysed(batch_of(analyser), paths)[-1]
+    assert last.field.scale.um_per_px == pytest.approx(UM_PER_PX / 2, rel=0.08)
 
 
 def test_a_large_picture_is_decoded_smaller_and_answered_in_its_own_pixels(
@@ -127,11 +139,10 @@ def test_a_large_picture_is_decoded_smaller_and_answered_in_its_own_pixels(
     pixels = demo_frame.pixels[: demo_frame.height // 8 * 8, : demo_frame.width // 8 * 8]
     height, width = pixels.shape[:2]
     path = saved(tmp_path / "large.jpg", resize(pixels, 4 * width, 4 * height))
-    batch = Batch(analyser, RULES, Scale.given(UM_PER_PX / 4))
-    (done,) = batch.analyse_all([path])
-    assert isinstance(done, Analysed)
+    batch = batch_of(analyser, UM_PER_PX / 4)
+    (done,) = analysed(batch, [path])
     assert done.frame.shrunk > 1
-    (field,) = batch.fields
+    (field,) = batch.slide.map.fields()
     assert (field.width, field.height) == (4 * width, 4 * height)
     assert field.scale.um_per_px == pytest.approx(UM_PER_PX / 4)
     plain = analyser.analyse(Frame(pixels, "plain"), Scale.given(UM_PER_PX))
@@ -150,9 +161,8 @@ def test_what_another_camera_took_is_not_decoded_smaller(
     height, width = pixels.shape[:2]
     large = [saved(tmp_path / f"{i}.jpg", resize(pixels, 4 * width, 4 * height)) for i in range(4)]
     small = saved(tmp_path / "small.jpg", pixels)
-    batch = Batch(analyser, RULES)
-    batch.settle(large)
-    (done,) = batch.analyse_all([small])
-    assert isinstance(done, Analysed)
+    batch = batch_of(analyser)
+    batch.survey([PictureFile(path) for path in large])
+    (done,) = analysed(batch, [small])
     assert done.frame.shrunk == 1
     assert done.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from standard import REFERENCE, RULES, judged
+from standard import judged, slide_of
 
 from edgeleuk.correction import Confusion
 from edgeleuk.evaluation.live import TypeShare, evaluate_live, type_shares
@@ -21,7 +21,7 @@ def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     )
     source = StageSource(magnification="100x", smear=smear, script=script, fps=5)
     told: list[float] = []
-    result = evaluate_live(analyser, source, 8, RULES, REFERENCE, Scale.given(0.1), told.append)
+    result = evaluate_live(slide_of(analyser, Scale.given(0.1), stills=False), source, 8, told.append)
     assert abs(sum(result.counted.values()) - sum(result.in_view.values())) <= 1
     assert result.frames == sum(result.verdicts.values()) == len(told)
     assert result.fields == result.verdicts["counted"]

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from rich.console import Console
-from standard import RULES
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.evaluation.whole import AnnotatedCell, Outcome, WholeReport, evaluate_whole
+from edgeleuk.observation import Observation
 from edgeleuk.render.evaluation import render_whole
-from edgeleuk.types import Boxes, Cell, Field, Frame, Reading, Scale
+from edgeleuk.types import Boxes, Cell, Field, PictureFile, Reading, Scale
 
 NAMES = ("WBC", "RBC")
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "blast")
@@ -30,22 +31,27 @@ PLACES: tuple[Box, ...] = tuple((x, 10.0, x + 20.0, 30.0) for x in (10.0, 50.0, 
 
 
 class Written:
-    """An analyser whose answer for every field is written down; fields of None have no scale."""
+    """A slide whose every field has the cells that are written down; fields of None have no scale."""
 
-    profile = None
-
-    class reader:  # noqa: N801, as the analyser's attribute is called
-        merge: Mapping[str, str] = {"band": "neutrophil"}
+    class analyser:  # noqa: N801, as the slide's attribute is called
+        class reader:  # noqa: N801
+            merge: Mapping[str, str] = {"band": "neutrophil"}
 
     def __init__(self, cells: tuple[Cell, ...] | None) -> None:
         self.cells = cells
-        self.scales: list[Scale | None] = []
+        self.surveyed: list[PictureFile] = []
+        self.examined: list[str] = []
+        self.scale = self
 
-    def analyse(self, frame: Frame, scale: Scale | None = None, *, vouched: bool = True) -> Field:  # noqa: ARG002
-        self.scales.append(scale)
+    def survey(self, pictures: Sequence[PictureFile]) -> None:
+        self.surveyed += pictures
+
+    def examine(self, seen: Observation) -> Examined:
+        frame = seen.frame
+        self.examined.append(frame.name)
         if self.cells is None:
             raise ScaleError("no red cells in it.")
-        return Field(frame.name, frame.width, frame.height, scale or Scale.given(0.1), self.cells)
+        return Examined(seen, Field(frame.name, frame.width, frame.height, Scale.given(0.1), self.cells))
 
 
 def cell(box: Box, printed: str | None, *chances: float) -> Cell:
@@ -78,7 +84,7 @@ def test_a_cell_is_found_read_and_right(tmp_path: Path) -> None:
         cell((170.0, 40.0, 190.0, 60.0), "neutrophil", *NEUTROPHIL),
     )
     samples = [sample(tmp_path, "band", "lymphocyte", "monocyte", "monocyte")]
-    report = evaluate_whole(Written(found), samples, NAMES, RULES)
+    report = evaluate_whole(samples, NAMES, Written(found))
     assert report.cells == (
         AnnotatedCell("neutrophil", True, "neutrophil", "neutrophil"),
         AnnotatedCell("lymphocyte", True, "blast", "lymphocyte"),
@@ -99,7 +105,7 @@ def test_unclassified_is_wrong_as_printed_and_left_out_of_the_accepted(tmp_path:
         cell(PLACES[2], "unclassified", 0.5, 0.4, 0.0, 0.0, 0.0, 0.1),
     )
     samples = [sample(tmp_path, "neutrophil", "eosinophil", "neutrophil")]
-    document = evaluate_whole(Written(found), samples, NAMES, RULES).as_json()
+    document = evaluate_whole(samples, NAMES, Written(found)).as_json()
     assert document["accuracy5"] == proportion(2, 3)
     assert document["accuracy_as_printed"] == proportion(1, 3)
     assert document["accuracy_of_accepted"] == proportion(1, 2)
@@ -110,38 +116,34 @@ def test_unclassified_is_wrong_as_printed_and_left_out_of_the_accepted(tmp_path:
 
 def test_cells_of_unknown_type_take_what_is_theirs(tmp_path: Path) -> None:
     """A detection on a cell without a type is none of its typed neighbours', and is no figure."""
-    report = evaluate_whole(
-        Written((cell(PLACES[1], "neutrophil", *NEUTROPHIL),)),
-        [sample(tmp_path, "neutrophil", None)],
-        NAMES,
-        RULES,
-    )
+    written = Written((cell(PLACES[1], "neutrophil", *NEUTROPHIL),))
+    report = evaluate_whole([sample(tmp_path, "neutrophil", None)], NAMES, written)
     assert report.cells == (AnnotatedCell("neutrophil", False),)
 
 
 def test_other_types_are_counted_and_left_out(tmp_path: Path) -> None:
     """An annotated blast is outside the five-part figures."""
     found = (cell(PLACES[1], "blast", *BLAST_OR_LYMPHOCYTE),)
-    report = evaluate_whole(Written(found), [sample(tmp_path, "neutrophil", "blast")], NAMES, RULES)
+    report = evaluate_whole([sample(tmp_path, "neutrophil", "blast")], NAMES, Written(found))
     assert report.left_out == {"blast": 1}
     assert report.overall.annotated == 1
 
 
 def test_a_field_without_scale_is_named_and_its_cells_missed(tmp_path: Path) -> None:
     """What cannot be analysed counts as nothing found, and shares of no cells are null."""
-    document = evaluate_whole(Written(None), [sample(tmp_path, "neutrophil")], NAMES, RULES).as_json()
+    document = evaluate_whole([sample(tmp_path, "neutrophil")], NAMES, Written(None)).as_json()
     assert document["refused"] == ["field.png: no red cells in it."]
     assert document["found"] == proportion(0, 1)
     assert document["accuracy5"] == {"count": 0, "of": 0, "share": None, "interval": None}
 
 
-def test_the_given_scale_is_passed_on_and_untyped_fields_are_not_looked_at(tmp_path: Path) -> None:
-    """One of two fields has cells of known type; it is analysed at the scale the user vouches for."""
-    analyser = Written(())
+def test_untyped_fields_are_not_looked_at(tmp_path: Path) -> None:
+    """One of two fields has cells of known type; only that one tells the scale and is examined."""
+    slide = Written(())
     told: list[tuple[int, int]] = []
     samples = [sample(tmp_path, "neutrophil"), sample(tmp_path, None)]
-    evaluate_whole(analyser, samples, NAMES, RULES, Scale.given(0.2), lambda *done: told.append(done))
-    assert analyser.scales == [Scale.given(0.2)]
+    evaluate_whole(samples, NAMES, slide, lambda *done: told.append(done))
+    assert (slide.surveyed, slide.examined) == ([PictureFile(samples[0].path)], ["field.png"])
     assert told == [(1, 1)]
 
 
@@ -149,7 +151,7 @@ def test_the_given_scale_is_passed_on_and_untyped_fields_are_not_looked_at(tmp_p
 def test_without_types_it_is_refused(tmp_path: Path, subtype: str | None, names: tuple[str, ...]) -> None:
     """A file in which no white cell has one of the five types says what it needs."""
     with pytest.raises(UsageError, match="Add `subtype`"):
-        evaluate_whole(Written(()), [sample(tmp_path, subtype)], names, RULES)
+        evaluate_whole([sample(tmp_path, subtype)], names, Written(()))
 
 
 def test_table_fits_80_columns() -> None:

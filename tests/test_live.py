@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standard import REFERENCE, RULES
+from standard import slide_of
 
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.judge import judge_by
 from edgeleuk.live import setbacks
 from edgeleuk.live.counter import LiveCounter
 from edgeleuk.live.keys import Command
@@ -39,7 +38,8 @@ def source(smear: Smear, *segments: Move | Stop | Jump) -> StageSource:
 
 def counter(analyser: Analyser, **options: object) -> LiveCounter:
     options = {"scale": UM, "source": "test", **options}
-    return LiveCounter(analyser, judge_by(analyser.model.reader, RULES, REFERENCE), RULES, **options)  # type: ignore[arg-type]
+    slide = slide_of(analyser, options.pop("scale"), stills=False)  # type: ignore[arg-type]
+    return LiveCounter(slide, **options)  # type: ignore[arg-type]
 
 
 def watch(count: LiveCounter, frames: Source) -> list[str]:

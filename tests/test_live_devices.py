@@ -9,13 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from standard import REFERENCE, RULES
+from standard import slide_of
 from test_eyepiece import in_black
 
 from edgeleuk import zoo
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.eyepiece import cut, seen
-from edgeleuk.judge import judge_by
 from edgeleuk.live.counter import LiveCounter
 from edgeleuk.live.run import Loop
 from edgeleuk.live.state import Event, LiveState
@@ -84,10 +83,8 @@ class Counted:
     ) -> None:
         self.events: list[Event] = []
         self.verdicts: list[str] = []
-        self.counter = LiveCounter(
-            analyser, judge_by(analyser.model.reader, RULES, REFERENCE), RULES, scale=scale, source="test", on_event=self.events.append,
-            recorder=recorder,
-        )  # fmt: skip
+        slide = slide_of(analyser, scale, stills=False)
+        self.counter = LiveCounter(slide, source="test", on_event=self.events.append, recorder=recorder)
         if before:
             self.counter.resume(before, {})
         one = self.counter.frame
@@ -212,14 +209,7 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
 
 def test_pictures_of_a_folder_have_each_a_disc_of_its_own(analyser: Analyser, smear: Smear) -> None:
     """However soon after the one before: a picture that comes once is not taken for a phone that slips."""
-    counter = LiveCounter(
-        analyser,
-        judge_by(analyser.model.reader, RULES, REFERENCE),
-        RULES,
-        source="test",
-        scale=Scale.given(UM),
-        stills=True,
-    )
+    counter = LiveCounter(slide_of(analyser, Scale.given(UM)), source="test")
     stage = Stage(smear, UM, *SIZE)
     for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):
         stage.move_to(*place)

@@ -98,7 +98,7 @@ def test_cell_cut_to_a_sliver_is_not_read() -> None:
 
 def test_every_stage_is_timed(demo_field: Field) -> None:
     """Where the time went is part of the result."""
-    assert list(demo_field.seconds) == ["glance", "scale", "find", "assess", "read", "measure"]
+    assert list(demo_field.seconds) == ["look", "scale", "find", "assess", "read", "measure"]
 
 
 def test_what_a_picture_is_too_coarse_for_is_not_counted(

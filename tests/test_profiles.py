@@ -59,7 +59,7 @@ def test_what_was_not_measured_is_absent_and_changes_nothing(demo_frame: Frame) 
     profile = replace(whole(demo_frame), light=None, stain=None, usual=None)
     profiles.save(profile, profiles.path_of("bench-2"))
     assert profiles.load("bench-2") == profile
-    assert profile.corrected(demo_frame) is demo_frame
+    assert profile.corrected(demo_frame, None) is demo_frame
 
 
 @pytest.mark.usefixtures("here")
@@ -124,7 +124,9 @@ def test_a_vignetted_yellow_picture_is_put_right(demo_frame: Frame) -> None:
     fit = colour.fit_light([empty])
     profile = replace(whole(demo_frame), light=Light.of(fit.grid), stain=None)
     plain = replace(whole(demo_frame), stain=None)
-    mine, theirs = (p.corrected(f).pixels.astype(int) for p, f in ((profile, taken), (plain, demo_frame)))
+    mine, theirs = (
+        p.corrected(f, None).pixels.astype(int) for p, f in ((profile, taken), (plain, demo_frame))
+    )
     assert np.quantile(np.abs(mine - theirs), 0.95) <= 6
     assert np.abs((mine - theirs).mean(axis=(0, 1))).max() <= 3
 
@@ -186,7 +188,7 @@ def test_what_surrounds_a_disc_stays_black(demo_frame: Frame) -> None:
     profile = replace(
         whole(demo_frame), picture=Size(640, 480), stain=Stain((240.0, 225.0, 210.0), (0.44, 0.66, 0.38), (1.84, 4.0, 0.86), 12, 5)
     )  # fmt: skip
-    fixed = profile.corrected(Frame(picture, "phone.jpg")).pixels
+    fixed = profile.corrected(Frame(picture, "phone.jpg"), disc).pixels
     found = find_disc(fixed)
     assert found
     assert found.share(640, 480) == pytest.approx(disc.share(640, 480), rel=0.02)

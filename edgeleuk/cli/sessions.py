@@ -141,9 +141,10 @@ def delete(
 def _kept(session: Session, rules: Rules, reference: Reference) -> Kept:
     """Everything of a session, with the differential of its map by the model and the rules that are here."""
     from edgeleuk import zoo
-    from edgeleuk.judge import judge_by
+    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.counting.slide import SlideCount, SlideOptions
+    from edgeleuk.pipeline import Analyser
     from edgeleuk.render.sessions import Kept
-    from edgeleuk.slidemap import SlideMap
 
     summary = session.summary
     model = zoo.load(summary.magnification)
@@ -154,13 +155,11 @@ def _kept(session: Session, rules: Rules, reference: Reference) -> Kept:
         )
     counted, marks = tuple(session.counted()), session.marks()
     check_types(summary, counted, model)
-    slide = SlideMap.of(model, rules)
+    analyser = Analyser(model, threads=1)
+    slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(stills=False))
     slide.restore(counted, marks)
-    fields = slide.fields()
-    result = judge_by(model.reader, rules, reference)(slide.tally())
-    return Kept(
-        summary, session.notes(), marks, counted, session.unassessed(), fields, slide.cells, result, model
-    )
+    fields, cells, result = slide.map.fields(), slide.map.cells, slide.differential()
+    return Kept(summary, session.notes(), marks, counted, session.unassessed(), fields, cells, result, model)
 
 
 def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:

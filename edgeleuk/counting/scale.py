@@ -21,6 +21,7 @@ from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
 from edgeleuk.quality import Look
+from edgeleuk.scale import CONTRADICTS
 from edgeleuk.sources.folder import read_picture, shrinkable
 from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
 
@@ -228,7 +229,7 @@ class ScalePolicy:
             sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
             return float(np.median(sides)) * field.scale.um_per_px / RED_CELL_BOX_UM
         try:
-            own = self._analyser.estimate(seen)
+            own = self._analyser.estimate(seen, field.scale, CONTRADICTS)
         except ScaleError:
             return None
         return field.scale.um_per_px / own.um_per_px if own.red_cells >= WITNESSES else None

@@ -316,6 +316,11 @@ class SlideCount:
     # Results out
 
     @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Pictures that were left out, in their order."""
+        return tuple(self._refusals)
+
+    @property
     def number(self) -> int:
         """Fields that were counted."""
         return self._number
@@ -347,7 +352,7 @@ class SlideCount:
             tally=self.tally(),
             differential=self.differential(),
             area_mm2=area_mm2,
-            refused=tuple(self._refusals),
+            refused=self.refused,
             overlaps=self.map.overlaps,
             marks=self.map.marks,
             estimates=estimate(fields, area_mm2, self.rules, self.options.red_cells),
