@@ -116,7 +116,7 @@ def test_a_picture_of_few_red_cells_takes_the_scale_of_the_others(
     bare[::7, ::5, 0] -= 9  # not grey
     paths.append(saved(tmp_path / "bare.jpg", bare))
     last = analysed(batch_of(analyser), paths)[-1]
-    assert last.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
+    assert last.counted.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
 
 
 def test_a_picture_through_another_lens_keeps_its_own_scale(
@@ -129,7 +129,7 @@ def test_a_picture_through_another_lens_keeps_its_own_scale(
     middle = pixels[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
     paths.append(saved(tmp_path / "zoomed.jpg", resize(middle, width, height)))
     last = analysed(batch_of(analyser), paths)[-1]
-    assert last.field.scale.um_per_px == pytest.approx(UM_PER_PX / 2, rel=0.08)
+    assert last.counted.field.scale.um_per_px == pytest.approx(UM_PER_PX / 2, rel=0.08)
 
 
 def test_a_large_picture_is_decoded_smaller_and_answered_in_its_own_pixels(
