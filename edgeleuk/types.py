@@ -381,7 +381,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame lies on the slide map.
+    """Where a frame lies on the slide map: a similarity from its micrometres to those of its island.
 
     An island is a part of the map whose fields are joined by overlap; two islands have no known distance. Its
     coordinates are micrometres, x to the right and y down, from the upper left corner of its first frame.
@@ -398,6 +398,50 @@ class Placement:
     """Share of the frame that no counted field covers, 0 to 1."""
     moved_um: float | None = None
     """From the frame looked at before; None where the two share nothing that could be recognised."""
+    zoom: float = 1.0
+    """Micrometres of the island to one of the frame by its own scale: 1 but for what the two scales err."""
+    mirrored: bool = False
+    """Whether the frame's x runs to the left, before it is turned."""
+
+    @property
+    def axes(self) -> NDArray[np.float64]:
+        """(2, 2) what is multiplied from the left with a column x y of the frame."""
+        cos, sin = self.zoom * np.cos(self.angle), self.zoom * np.sin(self.angle)
+        across = -1.0 if self.mirrored else 1.0
+        return np.array([[across * cos, -sin], [across * sin, cos]])
+
+    def on_island(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Map points (N, 2), um from the frame's corner, to the island, um."""
+        return points @ self.axes.T + (self.x_um, self.y_um)
+
+    def in_frame(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Map points (N, 2) of the island to the frame: the inverse of `on_island`."""
+        found: NDArray[np.float64] = (points - np.array([self.x_um, self.y_um])) @ np.linalg.inv(self.axes).T
+        return found
+
+    def carried(self, by: Placement) -> Placement:
+        """The same place on another island, on which this one's origin and axes lie at `by`."""
+        x, y = by.on_island(np.array([[self.x_um, self.y_um]]))[0].tolist()
+        return replace(
+            self,
+            island=by.island,
+            x_um=x,
+            y_um=y,
+            angle=by.angle + (-self.angle if by.mirrored else self.angle),
+            zoom=by.zoom * self.zoom,
+            mirrored=by.mirrored != self.mirrored,
+        )
+
+    def inverse(self, island: int) -> Placement:
+        """The place of this one's island in the frame, taken for an island of that number."""
+        (x, y), angle = self.in_frame(np.zeros((1, 2)))[0].tolist(), self.angle
+        return Placement(
+            island, x, y, angle if self.mirrored else -angle, zoom=1 / self.zoom, mirrored=self.mirrored
+        )
+
+    def area_mm2(self, field: Field) -> float:
+        """Of the slide, what a field at this place shows, by the island's scale."""
+        return field.area_mm2 * self.zoom**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,18 +449,19 @@ class Overlap:
     """Ground that two counted fields share."""
 
     number: int
-    """Of the later counted field."""
+    """Of the field that was counted later, in its session."""
     other: int
-    """Of the earlier counted field."""
+    """Of the earlier one."""
     kind: Literal["copy", "overlap"]
-    """A copy is the same photograph again, whole or in part; an overlap another one of the same place."""
+    """A copy is the same photograph again, or a part of it, however it was edited; an overlap another photograph."""
     shared: float
-    """Of the smaller one's area, what both show, 0 to 1."""
-    turned: int = 0
-    """By which the later one is turned against the earlier one, degrees clockwise: 0, 90, 180 or 270."""
-    mirrored: bool = False
-    zoom: float = 1.0
-    """Micrometres of the earlier one per micrometre of the later one, each by its own scale."""
+    """Share of the smaller one's ground that both show, 0 to 1."""
+    turned: int
+    """By which the later one is turned against the earlier one, degrees clockwise: 0, 90, 180 or 270, the nearest."""
+    mirrored: bool
+    """Whether the later one's x runs the other way, before it is turned."""
+    zoom: float
+    """Micrometres of the earlier one to one of the later by its own scale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class SlideCount:
         self.analyser, self.rules, self.scale = analyser, rules, scale
         self.options = options or SlideOptions()
         self.recorder = recorder
-        self.map = SlideMap.of(analyser.model, rules, self.options.stills)
+        self.map = SlideMap.of(analyser.model, rules, self.options.stills, apart=not self.options.overlapping)
         self.seconds: dict[str, float] = {}
         """Wall time by stage of the last frame: look, place, map, and those of the analysis where it was made."""
         self.message = ""
@@ -169,13 +169,8 @@ class SlideCount:
             examined = replace(examined, field=_warned(examined.field, doubt))
         seen, field = examined.seen, examined.field
         with self._timed("place"):
-            placement = self._located(seen, field)
+            placement = self.map.locate(seen.frame.pixels, field)
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
-
-    def _located(self, seen: Observation, field: Field) -> Placement:
-        if not self.options.overlapping:
-            return Placement(self._number + 1, 0.0, 0.0)
-        return self.map.locate(seen.frame.pixels, field)
 
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
         """Keep that a picture is left out, with the reason."""

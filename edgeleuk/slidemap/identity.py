@@ -32,6 +32,8 @@ DOUBTFUL = 2
 """So many kinds, the first ones, are easily mistaken for each other."""
 NEVER = -1
 """Stands for no sighting."""
+NOTHING = 0
+"""Stands for no thing."""
 
 
 class Register:
@@ -46,6 +48,8 @@ class Register:
         self._things: Things = np.zeros(1, THING)  # identities are from 1
         self._known = 1
         self._before = np.zeros(0, np.int32)
+        self._of = np.zeros(0, np.int32)
+        """Of each sighting, the thing; NOTHING where it does not count."""
         self._starts = [0]
 
     @property
@@ -74,19 +78,54 @@ class Register:
         return things
 
     def add(self, identities: Sequence[int], seen: Things) -> None:
-        """A counted field with what each of its cells is, known or new."""
+        """A counted field with what each of its cells is, known or new, or NOTHING for a cell that does not count."""
         start, each = self._starts[-1], np.array(identities, np.intp)
         self._known = max(self._known, int(each.max(initial=0)) + 1)
         self._things = _longer(self._things, self._known)
         self._before = _longer(self._before, start + len(each))
-        sightings = np.arange(start, start + len(each), dtype=np.int32)
+        self._of = _longer(self._of, start + len(each))
         self._starts.append(start + len(each))
+        self._of[start : start + len(each)] = each
+        counting = np.flatnonzero(each)
+        sightings, each, seen = (start + counting).astype(np.int32), each[counting], seen[counting]
         new = self._things["island"][each] == 0
         seen["first"] = sightings
         self._before[sightings] = np.where(new, NEVER, self._things["last"][each])
         self._things[each[new]] = seen[new]
         self._look_again(each[~new], seen[~new])
         self._things["last"][each] = sightings
+
+    def withdraw(self, position: int, identities: NDArray[np.intp]) -> None:
+        """Forget that a counted field shows these things. What no other one shows is no longer on the map."""
+        own = np.arange(self._starts[position], self._starts[position + 1])
+        gone = own[np.isin(self._of[own], identities) & (self._of[own] != NOTHING)]
+        for sighting, identity in zip(gone.tolist(), self._of[gone].tolist(), strict=True):
+            chain = [each for each in self._chain(identity) if each != sighting]
+            self._of[sighting] = NOTHING
+            if chain:
+                self._link(identity, chain)
+            else:
+                self._things["island"][identity] = 0
+
+    def _link(self, identity: int, chain: list[int]) -> None:
+        """Sightings, ascending, as those of a thing."""
+        self._before[chain] = [NEVER, *chain[:-1]]
+        self._of[chain] = identity
+        self._things["first"][identity], self._things["last"][identity] = chain[0], chain[-1]
+
+    def cells_of(self, position: int) -> int:
+        """Number of cells of a counted field."""
+        return self._starts[position + 1] - self._starts[position]
+
+    def shown_in(self, position: int) -> NDArray[np.intp]:
+        """Identities of the things that a counted field shows."""
+        own = self._of[self._starts[position] : self._starts[position + 1]]
+        return own[own != NOTHING].astype(np.intp)
+
+    def indices_first_seen_in(self, position: int) -> frozenset[int]:
+        """Which cells of a counted field, by index, are things that it was the first to show."""
+        first = self._things["first"][self.first_seen_in(position)] - self._starts[position]
+        return frozenset(first.tolist())
 
     def _look_again(self, identities: NDArray[np.intp], seen: Things) -> None:
         """Other views: what shows a thing whole, and among those the surest, says what it is and where."""
@@ -155,9 +194,8 @@ class Register:
     def merge(self, kept: int, gone: int) -> None:
         """Two identities turn out to be one thing."""
         chain = sorted([*self._chain(kept), *self._chain(gone)])
-        self._before[chain] = [NEVER, *chain[:-1]]
         self._look_again(np.array([kept]), self._things[[gone]])
-        self._things["first"][kept], self._things["last"][kept] = chain[0], chain[-1]
+        self._link(kept, chain)
         self._things["island"][gone] = 0
 
 
@@ -177,11 +215,9 @@ def boxes_on_map(boxes: NDArray[np.float64], scale: Scale, place: Placement) -> 
 
 
 def placed(boxes_um: NDArray[np.float64], place: Placement) -> NDArray[np.float64]:
-    """Boxes (N, 4) in micrometres from a frame's corner, as boxes of the same size on its island."""
-    cos, sin = np.cos(place.angle), np.sin(place.angle)
-    middles = (boxes_um[:, :2] + boxes_um[:, 2:]) / 2 @ np.array([[cos, sin], [-sin, cos]])
-    middles += np.array([place.x_um, place.y_um])
-    half = (boxes_um[:, 2:] - boxes_um[:, :2]) / 2
+    """Boxes (N, 4) in micrometres from a frame's corner, as boxes on its island around the same ellipses."""
+    middles = place.on_island((boxes_um[:, :2] + boxes_um[:, 2:]) / 2)
+    half = np.sqrt(((boxes_um[:, 2:] - boxes_um[:, :2]) / 2) ** 2 @ (place.axes**2).T)
     return np.concatenate([middles - half, middles + half], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Where one picture of a slide lies against another: translation, and a rotation of a few degrees.
+"""Where one picture of a slide lies against another: translation, and a rotation of a few degrees; or near a known place.
 
 Both pictures are brought to square micrometres, flattened and correlated at all shifts at once (in the frequency
 domain, padded, so that pictures which share a fifth of themselves are found). A correlation has a peak in any case:
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.optics import resize
-from edgeleuk.types import RED_CELL_UM, Image, Scale
+from edgeleuk.types import RED_CELL_UM, Image, Placement, Scale
 
 Plane = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 FLATTEN_UM = 10.0
 """Standard deviation of the blur that stands for uneven light: wider than any cell's edge."""
@@ -82,12 +83,14 @@ class Picture:
         """`grey` (h, w) uint8."""
         self.um_per_px = um_per_px
         self.plane = _flattened(grey, um_per_px)
+        self.shown: Mask | None = None
+        """(h, w) which pixels show something; None where all do."""
 
     @classmethod
-    def of_plane(cls, plane: Plane, um_per_px: float) -> Picture:
+    def of_plane(cls, plane: Plane, um_per_px: float, shown: Mask | None = None) -> Picture:
         """A picture that is flattened already."""
         picture = cls.__new__(cls)
-        picture.um_per_px, picture.plane = um_per_px, plane
+        picture.um_per_px, picture.plane, picture.shown = um_per_px, plane, shown
         return picture
 
     @property
@@ -96,9 +99,22 @@ class Picture:
         return self.plane.shape[1], self.plane.shape[0]
 
     @cached_property
+    def ground(self) -> int:
+        """Pixels that show something; of one that was laid on another, no more than lie there."""
+        return self.plane.size if self.shown is None else max(1, int(self.shown.sum()))
+
+    @cached_property
     def spectrum(self) -> Plane:
         """Of the plane, padded to twice its size so that shifts do not wrap around."""
-        padded = np.zeros(_padded(self.plane.shape), np.float32)
+        return self._spectrum(_padded(self.plane.shape, self.plane.shape))
+
+    def spectrum_in(self, shape: tuple[int, int]) -> Plane:
+        """The same, padded to a shape: for comparison with a picture of another size."""
+        own = shape == _padded(self.plane.shape, self.plane.shape)
+        return self.spectrum if own else self._spectrum(shape)
+
+    def _spectrum(self, shape: tuple[int, int]) -> Plane:
+        padded = np.zeros(shape, np.float32)
         padded[: self.plane.shape[0], : self.plane.shape[1]] = self.plane
         spectrum: Plane = cv2.dft(padded)
         return spectrum
@@ -128,6 +144,18 @@ class Picture:
         width, height = self.size
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -np.degrees(angle), 1.0)
         return Picture.of_plane(cv2.warpAffine(self.plane, matrix, (width, height)), self.um_per_px)
+
+    def laid(self, place: Placement, size: tuple[int, int]) -> Picture:
+        """As a picture of `size`, width and height, shows it on whose ground it lies at `place`."""
+        # Pixel (i, j) has its middle at (i + 1/2, j + 1/2).
+        there = place.in_frame(np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) * self.um_per_px)
+        origin, right, down = there / self.um_per_px
+        matrix = np.column_stack([right - origin, down - origin, origin - 0.5])
+        flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+        plane = cv2.warpAffine(self.plane, matrix, size, flags=flags)
+        mine = np.ones(self.plane.shape, np.uint8) if self.shown is None else self.shown.astype(np.uint8)
+        shown = cv2.warpAffine(mine, matrix, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)
+        return Picture.of_plane(plane, self.um_per_px, shown.astype(bool))
 
 
 def register(
@@ -171,36 +199,45 @@ def _flattened(grey: NDArray[np.uint8], um_per_px: float) -> Plane:
     return plane
 
 
-def _padded(shape: tuple[int, ...]) -> tuple[int, int]:
-    return cv2.getOptimalDFTSize(2 * shape[0]), cv2.getOptimalDFTSize(2 * shape[1])
+def _padded(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, int]:
+    """A shape in which no shift of the one against the other wraps around."""
+    return cv2.getOptimalDFTSize(shape[0] + other[0]), cv2.getOptimalDFTSize(shape[1] + other[1])
 
 
 @lru_cache(maxsize=8)
-def _weights(height: int, width: int) -> Plane:
+def _weights(known: tuple[int, int], shape: tuple[int, int]) -> Plane:
     """One over the root of the overlap at every shift, 0 where it is under MIN_SHARED, laid out as the correlation.
 
     Significance grows with the root of the ground that is compared: so weighted, the peak of a true match stands out
     from those of small overlaps that agree by chance.
     """
-    rows, columns = _padded((height, width))
-    dy, dx = (np.minimum(np.arange(n), n - np.arange(n)) for n in (rows, columns))
-    shared = np.clip(1 - dy / height, 0, 1)[:, None] * np.clip(1 - dx / width, 0, 1)[None]
+    down, across = (
+        _overlap(*sides) / min(sides[:2]) for sides in zip(known, shape, _padded(known, shape), strict=True)
+    )
+    shared = down[:, None] * across[None]
     weights: Plane = np.where(shared >= MIN_SHARED, 1 / np.sqrt(np.maximum(shared, 1e-6)), 0).astype(
         np.float32
     )
     return weights
 
 
+def _overlap(known: int, length: int, padded: int) -> NDArray[np.intp]:
+    """(padded,) how much a line of `known` pixels and one of `length` share at each shift of the latter."""
+    shifts = np.arange(padded)
+    shifts[known:] -= padded
+    shared: NDArray[np.intp] = (np.minimum(known, shifts + length) - np.maximum(0, shifts)).clip(0)
+    return shared
+
+
 def _peaks(
     known: Picture, picture: Picture, near: tuple[float, float, float] | None
 ) -> Iterator[tuple[float, float]]:
     """Likely shifts (x, y), to a fraction of a pixel, best first."""
-    if known.plane.shape != picture.plane.shape:
-        return  # the camera changed its resolution: another map's business
-    height, width = known.plane.shape
-    product = cv2.mulSpectrums(known.spectrum, picture.spectrum, 0, conjB=True)
+    shape, other = known.plane.shape, picture.plane.shape
+    padded = _padded(shape, other)
+    product = cv2.mulSpectrums(known.spectrum_in(padded), picture.spectrum_in(padded), 0, conjB=True)
     weighted = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
-    weighted *= _weights(height, width)
+    weighted *= _weights((shape[0], shape[1]), (other[0], other[1]))
     rows, columns = weighted.shape
     if near:
         weighted = weighted * _window(rows, columns, near)
@@ -211,8 +248,8 @@ def _peaks(
             return
         fine_x, fine_y = _vertex(weighted[y], x), _vertex(weighted[:, x], y)
         yield (
-            fine_x - columns if x > columns / 2 else fine_x,
-            fine_y - rows if y > rows / 2 else fine_y,
+            fine_x - columns if x >= shape[1] else fine_x,
+            fine_y - rows if y >= shape[0] else fine_y,
         )
         ys, xs = (np.arange(at - apart, at + apart + 1) for at in (y, x))
         weighted[np.ix_(ys % rows, xs % columns)] = 0
@@ -239,10 +276,13 @@ def _vertex(line: Plane, at: int) -> float:
 def _assess(known: Picture, picture: Picture, x: float, y: float) -> Match:
     """The correlation of the overlap under a shift, and what it is worth."""
     dx, dy = round(x), round(y)
-    height, width = known.plane.shape
-    mine = known.plane[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
-    other = picture.plane[max(0, -dy) : height + min(0, -dy), max(0, -dx) : width + min(0, -dx)]
-    shared = mine.size / known.plane.size
+    (height, width), (high, wide) = known.plane.shape, picture.plane.shape
+    ours = np.s_[max(0, dy) : min(height, dy + high), max(0, dx) : min(width, dx + wide)]
+    theirs = np.s_[max(0, -dy) : min(high, height - dy), max(0, -dx) : min(wide, width - dx)]
+    mine, other = known.plane[ours], picture.plane[theirs]
+    if picture.shown is not None:
+        mine, other = mine[picture.shown[theirs]], other[picture.shown[theirs]]
+    shared = mine.size / min(known.plane.size, picture.ground)
     if shared < MIN_SHARED:
         return Match(x, y, 0.0, 0.0, shared, 0.0)
     # Each overlap's own mean and spread: light and focus may differ between the two.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,12 +16,17 @@ from edgeleuk.eyepiece import inside
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.rules import Rules
+from edgeleuk.slidemap.constellation import Constellation
+from edgeleuk.slidemap.copies import Neighbour, neighbours
 from edgeleuk.slidemap.fusion import fuse
-from edgeleuk.slidemap.identity import Register, Things, boxes_on_map, pair
-from edgeleuk.slidemap.islands import Islands, Tracker
+from edgeleuk.slidemap.identity import NOTHING, Register, Things, boxes_on_map, pair
+from edgeleuk.slidemap.islands import Islands, Landmark, on_thumbnail
+from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.packed import PackedField, PackedFields
 from edgeleuk.slidemap.registration import Picture, thumbnail
+from edgeleuk.slidemap.search import SEARCHED, Sight, by_cells, locate, search
 from edgeleuk.slidemap.shelf import Shelf
+from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.tallies import FieldCount, count, total
 from edgeleuk.types import (
     WHITE_CELL,
@@ -85,39 +90,62 @@ class _Placed:
             shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
             # The rim stands still while the slide moves: it must not be what frames are recognised by.
             grey[~shown] = np.median(grey[shown])
-        return cls(image, grey, Picture(grey, um_per_px), _on_thumbnail(disc, image.shape[1::-1], grey))
+        return cls(image, grey, Picture(grey, um_per_px), on_thumbnail(disc, image.shape[1::-1], grey))
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A field that is about to be counted."""
+
+    landmark: Landmark
+    sight: Sight
+    near: Sequence[Neighbour]
+    """The fields that it shares ground with."""
 
 
 class SlideMap:
     """Registers frames, counts cells once. Use from one thread.
 
-    The frames of one camera follow each other: `place` says where each lies, `add` keeps one as a counted field. A map
-    can be rebuilt from its counted fields alone.
+    The frames of one camera follow each other: `place` says where each lies. Of a still, whose cells are known, `locate`
+    does. `add` keeps one as a counted field. A map can be rebuilt from its counted fields alone.
     """
 
     def __init__(
-        self, um_per_px: float, manifest: ReaderManifest, rules: Rules, stills: bool = False
+        self,
+        um_per_px: float,
+        manifest: ReaderManifest,
+        rules: Rules,
+        stills: bool = False,
+        apart: bool = False,
     ) -> None:
-        """`um_per_px` is that of the thumbnails by which frames are recognised; `stills` for pictures of a folder."""
+        """`um_per_px` is that of the thumbnails by which frames are recognised; `stills` for pictures of a folder; `apart`
+        where each field is known to show another place."""
         self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
+        self._apart = apart
         self._marks: dict[int, str] = {}
         self._reset()
 
     @classmethod
-    def of(cls, model: Model, rules: Rules, stills: bool = False) -> Self:
+    def of(cls, model: Model, rules: Rules, stills: bool = False, apart: bool = False) -> Self:
         """For the frames of one magnification."""
         each = STILLS_UM_PER_FINDER_PX if stills else UM_PER_FINDER_PX
-        return cls(model.finder.um_per_px * each, model.reader, rules, stills)
+        return cls(model.finder.um_per_px * each, model.reader, rules, stills, apart)
 
     def _reset(self) -> None:
         shelf = Shelf()
         self._islands = Islands(self.um_per_px, shelf)
         self._tracker = Tracker(self._islands, self._stills)
+        self._lookup = Lookup()
         self._register = Register()
         self._counted = PackedFields(shelf)
         self._counts: dict[int, FieldCount] = {}
         """By position of the field; what was counted anew since is not there."""
         self._placed: _Placed | None = None
+        self._positions: dict[int, int] = {}
+        """Of each counted field, by number."""
+        self._overlaps: list[Overlap] = []
+        self._outdone: set[int] = set()
+        """Counted fields, by number, that are copies of a better one."""
 
     def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
         """Where a frame (H, W, 3) lies, recognised by what an eyepiece's `disc` shows of the slide. To be called with every
@@ -129,8 +157,15 @@ class SlideMap:
         return self._tracker.follow(self._placed.picture, self._placed.disc)
 
     def locate(self, image: Image, field: Field) -> Placement:
-        """Where a picture lies whose cells are known."""
-        return self.place(image, field.scale, field.aperture)
+        """Where a picture (H, W, 3) lies whose cells are known, whatever its size, scale or orientation; on an island of its
+        own where it shares nothing with those counted before. `moved_um` is None."""
+        placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
+        if self._apart:
+            return Placement(self._islands.new_island(), 0.0, 0.0)
+        sight = Sight(placed.picture, Constellation.of(field))
+        place = locate(self._islands, self._lookup, sight)
+        place = place or Placement(self._islands.new_island(), 0.0, 0.0)
+        return replace(place, new_ground=self._islands.new_ground(placed.picture, place, placed.disc))
 
     def add(
         self,
@@ -145,18 +180,14 @@ class SlideMap:
         shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
-        """Count a field at the place that `place` gave for its frame `image`, and tell each of its cells.
+        """Count a field at the place that `place` or `locate` gave for its frame `image`, and tell each of its cells.
 
-        The field is in pixels of the file, of which each pixel of `image` stands for `shrunk` in either direction.
+        The field is in pixels of the file, of which each pixel of `image` stands for `shrunk` in either direction. A cell's
+        identity is 0 where the field is a copy of a better picture, which does not show the cell.
         """
-        seen = self._seen(field, placement)
-        near = self._register.near(placement.island, seen["box"])
-        pairs = {i: int(near[at]) for i, at in pair(seen, self._register.at(near))}
-        unused = itertools.count(self._register.next_identity)
-        identities = tuple(pairs[i] if i in pairs else next(unused) for i in range(len(seen)))
         placed = self._placed
         if placed is None or placed.image is not image:
-            placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
+            placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.aperture)
         counted = CountedField(
             number=number,
             seconds=seconds,
@@ -164,54 +195,114 @@ class SlideMap:
             field=field,
             placement=placement,
             sharpness=sharpness,
-            identities=identities,
-            fresh=frozenset(identities) - frozenset(pairs.values()),
+            identities=(),
+            fresh=frozenset(),
             thumbnail=placed.grey,
             crops=_crops(image, field, shrunk) if crops else {},
         )
-        self._keep(counted, seen, placed.picture)
+        new = self._new(counted, placed.picture)
+        seen = self._seen(field, placement)
+        identities, known = self._identified(seen, new)
+        fresh = frozenset(identities) - known - {NOTHING}
+        counted = replace(counted, identities=identities, fresh=fresh)
+        self._keep(counted, seen, new)
         return counted
+
+    def _new(self, counted: CountedField, picture: Picture) -> _New:
+        """What is needed of a field to put it on the map."""
+        cells = Constellation.of(counted.field)
+        landmark = self._islands.landmark(counted, picture, cells)
+        near = () if self._apart else neighbours(self._islands, landmark, picture, self._stills)
+        return _New(landmark, Sight(picture, cells), near)
 
     def _seen(self, field: Field, placement: Placement) -> Things:
         boxes = np.array([cell.box for cell in field.cells], np.float64).reshape(-1, 4)
         on_map = boxes_on_map(boxes, field.scale, placement)
         return self._register.seen(field.cells, on_map, placement.island)
 
-    def _keep(self, counted: CountedField, seen: Things, picture: Picture) -> None:
+    def _identified(self, seen: Things, new: _New) -> tuple[tuple[int, ...], frozenset[int]]:
+        """The identity of each thing, and those that are on the map already."""
+        near = self._register.near(new.landmark.place.island, seen["box"])
+        pairs = {i: int(near[at]) for i, at in pair(seen, self._register.at(near))}
+        # Within the ground that a better copy shows, its cells are the truth.
+        outdone = self._on_ground(seen, self._better(new))
+        unused = itertools.count(self._register.next_identity)
+        identities = tuple(
+            pairs[i] if i in pairs else NOTHING if outdone[i] else next(unused) for i in range(len(seen))
+        )
+        return identities, frozenset(pairs.values())
+
+    def _better(self, new: _New) -> list[Landmark]:
+        """Better pictures than the new one of which it is a copy."""
+        live = (each for each in new.near if each.copy and each.landmark.number not in self._outdone)
+        return [each.landmark for each in live if each.better]
+
+    def _on_ground(self, things: Things, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
+        """(N,) which things have their middles on ground that any of some landmarks of their island shows."""
+        middles = (things["box"][:, :2] + things["box"][:, 2:]) / 2
+        shown = np.zeros(len(things), bool)
+        for landmark in landmarks:
+            shown |= self._islands.shows(landmark, middles)
+        return shown
+
+    def _keep(self, counted: CountedField, seen: Things, new: _New) -> None:
         """Put a counted field and what it shows on the map."""
-        known = [i for i in counted.identities if self._register.knows(i)]
-        self._register.add(counted.identities, seen)
+        identities = np.array(counted.identities, np.intp)
+        if better := self._better(new):
+            identities = np.where(self._on_ground(seen, better), NOTHING, identities)
+            self._outdone.add(counted.number)
+        else:
+            self._outdo([each.landmark for each in new.near if each.copy], new.landmark)
+        known = [i for i in identities.tolist() if self._register.knows(i)]
+        self._register.add(identities.tolist(), seen)
+        self._positions[counted.number] = len(self._counted)
         self._counted.append(counted)
         for identity in known:
             self._counts.pop(self._register.first_field(identity), None)
-        field, place = counted.field, counted.placement
-        disc = _on_thumbnail(field.aperture, (field.width, field.height), counted.thumbnail)
-        self._islands.add(counted.number, counted.thumbnail, picture, place, disc)
-        self._join(picture, place)
+        self._islands.add(new.landmark)
+        self._overlaps += [each.told(counted.number) for each in new.near]
+        self._join(new)
+        self._lookup.add(counted.number, new.sight.cells)
 
-    def _join(self, picture: Picture, place: Placement) -> None:
+    def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
+        """Copies of a better picture are no evidence where that shows the same ground."""
+        for copy in copies:
+            if copy.number in self._outdone:
+                continue
+            self._outdone.add(copy.number)
+            position = self._positions[copy.number]
+            shown = self._register.shown_in(position)
+            self._register.withdraw(position, shown[self._on_ground(self._register.at(shown), [by])])
+            self._counts.clear()
+
+    def _join(self, new: _New) -> None:
         """Where a field turns out to show ground of another island, both become one."""
-        if len(self._islands.landmarks[place.island]) == 1:
-            return  # a new island: the whole map was searched for it just now
+        place = new.landmark.place
         others = self._islands.all(but=place.island)
-        there = self._islands.search(picture, others) if others else None
+        if not others or self._apart:
+            return
+        there = by_cells(self._islands, self._lookup, new.sight, but=place.island)
+        if there is None and len(self._islands.landmarks[place.island]) > 1:
+            # Of a new island the newest part of the map was searched just now.
+            there = search(self._islands, new.sight.picture, others[:SEARCHED])
         if there is None:
             return
-        turn = there.angle - place.angle
-        cos, sin = np.cos(turn), np.sin(turn)
-        origin = Placement(
-            there.island,
-            there.x_um - float(cos * place.x_um - sin * place.y_um),
-            there.y_um - float(sin * place.x_um + cos * place.y_um),
-            turn,
-        )
-        self._islands.join(place.island, there.island, origin)
+        origin = place.inverse(place.island).carried(there)
+        self._islands.join(place.island, origin)
         movers = self._register.on(place.island)
         self._register.move_island(place.island, there.island, origin)
         self._merge(movers, there.island)
         self._counts.clear()
+        self._tell_joined(new)
         if self._tracker.place and self._tracker.place.island == place.island:
-            self._tracker.moved_to(there)
+            self._tracker.moved_to(replace(self._tracker.place.carried(origin)))
+
+    def _tell_joined(self, new: _New) -> None:
+        """The overlaps of a field with fields of the island that it joined."""
+        told = {each.landmark.number for each in new.near}
+        landmark = self._islands.numbered(new.landmark.number)
+        near = neighbours(self._islands, landmark, new.sight.picture, self._stills)
+        self._overlaps += [each.told(landmark.number) for each in near if each.landmark.number not in told]
 
     def _merge(self, movers: NDArray[np.intp], island: int) -> None:
         """Things of a joined island that lie on things of the other one are those."""
@@ -244,7 +335,22 @@ class SlideMap:
         self._reset()
         self._marks = dict(marks)
         for each in counted:
-            self._keep(each, self._seen(each.field, each.placement), Picture(each.thumbnail, self.um_per_px))
+            new = self._new(each, Picture(each.thumbnail, self.um_per_px))
+            self._keep(each, self._seen(each.field, each.placement), new)
+
+    @property
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """Fields that share ground, in the order of counting; by what was known when the later one was counted."""
+        return tuple(self._overlaps)
+
+    @property
+    def repeated(self) -> tuple[frozenset[int], ...]:
+        """Which cells of each counted field, by index, `fields` counts in another one, or not at all."""
+        return tuple(
+            frozenset(range(self._register.cells_of(position)))
+            - self._register.indices_first_seen_in(position)
+            for position in range(len(self._counted))
+        )
 
     @property
     def last(self) -> CountedField | None:
@@ -252,8 +358,11 @@ class SlideMap:
         return self._counted[len(self._counted) - 1].unpacked() if len(self._counted) else None
 
     def counted(self) -> Iterator[CountedField]:
-        """The counted fields in order, as they were counted, without their pictures."""
-        return (self._counted[position].unpacked() for position in range(len(self._counted)))
+        """The counted fields in order, without their pictures; `fresh` are the cells that `fields` counts in each."""
+        for position, repeated in enumerate(self.repeated):
+            each = self._counted[position].unpacked()
+            fresh = frozenset(each.identities[i] for i in range(len(each.identities)) if i not in repeated)
+            yield replace(each, fresh=fresh)
 
     @property
     def marks(self) -> dict[int, str]:
@@ -261,15 +370,10 @@ class SlideMap:
         return dict(self._marks)
 
     @property
-    def overlaps(self) -> tuple[Overlap, ...]:
-        """Ground that counted fields share."""
-        return ()
-
-    @property
     def area_mm2(self) -> float:
         """Of the slide that the counted fields show, ground that several show once."""
         each = (self._counted[position].rest for position in range(len(self._counted)))
-        return sum(one.field.area_mm2 * one.placement.new_ground for one in each)
+        return sum(one.placement.area_mm2(one.field) * one.placement.new_ground for one in each)
 
     def fields(self) -> tuple[Field, ...]:
         """A field for each counted one, with the cells that were first seen in it, read from all of their views.
@@ -365,11 +469,6 @@ def _all_but_last(fields: PackedFields, islands: Islands) -> Iterator[CountedFie
     for position in range(len(fields) - 1):
         counted = fields[position].unpacked()
         yield replace(counted, thumbnail=islands.thumbnail(counted.number))
-
-
-def _on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
-    """The disc of a picture of `size`, width and height, in pixels of its thumbnail (h, w)."""
-    return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
 
 
 def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:

@@ -1,0 +1,106 @@
+"""Which counted fields may show the ground of another one: those with many groups of cells of the same shapes.
+
+A table of the shapes of all fields, in order: what a field costs to look up grows with the fields by far less than its
+analysis takes, and nothing is compared with every one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.slidemap.alignment import LARGEST_ZOOM, matches
+from edgeleuk.slidemap.constellation import Constellation, Groups
+
+ANGLES = 64
+"""Steps of a full turn."""
+SIZES = 64
+"""Steps of the logarithm of a group's longest side, LARGEST_UM being the last."""
+LARGEST_UM = 400.0
+BELOW = ANGLES * SIZES
+"""What is below a shape in an entry: the group's direction and size."""
+AGREEING = 32
+"""Steps of a full turn in which groups vote together: the same field is turned by the same angle for all of them."""
+CANDIDATES, STRAIGHT_CANDIDATES = 4, 8
+"""Fields that are worth a closer look: turned in any way or mirrored, each; and straight."""
+LEAST_VOTES, LEAST_EXCESS = 3, 2.0
+"""Of a candidate; the excess over what chance gives it, in standard deviations."""
+
+Entries = NDArray[np.uint32]
+
+
+class Lookup:
+    """The shapes of all counted fields."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._blocks: list[tuple[Entries, NDArray[np.int32]]] = []
+        """Entries, ascending, and position of each one's field. Each block is at least twice as long as the next."""
+
+    def add(self, number: int, cells: Constellation) -> None:
+        """A counted field."""
+        entries = _entries(cells.groups)
+        order = entries.argsort()
+        block = entries[order], np.full(len(entries), len(self._numbers), np.int32)
+        self._numbers.append(number)
+        while self._blocks and len(self._blocks[-1][0]) < 2 * len(block[0]):
+            block = _merged(self._blocks.pop(), block)
+        self._blocks.append(block)
+
+    def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[tuple[int, bool]]:
+        """The fields, `but` some, that most groups vote for, by number, and whether as mirrored; the best first."""
+        if not self._numbers:
+            return []
+        left_out = np.isin(self._numbers, list(but))
+        found: dict[tuple[int, bool], float] = {}
+        for mirrored in (False, True):
+            straight, any_way = self._excess(cells.mirrored.groups if mirrored else cells.groups)
+            for excess, most in ((straight, 0 if mirrored else STRAIGHT_CANDIDATES), (any_way, CANDIDATES)):
+                excess[left_out] = 0.0
+                best = np.argsort(-excess)[:most].tolist()
+                found |= {(self._numbers[i], mirrored): excess[i] for i in best if excess[i] >= LEAST_EXCESS}
+        return sorted(found, key=lambda each: -found[each])
+
+    def _excess(self, groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(fields,) by how much the votes for each exceed what chance gives: as straight, and for the best angle."""
+        votes = np.zeros((len(self._numbers), AGREEING))
+        own, probes = _angles_sizes(groups), groups.probes * BELOW
+        for entries, positions in self._blocks:
+            rows, at = matches(entries, probes.astype(np.uint32), BELOW)
+            found = entries[at].astype(np.int64)
+            turn = (found // SIZES % ANGLES - own[0][rows]) % ANGLES * AGREEING // ANGLES
+            near = np.abs(found % SIZES - own[1][rows]) <= SAME_SIZE
+            votes += np.bincount(positions[at[near]] * AGREEING + turn[near], minlength=votes.size).reshape(
+                votes.shape
+            )
+        together = votes + np.roll(votes, 1, axis=1)
+        chance = together.mean(axis=1, keepdims=True)
+        excess = (together - chance) / np.sqrt(chance + 1) * (together >= LEAST_VOTES)
+        return excess[:, 0], excess.max(axis=1)
+
+
+SAME_SIZE = math.ceil(math.log(LARGEST_ZOOM) * SIZES / math.log(LARGEST_UM))
+
+
+def _angles_sizes(groups: Groups) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(Q,) each, in steps."""
+    angles = np.floor(np.angle(groups.steps) / (2 * np.pi) * ANGLES).astype(np.int64) % ANGLES
+    sizes = np.log(np.abs(groups.steps).clip(1.0)) * (SIZES / math.log(LARGEST_UM))
+    return angles, sizes.astype(np.int64).clip(0, SIZES - 1)
+
+
+def _entries(groups: Groups) -> Entries:
+    """(Q,) shape, direction and size of each group in one number."""
+    angles, sizes = _angles_sizes(groups)
+    return ((groups.codes * ANGLES + angles) * SIZES + sizes).astype(np.uint32)
+
+
+def _merged(
+    older: tuple[Entries, NDArray[np.int32]], newer: tuple[Entries, NDArray[np.int32]]
+) -> tuple[Entries, NDArray[np.int32]]:
+    entries = np.concatenate([older[0], newer[0]])
+    order = entries.argsort(kind="stable")
+    return entries[order], np.concatenate([older[1], newer[1]])[order]

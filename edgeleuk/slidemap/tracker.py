@@ -1,0 +1,76 @@
+"""The way from one frame of a stream to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from edgeleuk.slidemap.islands import Islands, Landmark
+from edgeleuk.slidemap.registration import Match, Picture, register
+from edgeleuk.slidemap.search import SEARCHED, TURNED, refine, search
+from edgeleuk.types import Aperture, Placement
+
+STILL_UM = 0.15
+"""Less than this between two frames is the error of registration: the place of the frame before holds."""
+
+
+class Tracker:
+    """Follows the view from frame to frame, and finds it again where it was lost."""
+
+    def __init__(self, islands: Islands, stills: bool = False) -> None:
+        """`stills`: each frame may lie anywhere, and its place must be known at once."""
+        self.islands = islands
+        self._stills = stills
+        self._last: Picture | None = None
+        self._place: Placement | None = None
+        self._unsearched: Iterator[Landmark] | None = None
+
+    def follow(self, picture: Picture, disc: Aperture | None = None) -> Placement:
+        """Where a frame lies; `disc` as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and
+        the place means nothing."""
+        # A camera that changed its resolution, or another scale: what was known of the view's way means nothing.
+        alike = self._last is not None and self._last.size == picture.size
+        step = register(self._last, picture) if self._last and alike else None
+        moved = float(np.hypot(step.x, step.y)) * self.islands.um_per_px if step else None
+        if step is None or self._place is None:
+            self._place = self._locate(picture, step)
+        elif moved is not None and moved > STILL_UM:
+            self._place = self._stepped(self._place, step)
+            self._place = refine(self.islands, picture, self._place)
+        self._last = picture
+        if self._place is None:
+            return Placement(0, 0.0, 0.0, new_ground=0.0, moved_um=None)
+        ground = self.islands.new_ground(picture, self._place, disc)
+        return replace(self._place, new_ground=ground, moved_um=moved)
+
+    def moved_to(self, place: Placement | None) -> None:
+        """The map changed under the view: two islands were joined, or a field was taken back."""
+        self._place, self._unsearched = place, None
+        if place is None:
+            self._last = None
+
+    @property
+    def place(self) -> Placement | None:
+        """Of the frame seen last; None while it is searched for."""
+        return self._place
+
+    def _stepped(self, place: Placement, step: Match) -> Placement:
+        um = self.islands.um_per_px
+        x, y = place.on_island(np.array([[step.x * um, step.y * um]]))[0].tolist()
+        return replace(place, x_um=x, y_um=y)
+
+    def _locate(self, picture: Picture, step: Match | None) -> Placement | None:
+        """Search the map, a part of it a frame; None while there is more to search. For a still only the newest part."""
+        if step is None or self._unsearched is None:
+            self._unsearched = iter(self.islands.all())
+        part = list(islice(self._unsearched, SEARCHED))
+        found = search(self.islands, picture, part) if part else None
+        if found is None and len(part) == SEARCHED and not self._stills:
+            return None
+        if found is None and (newest := self.islands.all()[:TURNED]):
+            found = search(self.islands, picture, newest, turned=True)
+        self._unsearched = None
+        return refine(self.islands, picture, found or Placement(self.islands.new_island(), 0.0, 0.0))
