@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeleuk import folders
+from edgeleuk._values import inside, text
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
-from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, inside, reader_manifest, text
+from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, reader_manifest
 
 SCHEMA = 1
 """Version of model.json this program reads."""

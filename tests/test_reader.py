@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgeleuk.errors import ModelError
-from edgeleuk.manifest import reader_manifest
+from edgeleuk.manifest import DENSITY, reader_manifest
 from edgeleuk.pipeline import Analyser
-from edgeleuk.reader import BATCH, MOST_DENSE, Reader, prepare, softmax
+from edgeleuk.reader import BATCH, Reader, prepare, softmax
 from edgeleuk.types import UNCLASSIFIED, Boxes, Image, Scale
 
 LABELS = ["neutrophil", "lymphocyte", "blast"]
@@ -336,23 +336,23 @@ def test_density_forgets_the_lamp_and_the_strength_of_the_stain(
 ) -> None:
     """Another white balance and another staining time give the same input but for rounding."""
     density = stained(np.random.default_rng(seed))
-    plain = prepare(levels(np.exp(-density))[None], "density")
-    other = prepare(levels(np.array(lamp) * np.exp(-density * np.array(dye)))[None], "density")
+    plain = prepare(levels(np.exp(-density))[None], DENSITY)
+    other = prepare(levels(np.array(lamp) * np.exp(-density * np.array(dye)))[None], DENSITY)
     assert np.abs(plain - other).max() < 0.12
     assert np.abs(plain - other).mean() < 0.02
 
 
 def test_density_runs_from_background_to_nucleus() -> None:
-    """0 where the crop is brightest, about 1 in the nucleus, never more than MOST_DENSE."""
-    batch = prepare(levels(np.exp(-stained(np.random.default_rng(1))))[None], "density")
+    """0 where the crop is brightest, about 1 in the nucleus, never more than its end."""
+    batch = prepare(levels(np.exp(-stained(np.random.default_rng(1))))[None], DENSITY)
     assert batch.shape == (1, 3, 64, 64)
     assert batch.dtype == np.float32
     assert batch[0, :, :8].mean() == pytest.approx(0, abs=0.03)
     assert batch[0, :, 24:40, 24:40].mean() == pytest.approx(1, abs=0.03)
-    assert 0 <= batch.min() <= batch.max() <= MOST_DENSE
+    assert 0 <= batch.min() <= batch.max() <= DENSITY.most_dense
 
 
 def test_an_empty_crop_stays_empty() -> None:
     """Sensor noise on a bare background is not stretched into a cell."""
     noise = np.random.default_rng(1).normal(200, 1, (1, 64, 64, 3))
-    assert prepare(np.rint(noise).astype(np.uint8), "density").mean() < 0.1
+    assert prepare(np.rint(noise).astype(np.uint8), DENSITY).mean() < 0.1

@@ -156,7 +156,7 @@ def reader(
 
     rule_set, _ = standards(rules)
     model = zoo.load(mag)
-    every = load_cells(cells, images, tuple(model.reader.attributes))
+    every = load_cells(cells, images, tuple(model.reader.attributes), model.reader.told_by_label)
     chosen = _of(every, split, source, cells)
     chosen = chosen[:: _step(len(chosen), limit)]
     with progress_bar("reading") as progress:
