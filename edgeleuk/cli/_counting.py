@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session
     from edgeleuk.types import Frame
+    from edgeleuk.zoo import Model
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line asked for, checked."""
 
-    mag: str
+    model: Model
     profile: Profile | None
     source: str
     target: int
@@ -56,7 +57,7 @@ class Options:
 
 def count_live(options: Options) -> None:
     """Until the operator, the target or the time ends it."""
-    from edgeleuk import machine, zoo
+    from edgeleuk import machine
     from edgeleuk.judge import judge_by
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.run import Loop
@@ -69,13 +70,15 @@ def count_live(options: Options) -> None:
 
     machine.share_heap()
     rules, ranges = standards(options.rules, options.reference)
-    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile)
+    analyser = Analyser(options.model, options.threads, profile=options.profile)
     spec = options.source or default_source()
     say = _speaker(options)
 
     def opened() -> Source:
         width, height = options.size
-        return open_source(spec, width=width, height=height, fps=options.fps, magnification=options.mag)
+        return open_source(
+            spec, width=width, height=height, fps=options.fps, magnification=options.model.magnification
+        )
 
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
@@ -132,7 +135,7 @@ def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) 
     if options.resume:
         return store.resume(options.resume)
     return store.start(
-        magnification=options.mag,
+        magnification=options.model.magnification,
         source=spec,
         model_version=analyser.model.version,
         target=options.target,
