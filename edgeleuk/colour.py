@@ -96,7 +96,7 @@ def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit
 def background(image: Image) -> Rgb:
     """Levels of the empty slide in a picture of cells: the 95th percentile of each channel.
 
-    Where the reader has it too (`reader.WHITE`): even among packed red cells some background is left.
+    Where the reader has it too (`manifest.DENSITY`): even among packed red cells some background is left.
     """
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 40_000)))
     red, green, blue = np.percentile(image[::step, ::step].reshape(-1, 3), 95, axis=0).tolist()

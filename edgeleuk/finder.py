@@ -17,14 +17,6 @@ from edgeleuk.suppression import suppress
 from edgeleuk.tiling import Tile, tiles
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
-MAX_CANDIDATES = 12_000
-"""Best candidates of a tile that reach suppression.
-
-A monolayer gives 3000 in the largest tile, nine for each cell, and a crowded field twice as many: with a smaller limit
-its faintest cells are lost.
-"""
-SAME_THING_IOU = 0.75
-"""Two boxes of different classes that overlap more are one thing; the better score names it."""
 MAX_LOG_DISTANCE = 4.0
 """A side of 55 strides; no cell is larger, and the exponential cannot overflow."""
 MAX_LOGIT = 80.0
@@ -75,15 +67,18 @@ class Finder:
     def find_resampled(self, small: Image, resampling: Resampling, floor: float | None = None) -> Detections:
         """`find` on a picture already at the finder's scale; boxes come back through `resampling`."""
         floors = self._floors if floor is None else np.full(len(self.names), floor, np.float32)
-        found = [self._in_tile(small, tile, floors) for tile in tiles(small.shape[1], small.shape[0])]
+        manifest = self.manifest
+        cut = tiles(small.shape[1], small.shape[0], manifest.tiling)
+        found = [self._in_tile(small, tile, floors) for tile in cut]
         merged = _Candidates(
             np.concatenate([c.boxes for c in found]),
             np.concatenate([c.scores for c in found]),
             np.concatenate([c.kinds for c in found]),
         )
-        kept = merged.at(suppress(merged.boxes, merged.scores, merged.kinds, self.manifest.nms_iou))
+        kept = merged.at(suppress(merged.boxes, merged.scores, merged.kinds, manifest.nms_iou))
         if floor is None:
-            kept = kept.at(suppress(kept.boxes, kept.scores, np.zeros_like(kept.kinds), SAME_THING_IOU))
+            one_kind = np.zeros_like(kept.kinds)
+            kept = kept.at(suppress(kept.boxes, kept.scores, one_kind, manifest.same_thing_iou))
         limit = np.array([small.shape[1], small.shape[0]] * 2, np.float32)
         boxes = resampling.back(np.clip(kept.boxes, 0, limit))
         return Detections(boxes, kept.scores, kept.kinds, self.names)
@@ -100,7 +95,7 @@ class Finder:
                 f" manifest and 4 distances it should be {' and '.join(map(str, wanted))}. Publish the model again."
             )
         logits, distances = outputs
-        found = decode(logits[0], distances[0], floors, self.manifest.stride)
+        found = decode(logits[0], distances[0], floors, self.manifest.stride, self.manifest.max_candidates)
         boxes = found.boxes + np.array(tile.corner * 2, np.float32)
         return _Candidates(boxes, found.scores, found.kinds).at(np.flatnonzero(tile.own(boxes)))
 
@@ -116,18 +111,22 @@ def prepare(image: Image, multiple: int, pad: float) -> NDArray[np.float32]:
 
 
 def decode(
-    logits: NDArray[np.float32], distances: NDArray[np.float32], floors: NDArray[np.float32], stride: int
+    logits: NDArray[np.float32],
+    distances: NDArray[np.float32],
+    floors: NDArray[np.float32],
+    stride: int,
+    most: int,
 ) -> _Candidates:
     """Network output to boxes in input pixels, in float.
 
     logits (K, h, w); distances (4, h, w): logarithm of left, top, right, bottom from the grid cell's centre, in
-    strides; floors (K,): least score by class.
+    strides; floors (K,): least score by class; `most` candidates are kept, the best.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits, -MAX_LOGIT, MAX_LOGIT)))
     kinds, ys, xs = np.nonzero(scores >= floors[:, None, None])
     best = scores[kinds, ys, xs]
-    if len(best) > MAX_CANDIDATES:
-        top = np.argpartition(-best, MAX_CANDIDATES)[:MAX_CANDIDATES]
+    if len(best) > most:
+        top = np.argpartition(-best, most)[:most]
         kinds, ys, xs, best = kinds[top], ys[top], xs[top], best[top]
     sides = np.exp(np.minimum(distances[:, ys, xs], MAX_LOG_DISTANCE)) * stride
     cx, cy = (xs + 0.5) * stride, (ys + 0.5) * stride

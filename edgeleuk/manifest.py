@@ -1,40 +1,101 @@
 """The manifest of a model, `model.json`: what the runtime needs of it, checked value by value.
 
-Names of classes, types and attributes, scales and thresholds live in that file and nowhere in code.
+Names of classes, types and attributes, scales, thresholds and every other number that a network's result depends on live in
+that file and nowhere in code. What stands here in capitals is what models of schema 1 meant that were published before
+their manifests said it: they load, and give the results that they always gave. Training and publishing start from the same
+values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
+from edgeleuk import _values as checked
 from edgeleuk.correction import Confusion
-from edgeleuk.types import UNCLASSIFIED
-
-CAMERAS_100X = (0.031, 0.138)
-"""um per pixel behind a 100x objective, where a manifest does not say (`microscope.OBJECTIVES`)."""
+from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
 
 NORMALISATIONS = ("density",)
 """Ways to prepare a reader's crop that this program knows, besides none."""
-
-LARGEST_UM = {"platelet": 7.2, "giant_platelet": 7.2, "platelet_clump": 7.2}
-"""What no box above so many micrometres holds, by type, where a manifest does not say.
-
-A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the standardization of
-nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol 2015;37:287-303). Choice of
-this project: readers took the small lymphocytes of a laboratory that they never saw for platelets, and were sure of it.
-"""
-
 VIEWS = (1, 2, 4)
 """Quarter turns that a reader can average over."""
+CELL_CLASSES = (WHITE_CELL, RED_CELL, PLATELET)
+"""What a finder's classes can stand for; one that stands for none of them keeps its own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """How a reader's crop is stretched by optical density, see `reader.prepare`."""
+
+    dark: float
+    white: float
+    """Shares of a crop's pixels below its dark and its white level: a nucleus fills more than the one, and even among
+    packed red cells some background is left for the other."""
+    min_contrast: float
+    """Least optical density between the two levels that is stretched to one."""
+    most_dense: float
+    """Where stretched density ends."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dark < self.white <= 1:
+            raise ValueError(
+                f"input.density is dark {self.dark} and white {self.white}, not two rising shares"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a large picture is cut for a finder, in pixels at its scale, see `tiling`."""
+
+    largest: int
+    """Pixels of a tile. What a network's layers hold at a time grows with it: 110 MB for 768 x 768."""
+    overlap: int
+    """More than the largest cell, so that every cell lies whole in some tile: 32 um are 128 at 0.25 um per pixel."""
+    alignment: int
+    """Tiles start on multiples of it, so that the network's grid lies on the picture as it would in one piece."""
+    seam: int
+    """By which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
+
+    def __post_init__(self) -> None:
+        least = (2 * self.overlap + self.alignment) * (self.overlap + self.alignment)
+        if self.largest < least or self.overlap < 2 * self.seam:
+            raise ValueError(
+                f"tiling has tiles of {self.largest} pixels, too small to overlap by {self.overlap}"
+            )
+
+
+CAMERAS_UM_PER_PX = (0.031, 0.138)
+"""Those behind a 100x objective (`microscope.OBJECTIVES`)."""
+RED_CELL_BOX_UM = 7.78
+"""Annotators' boxes hug no cell: over the txl_train fields the median side of whole boxes is 1.08 times the median over
+all boxes, whose scale agrees with the 0.102 um per pixel known of the CellaVision fields among them."""
+SAME_THING_IOU = 0.75
+MAX_CANDIDATES = 12_000
+TILING = Tiling(largest=768 * 768, overlap=128, alignment=32, seam=8)
+DENSITY = Density(dark=0.03, white=0.95, min_contrast=0.15, most_dense=1.3)
+LARGEST_UM = {"platelet": 7.2, "giant_platelet": 7.2, "platelet_clump": 7.2}
+"""A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the standardization of
+nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol 2015;37:287-303). Choice of
+this project: readers took the small lymphocytes of a laboratory that they never saw for platelets, and were sure of it."""
+MATURE = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
+GROUPS = {
+    "blast_like": (
+        "blast", "lymphoblast", "monoblast", "myeloblast", "abnormal_promyelocyte", "promyelocyte", "promonocyte",
+    ),
+    "lymphoid": ("lymphocyte", "atypical_lymphocyte"),
+    "granulocytic": (
+        "neutrophil", "band", "metamyelocyte", "myelocyte", "immature_granulocyte", "eosinophil", "basophil",
+    ),
+    "monocyte": ("monocyte",),
+}  # fmt: skip
+TOLD_BY_LABEL = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
 
 
 @dataclass(frozen=True, slots=True)
 class FinderManifest:
-    """The [finder] part of model.json."""
+    """The [finder] part of model.json. Classes have the program's own names, see `finder.cell_classes`."""
 
     path: Path
     sha256: str
@@ -45,12 +106,25 @@ class FinderManifest:
     pad: float
     """Value of the padding, 0 to 1."""
     classes: tuple[str, ...]
+    """In the network's order."""
     thresholds: Mapping[str, float]
     cameras: tuple[float, float]
     """Finest and coarsest sampling of the cameras behind its objective, um per pixel: where the scale is sought first."""
     counted_to: Mapping[str, float]
     """By class, the coarsest picture it is counted in, um per pixel; 0 for none, absent for all."""
+    red_cell_box_um: float
+    """Side of the box that it draws around a whole red cell of `types.RED_CELL_UM`, um."""
+    max_candidates: int
+    """Best candidates of a tile that reach suppression.
+
+    A monolayer gives 3000 in the largest tile, nine for each cell, and a crowded field twice as many: with a smaller limit
+    its faintest cells are lost.
+    """
     nms_iou: float
+    """Overlap of two boxes of one class beyond which they are one thing."""
+    same_thing_iou: float
+    """Likewise of boxes of different classes; the better score names the thing."""
+    tiling: Tiling
     raw: Mapping[str, Any]
     """The part as written, with figures, data, recipe and commit."""
 
@@ -63,7 +137,7 @@ class ReaderManifest:
     sha256: str
     um_per_px: float
     size: int
-    normalise: str | None
+    density: Density | None
     """How a crop is prepared; None for levels as they are."""
     views: int
     """Quarter turns of a crop that are read, 1, 2 or 4: a cell has no upright, and the mean of several is nearer the truth."""
@@ -72,6 +146,10 @@ class ReaderManifest:
     """By type, the side of the largest box that can hold it, um; the probability of it is 0 in a larger one."""
     merge: Mapping[str, str]
     """Type names of the data that this reader does not tell apart, to the type it reads them as."""
+    mature: tuple[str, ...]
+    """The types of the five-part differential, by the names of the data: what evaluation calls mature cells."""
+    groups: Mapping[str, tuple[str, ...]]
+    """What a slide is led by, whatever the names that annotators and readers use within."""
     temperature: float
     threshold: float
     """Calibrated probability of the best type below which a cell is unclassified."""
@@ -79,6 +157,8 @@ class ReaderManifest:
     attribute_thresholds: Mapping[str, float]
     attributes_assessed_on: frozenset[str]
     """Types whose cells carried attribute labels in training; on others an attribute is never called sure."""
+    told_by_label: Mapping[str, Mapping[str, str]]
+    """By attribute, annotators' names of a type that tell its value, in lower case and singular."""
     false_positive_rates: Mapping[str, Mapping[str, int]]
     """By type: of so many held-out `cells` of other types, so many `errors` were read as it."""
     subtypes: Mapping[str, str]
@@ -90,50 +170,57 @@ class ReaderManifest:
 
 def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
     """The part "finder" of a manifest; KeyError, TypeError or ValueError where it is malformed."""
-    classes = _names(part["classes"])
+    own = _cell_classes(checked.names(part["classes"]), part.get("cell_classes", {}))
     return FinderManifest(
-        path=inside(folder, part["file"]),
-        sha256=text(part["sha256"]),
-        um_per_px=_positive(part["um_per_px"]),
-        stride=_count(part["stride"]),
-        multiple=_count(part["input"]["multiple"]),
-        pad=_share(part["input"]["pad"]),
-        classes=classes,
-        thresholds={name: _share(part["thresholds"][name]) for name in classes},
-        cameras=_range(part.get("cameras_um_per_px", CAMERAS_100X)),
+        path=checked.inside(folder, part["file"]),
+        sha256=checked.text(part["sha256"]),
+        um_per_px=checked.positive(part["um_per_px"]),
+        stride=checked.count(part["stride"]),
+        multiple=checked.count(part["input"]["multiple"]),
+        pad=checked.share(part["input"]["pad"]),
+        classes=tuple(own.values()),
+        thresholds={own[name]: checked.share(part["thresholds"][name]) for name in own},
+        cameras=checked.span(part.get("cameras_um_per_px", CAMERAS_UM_PER_PX)),
         counted_to={
-            name: _not_negative(limit)
+            own[name]: checked.not_negative(limit)
             for name, limit in part.get("counted_to", {}).items()
-            if name in classes
+            if name in own
         },
-        nms_iou=_share(part["nms_iou"]),
+        red_cell_box_um=checked.positive(part.get("red_cell_box_um", RED_CELL_BOX_UM)),
+        max_candidates=checked.count(part.get("max_candidates", MAX_CANDIDATES)),
+        nms_iou=checked.share(part["nms_iou"]),
+        same_thing_iou=checked.share(part.get("same_thing_iou", SAME_THING_IOU)),
+        tiling=_tiling(part["tiling"]) if "tiling" in part else TILING,
         raw=part,
     )
 
 
 def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     """The part "reader" of a manifest; errors as `finder_manifest`."""
-    attributes = {name: _names(values) for name, values in part["attributes"].items()}
-    labels = _names(part["labels"])
+    attributes = {name: checked.names(values) for name, values in part["attributes"].items()}
+    labels = checked.names(part["labels"])
     return ReaderManifest(
-        path=inside(folder, part["file"]),
-        sha256=text(part["sha256"]),
-        um_per_px=_positive(part["um_per_px"]),
-        size=_count(part["input"]["size"]),
-        normalise=_normalisation(part["input"].get("normalise")),
+        path=checked.inside(folder, part["file"]),
+        sha256=checked.text(part["sha256"]),
+        um_per_px=checked.positive(part["um_per_px"]),
+        size=checked.count(part["input"]["size"]),
+        density=_density(part["input"]),
         views=_views(part["input"].get("views", 1)),
         labels=labels,
         largest_um={
-            label: _positive(um)
+            label: checked.positive(um)
             for label, um in part.get("largest_um", LARGEST_UM).items()
             if label in labels
         },
-        merge={name: text(label) for name, label in part["merge"].items()},
-        temperature=_positive(part["temperature"]),
-        threshold=_share(part["threshold"]),
+        merge=checked.texts(part["merge"]),
+        mature=checked.names(part.get("mature", MATURE)),
+        groups={name: checked.names(types) for name, types in part.get("groups", GROUPS).items()},
+        temperature=checked.positive(part["temperature"]),
+        threshold=checked.share(part["threshold"]),
         attributes=attributes,
-        attribute_thresholds={name: _share(part["attribute_thresholds"][name]) for name in attributes},
+        attribute_thresholds={name: checked.share(part["attribute_thresholds"][name]) for name in attributes},
         attributes_assessed_on=frozenset(part["attributes_assessed_on"]),
+        told_by_label=_told_by_label(part.get("told_by_label", TOLD_BY_LABEL), attributes),
         false_positive_rates={
             name: {"errors": int(rate["errors"]), "cells": int(rate["cells"])}
             for name, rate in part["false_positive_rates"].items()
@@ -144,30 +231,55 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     )
 
 
-def inside(folder: Path, name: str) -> Path:
-    """A file of the model folder by its plain name; ValueError for any other path."""
-    if name in ("", "..") or Path(name).name != name:
-        raise ValueError(f"file {name!r} is not a plain name inside the model folder")
-    return folder / name
+def _cell_classes(classes: tuple[str, ...], stands_for: Mapping[str, Any]) -> dict[str, str]:
+    """The program's name of each of a network's classes, in their order."""
+    for name, own in stands_for.items():
+        if name not in classes or own not in CELL_CLASSES:
+            raise ValueError(
+                f"cell_classes have {name!r}: {own!r}, not one of the classes and {', '.join(CELL_CLASSES)}"
+            )
+    translated = {name: checked.text(stands_for.get(name, name)) for name in classes}
+    if len(set(translated.values())) < len(translated):
+        raise ValueError(f"two classes stand for one: {', '.join(translated.values())}")
+    return translated
 
 
-def text(value: Any) -> str:
-    """`value`; TypeError where it is no text."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
-    return value
+def _tiling(value: Mapping[str, Any]) -> Tiling:
+    sides = {name: checked.count(value[name]) for name in ("largest", "overlap", "alignment")}
+    return Tiling(**sides, seam=checked.count(value["seam"], least=0))
 
 
-def _normalisation(value: Any) -> str | None:
-    if value not in (None, *NORMALISATIONS):
-        raise ValueError(f"input normalisation {value!r} is unknown; known: {', '.join(NORMALISATIONS)}")
-    return value if value is None else text(value)
+def _density(value: Mapping[str, Any]) -> Density | None:
+    """What the part "input" of a reader says of density."""
+    if (way := value.get("normalise")) is None:
+        return None
+    if way not in NORMALISATIONS:
+        raise ValueError(f"input normalisation {way!r} is unknown; known: {', '.join(NORMALISATIONS)}")
+    if (given := value.get("density")) is None:
+        return DENSITY
+    return Density(
+        dark=checked.share(given["dark"]),
+        white=checked.share(given["white"]),
+        min_contrast=checked.positive(given["min_contrast"]),
+        most_dense=checked.positive(given["most_dense"]),
+    )
 
 
 def _views(value: Any) -> int:
-    if _count(value) not in VIEWS:
+    if checked.count(value) not in VIEWS:
         raise ValueError(f"input views {value!r} is not {', '.join(map(str, VIEWS))}")
     return int(value)
+
+
+def _told_by_label(
+    value: Mapping[str, Any], attributes: Mapping[str, Collection[str]]
+) -> dict[str, dict[str, str]]:
+    """Those of the attributes that the reader has."""
+    told = {name: checked.texts(by) for name, by in value.items() if name in attributes}
+    for name, by in told.items():
+        if unknown := sorted({*by.values()} - {*attributes[name]}):
+            raise ValueError(f"told_by_label has {unknown[0]!r}, not a value of {name}")
+    return told
 
 
 def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) -> dict[str, str]:
@@ -178,48 +290,8 @@ def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) 
 
 
 def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> Confusion:
-    read = _names(value["read"])
+    read = checked.names(value["read"])
     if {*read} != {*labels, UNCLASSIFIED}:
         raise ValueError(f"confusion.read is {', '.join(read)}: not the reader's labels and {UNCLASSIFIED!r}")
-    counts = tuple(tuple(_count(cells, least=0) for cells in row) for row in value["counts"])
-    return Confusion(text(value["of"]), _names(value["labels"]), read, counts)
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not value or len(set(map(text, value))) < len(value):
-        raise ValueError(f"{value!r} is not a list of different names")
-    return tuple(value)
-
-
-def _positive(value: Any) -> float:
-    number = float(value)
-    if not 0 < number < inf:
-        raise ValueError(f"{value!r} is not a positive number")
-    return number
-
-
-def _range(value: Any) -> tuple[float, float]:
-    low, high = map(_positive, value)
-    if low > high:
-        raise ValueError(f"{value!r} does not run from the smaller to the larger")
-    return low, high
-
-
-def _not_negative(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number < inf:
-        raise ValueError(f"{value!r} is not a number from 0")
-    return number
-
-
-def _share(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{value!r} is not between 0 and 1")
-    return number
-
-
-def _count(value: Any, least: int = 1) -> int:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{value!r} is not a whole number from {least}")
-    return value
+    counts = tuple(tuple(checked.count(cells, least=0) for cells in row) for row in value["counts"])
+    return Confusion(checked.text(value["of"]), checked.names(value["labels"]), read, counts)

@@ -27,7 +27,7 @@ SEARCH = slice(20, 50)
 SURELY_IN, SURELY_OUT = 0.7, 1.12
 """Radii of the first colour samples."""
 USUAL_RADIUS = 0.93
-"""Where the outline is expected: boxes stand off by 8 % (see types.RED_CELL_BOX_UM)."""
+"""Where the outline is expected: boxes stand off by 8 % (see manifest.RED_CELL_BOX_UM)."""
 PRIOR = 2.5
 """Cost of an outline off USUAL_RADIUS, by radius squared, against evidence integrated over radius."""
 STIFFNESS = 0.03

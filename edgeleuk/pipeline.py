@@ -181,7 +181,9 @@ class Analyser:
                 found = find_within(self.finder, frame.pixels, used, disc)
         if scale is None or vouched:
             return used, found, small
-        if contradicted(scale, found) or disagreeing(scale, found, frame, disc, self.finder):
+        if contradicted(scale, found, self.model.finder.red_cell_box_um) or disagreeing(
+            scale, found, frame, disc, self.finder
+        ):
             return self._found(frame, disc, None, True, seconds)
         return used, found, small
 

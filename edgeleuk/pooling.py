@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.scale import CONTRADICTS, SYSTEMATIC_ERROR, estimate_scale
-from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
+from edgeleuk.types import RED_CELL, Aperture, Detections, Frame, Scale
 
 LEAST = 4
 """Pictures that have a common scale at least: of fewer, a majority may be chance."""
@@ -59,14 +59,17 @@ def common(scales: Sequence[Scale]) -> Scale | None:
     return found if len(agreeing) >= AGREEING * len(telling) else None
 
 
-def contradicted(scale: Scale, found: Detections) -> bool:
-    """Whether the red cells that were found under a scale are of another size than red cells have."""
+def contradicted(scale: Scale, found: Detections, box_um: float) -> bool:
+    """Whether the red cells that were found under a scale are of another size than red cells have.
+
+    `box_um`: side of the finder's box around one, um.
+    """
     boxes = found.of(RED_CELL).boxes
     if len(boxes) < WITNESSES:
         return False
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     sizes_um = np.sqrt(widths * heights) * scale.um_per_px
-    return bool(abs(np.log(np.median(sizes_um) / RED_CELL_BOX_UM)) > np.log1p(CONTRADICTING))
+    return bool(abs(np.log(np.median(sizes_um) / box_um)) > np.log1p(CONTRADICTING))
 
 
 def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | None, finder: Finder) -> bool:

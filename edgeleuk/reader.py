@@ -10,21 +10,12 @@ from numpy.typing import NDArray
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
-from edgeleuk.manifest import ReaderManifest
+from edgeleuk.manifest import Density, ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 
 BATCH = 16
-
-DARK, WHITE = 0.03, 0.95
-"""Shares of a crop's pixels below its dark and its white level: a nucleus fills more than the one, and even among
-packed red cells some background is left for the other."""
-
-MIN_CONTRAST = 0.15
-"""Least optical density between the two levels that is stretched to one."""
-
-MOST_DENSE = 1.3
-"""Where stretched density ends."""
+"""Crops that the network reads at a time; what it says of one does not depend on the others."""
 
 
 class Reader:
@@ -51,6 +42,10 @@ class Reader:
     @property
     def threshold(self) -> float:
         return self.manifest.threshold
+
+    @property
+    def mature(self) -> tuple[str, ...]:
+        return self.manifest.mature
 
     @property
     def subtypes(self) -> Mapping[str, str]:
@@ -91,7 +86,7 @@ class Reader:
     def _logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, outputs) of crops (N, size, size, 3), the mean over their quarter turns: probabilities of which the geometric
         mean is taken, as `slidemap.fusion` does with several sights of a cell."""
-        upright, views = prepare(crops, self.manifest.normalise), self.manifest.views
+        upright, views = prepare(crops, self.manifest.density), self.manifest.views
         turned = [np.rot90(upright, turn, (2, 3)) for turn in range(0, 4, 4 // views)]
         mean: NDArray[np.float32] = np.mean(
             [self._session.run(np.ascontiguousarray(each))[0] for each in turned], axis=0
@@ -136,30 +131,29 @@ def _attribute(
     return AttributeReading(values[best], probability, assessed and probability >= threshold)
 
 
-def prepare(crops: NDArray[np.uint8], normalise: str | None = None) -> NDArray[np.float32]:
-    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32: levels 0 to 1, or stretched density.
-
-    `normalise` is one of `manifest.NORMALISATIONS`, or None.
-    """
-    if normalise is None:
+def prepare(crops: NDArray[np.uint8], density: Density | None = None) -> NDArray[np.float32]:
+    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32: levels 0 to 1, or stretched `density`."""
+    if density is None:
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
         batch /= 255
         return batch
-    return np.stack([[_density(crop[..., channel]) for channel in range(3)] for crop in crops])
+    return np.stack([[_stretched(crop[..., channel], density) for channel in range(3)] for crop in crops])
 
 
-def _density(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _stretched(levels: NDArray[np.uint8], by: Density) -> NDArray[np.float32]:
     """One channel of a crop as optical density, from 0 at its background to 1 at its darkest part.
 
     Lamp, white balance, exposure and the strength of the stain differ between microscopes as factors of light or
-    of density (Beer-Lambert); relative to the crop's own white (95th percentile) and dark (3rd) they cancel. Faint
-    contrast is not stretched to full range: MIN_CONTRAST keeps an empty crop empty.
+    of density (Beer-Lambert); relative to the crop's own white and dark, which are percentiles, they cancel. Faint
+    contrast is not stretched to full range: `min_contrast` keeps an empty crop empty.
     """
     ordered = np.sort(levels[::2, ::2], axis=None)
     last = len(ordered) - 1
-    dark, white = (max(float(ordered[round(last * share)]), 1.0) for share in (DARK, WHITE))
-    steps = np.log(white / np.arange(256, dtype=np.float32).clip(1)) / max(np.log(white / dark), MIN_CONTRAST)
-    table: NDArray[np.float32] = steps.clip(0, MOST_DENSE).astype(np.float32)
+    dark, white = (max(float(ordered[round(last * share)]), 1.0) for share in (by.dark, by.white))
+    steps = np.log(white / np.arange(256, dtype=np.float32).clip(1)) / max(
+        np.log(white / dark), by.min_contrast
+    )
+    table: NDArray[np.float32] = steps.clip(0, by.most_dense).astype(np.float32)
     return table[levels]
 
 

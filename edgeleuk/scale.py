@@ -19,7 +19,7 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
 from edgeleuk.rims import above_surroundings, crossed
-from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Boxes, Image, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Boxes, Image, Scale
 
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
 """0.03 (100x, small pixels) to 1.8 (10x, large ones), in steps that the finder bridges."""
@@ -88,6 +88,8 @@ class _Look:
     tells a squeeze better than widths and heights apart."""
     diameters: NDArray[np.float64]
     """(j,) um by their rims, likewise, of whole cells behind an eyepiece; elsewhere none is measured."""
+    box_um: float
+    """Side of the finder's box around a red cell, um."""
     evidence: float
     """Summed scores of red cells per square finder pixel, in units of one monolayer's."""
 
@@ -108,11 +110,16 @@ class _Look:
     @property
     def ratio_x(self) -> float:
         """Measured size along x over what it should be."""
-        return _ratio(self.widths if self.by_axis else np.concatenate([self.widths, self.heights]))
+        return self._ratio(self.widths)
 
     @property
     def ratio_y(self) -> float:
-        return _ratio(self.heights if self.by_axis else np.concatenate([self.widths, self.heights]))
+        return self._ratio(self.heights)
+
+    def _ratio(self, sides: NDArray[np.float64]) -> float:
+        if not self.by_axis:
+            sides = np.concatenate([self.widths, self.heights])
+        return float(np.median(sides)) / self.box_um if len(sides) else 1.0
 
     @property
     def agreement(self) -> float:
@@ -154,10 +161,6 @@ class _View:
     def share(self) -> float:
         """Of it that shows the slide."""
         return self.disc.share(self.image.shape[1], self.image.shape[0]) if self.disc else 1.0
-
-
-def _ratio(sides: NDArray[np.float64]) -> float:
-    return float(np.median(sides)) / RED_CELL_BOX_UM if len(sides) else 1.0
 
 
 def estimate_scale(
@@ -244,11 +247,12 @@ def _corrected(look: _Look) -> Scale:
 
 def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     """Find red cells in the middle of the picture as if it had the guessed scale."""
+    box_um = finder.manifest.red_cell_box_um
     window = view.window(guess, finder.um_per_px)
     resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
     if min(resampling.width, resampling.height) < MIN_WINDOW:
         none = np.empty(0)
-        return _Look(guess, none, none, none, none, 0.0)
+        return _Look(guess, none, none, none, none, box_um, 0.0)
     small = resampling.apply(window.image)
     found = finder.find_resampled(small, resampling).of(RED_CELL)
     if window.disc:
@@ -258,7 +262,8 @@ def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     area = window.share * resampling.width * resampling.height * finder.um_per_px**2
     um = finder.um_per_px
     diameters = diameters_um(small, boxes, um) if window.disc else np.empty(0)
-    return _Look(guess, widths * um, heights * um, leans, diameters, float(found.scores.sum()) / area * 100)
+    evidence = float(found.scores.sum()) / area * 100
+    return _Look(guess, widths * um, heights * um, leans, diameters, box_um, evidence)
 
 
 def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.manifest import Tiling
 from edgeleuk.types import Boxes
-
-LARGEST = 768 * 768
-"""Pixels of a tile. What a network's layers hold at a time grows with it: 110 MB for a finder's."""
-OVERLAP = 128
-"""More than the largest cell, so that every cell lies whole in some tile: 32 um at 0.25 um per pixel."""
-ALIGNMENT = 32
-"""Tiles start on multiples of it, so that the network's grid lies on the picture as it would in one piece."""
-SEAM = 8
-"""Pixels by which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +23,7 @@ class Span:
     start: int
     end: int
     low: float
-    """Where its share begins: with the picture, so that nothing comes from the padding, or SEAM before the middle of its
+    """Where its share begins: with the picture, so that nothing comes from the padding, or a seam before the middle of its
     overlap with the tile before."""
     high: float
     """Where its share ends, likewise."""
@@ -62,47 +54,49 @@ class Tile:
         return owned
 
 
-def tiles(width: int, height: int, largest: int = LARGEST) -> Iterator[Tile]:
-    """Tiles that cover a picture, row by row: of all ways to cut it into tiles of at most `largest` pixels the one that
+def tiles(width: int, height: int, by: Tiling) -> Iterator[Tile]:
+    """Tiles that cover a picture, row by row: of all ways to cut it into tiles of at most `by.largest` pixels the one that
     looks at the fewest pixels twice."""
-    columns, rows = _cut(width, height, largest)
-    for down in _spans(height, rows):
-        for across in _spans(width, columns):
+    columns, rows = _cut(width, height, by)
+    for down in _spans(height, rows, by):
+        for across in _spans(width, columns, by):
             yield Tile(across, down)
 
 
-def _cut(width: int, height: int, largest: int) -> tuple[int, int]:
+def _cut(width: int, height: int, by: Tiling) -> tuple[int, int]:
     """Columns and rows."""
     best, least = (0, 0), 0
-    for columns in range(1, 2 + width // OVERLAP):
-        wide = _side(width, columns)
-        tallest = largest // wide // ALIGNMENT * ALIGNMENT
-        if height <= largest // wide:
+    for columns in range(1, 2 + width // by.overlap):
+        wide = _side(width, columns, by)
+        tallest = by.largest // wide // by.alignment * by.alignment
+        if height <= by.largest // wide:
             rows = 1
-        elif tallest > OVERLAP:
-            rows = -(-(height - OVERLAP) // (tallest - OVERLAP))
+        elif tallest > by.overlap:
+            rows = -(-(height - by.overlap) // (tallest - by.overlap))
         else:
             continue
-        area = columns * rows * wide * _side(height, rows)
+        area = columns * rows * wide * _side(height, rows, by)
         if not least or area < least:
             best, least = (columns, rows), area
     return best
 
 
-def _side(length: int, count: int) -> int:
+def _side(length: int, count: int, by: Tiling) -> int:
     """Of `count` tiles that cover a length, pixels."""
     if count == 1:
         return length
-    return -(-(length + (count - 1) * OVERLAP) // (count * ALIGNMENT)) * ALIGNMENT
+    return -(-(length + (count - 1) * by.overlap) // (count * by.alignment)) * by.alignment
 
 
-def _spans(length: int, count: int) -> list[Span]:
-    side = _side(length, count)
-    starts = (np.ceil(np.linspace(0, length - side, count) / ALIGNMENT) * ALIGNMENT).astype(int).tolist()
+def _spans(length: int, count: int, by: Tiling) -> list[Span]:
+    side = _side(length, count, by)
+    starts = (
+        (np.ceil(np.linspace(0, length - side, count) / by.alignment) * by.alignment).astype(int).tolist()
+    )
     ends = [min(start + side, length) for start in starts]
     middles = [(start + end) / 2 for start, end in zip(starts[1:], ends, strict=False)]
     lows, highs = (
-        [0.0, *(middle - SEAM for middle in middles)],
-        [*(middle + SEAM for middle in middles), length],
+        [0.0, *(middle - by.seam for middle in middles)],
+        [*(middle + by.seam for middle in middles), length],
     )
     return [Span(*each) for each in zip(starts, ends, lows, highs, strict=True)]

@@ -31,14 +31,6 @@ Price-Jones, Red Blood Cell Diameters, Oxford University Press 1933.
 """
 
 
-RED_CELL_BOX_UM = 7.78
-"""Side of the box that annotators draw around a whole red cell of RED_CELL_UM, and so the finder too.
-
-Boxes hug no cell: over the txl_train fields the median side of whole boxes is 1.08 times the median over all
-boxes, whose scale agrees with the 0.102 um per pixel known of the CellaVision fields among them.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Micrometres per pixel of a picture, along x and along y."""

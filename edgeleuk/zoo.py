@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeleuk import folders
+from edgeleuk._values import inside, text
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
-from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, inside, reader_manifest, text
+from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, reader_manifest
 
 SCHEMA = 1
 """Version of model.json this program reads."""
@@ -87,8 +88,7 @@ def load(magnification: str) -> Model:
     An installed model that is in use and cannot be trusted any more gives way to the one that ships; that is logged as
     a warning, which the standard error shows.
     """
-    wanted = magnification.lower().strip()
-    wanted = wanted if wanted.endswith("x") else f"{wanted}x"
+    wanted = _magnification(magnification)
     ours = shipped()
     try:
         if wanted in MAGNIFICATIONS and (installed := in_use(wanted)):
@@ -112,6 +112,26 @@ def load(magnification: str) -> Model:
         hint = f"Use --mag {next(reversed(ours))}, or add" if ours else "Set EDGELEUK_MODELS, or add"
         raise ModelMissingError(f"no {wanted} model. Models here: {names}. {hint} {wanted}/ to {where}.")
     return _trusted(ours[wanted], wanted)
+
+
+def same_objective(one: str, other: str) -> bool:
+    """Whether two names are of one magnification: "40", "40x" and "40X" are."""
+    return _magnification(one) == _magnification(other)
+
+
+def _magnification(name: str) -> str:
+    return f"{name.lower().strip().removesuffix('x')}x"
+
+
+def load_folder(folder: Path) -> Model:
+    """The model of a folder anywhere, both networks verified by their hashes. Raises ModelError, or its child that fits."""
+    if not (folder / "model.json").is_file():
+        raise ModelMissingError(
+            f"no model in {folder}: it has no model.json. Name a model folder, which holds that and the networks."
+        )
+    model = read_manifest(folder)
+    model.verify()
+    return model
 
 
 def _trusted(folder: Path, magnification: str) -> Model:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edgeleuk import correction
 from edgeleuk.correction import MIN_CELLS, Confusion, Correction, Estimate, correct, maximum_likelihood
 from edgeleuk.intervals import clopper_pearson
 from edgeleuk.types import UNCLASSIFIED
@@ -50,6 +51,22 @@ def share(found: Correction, *labels: str) -> Estimate:
 
 
 # The estimate
+
+
+def test_errors_never_seen_are_drawn_as_rarely_as_the_prior_says() -> None:
+    """Of 40 + 40 cells none was read wrong. Half a cell over three columns makes 1/6 of 40 1/3: 0.4 % are drawn, and
+    10 blasts among 200 cells then are 0.61 to 8.81 %."""
+    clean = Confusion(
+        "cells", ("lymphocyte", "blast"), ("lymphocyte", "blast", UNCLASSIFIED), ((40, 0, 0), (0, 40, 0))
+    )
+    found = correct({"lymphocyte": 190, "blast": 10}, clean, OUTSIDE)
+    assert found is not None
+    rows, _ = correction._drawn(("lymphocyte", "blast"), clean)
+    assert rows[:, 0, 1].mean() == pytest.approx((1 / 6) / (40 + 1 / 3), abs=0.0015)
+    estimate = share(found, "blast")
+    assert (estimate.percent, estimate.low, estimate.high) == pytest.approx(
+        (5.0, 0.6101347, 8.8117954), abs=1e-6
+    )
 
 
 def test_a_perfect_reader_needs_no_correction() -> None:

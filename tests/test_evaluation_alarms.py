@@ -42,6 +42,7 @@ class ByColour:
 
     labels = LABELS
     merge: Mapping[str, str] = {}
+    mature = MATURE
     attributes: Mapping[str, tuple[str, ...]] = {}
     subtypes: Mapping[str, str] = {}
     threshold = 0.6
@@ -143,7 +144,7 @@ def test_a_patient_with_few_blasts_is_not_asked_for(tmp_path: Path) -> None:
 def test_proportions_are_the_middles_of_the_reference_ranges() -> None:
     """40 to 80, 20 to 40, 2 to 10, 1 to 6 and 0 to 2 %: their middles add up to 100.5."""
     middles = {"neutrophil": 60, "lymphocyte": 30, "monocyte": 6, "eosinophil": 3.5, "basophil": 1}
-    assert adult_proportions(REFERENCE) == pytest.approx({k: v / 100.5 for k, v in middles.items()})
+    assert adult_proportions(REFERENCE, MATURE) == pytest.approx({k: v / 100.5 for k, v in middles.items()})
 
 
 def test_slides_follow_the_proportions_and_repeat(tmp_path: Path) -> None:

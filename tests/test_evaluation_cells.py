@@ -21,6 +21,7 @@ from edgeleuk.evaluation.cells import ReaderReport, evaluate_reader
 from edgeleuk.evaluation.datasets import CellSample, load_cells, of_split
 from edgeleuk.evaluation.plots import plot_reader
 from edgeleuk.intervals import clopper_pearson
+from edgeleuk.manifest import MATURE, TOLD_BY_LABEL
 from edgeleuk.render.evaluation import render_reader
 from edgeleuk.types import Image, Scale
 
@@ -35,6 +36,7 @@ class Fixed:
 
     labels = LABELS
     merge: Mapping[str, str] = {"band": "neutrophil"}
+    mature = MATURE
     subtypes: Mapping[str, str] = {}
     attributes: Mapping[str, tuple[str, ...]] = ATTRIBUTES
     threshold = 0.6
@@ -359,13 +361,13 @@ class TestTable:
     ) -> None:
         """Where asked for; a plain neutrophil is of unknown stage, and nobody else is told of it."""
         table = self.table(tmp_path, f"file,label,original_label\na.png,neutrophil,{original}\n")
-        assert load_cells(table, tmp_path, ("neutrophil_stage",))[0].attributes == stage
+        assert load_cells(table, tmp_path, ("neutrophil_stage",), TOLD_BY_LABEL)[0].attributes == stage
         assert load_cells(table, tmp_path)[0].attributes == {}
 
     def test_a_stage_written_down_counts_first(self, tmp_path: Path) -> None:
         """A column of that name is an attribute as any other."""
         text = "file,label,original_label,neutrophil_stage\na.png,neutrophil,band neutrophil,segmented\n"
-        [one] = load_cells(self.table(tmp_path, text), tmp_path, ("neutrophil_stage",))
+        [one] = load_cells(self.table(tmp_path, text), tmp_path, ("neutrophil_stage",), TOLD_BY_LABEL)
         assert one.attributes == {"neutrophil_stage": "segmented"}
 
     @pytest.mark.parametrize("scale", ["wide", "0", "-1", "nan"])

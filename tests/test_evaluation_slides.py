@@ -12,6 +12,7 @@ from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.errors import InputError
 from edgeleuk.evaluation.slides import SlideResult, SlidesReport, leading, load_slides, shares
+from edgeleuk.manifest import GROUPS
 
 COUNTS = {
     "myeloblast": 20,
@@ -24,20 +25,25 @@ COUNTS = {
 
 def test_shares_are_of_the_cells_that_belong_to_a_group() -> None:
     """Unclassified cells are in no group and in no denominator."""
-    assert shares(COUNTS) == {"blast_like": 75.0, "lymphoid": 10.0, "granulocytic": 15.0, "monocyte": 0.0}
+    assert shares(COUNTS, GROUPS) == {
+        "blast_like": 75.0,
+        "lymphoid": 10.0,
+        "granulocytic": 15.0,
+        "monocyte": 0.0,
+    }
 
 
 def test_no_cells_no_leader() -> None:
     """A slide on which nothing was identified is led by nothing."""
-    assert leading({"unclassified": 3}) is None
-    assert leading(COUNTS) == "blast_like"
+    assert leading({"unclassified": 3}, GROUPS) is None
+    assert leading(COUNTS, GROUPS) == "blast_like"
 
 
 def test_the_report_compares_shares() -> None:
     """One slide right and 25 points off, one without any cell: 50 points off and not right."""
     slides = {
-        "a": SlideResult({"blast": 1, "neutrophil": 1}, {"myeloblast": 3, "neutrophil": 1}, ()),
-        "b": SlideResult({}, {"blast": 1, "neutrophil": 1}, ()),
+        "a": SlideResult({"blast": 1, "neutrophil": 1}, {"myeloblast": 3, "neutrophil": 1}, GROUPS, ()),
+        "b": SlideResult({}, {"blast": 1, "neutrophil": 1}, GROUPS, ()),
     }
     report = SlidesReport(slides)
     assert report.leading_right == 1

@@ -20,6 +20,7 @@ from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.evaluation.whole import AnnotatedCell, Outcome, WholeReport, evaluate_whole
+from edgeleuk.manifest import MATURE
 from edgeleuk.observation import Observation
 from edgeleuk.render.evaluation import render_whole
 from edgeleuk.types import Boxes, Cell, Field, PictureFile, Reading, Scale
@@ -36,6 +37,7 @@ class Written:
     class analyser:  # noqa: N801, as the slide's attribute is called
         class reader:  # noqa: N801
             merge: Mapping[str, str] = {"band": "neutrophil"}
+            mature = MATURE
 
     def __init__(self, cells: tuple[Cell, ...] | None) -> None:
         self.cells = cells

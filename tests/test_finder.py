@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edgeleuk import finder as module
 from edgeleuk.errors import ModelError, ScaleError
-from edgeleuk.finder import MAX_CANDIDATES, Finder, decode, prepare
-from edgeleuk.manifest import FinderManifest, finder_manifest
+from edgeleuk.finder import Finder, decode, prepare
+from edgeleuk.manifest import MAX_CANDIDATES, TILING, FinderManifest, finder_manifest
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import Analyser
 from edgeleuk.tiling import tiles
@@ -43,7 +43,7 @@ def test_a_cell_of_the_grid_becomes_a_box_around_its_centre() -> None:
     logits, distances = grids(2, 6, 8)
     logits[1, 2, 5] = logit(0.75)
     distances[:, 2, 5] = np.log([1, 2, 3, 4])
-    found = decode(logits, distances, np.array([0.5, 0.5], np.float32), 4)
+    found = decode(logits, distances, np.array([0.5, 0.5], np.float32), 4, MAX_CANDIDATES)
     np.testing.assert_allclose(found.boxes, [[22 - 4, 10 - 8, 22 + 12, 10 + 16]], rtol=1e-6)
     np.testing.assert_allclose(found.scores, [0.75], rtol=1e-6)
     assert found.kinds.tolist() == [1]
@@ -54,7 +54,7 @@ def test_each_class_has_its_own_floor() -> None:
     """What does not reach the floor of its class is dropped; one grid cell may hold two classes."""
     logits, distances = grids(2, 1, 3)
     logits[:, 0, :] = [[logit(0.6), logit(0.4), logit(0.6)], [logit(0.6), logit(0.8), logit(0.9)]]
-    found = decode(logits, distances, np.array([0.5, 0.7], np.float32), 4)
+    found = decode(logits, distances, np.array([0.5, 0.7], np.float32), 4, MAX_CANDIDATES)
     assert sorted(zip(found.kinds.tolist(), (found.boxes[:, 0] // 4).tolist(), strict=True)) == [
         (0, -1 + 0.0),
         (0, 1.0),
@@ -67,12 +67,12 @@ def test_a_score_at_the_floor_is_found() -> None:
     """Thresholds are the least score, not the first one too low."""
     logits, distances = grids(1, 1, 1)
     logits[0, 0, 0] = 0.0
-    assert len(decode(logits, distances, np.array([0.5], np.float32), 4).scores) == 1
+    assert len(decode(logits, distances, np.array([0.5], np.float32), 4, MAX_CANDIDATES).scores) == 1
 
 
 def test_nothing_found_is_an_empty_result() -> None:
     """An empty field gives arrays of shape (0, 4) and (0,)."""
-    found = decode(*grids(3, 4, 4), np.full(3, 0.01, np.float32), 4)
+    found = decode(*grids(3, 4, 4), np.full(3, 0.01, np.float32), 4, MAX_CANDIDATES)
     assert (found.boxes.shape, found.scores.shape, found.kinds.shape) == ((0, 4), (0,), (0,))
 
 
@@ -81,7 +81,7 @@ def test_extreme_outputs_overflow_nothing() -> None:
     logits, distances = grids(1, 1, 2)
     logits[0, 0] = [-1e30, 1e30]
     distances[:, 0] = [[-1e30, 1e30]] * 4
-    found = decode(logits, distances, np.array([0.5], np.float32), 4)
+    found = decode(logits, distances, np.array([0.5], np.float32), 4, MAX_CANDIDATES)
     assert found.scores.tolist() == [1.0]
     assert np.isfinite(found.boxes).all()
 
@@ -90,7 +90,7 @@ def test_of_too_many_candidates_the_best_stay() -> None:
     """A grid that is all one cell is cut to the best candidates, not to the first ones."""
     logits, distances = grids(1, 200, 200)
     logits[0] = np.random.default_rng(0).permutation(200 * 200).reshape(200, 200) / 200**2 * 4
-    found = decode(logits, distances, np.array([0.5], np.float32), 4)
+    found = decode(logits, distances, np.array([0.5], np.float32), 4, MAX_CANDIDATES)
     best = np.sort(1 / (1 + np.exp(-logits.ravel())))[-MAX_CANDIDATES:]
     np.testing.assert_allclose(np.sort(found.scores), best, rtol=1e-6)
 
@@ -155,7 +155,8 @@ def plain_network(classes: int = 2, distances: int = 4) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def manifest(folder: Path, data: bytes) -> FinderManifest:
+def manifest(folder: Path, data: bytes, **changes: object) -> FinderManifest:
+    """Of a network of two classes; `changes` replace its keys."""
     (folder / "finder.onnx").write_bytes(data)
     return finder_manifest(
         folder,
@@ -168,8 +169,16 @@ def manifest(folder: Path, data: bytes) -> FinderManifest:
             "classes": ["WBC", "RBC"],
             "thresholds": {"WBC": 0.9, "RBC": 0.6},
             "nms_iou": 0.5,
-        },
+        }
+        | changes,
     )
+
+
+def with_numbers(finder: Finder, **numbers: object) -> Finder:
+    """The same network under other numbers."""
+    other = copy.copy(finder)
+    other.manifest = replace(finder.manifest, **numbers)  # type: ignore[arg-type]
+    return other
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +217,30 @@ def test_with_a_floor_everything_above_it_is_found(plain: Finder) -> None:
     assert len(plain.find(image, Scale.given(0.25))) == 1
 
 
+@pytest.mark.parametrize(("most", "names"), [(0.42, ["WBC"]), (0.43, ["WBC", "RBC"])])
+def test_two_classes_that_overlap_are_one_thing_from_the_manifests_overlap_on(
+    plain: Finder, most: float, names: list[str]
+) -> None:
+    """Boxes of 10 x 14 pixels, 4 apart, share 6 of 16 columns: 84 of 196 pixels, 0.4286."""
+    image = field(100, 80, {(5, 5): (255, 0, 0), (6, 5): (0, 240, 0)})
+    found = with_numbers(plain, same_thing_iou=most).find(image, Scale.given(0.25))
+    assert [found.names[kind] for kind in found.kinds] == names
+
+
+def test_classes_have_the_names_that_they_stand_for(tmp_path: Path) -> None:
+    """The program's own, everywhere behind the manifest; one that stands for none keeps its own name."""
+    data = plain_network().SerializeToString()
+    classes = {"classes": ["leukocyte", "parasite"], "thresholds": {"leukocyte": 0.9, "parasite": 0.6}}
+    renamed = manifest(
+        tmp_path, data, **classes, cell_classes={"leukocyte": "WBC"}, counted_to={"leukocyte": 0.3}
+    )
+    assert (renamed.classes, renamed.counted_to) == (("WBC", "parasite"), {"WBC": 0.3})
+    image = field(100, 80, {(5, 5): (255, 0, 0), (12, 5): (0, 255, 0)})
+    found = Finder(renamed, threads=1).find(image, Scale.given(0.25))
+    assert [found.names[kind] for kind in found.kinds] == ["WBC", "parasite"]
+    assert (len(found.of("WBC")), len(found.of("Platelet"))) == (1, 0)
+
+
 def test_nothing_comes_from_the_padding(plain: Finder) -> None:
     """The pad value of this network is white, which looks like two kinds of cell; the picture is black."""
     assert len(plain.find(np.zeros((70, 70, 3), np.uint8), Scale.given(0.25), floor=0.01)) == 0
@@ -233,13 +266,10 @@ def test_tiles_find_what_one_piece_finds_wherever_it_lies(
 ) -> None:
     """A picture of 800 x 880 pixels in four tiles gives exactly the cells of the whole, each once."""
     image = field(800, 880, dict.fromkeys(places, (255, 0, 0)))
-    quarters, whole = partial(tiles, largest=512 * 544), partial(tiles, largest=800 * 880)
-    assert [len(list(cut(800, 880))) for cut in (quarters, whole)] == [4, 1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "tiles", quarters)
-        in_tiles = plain.find(image, Scale.given(0.25))
-        patch.setattr(module, "tiles", whole)
-        in_one = plain.find(image, Scale.given(0.25))
+    quarters, whole = replace(TILING, largest=512 * 544), replace(TILING, largest=800 * 880)
+    assert [len(list(tiles(800, 880, cut))) for cut in (quarters, whole)] == [4, 1]
+    in_tiles = with_numbers(plain, tiling=quarters).find(image, Scale.given(0.25))
+    in_one = with_numbers(plain, tiling=whole).find(image, Scale.given(0.25))
     assert sorted(listed(in_tiles)) == sorted(listed(in_one))
     assert len(in_one) >= 1
 
@@ -288,18 +318,15 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
 
 
-def test_a_large_field_is_found_in_tiles_as_in_one_piece(
-    analyser: Analyser, demo_frame: Frame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_field_is_found_in_tiles_as_in_one_piece(analyser: Analyser, demo_frame: Frame) -> None:
     """The demo smear in twelve small tiles has the same cells as in one piece, but for scores that a threshold parts."""
     finder = analyser.finder
     resampling = Resampling.to_scale(demo_frame.width, demo_frame.height, Scale.given(0.1), finder.um_per_px)
     small = resampling.apply(demo_frame.pixels)
     one = finder.find_resampled(small, resampling)
-    cut = partial(tiles, largest=270 * 270)
-    monkeypatch.setattr(module, "tiles", cut)
-    assert len(list(cut(small.shape[1], small.shape[0]))) == 12
-    many = finder.find_resampled(small, resampling)
+    cut = replace(TILING, largest=270 * 270)
+    assert len(list(tiles(small.shape[1], small.shape[0], cut))) == 12
+    many = with_numbers(finder, tiling=cut).find_resampled(small, resampling)
     assert len(one) > 100
     for first, second in ((one, many), (many, one)):
         for box, kind, score in zip(first.boxes, first.kinds, first.scores, strict=True):

@@ -163,6 +163,13 @@ def test_lobes_are_counted_by_the_rule_of_thirds(discs: list[Disc], lobes: int) 
     assert count_lobes(mask_of(discs)) == lobes
 
 
+@pytest.mark.parametrize(("neck", "lobes"), [(0.28, 2), (0.4, 1), (0.48, 1)])
+def test_the_neck_between_two_lobes_is_under_a_third_of_them(neck: float, lobes: int) -> None:
+    """Discs of 2.4 um radius, 9.6 um apart, on a bridge of that share of their width."""
+    bridge = strand((-3, 0), (3, 0), neck * 4.8)
+    assert count_lobes(mask_of([(-4.8, 0, 2.4), (4.8, 0, 2.4), *bridge], 0.05), 0.05) == lobes
+
+
 @pytest.mark.parametrize(("discs", "lobes"), SHAPES.values(), ids=SHAPES.keys())
 def test_lobes_survive_the_way_through_a_picture(discs: list[Disc], lobes: int) -> None:
     """The same shapes, painted into a cell and segmented again, have the same lobes."""

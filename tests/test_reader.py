@@ -15,10 +15,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from edgeleuk import zoo
 from edgeleuk.errors import ModelError
-from edgeleuk.manifest import reader_manifest
+from edgeleuk.manifest import DENSITY, Density, reader_manifest
 from edgeleuk.pipeline import Analyser
-from edgeleuk.reader import BATCH, MOST_DENSE, Reader, prepare, softmax
+from edgeleuk.reader import BATCH, Reader, prepare, softmax
 from edgeleuk.types import UNCLASSIFIED, Boxes, Image, Scale
 
 LABELS = ["neutrophil", "lymphocyte", "blast"]
@@ -336,23 +337,61 @@ def test_density_forgets_the_lamp_and_the_strength_of_the_stain(
 ) -> None:
     """Another white balance and another staining time give the same input but for rounding."""
     density = stained(np.random.default_rng(seed))
-    plain = prepare(levels(np.exp(-density))[None], "density")
-    other = prepare(levels(np.array(lamp) * np.exp(-density * np.array(dye)))[None], "density")
+    plain = prepare(levels(np.exp(-density))[None], DENSITY)
+    other = prepare(levels(np.array(lamp) * np.exp(-density * np.array(dye)))[None], DENSITY)
     assert np.abs(plain - other).max() < 0.12
     assert np.abs(plain - other).mean() < 0.02
 
 
+RAMP = np.kron(np.arange(100, 200).reshape(10, 10), np.ones((2, 2), int)).astype(np.uint8)
+"""(20, 20) levels 100 to 199, each as often: the program looks at every second pixel along both axes, 100 in all."""
+
+
+def told_by_default(folder: Path) -> Density:
+    """How a reader stretches whose manifest says only that it does."""
+    density = opened(folder, input={"size": SIZE, "normalise": "density"}).manifest.density
+    assert density is not None
+    return density
+
+
+@pytest.mark.parametrize("ships", [True, False])
+def test_the_dark_and_the_white_level_are_the_third_and_the_ninety_fifth_percentile(
+    model: zoo.Model, tmp_path: Path, ships: bool
+) -> None:
+    """Of levels 100 to 199 they are 103 and 194: 1 and 0 in the network's eyes, and logarithmic in between."""
+    density = model.reader.density if ships else told_by_default(tmp_path)
+    crop = np.repeat(RAMP[None, ..., None], 3, axis=3)
+    batch = prepare(crop, density)[0, 0]
+    at = {level: float(batch[level == RAMP][0]) for level in (103, 150, 194, 199)}
+    middle = np.log(194 / 150) / np.log(194 / 103)
+    assert at == pytest.approx({103: 1.0, 150: middle, 194: 0.0, 199: 0.0}, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("density", "darkest"),
+    [
+        (Density(0.03, 0.95, 0.15, 1.3), np.log(194 / 100) / np.log(194 / 103)),
+        (Density(0.03, 0.95, 2.0, 1.3), np.log(194 / 100) / 2.0),
+        (Density(0.5, 0.95, 0.15, 1.3), 1.3),
+    ],
+)
+def test_density_is_stretched_by_the_manifests_numbers(density: Density, darkest: float) -> None:
+    """Between the two levels, over no less than the least contrast, and no further than the densest."""
+    batch = prepare(np.repeat(RAMP[None, ..., None], 3, axis=3), density)
+    assert batch.max() == pytest.approx(darkest)
+
+
 def test_density_runs_from_background_to_nucleus() -> None:
-    """0 where the crop is brightest, about 1 in the nucleus, never more than MOST_DENSE."""
-    batch = prepare(levels(np.exp(-stained(np.random.default_rng(1))))[None], "density")
+    """0 where the crop is brightest, about 1 in the nucleus, never more than its end."""
+    batch = prepare(levels(np.exp(-stained(np.random.default_rng(1))))[None], DENSITY)
     assert batch.shape == (1, 3, 64, 64)
     assert batch.dtype == np.float32
     assert batch[0, :, :8].mean() == pytest.approx(0, abs=0.03)
     assert batch[0, :, 24:40, 24:40].mean() == pytest.approx(1, abs=0.03)
-    assert 0 <= batch.min() <= batch.max() <= MOST_DENSE
+    assert 0 <= batch.min() <= batch.max() <= DENSITY.most_dense
 
 
 def test_an_empty_crop_stays_empty() -> None:
     """Sensor noise on a bare background is not stretched into a cell."""
     noise = np.random.default_rng(1).normal(200, 1, (1, 64, 64, 3))
-    assert prepare(np.rint(noise).astype(np.uint8), "density").mean() < 0.1
+    assert prepare(np.rint(noise).astype(np.uint8), DENSITY).mean() < 0.1

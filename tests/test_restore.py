@@ -65,7 +65,7 @@ def test_a_restored_reader_reads_as_the_file_does(
             for x, y in (boxes[:, :2] + boxes[:, 2:]) / 2
         ]
     )
-    prepared = prepare(crops, runtime.manifest.normalise)
+    prepared = prepare(crops, runtime.manifest.density)
     network = reader.build(load_recipe(runtime.manifest.raw["recipe"]))
     restore(network, runtime.manifest.path)
     expected = Session(runtime.manifest.path, 1).run(prepared)[0]

@@ -12,12 +12,13 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.evaluation.datasets import annotated_scales, load_fields
 from edgeleuk.evaluation.photographs import View, photograph
 from edgeleuk.eyepiece import find_disc
+from edgeleuk.manifest import RED_CELL_BOX_UM
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import common, contradicted, pooled
 from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import RED_CELL_BOX_UM, Aperture, Detections, Frame, Scale
+from edgeleuk.types import Aperture, Detections, Frame, Scale
 
 DEMO_UM_PER_PX = 0.1
 
@@ -149,8 +150,8 @@ def test_red_cells_contradict_the_scale_of_another_zoom(factor: float, expected:
     boxes = np.array([[100 * i, 0, 100 * i + side, side] for i in range(12)], np.float32)
     ones = np.ones(12, np.float32)
     found = Detections(boxes, ones, np.zeros(12, np.int64), ("RBC",))
-    assert contradicted(Scale.given(0.1), found) is expected
-    assert not contradicted(Scale.given(0.1), found.where(np.arange(5)))
+    assert contradicted(Scale.given(0.1), found, RED_CELL_BOX_UM) is expected
+    assert not contradicted(Scale.given(0.1), found.where(np.arange(5)), RED_CELL_BOX_UM)
 
 
 def test_pooling_lessens_the_error_but_not_that_of_the_ruler() -> None:

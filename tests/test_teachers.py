@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: E402, N812  # torch is looked for 
 
 from edgeleuk import reader as runtime  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError  # noqa: E402
+from edgeleuk.manifest import DENSITY, Density  # noqa: E402
 from edgeleuk.training import augment, cells, loop, reader, teachers  # noqa: E402
 from edgeleuk.training import lessons as lessons_of  # noqa: E402
 from edgeleuk.training.fields import cached, training_samples  # noqa: E402
@@ -182,15 +183,13 @@ def test_crops_follow_the_map(seed: int) -> None:
     np.testing.assert_allclose(crop, [4 * x, 4 * y, 2 * (x + y)], atol=0.02)
 
 
-@pytest.mark.parametrize("normalise", [None, "density"])
-def test_crops_are_prepared_as_the_runtime_does(normalise: str | None) -> None:
+@pytest.mark.parametrize("density", [None, DENSITY, Density(0.1, 0.8, 0.3, 1.1)])
+def test_crops_are_prepared_as_the_runtime_does(density: Density | None) -> None:
     """The same input to the network, to the precision of float32."""
     levels = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     levels[1] = levels[1] // 8 + 100  # little contrast
     crops = torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 255
-    np.testing.assert_allclose(
-        prepare(crops, normalise).numpy(), runtime.prepare(levels, normalise), atol=1e-5
-    )
+    np.testing.assert_allclose(prepare(crops, density).numpy(), runtime.prepare(levels, density), atol=1e-5)
 
 
 def test_blur_is_the_same_on_every_device() -> None:

@@ -131,7 +131,9 @@ def test_training_and_runtime_decode_alike() -> None:
     """The box a grid cell stands for is the same in torch and in the runtime."""
     rng = np.random.default_rng(3)
     distances = rng.normal(1, 0.5, (4, 5, 6)).astype(np.float32)
-    here = runtime.decode(np.ones((1, 5, 6), np.float32), distances, np.zeros(1, np.float32), networks.STRIDE)
+    here = runtime.decode(
+        np.ones((1, 5, 6), np.float32), distances, np.zeros(1, np.float32), networks.STRIDE, 100
+    )
     flat = torch.from_numpy(distances).flatten(1).T[None]
     there = assign.decode(flat, assign.grid_centres(5, 6))[0].numpy()
     np.testing.assert_allclose(here.boxes, there, rtol=1e-5)

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session
     from edgeleuk.types import Frame
+    from edgeleuk.zoo import Model
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line asked for, checked."""
 
-    mag: str
+    model: Model
     profile: Profile | None
     source: str
     target: int
@@ -56,7 +57,7 @@ class Options:
 
 def count_live(options: Options) -> None:
     """Until the operator, the target or the time ends it."""
-    from edgeleuk import machine, zoo
+    from edgeleuk import machine
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.live.counter import LiveCounter
@@ -70,7 +71,7 @@ def count_live(options: Options) -> None:
 
     machine.share_heap()
     rules, ranges = standards(options.rules, options.reference)
-    analyser = Analyser(zoo.load(options.mag), options.threads, profile=options.profile, refusing=True)
+    analyser = Analyser(options.model, options.threads, profile=options.profile, refusing=True)
     spec = options.source or default_source()
     given = None if options.um_per_px is None else Scale.given(options.um_per_px)
     scale = ScalePolicy(analyser, given)
@@ -79,7 +80,12 @@ def count_live(options: Options) -> None:
     def opened() -> Source:
         width, height = options.size
         return open_source(
-            spec, width=width, height=height, fps=options.fps, magnification=options.mag, reader=scale
+            spec,
+            width=width,
+            height=height,
+            fps=options.fps,
+            magnification=options.model.magnification,
+            reader=scale,
         )
 
     with ExitStack() as stack:
@@ -134,7 +140,7 @@ def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) 
     if options.resume:
         return store.resume(options.resume)
     return store.start(
-        magnification=options.mag,
+        magnification=options.model.magnification,
         source=spec,
         model_version=analyser.model.version,
         target=options.target,

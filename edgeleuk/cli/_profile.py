@@ -26,12 +26,12 @@ def device(name: str | None, mag: str | None) -> tuple[Profile | None, str]:
 
     Raises UsageError where there is no such profile, or where it is of another objective than --mag.
     """
-    from edgeleuk import profiles
+    from edgeleuk import profiles, zoo
 
     if name is None:
         return None, mag or "100x"
     profile = profiles.load(name)
-    if mag and mag.lower().strip().removesuffix("x") != profile.magnification.removesuffix("x"):
+    if mag and not zoo.same_objective(mag, profile.magnification):
         raise UsageError(
             f"profile {profile.name} is of a {profile.magnification} objective, --mag says {mag}. Leave --mag out, or "
             "use the profile of that objective."

@@ -21,6 +21,7 @@ from edgeleuk.cli._console import (
     writable_folder,
     write,
 )
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._provenance import provenance
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -40,9 +41,8 @@ def analyze(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Pictures, folders, or patterns in quotes.", show_default=False)
     ] = None,
-    mag: Annotated[
-        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
-    ] = None,
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     profile: ProfileOption = None,
     um_per_px: Annotated[
         float | None,
@@ -93,7 +93,7 @@ def analyze(
     that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
     exit code is then that of the first such error.
     """
-    from edgeleuk import machine, zoo
+    from edgeleuk import machine
     from edgeleuk.batch import Batch
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
@@ -115,8 +115,8 @@ def analyze(
     check(red_cells)
     folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
     rule_set, ranges = standards(rules, reference)
-    known, magnification = device(profile, mag)
-    model = zoo.load(magnification)
+    known, _ = device(profile, mag)
+    model = chosen(model_folder, mag, known)
     scale = None if um_per_px is None else Scale.given(um_per_px)
     pictures = list(pictures_of([demo_picture()] if demo else paths or [], recursive))
     workers = min(threads or os.cpu_count() or 1, len(pictures))

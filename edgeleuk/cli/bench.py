@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
 
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
     from edgeleuk.bench import BenchResult, Progress, SettingResult
     from edgeleuk.machine import Setting
+    from edgeleuk.zoo import Model
 
 
 def bench(
-    mag: Annotated[str, typer.Option("--mag", help="Objective, or all that have models.")] = "all",
+    mag: Annotated[
+        str | None, typer.Option("--mag", help="Objective, or all that have models.", show_default="all")
+    ] = None,
+    model_folder: ModelOption = None,
     width: Annotated[int, typer.Option(min=320, max=4096, help="Pixels of the camera.")] = 1280,
     height: Annotated[int, typer.Option(min=240, max=4096, help="Likewise.")] = 720,
     frames: Annotated[int, typer.Option(min=3, max=500, help="Fields for each setting.")] = 24,
@@ -45,19 +50,17 @@ def bench(
     """
     from rich.progress import Progress as Bar
 
-    from edgeleuk import machine, zoo
+    from edgeleuk import machine
     from edgeleuk.bench import bench as measure
     from edgeleuk.bench import report_line, settings_here
 
-    names = list(zoo.available()) if mag == "all" else [mag]
-    if not names:
-        raise UsageError("there is no model to measure. See `edgeleuk models list`.")
+    models = [chosen(model_folder, mag)] if model_folder else _in_use(mag)
     loaded = standards()
     done: list[BenchResult] = []
     with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
-        for name in names:
-            step = _stepping(bar, bar.add_task(name, total=frames))
-            done.append(measure(zoo.load(name), settings_here(threads), *loaded, width, height, frames, step))
+        for model in models:
+            step = _stepping(bar, bar.add_task(model.magnification, total=frames))
+            done.append(measure(model, settings_here(threads), *loaded, width, height, frames, step))
     if as_json:
         print_json({"machine": machine.fingerprint(), "magnifications": [each.as_json() for each in done]})
     else:
@@ -72,6 +75,16 @@ def bench(
             f"from now on: {best.threads} threads, {best.arithmetic} ({path}). `--no-remember` only measures.",
             markup=False,
         )
+
+
+def _in_use(mag: str | None) -> list[Model]:
+    """The models of one objective, or of all that have one. Raises UsageError where none has."""
+    from edgeleuk import zoo
+
+    names = list(zoo.available()) if mag in (None, "all") else [mag]
+    if not names:
+        raise UsageError("there is no model to measure. See `edgeleuk models list`.")
+    return [zoo.load(name) for name in names if name]
 
 
 def _stepping(bar: Bar, task: TaskID) -> Progress:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
@@ -29,7 +30,6 @@ Coco = Annotated[Path, typer.Argument(help="COCO file with boxes.", show_default
 Images = Annotated[
     Path, typer.Option("--images", help="Folder the file names start from.", show_default=False)
 ]
-Mag = Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Plot = Annotated[
     Path | None,
@@ -61,7 +61,8 @@ class ScaleOption(StrEnum):
 def finder(
     coco: Coco,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     scale: Annotated[
         ScaleOption,
         typer.Option("--scale", help="truth: the file's annotated red cells; estimate: as analyze does."),
@@ -85,13 +86,13 @@ def finder(
     threads: Threads = None,
 ) -> None:
     """Average precision, recall, precision and counts by class, through the finder that analyze uses."""
-    from edgeleuk import zoo
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.fields import evaluate_finder
     from edgeleuk.evaluation.scales import ScaleRule, estimate_by
     from edgeleuk.finder import Finder
     from edgeleuk.render.evaluation import render_finder
 
+    model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
     if not samples:
@@ -100,7 +101,7 @@ def finder(
         raise UsageError(
             "--composed shows what a weaker objective sees of many cells. Add --virtual 40x or 10x."
         )
-    found = Finder(zoo.load(mag).finder, threads)
+    found = Finder(model.finder, threads)
     rule = ScaleRule.of(scale.value, samples, names, estimate_by(found), um_per_px)
     read = None
     if virtual:
@@ -124,7 +125,8 @@ def finder(
 def reader(
     cells: Cells,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Only rows of this split.", show_default=False)
     ] = None,
@@ -148,20 +150,19 @@ def reader(
     rules: RulesOption = None,
 ) -> None:
     """Accuracy by type and source, confusion, attributes and blasts, through the reader that analyze uses."""
-    from edgeleuk import zoo
     from edgeleuk.evaluation.cells import evaluate_reader
     from edgeleuk.evaluation.datasets import load_cells
     from edgeleuk.reader import Reader
     from edgeleuk.render.evaluation import render_reader
 
+    model = chosen(model_folder, mag)
     rule_set, _ = standards(rules)
-    model = zoo.load(mag)
-    every = load_cells(cells, images, tuple(model.reader.attributes))
-    chosen = _of(every, split, source, cells)
-    chosen = chosen[:: _step(len(chosen), limit)]
+    every = load_cells(cells, images, tuple(model.reader.attributes), model.reader.told_by_label)
+    picked = _of(every, split, source, cells)
+    picked = picked[:: _step(len(picked), limit)]
     with progress_bar("reading") as progress:
         report = evaluate_reader(
-            Reader(model.reader, threads), chosen, rule_set, progress, _look(virtual, restain)
+            Reader(model.reader, threads), picked, rule_set, progress, _look(virtual, restain)
         )
     if plot:
         from edgeleuk.evaluation.plots import plot_reader
@@ -176,7 +177,8 @@ def slides(
         Path, typer.Argument(help="JSON list of slides: slide, fields, cell_counts.", show_default=False)
     ],
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
@@ -186,7 +188,7 @@ def slides(
     """Whole slides through the pipeline: the leading group and the blast-like share against annotated counts."""
     from dataclasses import replace
 
-    from edgeleuk import zoo
+    model = chosen(model_folder, mag)
     from edgeleuk.evaluation.slides import evaluate_slides, load_slides
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation import render_slides
@@ -197,7 +199,7 @@ def slides(
         raise UsageError(f"{table} lists no slides. Give a file with some.")
     samples = [replace(s, fields=s.fields[:: _step(len(s.fields), limit)]) for s in samples]
     with progress_bar("analysing") as progress:
-        report = evaluate_slides(Analyser(zoo.load(mag), threads, refusing=True), samples, *loaded, progress)
+        report = evaluate_slides(Analyser(model, threads, refusing=True), samples, *loaded, progress)
     _print(report, render_slides, as_json)
 
 
@@ -205,7 +207,8 @@ def slides(
 def whole(
     coco: Coco,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     um_per_px: Annotated[
         float | None,
         typer.Option(
@@ -219,7 +222,6 @@ def whole(
     reference: ReferenceOption = None,
 ) -> None:
     """Whole fields through the pipeline: white cells annotated with their type that are found, and read right."""
-    from edgeleuk import zoo
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount
     from edgeleuk.evaluation.datasets import load_fields
@@ -228,9 +230,10 @@ def whole(
     from edgeleuk.render.evaluation import render_whole
     from edgeleuk.types import Scale
 
+    model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
     samples = samples[:: _step(len(samples), limit)]
-    analyser = Analyser(zoo.load(mag), threads, refusing=True)
+    analyser = Analyser(model, threads, refusing=True)
     scale = ScalePolicy(analyser, None if um_per_px is None else Scale.given(um_per_px))
     slide = SlideCount(analyser, *standards(rules, reference), scale)
     with progress_bar("analysing") as progress:
@@ -242,7 +245,8 @@ def whole(
 def phone(
     coco: Coco,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     view: Annotated[
         list[str] | None,
         typer.Option("--view", help="Only this way to hold the phone; repeat for more.", show_default="all"),
@@ -258,18 +262,18 @@ def phone(
     threads: Threads = None,
 ) -> None:
     """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
-    from edgeleuk import zoo
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.phone import evaluate_phone
     from edgeleuk.evaluation.virtual import eyepiece_fields
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation import render_phone
 
+    model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
     wide = eyepiece_fields(samples, names) if composed else None
     samples = wide.samples if wide else samples
     samples = samples[:: _step(len(samples), limit)]
-    analyser = Analyser(zoo.load(mag), threads)
+    analyser = Analyser(model, threads)
     with progress_bar("analysing") as progress:
         report = evaluate_phone(analyser, samples, names, view or (), progress, wide)
     _print(report, render_phone, as_json)
@@ -279,7 +283,8 @@ def phone(
 def alarms(
     cells: Cells,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
     slides: Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")] = 1000,
     per_slide: Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")] = 200,
@@ -297,21 +302,21 @@ def alarms(
     reference: ReferenceOption = None,
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
-    from edgeleuk import zoo
     from edgeleuk.evaluation.alarms import Draws, evaluate_alarms
     from edgeleuk.evaluation.datasets import load_cells, of_split
     from edgeleuk.judge import judge_by
     from edgeleuk.reader import Reader
     from edgeleuk.render.evaluation import render_alarms
 
+    model = chosen(model_folder, mag)
     rule_set, ranges = standards(rules, reference)
-    manifest = zoo.load(mag).reader
-    chosen = of_split(load_cells(cells, images), split)
-    chosen = chosen[:: _step(len(chosen), limit)]
+    manifest = model.reader
+    picked = of_split(load_cells(cells, images), split)
+    picked = picked[:: _step(len(picked), limit)]
     draws = Draws(healthy, slides, per_slide)
     reader, judge, look = Reader(manifest, threads), judge_by(manifest, rule_set, ranges), _look(virtual)
     with progress_bar("reading") as progress:
-        report = evaluate_alarms(reader, judge, chosen, draws, patients, rule_set, ranges, progress, look)
+        report = evaluate_alarms(reader, judge, picked, draws, patients, rule_set, ranges, progress, look)
     _print(report, render_alarms, as_json)
 
 
@@ -345,14 +350,14 @@ def evenly(items: Sequence[T], limit: int | None) -> Sequence[T]:
 
 def _of(every: Sequence[CellSample], split: str | None, source: str | None, table: Path) -> list[CellSample]:
     """The cells of a split and a source, of all where these are None. Raises UsageError where there are none."""
-    chosen = [s for s in every if split in (None, s.split) and source in (None, s.source)]
-    if not chosen:
+    picked = [s for s in every if split in (None, s.split) and source in (None, s.source)]
+    if not picked:
         splits = ", ".join(sorted({s.split for s in every})) or "none"
         sources = ", ".join(sorted({s.source for s in every})) or "none"
         raise UsageError(
             f"no row of {table} is of this split and source. Splits: {splits}; sources: {sources}."
         )
-    return chosen
+    return picked
 
 
 def _look(virtual: str | None, restain: int | None = None) -> Look:

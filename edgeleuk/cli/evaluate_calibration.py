@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, results
-from edgeleuk.cli.evaluate import Json, Mag, Threads, progress_bar
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli.evaluate import Json, Threads, progress_bar
 
 
 def calibration(
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     devices: Annotated[
         int, typer.Option("--devices", min=1, help="Simulated for each way to calibrate.")
     ] = 20,
@@ -24,12 +26,11 @@ def calibration(
     Scale, turn, blur, noise, uneven light and squeeze are drawn for each device. Half a percent is right for a ruling, 5 %
     for red cells.
     """
-    from edgeleuk import zoo
     from edgeleuk.evaluation.calibration import evaluate_calibration
     from edgeleuk.finder import Finder
     from edgeleuk.render.evaluation_calibration import render_calibration
 
-    model = zoo.load(mag)
+    model = chosen(model_folder, mag)
     with progress_bar("calibrating") as progress:
         report = evaluate_calibration(
             Finder(model.finder, threads), model.magnification, devices, seed, progress

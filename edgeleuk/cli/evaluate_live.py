@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def live(
-    mag: Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")] = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     seeds: Annotated[
         list[int] | None, typer.Option("--seed", help="Slide; repeat for more.", show_default="1")
     ] = None,
@@ -47,7 +49,6 @@ def live(
     """
     from rich.progress import Progress as Bar
 
-    from edgeleuk import zoo
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.evaluation.live import evaluate_live
@@ -59,14 +60,15 @@ def live(
             "--standstill takes more than half of the time. Give more --minutes, or a shorter one."
         )
     loaded = standards(rules, reference)
-    analyser = Analyser(zoo.load(mag), threads, refusing=True)
+    model = chosen(model_folder, mag)
+    analyser = Analyser(model, threads, refusing=True)
     done: list[LiveResult] = []
     with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
         for seed in seeds or [1]:
             task = bar.add_task(f"slide {seed}", total=minutes * 60)
             slide = SlideCount(analyser, *loaded, ScalePolicy(analyser), SlideOptions(stills=False))
             source = StageSource(
-                seed, mag, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[mag], exposure_drift=0.1,
+                seed, model.magnification, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[model.magnification], exposure_drift=0.1,
                 jumps=jumps, standstill_s=standstill,
             )  # fmt: skip
             done.append(evaluate_live(slide, source, seed, progress=_to(bar, task)))

@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, results
-from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Mag, Threads, evenly, progress_bar
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Threads, evenly, progress_bar
 from edgeleuk.errors import EdgeleukError, UsageError
 
 
 def quality(
     coco: Coco,
     images: Images,
-    mag: Mag = "100x",
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     strangers: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,13 +34,13 @@ def quality(
     threads: Threads = None,
 ) -> None:
     """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
-    from edgeleuk import zoo
     from edgeleuk.evaluation.datasets import load_fields
     from edgeleuk.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation_quality import render_quality
     from edgeleuk.sources.folder import expand
 
+    model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
     if not samples:
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
@@ -46,7 +48,7 @@ def quality(
     if fault := next((each for each in others if isinstance(each, EdgeleukError)), None):
         raise fault
     paths = [each for each in others if isinstance(each, Path)]
-    analyser = Analyser(zoo.load(mag), threads)
+    analyser = Analyser(model, threads)
     with progress_bar("judging") as progress:
         judged = judge_sources(analyser, evenly(samples, limit), progress)
     with progress_bar("other pictures") as progress:

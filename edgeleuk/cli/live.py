@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._counting import Options, count_live
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption
 from edgeleuk.errors import UsageError
@@ -36,9 +37,8 @@ def live(
             show_default="the first camera",
         ),
     ] = None,
-    mag: Annotated[
-        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
-    ] = None,
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
     profile: ProfileOption = None,
     target: Annotated[
         int | None,
@@ -103,10 +103,12 @@ def live(
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else "plain" if plain or not sys.stdout.isatty() else "view"
     known, wanted = device(profile, mag)
-    before = _before(resume, store, wanted if known else mag) if resume else None
+    model = chosen(model_folder, mag, known) if model_folder or not resume else None
+    said = model.magnification if model_folder and model else wanted if known else mag
+    before = _before(resume, store, said) if resume else None
     count_live(
         Options(
-            mag=before.magnification if before else wanted,
+            model=model or chosen(None, before.magnification if before else wanted),
             profile=known,
             source=source or (before.source if before else ""),
             target=target or (before.target if before else 200),
@@ -134,13 +136,14 @@ def live(
 def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary:
     """The session to go on with. Raises UsageError where it is of another objective."""
     from edgeleuk.store import open_store
+    from edgeleuk.zoo import same_objective
 
     with open_store(store, create=False) as kept:
         summary = kept.get(session).summary
-    if mag and mag != summary.magnification:
+    if mag and not same_objective(mag, summary.magnification):
         raise UsageError(
             f"session {summary.id} was counted at {summary.magnification}, not at {mag}: cells of both do not lie on "
-            "one map. Leave --mag out, or begin a new session."
+            "one map. Use the session's objective (without --mag it is), or begin a new session."
         )
     return summary
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeleuk.cli import models_update
 from edgeleuk.cli._console import print_json, report, results
+from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.errors import ModelError
+
+if TYPE_CHECKING:
+    from edgeleuk.zoo import Model
 
 app = typer.Typer(
     help="The models on this machine: list, show, verify; install, use, roll back, remove, pack, trust.\n\n"
@@ -38,15 +42,18 @@ def list_models(as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    magnification: Annotated[str, typer.Argument(help="100x, 40x or 10x.")] = "100x", as_json: Json = False
+    magnification: Annotated[
+        str | None, typer.Argument(help="100x, 40x or 10x.", show_default="100x")
+    ] = None,
+    model_folder: ModelOption = None,
+    as_json: Json = False,
 ) -> None:
-    """One model: its types, attributes, thresholds, figures and where they come from."""
+    """One model: its types, attributes, thresholds, figures, where they come from, and what it was derived from."""
     import json
 
-    from edgeleuk import zoo
     from edgeleuk.render import models as render
 
-    model = zoo.load(magnification)
+    model = chosen(model_folder, magnification)
     if as_json:
         print_json(json.loads((model.folder / "model.json").read_text(encoding="utf-8")))
     else:
@@ -58,11 +65,14 @@ def verify(
     magnification: Annotated[
         str | None, typer.Argument(help="All models where absent.", show_default=False)
     ] = None,
+    model_folder: ModelOption = None,
 ) -> None:
     """Check every model file against its SHA-256 and open it. Exit code 4 where one fails."""
     from edgeleuk import modelstore, zoo
-    from edgeleuk.pipeline import Analyser
 
+    if model_folder:
+        _verified(chosen(model_folder, magnification))
+        return
     names = [magnification] if magnification else list(zoo.available())
     if not names:
         raise ModelError(f"no models in {' or '.join(map(str, zoo.roots()))}. Install the package again.")
@@ -74,17 +84,20 @@ def verify(
                 failed = True
     for name in names:
         try:
-            model = zoo.load(name)
-            Analyser(model)
+            _verified(zoo.load(name))
         except ModelError as error:
             report(error)
             failed = True
-        else:
-            results().print(
-                f"{model.magnification}: finder and reader are as published (version {model.version})"
-            )
     if failed:
         raise typer.Exit(ModelError.exit_code)
+
+
+def _verified(model: Model) -> None:
+    """Open a model whose hashes are right. Raises ModelError where it does not open."""
+    from edgeleuk.pipeline import Analyser
+
+    Analyser(model)
+    results().print(f"{model.magnification}: finder and reader are as published (version {model.version})")
 
 
 app.command("install")(models_update.install)

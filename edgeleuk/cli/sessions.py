@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
+from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import ModelError, UsageError
 
@@ -65,6 +66,7 @@ def show(
     session: Id,
     as_json: Json = False,
     store: StorePath = None,
+    model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -73,7 +75,7 @@ def show(
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session), *standards(rules, reference))
+        kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept))
     else:
@@ -98,6 +100,7 @@ def export(
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
     store: StorePath = None,
+    model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -108,7 +111,7 @@ def export(
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session), *standards(rules, reference))
+        kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
     folder = writable_folder(out or Path(kept.summary.id))
     for name, picture in render.crops(kept):
         write(writable_folder((folder / name).parent) / Path(name).name, picture)
@@ -138,16 +141,15 @@ def delete(
     notices.print(f"deleted {what}", markup=False)
 
 
-def _kept(session: Session, rules: Rules, reference: Reference) -> Kept:
+def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: Reference) -> Kept:
     """Everything of a session, with the differential of its map by the model and the rules that are here."""
-    from edgeleuk import zoo
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.sessions import Kept
 
     summary = session.summary
-    model = zoo.load(summary.magnification)
+    model = chosen(model_folder, summary.magnification)
     if model.version != summary.model_version:
         warn(
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
@@ -169,5 +171,5 @@ def check_types(summary: SessionSummary, counted: Sequence[CountedField], model:
         raise ModelError(
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model,"
             f" which tells other types than the one here, {model.version}. Use the old one again, where it is installed:"
-            f" `edgeleuk models use {model.magnification} {summary.model_version}`; or set EDGELEUK_MODELS to its folder."
+            f" `edgeleuk models use {model.magnification} {summary.model_version}`; or name its folder by --model."
         )

@@ -23,7 +23,7 @@ from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
 from edgeleuk.quality import Look
 from edgeleuk.scale import CONTRADICTS
 from edgeleuk.sources.folder import read_picture, shrinkable
-from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
 
 SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are analysed."""
@@ -227,7 +227,9 @@ class ScalePolicy:
         boxes = np.array([cell.box for cell in field.of(RED_CELL)]).reshape(-1, 4)
         if len(boxes) >= WITNESSES:
             sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-            return float(np.median(sides)) * field.scale.um_per_px / RED_CELL_BOX_UM
+            return (
+                float(np.median(sides)) * field.scale.um_per_px / self._analyser.model.finder.red_cell_box_um
+            )
         try:
             own = self._analyser.estimate(seen, field.scale, CONTRADICTS)
         except ScaleError:

@@ -8,7 +8,7 @@ in the interval of its cells read as blasts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from edgeleuk.differential import Differential
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.cells import Look, Progress, ReaderLike, read_all, read_cell
 from edgeleuk.evaluation.datasets import CellSample
-from edgeleuk.evaluation.readings import MATURE, proportion
+from edgeleuk.evaluation.readings import proportion
 from edgeleuk.judge import Judge
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import UNCLASSIFIED, Tally
@@ -139,8 +139,8 @@ class AlarmsReport:
         }
 
 
-def adult_proportions(reference: Reference) -> dict[str, float]:
-    """Share of each mature type in a healthy adult, summing to 1: the middle of its range, of all middles.
+def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str, float]:
+    """Share of each of the `mature` types in a healthy adult, summing to 1: the middle of its range, of all middles.
 
     Raises UsageError where `reference` has no range for one of them.
     """
@@ -148,9 +148,9 @@ def adult_proportions(reference: Reference) -> dict[str, float]:
         label: (each.low + each.high) / 2
         for each in reference.ranges
         for label in each.labels
-        if label in MATURE
+        if label in mature
     }
-    if missing := sorted(MATURE - middles.keys()):
+    if missing := sorted({*mature} - middles.keys()):
         raise UsageError(
             f"reference ranges {reference.name!r} have none for {missing[0]}. Add it to the file."
         )
@@ -174,8 +174,8 @@ def evaluate_alarms(
     `look` gives a sample's picture and scale; without it, its file as it is. A patient's cells are all read, also
     those of a type that the reader does not know. Raises UsageError where the healthy source lacks a mature type.
     """
-    proportions = adult_proportions(reference)
-    pool = _pool(samples, draws.source)
+    proportions = adult_proportions(reference, reader.mature)
+    pool = _pool(samples, draws.source, reader.mature)
     patients = _with_blasts([s for s in samples if s.source == patients_source], rules)
     needed = [*pool, *(sample for cells in patients.values() for sample in cells)]
     total = len(needed) + draws.slides
@@ -221,10 +221,10 @@ def draw_slides(
     return rng.choice(len(pool), (draws.slides, draws.cells), p=weights)
 
 
-def _pool(samples: Sequence[CellSample], source: str) -> list[CellSample]:
+def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -> list[CellSample]:
     """The cells that a healthy slide may be made of."""
-    pool = [sample for sample in samples if sample.source == source and sample.label in MATURE]
-    if missing := sorted(MATURE - {sample.label for sample in pool}):
+    pool = [sample for sample in samples if sample.source == source and sample.label in mature]
+    if missing := sorted({*mature} - {sample.label for sample in pool}):
         sources = ", ".join(sorted({sample.source for sample in samples}))
         raise UsageError(
             f"no {missing[0]} of source {source!r}, so no healthy slide can be made. Sources: {sources}. "

@@ -42,6 +42,8 @@ class ReaderLike(Protocol):
     @property
     def subtypes(self) -> Mapping[str, str]: ...
     @property
+    def mature(self) -> tuple[str, ...]: ...
+    @property
     def threshold(self) -> float: ...
     def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image: ...
     def probabilities(
@@ -163,7 +165,7 @@ def evaluate_reader(
     chosen = [samples[i] for i in known]
     types, values = read_all(reader, chosen, progress, look or read_cell)
     truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
-    readings = Readings(reader.labels, truth, types, reader.threshold, rules)
+    readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, rules)
     return ReaderReport(
         readings=readings,
         sources=tuple(sample.source for sample in chosen),

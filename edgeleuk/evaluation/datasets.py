@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.types import RED_CELL, RED_CELL_BOX_UM, Boxes, Scale
+from edgeleuk.manifest import RED_CELL_BOX_UM
+from edgeleuk.types import RED_CELL, Boxes, Scale
 
 MIN_RED_CELLS = 5
 """Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
 
 CELL_UM_PER_PX = 0.1
 """Where `cells.csv` has no column `um_per_px`."""
-
-NEUTROPHIL_STAGE = "neutrophil_stage"
-"""The attribute that `load_cells` tells from the column `original_label`, where asked for it."""
-
-STAGES = {"band neutrophil": "band", "segmented neutrophil": "segmented"}
-"""Its values by original label, lower case and singular; a plain "neutrophil" is of unknown stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +114,17 @@ def _field_sample(
     )
 
 
-def load_cells(table: Path, images: Path, attributes: Sequence[str] = ()) -> list[CellSample]:
+def load_cells(
+    table: Path,
+    images: Path,
+    attributes: Sequence[str] = (),
+    told_by_label: Mapping[str, Mapping[str, str]] = {},
+) -> list[CellSample]:
     """The rows of a `cells.csv`: columns file and label; source, split, patient and um_per_px may be absent.
 
-    `attributes` names the columns that hold attributes. NEUTROPHIL_STAGE needs no column of its own: where that
-    is absent or empty, it is what `original_label` says ("band neutrophil", "Segmented neutrophils"). Raises
-    InputError.
+    `attributes` names the columns that hold attributes. One of `told_by_label` (see ReaderManifest) needs no column of its
+    own: where that is absent or empty, it is what `original_label` says ("band neutrophil", "Segmented neutrophils").
+    Raises InputError.
     """
     try:
         with table.open(newline="", encoding="utf-8") as handle:
@@ -133,11 +133,15 @@ def load_cells(table: Path, images: Path, attributes: Sequence[str] = ()) -> lis
         raise InputError(f"cannot read {table}: {error}.") from error
     if not rows or not {"file", "label"} <= rows[0].keys():
         raise InputError(f"{table} needs a header with the columns file and label, and at least one row.")
-    return [_cell_sample(row, table, images, attributes) for row in rows]
+    return [_cell_sample(row, table, images, attributes, told_by_label) for row in rows]
 
 
 def _cell_sample(
-    row: dict[str, str | None], table: Path, images: Path, attributes: Sequence[str]
+    row: dict[str, str | None],
+    table: Path,
+    images: Path,
+    attributes: Sequence[str],
+    told_by_label: Mapping[str, Mapping[str, str]],
 ) -> CellSample:
     file, label, um_per_px = row["file"], row["label"], row.get("um_per_px") or str(CELL_UM_PER_PX)
     try:
@@ -155,15 +159,19 @@ def _cell_sample(
         patient=row.get("patient") or "",
         label=label,
         um_per_px=scale,
-        attributes={name: value for name in attributes if (value := row.get(name) or _derived(name, row))},
+        attributes={
+            name: value
+            for name in attributes
+            if (
+                value := row.get(name)
+                or told_by_label.get(name, {}).get(_singular(row.get("original_label")))
+            )
+        },
     )
 
 
-def _derived(attribute: str, row: dict[str, str | None]) -> str | None:
-    """An attribute that another column tells; None where none does."""
-    if attribute != NEUTROPHIL_STAGE:
-        return None
-    return STAGES.get((row.get("original_label") or "").strip().lower().removesuffix("s"))
+def _singular(label: str | None) -> str:
+    return (label or "").strip().lower().removesuffix("s")
 
 
 def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:

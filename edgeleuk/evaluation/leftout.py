@@ -17,7 +17,6 @@ from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
-from edgeleuk.evaluation.readings import MATURE
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.eyepiece import find_disc
 from edgeleuk.finder import Finder
@@ -136,8 +135,8 @@ def evaluate_left_out(
 def five_part(
     reader: ReaderLike, samples: Sequence[FieldSample], rule: ScaleRule, read: Callable[[FieldSample], Image]
 ) -> Share | None:
-    """Annotated cells of MATURE types that are read right among these, at each field's scale; None where there is none."""
-    five = [i for i, label in enumerate(reader.labels) if label in MATURE]
+    """Annotated cells of mature types that are read right among these, at each field's scale; None where there is none."""
+    five = [i for i, label in enumerate(reader.labels) if label in reader.mature]
     right: list[bool] = []
     for sample in samples:
         image = read(sample)
@@ -146,7 +145,9 @@ def five_part(
         except ScaleError:
             continue
         labels = [reader.merge.get(str(subtype), subtype) for subtype in sample.subtypes]
-        typed = [(box, label) for box, label in zip(sample.boxes, labels, strict=True) if label in MATURE]
+        typed = [
+            (box, label) for box, label in zip(sample.boxes, labels, strict=True) if label in reader.mature
+        ]
         if not typed:
             continue
         centres = [(float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2) for box, _ in typed]

@@ -13,9 +13,6 @@ from edgeleuk.evaluation import metrics
 from edgeleuk.intervals import clopper_pearson
 from edgeleuk.rules import Rules
 
-MATURE = frozenset({"neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"})
-"""The types of the five-part differential."""
-
 SPECIFICITY = 0.95
 
 
@@ -30,12 +27,16 @@ class Readings:
     """(N, K) calibrated, over `labels`."""
     threshold: float
     """Probability of the best type below which `analyze` says "unclassified"."""
+    mature: tuple[str, ...]
+    """The types of the five-part differential."""
     rules: Rules
     """Say which types the differential counts, and which are blasts."""
 
     def where(self, mask: NDArray[np.bool_]) -> Readings:
         """Only the cells whose `mask` (N,) is true."""
-        return Readings(self.labels, self.truth[mask], self.probabilities[mask], self.threshold, self.rules)
+        return Readings(
+            self.labels, self.truth[mask], self.probabilities[mask], self.threshold, self.mature, self.rules
+        )
 
     @property
     def n(self) -> int:
@@ -56,7 +57,7 @@ class Readings:
     @property
     def correct5(self) -> NDArray[np.bool_]:
         """(n5,) of the cells of the five mature types: whether the best of these five is right."""
-        five = self._indices(MATURE)
+        five = self._indices(self.mature)
         mature = np.isin(self.truth, five)
         if not mature.any():
             return np.zeros(0, bool)

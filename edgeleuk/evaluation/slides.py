@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,10 @@ from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import PictureFile
 
-GROUPS: Mapping[str, frozenset[str]] = {
-    "blast_like": frozenset(
-        [
-            "blast",
-            "lymphoblast",
-            "monoblast",
-            "myeloblast",
-            "abnormal_promyelocyte",
-            "promyelocyte",
-            "promonocyte",
-        ]
-    ),
-    "lymphoid": frozenset({"lymphocyte", "atypical_lymphocyte"}),
-    "granulocytic": frozenset(
-        ["neutrophil", "band", "metamyelocyte", "myelocyte", "immature_granulocyte", "eosinophil", "basophil"]
-    ),
-    "monocyte": frozenset({"monocyte"}),
-}
-"""What a slide is led by, whatever the names that annotators and readers use within."""
+Groups = Mapping[str, Collection[str]]
+"""Types by what a slide is led by, see `ReaderManifest.groups`."""
+BLAST_LIKE = "blast_like"
+"""The group whose share is compared."""
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -58,6 +43,7 @@ class SlideResult:
 
     predicted: Mapping[str, int]
     annotated: Mapping[str, int]
+    groups: Groups
     refused: tuple[str, ...]
     """Fields that could not be analysed, with the reason."""
 
@@ -65,8 +51,10 @@ class SlideResult:
         both = {"predicted": self.predicted, "annotated": self.annotated}
         return {
             **{name: dict(counts) for name, counts in both.items()},
-            "leading": {name: leading(counts) for name, counts in both.items()},
-            "blast_like": {name: shares(counts).get("blast_like") for name, counts in both.items()},
+            "leading": {name: leading(counts, self.groups) for name, counts in both.items()},
+            "blast_like": {
+                name: shares(counts, self.groups).get(BLAST_LIKE) for name, counts in both.items()
+            },
             "refused": list(self.refused),
         }
 
@@ -80,14 +68,18 @@ class SlidesReport:
     @property
     def leading_right(self) -> int:
         """Slides whose leading group is the annotated one."""
-        pairs = ((leading(s.predicted), leading(s.annotated)) for s in self.slides.values())
+        pairs = (
+            (leading(s.predicted, s.groups), leading(s.annotated, s.groups)) for s in self.slides.values()
+        )
         return sum(mine is not None and mine == theirs for mine, theirs in pairs)
 
     @property
     def blast_like_mae(self) -> float | None:
         """Mean absolute error of the blast-like share, percentage points; a slide with no share counts as 0 %."""
-        pairs = ((shares(s.predicted), shares(s.annotated)) for s in self.slides.values())
-        errors = [abs(read.get("blast_like", 0.0) - truth["blast_like"]) for read, truth in pairs if truth]
+        pairs = ((shares(s.predicted, s.groups), shares(s.annotated, s.groups)) for s in self.slides.values())
+        errors = [
+            abs(read.get(BLAST_LIKE, 0.0) - truth[BLAST_LIKE]) for read, truth in pairs if BLAST_LIKE in truth
+        ]
         return float(np.mean(errors)) if errors else None
 
     def as_json(self) -> dict[str, Any]:
@@ -98,16 +90,16 @@ class SlidesReport:
         }
 
 
-def shares(counts: Mapping[str, int]) -> dict[str, float]:
+def shares(counts: Mapping[str, int], groups: Groups) -> dict[str, float]:
     """Percentage of each group among the cells of all groups; empty where there is no such cell."""
-    grouped = {name: sum(counts.get(label, 0) for label in labels) for name, labels in GROUPS.items()}
+    grouped = {name: sum(counts.get(label, 0) for label in labels) for name, labels in groups.items()}
     total = sum(grouped.values())
     return {name: 100 * n / total for name, n in grouped.items()} if total else {}
 
 
-def leading(counts: Mapping[str, int]) -> str | None:
+def leading(counts: Mapping[str, int], groups: Groups) -> str | None:
     """The group with most cells; None where there is no cell."""
-    by_group = shares(counts)
+    by_group = shares(counts, groups)
     return max(by_group, key=lambda name: by_group[name]) if by_group else None
 
 
@@ -155,6 +147,7 @@ def evaluate_slides(
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),
             annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},
+            groups=analyser.model.reader.groups,
             refused=tuple(refused),
         )
     return SlidesReport(slides)

@@ -13,7 +13,7 @@ from edgeleuk.counting.slide import SlideCount
 from edgeleuk.errors import QualityError, ScaleError, UsageError
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import match, read_field
-from edgeleuk.evaluation.readings import MATURE, proportion
+from edgeleuk.evaluation.readings import proportion
 from edgeleuk.observation import Observation
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Frame, PictureFile
 
@@ -132,12 +132,13 @@ def evaluate_whole(
     five mature types.
     """
     samples = [sample for sample in samples if any(sample.subtypes)]
-    if WHITE_CELL not in names or not any(MATURE.intersection(sample.subtypes) for sample in samples):
+    mature = frozenset(slide.analyser.reader.mature)
+    if WHITE_CELL not in names or not any(mature.intersection(sample.subtypes) for sample in samples):
         raise UsageError(
-            f"no {WHITE_CELL} box has a subtype among {', '.join(sorted(MATURE))}. Add `subtype` to the annotations."
+            f"no {WHITE_CELL} box has a subtype among {', '.join(sorted(mature))}. Add `subtype` to the annotations."
         )
     merge = slide.analyser.reader.merge
-    five = {merge.get(label, label) for label in MATURE}
+    five = {merge.get(label, label) for label in mature}
     cells: list[AnnotatedCell] = []
     refused: list[str] = []
     slide.scale.survey([PictureFile(sample.path) for sample in samples])
@@ -178,4 +179,4 @@ def _outcome(label: str, cell: Cell | None, five: Set[str]) -> AnnotatedCell:
     if cell is None or cell.reading is None:
         return AnnotatedCell(label, found=cell is not None)
     chances = {each: chance for each, chance in cell.reading.probabilities.items() if each in five}
-    return AnnotatedCell(label, True, cell.reading.label, max(chances, key=chances.__getitem__))
+    return AnnotatedCell(label, True, cell.reading.label, max(chances, key=chances.__getitem__, default=None))

@@ -17,7 +17,7 @@ from edgeleuk.evaluation.fields import FieldsResult, FinderReport
 from edgeleuk.evaluation.phone import PhoneReport
 from edgeleuk.evaluation.readings import Readings, proportion
 from edgeleuk.evaluation.scales import ScaleResult
-from edgeleuk.evaluation.slides import SlidesReport, leading, shares
+from edgeleuk.evaluation.slides import BLAST_LIKE, SlidesReport, leading, shares
 from edgeleuk.evaluation.whole import WholeReport
 
 NOTHING = "–"
@@ -61,13 +61,13 @@ def render_slides(report: SlidesReport) -> RenderableType:
     columns = ("Slide", "Annotated", "Read", "Blast-like", "Read", "Cells")
     table = _table("Leading group and blast-like share, annotated and read", columns, texts=3)
     for name, slide in report.slides.items():
-        truth, read = shares(slide.annotated), shares(slide.predicted)
+        truth, read = shares(slide.annotated, slide.groups), shares(slide.predicted, slide.groups)
         table.add_row(
             name,
-            (leading(slide.annotated) or NOTHING).replace("_", "-"),
-            (leading(slide.predicted) or NOTHING).replace("_", "-"),
-            _percent(truth["blast_like"] / 100 if truth else None),
-            _percent(read["blast_like"] / 100 if read else None),
+            (leading(slide.annotated, slide.groups) or NOTHING).replace("_", "-"),
+            (leading(slide.predicted, slide.groups) or NOTHING).replace("_", "-"),
+            _percent(truth[BLAST_LIKE] / 100 if BLAST_LIKE in truth else None),
+            _percent(read[BLAST_LIKE] / 100 if BLAST_LIKE in read else None),
             str(sum(slide.predicted.values())),
         )
     mae = report.blast_like_mae

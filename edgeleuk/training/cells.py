@@ -25,7 +25,7 @@ from edgeleuk.microscope import Objective, draw, objective, render
 from edgeleuk.optics import crop_um, resize
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.training.loop import console
-from edgeleuk.training.recipe import Recipe, held_out
+from edgeleuk.training.recipe import Recipe, held_out, told_by_label
 from edgeleuk.types import WHITE_CELL, Image, Scale
 
 CACHE_UM_PER_PX = 0.15
@@ -66,7 +66,8 @@ def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
     ending = recipe.sections.get("publish", {}).get("kept_aside_as", "")
     merge, labels = data["merge"], recipe["model"]["labels"]
     samples = []
-    for sample in load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"])):
+    told = told_by_label(recipe)
+    for sample in load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"]), told):
         if sample.split != "train" or sample.source not in data["sources"]:
             continue
         if held_out(sample.patient or sample.path.stem + ending, data["held_out"]) != kept_aside:

@@ -144,7 +144,7 @@ def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32
     rng = np.random.default_rng(recipe["train"]["seed"])
     for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
         crop = middle(reader, *look(samples[i]))
-        yield runtime_reader.prepare(crop[None], reader.manifest.normalise)
+        yield runtime_reader.prepare(crop[None], reader.manifest.density)
 
 
 def look_of(recipe: Recipe) -> Look:
@@ -214,7 +214,12 @@ def _false_positives(
 def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, Any]:
     """Figures on the validation cells."""
     root, lens = data_root() / "cells", lens_of(recipe)
-    samples = of_split(load_cells(root / "cells.csv", root / "images", tuple(reader.attributes)), "val")
+    samples = of_split(
+        load_cells(
+            root / "cells.csv", root / "images", tuple(reader.attributes), reader.manifest.told_by_label
+        ),
+        "val",
+    )
     name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
     return {name: evaluate_reader(reader, samples, rules, None, look_of(recipe)).as_json()}
 
@@ -230,7 +235,7 @@ def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str
     crops = np.stack([middle(reader, *look(sample)) for sample in samples])
     prepared = {
         "levels": runtime_reader.prepare(crops),
-        "input": runtime_reader.prepare(crops, reader.manifest.normalise),
+        "input": runtime_reader.prepare(crops, reader.manifest.density),
     }
     features = {
         name: np.concatenate([batch.mean(axis=(2, 3)), batch.std(axis=(2, 3))], axis=1)

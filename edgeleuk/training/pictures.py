@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeleuk.reader import DARK, MIN_CONTRAST, MOST_DENSE, WHITE
+from edgeleuk.manifest import Density
 from edgeleuk.types import Image
 
 FINER = 2
@@ -53,16 +53,17 @@ class Pictures:
         return F.avg_pool2d(points, FINER)
 
 
-def prepare(crops: Tensor, normalise: str | None) -> Tensor:
+def prepare(crops: Tensor, density: Density | None) -> Tensor:
     """`reader.prepare` on the device: crops (N, 3, S, S), 0 to 1, to the network's input.
 
     Rounded to levels first, as a camera stores them.
     """
     levels = (crops * 255).round()
-    if normalise is None:
+    if density is None:
         return levels / 255
     ordered = levels[..., ::2, ::2].flatten(2).sort(dim=2).values
     last = ordered.shape[2] - 1
-    dark, white = (ordered[..., round(last * share)].clamp(min=1)[..., None, None] for share in (DARK, WHITE))
-    steps = torch.log(white / levels.clamp(min=1)) / torch.log(white / dark).clamp(min=MIN_CONTRAST)
-    return steps.clamp(0, MOST_DENSE)
+    levels_at = (density.dark, density.white)
+    dark, white = (ordered[..., round(last * share)].clamp(min=1)[..., None, None] for share in levels_at)
+    steps = torch.log(white / levels.clamp(min=1)) / torch.log(white / dark).clamp(min=density.min_contrast)
+    return steps.clamp(0, density.most_dense)

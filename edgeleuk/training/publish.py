@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgeleuk import __version__, zoo
-from edgeleuk import reader as runtime_reader
+from edgeleuk import __version__, manifest, zoo
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
@@ -39,7 +38,7 @@ from edgeleuk.training.measure import (
     source_probe,
 )
 from edgeleuk.training.networks import STRIDE
-from edgeleuk.training.recipe import Recipe, load_recipe
+from edgeleuk.training.recipe import Recipe, density_of, load_recipe, told_by_label
 
 MULTIPLE = 32
 
@@ -98,10 +97,10 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     part = manifest_part(recipe, _quantized(recipe, full))
     part["thresholds"] = finder_operating_point(recipe, Finder(finder_manifest(work, part)))
     part["counted_to"] = counted_to(recipe, Finder(finder_manifest(work, part)))
-    manifest = finder_manifest(work, part)
+    measured = finder_manifest(work, part)
     console.print("measuring the finder")
-    figures = dict(finder_figures(recipe, Finder(manifest)))
-    name, full_figures = next(finder_figures(recipe, Finder(replace(manifest, path=full))))
+    figures = dict(finder_figures(recipe, Finder(measured)))
+    name, full_figures = next(finder_figures(recipe, Finder(replace(measured, path=full))))
     _gate(recipe, figures[name], full_figures, ("map50", "map"))
     return {**part, "figures": figures, "figures_fp32": {name: full_figures}, **_origin(recipe)}
 
@@ -111,15 +110,15 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> dict
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, _quantized(recipe, full))
     part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)), rules)
-    manifest = reader_manifest(work, part)
+    measured = reader_manifest(work, part)
     console.print("measuring the reader")
-    figures = reader_figures(recipe, Reader(manifest), rules)
-    full_figures = reader_figures(recipe, Reader(replace(manifest, path=full)), rules)
+    figures = reader_figures(recipe, Reader(measured), rules)
+    full_figures = reader_figures(recipe, Reader(replace(measured, path=full)), rules)
     for name in figures:
         _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
     network = reader_training.build(recipe)
     _load(network, recipe, runs)
-    probe = source_probe(recipe, Reader(manifest), network.eval())
+    probe = source_probe(recipe, Reader(measured), network.eval())
     return {
         **part,
         "figures": figures,
@@ -165,15 +164,18 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
             "thresholds": dict.fromkeys(model["classes"], 0.3),
             "cameras_um_per_px": [round(x, 4) for x in objective(model["magnification"]).um_per_px],
             "nms_iou": recipe["publish"]["nms_iou"],
+            **_finder_numbers(recipe),
         }
-    normalised = {"normalise": model["normalise"]} if "normalise" in model else {}
     views = {"views": recipe["publish"]["views"]} if "views" in recipe["publish"] else {}
-    top = runtime_reader.MOST_DENSE if normalised else 1
+    density = density_of(recipe)
+    normalised = {"normalise": model["normalise"], "density": asdict(density)} if density else {}
+    top = density.most_dense if density else 1
     return {
         **common,
         "input": {**layout, "range": [0, top], "size": model["size"], **normalised, **views},
         "labels": model["labels"],
         "merge": recipe["data"]["merge"],
+        **_reader_numbers(recipe),
         "temperature": 1.0,
         "threshold": 0.0,
         "attributes": recipe["attributes"],
@@ -181,6 +183,31 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
         "attributes_assessed_on": recipe["publish"]["mature"],
         "false_positive_rates": {},
         "subtypes": recipe["publish"].get("subtypes", {}),
+    }
+
+
+def _finder_numbers(recipe: Recipe) -> dict[str, Any]:
+    """What a finder's results depend on beside the network: the recipe's [publish], else the usual values."""
+    given = recipe["publish"]
+    own = {name: name for name in recipe["model"]["classes"] if name in manifest.CELL_CLASSES}
+    return {
+        "cell_classes": given.get("cell_classes", own),
+        "red_cell_box_um": manifest.RED_CELL_BOX_UM,  # the scales that it learnt at were measured by it
+        "max_candidates": given.get("max_candidates", manifest.MAX_CANDIDATES),
+        "same_thing_iou": given.get("same_thing_iou", manifest.SAME_THING_IOU),
+        "tiling": given.get("tiling", asdict(manifest.TILING)),
+    }
+
+
+def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
+    """Likewise of a reader."""
+    given, labels = recipe["publish"], recipe["model"]["labels"]
+    usual = {label: um for label, um in manifest.LARGEST_UM.items() if label in labels}
+    return {
+        "largest_um": given.get("largest_um", usual),
+        "mature": given["mature"],
+        "groups": given.get("groups", {name: list(types) for name, types in manifest.GROUPS.items()}),
+        "told_by_label": {name: dict(values) for name, values in told_by_label(recipe).items()},
     }
 
 

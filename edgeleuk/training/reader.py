@@ -28,7 +28,7 @@ from edgeleuk.training.lessons import with_lessons
 from edgeleuk.training.loop import CPU, Loss, Schedule, fit, started
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.pictures import Pictures, prepare
-from edgeleuk.training.recipe import Recipe
+from edgeleuk.training.recipe import Recipe, density_of
 
 
 class ReaderBatches:
@@ -42,7 +42,7 @@ class ReaderBatches:
         self.taught = None if taught is None else taught.to(device)
         self.size: int = recipe["model"]["size"]
         self.um_per_px: float = recipe["model"]["um_per_px"]
-        self.normalise: str | None = recipe["model"].get("normalise")
+        self.density = density_of(recipe)
         self.as_taken: float = recipe.sections.get("virtual", {}).get("as_taken", 1.0)
         self.schedule = Schedule(**recipe["train"])
         self.geometry = Geometry(**recipe["geometry"])
@@ -74,7 +74,7 @@ class ReaderBatches:
             lessons = (
                 [self.targets[which]] if self.taught is None else [self.targets[which], self.taught[which]]
             )
-            yield prepare(crops, self.normalise), *lessons
+            yield prepare(crops, self.density), *lessons
 
     def _crops(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         through = (self.shots[chosen] > 0) & (rng.random(len(chosen)) >= self.as_taken)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeleuk import manifest
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.manifest import Density
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -50,6 +53,20 @@ def load_recipe(name: str, kind: str | None = None) -> Recipe:
             f"recipe {name} is of a {recipe['model']['kind']}, not of a {kind}. Use `train {recipe['model']['kind']}`."
         )
     return recipe
+
+
+def density_of(recipe: Recipe) -> Density | None:
+    """How a reader's crops are stretched: as the recipe's [model.density] says, else as manifests mean by default."""
+    model = recipe["model"]
+    if "normalise" not in model:
+        return None
+    return Density(**model["density"]) if "density" in model else manifest.DENSITY
+
+
+def told_by_label(recipe: Recipe) -> Mapping[str, Mapping[str, str]]:
+    """Of its attributes, those that annotators' names of types tell, see `ReaderManifest.told_by_label`."""
+    told: Mapping[str, Mapping[str, str]] = recipe["data"].get("told_by_label", manifest.TOLD_BY_LABEL)
+    return {name: values for name, values in told.items() if name in recipe["attributes"]}
 
 
 def _training_digest(sections: dict[str, Any]) -> str:

@@ -95,7 +95,7 @@ def read(
             maps = affines(
                 rng, still, batches.factors[chosen], batches.pictures.centres[chosen], batches.size
             )
-            crops = prepare(batches.pictures.crops(chosen, maps, batches.size), batches.normalise)
+            crops = prepare(batches.pictures.crops(chosen, maps, batches.size), batches.density)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
                 logits = network(crops)
             seen.append(torch.cat([p.softmax(dim=1) for p in logits.float().split(list(heads), dim=1)], 1))

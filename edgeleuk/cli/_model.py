@@ -1,0 +1,51 @@
+"""What `--model` means beside `--mag` and `--profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeleuk.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeleuk.profiles import Profile
+    from edgeleuk.zoo import Model
+
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help="Model folder to use, with its objective. Without it the model in use for the objective.",
+        show_default=False,
+    ),
+]
+MagOption = Annotated[
+    str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
+]
+
+
+def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None) -> Model:
+    """The model of a folder, else the one in use for the profile's objective or for --mag; 100x where nothing is said.
+
+    Raises UsageError where the folder's model is of another objective than --mag or the profile, ModelError where it cannot
+    be trusted.
+    """
+    from edgeleuk import zoo
+
+    if folder is None:
+        return zoo.load(profile.magnification if profile else mag or "100x")
+    model = zoo.load_folder(folder)
+    if mag and not zoo.same_objective(mag, model.magnification):
+        raise UsageError(
+            f"{folder} holds a {model.magnification} model, --mag says {mag}. Leave --mag out, or name the folder of a "
+            "model of that objective."
+        )
+    if profile and profile.magnification != model.magnification:
+        raise UsageError(
+            f"{folder} holds a {model.magnification} model, profile {profile.name} is of a {profile.magnification} "
+            "objective. Name the folder of a model of that objective, or use another profile."
+        )
+    return model

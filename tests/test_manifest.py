@@ -1,0 +1,101 @@
+"""The numbers of a model stand in its manifest; one that does not say them means what such models always meant."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeleuk import zoo
+from edgeleuk.manifest import finder_manifest, reader_manifest
+
+FINDER: dict[str, Any] = {
+    "cell_classes": {"WBC": "WBC", "RBC": "RBC", "Platelet": "Platelet"},
+    "red_cell_box_um": 7.78,
+    "max_candidates": 12000,
+    "same_thing_iou": 0.75,
+    "tiling": {"largest": 589824, "overlap": 128, "alignment": 32, "seam": 8},
+}
+DENSITY = {"dark": 0.03, "white": 0.95, "min_contrast": 0.15, "most_dense": 1.3}
+MATURE = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"]
+STAGE = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
+READER = ("largest_um", "mature", "groups", "told_by_label")
+MAGNIFICATIONS = ("100x", "40x", "10x")
+
+
+def written(magnification: str) -> dict[str, Any]:
+    """model.json of a model that ships."""
+    document: dict[str, Any] = json.loads((zoo.shipped()[magnification] / "model.json").read_text())
+    return document
+
+
+def silent(magnification: str) -> dict[str, Any]:
+    """The same as published before manifests said these numbers."""
+    document = copy.deepcopy(written(magnification))
+    for name in FINDER:
+        del document["finder"][name]
+    for name in READER:
+        del document["reader"][name]
+    del document["reader"]["input"]["density"]
+    return document
+
+
+@pytest.mark.parametrize("magnification", MAGNIFICATIONS)
+def test_models_that_ship_say_every_number(magnification: str) -> None:
+    """Nothing of them rests on what the program takes for granted."""
+    document = written(magnification)
+    finder, reader = document["finder"], document["reader"]
+    assert {name: finder[name] for name in FINDER} == FINDER
+    assert reader["input"]["density"] == DENSITY
+    assert reader["largest_um"] == {"platelet": 7.2}
+    assert reader["mature"] == MATURE
+    assert sorted(reader["groups"]) == ["blast_like", "granulocytic", "lymphoid", "monocyte"]
+    assert reader["told_by_label"] == ({} if magnification == "10x" else STAGE)
+
+
+@pytest.mark.parametrize("magnification", MAGNIFICATIONS)
+def test_a_manifest_without_them_means_the_same(magnification: str) -> None:
+    """A model installed from a stick years ago loads, and gives the same results."""
+    folder, document = zoo.shipped()[magnification], silent(magnification)
+    now = zoo.read_manifest(folder)
+    assert replace(finder_manifest(folder, document["finder"]), raw={}) == replace(now.finder, raw={})
+    assert replace(reader_manifest(folder, document["reader"]), raw={}) == replace(now.reader, raw={})
+    assert now.reader.density is not None
+    assert asdict(now.reader.density) == DENSITY
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "fault"),
+    [
+        ("finder", {"cell_classes": {"WBC": "leukocyte"}}, "cell_classes have 'WBC': 'leukocyte'"),
+        ("finder", {"cell_classes": {"white": "WBC"}}, "cell_classes have 'white': 'WBC'"),
+        ("finder", {"cell_classes": {"WBC": "RBC"}}, "two classes stand for one: RBC, RBC, Platelet"),
+        ("finder", {"same_thing_iou": 1.5}, "1.5 is not between 0 and 1"),
+        ("finder", {"max_candidates": 0}, "0 is not a whole number from 1"),
+        ("finder", {"tiling": FINDER["tiling"] | {"largest": 10_000}}, "tiles of 10000 pixels, too small"),
+        ("finder", {"tiling": {"largest": 589824}}, "'overlap'"),
+        ("reader", {"input": {"size": 96, "normalise": "density", "density": DENSITY | {"dark": 0.96}}}, "dark 0.96"),
+        ("reader", {"largest_um": {"platelet": 0}}, "0 is not a positive number"),
+        ("reader", {"mature": []}, r"\[\] is not a list of different names"),
+        ("reader", {"told_by_label": {"neutrophil_stage": {"stab": "stab"}}}, "'stab', not a value of neutrophil_stage"),
+    ],
+)  # fmt: skip
+def test_a_number_that_makes_no_sense_is_named(part: str, change: dict[str, Any], fault: str) -> None:
+    """Rather than give results that nobody measured."""
+    make = {"finder": finder_manifest, "reader": reader_manifest}[part]
+    with pytest.raises((ValueError, KeyError), match=fault):
+        make(Path("x"), written("100x")[part] | change)
+
+
+def test_what_a_reader_does_not_know_does_no_harm() -> None:
+    """A limit of a type, or names of an attribute, that this reader lacks."""
+    part = written("100x")["reader"] | {
+        "largest_um": {"platelet": 5.0, "spherocyte": 2.0},
+        "told_by_label": {"nucleoli": {"a": "b"}},
+    }
+    manifest = reader_manifest(Path("x"), part)
+    assert (manifest.largest_um, manifest.told_by_label) == ({"platelet": 5.0}, {})
