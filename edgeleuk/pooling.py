@@ -16,8 +16,10 @@ from edgeleuk.finder import Finder
 from edgeleuk.scale import CONTRADICTS, SYSTEMATIC_ERROR, estimate_scale
 from edgeleuk.types import RED_CELL, Aperture, Detections, Frame, Scale
 
-LEAST = 4
-"""Pictures that have a common scale at least: of fewer, a majority may be chance."""
+LEAST = 2
+"""Pictures that have a common scale at least."""
+MAJORITY = 4
+"""Pictures from which on AGREEING of them are enough: of fewer all must agree, since a majority may be chance."""
 NEAR = 0.15
 """Relative distance from the pooled scale within which a picture agrees; means of healthy people's red cells differ by
 as much (see SYSTEMATIC_ERROR), those of one slide by less."""
@@ -54,9 +56,11 @@ def common(scales: Sequence[Scale]) -> Scale | None:
     """The scale of pictures that one camera took under one objective; None where they do not say that it did."""
     if len(scales) < LEAST:
         return None
-    found, telling = pooled(scales), _telling(scales)
+    found = pooled(scales)
+    few = len(scales) < MAJORITY
+    telling = scales if few else _telling(scales)
     agreeing = [each for each in telling if _distance(each, found) <= NEAR]
-    return found if len(agreeing) >= AGREEING * len(telling) else None
+    return found if len(agreeing) >= (1.0 if few else AGREEING) * len(telling) else None
 
 
 def contradicted(scale: Scale, found: Detections, box_um: float) -> bool:
