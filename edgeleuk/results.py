@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeleuk.differential import Differential
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
+
+NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +71,8 @@ class SlideResult:
     """What the operator said of cells, by identity."""
     estimates: Estimates = NOTHING
     """Cells per microlitre, where the red-cell count of the blood is known."""
+
+
+def without_pictures(counted: CountedField) -> CountedField:
+    """A counted field as a `SlideResult` has it."""
+    return replace(counted, thumbnail=NO_THUMBNAIL, crops={})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,9 @@ Box = tuple[float, float, float, float]
 """x1 y1 x2 y2."""
 
 ScaleSource = Literal["given", "red cells", "annotation", "profile"]
+
+WHITE_CELL, RED_CELL, PLATELET = "WBC", "RBC", "Platelet"
+"""Cell classes: the program's own names, printed in JSON. A finder's manifest says which of its classes stand for them."""
 
 RED_CELL_UM = 7.2
 """Mean diameter of a healthy red cell on a dried, stained smear, micrometres (healthy means: 6.7 to 7.7).
@@ -428,6 +431,15 @@ class CountedField:
     """(h, w) grey, by which later frames are recognised."""
     crops: Mapping[int, bytes]
     """JPEG pictures of white cells, by index into `field.cells`."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether every value is the same, the thumbnail's pixels too: arrays have no single answer of their own."""
+        if not isinstance(other, CountedField):
+            return NotImplemented
+        names = (each.name for each in fields(self) if each.name != "thumbnail")
+        return np.array_equal(self.thumbnail, other.thumbnail) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
 
 
 Place = tuple[str, Box]
