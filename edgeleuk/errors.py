@@ -3,7 +3,8 @@
 EdgeleukError                exit 1
 ├── UsageError               exit 2   the request cannot be carried out as written
 ├── InputError               exit 3   a picture, folder or table cannot be read
-│   └── NotAnImageError
+│   ├── NotAnImageError
+│   └── RecordError              a kept result is damaged, or a newer edgeleuk wrote it
 ├── ModelError               exit 4   a model folder is missing, altered or of another version
 │   ├── ModelMissingError
 │   └── ModelAlteredError
@@ -43,6 +44,10 @@ class InputError(EdgeleukError):
 
 class NotAnImageError(InputError):
     """A file could not be decoded as a picture this program can analyse."""
+
+
+class RecordError(InputError):
+    """A result that was written down is damaged, or of a newer edgeleuk."""
 
 
 class ModelError(EdgeleukError):

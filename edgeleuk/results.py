@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeleuk.differential import Differential
+from edgeleuk.errors import ModelError
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
+from edgeleuk.zoo import Model
+
+NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,22 @@ class ModelIdentity:
     reader_sha256: str
     manifest_sha256: str
     """Of model.json, with its thresholds and its measured errors."""
+
+
+def identify(model: Model) -> ModelIdentity:
+    """Which model it is, whatever its version says: by its files. Raises ModelError where it is gone."""
+    path = model.folder / "model.json"
+    try:
+        manifest = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}. Install the model again.") from error
+    return ModelIdentity(
+        model.magnification,
+        model.version,
+        model.finder.sha256,
+        model.reader.sha256,
+        hashlib.sha256(manifest).hexdigest(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +90,8 @@ class SlideResult:
     """What the operator said of cells, by identity."""
     estimates: Estimates = NOTHING
     """Cells per microlitre, where the red-cell count of the blood is known."""
+
+
+def without_pictures(counted: CountedField) -> CountedField:
+    """A counted field as a `SlideResult` has it."""
+    return replace(counted, thumbnail=NO_THUMBNAIL, crops={})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -494,6 +494,15 @@ class CountedField:
     """(h, w) grey, by which later frames are recognised."""
     crops: Mapping[int, bytes]
     """JPEG pictures of white cells, by index into `field.cells`."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether every value is the same, the thumbnail's pixels too: arrays have no single answer of their own."""
+        if not isinstance(other, CountedField):
+            return NotImplemented
+        names = (each.name for each in fields(self) if each.name != "thumbnail")
+        return np.array_equal(self.thumbnail, other.thumbnail) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
 
 
 Place = tuple[str, Box]

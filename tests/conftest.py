@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,17 @@ from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Field, Frame
+
+
+@pytest.fixture(scope="session", autouse=True)
+def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What is counted in a test, also in a process of its own, is never kept among the user's sessions."""
+    path = tmp_path_factory.mktemp("sessions") / "sessions.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGELEUK_SESSIONS", str(path))
+        for name in ("EDGELEUK_SITE", "EDGELEUK_DEVICE", "EDGELEUK_OPERATOR"):
+            patch.delenv(name, raising=False)
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from edgeleuk import zoo
+from edgeleuk.results import identify
 from edgeleuk.sources.simulated import Smear, Stage, TrueCell
-from edgeleuk.store import Session, Store
+from edgeleuk.store import NewSession, Session, Store
 from edgeleuk.types import (
     UNCLASSIFIED,
     Aperture,
@@ -33,6 +34,7 @@ DIFFERENT = 12
 """Fields that differ; they are made once in a process."""
 FOCUS = Finding("focus", True, 2 / 3, 0.5, "out of focus. Focus on the white cells.")
 LABELS = zoo.load("40x").reader.labels
+MODEL = replace(identify(zoo.load("40x")), version="1")
 
 
 @cache
@@ -115,12 +117,4 @@ def same(one: CountedField, other: CountedField) -> bool:
 
 def started(store: Store, source: str = "simulated", slide: str = "") -> Session:
     """A new session with what a session must have."""
-    return store.start(
-        magnification="40x",
-        source=source,
-        model_version="1",
-        target=200,
-        um_per_px=None,
-        slide=slide,
-        version="0.1.0",
-    )
+    return store.start(NewSession(source=source, model=MODEL, target=200, slide=slide, program="0.1.0"))

@@ -17,7 +17,7 @@ PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
     "errors", "folders", "machine", "types", "_tables", "intervals", "correction", "rules", "flags", "_values", "manifest", "zoo", "modelstore", "optics", "colour", "eyepiece", "profiles",
     "microscope", "_session", "tiling", "suppression", "finder", "reader", "rims", "scale", "pooling", "outline", "morphometry", "tallies", "differential", "estimates", "judge", "quality", "domain", "assessment", "observation",
-    "slidemap", "results", "pipeline", "sources", "calibration", "counting", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
+    "slidemap", "results", "codec", "pipeline", "sources", "calibration", "counting", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
 )  # fmt: skip
 """Lowest first. A module or subpackage imports from itself and from what stands before it."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]

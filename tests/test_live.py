@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from standard import slide_of
 
+from edgeleuk import zoo
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.live import setbacks
 from edgeleuk.live.counter import LiveCounter
@@ -15,11 +16,12 @@ from edgeleuk.live.keys import Command
 from edgeleuk.live.run import Loop
 from edgeleuk.live.state import CameraState, Event, LiveState
 from edgeleuk.pipeline import Analyser
+from edgeleuk.results import identify
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Smear
 from edgeleuk.sources.stage import Jump, Move, Script, StageSource, Stop
-from edgeleuk.store import Store, open_store
+from edgeleuk.store import NewSession, Store, open_store
 from edgeleuk.types import CountedField, Scale
 
 UM = Scale.given(0.1)
@@ -144,9 +146,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def start(store: Store):
-    return store.start(
-        magnification="100x", source="test", model_version="1", target=200, um_per_px=0.1, version="1"
-    )
+    return store.start(NewSession(source="test", model=identify(zoo.load("100x")), target=200, um_per_px=0.1))
 
 
 def test_a_session_goes_on_where_it_stopped(analyser: Analyser, smear: Smear, store: Store) -> None:

@@ -20,11 +20,12 @@ from edgeleuk.live.run import Loop
 from edgeleuk.live.state import Event, LiveState
 from edgeleuk.pipeline import Analyser
 from edgeleuk.profiles import Profile
+from edgeleuk.results import identify
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Optics, Smear, Stage
 from edgeleuk.sources.stage import Move, Script, StageSource, Stop
-from edgeleuk.store import Session, open_store
+from edgeleuk.store import NewSession, Session, open_store
 from edgeleuk.types import Aperture, CountedField, Field, Frame, Image, Scale, Shot
 
 UM = 0.1
@@ -193,7 +194,7 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
     given = {"see": at_eyepiece, "scale": Scale.given(UM)}
     with open_store(tmp_path / "sessions.db", reserve_bytes=0) as store:
         session = store.start(
-            magnification="100x", source="test", model_version="1", target=200, um_per_px=UM, version="1"
+            NewSession(source="test", model=identify(analyser.model), target=200, um_per_px=UM)
         )
         first = Counted(analyser, smear, recorder=session, **given)
         kept = tuple(session.counted())

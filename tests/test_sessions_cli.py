@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import old_store
 import pytest
 from counted import counted_field, started
 
@@ -160,9 +161,10 @@ def test_show_tells_quality_and_area(kept: tuple[Path, str]) -> None:
     assert document["area_mm2"] == pytest.approx(sum(areas))
 
 
-def test_quality_that_was_not_kept_is_not_called_good(copy: tuple[Path, str], tmp_path: Path) -> None:
+def test_quality_that_was_not_kept_is_not_called_good(tmp_path: Path) -> None:
     """Of a field that an older edgeleuk counted, the export has no verdict."""
-    path, session = copy
+    path, session = tmp_path / "old.db", "20260101-101010-aa"
+    old_store.write(path, map(counted_field, range(1, FIELDS + 1)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE fields SET assessment = NULL WHERE number = 2")
     assert "1 of an older edgeleuk" in " ".join(run("show", session, "--store", path).stdout.split())

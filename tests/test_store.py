@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
+import old_store
 import pytest
-from counted import counted_field, same, started
+from counted import MODEL, counted_field, same, started
 
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.store import Store, claim_source, default_path, migrations, open_store
-from edgeleuk.types import Assessment, Cell, Morphometry, Placement
+from edgeleuk.results import ModelIdentity
+from edgeleuk.store import NewSession, Store, claim_source, default_path, migrations, open_store
+from edgeleuk.types import Assessment, Cell, Finding, Morphometry, Placement, Refusal
 
 
 @pytest.fixture
@@ -326,22 +330,86 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_a_file_of_old_records_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its fields come back cell for cell, its session goes on, and new fields stand beside them."""
+    path = tmp_path / "s.db"
+    old_store.write(path, map(counted_field, range(1, 13)))
+    with open_store(path) as store:
+        (summary,) = store.list()
+        assert (summary.fields, summary.kind, summary.slide, summary.operator) == (12, "live", "S-1", "ab")
+        assert UUID(summary.uuid).version == 4
+        read = (
+            identity
+            for number in range(1, 13)
+            for cell, identity in zip(
+                counted_field(number).field.cells, counted_field(number).identities, strict=True
+            )
+            if cell.reading
+        )
+        assert summary.white_cells == len({*read})
+        session = store.resume(summary.id)
+        session.add(counted_field(13))
+        restored = list(session.counted())
+        assert [field.number for field in restored] == list(range(1, 14))
+        assert all(same(field, counted_field(field.number)) for field in restored)
+        assert session.unassessed() == frozenset()
+        assert session.summary.about.started == "2026-01-01T10:10:10.000+00:00"
+        assert session.summary.about.model == ModelIdentity("40x", "1", "", "", "")
+
+
+def test_an_old_field_is_taken_back_with_its_marks(tmp_path: Path) -> None:
+    """As it would have been by the edgeleuk that wrote it; its number is free again."""
+    path = tmp_path / "s.db"
+    field = counted_field(1)
+    white = next(
+        i
+        for i, cell in zip(field.identities, field.field.cells, strict=True)
+        if cell.kind == "WBC" and i in field.fresh
+    )
+    old_store.write(path, [field])
+    with open_store(path) as store:
+        session = store.resume("2026")
+        session.mark(white, "artefact")
+        session.undo()
+        assert session.marks() == {}
+        assert list(session.counted()) == []
+        session.add(counted_field(1))
+        assert same(next(session.counted()), counted_field(1))
+
+
+def test_an_old_session_is_deleted_with_all_that_is_its_own(tmp_path: Path) -> None:
+    """Its old records too; the other session keeps everything."""
+    path = tmp_path / "s.db"
+    old_store.write(path, [counted_field(1), counted_field(2)])
+    old_store.write(path, [counted_field(3)], id="20260202-202020-bb")
+    with open_store(path) as store:
+        store.delete("20260101")
+        (left,) = store.list()
+        assert same(next(store.get(left.id).counted()), counted_field(3))
+        for table in ("fields", "old_fields"):
+            assert len(store._database.query(f"SELECT 1 FROM {table}")) == 1
+        kept = len([cell for cell in counted_field(3).field.cells if cell.kind == "WBC"])
+        assert len(store._database.query("SELECT 1 FROM white_cells")) == kept
+
+
+def test_a_damaged_old_field_says_so(tmp_path: Path) -> None:
+    """In one sentence, and the session's other fields can be read."""
+    path = tmp_path / "s.db"
+    old_store.write(path, [counted_field(1), counted_field(2)])
+    with open_store(path) as store:
+        store._database._connection.execute("UPDATE other_cells SET cells = x'00' WHERE field = 2")
+        fields = store.get("2026").counted()
+        assert same(next(fields), counted_field(1))
+        with pytest.raises(StoreError, match=r"a counted field \(record 2\) is damaged"):
+            next(fields)
+
+
 def test_a_file_from_before_quality_was_kept_is_brought_up_to_date(tmp_path: Path) -> None:
     """Its fields stay as they were but for what was not kept of them, which is told; a new field has it all."""
     path = tmp_path / "s.db"
+    old_store.write(path, [counted_field(3), counted_field(4)], steps=old_store.UNASSESSED)
     with open_store(path) as store:
-        session = started(store)
-        for number in (3, 4):
-            session.add(counted_field(number))
-        session.finish("test")
-    old = sqlite3.connect(path)
-    for column in ("assessment", "aperture", "profile"):
-        old.execute(f"ALTER TABLE fields DROP COLUMN {column}")
-    old.execute("DELETE FROM migrations WHERE name = 'm002_quality'")
-    old.commit()
-    old.close()
-    with open_store(path) as store:
-        session = store.resume(session.id)
+        session = store.resume("2026")
         session.add(counted_field(8))
         *before, after = session.counted()
         assert session.unassessed() == {3, 4}
@@ -350,3 +418,129 @@ def test_a_file_from_before_quality_was_kept_is_brought_up_to_date(tmp_path: Pat
         was = counted_field(each.number)
         field = replace(was.field, assessment=Assessment(), aperture=None, profile=None)
         assert same(each, replace(was, field=field))
+
+
+def test_a_damaged_record_says_so(store: Store) -> None:
+    """One byte of a field on the disk is another one."""
+    session = started(store)
+    session.add(counted_field(1))
+    record = store._database.query("SELECT record FROM fields")[0]["record"]
+    damaged = record[:-9] + bytes([record[-9] ^ 1]) + record[-8:]
+    store._database._connection.execute("UPDATE fields SET record = ?", (damaged,))
+    with pytest.raises(StoreError, match=r"a counted field \(record 1\): the record is damaged"):
+        next(session.counted())
+
+
+def test_a_session_says_who_and_what(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it began with, and times on the clock of the place where it was counted."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    new = NewSession(
+        source="usb:0",
+        model=MODEL,
+        target=100,
+        um_per_px=0.1,
+        slide="S-7",
+        operator="ab",
+        site="Pokhara",
+        device="bench 2",
+        profile="bench-2",
+        red_cells=4.8,
+        notes="thin",
+    )
+    session = store.start(new)
+    session.finish("done")
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    about = session.summary.about
+    assert about.started == new.started
+    assert about.started.endswith("+05:45")
+    assert about.ended.endswith("+05:45")
+    assert about.id == new.uuid
+    assert about.model == MODEL
+    assert (about.source, about.slide, about.operator) == ("usb:0", "S-7", "ab")
+    assert (about.site, about.device, about.profile) == ("Pokhara", "bench 2", "bench-2")
+    summary = session.summary
+    assert summary.started.endswith("+00:00")
+    assert (summary.notes, summary.red_cells, summary.target, summary.um_per_px) == ("thin", 4.8, 100, 0.1)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_beginning_of_a_uuid_is_enough(store: Store) -> None:
+    """Where no id begins with it, in whatever letters."""
+    one, other = started(store), started(store)
+    assert store.get(one.summary.uuid[:13].upper()).id == one.id
+    assert store.get(other.summary.uuid).id == other.id
+
+
+def test_a_name_that_is_no_text_is_kept(store: Store) -> None:
+    """A field of a file whose name is no UTF-8 comes back; a source is kept as far as it is text."""
+    session = store.start(NewSession(source="folder-\udcff", model=MODEL))
+    counted = counted_field(1)
+    odd = replace(counted, field=replace(counted.field, name="a\udcffb.jpg"))
+    session.add(odd)
+    assert same(next(session.counted()), odd)
+    assert session.summary.source == "folder-?"
+
+
+def test_refusals_come_back_in_order(store: Store) -> None:
+    """Each with its findings; they are no fields."""
+    session = store.start(NewSession(source="folder", model=MODEL, kind="pictures"))
+    refusals = (
+        Refusal("a.jpg", "focus", "out of focus.", (Finding("focus", True, 1 / 3, 0.5, "out of focus"),), 10),
+        Refusal("b.jpg", "NotAnImageError", "damaged.", exit_code=3),
+    )
+    for refusal in refusals:
+        session.refuse(refusal)
+    assert session.refused() == refusals
+    assert (session.summary.refused, session.summary.fields) == (2, 0)
+
+
+def test_a_session_of_pictures_is_not_resumed(store: Store) -> None:
+    """There is no camera to go on with; the message says what to do, and its end stays."""
+    session = store.start(NewSession(source="folder", model=MODEL, kind="pictures"))
+    session.finish("analysed 3 pictures")
+    with pytest.raises(UsageError, match=r"counted from pictures.*analyze"):
+        store.resume(session.id)
+    assert session.summary.reason == "analysed 3 pictures"
+
+
+def test_a_finished_session_is_marked_without_losing_its_end(store: Store) -> None:
+    """Marks and remarks of a review are taken, also taken back; fields are not, and its end stays."""
+    session = started(store)
+    session.add(counted_field(1))
+    session.mark(7, "artefact")
+    session.finish("the target was reached")
+    before = session.summary
+    noted = store.annotate(session.id)
+    assert noted.summary.state == "running"
+    noted.mark(7, "monocyte")
+    noted.note("seen by a second reader")
+    assert session.marks() == {7: "monocyte"}
+    noted.unmark(7)
+    assert session.marks() == {7: "artefact"}
+    for write in (
+        lambda: noted.add(counted_field(2)),
+        lambda: noted.refuse(Refusal("a", "b", "c")),
+        noted.undo,
+        lambda: noted.finish("again"),
+    ):
+        with pytest.raises(StoreError, match="marks and remarks only"):
+            write()
+    noted.release()
+    assert session.summary == before
+    assert [note.text for note in session.notes()] == ["seen by a second reader"]
+
+
+def test_only_a_marked_cell_is_unmarked(store: Store) -> None:
+    """Else the message says so."""
+    with pytest.raises(UsageError, match=r"cell 3 of session .* has no mark"):
+        started(store).unmark(3)
+
+
+def test_one_process_annotates_at_a_time(store: Store) -> None:
+    """As one writes."""
+    session = started(store)
+    with open_store(store.path) as other, pytest.raises(StoreError, match="is being written by process"):
+        other.annotate(session.id)

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
+import old_store
 import pytest
 from counted import counted_field, same, started
 
@@ -270,6 +271,20 @@ def test_an_older_file_is_brought_up_to_date_unless_the_disk_is_read_only(tmp_pa
         started(store).add(counted_field(1))
 
 
+def test_an_older_file_that_fills_the_disk_is_brought_up_to_date(tmp_path: Path) -> None:
+    """In little of the space that it takes, so that its sessions can be deleted to make room."""
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=6m", "tmpfs") as disk:
+        path = disk / "sessions.db"
+        old_store.write(path, map(counted_field, range(1, 21)))
+        assert path.stat().st_size > 1_800_000
+        (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - 500_000))
+        with open_store(path) as store:
+            (summary,) = store.list()
+            assert all(same(field, counted_field(field.number)) for field in store.get(summary.id).counted())
+            store.delete(summary.id)
+            assert store.list() == []
+
+
 def test_a_file_of_a_newer_edgeleuk_is_refused_and_not_altered(tmp_path: Path) -> None:
     """The message names both versions."""
     path = tmp_path / "sessions.db"
@@ -329,8 +344,8 @@ def test_a_damaged_file_says_so(tmp_path: Path) -> None:
         for number in range(1, 11):
             session.add(counted_field(number))
     with path.open("r+b") as file:
-        file.seek(3 * 4096)
-        file.write(b"\xa5" * (path.stat().st_size - 3 * 4096))
+        file.seek(30 * 4096)  # behind the schema and the sessions
+        file.write(b"\xa5" * (path.stat().st_size - 30 * 4096))
     with open_store(path) as store, pytest.raises(StoreError, match="damaged"):
         list(store.get(session.id).counted())
 

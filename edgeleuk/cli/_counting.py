@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
+from edgeleuk.cli._who import Who
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ class Options:
     keep: bool
     store: Path | None
     resume: str | None
-    operator: str
-    slide: str
-    notes: str
+    who: Who
     until_target: bool
     most_seconds: float | None
     rules: Path | None
@@ -133,22 +132,25 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
 
 def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:
-    from edgeleuk import __version__
-    from edgeleuk.store import open_store
+    from edgeleuk.results import identify
+    from edgeleuk.store import NewSession, open_store
 
     store = stack.enter_context(open_store(options.store))
     if options.resume:
         return store.resume(options.resume)
     return store.start(
-        magnification=options.model.magnification,
-        source=spec,
-        model_version=analyser.model.version,
-        target=options.target,
-        um_per_px=options.um_per_px,
-        operator=options.operator,
-        slide=options.slide,
-        notes=options.notes,
-        version=__version__,
+        NewSession(
+            source=spec,
+            model=identify(analyser.model),
+            target=options.target,
+            um_per_px=options.um_per_px,
+            slide=options.who.slide,
+            operator=options.who.operator,
+            site=options.who.site,
+            device=options.who.device,
+            profile=options.profile.name if options.profile else None,
+            notes=options.who.notes,
+        )
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,14 +14,15 @@ if TYPE_CHECKING:
 def provenance(slide: SlideCount) -> Provenance:
     """Describe a result that is not kept in a store."""
     from edgeleuk import __version__
-    from edgeleuk.results import ModelIdentity, Provenance
+    from edgeleuk.results import Provenance, identify
 
-    model, profile = slide.analyser.model, slide.analyser.profile
-    manifest = hashlib.sha256((model.folder / "model.json").read_bytes()).hexdigest()
-    identity = ModelIdentity(
-        model.magnification, model.version, model.finder.sha256, model.reader.sha256, manifest
-    )
+    profile = slide.analyser.profile
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     return Provenance(
-        str(uuid.uuid4()), __version__, identity, now, now, profile=profile.name if profile else None
+        str(uuid.uuid4()),
+        __version__,
+        identify(slide.analyser.model),
+        now,
+        now,
+        profile=profile.name if profile else None,
     )

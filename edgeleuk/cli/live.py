@@ -12,6 +12,7 @@ from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption
+from edgeleuk.cli._who import DeviceOption, NotesOption, OperatorOption, SiteOption, SlideOption, Who
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ def live(
         bool, typer.Option("--json", help="Print one JSON object an event, for pipes.")
     ] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Open a window with the picture.")] = False,
-    slide: Annotated[str, typer.Option("--slide", help="Slide id to keep with the session.")] = "",
-    operator: Annotated[str, typer.Option("--operator", help="Who counts.")] = "",
-    notes: Annotated[str, typer.Option("--notes", help="A remark to keep with the session.")] = "",
+    slide: SlideOption = "",
+    operator: OperatorOption = "",
+    site: SiteOption = "",
+    microscope: DeviceOption = "",
+    notes: NotesOption = "",
     resume: Annotated[
         str | None,
         typer.Option(
@@ -121,9 +124,7 @@ def live(
             keep=keep,
             store=store,
             resume=before.id if before else None,
-            operator=operator,
-            slide=slide,
-            notes=notes,
+            who=Who(slide, operator, site, microscope, notes),
             until_target=until_target,
             most_seconds=most_seconds,
             rules=rules,
@@ -134,12 +135,13 @@ def live(
 
 
 def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary:
-    """The session to go on with. Raises UsageError where it is of another objective."""
-    from edgeleuk.store import open_store
+    """The session to go on with. Raises UsageError where it is of another objective, or of pictures."""
+    from edgeleuk.store import open_store, require_resumable
     from edgeleuk.zoo import same_objective
 
     with open_store(store, create=False) as kept:
         summary = kept.get(session).summary
+    require_resumable(summary)
     if mag and not same_objective(mag, summary.magnification):
         raise UsageError(
             f"session {summary.id} was counted at {summary.magnification}, not at {mag}: cells of both do not lie on "

@@ -2,17 +2,21 @@
 
 from edgeleuk.store.database import RESERVE_BYTES
 from edgeleuk.store.leases import Lease
-from edgeleuk.store.session import Note, Session, SessionSummary
-from edgeleuk.store.sessions import Store, claim_source, default_path, open_store
+from edgeleuk.store.session import Kind, NewSession, Note, Session, SessionSummary, local_now
+from edgeleuk.store.sessions import Store, claim_source, default_path, open_store, require_resumable
 
 __all__ = [
     "RESERVE_BYTES",
+    "Kind",
     "Lease",
+    "NewSession",
     "Note",
     "Session",
     "SessionSummary",
     "Store",
     "claim_source",
     "default_path",
+    "local_now",
     "open_store",
+    "require_resumable",
 ]

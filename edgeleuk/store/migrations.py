@@ -1,8 +1,8 @@
 """How the file of the sessions came to its present form: functions in order, each run once.
 
 A migration that was released is never edited, since files exist that it wrote: a change is a further function at the
-end of MIGRATIONS. What the dataclasses of `types` nest (Scale, Placement, Morphometry) is kept as JSON by name, so that
-an optional part added to one of them later needs no migration.
+end of MIGRATIONS. A counted field is one record of `codec`, which has versions of its own, so that a part added to it
+later needs no migration.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from edgeleuk import __version__
 
@@ -83,7 +84,57 @@ def m002_quality(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE fields ADD COLUMN {column} TEXT")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality)
+def m003_records(connection: sqlite3.Connection) -> None:
+    """Counted fields as records; who and what of a session, its UUID and its refusals.
+
+    The cells of fields from before stay where they are, in `old_fields` and what refers to it, and `old_records` reads
+    them: moving them would take as much of the disk again, which may be full, and minutes on a Raspberry Pi, whose
+    service would be restarted in the middle of it, again and again. NULL in `record` says that a field is such.
+    """
+    for statement in (
+        "DROP INDEX fields_in_order",
+        "ALTER TABLE fields RENAME TO old_fields",  # and what refers to it refers to old_fields
+        """
+        CREATE TABLE fields (
+            key INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL, at TEXT NOT NULL, undone TEXT, record BLOB
+        ) STRICT
+        """,
+        "INSERT INTO fields (key, session, number, at, undone) SELECT key, session, number, at, undone FROM old_fields",
+        "CREATE UNIQUE INDEX records_in_order ON fields (session, number) WHERE undone IS NULL",
+        "CREATE INDEX records_of_session ON fields (session)",
+        # What a list of sessions and an undo need, without a look into the records.
+        """
+        CREATE TABLE seen_white (
+            field INTEGER NOT NULL REFERENCES fields (key) ON DELETE CASCADE, identity INTEGER NOT NULL,
+            fresh INTEGER NOT NULL, read INTEGER NOT NULL, PRIMARY KEY (field, identity)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO seen_white SELECT field, identity, MAX(fresh), MAX(label IS NOT NULL) FROM white_cells"
+        " GROUP BY field, identity",
+        """
+        CREATE TABLE refusals (
+            key INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            at TEXT NOT NULL, record BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX refusals_of_session ON refusals (session)",
+        "ALTER TABLE sessions ADD COLUMN uuid TEXT",
+        "ALTER TABLE sessions ADD COLUMN kind TEXT NOT NULL DEFAULT 'live'",
+        "ALTER TABLE sessions ADD COLUMN profile TEXT",
+        "ALTER TABLE sessions ADD COLUMN red_cells REAL",
+        *(
+            f"ALTER TABLE sessions ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
+            for name in ("site", "device", "zone", "finder_sha256", "reader_sha256", "manifest_sha256")
+        ),
+    ):
+        connection.execute(statement)
+    for (session,) in connection.execute("SELECT id FROM sessions").fetchall():
+        connection.execute("UPDATE sessions SET uuid = ? WHERE id = ?", (str(uuid4()), session))
+    connection.execute("CREATE UNIQUE INDEX sessions_by_uuid ON sessions (uuid)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:

@@ -1,32 +1,73 @@
-"""One session of `edgeleuk live`: each field is on the disk before anybody is told that it was counted."""
+"""One session of `edgeleuk live` or `analyze`: each field is on the disk before anybody is told that it was counted."""
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from uuid import uuid4
 
+from edgeleuk import __version__
 from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.results import ModelIdentity, Provenance
 from edgeleuk.store import records
 from edgeleuk.store.database import Database
 from edgeleuk.store.leases import Lease, held
-from edgeleuk.types import CountedField
+from edgeleuk.types import CountedField, Refusal
 
 State = Literal["running", "finished", "interrupted"]
 """A process writes it now; it was ended by its operator or its source; neither, as after a power cut."""
 
+Kind = Literal["live", "pictures"]
+"""Counted from a camera or a stream, as the stage moved; or from picture files."""
+
 _SUMMARIES = """
     SELECT s.*, COUNT(f.key) AS fields,
         (SELECT l.at FROM fields AS l WHERE l.session = s.id AND l.undone IS NULL ORDER BY l.key DESC LIMIT 1) AS last,
-        (SELECT COUNT(DISTINCT w.identity) FROM fields AS g JOIN white_cells AS w ON w.field = g.key
-         WHERE g.session = s.id AND g.undone IS NULL AND w.label IS NOT NULL) AS white_cells
+        (SELECT COUNT(DISTINCT w.identity) FROM fields AS g JOIN seen_white AS w ON w.field = g.key
+         WHERE g.session = s.id AND g.undone IS NULL AND w.read) AS white_cells,
+        (SELECT COUNT(*) FROM refusals AS r WHERE r.session = s.id) AS refused
     FROM sessions AS s LEFT JOIN fields AS f ON f.session = s.id AND f.undone IS NULL
     WHERE ?1 IS NULL OR s.id = ?1
     GROUP BY s.id ORDER BY s.rowid DESC
 """
+
+
+def local_now() -> str:
+    """By the clock and the zone of this machine, ISO 8601 with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What is known when a session begins: which slide, who counts it, and with what."""
+
+    source: str
+    """Camera, stream, film, folder or picture."""
+    model: ModelIdentity
+    kind: Kind = "live"
+    target: int = 0
+    """White cells to count; 0 where all that is there is counted."""
+    um_per_px: float | None = None
+    """As given; None where the profile or the red cells tell."""
+    slide: str = ""
+    operator: str = ""
+    site: str = ""
+    device: str = ""
+    profile: str | None = None
+    """Name of the device profile."""
+    red_cells: float | None = None
+    """Of the blood, 10^12 per litre, where somebody entered it."""
+    notes: str = ""
+    program: str = __version__
+    uuid: str = dataclasses.field(default_factory=lambda: str(uuid4()))
+    """Random, so that two machines never give the same, also where their clocks stand still."""
+    started: str = dataclasses.field(default_factory=local_now)
+    """ISO 8601 with the offset from UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +75,14 @@ class SessionSummary:
     """What a list of sessions shows."""
 
     id: str
+    """Short, for people. Two machines may give the same."""
+    uuid: str
+    """The only one anywhere."""
+    kind: Kind
     started: str
     """UTC, ISO 8601, as all times here."""
+    zone: str
+    """Offset of the place's clock from UTC at the start, as "+02:00"; empty where an older edgeleuk did not keep it."""
     last: str | None
     """When the last field was counted: earlier than `started` where the clock was set back in between."""
     ended: str | None
@@ -45,12 +92,22 @@ class SessionSummary:
     magnification: str
     source: str
     model_version: str
+    finder_sha256: str
+    """Of the model's files, as the two after it; empty where an older edgeleuk did not keep them."""
+    reader_sha256: str
+    manifest_sha256: str
+    profile: str | None
+    """Name of the device profile."""
     target: int
-    """White cells to count."""
+    """White cells to count; 0 where all that is there is counted."""
     um_per_px: float | None
     """As given at the start; None where the red cells tell."""
+    red_cells: float | None
+    """Of the blood, 10^12 per litre, where somebody entered it."""
     operator: str
     slide: str
+    site: str
+    device: str
     notes: str
     """As given at the start; later ones are in `Session.notes`."""
     version: str
@@ -60,6 +117,36 @@ class SessionSummary:
     white_cells: int
     """White cells that were read, each once, whatever they were read or marked as. The map may make two of them one
     when it finds that parts of it overlap; this count is of before."""
+    refused: int
+    """Pictures that were not counted."""
+
+    @property
+    def about(self) -> Provenance:
+        """Who counted what, when and with what. Times are those of the place's clock."""
+        model = ModelIdentity(
+            self.magnification,
+            self.model_version,
+            self.finder_sha256,
+            self.reader_sha256,
+            self.manifest_sha256,
+        )
+        return Provenance(
+            id=self.uuid,
+            program=self.version,
+            model=model,
+            started=self._local(self.started),
+            ended=self._local(self.ended) if self.ended else None,
+            source=self.source,
+            slide=self.slide,
+            operator=self.operator,
+            site=self.site,
+            device=self.device,
+            profile=self.profile,
+        )
+
+    def _local(self, time: str) -> str:
+        zone = datetime.fromisoformat(f"2000-01-01T00:00{self.zone or '+00:00'}").tzinfo
+        return datetime.fromisoformat(time).astimezone(zone).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +158,16 @@ class Note:
 
 
 class Session:
-    """One session: what `Store.start` and `Store.resume` give can be written, what `Store.get` gives can be read."""
+    """One session: what `Store.start` and `Store.resume` give can be written, what `Store.get` gives can be read.
 
-    def __init__(self, database: Database, session: str, lease: Lease | None = None) -> None:
+    What `Store.annotate` gives takes marks and remarks, and no fields.
+    """
+
+    def __init__(
+        self, database: Database, session: str, lease: Lease | None = None, *, counting: bool = True
+    ) -> None:
         self.id = session
-        self._database, self._lease = database, lease
+        self._database, self._lease, self._counting = database, lease, counting
 
     @property
     def summary(self) -> SessionSummary:
@@ -88,10 +180,17 @@ class Session:
         Raises DiskFullError before the disk is full and StoreError where it cannot be written. Nothing of the field is
         kept then, and the session goes on when the cause is gone.
         """
-        self._need_lease()
+        self._need_lease(counting=True)
         self._database.require_space()
         with self._database.transaction() as connection:
             records.insert(connection, self.id, counted)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Keep that a picture was not counted, and why. Raises as `add`."""
+        self._need_lease(counting=True)
+        self._database.require_space()
+        with self._database.transaction() as connection:
+            records.insert_refusal(connection, self.id, refusal, now())
 
     def undo(self) -> None:
         """Take back the last field, and the marks on white cells that it was the first to show.
@@ -99,7 +198,7 @@ class Session:
         Both stay in the file with the time at which they were taken back, since a record that can lose what was once
         counted is no record; nothing else ever sees them. UsageError where there is no field.
         """
-        with self._writing() as connection:
+        with self._writing(counting=True) as connection:
             last = "SELECT MAX(key) FROM fields WHERE session = ? AND undone IS NULL"
             key = connection.execute(last, (self.id,)).fetchone()[0]
             if key is None:
@@ -107,7 +206,7 @@ class Session:
             connection.execute("UPDATE fields SET undone = ? WHERE key = ?", (now(), key))
             connection.execute(
                 "UPDATE marks SET undone = ? WHERE session = ? AND undone IS NULL"
-                " AND identity IN (SELECT identity FROM white_cells WHERE field = ? AND fresh)",
+                " AND identity IN (SELECT identity FROM seen_white WHERE field = ? AND fresh)",
                 (now(), self.id, key),
             )
 
@@ -119,6 +218,15 @@ class Session:
                 (self.id, int(identity), label, now()),
             )
 
+    def unmark(self, identity: int) -> None:
+        """Take the last mark of a cell back: the one before holds again, or the reader. UsageError where it has none."""
+        with self._writing() as connection:
+            last = "SELECT MAX(key) FROM marks WHERE session = ? AND identity = ? AND undone IS NULL"
+            key = connection.execute(last, (self.id, int(identity))).fetchone()[0]
+            if key is None:
+                raise UsageError(f"cell {identity} of session {self.id} has no mark to take back.")
+            connection.execute("UPDATE marks SET undone = ? WHERE key = ?", (now(), key))
+
     def note(self, text: str) -> None:
         """Keep a remark."""
         with self._writing() as connection:
@@ -128,7 +236,7 @@ class Session:
 
     def finish(self, reason: str) -> None:
         """End the session and let go of it; `Store.resume` takes it up again."""
-        with self._writing() as connection:
+        with self._writing(counting=True) as connection:
             connection.execute(
                 "UPDATE sessions SET ended = ?, reason = ? WHERE id = ?", (now(), reason, self.id)
             )
@@ -150,10 +258,15 @@ class Session:
     def unassessed(self) -> frozenset[int]:
         """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality."""
         rows = self._database.query(
-            "SELECT number FROM fields WHERE session = ? AND undone IS NULL AND assessment IS NULL",
+            "SELECT f.number FROM fields AS f JOIN old_fields AS o ON o.key = f.key"
+            " WHERE f.session = ? AND f.undone IS NULL AND f.record IS NULL AND o.assessment IS NULL",
             (self.id,),
         )
         return frozenset(row["number"] for row in rows)
+
+    def refused(self) -> tuple[Refusal, ...]:
+        """The pictures that were not counted, in order."""
+        return tuple(records.refusals(self._database.query, self.id))
 
     def marks(self) -> dict[int, str]:
         """What the operator said of cells, by their number on the map."""
@@ -167,12 +280,14 @@ class Session:
         rows = self._database.query("SELECT at, text FROM notes WHERE session = ? ORDER BY key", (self.id,))
         return tuple(Note(row["at"], row["text"]) for row in rows)
 
-    def _need_lease(self) -> None:
+    def _need_lease(self, *, counting: bool = False) -> None:
         if self._lease is None or not self._lease.held:
             raise StoreError(f"session {self.id} is not open for writing. Resume it first.")
+        if counting and not self._counting:
+            raise StoreError(f"session {self.id} is open for marks and remarks only. Resume it to count on.")
 
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        self._need_lease()
+    def _writing(self, *, counting: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+        self._need_lease(counting=counting)
         return self._database.transaction()
 
 

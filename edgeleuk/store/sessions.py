@@ -14,7 +14,7 @@ from edgeleuk import folders
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store.database import RESERVE_BYTES, Database
 from edgeleuk.store.leases import Lease
-from edgeleuk.store.session import Session, SessionSummary, lease_name, now, summaries
+from edgeleuk.store.session import NewSession, Session, SessionSummary, lease_name, summaries
 
 VARIABLE = "EDGELEUK_SESSIONS"
 """Environment variable that names the file."""
@@ -73,31 +73,16 @@ class Store:
     def path(self) -> Path:
         return self._database.path
 
-    def start(
-        self,
-        *,
-        magnification: str,
-        source: str,
-        model_version: str,
-        target: int,
-        um_per_px: float | None,
-        operator: str = "",
-        slide: str = "",
-        notes: str = "",
-        version: str,
-    ) -> Session:
+    def start(self, new: NewSession) -> Session:
         """A new session, held by this process. Raises DiskFullError where there is no room for one."""
         self._database.require_space()
         session = self._hold(self._new_id())
-        values = (
-            session.id, now(), magnification, source, model_version, target, um_per_px, operator, slide, notes, version,
-        )  # fmt: skip
+        row = {"id": session.id, **_row(new)}
         try:
             with self._database.transaction() as connection:
                 connection.execute(
-                    "INSERT INTO sessions (id, started, magnification, source, model_version, target, um_per_px,"
-                    " operator, slide, notes, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    values,
+                    f"INSERT INTO sessions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                    tuple(row.values()),
                 )
             self._database.sync_folder()
         except BaseException:
@@ -110,14 +95,18 @@ class Store:
         return summaries(self._database)
 
     def get(self, session: str) -> Session:
-        """A session to read, also while another process writes it. The beginning of its id is enough.
+        """A session to read, also while another process writes it. The beginning of its id or UUID is enough.
 
         Raises UsageError, which lists what exists, where it fits no session or several.
         """
         return Session(self._database, self._full_id(session))
 
     def resume(self, session: str) -> Session:
-        """A session to go on with, held by this process. Raises StoreError where another one holds it."""
+        """A session to go on with, held by this process.
+
+        Raises StoreError where another one holds it, UsageError where it is of pictures.
+        """
+        require_resumable(self.get(session).summary)
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -128,6 +117,13 @@ class Store:
             resumed.release()
             raise
         return resumed
+
+    def annotate(self, session: str) -> Session:
+        """A session to mark and remark on, held by this process; its end stays as it was, and it takes no fields.
+
+        Raises StoreError where another process holds it.
+        """
+        return self._hold(self._full_id(session), counting=False)
 
     def delete(self, session: str) -> None:
         """Remove a session for good and give its space back to the disk. Raises StoreError while it is being written."""
@@ -154,11 +150,11 @@ class Store:
     ) -> None:
         self.close()
 
-    def _hold(self, session: str) -> Session:
+    def _hold(self, session: str, *, counting: bool = True) -> Session:
         self._database.require_writable()
         taken = f"session {session} is being written by {{holder}}. Finish it there first."
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
-        self._held.append(Session(self._database, session, lease))
+        self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
 
     def _new_id(self) -> str:
@@ -170,8 +166,10 @@ class Store:
                 return made
 
     def _full_id(self, beginning: str) -> str:
-        every = [row[0] for row in self._database.query("SELECT id FROM sessions ORDER BY rowid DESC")]
+        rows = self._database.query("SELECT id, uuid FROM sessions ORDER BY rowid DESC")
+        every = [row["id"] for row in rows]
         fitting = [each for each in every if each.startswith(beginning)]
+        fitting = fitting or [row["id"] for row in rows if row["uuid"].startswith(beginning.lower())]
         if beginning in fitting or len(fitting) == 1:
             return beginning if beginning in fitting else fitting[0]
         if not every:
@@ -186,3 +184,37 @@ class Store:
             else f"no session {beginning}. Sessions here"
         )
         raise UsageError(f"{what}: {names}. `edgeleuk sessions list` shows them.")
+
+
+def require_resumable(summary: SessionSummary) -> None:
+    """Raises UsageError where a session cannot be counted on."""
+    if summary.kind == "pictures":
+        raise UsageError(
+            f"session {summary.id} was counted from pictures, which have no camera to go on with. Give all pictures of the"
+            " slide to `edgeleuk analyze` at once instead."
+        )
+
+
+def _row(new: NewSession) -> dict[str, str | int | float | None]:
+    """The columns of a session as it begins."""
+    started = datetime.fromisoformat(new.started)
+    texts = {
+        name: getattr(new, name).encode("utf-8", "replace").decode()  # a path may hold bytes that are no text
+        for name in ("source", "slide", "operator", "site", "device", "notes")
+    }
+    return texts | {
+        "uuid": new.uuid,
+        "kind": new.kind,
+        "started": started.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "zone": started.isoformat()[len(started.replace(tzinfo=None).isoformat()) :],
+        "magnification": new.model.magnification,
+        "model_version": new.model.version,
+        "finder_sha256": new.model.finder_sha256,
+        "reader_sha256": new.model.reader_sha256,
+        "manifest_sha256": new.model.manifest_sha256,
+        "profile": new.profile,
+        "target": new.target,
+        "um_per_px": new.um_per_px,
+        "red_cells": new.red_cells,
+        "version": new.program,
+    }
