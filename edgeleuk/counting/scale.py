@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
+import cv2
 import numpy as np
 
 from edgeleuk.errors import EdgeleukError, ScaleError
@@ -23,7 +24,7 @@ from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
 from edgeleuk.quality import Look
 from edgeleuk.scale import CONTRADICTS
 from edgeleuk.sources.folder import read_picture, shrinkable
-from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, PictureFile, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, Image, PictureFile, Scale
 
 SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are analysed."""
@@ -59,6 +60,21 @@ class _Sample:
     look: Look
     frame: Frame | None
     """The decoded picture, where it is kept."""
+
+    def of(self, frame: Frame) -> Observation:
+        """The same observation of a frame that was decoded at another size."""
+        times = self.shrunk / frame.shrunk
+        disc = self.field_of_view and self.field_of_view.stretched(times, times)
+        return Observation(frame, disc, self.look)
+
+    def reduced(self, times: int) -> Observation:
+        """The kept picture so many times smaller, as if it had been decoded so."""
+        assert self.frame
+        if times == 1:
+            return self.of(self.frame)
+        width, height = self.frame.width // times, self.frame.height // times
+        pixels: Image = cv2.resize(self.frame.pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return self.of(replace(self.frame, pixels=pixels, shrunk=self.frame.shrunk * times))
 
 
 class ScalePolicy:
@@ -119,20 +135,18 @@ class ScalePolicy:
     def read(self, picture: PictureFile) -> Observation:
         """Decode a picture, no larger than its known scale asks for, and observe it. Raises as `read_picture`.
 
-        A picture that was sampled is not decoded or observed again where it was decoded at that size.
+        A picture that was sampled is not observed again, and not decoded again where it was kept.
         """
         with self._lock:
             sample = self._samples.pop(picture, None)
         scale = self._usual_scale
         um_per_px = max(scale.um_per_px_x, scale.um_per_px_y) if scale else None
-        if sample and sample.frame and self._suits(sample.frame, um_per_px):
-            return Observation(sample.frame, sample.field_of_view, sample.look)
+        if sample and sample.frame:
+            return sample.reduced(self._times_smaller(sample.frame, um_per_px))
         frame = read_picture(picture, um_per_px, self._enough)
         if scale and not self._holds_for(file_size(frame)):
             frame = read_picture(picture)  # of another size: nothing is known of its scale
-        if sample and sample.shrunk == frame.shrunk:
-            return Observation(frame, sample.field_of_view, sample.look)
-        return Observation.of(frame)
+        return sample.of(frame) if sample else Observation.of(frame)
 
     def read_frame(self, picture: PictureFile) -> Frame:
         """Decode a picture for a source of frames; `observe` then knows its observation. Raises as `read_picture`."""
@@ -150,11 +164,11 @@ class ScalePolicy:
                 return known
         return Observation.of(frame)
 
-    def _suits(self, frame: Frame, um_per_px: float | None) -> bool:
-        """Whether a frame that was decoded before its scale was known would be decoded at the same size again."""
+    def _times_smaller(self, frame: Frame, um_per_px: float | None) -> int:
+        """How many times smaller a frame would be decoded now than when its scale was not known; 1 for no smaller."""
         size = file_size(frame)
         known = um_per_px if um_per_px and self._holds_for(size) else None
-        return frame.shrunk == shrinkable(size, known, self._enough)
+        return max(1, shrinkable(size, known, self._enough) // frame.shrunk)
 
     @property
     def _enough(self) -> float:
