@@ -107,10 +107,16 @@ def test_where_to_look_can_be_limited(smears: dict[str, Smear]) -> None:
     assert register(first, second, (0.0, 0.0, 10.0)) is None
 
 
-def test_pictures_of_different_size_do_not_match() -> None:
-    """A camera that changed its resolution begins a new island."""
-    grey = np.random.default_rng(1).integers(0, 255, (90, 160)).astype(np.uint8)
-    assert register(Picture(grey, 0.4), Picture(grey[:80], 0.4)) is None
+@pytest.mark.parametrize("turned", [False, True])
+def test_pictures_of_different_shape_match(turned: bool) -> None:
+    """A part of a picture lies where it was cut out, whichever of the two is the known one."""
+    grey = np.random.default_rng(1).integers(0, 255, (180, 240)).astype(np.uint8)
+    wide, high = Picture(grey[20:120], 0.4), Picture(grey[:, 60:160], 0.4)
+    known, picture, place = (high, wide, (-60, 20)) if turned else (wide, high, (60, -20))
+    match = register(known, picture)
+    assert match is not None
+    assert (match.x, match.y) == pytest.approx(place, abs=0.1)
+    assert match.shared == pytest.approx(100 * 100 / (100 * 180))
 
 
 def test_a_blank_picture_matches_nothing() -> None:

@@ -17,8 +17,6 @@ LARGEST_ZOOM = 1.3
 of 7.2 um as well."""
 PAIRED = 26
 """Fields of so few cells have few groups: there, pairs of cells propose similarities too."""
-STRAIGHT_PAIRED = 100
-"""And fields of so many, similarities that turn nothing."""
 PAIR_UM = (8.0, 45.0)
 """Distance of cells that make a pair."""
 PROPOSED = 4000
@@ -101,31 +99,21 @@ def _proposals(known: Constellation, seen: Constellation) -> tuple[Steps, Points
 
 
 def _proposed_by_pairs(known: Points, seen: Points) -> tuple[Steps, Points]:
-    """Any pair of one laid upon any pair of the other that is about as long; where there are many, as straight too."""
-    if max(len(known), len(seen)) <= PAIRED:
-        (starts, steps), (own_starts, own_steps) = _pairs(known, PAIR_UM[0]), _pairs(seen, PAIR_UM[0])
-        half = own_steps.real > 0  # the other half are the same pairs from their other ends
-        own_starts, own_steps = own_starts[half], own_steps[half]
-        i, j = np.indices((len(steps), len(own_steps))).reshape(2, -1)
-    elif len(known) * len(seen) <= STRAIGHT_PAIRED**2:
-        (starts, steps), (own_starts, own_steps) = (_pairs(each, 2 * PAIR_UM[0]) for each in (known, seen))
-        half = own_steps.real > 0
-        own_starts, own_steps = own_starts[half], own_steps[half]
-        order = np.angle(steps).argsort()
-        starts, steps = starts[order], steps[order]
-        j, i = matches(np.angle(steps), np.angle(own_steps)[:, None] - STRAIGHT, 2 * STRAIGHT)
-    else:
+    """Any pair of one laid upon any pair of the other that is about as long, where there are few."""
+    if max(len(known), len(seen)) > PAIRED:
         return np.empty(0, np.complex128), np.empty(0, np.complex128)
-    ratios = steps[i] / own_steps[j]
-    likely = np.abs(np.log(np.abs(ratios))) < math.log(LARGEST_ZOOM) / 2
-    ratios, i, j = ratios[likely], i[likely], j[likely]
-    return ratios, starts[i] - ratios * own_starts[j]
+    (starts, steps), (own_starts, own_steps) = _pairs(known), _pairs(seen)
+    half = own_steps.real > 0  # the other half are the same pairs from their other ends
+    own_starts, own_steps = own_starts[half], own_steps[half]
+    ratios = steps[:, None] / own_steps[None]
+    i, j = np.nonzero(np.abs(np.log(np.abs(ratios))) < math.log(LARGEST_ZOOM) / 2)
+    return ratios[i, j], starts[i] - ratios[i, j] * own_starts[j]
 
 
-def _pairs(points: Points, least: float) -> tuple[Points, Points]:
-    """Start and step of pairs of points at least so far apart, um, and no farther than PAIR_UM says."""
+def _pairs(points: Points) -> tuple[Points, Points]:
+    """Start and step of pairs of points as far apart as PAIR_UM says."""
     steps = points[None] - points[:, None]
-    i, j = np.nonzero((np.abs(steps) > least) & (np.abs(steps) < PAIR_UM[1]))
+    i, j = np.nonzero((np.abs(steps) > PAIR_UM[0]) & (np.abs(steps) < PAIR_UM[1]))
     return points[i], steps[i, j]
 
 
@@ -186,15 +174,21 @@ def _fitted(
 def _alignment(
     known: Constellation, seen: Constellation, mirrored: bool, step: complex, shift: complex, paired: int
 ) -> Alignment:
-    """With the odds by the cells of both: of those that only one shows each field's table says one side."""
     place = Placement(OWN, shift.real, shift.imag, float(np.angle(step)), zoom=abs(step), mirrored=mirrored)
+    prior = float(_prior(np.array([step]), mirrored)[0])
+    return Alignment(place, agreement(known, seen, place) + prior, paired)
+
+
+def agreement(known: Constellation, seen: Constellation, place: Placement) -> float:
+    """What the cells of two fields say of `seen` lying at `place` on `known`: the logarithm of how much likelier their
+    places are if it does."""
     there = place.on_island(np.stack([seen.points.real, seen.points.imag], axis=1))
     back = place.in_frame(np.stack([known.points.real, known.points.imag], axis=1))
-    said = known.speak(_complex(there)).sum() + seen.speak(_complex(back)).sum()
-    prior = _prior(np.array([step]), mirrored)[0]
-    return Alignment(place, float(said / 2 + prior), paired)
+    # Of cells that only one field shows each field's table tells one side.
+    return float(known.speak(_complex(there)).sum() + seen.speak(_complex(back)).sum()) / 2
 
 
-def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Points (N, 2) as complex numbers (N,)."""
-    return points[:, 0] + 1j * points[:, 1]
+def _complex(points: NDArray[np.float64]) -> Points:
+    """(N,) of (N, 2)."""
+    found: Points = points[:, 0] + 1j * points[:, 1]
+    return found

@@ -28,6 +28,8 @@ NEIGHBOURS = 4
 BIN = 0.07
 """Width of the steps that shapes are told apart by, in lengths of the longest side: twice what cells that are 0.4 um off
 bring about."""
+UNSURE = 0.04
+"""Shapes that are so nearly the same from either end, or with the inner cells exchanged, may be told either way: left out."""
 DOWN = 2 * math.ceil(0.87 / BIN) + 4
 """Steps of an inner cell across the longest side: it is nearer to either end than they to each other. And a few more."""
 ALONG = math.ceil(1 / BIN) + 3
@@ -138,7 +140,9 @@ class Constellation:
         start, end, inner = start[apart], end[apart], inner[apart]
         shapes = (inner - start[:, None]) / (end - start)[:, None]
         # A shape is seen from either end: the one is chosen to which the inner cells are nearer.
-        swapped = shapes.real.sum(axis=1) > 1
+        middle, apart = shapes.real.sum(axis=1) - 1, shapes.real[:, 0] - shapes.real[:, 1]
+        sure = (np.abs(middle) > UNSURE) & (np.abs(apart) > UNSURE)
+        start, end, shapes, swapped = start[sure], end[sure], shapes[sure], middle[sure] > 0
         shapes[swapped] = 1 - shapes[swapped]
         start, end = np.where(swapped, end, start), np.where(swapped, start, end)
         shapes = np.take_along_axis(shapes, shapes.real.argsort(axis=1), 1)

@@ -48,8 +48,6 @@ class Register:
         self._things: Things = np.zeros(1, THING)  # identities are from 1
         self._known = 1
         self._before = np.zeros(0, np.int32)
-        self._of = np.zeros(0, np.int32)
-        """Of each sighting, the thing; NOTHING where it does not count."""
         self._starts = [0]
 
     @property
@@ -83,9 +81,7 @@ class Register:
         self._known = max(self._known, int(each.max(initial=0)) + 1)
         self._things = _longer(self._things, self._known)
         self._before = _longer(self._before, start + len(each))
-        self._of = _longer(self._of, start + len(each))
         self._starts.append(start + len(each))
-        self._of[start : start + len(each)] = each
         counting = np.flatnonzero(each)
         sightings, each, seen = (start + counting).astype(np.int32), each[counting], seen[counting]
         new = self._things["island"][each] == 0
@@ -96,31 +92,24 @@ class Register:
         self._things["last"][each] = sightings
 
     def withdraw(self, position: int, identities: NDArray[np.intp]) -> None:
-        """Forget that a counted field shows these things. What no other one shows is no longer on the map."""
-        own = np.arange(self._starts[position], self._starts[position + 1])
-        gone = own[np.isin(self._of[own], identities) & (self._of[own] != NOTHING)]
-        for sighting, identity in zip(gone.tolist(), self._of[gone].tolist(), strict=True):
-            chain = [each for each in self._chain(identity) if each != sighting]
-            self._of[sighting] = NOTHING
-            if chain:
-                self._link(identity, chain)
-            else:
+        """Forget that a counted field shows any of these things. What no other one shows is no longer on the map."""
+        start, end = self._starts[position], self._starts[position + 1]
+        for identity in identities.tolist():
+            chain = self._chain(identity)
+            others = [sighting for sighting in chain if not start <= sighting < end]
+            if not others:
                 self._things["island"][identity] = 0
+            elif len(others) < len(chain):
+                self._link(identity, others)
 
     def _link(self, identity: int, chain: list[int]) -> None:
         """Sightings, ascending, as those of a thing."""
         self._before[chain] = [NEVER, *chain[:-1]]
-        self._of[chain] = identity
         self._things["first"][identity], self._things["last"][identity] = chain[0], chain[-1]
 
     def cells_of(self, position: int) -> int:
         """Number of cells of a counted field."""
         return self._starts[position + 1] - self._starts[position]
-
-    def shown_in(self, position: int) -> NDArray[np.intp]:
-        """Identities of the things that a counted field shows."""
-        own = self._of[self._starts[position] : self._starts[position + 1]]
-        return own[own != NOTHING].astype(np.intp)
 
     def indices_first_seen_in(self, position: int) -> frozenset[int]:
         """Which cells of a counted field, by index, are things that it was the first to show."""

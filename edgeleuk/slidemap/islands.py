@@ -40,10 +40,8 @@ class Landmark:
     size: tuple[int, int]
     """Width and height of the thumbnail, pixels."""
     packed: Kept
-    """COARSER times as coarse, see Picture.packed, as it lies in memory."""
+    """COARSER times as coarse, see Picture.packed, as it lies in memory; and behind it its constellation, packed."""
     packed_shape: tuple[int, ...]
-    cells: Kept
-    """Its constellation."""
     place: Placement
     pixel_um: float
     """Side of the picture's pixels, by its own scale."""
@@ -84,7 +82,7 @@ class Islands:
         self._island: dict[int, int] = {}
         """Of each landmark, by number."""
         self._pictures = Ready(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
-        self._cells = Ready(lambda landmark: Constellation.unpacked(self._shelf.get(landmark.cells)))
+        self._cells = Ready(self._unpacked_cells)
 
     def landmark(self, counted: CountedField, picture: Picture, cells: Constellation) -> Landmark:
         """Of a counted field, with its thumbnail ready to be compared, and its cells."""
@@ -95,9 +93,8 @@ class Islands:
             counted.number,
             self._shelf.put(jpeg),
             picture.size,
-            self._shelf.put(packed.tobytes()),
+            self._shelf.put(packed.tobytes() + cells.packed()),
             packed.shape,
-            self._shelf.put(cells.packed()),
             counted.placement,
             field.scale.um_per_px,
             on_thumbnail(field.aperture, (field.width, field.height), grey),
@@ -122,8 +119,12 @@ class Islands:
 
     def coarse(self, landmark: Landmark) -> Picture:
         """A landmark COARSER times as coarse."""
-        packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8).reshape(landmark.packed_shape)
-        return Picture.unpacked(packed, self.um_per_px * COARSER)
+        packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8, math.prod(landmark.packed_shape))
+        return Picture.unpacked(packed.reshape(landmark.packed_shape), self.um_per_px * COARSER)
+
+    def _unpacked_cells(self, landmark: Landmark) -> Constellation:
+        packed = self._shelf.get(landmark.packed)
+        return Constellation.unpacked(packed[math.prod(landmark.packed_shape) :])
 
     def _grey(self, landmark: Landmark) -> NDArray[np.uint8]:
         """Its thumbnail, (h, w)."""
@@ -134,9 +135,9 @@ class Islands:
         """Of a counted field, (h, w) grey."""
         return self._grey(self.numbered(number))
 
-    def new_island(self) -> int:
-        """A number that no island has."""
-        return max(self.landmarks, default=0) + 1
+    def new_place(self) -> Placement:
+        """The first one of an island of its own."""
+        return Placement(max(self.landmarks, default=0) + 1, 0.0, 0.0)
 
     def all(self, but: int | None = None) -> list[Landmark]:
         """Every landmark, the newest first: a lost view is most often close to where it was lost."""

@@ -30,52 +30,56 @@ LEAST_VOTES, LEAST_EXCESS = 3, 2.0
 """Of a candidate; the excess over what chance gives it, in standard deviations."""
 
 Entries = NDArray[np.uint32]
+Block = tuple[Entries, NDArray[np.unsignedinteger]]
+"""Entries, ascending, and position of each one's field."""
 
 
 class Lookup:
     """The shapes of all counted fields."""
 
     def __init__(self) -> None:
-        self._numbers: list[int] = []
-        self._blocks: list[tuple[Entries, NDArray[np.int32]]] = []
-        """Entries, ascending, and position of each one's field. Each block is at least twice as long as the next."""
+        self.numbers: list[int] = []
+        """Of the counted fields, in order."""
+        self._blocks: list[Block] = []
+        """Each is at least twice as long as the next."""
 
     def add(self, number: int, cells: Constellation) -> None:
         """A counted field."""
         entries = _entries(cells.groups)
         order = entries.argsort()
-        block = entries[order], np.full(len(entries), len(self._numbers), np.int32)
-        self._numbers.append(number)
+        position = len(self.numbers)
+        block = entries[order], np.full(len(entries), position, np.min_scalar_type(position))
+        self.numbers.append(number)
         while self._blocks and len(self._blocks[-1][0]) < 2 * len(block[0]):
             block = _merged(self._blocks.pop(), block)
         self._blocks.append(block)
 
     def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[tuple[int, bool]]:
         """The fields, `but` some, that most groups vote for, by number, and whether as mirrored; the best first."""
-        if not self._numbers:
+        if not self.numbers:
             return []
-        left_out = np.isin(self._numbers, list(but))
+        left_out = np.isin(self.numbers, list(but))
         found: dict[tuple[int, bool], float] = {}
         for mirrored in (False, True):
             straight, any_way = self._excess(cells.mirrored.groups if mirrored else cells.groups)
             for excess, most in ((straight, 0 if mirrored else STRAIGHT_CANDIDATES), (any_way, CANDIDATES)):
                 excess[left_out] = 0.0
                 best = np.argsort(-excess)[:most].tolist()
-                found |= {(self._numbers[i], mirrored): excess[i] for i in best if excess[i] >= LEAST_EXCESS}
+                found |= {(self.numbers[i], mirrored): excess[i] for i in best if excess[i] >= LEAST_EXCESS}
         return sorted(found, key=lambda each: -found[each])
 
     def _excess(self, groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(fields,) by how much the votes for each exceed what chance gives: as straight, and for the best angle."""
-        votes = np.zeros((len(self._numbers), AGREEING))
+        votes = np.zeros((len(self.numbers), AGREEING))
         own, probes = _angles_sizes(groups), groups.probes * BELOW
         for entries, positions in self._blocks:
             rows, at = matches(entries, probes.astype(np.uint32), BELOW)
             found = entries[at].astype(np.int64)
             turn = (found // SIZES % ANGLES - own[0][rows]) % ANGLES * AGREEING // ANGLES
             near = np.abs(found % SIZES - own[1][rows]) <= SAME_SIZE
-            votes += np.bincount(positions[at[near]] * AGREEING + turn[near], minlength=votes.size).reshape(
-                votes.shape
-            )
+            votes += np.bincount(
+                positions[at[near]].astype(np.int64) * AGREEING + turn[near], minlength=votes.size
+            ).reshape(votes.shape)
         together = votes + np.roll(votes, 1, axis=1)
         chance = together.mean(axis=1, keepdims=True)
         excess = (together - chance) / np.sqrt(chance + 1) * (together >= LEAST_VOTES)
@@ -98,9 +102,7 @@ def _entries(groups: Groups) -> Entries:
     return ((groups.codes * ANGLES + angles) * SIZES + sizes).astype(np.uint32)
 
 
-def _merged(
-    older: tuple[Entries, NDArray[np.int32]], newer: tuple[Entries, NDArray[np.int32]]
-) -> tuple[Entries, NDArray[np.int32]]:
+def _merged(older: Block, newer: Block) -> Block:
     entries = np.concatenate([older[0], newer[0]])
     order = entries.argsort(kind="stable")
     return entries[order], np.concatenate([older[1], newer[1]])[order]

@@ -126,6 +126,12 @@ class Picture:
             cv2.resize(self.plane, size, interpolation=cv2.INTER_AREA), self.um_per_px * factor
         )
 
+    def enlarged(self, zoom: float) -> Picture:
+        """The same at another scale: as if each of its micrometres were `zoom` of them."""
+        size = (max(8, round(self.size[0] * zoom)), max(8, round(self.size[1] * zoom)))
+        way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+        return Picture.of_plane(cv2.resize(self.plane, size, interpolation=way), self.um_per_px)
+
     @cached_property
     def turns(self) -> tuple[tuple[float, Picture], ...]:
         """Turned by each of ANGLES, with that angle."""
@@ -165,12 +171,15 @@ def register(
 
     `near` (x, y, radius; pixels) limits where it is looked for.
     """
-    best: Match | None = None
-    for x, y in _peaks(known, picture, near):
-        match = _assess(known, picture, x, y)
-        if match.believed and (best is None or match.evidence > best.evidence):
-            best = match
-    return best
+    believed = (match for match in candidates(known, picture, near) if match.believed)
+    return max(believed, key=lambda match: match.evidence, default=None)
+
+
+def candidates(
+    known: Picture, picture: Picture, near: tuple[float, float, float] | None = None
+) -> Iterator[Match]:
+    """The shifts that `register` judges, believed or not: for those who know more of the pictures."""
+    return (_assess(known, picture, x, y) for x, y in _peaks(known, picture, near))
 
 
 def register_turned(known: Picture, picture: Picture) -> Match | None:

@@ -24,7 +24,7 @@ from edgeleuk.slidemap.islands import Islands, Landmark, on_thumbnail
 from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.packed import PackedField, PackedFields
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.slidemap.search import SEARCHED, Sight, by_cells, locate, search
+from edgeleuk.slidemap.search import Sight, locate, refine
 from edgeleuk.slidemap.shelf import Shelf
 from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.tallies import FieldCount, count, total
@@ -141,8 +141,6 @@ class SlideMap:
         self._counts: dict[int, FieldCount] = {}
         """By position of the field; what was counted anew since is not there."""
         self._placed: _Placed | None = None
-        self._positions: dict[int, int] = {}
-        """Of each counted field, by number."""
         self._overlaps: list[Overlap] = []
         self._outdone: set[int] = set()
         """Counted fields, by number, that are copies of a better one."""
@@ -163,8 +161,8 @@ class SlideMap:
         if self._apart:
             return Placement(self._islands.new_island(), 0.0, 0.0)
         sight = Sight(placed.picture, Constellation.of(field))
-        place = locate(self._islands, self._lookup, sight)
-        place = place or Placement(self._islands.new_island(), 0.0, 0.0)
+        found = locate(self._islands, self._lookup, sight)
+        place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
         return replace(place, new_ground=self._islands.new_ground(placed.picture, place, placed.disc))
 
     def add(
@@ -255,7 +253,6 @@ class SlideMap:
             self._outdo([each.landmark for each in new.near if each.copy], new.landmark)
         known = [i for i in identities.tolist() if self._register.knows(i)]
         self._register.add(identities.tolist(), seen)
-        self._positions[counted.number] = len(self._counted)
         self._counted.append(counted)
         for identity in known:
             self._counts.pop(self._register.first_field(identity), None)
@@ -266,14 +263,15 @@ class SlideMap:
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
         """Copies of a better picture are no evidence where that shows the same ground."""
-        for copy in copies:
-            if copy.number in self._outdone:
-                continue
-            self._outdone.add(copy.number)
-            position = self._positions[copy.number]
-            shown = self._register.shown_in(position)
-            self._register.withdraw(position, shown[self._on_ground(self._register.at(shown), [by])])
-            self._counts.clear()
+        outdone = [copy.number for copy in copies if copy.number not in self._outdone]
+        if not outdone:
+            return
+        there = self._register.on(by.place.island)
+        there = there[self._on_ground(self._register.at(there), [by])]
+        for number in outdone:
+            self._outdone.add(number)
+            self._register.withdraw(self._lookup.numbers.index(number), there)
+        self._counts.clear()
 
     def _join(self, new: _New) -> None:
         """Where a field turns out to show ground of another island, both become one."""
@@ -281,10 +279,7 @@ class SlideMap:
         others = self._islands.all(but=place.island)
         if not others or self._apart:
             return
-        there = by_cells(self._islands, self._lookup, new.sight, but=place.island)
-        if there is None and len(self._islands.landmarks[place.island]) > 1:
-            # Of a new island the newest part of the map was searched just now.
-            there = search(self._islands, new.sight.picture, others[:SEARCHED])
+        there = locate(self._islands, self._lookup, new.sight, but=place.island)
         if there is None:
             return
         origin = place.inverse(place.island).carried(there)

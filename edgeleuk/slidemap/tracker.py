@@ -73,4 +73,4 @@ class Tracker:
         if found is None and (newest := self.islands.all()[:TURNED]):
             found = search(self.islands, picture, newest, turned=True)
         self._unsearched = None
-        return refine(self.islands, picture, found or Placement(self.islands.new_island(), 0.0, 0.0))
+        return refine(self.islands, picture, found or self.islands.new_place())
