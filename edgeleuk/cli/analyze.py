@@ -215,7 +215,9 @@ def _output(
     elif as_csv and not folder:
         typer.echo(tables.cells_csv(fields, attributes, repeated), nl=False)
     elif fields:
-        results().print(terminal.analysis(fields, result.differential, model, repeated, estimates))
+        results().print(
+            terminal.analysis(fields, result.differential, model, repeated, estimates, result.overlaps)
+        )
 
 
 def _repeated(counted: CountedField) -> frozenset[int]:

@@ -21,10 +21,12 @@ from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Assessment, Cell, Field, Scale
+from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Assessment, Cell, Field, Overlap, Scale
 from edgeleuk.zoo import Model
 
 WIDTH = 78
+COPIES = 6
+"""Copies that are named."""
 BAR = 18
 """Width of a proportion's bar, characters."""
 MANY = 12
@@ -41,16 +43,22 @@ def analysis(
     model: Model,
     repeated: Sequence[frozenset[int]] = (),
     estimates: Estimates = NOTHING,
+    overlaps: Sequence[Overlap] = (),
 ) -> RenderableType:
     """Everything `analyze` shows on the terminal.
 
-    `repeated`: for each of the fields the cells, by index, that an earlier one shows too.
+    `repeated`: for each of the fields the cells, by index, that another one shows too; `overlaps` of the fields, which are
+    numbered from 1.
     """
     pictures: list[RenderableType] = (
         [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
     )
     return Group(
-        *pictures, *_overlaps(fields, repeated), together(fields, result, model), *_estimated(estimates)
+        *pictures,
+        *_overlaps(fields, repeated),
+        *_copies(fields, overlaps),
+        together(fields, result, model),
+        *_estimated(estimates),
     )
 
 
@@ -91,6 +99,22 @@ def _overlaps(fields: Sequence[Field], repeated: Sequence[frozenset[int]]) -> It
     if again:
         cells = f"{again['WBC']} white cells, {again['RBC']} red cells and {again['Platelet']} platelets"
         yield Text(f"Pictures overlap: {cells} seen again count once.", style="dim")
+
+
+def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Text]:
+    """Which pictures are copies of which; the first few by name."""
+    copies = [each for each in overlaps if each.kind == "copy"]
+    for each in copies[:COPIES]:
+        one, other = (short(fields[number - 1].name, 30) for number in (each.number, each.other))
+        yield Text(f"{one} is a copy of {other}{_how(each)}.", style="yellow")
+    if len(copies) > COPIES:
+        yield Text(f"{len(copies) - COPIES} more pictures are copies.", style="yellow")
+
+
+def _how(copy: Overlap) -> str:
+    """What was done to a copy, in brackets; empty for nothing that can be told."""
+    words = ["mirrored"] * copy.mirrored + [f"turned by {copy.turned} degrees"] * bool(copy.turned)
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:

@@ -159,7 +159,7 @@ class SlideMap:
         own where it shares nothing with those counted before. `moved_um` is None."""
         placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
         if self._apart:
-            return Placement(self._islands.new_island(), 0.0, 0.0)
+            return self._islands.new_place()
         sight = Sight(placed.picture, Constellation.of(field))
         found = locate(self._islands, self._lookup, sight)
         place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
