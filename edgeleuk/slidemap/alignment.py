@@ -27,6 +27,8 @@ REFINED = 6
 """The best similarities, which are fitted to all cells that they pair."""
 PAIRED_UM = 2.0
 """Two cells nearer than this are one."""
+ELSEWHERE_UM = 10.0
+"""Two places of one picture that differ by more are places of two parts of it."""
 CONVINCING = 3.0
 """Least odds for a similarity to be worth a look at the pixels."""
 TURNED, ASKEW, MIRRORED, ZOOMED = -2.0, -5.0, -2.0, 0.1
@@ -52,10 +54,15 @@ class Alignment:
     """Cells that both show."""
 
 
-def alignments(known: Constellation, seen: Constellation, mirrored: bool) -> list[Alignment]:
-    """How `seen`, `mirrored` or not, may lie on `known`: the likeliest first, none under CONVINCING."""
+def alignments(
+    known: Constellation, seen: Constellation, mirrored: bool, but: Placement | None = None
+) -> list[Alignment]:
+    """How `seen`, `mirrored` or not, may lie on `known`: the likeliest first, none under CONVINCING; none near `but`."""
     other = seen.mirrored if mirrored else seen
     steps, shifts = _proposals(known, other)
+    if but:
+        elsewhere = np.abs(shifts - complex(but.x_um, but.y_um)) > ELSEWHERE_UM
+        steps, shifts = steps[elsewhere], shifts[elsewhere]
     if not len(steps):
         return []
     odds = _prior(steps, mirrored) + _judged(known, other.points, steps, shifts)

@@ -132,11 +132,13 @@ def settled(
 ) -> tuple[Placement, Match] | None:
     """The exact place on a landmark, its micrometres, of a picture that lies about at `place`; None where its pixels do not
     say so."""
-    believed = [each for each in _near(islands, picture, landmark, place, within_um) if each[1].believed]
+    believed = [
+        each for each in near_places(islands, picture, landmark, place, within_um) if each[1].believed
+    ]
     return max(believed, key=lambda each: each[1].evidence, default=None)
 
 
-def _near(
+def near_places(
     islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
 ) -> Iterator[tuple[Placement, Match]]:
     """Places near one on a landmark, its micrometres, that the pixels speak for."""
@@ -213,7 +215,7 @@ def _proofs(
 ) -> Iterator[Proof]:
     """What speaks for places near one on a landmark, its micrometres, where pixels and cells together are convincing."""
     cells = islands.cells(landmark)
-    for moved, match in _near(islands, sight.picture, landmark, place, within_um):
+    for moved, match in near_places(islands, sight.picture, landmark, place, within_um):
         odds = agreement(cells, sight.cells, moved)
         if convincing(match, odds):
             yield weight(match, odds), moved.carried(landmark.place)

@@ -16,6 +16,7 @@ from edgeleuk.eyepiece import inside
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.optics import crop_um
 from edgeleuk.rules import Rules
+from edgeleuk.slidemap.composite import other_parts
 from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.copies import Neighbour, neighbours
 from edgeleuk.slidemap.fusion import fuse
@@ -49,6 +50,8 @@ UM_PER_FINDER_PX = 1.6
 1280 x 720 frame is registered in 5 ms."""
 STILLS_UM_PER_FINDER_PX = 2.5
 """Likewise for the pictures of a folder: larger, of more ground each, and none of them has to be followed in motion."""
+LEAST_OF_A_PART = 4
+"""New cells of a picture that overlaps another one, from which on they may be a part of it that lies elsewhere."""
 CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
@@ -203,8 +206,32 @@ class SlideMap:
         identities, known = self._identified(seen, new)
         fresh = frozenset(identities) - known - {NOTHING}
         counted = replace(counted, identities=identities, fresh=fresh)
+        if self._stills and new.near and len(fresh) >= LEAST_OF_A_PART:
+            counted = self._without_copied_parts(counted, new)
         self._keep(counted, seen, new)
         return counted
+
+    def _without_copied_parts(self, counted: CountedField, new: _New) -> CountedField:
+        """A counted field whose cells are not counted again on ground that another part of the map shows as well."""
+        place = new.landmark.place
+        parts = other_parts(self._islands, self._lookup, new.sight, place)
+        identities = np.array(counted.identities, np.intp)
+        points = self._islands.points(new.landmark.size, place, new.landmark.disc)
+        free = np.ones(len(points), bool)
+        for landmark in self._islands.around(new.landmark.size, place):
+            free &= ~self._islands.shows(landmark, points)
+        for part in parts:
+            known = list(self._islands.around(new.landmark.size, part))
+            copied = self._on_ground(self._seen(counted.field, part), known)
+            identities[copied & np.isin(identities, list(counted.fresh))] = NOTHING
+            there = self._islands.points(new.landmark.size, part, new.landmark.disc)
+            for landmark in known:
+                free &= ~self._islands.shows(landmark, there)
+        if not parts:
+            return counted
+        fresh = counted.fresh & frozenset(identities.tolist())
+        placement = replace(counted.placement, new_ground=float(free.mean()) if len(free) else 0.0)
+        return replace(counted, identities=tuple(identities.tolist()), fresh=fresh, placement=placement)
 
     def _new(self, counted: CountedField, picture: Picture) -> _New:
         """What is needed of a field to put it on the map."""
