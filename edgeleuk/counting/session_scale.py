@@ -45,10 +45,6 @@ class SessionScale:
         """Of frames of the last one's size; None until it is known."""
         return self._known.get(self._size) if self._size else None
 
-    def vouched(self, scale: Scale) -> bool:
-        """Whether a frame is analysed at a scale although its red cells contradict it."""
-        return scale.source == "given"
-
     def take_up(self, field: Field) -> None:
         """Go on with the scale of a field that was counted before."""
         self._size = field.width, field.height

@@ -6,40 +6,29 @@ the rules and the reader's error model are in one object, and whoever supplies t
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from edgeleuk.counting.disc import Disc
-from edgeleuk.counting.gate import Gate, Meters
 from edgeleuk.counting.scale import ScaleChoice, ScalePolicy
-from edgeleuk.counting.session_scale import SessionScale
+from edgeleuk.counting.stream import Hold, Stream, refusal_of, timed
 from edgeleuk.differential import Differential
-from edgeleuk.errors import EdgeleukError, QualityError, ScaleError, StoreError
+from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.estimates import estimate
 from edgeleuk.judge import judge_by
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
-from edgeleuk.quality import Look
 from edgeleuk.results import Provenance, SlideResult
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
 
-ALIKE = 0.05
-"""Relative difference of sharpness or light up to which a frame of a place looks as the one before it did."""
-
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
     "The scale was measured on them instead."
 )
-
-Hold = Callable[[], str]
-"""Why the driver does not want a frame counted now ("paused", "manual"); empty where it does."""
 
 
 class Recorder(Protocol):
@@ -94,20 +83,11 @@ class SlideCount:
         self.map = SlideMap.of(analyser.model, rules, self.options.stills, apart=not self.options.overlapping)
         self.seconds: dict[str, float] = {}
         """Wall time by stage of the last frame: look, place, map, and those of the analysis where it was made."""
-        self.message = ""
-        """Why the scale of the last frame is not known, or what speaks against it; empty for nothing."""
-        self.change = ""
-        """What changed in the stream with the last frame, as its size or zoom, and what follows; empty for nothing."""
-        usual = analyser.profile.usual if analyser.profile else None
-        self.gate = Gate(analyser.quality.limits.stream, usual.sharpness if usual else 1.0)
-        self.meters = Meters(0.0, 0.0)
-        self.session_scale = SessionScale(analyser, scale)
+        self.stream = Stream(analyser, scale, self.map, self.seconds)
+        """What is known of a stream from its frames so far."""
         self._judge = judge_by(analyser.model.reader, rules, reference)
-        self._disc = Disc()
         self._refusals: list[Refusal] = []
         self._number = 0
-        self._held: tuple[Refusal, Look] | None = None
-        """What the analysis of the last frame at this place refused it for, and how that frame looked."""
         self._tally: Tally | None = None
         self._differential: Differential | None = None
 
@@ -122,13 +102,13 @@ class SlideCount:
         new ground.
         """
         shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
-        self.seconds, self.message, self.change = {}, "", ""
+        self.seconds.clear()
         if not self.options.stills:
             return self._in_stream(shot, hold, standing)
         if held := hold():
             return Refusal(shot.frame.name, held, "")
         try:
-            with self._timed("look"):
+            with timed(self.seconds, "look"):
                 seen = self.scale.observe(shot.frame)
             return self.counted(self.examine(seen), shot.seconds)[1]
         except EdgeleukError as error:
@@ -168,93 +148,29 @@ class SlideCount:
         elif doubt := self.scale.doubt():
             examined = replace(examined, field=_warned(examined.field, doubt))
         seen, field = examined.seen, examined.field
-        with self._timed("place"):
+        with timed(self.seconds, "place"):
             placement = self.map.locate(seen.frame.pixels, field)
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
 
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
         """Keep that a picture is left out, with the reason."""
-        findings = error.findings if isinstance(error, QualityError) else ()
-        code = next((each.code for each in findings if each.severe), type(error).__name__)
-        code = "scale" if isinstance(error, ScaleError) else code
-        refusal = Refusal(name, code, str(error), findings, error.exit_code)
+        refusal = refusal_of(name, error)
         self._refusals.append(refusal)
         return refusal
 
-    # Frames of a stream
-
     def _in_stream(self, shot: Shot, hold: Hold, standing: bool) -> CountedField | Refusal:
-        frame = shot.frame
-        with self._timed("look"):
-            seen = Observation.within(frame, self._disc.of(shot))
-            unfit = self.analyser.quality.refusal(seen.measures)
-            self.meters = self.gate.meters(seen.look, sound=unfit is None)
-        if unfit:
-            return Refusal(frame.name, unfit.code, unfit.text, (unfit,))
-        if self.gate.blurred(self.meters) and not standing:
-            return Refusal(frame.name, "focus", "much less sharp than the best frame of this session.")
-        before = self.session_scale.current
-        scale = self.session_scale.of(seen)
-        self.message, self.change = self.session_scale.message, self.session_scale.change
-        if scale is None:
-            return Refusal(frame.name, "scale", self.message)
-        if before is None or scale != before:
-            self._held = None
-        with self._timed("place"):
-            placement = self.map.place(frame.pixels, scale, seen.field_of_view)
-        reason = hold() or (None if standing else self._not_here(shot, seen, scale, placement))
-        if reason:
-            return reason if isinstance(reason, Refusal) else Refusal(frame.name, reason, "")
-        return self._counted_in_stream(shot, seen, scale, placement)
-
-    def _not_here(
-        self, shot: Shot, seen: Observation, scale: Scale, placement: Placement
-    ) -> Refusal | str | None:
-        """Why a good frame does not count at its place."""
-        if not self.gate.still(placement, scale.um_per_px):
-            self._held = None
-        if unwanted := self.gate.unwanted(placement, scale.um_per_px):
-            return unwanted
-        if self._held and _alike(self._held[1], seen.look):
-            return self._held[0]  # the same view was analysed and refused just now
-        return "move" if self._disc.moved(shot) else None
-
-    def _counted_in_stream(
-        self, shot: Shot, seen: Observation, scale: Scale, placement: Placement
-    ) -> CountedField | Refusal:
-        if seen.field_of_view != self._disc.last:
-            seen = replace(seen, field_of_view=self._disc.last)
-        try:
-            field = self.analyser.analyse(
-                shot.frame, scale, vouched=self.session_scale.vouched(scale), seen=seen
-            )
-        except (QualityError, ScaleError) as error:
-            return self._hold_off(seen, _refusal(shot.frame.name, error))
-        if severe := next((each for each in field.assessment.findings if each.severe), None):
-            return self._hold_off(
-                seen, Refusal(shot.frame.name, severe.code, severe.text, field.assessment.findings)
-            )
-        if field.scale != scale or self.scale.contradicts(seen, field):
-            self.session_scale.forget(seen)
-            self.message = self.change = (
-                f"red cells are {scale.um_per_px / field.scale.um_per_px:.2f} times as large as before: another zoom or "
-                "objective. The scale is measured again; check --mag."
-                if field.scale != scale
-                else "red cells have another size than before, at the scale that was given: another zoom or objective. "
-                "The scale is measured on them from now on; check --mag."
-            )
-            return Refusal(shot.frame.name, "scale", self.message)
-        return self._add(seen, _warned(field, self.scale.doubt()), placement, shot.seconds)
-
-    def _hold_off(self, seen: Observation, refusal: Refusal) -> Refusal:
-        """Refuse a view, and the frames after it that look the same, without analysing each of them."""
-        self._held = (refusal, seen.look)
-        return refusal
+        ready = self.stream.ready(shot, hold, standing)
+        if isinstance(ready, Refusal):
+            return ready
+        field = self.stream.analysed(ready)
+        if isinstance(field, Refusal):
+            return field
+        return self._add(ready.seen, _warned(field, self.scale.doubt()), ready.placement, shot.seconds)
 
     # The count
 
     def _add(self, seen: Observation, field: Field, placement: Placement, seconds: float) -> CountedField:
-        with self._timed("map"):
+        with timed(self.seconds, "map"):
             counted = self.map.add(
                 field.enlarged(seen.frame.shrunk),
                 placement,
@@ -283,7 +199,8 @@ class SlideCount:
             self.recorder.undo()
         counted = self.map.undo()
         if counted:
-            self._number, self._held = self._number - 1, None
+            self._number -= 1
+            self.stream.forget_view()
             self._changed()
         return counted
 
@@ -302,7 +219,7 @@ class SlideCount:
         self.map.restore(counted, marks)
         if last := self.map.last:
             self._number = last.number
-            self.session_scale.take_up(last.field)
+            self.stream.scale.take_up(last.field)
         self._changed()
 
     def _changed(self) -> None:
@@ -323,7 +240,7 @@ class SlideCount:
     @property
     def current_scale(self) -> Scale | None:
         """Of the stream's last frame; None until it is known."""
-        return self.session_scale.current
+        return self.stream.scale.current
 
     def tally(self) -> Tally:
         """Cells by type, each counted once. Costs little after a new field."""
@@ -353,28 +270,6 @@ class SlideCount:
             estimates=estimate(fields, area_mm2, self.rules, self.options.red_cells),
         )
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = time.perf_counter() - began
-
-
-def _refusal(name: str, error: QualityError | ScaleError) -> Refusal:
-    if isinstance(error, ScaleError):
-        return Refusal(name, "scale", str(error), (), error.exit_code)
-    code = next((each.code for each in error.findings if each.severe), "quality")
-    return Refusal(name, code, str(error), error.findings, error.exit_code)
-
 
 def _warned(field: Field, text: str) -> Field:
     return replace(field, warnings=(*field.warnings, text)) if text else field
-
-
-def _alike(one: Look, other: Look) -> bool:
-    return (
-        abs(one.sharpness - other.sharpness) <= ALIKE * one.sharpness
-        and abs(one.light - other.light) <= ALIKE * one.light
-    )

@@ -126,11 +126,11 @@ class LiveCounter:
         """What to show of a frame that does not count; a change of the camera's picture is told once."""
         verdict = WORDS.get(refusal.code, "unreadable")
         if verdict == "scale" and not self.paused:
-            self.message = self.slide.message
+            self.message = self.slide.stream.message
         elif verdict == "unreadable":
             self._warn(refusal.text)
-        if self.slide.change and self.slide.number:
-            self._warn(self.slide.change)
+        if self.slide.stream.change and self.slide.number:
+            self._warn(self.slide.stream.change)
         return verdict
 
     def _tell_misfit(self, field: Field) -> None:
@@ -212,7 +212,7 @@ class LiveCounter:
             source=self._source,
             camera=camera,
             verdict=self._verdict,
-            meters=self.slide.meters,
+            meters=self.slide.stream.meters,
             fps=self._pace.fps,
             latency_ms=self._pace.latency_ms,
             seconds=self.seconds,
