@@ -13,9 +13,9 @@ from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
 from edgeleuk.manifest import FinderManifest
 from edgeleuk.optics import Resampling
-from edgeleuk.suppression import suppress
+from edgeleuk.suppression import suppress, unnested
 from edgeleuk.tiling import Tile, tiles
-from edgeleuk.types import Boxes, Detections, Image, Scale
+from edgeleuk.types import WHITE_CELL, Boxes, Detections, Image, Scale
 
 MAX_LOG_DISTANCE = 4.0
 """A side of 55 strides; no cell is larger, and the exponential cannot overflow."""
@@ -80,8 +80,17 @@ class Finder:
             one_kind = np.zeros_like(kept.kinds)
             kept = kept.at(suppress(kept.boxes, kept.scores, one_kind, manifest.same_thing_iou))
         limit = np.array([small.shape[1], small.shape[0]] * 2, np.float32)
-        boxes = resampling.back(np.clip(kept.boxes, 0, limit))
-        return Detections(boxes, kept.scores, kept.kinds, self.names)
+        kept = _Candidates(np.clip(kept.boxes, 0, limit), kept.scores, kept.kinds)
+        if floor is None and manifest.nested_share is not None and WHITE_CELL in self.names:
+            kept = kept.at(self._once(kept, manifest.nested_share))
+        return Detections(resampling.back(kept.boxes), kept.scores, kept.kinds, self.names)
+
+    def _once(self, found: _Candidates, share: float) -> NDArray[np.int64]:
+        """Indices of what is found without white cells that lie in, or round, the better box of the same cell."""
+        stays = np.ones(len(found.scores), np.bool_)
+        white = np.flatnonzero(found.kinds == self.names.index(WHITE_CELL))
+        stays[white] = unnested(found.boxes[white], found.scores[white], share)
+        return np.flatnonzero(stays)
 
     def _in_tile(self, small: Image, tile: Tile, floors: NDArray[np.float32]) -> _Candidates:
         batch = prepare(small[tile.window], self.manifest.multiple, self.manifest.pad)

@@ -35,6 +35,35 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: flo
     return order[stays].astype(np.int64)
 
 
+def unnested(boxes: Boxes, scores: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
+    """(N,) which boxes (N, 4) of one kind stay where nested ones are one thing: of two, the better score.
+
+    Nested are two of which at least `share` of the smaller lies in the other. A box round two cells that it shares with
+    better boxes goes; so does one round a part of a cell whose whole has the better score.
+    """
+    order = np.argsort(-scores, kind="stable")
+    better, worse = _nested(boxes[order].astype(np.float64), share)
+    stays = np.ones(len(order), np.bool_)
+    stays[order] = _settled(len(order), better, worse)
+    return stays
+
+
+def _nested(boxes: NDArray[np.float64], share: float) -> tuple[Indices, Indices]:
+    """Pairs of boxes (N, 4), the better-ranked first, of which so much of the smaller lies in the other."""
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    found = [(_NONE, _NONE)]
+    rows = max(1, PAIRS // max(len(boxes), 1))
+    for start in range(0, len(boxes), rows):
+        some = boxes[start : start + rows, None]
+        shared = (np.minimum(some[..., 2:], boxes[:, 2:]) - np.maximum(some[..., :2], boxes[:, :2])).clip(0)
+        smaller = np.minimum(areas[start : start + rows, None], areas)
+        inside = (shared.prod(axis=2) >= share * smaller) & (smaller > 0)
+        first, second = np.nonzero(np.triu(inside, start + 1))
+        found.append((first + start, second))
+    first, second = (np.concatenate(each) for each in zip(*found, strict=True))
+    return first, second
+
+
 def _overlapping(boxes: NDArray[np.float64], iou: float) -> tuple[Indices, Indices]:
     """Pairs of boxes (N, 4), the better-ranked first, whose overlap exceeds `iou`.
 

@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from edgeleuk import zoo
 from edgeleuk.errors import ModelError, ScaleError
 from edgeleuk.finder import Finder, decode, prepare
 from edgeleuk.manifest import MAX_CANDIDATES, TILING, FinderManifest, finder_manifest
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import Analyser
+from edgeleuk.scale import estimate_scale
+from edgeleuk.sources.folder import read_picture
 from edgeleuk.tiling import tiles
 from edgeleuk.types import Detections, Frame, Image, Scale
 
@@ -225,6 +228,50 @@ def test_two_classes_that_overlap_are_one_thing_from_the_manifests_overlap_on(
     image = field(100, 80, {(5, 5): (255, 0, 0), (6, 5): (0, 240, 0)})
     found = with_numbers(plain, same_thing_iou=most).find(image, Scale.given(0.25))
     assert [found.names[kind] for kind in found.kinds] == names
+
+
+@pytest.mark.parametrize(("share", "white"), [(None, 2), (0.61, 2), (0.59, 1)])
+def test_nested_white_cells_count_once_from_the_manifests_share_on(
+    plain: Finder, share: float | None, white: int
+) -> None:
+    """Boxes of 10 x 14 pixels whose middles are 4 apart share 0.6 of each, and not enough to be suppressed."""
+    image = field(
+        100, 80, {(5, 5): (255, 0, 0), (6, 5): (250, 0, 0), (20, 5): (0, 255, 0), (21, 5): (0, 250, 0)}
+    )
+    found = with_numbers(plain, nested_share=share, nms_iou=0.5).find(image, Scale.given(0.25))
+    assert (len(found.of("WBC")), len(found.of("RBC"))) == (white, 2)
+    assert found.of("WBC").scores.max() == pytest.approx(1 / (1 + np.exp(-4)), rel=1e-4)
+
+
+def test_without_nested_boxes_nothing_changes(analyser: Analyser, demo_frame: Frame) -> None:
+    """To the last bit: the demo smear has none."""
+    finder = analyser.finder
+    assert finder.manifest.nested_share == 0.9
+    one = finder.find(demo_frame.pixels, Scale.given(0.1))
+    other = with_numbers(finder, nested_share=None).find(demo_frame.pixels, Scale.given(0.1))
+    assert (one.boxes.tobytes(), one.scores.tobytes()) == (other.boxes.tobytes(), other.scores.tobytes())
+    assert (one.kinds == other.kinds).all()
+
+
+@pytest.mark.data
+def test_no_white_cell_of_a_real_slide_is_boxed_twice(data: Path) -> None:
+    """Three fields of 40x slides, where one cell in thirteen had two; the cells beside them stay."""
+    model = zoo.load("40x")
+    finder = Finder(model.finder)
+    before = after = 0
+    for name in ("patient24_088202b4", "patient24_b0f71fb4", "patient27_e5540f4e"):
+        pixels = read_picture(data / "slides" / "images" / "lld40x" / f"{name}.jpg").pixels
+        scale = estimate_scale(pixels, finder)
+        before += len(with_numbers(finder, nested_share=None).find(pixels, scale).of("WBC"))
+        white = finder.find(pixels, scale).of("WBC")
+        after += len(white)
+        sides = np.minimum(white.boxes[:, None, 2:], white.boxes[:, 2:]) - np.maximum(
+            white.boxes[:, None, :2], white.boxes[:, :2]
+        )
+        areas = (white.boxes[:, 2:] - white.boxes[:, :2]).prod(axis=1)
+        shared = sides.clip(0).prod(axis=2) / np.minimum(areas[:, None], areas)
+        assert (shared[~np.eye(len(white), dtype=bool)] < 0.9).all()
+    assert 2 <= before - after <= 4  # of 39; a score near its threshold may fall on either side elsewhere
 
 
 def test_classes_have_the_names_that_they_stand_for(tmp_path: Path) -> None:

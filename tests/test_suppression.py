@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeleuk import suppression
-from edgeleuk.suppression import suppress
+from edgeleuk.suppression import suppress, unnested
 from edgeleuk.types import Boxes
 
 Rows = list[tuple[float, float, float, float, float, int]]
@@ -105,3 +105,60 @@ def test_a_box_without_an_area_neither_suppresses_nor_is_suppressed() -> None:
     """It overlaps nothing, itself included."""
     rows: Rows = [(5, 5, 5, 5, 0.9, 0), (0, 0, 10, 10, 0.8, 0), (5, 5, 5, 5, 0.7, 0)]
     assert suppress(*arrays(rows), 0.5).tolist() == [0, 1, 2]
+
+
+NESTED: Rows = [
+    (0, 0, 100, 100, 0.6, 0),  # round the next one
+    (10, 10, 60, 60, 0.8, 0),
+    (90, 0, 190, 100, 0.7, 0),  # touches the first: a tenth of it
+    (95, 5, 205, 55, 0.5, 0),  # 4750 of 5500 pixels in the one before
+]
+
+
+def test_of_nested_boxes_the_better_score_stays() -> None:
+    """A box in a box at 0.9; one of which 0.86 lies inside is another thing, and at 0.8 it is not."""
+    boxes, scores, _ = arrays(NESTED)
+    assert unnested(boxes, scores, 0.9).tolist() == [False, True, True, True]
+    assert unnested(boxes, scores, 0.8).tolist() == [False, True, True, False]
+
+
+def test_what_goes_takes_nothing_along() -> None:
+    """A box round two cells goes by the better one of them, and the other stays, though it is less sure than it."""
+    rows: Rows = [(0, 0, 100, 50, 0.6, 0), (0, 0, 50, 50, 0.9, 0), (50, 0, 100, 50, 0.5, 0)]
+    assert unnested(*arrays(rows)[:2], 0.9).tolist() == [False, True, True]
+
+
+def test_equal_scores_leave_one() -> None:
+    """The one that came first: as everywhere else."""
+    rows: Rows = [(0, 0, 10, 10, 0.5, 0), (0, 0, 10, 10, 0.5, 0)]
+    assert unnested(*arrays(rows)[:2], 0.9).tolist() == [True, False]
+
+
+@given(candidates(), st.sampled_from([0.5, 0.9, 1.0]))
+def test_nested_boxes_are_those_by_definition(rows: Rows, share: float) -> None:
+    """Best first, a box stays unless one that stayed holds so much of the smaller of both."""
+    boxes, scores, _ = arrays(rows)
+    kept: list[int] = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        sides = [
+            np.minimum(boxes[i, 2:], boxes[k, 2:]) - np.maximum(boxes[i, :2], boxes[k, :2]) for k in kept
+        ]
+        shared = [float(side.clip(0).astype(np.float64).prod()) for side in sides]
+        smaller = [
+            min(float((boxes[j, 2:] - boxes[j, :2]).astype(np.float64).prod()) for j in (i, k)) for k in kept
+        ]
+        if not any(part >= share * area > 0 for part, area in zip(shared, smaller, strict=True)):
+            kept.append(i)
+    assert np.flatnonzero(unnested(boxes, scores, share)).tolist() == sorted(kept)
+
+
+def test_many_nested_boxes_are_settled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same result whatever the number of pairs that are looked at together."""
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 300, (200, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (200, 2))], axis=1).astype(np.float32)
+    scores = rng.random(200).astype(np.float32)
+    whole = unnested(boxes, scores, 0.9)
+    monkeypatch.setattr(suppression, "PAIRS", 1000)
+    assert 0 < (~whole).sum() < 100
+    assert (unnested(boxes, scores, 0.9) == whole).all()

@@ -195,6 +195,7 @@ def _finder_numbers(recipe: Recipe) -> dict[str, Any]:
         "red_cell_box_um": manifest.RED_CELL_BOX_UM,  # the scales that it learnt at were measured by it
         "max_candidates": given.get("max_candidates", manifest.MAX_CANDIDATES),
         "same_thing_iou": given.get("same_thing_iou", manifest.SAME_THING_IOU),
+        "nested_share": given.get("nested_share", manifest.NESTED_SHARE),
         "tiling": given.get("tiling", asdict(manifest.TILING)),
     }
 
