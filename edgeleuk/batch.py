@@ -11,8 +11,10 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from edgeleuk import machine
 from edgeleuk.assessment import glance
@@ -20,10 +22,11 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import LEAST, common
+from edgeleuk.results import refusal, without_pictures
 from edgeleuk.scale import estimate_scale
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import CountedField, Field, Frame, Scale
+from edgeleuk.types import CountedField, Field, Frame, Refusal, Scale
 
 SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are looked at."""
@@ -57,16 +60,30 @@ class Failed:
     error: EdgeleukError
 
 
+class Recorder(Protocol):
+    """What keeps a slide's pictures as they are counted."""
+
+    def add(self, counted: CountedField) -> None: ...
+    def refuse(self, refusal: Refusal) -> None: ...
+
+
 class Batch:
     """The pictures of one slide. Use from one thread."""
 
     def __init__(
-        self, analyser: Analyser, scale: Scale | None = None, *, overlapping: bool = True, workers: int = 1
+        self,
+        analyser: Analyser,
+        scale: Scale | None = None,
+        *,
+        overlapping: bool = True,
+        workers: int = 1,
+        recorder: Recorder | None = None,
     ) -> None:
         """`scale`: of the files, where the user vouches for it. `overlapping` False: the pictures are taken to show
         different places, and cells seen twice count twice. So many `workers` analyse a picture each at a time: on
-        several cores faster than one picture on all of them, where the analyser itself uses one thread."""
-        self.analyser, self._workers = analyser, workers
+        several cores faster than one picture on all of them, where the analyser itself uses one thread. The `recorder`
+        is given each picture in pixels of its file, with its thumbnail and the pictures of its white cells."""
+        self.analyser, self._workers, self._recorder = analyser, workers, recorder
         self._given = scale
         self._common: dict[Size, Scale] = {}
         """In the files' pixels."""
@@ -75,7 +92,6 @@ class Batch:
             if known := profile.scale_at(*size):
                 self._common[size] = known
         self._map = SlideMap.of(analyser.model, stills=True) if overlapping else None
-        self._fields: list[Field] = []
         self._counted: list[CountedField] = []
         self._shrunk: list[int] = []
 
@@ -126,7 +142,10 @@ class Batch:
                 try:
                     frame, field, sharpness = work.result()
                 except EdgeleukError as error:
-                    yield Failed(str(item) if isinstance(item, Path) else "", error)
+                    failed = Failed(str(item) if isinstance(item, Path) else "", error)
+                    if self._recorder:
+                        self._recorder.refuse(refusal(failed.path, error))
+                    yield failed
                     continue
                 self._count(frame, field, sharpness)
                 yield Analysed(frame, field)
@@ -170,22 +189,49 @@ class Batch:
         return next(iter(self._common.values())) if len(self._common) == 1 else None
 
     def _count(self, frame: Frame, field: Field, sharpness: float) -> None:
-        self._fields.append(field)
+        counted = self._on_map(frame, field, sharpness)
         self._shrunk.append(frame.shrunk)
-        if self._map:
-            place = self._map.place(frame.pixels, field.scale, field.aperture)
-            number = len(self._fields)
-            self._counted.append(
-                self._map.add(
-                    field, place, number=number, seconds=float(number), at="", sharpness=sharpness,
-                    image=frame.pixels, crops=False,
-                )
-            )  # fmt: skip
+        self._counted.append(without_pictures(counted))
+        if self._recorder:
+            self._recorder.add(replace(counted, field=field.enlarged(frame.shrunk)))
+
+    def _on_map(self, frame: Frame, field: Field, sharpness: float) -> CountedField:
+        number = len(self._counted) + 1
+        slide = self._map or SlideMap.of(self.analyser.model, stills=True)
+        counted = slide.add(
+            field,
+            slide.place(frame.pixels, field.scale, field.aperture),
+            number=number,
+            seconds=float(number),
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            sharpness=sharpness,
+            image=frame.pixels,
+            crops=self._recorder is not None,
+        )
+        return counted if self._map else self._apart(counted)
+
+    def _apart(self, counted: CountedField) -> CountedField:
+        """A picture from a map of its own, as an island of the slide: its cells are no other picture's."""
+        before = sum(len(each.identities) for each in self._counted)
+        return replace(
+            counted,
+            placement=replace(counted.placement, island=counted.number),
+            identities=tuple(before + i for i in counted.identities),
+            fresh=frozenset(before + i for i in counted.fresh),
+        )
+
+    @property
+    def seen(self) -> tuple[CountedField, ...]:
+        """Every picture with all that was found in it, and what each cell is on the slide, in the files' pixels."""
+        return tuple(
+            replace(each, field=each.field.enlarged(times))
+            for each, times in zip(self._counted, self._shrunk, strict=True)
+        )
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Every picture with all that was found in it, in the files' pixels."""
-        return tuple(field.enlarged(times) for field, times in zip(self._fields, self._shrunk, strict=True))
+        return tuple(each.field for each in self.seen)
 
     @property
     def counted(self) -> tuple[Field, ...]:
@@ -198,15 +244,11 @@ class Batch:
     @property
     def area_mm2(self) -> float:
         """Of the slide that the pictures show, ground that several show once."""
-        if self._map is None:
-            return sum(field.area_mm2 for field in self._fields)
         return sum(each.field.area_mm2 * each.placement.new_ground for each in self._counted)
 
     @property
     def repeated(self) -> tuple[frozenset[int], ...]:
         """Which cells of each of `fields`, by index, an earlier picture shows too."""
-        if self._map is None:
-            return tuple(frozenset() for _ in self._fields)
         return tuple(
             frozenset(i for i, identity in enumerate(each.identities) if identity not in each.fresh)
             for each in self._counted

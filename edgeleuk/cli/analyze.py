@@ -21,14 +21,23 @@ from edgeleuk.cli._console import (
     writable_folder,
     write,
 )
+from edgeleuk.cli._keep import Keeper, pictures_session, slide_result
 from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.cli._who import (
+    DeviceOption,
+    NotesOption,
+    OperatorOption,
+    SiteOption,
+    SlideOption,
+    StoreOption,
+    Who,
+)
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.batch import Batch
-    from edgeleuk.differential import Differential
-    from edgeleuk.estimates import Estimates
     from edgeleuk.pipeline import Analyser
+    from edgeleuk.results import SlideResult
     from edgeleuk.types import Field, Frame
 
 Failures = list[tuple[str, EdgeleukError]]
@@ -85,6 +94,15 @@ def analyze(
     force: Annotated[
         bool, typer.Option("--force", help="Analyse pictures that are too poor or no smear, too; marked.")
     ] = False,
+    slide: SlideOption = "",
+    operator: OperatorOption = "",
+    site: SiteOption = "",
+    microscope: DeviceOption = "",
+    notes: NotesOption = "",
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep the result on disk, see `edgeleuk sessions`.")
+    ] = True,
+    store: StoreOption = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
     ] = None,
@@ -93,16 +111,16 @@ def analyze(
 
     Several pictures are those of one slide: where they overlap, a cell that two of them show counts once. A picture
     that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
-    exit code is then that of the first such error.
+    exit code is then that of the first such error. The result is kept with pictures of its white cells; no patient name
+    is asked for, do not enter one.
     """
     from edgeleuk import machine, zoo
     from edgeleuk.batch import Batch
-    from edgeleuk.estimates import check, estimate
+    from edgeleuk.estimates import check
     from edgeleuk.judge import judge_by
     from edgeleuk.pipeline import Analyser
     from edgeleuk.rules import load_reference
     from edgeleuk.sources.folder import expand
-    from edgeleuk.tallies import tally
     from edgeleuk.types import Scale
 
     if demo == bool(paths):
@@ -125,15 +143,27 @@ def analyze(
     workers = min(threads or os.cpu_count() or 1, len(pictures))
     machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
-    batch = Batch(analyser, scale, overlapping=len(pictures) > 1 and not separate, workers=workers)
+    names = ["demo"] if demo else paths or []
+    new = pictures_session(
+        analyser, names, Who(slide, operator, site, microscope, notes), um_per_px, red_cells
+    )
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
 
-    failures = _analyse_all(batch, pictures, draw)
-    counted = batch.counted
-    result = judge_by(model.reader, ranges)(tally(counted))
-    estimates = estimate(counted, batch.area_mm2, red_cells)
-    _output(batch, failures, result, estimates, as_json, as_csv, folder, write_all)
+    readable = any(isinstance(each, Path) for each in pictures)
+    with Keeper(new, store, wanted=keep and readable) as keeper:
+        batch = Batch(
+            analyser,
+            scale,
+            overlapping=len(pictures) > 1 and not separate,
+            workers=workers,
+            recorder=keeper if keeper.keeping else None,
+        )
+        failures = _analyse_all(batch, pictures, draw)
+        done = len(batch.fields)
+        keeper.finish(f"analysed {done} picture{'s' * (done != 1)}")
+    result = slide_result(batch, failures, keeper.about, judge_by(model.reader, ranges), red_cells)
+    _output(result, batch, as_json, as_csv, folder, write_all)
     _close(batch, failures, folder)
 
 
@@ -191,34 +221,29 @@ def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: s
 
 
 def _output(
-    batch: Batch,
-    failures: Failures,
-    result: Differential,
-    estimates: Estimates,
-    as_json: bool,
-    as_csv: bool,
-    folder: Path | None,
-    write_all: bool,
+    result: SlideResult, batch: Batch, as_json: bool, as_csv: bool, folder: Path | None, write_all: bool
 ) -> None:
-
     from edgeleuk.render import tables, terminal
 
-    fields, repeated, analyser = batch.fields, batch.repeated, batch.analyser
-    document = tables.document(fields, result, analyser.model, failures, repeated, estimates)
+    analyser, document = batch.analyser, tables.document(result)
     if folder and (as_json or write_all):
         write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
-        write(folder / "cells.csv", tables.cells_csv(fields, analyser.reader.attributes, repeated))
-        write(folder / "differential.csv", tables.differential_csv(result))
-        if estimates.values:
-            write(folder / "estimates.csv", tables.estimates_csv(estimates))
-        write(folder / "pictures.csv", tables.pictures_csv(fields, failures))
+        write(folder / "cells.csv", tables.cells_csv(result.counted, analyser.reader.attributes))
+        write(folder / "differential.csv", tables.differential_csv(result.differential))
+        if result.estimates.values:
+            write(folder / "estimates.csv", tables.estimates_csv(result.estimates))
+        write(folder / "pictures.csv", tables.pictures_csv(result))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(fields, analyser.reader.attributes, repeated), nl=False)
-    elif fields:
-        results().print(terminal.analysis(fields, result, analyser.model, repeated, estimates))
+        typer.echo(tables.cells_csv(result.counted, analyser.reader.attributes), nl=False)
+    elif result.counted:
+        fields = [each.field for each in result.counted]
+        told = terminal.analysis(
+            fields, result.differential, analyser.model, batch.repeated, result.estimates
+        )
+        results().print(told)
 
 
 def _close(batch: Batch, failures: Failures, folder: Path | None) -> None:

@@ -1,15 +1,16 @@
-"""`edgeleuk sessions`: the live counts that were kept."""
+"""`edgeleuk sessions`: the counts that were kept."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
+from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edgeleuk.zoo import Model
 
 app = typer.Typer(
-    help="The live counts kept on this machine: list, show, resume, export, delete.\n\n"
+    help="The counts kept on this machine, of `live` and of `analyze`: list, show, resume, export, delete.\n\n"
     "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
@@ -27,21 +28,16 @@ app = typer.Typer(
 )
 
 Id = Annotated[
-    str, typer.Argument(metavar="ID", help="Of a session; its beginning is enough.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-StorePath = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
-        show_default=False,
+    str,
+    typer.Argument(
+        metavar="ID", help="Of a session, or its UUID; the beginning is enough.", show_default=False
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
+def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
     """Every session, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.store import default_path, open_store
@@ -59,7 +55,7 @@ def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
 
 
 @app.command()
-def show(session: Id, as_json: Json = False, store: StorePath = None) -> None:
+def show(session: Id, as_json: Json = False, store: StoreOption = None) -> None:
     """The differential of a session's white cells, each counted once, with its notes."""
     from edgeleuk.render import sessions as render
     from edgeleuk.store import open_store
@@ -73,7 +69,7 @@ def show(session: Id, as_json: Json = False, store: StorePath = None) -> None:
 
 
 @app.command()
-def resume(session: Id, store: StorePath = None) -> None:
+def resume(session: Id, store: StoreOption = None) -> None:
     """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`."""
     from edgeleuk.cli.live import resume_session
     from edgeleuk.store import open_store
@@ -89,21 +85,26 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
-    store: StorePath = None,
+    store: StoreOption = None,
 ) -> None:
-    """Write a session as files: session.json, cells.csv, differential.csv, and crops/TYPE/CELL-FIELD.jpg."""
+    """Write a session as files: session.json, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
+    The last one holds every number exactly, for programs: `edgeleuk.codec.read_result` reads it.
+    """
+    from edgeleuk.codec import encode
     from edgeleuk.render import sessions as render
     from edgeleuk.render import tables
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session))
-    folder = writable_folder(out or Path(kept.summary.id))
-    for name, picture in render.crops(kept):
-        write(writable_folder((folder / name).parent) / Path(name).name, picture)
+        found = opened.get(session)
+        kept = _kept(found)
+        folder = writable_folder(out or Path(kept.summary.id))
+        for name, picture in render.crops(kept, found.counted()):
+            write(writable_folder((folder / name).parent) / Path(name).name, picture)
+    write(folder / "result.edgeleuk", encode(kept.result))
     write(folder / "cells.csv", render.cells_csv(kept))
-    write(folder / "differential.csv", tables.differential_csv(kept.differential))
+    write(folder / "differential.csv", tables.differential_csv(kept.result.differential))
     write(folder / "session.json", json_text(render.document(kept)))
     notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
 
@@ -112,7 +113,7 @@ def export(
 def delete(
     session: Id,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    store: StorePath = None,
+    store: StoreOption = None,
 ) -> None:
     """Remove a session and its pictures for good, and give their space back to the disk."""
     from edgeleuk.store import open_store
@@ -131,8 +132,10 @@ def delete(
 def _kept(session: Session) -> Kept:
     """Everything of a session, with the differential of its map by the model that is here."""
     from edgeleuk import zoo
+    from edgeleuk.estimates import estimate
     from edgeleuk.judge import judge_by
     from edgeleuk.render.sessions import Kept
+    from edgeleuk.results import SlideResult, without_pictures
     from edgeleuk.slidemap import SlideMap
     from edgeleuk.tallies import tally
 
@@ -143,15 +146,33 @@ def _kept(session: Session) -> Kept:
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    counted, marks = tuple(session.counted()), session.marks()
-    check_types(summary, counted, model)
-    slide = SlideMap.of(model)
-    slide.restore(counted, marks)
+    counted: list[CountedField] = []
+
+    def seen() -> Iterator[CountedField]:
+        """The fields as they come from the disk; their pictures do not stay in memory."""
+        for each in session.counted():
+            check_types(summary, [each], model)
+            counted.append(without_pictures(each))
+            yield each
+
+    marks = session.marks()
+    slide = SlideMap.of(model, stills=summary.kind == "pictures")
+    slide.restore(seen(), marks)
     fields = slide.fields()
-    result = judge_by(model.reader)(tally(fields))
-    return Kept(
-        summary, session.notes(), marks, counted, session.unassessed(), fields, slide.cells, result, model
+    counts = tally(fields)
+    area = sum(each.field.area_mm2 * each.placement.new_ground for each in counted)
+    result = SlideResult(
+        about=summary.about,
+        counted=tuple(counted),
+        fields=fields,
+        tally=counts,
+        differential=judge_by(model.reader)(counts),
+        area_mm2=area,
+        refused=session.refused(),
+        marks=marks,
+        estimates=estimate(fields, area, summary.red_cells),
     )
+    return Kept(summary, session.notes(), session.unassessed(), result, slide.cells, model)
 
 
 def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
