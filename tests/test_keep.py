@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from counted import MODEL, counted_field
+from counted import FOCUS, MODEL, counted_field
 from test_cli import DATA, run
 
 from edgeleuk import zoo
@@ -19,9 +21,11 @@ from edgeleuk.cli import sessions
 from edgeleuk.cli._keep import Keeper
 from edgeleuk.errors import DiskFullError
 from edgeleuk.pipeline import Analyser
+from edgeleuk.render import tables
+from edgeleuk.results import SlideResult
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.store import NewSession, Session, open_store
-from edgeleuk.types import CountedField, Frame, Image, Refusal, Scale
+from edgeleuk.types import CountedField, Frame, Image, Overlap, Refusal, Scale
 
 NEW = NewSession(source="test", model=MODEL, kind="pictures")
 
@@ -281,3 +285,52 @@ def test_a_kept_result_of_another_model_is_told(tmp_path: Path, capsys: pytest.C
     assert kept.result.about.model.version == "0.0.1"
     assert kept.model.version == zoo.load("40x").version
     assert "was counted by version 0.0.1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> SlideResult:
+    """A slide of two fields, the second a copy of the first, and a picture that was left out, which is no failure."""
+    with open_store(tmp_path / "sessions.db") as store:
+        session = store.start(NEW)
+        for number in (1, 2):
+            session.add(counted_field(number))
+        result = sessions._kept(session).result
+    return replace(
+        result,
+        overlaps=(Overlap(2, 1, "copy", 0.9, 90, True, 2.0),),
+        refused=(
+            Refusal("seen.jpg", "seen", "it shows what was counted."),
+            Refusal("blurred.jpg", "focus", "out of focus.", (FOCUS,), 10),
+        ),
+    )
+
+
+def test_copies_and_what_was_left_out_are_printed(copied: SlideResult) -> None:
+    """A copy names the other picture; a failure is what a command ends with, and no more."""
+    document = tables.document(copied)
+    jsonschema.validate(document, json.loads((DATA / "analysis.schema.json").read_text()))
+    assert [image["copy_of"] for image in document["images"]] == [None, "simulated-1"]
+    assert document["overlaps"] == [
+        {
+            "number": 2, "other": 1, "kind": "copy", "shared": 0.9, "turned": 90, "mirrored": True, "zoom": 2.0,
+            "path": "simulated-2", "other_path": "simulated-1",
+        }
+    ]  # fmt: skip
+    assert [(each["path"], each["code"]) for each in document["refused"]] == [
+        ("seen.jpg", "seen"),
+        ("blurred.jpg", "focus"),
+    ]
+    assert [(each["path"], each["error"]) for each in document["failures"]] == [
+        ("blurred.jpg", "QualityError")
+    ]
+
+
+def test_pictures_that_were_left_out_have_a_row(copied: SlideResult) -> None:
+    """With the verdict and the reason, after those that were counted."""
+    rows = list(csv.DictReader(io.StringIO(tables.pictures_csv(copied))))
+    assert [(row["path"], row["verdict"], row["reasons"]) for row in rows] == [
+        ("simulated-1", "accepted", ""),
+        ("simulated-2", "accepted", ""),
+        ("seen.jpg", "left out", "seen"),
+        ("blurred.jpg", "refused", "focus"),
+    ]

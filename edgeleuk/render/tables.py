@@ -226,10 +226,10 @@ def pictures_csv(result: SlideResult) -> str:
         row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
         writer.writerow([*row, round(field.scale.um_per_px, 5), *numbers])
     for each in result.refused:
-        failure = _failure(each)
         codes, _ = _reasons(each.findings)
-        verdict = "refused" if failure["error"] == QualityError.__name__ else "failed"
-        writer.writerow([each.name, verdict, 0, codes or failure["error"], each.text, *[None] * 4])
+        error = _failure(each)["error"]
+        verdict = "refused" if error == QualityError.__name__ else "failed" if each.exit_code else "left out"
+        writer.writerow([each.name, verdict, 0, codes or error, each.text, *[None] * 4])
     return target.getvalue()
 
 
