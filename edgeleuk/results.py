@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential import Differential
-from edgeleuk.errors import ModelError
+from edgeleuk.errors import EdgeleukError, ModelError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
 from edgeleuk.zoo import Model
@@ -95,3 +95,11 @@ class SlideResult:
 def without_pictures(counted: CountedField) -> CountedField:
     """A counted field as a `SlideResult` has it."""
     return replace(counted, thumbnail=NO_THUMBNAIL, crops={})
+
+
+def refusal(name: str, error: EdgeleukError) -> Refusal:
+    """A picture that could not be counted, as a value: what refused its quality, else the name of the error."""
+    findings = error.findings if isinstance(error, QualityError) else ()
+    severe = [finding.code for finding in findings if finding.severe]
+    code = severe[0] if severe else type(error).__name__
+    return Refusal(name, code, str(error), findings, error.exit_code)

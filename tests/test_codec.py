@@ -17,6 +17,7 @@ import records
 from counted import counted_field, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standard import RULES
 
 from edgeleuk import codec, results, types
 from edgeleuk.codec import decode, encode, read_result
@@ -96,7 +97,7 @@ def test_numbers_of_numpy_become_numbers() -> None:
 
 def test_mappings_of_any_kind_are_kept() -> None:
     """A read-only view of a dictionary is one."""
-    counted = tally([counted_field(1).field])
+    counted = tally([counted_field(1).field], RULES)
     assert decode(encode(replace(counted, white=MappingProxyType(dict(counted.white)))), Tally) == counted
 
 
@@ -212,7 +213,7 @@ Aperture x y semi_major semi_minor angle
 Finding code severe measure threshold text
 Assessment findings forced
 Field name width height scale cells seconds warnings not_counted aperture assessment profile
-Placement island x_um y_um angle new_ground moved_um
+Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
 Tally fields white kinds attributes places cut unread not_counted
 Overlap number other kind shared turned mirrored zoom

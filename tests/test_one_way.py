@@ -17,7 +17,18 @@ from edgeleuk.cli import app
 from edgeleuk.profiles import Ruler, Size
 from edgeleuk.types import Frame
 
-ALIKE = ("n", "types", "groups", "outside", "red_cells", "platelets", "cut", "unread", "attributes", "flags")
+ALIKE = (
+    "n",
+    "types",
+    "groups",
+    "outside",
+    "red_cells",
+    "platelets",
+    "cut_by_edge",
+    "unread",
+    "attributes",
+    "flags",
+)
 """What the differentials of both commands must share."""
 
 

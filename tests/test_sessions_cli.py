@@ -24,7 +24,10 @@ import pytest
 from counted import counted_field, started
 
 from edgeleuk.cli import sessions
+from edgeleuk.cli._rules import standards
+from edgeleuk.codec import read_result
 from edgeleuk.errors import ModelError, UsageError
+from edgeleuk.results import without_pictures
 from edgeleuk.store import open_store
 
 Run = subprocess.CompletedProcess[str]
@@ -213,8 +216,25 @@ def test_export_sorts_the_crops_by_type(exported: Path) -> None:
         "cells.csv",
         "crops",
         "differential.csv",
+        "result.edgeleuk",
         "session.json",
     ]
+
+
+def test_the_exported_result_is_read_back_equal(kept: tuple[Path, str], exported: Path) -> None:
+    """Every number of it, and what the session says of itself."""
+    result = read_result(exported / "result.edgeleuk")
+    with open_store(kept[0]) as store:
+        summary = store.get(kept[1]).summary
+        assert result == sessions._kept(store.get(kept[1]), None, *standards()).result
+    assert result.about == summary.about
+    bare = [without_pictures(counted_field(number)) for number in range(1, FIELDS + 1)]
+    assert [replace(each, fresh=frozenset()) for each in result.counted] == [
+        replace(each, fresh=frozenset()) for each in bare
+    ]
+    document = json.loads((exported / "session.json").read_text())
+    assert document["differential"]["n"] == result.differential.n
+    assert document["result"]["id"] == summary.uuid
 
 
 def test_delete_asks_and_a_no_keeps_the_session(copy: tuple[Path, str]) -> None:

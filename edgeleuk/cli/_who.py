@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,15 @@ DeviceOption = Annotated[
     typer.Option("--device", envvar="EDGELEUK_DEVICE", help="Microscope or camera to keep with the result."),
 ]
 NotesOption = Annotated[str, typer.Option("--notes", help="A remark to keep with the result.")]
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

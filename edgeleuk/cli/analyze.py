@@ -21,10 +21,19 @@ from edgeleuk.cli._console import (
     writable_folder,
     write,
 )
+from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.cli._provenance import provenance
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._who import (
+    DeviceOption,
+    NotesOption,
+    OperatorOption,
+    SiteOption,
+    SlideOption,
+    StoreOption,
+    Who,
+)
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +92,15 @@ def analyze(
     force: Annotated[
         bool, typer.Option("--force", help="Analyse pictures that are too poor or no smear, too; marked.")
     ] = False,
+    slide: SlideOption = "",
+    operator: OperatorOption = "",
+    site: SiteOption = "",
+    microscope: DeviceOption = "",
+    notes: NotesOption = "",
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep the result on disk, see `edgeleuk sessions`.")
+    ] = True,
+    store: StoreOption = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
     ] = None,
@@ -91,7 +109,8 @@ def analyze(
 
     Several pictures are those of one slide: where they overlap, a cell that two of them show counts once. A picture
     that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
-    exit code is then that of the first such error.
+    exit code is then that of the first such error. The result is kept with pictures of its white cells; no patient name
+    is asked for, do not enter one.
     """
     from edgeleuk import machine
     from edgeleuk.batch import Batch
@@ -100,7 +119,7 @@ def analyze(
     from edgeleuk.estimates import check
     from edgeleuk.pipeline import Analyser
     from edgeleuk.sources.folder import pictures as pictures_of
-    from edgeleuk.types import Scale
+    from edgeleuk.types import PictureFile, Scale
 
     if demo == bool(paths):
         raise UsageError("name pictures to analyse, or --demo for the sample that ships; not both.")
@@ -122,14 +141,24 @@ def analyze(
     workers = min(threads or os.cpu_count() or 1, len(pictures))
     machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
-    options = SlideOptions(overlapping=len(pictures) > 1 and not separate, red_cells=red_cells)
-    slide = SlideCount(analyser, rule_set, ranges, ScalePolicy(analyser, scale), options)
+    names = ["demo"] if demo else paths or []
+    new = pictures_session(
+        analyser, names, Who(slide, operator, site, microscope, notes), um_per_px, red_cells
+    )
     write_all = folder is not None and not (as_json or as_csv or overlay)
     draw = folder if overlay or write_all else None
 
-    failures = _analyse_all(Batch(slide, workers), pictures, draw)
-    result = slide.result(provenance(slide))
-    _output(result, model, failures, as_json, as_csv, folder, write_all)
+    readable = any(isinstance(each, PictureFile) for each in pictures)
+    with Keeper(new, store, wanted=keep and readable) as keeper:
+        options = SlideOptions(
+            overlapping=len(pictures) > 1 and not separate, red_cells=red_cells, crops=keeper.keeping
+        )
+        policy = ScalePolicy(analyser, scale)
+        count = SlideCount(analyser, rule_set, ranges, policy, options, keeper if keeper.keeping else None)
+        failures = _analyse_all(Batch(count, workers), pictures, draw)
+        keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
+    result = count.result(keeper.about)
+    _output(result, model, as_json, as_csv, folder, write_all)
     _close(result, failures, folder)
 
 
@@ -189,35 +218,32 @@ def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: s
 
 
 def _output(
-    result: SlideResult,
-    model: Model,
-    failures: Failures,
-    as_json: bool,
-    as_csv: bool,
-    folder: Path | None,
-    write_all: bool,
+    result: SlideResult, model: Model, as_json: bool, as_csv: bool, folder: Path | None, write_all: bool
 ) -> None:
     from edgeleuk.render import tables, terminal
 
-    fields, repeated = [each.field for each in result.counted], [_repeated(each) for each in result.counted]
-    estimates, attributes = result.estimates, model.reader.attributes
-    document = tables.document(fields, result.differential, model, failures, repeated, estimates)
+    document, attributes = tables.document(result), model.reader.attributes
     if folder and (as_json or write_all):
         write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
-        write(folder / "cells.csv", tables.cells_csv(fields, attributes, repeated))
+        write(folder / "cells.csv", tables.cells_csv(result.counted, attributes))
         write(folder / "differential.csv", tables.differential_csv(result.differential))
-        if estimates.values:
-            write(folder / "estimates.csv", tables.estimates_csv(estimates))
-        write(folder / "pictures.csv", tables.pictures_csv(fields, failures))
+        if result.estimates.values:
+            write(folder / "estimates.csv", tables.estimates_csv(result.estimates))
+        write(folder / "pictures.csv", tables.pictures_csv(result))
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(fields, attributes, repeated), nl=False)
-    elif fields:
-        results().print(
-            terminal.analysis(fields, result.differential, model, repeated, estimates, result.overlaps)
+        typer.echo(tables.cells_csv(result.counted, attributes), nl=False)
+    elif result.counted:
+        fields, repeated = (
+            [each.field for each in result.counted],
+            [_repeated(each) for each in result.counted],
         )
+        told = terminal.analysis(
+            fields, result.differential, model, repeated, result.estimates, result.overlaps
+        )
+        results().print(told)
 
 
 def _repeated(counted: CountedField) -> frozenset[int]:

@@ -12,20 +12,19 @@ from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption
-from edgeleuk.cli._who import DeviceOption, NotesOption, OperatorOption, SiteOption, SlideOption, Who
+from edgeleuk.cli._who import (
+    DeviceOption,
+    NotesOption,
+    OperatorOption,
+    SiteOption,
+    SlideOption,
+    StoreOption,
+    Who,
+)
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.store import SessionSummary
-
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
-        show_default=False,
-    ),
-]
 
 
 def live(
@@ -68,7 +67,7 @@ def live(
             "--resume", help="Go on with a session of `edgeleuk sessions list`.", show_default=False
         ),
     ] = None,
-    store: Store = None,
+    store: StoreOption = None,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the session on disk.")] = True,
     until_target: Annotated[
         bool, typer.Option("--until-target", help="End when the target is reached.")

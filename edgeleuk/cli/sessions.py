@@ -1,9 +1,10 @@
-"""`edgeleuk sessions`: the live counts that were kept."""
+"""`edgeleuk sessions`: the counts that were kept."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from edgeleuk.zoo import Model
 
 app = typer.Typer(
-    help="The live counts kept on this machine: list, show, resume, export, delete.\n\n"
+    help="The counts kept on this machine, of `live` and of `analyze`: list, show, resume, export, delete.\n\n"
     "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
@@ -30,21 +32,16 @@ app = typer.Typer(
 )
 
 Id = Annotated[
-    str, typer.Argument(metavar="ID", help="Of a session; its beginning is enough.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-StorePath = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
-        show_default=False,
+    str,
+    typer.Argument(
+        metavar="ID", help="Of a session, or its UUID; the beginning is enough.", show_default=False
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
+def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
     """Every session, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.store import default_path, open_store
@@ -65,7 +62,7 @@ def list_sessions(as_json: Json = False, store: StorePath = None) -> None:
 def show(
     session: Id,
     as_json: Json = False,
-    store: StorePath = None,
+    store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
@@ -83,7 +80,7 @@ def show(
 
 
 @app.command()
-def resume(session: Id, store: StorePath = None) -> None:
+def resume(session: Id, store: StoreOption = None) -> None:
     """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`."""
     from edgeleuk.cli.live import resume_session
     from edgeleuk.store import open_store
@@ -99,24 +96,29 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
-    store: StorePath = None,
+    store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Write a session as files: session.json, cells.csv, differential.csv, and crops/TYPE/CELL-FIELD.jpg."""
+    """Write a session as files: session.json, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
+    The last one holds every number exactly, for programs: `edgeleuk.codec.read_result` reads it.
+    """
+    from edgeleuk.codec import encode
     from edgeleuk.render import sessions as render
     from edgeleuk.render import tables
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
-    folder = writable_folder(out or Path(kept.summary.id))
-    for name, picture in render.crops(kept):
-        write(writable_folder((folder / name).parent) / Path(name).name, picture)
+        found = opened.get(session)
+        kept = _kept(found, model_folder, *standards(rules, reference))
+        folder = writable_folder(out or Path(kept.summary.id))
+        for name, picture in render.crops(kept, found.counted()):
+            write(writable_folder((folder / name).parent) / Path(name).name, picture)
+    write(folder / "result.edgeleuk", encode(kept.result))
     write(folder / "cells.csv", render.cells_csv(kept))
-    write(folder / "differential.csv", tables.differential_csv(kept.differential))
+    write(folder / "differential.csv", tables.differential_csv(kept.result.differential))
     write(folder / "session.json", json_text(render.document(kept)))
     notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
 
@@ -125,7 +127,7 @@ def export(
 def delete(
     session: Id,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    store: StorePath = None,
+    store: StoreOption = None,
 ) -> None:
     """Remove a session and its pictures for good, and give their space back to the disk."""
     from edgeleuk.store import open_store
@@ -147,6 +149,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.sessions import Kept
+    from edgeleuk.slidemap import made_of_stills
 
     summary = session.summary
     model = chosen(model_folder, summary.magnification)
@@ -155,13 +158,28 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    counted, marks = tuple(session.counted()), session.marks()
-    check_types(summary, counted, model)
-    analyser = Analyser(model, threads=1)
-    slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(stills=False))
-    slide.restore(counted, marks)
-    fields, cells, result = slide.map.fields(), slide.map.cells, slide.differential()
-    return Kept(summary, session.notes(), marks, counted, session.unassessed(), fields, cells, result, model)
+    analyser, counted = Analyser(model, threads=1), session.counted()
+    first = next(counted, None)
+    options = SlideOptions(
+        stills=first is not None and made_of_stills(first, model), red_cells=summary.red_cells
+    )
+    slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), options)
+    # One field at a time: their pictures do not stay in memory.
+    slide.restore(
+        _checked(chain(filter(None, [first]), counted), summary, model), session.marks(), session.refused()
+    )
+    return Kept(
+        summary, session.notes(), session.unassessed(), slide.result(summary.about), slide.map.cells, model
+    )
+
+
+def _checked(
+    counted: Iterable[CountedField], summary: SessionSummary, model: Model
+) -> Iterator[CountedField]:
+    """The fields of a session as they come from the disk. Raises ModelError as `check_types`."""
+    for each in counted:
+        check_types(summary, [each], model)
+        yield each
 
 
 def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from edgeleuk.counting.scale import ScaleChoice, ScalePolicy
-from edgeleuk.counting.stream import Hold, Stream, refusal_of, timed
+from edgeleuk.counting.stream import Hold, Stream, timed
 from edgeleuk.differential import Differential
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.estimates import estimate
 from edgeleuk.judge import judge_by
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
-from edgeleuk.results import Provenance, SlideResult
+from edgeleuk.results import Provenance, SlideResult, refusal
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
@@ -37,6 +37,7 @@ class Recorder(Protocol):
     def add(self, counted: CountedField) -> None:
         """Keep a counted field. Raises StoreError where it cannot; the field is then not counted."""
 
+    def refuse(self, refusal: Refusal) -> None: ...
     def undo(self) -> None: ...
     def mark(self, identity: int, label: str) -> None: ...
 
@@ -154,9 +155,11 @@ class SlideCount:
 
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
         """Keep that a picture is left out, with the reason."""
-        refusal = refusal_of(name, error)
-        self._refusals.append(refusal)
-        return refusal
+        left_out = refusal(name, error)
+        self._refusals.append(left_out)
+        if self.recorder:
+            self.recorder.refuse(left_out)
+        return left_out
 
     def _in_stream(self, shot: Shot, hold: Hold, standing: bool) -> CountedField | Refusal:
         ready = self.stream.ready(shot, hold, standing)

@@ -11,10 +11,11 @@ from edgeleuk.counting.disc import Disc
 from edgeleuk.counting.gate import Gate, Meters
 from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.counting.session_scale import SessionScale
-from edgeleuk.errors import EdgeleukError, QualityError, ScaleError
+from edgeleuk.errors import QualityError, ScaleError
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.quality import Look
+from edgeleuk.results import refusal
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import Field, Placement, Refusal, Scale, Shot
 
@@ -117,19 +118,19 @@ class Stream:
         try:
             field = self._analyser.analyse(seen.frame, scale, vouched=scale.source == "given", seen=seen)
         except (QualityError, ScaleError) as error:
-            return self._keep_refused(seen, refusal_of(seen.frame.name, error))
+            return self._keep_refused(seen, refusal(seen.frame.name, error))
         if severe := next((each for each in field.assessment.findings if each.severe), None):
-            refusal = Refusal(seen.frame.name, severe.code, severe.text, field.assessment.findings)
-            return self._keep_refused(seen, refusal)
+            left_out = Refusal(seen.frame.name, severe.code, severe.text, field.assessment.findings)
+            return self._keep_refused(seen, left_out)
         if contradiction := self._contradiction(seen, scale, field):
             self.scale.forget(seen)
             self.message = self.change = contradiction
             return Refusal(seen.frame.name, "scale", contradiction)
         return field
 
-    def _keep_refused(self, seen: Observation, refusal: Refusal) -> Refusal:
-        self._refused = (refusal, seen.look)
-        return refusal
+    def _keep_refused(self, seen: Observation, left_out: Refusal) -> Refusal:
+        self._refused = (left_out, seen.look)
+        return left_out
 
     def _contradiction(self, seen: Observation, scale: Scale, field: Field) -> str:
         """What the red cells of a field say against the scale it was to be analysed at; empty for nothing."""
@@ -140,14 +141,6 @@ class Stream:
                 "check --mag."
             )
         return GIVEN_CONTRADICTED if self._policy.contradicts(seen, field) else ""
-
-
-def refusal_of(name: str, error: EdgeleukError) -> Refusal:
-    """The refusal of a frame that an error left out."""
-    findings = error.findings if isinstance(error, QualityError) else ()
-    code = next((each.code for each in findings if each.severe), type(error).__name__)
-    code = "scale" if isinstance(error, ScaleError) else code
-    return Refusal(name, code, str(error), findings, error.exit_code)
 
 
 @contextmanager

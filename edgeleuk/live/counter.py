@@ -39,6 +39,7 @@ WORDS: Mapping[str, Verdict] = {
     "domain": "foreign",
     "seen": "seen",
     "scale": "scale",
+    "ScaleError": "scale",
     "paused": "paused",
     "manual": "manual",
 }

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -19,13 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeleuk import __version__
-from edgeleuk.differential import Differential, as_json
+from edgeleuk.differential import as_json
 from edgeleuk.render import tables
 from edgeleuk.render._words import clean
 from edgeleuk.render.terminal import WIDTH, together
+from edgeleuk.results import SlideResult
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.store import Note, SessionSummary
-from edgeleuk.types import CountedField, Field
+from edgeleuk.types import CountedField, Refusal
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-session/1"
@@ -38,18 +39,12 @@ class Kept:
 
     summary: SessionSummary
     notes: tuple[Note, ...]
-    marks: Mapping[int, str]
-    """What the operator said of cells, by their number on the map."""
-    counted: tuple[CountedField, ...]
-    """As they were counted: a cell is in each field that shows it."""
     unassessed: frozenset[int]
-    """Numbers of those whose quality was not kept, by an older edgeleuk."""
-    fields: tuple[Field, ...]
-    """As the slide map has them: a cell is in one field."""
+    """Numbers of the fields whose quality was not kept, by an older edgeleuk."""
+    result: SlideResult
+    """By the model and the rules that are here."""
     cells: Mapping[int, MappedCell]
     """White cells of the map by their number, each read from all its views, or as marked."""
-    differential: Differential
-    """Of `fields`."""
     model: Model
 
 
@@ -62,7 +57,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     """A row a session within 80 columns; times on the clock of this machine."""
     where = Text(f"Sessions are kept in {path}", style="dim")
     if not sessions:
-        return Group(Text("No sessions yet: `edgeleuk live` begins one."), where)
+        return Group(Text("No sessions yet: `edgeleuk live` or `analyze` begins one."), where)
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("id", no_wrap=True)
     table.add_column("when", no_wrap=True)
@@ -72,11 +67,12 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for each in sessions:
-        state = Text(each.state, style=_STATES[each.state])
+        state = Text(f"{each.state}{'*' * (each.kind == 'pictures')}", style=_STATES[each.state])
         counts = (str(each.fields), str(each.white_cells))
-        table.add_row(
-            each.id, _when(each.started), each.magnification, Text(clean(each.slide)), *counts, state
-        )
+        slide = Text(clean(each.slide))
+        table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
+    if any(each.kind == "pictures" for each in sessions):
+        return Group(table, Text("* of pictures, by `edgeleuk analyze`", style="dim"), where)
     return Group(table, where)
 
 
@@ -87,12 +83,12 @@ def show(kept: Kept) -> RenderableType:
     table.add_column(ratio=1, overflow="fold")
     for name, text in _facts(kept):
         table.add_row(name, Text(clean(text)))
-    return Group(table, together(kept.fields, kept.differential, kept.model))
+    return Group(table, together(kept.result.fields, kept.result.differential, kept.model))
 
 
 def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
     about = kept.summary
-    yield "session", about.id
+    yield "session", f"{about.id}, {about.uuid}"
     ended = f", {about.state}" + (f": {about.reason}" if about.reason else "")
     yield "counted", f"{_when(about.started)} to {_when(about.ended or about.last or about.started)}{ended}"
     if clock_set_back(kept):
@@ -100,28 +96,36 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
             "clock",
             "it was set back in between: times are as it showed them, the order is that of counting",
         )
-    yield "source", f"{about.source} at {about.magnification}, model version {about.model_version}"
-    islands = len({field.placement.island for field in kept.counted})
+    pictures = "pictures: " if about.kind == "pictures" else ""
+    yield "source", f"{pictures}{about.source} at {about.magnification}, model version {about.model_version}"
+    islands = len({field.placement.island for field in kept.result.counted})
     parts = "1 connected part" if islands == 1 else f"{islands} connected parts"
-    if kept.counted:
-        yield "fields", f"{len(kept.counted)} on {parts} of the slide"
+    if kept.result.counted:
+        yield "fields", f"{len(kept.result.counted)} on {parts} of the slide"
         yield "area", _area_text(kept)
         yield "quality", _quality_text(quality(kept))
-    if about.slide:
-        yield "slide", about.slide
-    if about.operator:
-        yield "operator", about.operator
-    if kept.marks:
-        yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.marks.items())
+    if kept.result.refused:
+        yield "refused", _refused_text(kept.result.refused)
+    for name in ("slide", "operator", "site", "device", "profile"):
+        if text := getattr(about, name):
+            yield name, text
+    if kept.result.marks:
+        yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.result.marks.items())
     if about.notes:
         yield "note", about.notes
     for note in kept.notes:
         yield "note", f"{_when(note.at)}  {note.text}"
 
 
+def _refused_text(refused: Sequence[Refusal]) -> str:
+    codes = Counter(each.code for each in refused)
+    pictures = "1 picture" if len(refused) == 1 else f"{len(refused)} pictures"
+    return f"{pictures} ({', '.join(f'{code} {n}' for code, n in codes.most_common())})"
+
+
 def quality(kept: Kept) -> dict[str, Any]:
     """How many fields have each verdict, and each finding."""
-    assessed = [each.field.assessment for each in kept.counted if each.number not in kept.unassessed]
+    assessed = [each.field.assessment for each in kept.result.counted if each.number not in kept.unassessed]
     verdicts = Counter(each.verdict for each in assessed)
     findings = Counter(finding.code for each in assessed for finding in each.findings)
     return {
@@ -143,19 +147,15 @@ def _quality_text(counts: Mapping[str, Any]) -> str:
     return f"{verdicts} ({findings})" if findings else verdicts
 
 
-def _area_mm2(kept: Kept) -> float:
-    return sum(each.field.area_mm2 for each in kept.counted)
-
-
 def _area_text(kept: Kept) -> str:
-    through = sum(each.field.aperture is not None for each in kept.counted)
+    through = sum(each.field.aperture is not None for each in kept.result.counted)
     disc = f"; {through} through the disc of an eyepiece" if through else ""
-    return f"{_area_mm2(kept):.3g} mm² in all fields, overlaps counted twice{disc}"
+    return f"{kept.result.area_mm2:.3g} mm² of the slide{disc}"
 
 
 def clock_set_back(kept: Kept) -> bool:
     """Whether a field, or the end, bears an earlier time than the field before it."""
-    times = [*(counted.at for counted in kept.counted), *filter(None, [kept.summary.ended])]
+    times = [*(counted.at for counted in kept.result.counted), *filter(None, [kept.summary.ended])]
     return any(datetime.fromisoformat(b) < datetime.fromisoformat(a) for a, b in pairwise(times))
 
 
@@ -168,35 +168,27 @@ def shown(kept: Kept) -> dict[str, Any]:
         "session": summary(kept.summary),
         "clock_set_back": clock_set_back(kept),
         "model": {"magnification": kept.model.magnification, "version": kept.model.version},
-        "marks": {str(cell): label for cell, label in kept.marks.items()},
+        "counted_by": asdict(kept.result.about.model),
+        "result": tables.about(kept.result),
+        "marks": {str(cell): label for cell, label in kept.result.marks.items()},
         "notes": [asdict(note) for note in kept.notes],
         "quality": quality(kept),
-        "area_mm2": _area_mm2(kept),
-        "differential": as_json(kept.differential),
+        "area_mm2": kept.result.area_mm2,
+        "overlaps": tables.overlaps(kept.result),
+        "refused": [tables.refused(each) for each in kept.result.refused],
+        "differential": as_json(kept.result.differential),
+        "estimates": kept.result.estimates.as_json(),
     }
 
 
 def document(kept: Kept) -> dict[str, Any]:
     """What `sessions show --json` prints, with every counted field and each cell's number on the map."""
-    images = tables.document([each.field for each in kept.counted], kept.differential, kept.model)["images"]
-    for image, counted in zip(images, kept.counted, strict=True):
+    images = tables.images(kept.result)
+    for image, counted in zip(images, kept.result.counted, strict=True):
         if counted.number in kept.unassessed:
             image["quality"] = None
-        for cell, identity in zip(image["cells"], counted.identities, strict=True):
-            cell |= {"cell": identity, "fresh": identity in counted.fresh}
-    return shown(kept) | {
-        "fields": [
-            {
-                "number": counted.number,
-                "at": counted.at,
-                "seconds_of_source": counted.seconds,
-                "placement": asdict(counted.placement),
-                "sharpness": counted.sharpness,
-                **image,
-            }
-            for image, counted in zip(images, kept.counted, strict=True)
-        ]
-    }
+        image |= {"seconds_of_source": counted.seconds, "sharpness": counted.sharpness}
+    return shown(kept) | {"fields": images}
 
 
 def cells_csv(kept: Kept) -> str:
@@ -204,19 +196,22 @@ def cells_csv(kept: Kept) -> str:
     whether it was seen here first, what the operator marked it as, and the type that all its views give together."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    as_analyzed = tables.cells_csv([each.field for each in kept.counted], kept.model.reader.attributes)
+    as_analyzed = tables.cells_csv(kept.result.counted, kept.model.reader.attributes)
     rows = csv.reader(io.StringIO(as_analyzed))
     writer.writerow(["field", "cell", "fresh", "marked", "type", *next(rows)])
-    for counted in kept.counted:
+    for counted in kept.result.counted:
         for position, identity in enumerate(counted.identities):
-            head = (counted.number, identity, int(identity in counted.fresh), kept.marks.get(identity))
+            head = (counted.number, identity, int(identity in counted.fresh), kept.result.marks.get(identity))
             writer.writerow([*head, _type(kept, counted, position), *next(rows)])
     return target.getvalue()
 
 
-def crops(kept: Kept) -> Iterator[tuple[str, bytes]]:
-    """Each white cell's picture, JPEG, with its name below the folder: by the type of the cell on the map."""
-    for counted in kept.counted:
+def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
+    """Each white cell's picture, JPEG, with its name below the folder: by the type of the cell on the map.
+
+    `fields` are those of the result, with their pictures.
+    """
+    for counted in fields:
         for position, picture in counted.crops.items():
             folder = re.sub(r"[^A-Za-z0-9_-]+", "_", _type(kept, counted, position) or "unread")
             yield f"crops/{folder}/{counted.identities[position]:05d}-{counted.number:04d}.jpg", picture

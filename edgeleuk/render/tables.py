@@ -5,72 +5,97 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
 from dataclasses import fields as fields_of
 from typing import Any
 
-from edgeleuk import __version__
 from edgeleuk.differential import Differential, as_json
-from edgeleuk.errors import EdgeleukError, QualityError
-from edgeleuk.estimates import NOTHING, Estimates, PerMicrolitre
+from edgeleuk.errors import QualityError
+from edgeleuk.estimates import Estimates, PerMicrolitre
 from edgeleuk.intervals import Share
+from edgeleuk.results import SlideResult
 from edgeleuk.types import (
     PLATELET,
     RED_CELL,
     WHITE_CELL,
     Aperture,
     Cell,
-    Field,
+    CountedField,
     Finding,
     Morphometry,
     Reading,
+    Refusal,
 )
-from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-analysis/1"
 RESEARCH_USE = "Research use only. Not a diagnosis."
 
 
-def document(
-    fields: Sequence[Field],
-    result: Differential,
-    model: Model,
-    failures: Iterable[tuple[str, EdgeleukError]] = (),
-    repeated: Sequence[frozenset[int]] = (),
-    estimates: Estimates = NOTHING,
-) -> dict[str, Any]:
-    """What `analyze --json` prints; `edgeleuk schema` describes it.
-
-    `repeated`: for each of the fields the cells, by index, that an earlier one shows too and that count there.
-    """
+def document(result: SlideResult) -> dict[str, Any]:
+    """What `analyze --json` prints; `edgeleuk schema` describes it."""
     return {
         "schema": SCHEMA,
-        "edgeleuk": __version__,
+        "edgeleuk": result.about.program,
         "notice": RESEARCH_USE,
-        "model": {"magnification": model.magnification, "version": model.version},
-        "images": [_image(*each) for each in zip(fields, _padded(repeated, fields), strict=True)],
-        "failures": [
-            {
-                "path": path,
-                "error": type(error).__name__,
-                "text": str(error),
-                "exit_code": error.exit_code,
-                "findings": [_finding(each) for each in _findings(error)],
-            }
-            for path, error in failures
-        ],
-        "differential": as_json(result),
-        "estimates": estimates.as_json(),
+        "result": about(result),
+        "model": asdict(result.about.model),
+        "images": images(result),
+        "failures": [_failure(each) for each in result.refused if each.exit_code],
+        "refused": [refused(each) for each in result.refused],
+        "overlaps": overlaps(result),
+        "area_mm2": result.area_mm2,
+        "differential": as_json(result.differential),
+        "estimates": result.estimates.as_json(),
     }
 
 
-def _padded(repeated: Sequence[frozenset[int]], fields: Sequence[Field]) -> Sequence[frozenset[int]]:
-    return repeated or [frozenset()] * len(fields)
+def about(result: SlideResult) -> dict[str, Any]:
+    """Who counted which slide, when and with what."""
+    names = ("id", "slide", "operator", "site", "device", "started", "ended", "source", "profile")
+    return {name: getattr(result.about, name) for name in names}
 
 
-def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
-    scale = field.scale
+def overlaps(result: SlideResult) -> list[dict[str, Any]]:
+    """Which pictures share ground, or are copies of each other."""
+    names = {each.number: each.field.name for each in result.counted}
+    return [
+        asdict(each) | {"path": names[each.number], "other_path": names[each.other]}
+        for each in result.overlaps
+    ]
+
+
+def images(result: SlideResult) -> list[dict[str, Any]]:
+    """Each counted field with all that was found in it, in pixels of its file."""
+    names = {each.number: each.field.name for each in result.counted}
+    copies = {each.number: names[each.other] for each in result.overlaps if each.kind == "copy"}
+    return [_image(each) | {"copy_of": copies.get(each.number)} for each in result.counted]
+
+
+def _failure(refusal: Refusal) -> dict[str, Any]:
+    """A quality that refuses has many codes, and one error."""
+    error = QualityError.__name__ if refusal.exit_code == QualityError.exit_code else refusal.code
+    told = refused(refusal)
+    return {name: told[name] for name in ("path", "text", "exit_code", "findings")} | {"error": error}
+
+
+def refused(refusal: Refusal) -> dict[str, Any]:
+    """A picture or frame that was not counted, and why."""
     return {
+        "path": refusal.name,
+        "code": refusal.code,
+        "text": refusal.text,
+        "exit_code": refusal.exit_code,
+        "findings": [_finding(each) for each in refusal.findings],
+    }
+
+
+def _image(counted: CountedField) -> dict[str, Any]:
+    field, scale = counted.field, counted.field.scale
+    return {
+        "number": counted.number,
+        "at": counted.at,
+        "placement": asdict(counted.placement),
         "path": field.name,
         "width": field.width,
         "height": field.height,
@@ -85,7 +110,7 @@ def _image(field: Field, repeated: frozenset[int]) -> dict[str, Any]:
         "area_mm2": field.area_mm2,
         "area_um2": round(field.area_mm2 * 1e6, 1),
         "aperture": _aperture(field.aperture),
-        "cells": [_cell(cell, i not in repeated) for i, cell in enumerate(field.cells)],
+        "cells": [_counted_cell(counted, i) for i in range(len(field.cells))],
         "counts": dict(Counter(cell.kind for cell in field.cells)),
         "not_counted": sorted(field.not_counted),
         "warnings": list(field.warnings),
@@ -115,8 +140,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _findings(error: EdgeleukError) -> tuple[Finding, ...]:
-    return error.findings if isinstance(error, QualityError) else ()
+def _counted_cell(counted: CountedField, index: int) -> dict[str, Any]:
+    """A cell with what it is on the slide map. It counts where it was seen first."""
+    identity = counted.identities[index]
+    fresh = identity in counted.fresh
+    return _cell(counted.field.cells[index], fresh) | {"cell": identity, "fresh": fresh}
 
 
 def _cell(cell: Cell, counted: bool) -> dict[str, Any]:
@@ -163,35 +191,30 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def cells_csv(
-    fields: Sequence[Field], attributes: Iterable[str], repeated: Sequence[frozenset[int]] = ()
-) -> str:
-    """One row a cell; empty where nothing is known, attribute values only where the reader was sure.
-
-    `repeated` as for `document`.
-    """
+def cells_csv(counted: Iterable[CountedField], attributes: Iterable[str]) -> str:
+    """One row a cell; empty where nothing is known, attribute values only where the reader was sure."""
     names = list(attributes)
     measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     head = ("path", "kind", "label", "probability", "score", "x1", "y1", "x2", "y2", "whole", "counted")
     writer.writerow([*head, *measures, *names])
-    for field, again in zip(fields, _padded(repeated, fields), strict=True):
-        for i, cell in enumerate(field.cells):
-            row = _cell(cell, i not in again)
+    for each in counted:
+        for i, cell in enumerate(each.field.cells):
+            row = _counted_cell(each, i)
             known = row["attributes"] or {}
             measured = row["morphometry"] or {}
             writer.writerow(
                 [
                     *(
-                        field.name,
+                        each.field.name,
                         cell.kind,
                         row["label"],
                         row["probability"],
                         row["score"],
                         *row["box"],
                         int(cell.whole),
-                        int(i not in again),
+                        int(row["counted"]),
                     ),
                     *(measured.get(name) for name in measures),
                     *(
@@ -203,24 +226,25 @@ def cells_csv(
     return target.getvalue()
 
 
-def pictures_csv(fields: Sequence[Field], failures: Iterable[tuple[str, EdgeleukError]] = ()) -> str:
+def pictures_csv(result: SlideResult) -> str:
     """One row a picture, with the verdict on its quality and the reasons; those that were not analysed at the end."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(
         ("path", "verdict", "forced", "reasons", "text", "um_per_px", WHITE_CELL, RED_CELL, PLATELET)
     )
-    for field in fields:
+    for field in (each.field for each in result.counted):
         judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
         numbers = (
             None if kind in field.not_counted else counts[kind] for kind in (WHITE_CELL, RED_CELL, PLATELET)
         )
         row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
         writer.writerow([*row, round(field.scale.um_per_px, 5), *numbers])
-    for path, error in failures:
-        codes, _ = _reasons(_findings(error))
-        verdict = "refused" if isinstance(error, QualityError) else "failed"
-        writer.writerow([path, verdict, 0, codes or type(error).__name__, str(error), *[None] * 4])
+    for each in result.refused:
+        codes, _ = _reasons(each.findings)
+        error = _failure(each)["error"]
+        verdict = "refused" if error == QualityError.__name__ else "failed" if each.exit_code else "left out"
+        writer.writerow([each.name, verdict, 0, codes or error, each.text, *[None] * 4])
     return target.getvalue()
 
 

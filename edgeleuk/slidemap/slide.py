@@ -475,6 +475,13 @@ class SlideMap:
         return replace(cell, reading=reading)
 
 
+def made_of_stills(counted: CountedField, model: Model) -> bool:
+    """Whether a counted field is of a map of stills, by the scale of its thumbnail."""
+    um = counted.field.width * counted.field.scale.um_per_px_x / max(counted.thumbnail.shape[1], 1)
+    middle = model.finder.um_per_px * (UM_PER_FINDER_PX * STILLS_UM_PER_FINDER_PX) ** 0.5
+    return bool(um > middle)
+
+
 View = tuple[PackedField, int]
 """Of one thing: a field that shows it, and its index among that field's cells."""
 

@@ -234,11 +234,12 @@ class Session:
                 "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), text)
             )
 
-    def finish(self, reason: str) -> None:
-        """End the session and let go of it; `Store.resume` takes it up again."""
+    def finish(self, reason: str, at: str | None = None) -> None:
+        """End the session, `at` a time with its zone or now, and let go of it; `Store.resume` takes it up again."""
+        ended = _utc(at) if at else now()
         with self._writing(counting=True) as connection:
             connection.execute(
-                "UPDATE sessions SET ended = ?, reason = ? WHERE id = ?", (now(), reason, self.id)
+                "UPDATE sessions SET ended = ?, reason = ? WHERE id = ?", (ended, reason, self.id)
             )
         self.release()
 
@@ -304,6 +305,10 @@ def lease_name(database: Database, session: str) -> str:
 def now() -> str:
     """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _utc(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _summary(database: Database, row: sqlite3.Row) -> SessionSummary:

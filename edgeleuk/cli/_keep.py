@@ -1,0 +1,131 @@
+"""Keeping what `edgeleuk analyze` counts as a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from edgeleuk.cli._console import notices, warn
+from edgeleuk.cli._who import Who
+from edgeleuk.errors import EdgeleukError
+
+if TYPE_CHECKING:
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.results import Provenance
+    from edgeleuk.store import NewSession, Session, Store
+    from edgeleuk.types import CountedField, Refusal
+
+
+class Keeper:
+    """A recorder that does what can be done: where nothing can be written it warns once, and the count goes on.
+
+    A context manager. A count that is left by an error, or by Ctrl-C, is in the store as one that was interrupted.
+    """
+
+    def __init__(self, new: NewSession, path: Path | None = None, *, wanted: bool = True) -> None:
+        """`path`: file of the sessions, else the user's. Nothing is kept unless `wanted`."""
+        from edgeleuk.store import open_store
+
+        self._new = new
+        self._store: Store | None = None
+        self._session: Session | None = None
+        self._ended: str | None = None
+        if wanted:
+            with self._tolerant():
+                self._store = open_store(path)
+                self._session = self._store.start(new)
+
+    @property
+    def keeping(self) -> bool:
+        """Whether what is counted now would be kept."""
+        return self._session is not None
+
+    @property
+    def about(self) -> Provenance:
+        """Who counted what; the same whether it is kept or not."""
+        from edgeleuk.results import Provenance
+
+        new = self._new
+        return Provenance(
+            new.uuid, new.program, new.model, new.started, self._ended, new.source, new.slide, new.operator, new.site,
+            new.device, new.profile,
+        )  # fmt: skip
+
+    def add(self, counted: CountedField) -> None:
+        self._try(lambda session: session.add(counted))
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._try(lambda session: session.refuse(refusal))
+
+    def undo(self) -> None:
+        self._try(lambda session: session.undo())
+
+    def mark(self, identity: int, label: str) -> None:
+        self._try(lambda session: session.mark(identity, label))
+
+    def note(self, text: str) -> None:
+        self._try(lambda session: session.note(text))
+
+    def finish(self, reason: str) -> None:
+        """End the count, and say where it is kept."""
+        from edgeleuk.store import local_now
+
+        self._ended = local_now()
+        self._try(lambda session: session.finish(reason, self._ended))
+        if self._session:
+            name = self._session.id
+            notices.print(f"kept as session {name}: `edgeleuk sessions show {name}`", markup=False)
+
+    def _try(self, action: Callable[[Session], None]) -> None:
+        if self._session:
+            with self._tolerant():
+                action(self._session)
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        try:
+            yield
+        except EdgeleukError as error:
+            warn(f"the result is not kept: {error} --no-keep counts without keeping.")
+            self._close()
+
+    def _close(self) -> None:
+        self._session = None
+        if self._store:
+            with suppress(EdgeleukError):
+                self._store.close()
+            self._store = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+def pictures_session(
+    analyser: Analyser, paths: list[str], who: Who, um_per_px: float | None, red_cells: float | None
+) -> NewSession:
+    """What is known of a count of pictures as it begins."""
+    from edgeleuk.results import identify
+    from edgeleuk.store import NewSession
+
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return NewSession(
+        source=f"{paths[0]}{others}",
+        model=identify(analyser.model),
+        kind="pictures",
+        um_per_px=um_per_px,
+        slide=who.slide,
+        operator=who.operator,
+        site=who.site,
+        device=who.device,
+        profile=analyser.profile.name if analyser.profile else None,
+        red_cells=red_cells,
+        notes=who.notes,
+    )

@@ -1,0 +1,336 @@
+"""What `analyze` counts is kept like a session: exactly, also what was refused, and never at the price of the result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from counted import FOCUS, MODEL, counted_field
+from test_cli import DATA, run
+
+from edgeleuk import zoo
+from edgeleuk.batch import Analysed, Batch
+from edgeleuk.cli import sessions
+from edgeleuk.cli._keep import Keeper
+from edgeleuk.errors import DiskFullError
+from edgeleuk.pipeline import Analyser
+from edgeleuk.render import tables
+from edgeleuk.results import SlideResult
+from edgeleuk.slidemap import SlideMap
+from edgeleuk.store import NewSession, Session, open_store
+from edgeleuk.types import CountedField, Frame, Image, Overlap, Refusal, Scale
+
+NEW = NewSession(source="test", model=MODEL, kind="pictures")
+
+
+def saved(path: Path, image: Image) -> Path:
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, demo_frame: Frame) -> Path:
+    """Two pictures that share ground, and a file that is none."""
+    folder = tmp_path_factory.mktemp("slide")
+    saved(folder / "1.png", demo_frame.pixels[:600, :700])
+    saved(folder / "2.png", demo_frame.pixels[:600, 300:1000])
+    (folder / "3.png").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+    """What `analyze` printed of the folder, and the file that it kept it in."""
+    path = tmp_path_factory.mktemp("kept") / "sessions.db"
+    who = ("--slide", "S-1", "--site", "Pokhara", "--notes", "thin")
+    done = run(
+        "analyze", folder, "--um-per-px", 0.1, "--json", "--store", path, *who,
+        EDGELEUK_OPERATOR="ab", EDGELEUK_DEVICE="bench 2", EDGELEUK_SITE="not this one",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "kept as session " in done.stderr
+    return json.loads(done.stdout), path
+
+
+def test_what_was_printed_is_what_was_kept(kept: tuple[dict, Path], folder: Path) -> None:
+    """The same differential, cells, area and identity, and who counted what."""
+    document, path = kept
+    jsonschema.validate(document, json.loads((DATA / "analysis.schema.json").read_text()))
+    shown = json.loads(run("sessions", "show", document["result"]["id"], "--json", "--store", path).stdout)
+    assert shown["result"] == document["result"]
+    for name, value in {
+        "slide": "S-1", "site": "Pokhara", "operator": "ab", "device": "bench 2", "source": str(folder), "profile": None,
+    }.items():  # fmt: skip
+        assert document["result"][name] == value
+    assert shown["differential"] == document["differential"]
+    assert shown["area_mm2"] == document["area_mm2"]
+    session = shown["session"]
+    assert (session["kind"], session["state"], session["reason"], session["notes"]) == (
+        "pictures",
+        "finished",
+        "analysed 2 pictures",
+        "thin",
+    )
+    assert shown["counted_by"] == document["model"]
+
+
+def test_pictures_and_cells_are_printed_with_their_place_on_the_slide(kept: tuple[dict, Path]) -> None:
+    """A cell of both pictures has one number, and is fresh and counted in the first."""
+    one, two = kept[0]["images"]
+    assert (one["number"], two["number"]) == (1, 2)
+    assert one["placement"]["island"] == two["placement"]["island"] == 1
+    assert two["placement"]["x_um"] - one["placement"]["x_um"] == pytest.approx(30, abs=1)
+    first = {cell["cell"] for cell in one["cells"]}
+    assert all(cell["fresh"] and cell["counted"] for cell in one["cells"])
+    again = [cell for cell in two["cells"] if cell["cell"] in first]
+    assert again
+    assert not any(cell["fresh"] or cell["counted"] for cell in again)
+    assert all(cell["fresh"] and cell["counted"] for cell in two["cells"] if cell["cell"] not in first)
+
+
+def test_a_failure_is_kept_and_printed(kept: tuple[dict, Path], folder: Path) -> None:
+    """The picture that could not be read, with its error, in both lists and in the store."""
+    document, path = kept
+    (failure,) = document["failures"]
+    (refused,) = document["refused"]
+    assert (failure["path"], failure["error"], failure["exit_code"]) == (
+        str(folder / "3.png"),
+        "NotAnImageError",
+        3,
+    )
+    assert refused == {
+        "path": failure["path"], "code": "NotAnImageError", "text": failure["text"], "exit_code": 3, "findings": [],
+    }  # fmt: skip
+    with open_store(path) as store:
+        (summary,) = store.list()
+        assert summary.refused == 1
+        (told,) = store.get(summary.id).refused()
+    assert (told.name, told.code, told.exit_code) == (failure["path"], "NotAnImageError", 3)
+    assert "1 picture (NotAnImageError 1)" in run("sessions", "show", summary.id, "--store", path).stdout
+
+
+def test_a_session_of_pictures_is_marked_in_the_list(kept: tuple[dict, Path]) -> None:
+    """By a star, within 80 columns."""
+    listed = run("sessions", "list", "--store", kept[1]).stdout
+    assert "finished*" in listed
+    assert "* of pictures" in listed
+    assert max(map(len, listed.splitlines()[:-1])) <= 80
+
+
+def test_white_cells_of_pictures_can_be_looked_at_later(kept: tuple[dict, Path], tmp_path: Path) -> None:
+    """Export has a picture of each white cell."""
+    document, path = kept
+    name = document["result"]["id"][:8]
+    done = run("sessions", "export", name, "--store", path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    white = sum(cell["kind"] == "WBC" for image in document["images"] for cell in image["cells"])
+    assert len(list((tmp_path / "out" / "crops").rglob("*.jpg"))) == white > 0
+
+
+@pytest.mark.parametrize("command", [("sessions", "resume"), ("live", "--resume")])
+def test_pictures_are_not_resumed(kept: tuple[dict, Path], command: tuple[str, ...]) -> None:
+    """Wrong usage, with what to do instead."""
+    done = run(*command, kept[0]["result"]["id"], "--store", kept[1])
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "counted from pictures" in done.stderr
+
+
+def test_no_keep_keeps_nothing(folder: Path, tmp_path: Path) -> None:
+    """Not even a file; the result has an identity all the same."""
+    path = tmp_path / "sessions.db"
+    done = run("analyze", folder / "1.png", "--um-per-px", 0.1, "--json", "--no-keep", "--store", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert not path.exists()
+    assert len(json.loads(done.stdout)["result"]["id"]) == 36
+
+
+def _printed(document: dict) -> dict:
+    """A result without what differs from run to run."""
+    images = [
+        {key: value for key, value in image.items() if key not in ("at", "seconds")}
+        for image in document["images"]
+    ]
+    return document | {"images": images, "result": None}
+
+
+def test_what_cannot_be_kept_is_counted_all_the_same(folder: Path, tmp_path: Path) -> None:
+    """One warning with the reason; exit code and result are those of --no-keep."""
+    command = ("analyze", folder, "--um-per-px", 0.1, "--json")
+    foreign = tmp_path / "notes.txt"
+    foreign.write_text("not a database")
+    refused, wanted = run(*command, "--store", foreign), run(*command, "--no-keep")
+    assert refused.returncode == wanted.returncode == 3
+    assert _printed(json.loads(refused.stdout)) == _printed(json.loads(wanted.stdout))
+    warning, *rest = refused.stderr.splitlines()
+    assert warning.startswith(f"warning: the result is not kept: {foreign} is no file of sessions")
+    assert rest == wanted.stderr.splitlines()
+    assert foreign.read_text() == "not a database"
+
+
+def test_a_disk_that_fills_ends_keeping_and_not_the_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One warning; what was kept until then is there as a count that was interrupted."""
+    add, taken = Session.add, []
+
+    def until_full(session: Session, counted: CountedField) -> None:
+        if taken:
+            raise DiskFullError("the disk is full.")
+        taken.append(counted)
+        add(session, counted)
+
+    monkeypatch.setattr(Session, "add", until_full)
+    path = tmp_path / "sessions.db"
+    with Keeper(NEW, path) as keeper:
+        for number in (1, 2, 3):
+            keeper.add(counted_field(number))
+        keeper.refuse(Refusal("a", "focus", "out of focus"))
+        keeper.finish("analysed 3 pictures")
+        assert keeper.about.ended
+    assert capsys.readouterr().err.count("the result is not kept: the disk is full.") == 1
+    with open_store(path) as store:
+        (summary,) = store.list()
+        assert (summary.fields, summary.refused, summary.state) == (1, 0, "interrupted")
+
+
+def test_a_count_that_is_left_is_kept_as_interrupted(tmp_path: Path) -> None:
+    """With all that was counted until then."""
+    path = tmp_path / "sessions.db"
+    with pytest.raises(KeyboardInterrupt), Keeper(NEW, path) as keeper:
+        keeper.add(counted_field(1))
+        raise KeyboardInterrupt
+    with open_store(path) as store:
+        (summary,) = store.list()
+        assert (summary.fields, summary.state, summary.uuid) == (1, "interrupted", NEW.uuid)
+
+
+def test_the_result_says_of_itself_what_the_session_says(tmp_path: Path) -> None:
+    """Bit by bit, the time of its end too."""
+    with Keeper(NEW, tmp_path / "sessions.db") as keeper:
+        keeper.finish("analysed 0 pictures")
+        with open_store(tmp_path / "sessions.db") as store:
+            assert store.list()[0].about == keeper.about
+
+
+class Kept:
+    """A recorder that keeps in memory."""
+
+    def __init__(self) -> None:
+        self.counted: list[CountedField] = []
+        self.refused: list[Refusal] = []
+
+    def add(self, counted: CountedField) -> None:
+        self.counted.append(counted)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused.append(refusal)
+
+
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_a_batch_is_rebuilt_from_what_was_kept(
+    analyser: Analyser, demo_frame: Frame, tmp_path: Path, overlapping: bool
+) -> None:
+    """In pixels of the files, which it decoded eight times smaller: the same fields, each cell once."""
+    large = [
+        cv2.resize(demo_frame.pixels[:600, at : at + 700], None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+        for at in (0, 300)
+    ]
+    paths = [saved(tmp_path / f"{i}.png", picture) for i, picture in enumerate(large)]
+    kept = Kept()
+    batch = Batch(analyser, Scale.given(0.025), overlapping=overlapping, recorder=kept)
+    frames = []
+    for done in batch.analyse_all(paths):
+        assert isinstance(done, Analysed)
+        frames.append(done.frame)
+    assert {frame.shrunk for frame in frames} == {8}
+    assert [(each.field.width, each.field.height) for each in kept.counted] == [(2800, 2400)] * 2
+    assert tuple(each.field for each in kept.counted) == batch.fields
+    slide = SlideMap.of(analyser.model, stills=True)
+    slide.restore(kept.counted, {})
+    assert slide.fields() == batch.counted
+    assert slide.islands == (1 if overlapping else 2)
+
+
+def test_pictures_of_white_cells_are_of_the_size_that_was_analysed(
+    analyser: Analyser, demo_frame: Frame, tmp_path: Path
+) -> None:
+    """Each white cell has one, 20 um across as the networks saw them; no other cell has."""
+    kept = Kept()
+    batch = Batch(analyser, Scale.given(0.1), overlapping=False, recorder=kept)
+    list(batch.analyse_all([saved(tmp_path / "a.png", demo_frame.pixels[:600, :700])]))
+    (counted,) = kept.counted
+    white = [i for i, cell in enumerate(counted.field.cells) if cell.kind == "WBC"]
+    assert list(counted.crops) == white
+    for jpeg in counted.crops.values():
+        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (100, 100, 3)
+
+
+def test_a_kept_result_of_another_model_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The result names the model that counted, not the one that is here."""
+    path = tmp_path / "sessions.db"
+    new = replace(NEW, model=replace(MODEL, version="0.0.1", manifest_sha256="ab"))
+    with open_store(path) as store:
+        session = store.start(new)
+        session.add(counted_field(1))
+        session.finish("analysed 1 picture")
+        kept = sessions._kept(session)
+    assert kept.result.about.model.version == "0.0.1"
+    assert kept.model.version == zoo.load("40x").version
+    assert "was counted by version 0.0.1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> SlideResult:
+    """A slide of two fields, the second a copy of the first, and a picture that was left out, which is no failure."""
+    with open_store(tmp_path / "sessions.db") as store:
+        session = store.start(NEW)
+        for number in (1, 2):
+            session.add(counted_field(number))
+        result = sessions._kept(session).result
+    return replace(
+        result,
+        overlaps=(Overlap(2, 1, "copy", 0.9, 90, True, 2.0),),
+        refused=(
+            Refusal("seen.jpg", "seen", "it shows what was counted."),
+            Refusal("blurred.jpg", "focus", "out of focus.", (FOCUS,), 10),
+        ),
+    )
+
+
+def test_copies_and_what_was_left_out_are_printed(copied: SlideResult) -> None:
+    """A copy names the other picture; a failure is what a command ends with, and no more."""
+    document = tables.document(copied)
+    jsonschema.validate(document, json.loads((DATA / "analysis.schema.json").read_text()))
+    assert [image["copy_of"] for image in document["images"]] == [None, "simulated-1"]
+    assert document["overlaps"] == [
+        {
+            "number": 2, "other": 1, "kind": "copy", "shared": 0.9, "turned": 90, "mirrored": True, "zoom": 2.0,
+            "path": "simulated-2", "other_path": "simulated-1",
+        }
+    ]  # fmt: skip
+    assert [(each["path"], each["code"]) for each in document["refused"]] == [
+        ("seen.jpg", "seen"),
+        ("blurred.jpg", "focus"),
+    ]
+    assert [(each["path"], each["error"]) for each in document["failures"]] == [
+        ("blurred.jpg", "QualityError")
+    ]
+
+
+def test_pictures_that_were_left_out_have_a_row(copied: SlideResult) -> None:
+    """With the verdict and the reason, after those that were counted."""
+    rows = list(csv.DictReader(io.StringIO(tables.pictures_csv(copied))))
+    assert [(row["path"], row["verdict"], row["reasons"]) for row in rows] == [
+        ("simulated-1", "accepted", ""),
+        ("simulated-2", "accepted", ""),
+        ("seen.jpg", "left out", "seen"),
+        ("blurred.jpg", "refused", "focus"),
+    ]
