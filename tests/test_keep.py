@@ -13,19 +13,20 @@ import jsonschema
 import numpy as np
 import pytest
 from counted import FOCUS, MODEL, counted_field
+from standard import slide_of
 from test_cli import DATA, run
 
 from edgeleuk import zoo
 from edgeleuk.batch import Analysed, Batch
 from edgeleuk.cli import sessions
 from edgeleuk.cli._keep import Keeper
+from edgeleuk.cli._rules import standards
 from edgeleuk.errors import DiskFullError
 from edgeleuk.pipeline import Analyser
 from edgeleuk.render import tables
 from edgeleuk.results import SlideResult
-from edgeleuk.slidemap import SlideMap
 from edgeleuk.store import NewSession, Session, open_store
-from edgeleuk.types import CountedField, Frame, Image, Overlap, Refusal, Scale
+from edgeleuk.types import CountedField, Frame, Image, Overlap, PictureFile, Refusal, Scale
 
 NEW = NewSession(source="test", model=MODEL, kind="pictures")
 
@@ -233,6 +234,10 @@ class Kept:
     def refuse(self, refusal: Refusal) -> None:
         self.refused.append(refusal)
 
+    def undo(self) -> None: ...
+
+    def mark(self, identity: int, label: str) -> None: ...
+
 
 @pytest.mark.parametrize("overlapping", [True, False])
 def test_a_batch_is_rebuilt_from_what_was_kept(
@@ -245,18 +250,18 @@ def test_a_batch_is_rebuilt_from_what_was_kept(
     ]
     paths = [saved(tmp_path / f"{i}.png", picture) for i, picture in enumerate(large)]
     kept = Kept()
-    batch = Batch(analyser, Scale.given(0.025), overlapping=overlapping, recorder=kept)
+    slide = slide_of(analyser, Scale.given(0.025), overlapping=overlapping)
+    slide.recorder = kept
     frames = []
-    for done in batch.analyse_all(paths):
+    for done in Batch(slide).analyse_all([PictureFile(path) for path in paths]):
         assert isinstance(done, Analysed)
         frames.append(done.frame)
     assert {frame.shrunk for frame in frames} == {8}
     assert [(each.field.width, each.field.height) for each in kept.counted] == [(2800, 2400)] * 2
-    assert tuple(each.field for each in kept.counted) == batch.fields
-    slide = SlideMap.of(analyser.model, stills=True)
-    slide.restore(kept.counted, {})
-    assert slide.fields() == batch.counted
-    assert slide.islands == (1 if overlapping else 2)
+    again = slide_of(analyser)
+    again.restore(kept.counted, {})
+    assert again.map.fields() == slide.map.fields()
+    assert again.map.islands == slide.map.islands == (1 if overlapping else 2)
 
 
 def test_pictures_of_white_cells_are_of_the_size_that_was_analysed(
@@ -264,8 +269,9 @@ def test_pictures_of_white_cells_are_of_the_size_that_was_analysed(
 ) -> None:
     """Each white cell has one, 20 um across as the networks saw them; no other cell has."""
     kept = Kept()
-    batch = Batch(analyser, Scale.given(0.1), overlapping=False, recorder=kept)
-    list(batch.analyse_all([saved(tmp_path / "a.png", demo_frame.pixels[:600, :700])]))
+    slide = slide_of(analyser, Scale.given(0.1))
+    slide.recorder = kept
+    list(Batch(slide).analyse_all([PictureFile(saved(tmp_path / "a.png", demo_frame.pixels[:600, :700]))]))
     (counted,) = kept.counted
     white = [i for i, cell in enumerate(counted.field.cells) if cell.kind == "WBC"]
     assert list(counted.crops) == white
@@ -281,7 +287,7 @@ def test_a_kept_result_of_another_model_is_told(tmp_path: Path, capsys: pytest.C
         session = store.start(new)
         session.add(counted_field(1))
         session.finish("analysed 1 picture")
-        kept = sessions._kept(session)
+        kept = sessions._kept(session, None, *standards())
     assert kept.result.about.model.version == "0.0.1"
     assert kept.model.version == zoo.load("40x").version
     assert "was counted by version 0.0.1" in capsys.readouterr().err
@@ -294,7 +300,7 @@ def copied(tmp_path: Path) -> SlideResult:
         session = store.start(NEW)
         for number in (1, 2):
             session.add(counted_field(number))
-        result = sessions._kept(session).result
+        result = sessions._kept(session, None, *standards()).result
     return replace(
         result,
         overlaps=(Overlap(2, 1, "copy", 0.9, 90, True, 2.0),),

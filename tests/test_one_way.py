@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from edgeleuk import profiles
 from edgeleuk.cli import app
+from edgeleuk.pipeline import Analyser
 from edgeleuk.profiles import Ruler, Size
-from edgeleuk.types import Frame
+from edgeleuk.types import Frame, Scale
 
 ALIKE = (
     "n",
@@ -95,14 +96,17 @@ def test_pictures_behind_an_eyepiece(data: Path, tmp_path: Path) -> None:
     assert all(image["aperture"] for image in one["images"])
 
 
-def test_pictures_of_48_megapixels_at_a_given_scale(demo_frame: Frame, tmp_path: Path) -> None:
+def test_pictures_of_47_megapixels_at_a_given_scale(
+    analyser: Analyser, demo_frame: Frame, tmp_path: Path
+) -> None:
     """Two overlapping pictures, decoded at an eighth of their size, show the white cells that the plain one has."""
     for number, left in enumerate((0, 400)):
-        part = cv2.resize(demo_frame.pixels[:900, left : left + 1200], (8000, 6000))
+        part = cv2.resize(demo_frame.pixels[:760, left : left + 1200], (8640, 5472))
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), cv2.cvtColor(part, cv2.COLOR_RGB2BGR))
-    one = assert_same(tmp_path, "--um-per-px", "0.015")["differential"]
-    assert one["n"] + sum(one["outside"].values()) == 12
-    assert one["n"] >= 11
+    one = assert_same(tmp_path, "--um-per-px", str(0.1 / 7.2))["differential"]
+    plain = analyser.analyse(Frame(demo_frame.pixels[:760], "plain"), Scale.given(0.1))
+    assert one["n"] + sum(one["outside"].values()) == sum(cell.reading is not None for cell in plain.cells)
+    assert one["red_cells"] == pytest.approx(len(plain.of("RBC")), abs=2)
 
 
 def test_pictures_under_a_profile(demo_frame: Frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

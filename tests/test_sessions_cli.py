@@ -160,7 +160,8 @@ def test_show_tells_quality_and_area(kept: tuple[Path, str]) -> None:
     assert document["quality"] == {
         "accepted": 3, "warned": 0, "refused": 1, "not_kept": 0, "findings": {"focus": 1},
     }  # fmt: skip
-    areas = [counted_field(number).field.area_mm2 for number in range(1, FIELDS + 1)]
+    each = [counted_field(number) for number in range(1, FIELDS + 1)]
+    areas = [one.field.area_mm2 * one.placement.new_ground for one in each]
     assert document["area_mm2"] == pytest.approx(sum(areas))
 
 

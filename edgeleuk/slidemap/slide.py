@@ -304,8 +304,9 @@ class SlideMap:
         """Where a field turns out to show ground of another island, both become one."""
         place = new.landmark.place
         others = self._islands.all(but=place.island)
-        if not others or self._apart:
-            return
+        alone = len(self._islands.landmarks[place.island]) == 1
+        if not others or self._apart or (alone and self._stills):
+            return  # of a still on an island of its own the whole map was searched just now
         there = locate(self._islands, self._lookup, new.sight, but=place.island)
         if there is None:
             return
