@@ -19,17 +19,19 @@ PAIRED = 26
 """Fields of so few cells have few groups: there, pairs of cells propose similarities too."""
 PAIR_UM = (8.0, 45.0)
 """Distance of cells that make a pair."""
-PROPOSED = 4000
+PROPOSED = 800
 """Similarities that are judged, the ones of the most alike groups."""
-JUDGED = 1_000_000
-"""Cells under similarities that are judged in all."""
-REFINED = 6
+JUDGED = 100_000
+"""Cells under similarities that are judged at a time."""
+LIKELY = 0.0
+"""Least odds for a similarity to be fitted to all cells that it pairs."""
+REFINED = 3
 """The best similarities, which are fitted to all cells that they pair."""
 PAIRED_UM = 2.0
 """Two cells nearer than this are one."""
 ELSEWHERE_UM = 10.0
 """Two places of one picture that differ by more are places of two parts of it."""
-CONVINCING = 3.0
+CONVINCING = 6.0
 """Least odds for a similarity to be worth a look at the pixels."""
 TURNED, ASKEW, MIRRORED, ZOOMED = -2.0, -5.0, -2.0, 0.1
 """What speaks against a picture turned by quarters, turned by anything else, and mirrored: logarithm of the odds. And the
@@ -68,6 +70,8 @@ def alignments(
     odds = _prior(steps, mirrored) + _judged(known, other.points, steps, shifts)
     found = []
     for i in _distinct(odds, steps, shifts, other):
+        if odds[i] < LIKELY:
+            break
         fitted = _fitted(known, other, complex(steps[i]), complex(shifts[i]))
         if fitted and 1 / LARGEST_ZOOM < abs(fitted[0]) < LARGEST_ZOOM:
             found.append(_alignment(known, seen, mirrored, *fitted))
@@ -97,9 +101,8 @@ def _proposals(known: Constellation, seen: Constellation) -> tuple[Steps, Points
     shifts = mine.starts[i] - steps * theirs.starts[j]
     plausible = np.abs(np.log(np.abs(steps))) < math.log(LARGEST_ZOOM)
     steps, shifts, differ = steps[plausible], shifts[plausible], differ[plausible]
-    most = min(PROPOSED, JUDGED // max(len(seen), 1))
-    if len(steps) > most:
-        best = np.argpartition(differ, most)[:most]
+    if len(steps) > PROPOSED:
+        best = np.argpartition(differ, PROPOSED)[:PROPOSED]
         steps, shifts = steps[best], shifts[best]
     pairs = _proposed_by_pairs(known.points, seen.points)
     return np.concatenate([steps, pairs[0]]), np.concatenate([shifts, pairs[1]])
@@ -138,7 +141,7 @@ def _prior(steps: Steps, mirrored: bool) -> NDArray[np.float64]:
 def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) -> NDArray[np.float64]:
     """(H,) what all cells say of each similarity, a part of them at a time."""
     said = np.empty(len(steps))
-    part = max(1, JUDGED // 8 // max(len(points), 1))
+    part = max(1, JUDGED // max(len(points), 1))
     for start in range(0, len(steps), part):
         own = slice(start, start + part)
         said[own] = known.speak(steps[own, None] * points[None] + shifts[own, None]).sum(axis=1)

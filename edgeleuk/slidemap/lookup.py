@@ -24,7 +24,7 @@ BELOW = ANGLES * SIZES
 """What is below a shape in an entry: the group's direction and size."""
 AGREEING = 32
 """Steps of a full turn in which groups vote together: the same field is turned by the same angle for all of them."""
-CANDIDATES, STRAIGHT_CANDIDATES = 4, 8
+CANDIDATES, STRAIGHT_CANDIDATES = 2, 4
 """Fields that are worth a closer look: turned in any way or mirrored, each; and straight."""
 LEAST_VOTES, LEAST_EXCESS = 3, 2.0
 """Of a candidate; the excess over what chance gives it, in standard deviations."""

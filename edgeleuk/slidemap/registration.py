@@ -7,6 +7,7 @@ what is believed is decided on the overlap itself, by how unlikely its correlati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -32,6 +33,10 @@ MIN_SHARED = 0.05
 wide field. What so little ground is worth, `Match.evidence` says."""
 CANDIDATES = 5
 """Peaks whose overlap is looked at."""
+PADDING = 48
+"""Pictures of different sizes are padded to a multiple of so many pixels."""
+ROUGHLY = 1.7
+"""By which a peak tells the evidence at worst."""
 BELIEVED = 0.5
 """Least correlation of the overlap."""
 EVIDENCE = 5.0
@@ -85,12 +90,14 @@ class Picture:
         self.plane = _flattened(grey, um_per_px)
         self.shown: Mask | None = None
         """(h, w) which pixels show something; None where all do."""
+        self._padded: Plane | None = None
 
     @classmethod
     def of_plane(cls, plane: Plane, um_per_px: float, shown: Mask | None = None) -> Picture:
         """A picture that is flattened already."""
         picture = cls.__new__(cls)
         picture.um_per_px, picture.plane, picture.shown = um_per_px, plane, shown
+        picture._padded = None
         return picture
 
     @property
@@ -109,9 +116,12 @@ class Picture:
         return self._spectrum(_padded(self.plane.shape, self.plane.shape))
 
     def spectrum_in(self, shape: tuple[int, int]) -> Plane:
-        """The same, padded to a shape: for comparison with a picture of another size."""
-        own = shape == _padded(self.plane.shape, self.plane.shape)
-        return self.spectrum if own else self._spectrum(shape)
+        """The same, padded to a shape: for comparison with a picture of another size. The last one is kept."""
+        if shape == _padded(self.plane.shape, self.plane.shape):
+            return self.spectrum
+        if self._padded is None or self._padded.shape != shape:
+            self._padded = self._spectrum(shape)
+        return self._padded
 
     def _spectrum(self, shape: tuple[int, int]) -> Plane:
         padded = np.zeros(shape, np.float32)
@@ -176,10 +186,14 @@ def register(
 
 
 def candidates(
-    known: Picture, picture: Picture, near: tuple[float, float, float] | None = None
+    known: Picture,
+    picture: Picture,
+    near: tuple[float, float, float] | None = None,
+    least: float = 0.0,
 ) -> Iterator[Match]:
-    """The shifts that `register` judges, believed or not: for those who know more of the pictures."""
-    return (_assess(known, picture, x, y) for x, y in _peaks(known, picture, near))
+    """The shifts that `register` judges, believed or not: for those who know more of the pictures. Those of about `least`
+    evidence or more."""
+    return (_assess(known, picture, x, y) for x, y in _peaks(known, picture, near, least))
 
 
 def register_turned(known: Picture, picture: Picture) -> Match | None:
@@ -210,10 +224,13 @@ def _flattened(grey: NDArray[np.uint8], um_per_px: float) -> Plane:
 
 def _padded(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, int]:
     """A shape in which no shift of the one against the other wraps around."""
-    return cv2.getOptimalDFTSize(shape[0] + other[0]), cv2.getOptimalDFTSize(shape[1] + other[1])
+    rows, columns = (mine + its for mine, its in zip(shape, other, strict=True))
+    if shape != other:  # of few shapes, so that a spectrum serves for several
+        rows, columns = -(-rows // PADDING) * PADDING, -(-columns // PADDING) * PADDING
+    return cv2.getOptimalDFTSize(rows), cv2.getOptimalDFTSize(columns)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _weights(known: tuple[int, int], shape: tuple[int, int]) -> Plane:
     """One over the root of the overlap at every shift, 0 where it is under MIN_SHARED, laid out as the correlation.
 
@@ -239,9 +256,12 @@ def _overlap(known: int, length: int, padded: int) -> NDArray[np.intp]:
 
 
 def _peaks(
-    known: Picture, picture: Picture, near: tuple[float, float, float] | None
+    known: Picture, picture: Picture, near: tuple[float, float, float] | None, least: float = 0.0
 ) -> Iterator[tuple[float, float]]:
     """Likely shifts (x, y), to a fraction of a pixel, best first."""
+    # Planes have a deviation of 1: a peak of n pixels that correlate by r is r n / root(share), so its evidence is about
+    # this times the peak; more where there is less in the overlap than elsewhere.
+    each = known.um_per_px / math.sqrt(INDEPENDENT_UM2 * min(known.plane.size, picture.plane.size))
     shape, other = known.plane.shape, picture.plane.shape
     padded = _padded(shape, other)
     product = cv2.mulSpectrums(known.spectrum_in(padded), picture.spectrum_in(padded), 0, conjB=True)
@@ -253,7 +273,7 @@ def _peaks(
     apart = max(2, round(RED_CELL_UM / 2 / known.um_per_px))
     for _ in range(CANDIDATES):
         _, value, _, (x, y) = cv2.minMaxLoc(weighted)
-        if value <= 0:
+        if value <= 0 or value * each * ROUGHLY < least:
             return
         fine_x, fine_y = _vertex(weighted[y], x), _vertex(weighted[:, x], y)
         yield (

@@ -27,11 +27,14 @@ SEARCHED = 40
 """Landmarks that one frame is compared with pixel by pixel: about 10 ms."""
 TURNED = 12
 """Landmarks, the newest, that it is also compared with turned: a camera that was put back is seldom straight."""
-ZOOMED = 6
+NEWEST = 20
+"""Landmarks that a still is compared with pixel by pixel, where its cells tell no place: its neighbours, and those of the row
+before."""
+ZOOMED = 3
 """Landmarks, the newest, that a still is also compared with at other scales."""
 ZOOMS = (0.88, 0.92, 0.96, 1.04, 1.08, 1.13)
 """Of one still's own scale to another's, where they show too few cells to tell it."""
-SMALL = 15_000
+SMALL = 20_000
 """Thumbnails of no more pixels are compared as they are, not COARSER: of few cells every detail is needed."""
 NEAR_UM = 6.0
 """How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
@@ -44,12 +47,14 @@ USEFUL = 0.2
 STRAIGHT = 1e-3
 """Pictures that are turned or enlarged against each other by less are compared as they are."""
 LOOKED_AT = 2
-"""Alignments with one landmark that are looked at pixel by pixel."""
-LEAST_EVIDENCE = 2.0
-"""Of pixels, for the cells to be asked."""
+"""Places on one landmark that are looked at pixel by pixel."""
+LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
+"""Of pixels, for the cells to be asked; and of coarse ones, for the fine ones to be."""
 WEIGHT = 15.0
 """Least weight of pixels and cells together, see `weight`. Of 400 pairs of unrelated real fields, at any shift and at seven
 scales, none reached 12.4."""
+CERTAIN = 100.0
+"""Weight from which on no other landmark is looked at."""
 ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
 """Correlation from which on pixels are those of one photograph, and less weight is enough: of those unrelated fields none
 reached 0.8 together with 5."""
@@ -146,7 +151,7 @@ def near_places(
     askew = abs(place.angle) > STRAIGHT or abs(place.zoom - 1) > STRAIGHT or place.mirrored
     x, y = (0.0, 0.0) if askew else (place.x_um / um, place.y_um / um)
     laid = picture.laid(place, known.size) if askew else picture
-    for match in candidates(known, laid, (x, y, within_um / um)):
+    for match in candidates(known, laid, (x, y, within_um / um), LEAST_EVIDENCE):
         moved = replace(place, x_um=place.x_um + (match.x - x) * um, y_um=place.y_um + (match.y - y) * um)
         yield moved, match
 
@@ -171,10 +176,13 @@ def refine(islands: Islands, picture: Picture, place: Placement) -> Placement:
     )
 
 
-def locate(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Placement | None:
+def locate(
+    islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None, zoomed: bool = True
+) -> Placement | None:
     """The place of a picture whose cells are known, on any island `but` one: by its cells on the whole map; where these tell
-    none, by its pixels on the newest landmarks."""
-    return by_cells(islands, lookup, sight, but) or by_pixels(islands, sight, islands.all(but)[:SEARCHED])
+    none, by its pixels on the newest landmarks, with `zoomed` at other scales too."""
+    found = by_cells(islands, lookup, sight, but)
+    return found or by_pixels(islands, sight, islands.all(but)[:NEWEST], ZOOMED if zoomed else 0)
 
 
 def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Placement | None:
@@ -185,20 +193,19 @@ def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = N
         landmark = islands.numbered(number)
         for alignment in alignments(islands.cells(landmark), sight.cells, mirrored)[:LOOKED_AT]:
             proofs += _proofs(islands, sight, landmark, alignment.place, SLIGHT_UM)
+        if any(each[0] >= CERTAIN for each in proofs):
+            break
     return _heaviest(proofs)
 
 
-def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark]) -> Placement | None:
-    """The place told by the pixels on given landmarks, the newest first, with which the cells agree."""
+def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed: int = 0) -> Placement | None:
+    """The place told by the pixels on given landmarks, the newest first, with which the cells agree; on so many of them also
+    `zoomed`."""
     within = 2.0 * COARSER * islands.um_per_px
     proofs: list[Proof] = []
     for i, landmark in enumerate(among):
-        for place in _rough(islands, sight, landmark, zoomed=i < ZOOMED):
+        for place in _rough(islands, sight, landmark, zoomed=i < zoomed):
             proofs += _proofs(islands, sight, landmark, place, within)
-    if not proofs:
-        for landmark in among[:TURNED]:
-            if match := register_turned(islands.coarse(landmark), sight.coarse):
-                proofs += _proofs(islands, sight, landmark, _placement(match, sight.coarse), within)
     return _heaviest(proofs)
 
 
@@ -221,13 +228,16 @@ def _proofs(
             yield weight(match, odds), moved.carried(landmark.place)
 
 
-def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> Iterator[Placement]:
+def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> list[Placement]:
     """Where a picture may lie on a landmark, its micrometres: what is worth a closer look, at the picture's own scale and
     with `zoomed` at others."""
     small = zoomed and sight.small
     known = islands.picture(landmark) if small else islands.coarse(landmark)
     own = sight.picture if small else sight.coarse
-    for zoom, picture in ((1.0, own), *(sight.zoomed if zoomed else ())):
-        for match in candidates(known, picture):
-            if match.correlation >= BELIEVED and match.evidence >= LEAST_EVIDENCE:
-                yield _placement(match, picture, zoom)
+    found = [
+        (match.evidence, _placement(match, picture, zoom))
+        for zoom, picture in ((1.0, own), *(sight.zoomed if zoomed else ()))
+        for match in candidates(known, picture, least=LEAST_ROUGH)
+        if match.correlation >= BELIEVED and match.evidence >= LEAST_ROUGH
+    ]
+    return [place for _, place in sorted(found, key=lambda each: -each[0])[:LOOKED_AT]]

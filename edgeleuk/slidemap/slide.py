@@ -144,6 +144,8 @@ class SlideMap:
         self._counts: dict[int, FieldCount] = {}
         """By position of the field; what was counted anew since is not there."""
         self._placed: _Placed | None = None
+        self._alone: Image | None = None
+        """The frame that was located last, where it shares nothing with the fields counted before."""
         self._overlaps: list[Overlap] = []
         self._outdone: set[int] = set()
         """Counted fields, by number, that are copies of a better one."""
@@ -165,6 +167,7 @@ class SlideMap:
             return self._islands.new_place()
         sight = Sight(placed.picture, Constellation.of(field))
         found = locate(self._islands, self._lookup, sight)
+        self._alone = None if found else image
         place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
         return replace(place, new_ground=self._islands.new_ground(placed.picture, place, placed.disc))
 
@@ -208,7 +211,7 @@ class SlideMap:
         counted = replace(counted, identities=identities, fresh=fresh)
         if self._stills and new.near and len(fresh) >= LEAST_OF_A_PART:
             counted = self._without_copied_parts(counted, new)
-        self._keep(counted, seen, new)
+        self._keep(counted, seen, new, alone=self._alone is image)
         return counted
 
     def _without_copied_parts(self, counted: CountedField, new: _New) -> CountedField:
@@ -270,8 +273,8 @@ class SlideMap:
             shown |= self._islands.shows(landmark, middles)
         return shown
 
-    def _keep(self, counted: CountedField, seen: Things, new: _New) -> None:
-        """Put a counted field and what it shows on the map."""
+    def _keep(self, counted: CountedField, seen: Things, new: _New, alone: bool = False) -> None:
+        """Put a counted field and what it shows on the map. `alone`: it is known to share nothing with other islands."""
         identities = np.array(counted.identities, np.intp)
         if better := self._better(new):
             identities = np.where(self._on_ground(seen, better), NOTHING, identities)
@@ -285,7 +288,8 @@ class SlideMap:
             self._counts.pop(self._register.first_field(identity), None)
         self._islands.add(new.landmark)
         self._overlaps += [each.told(counted.number) for each in new.near]
-        self._join(new)
+        if not alone:
+            self._join(new)
         self._lookup.add(counted.number, new.sight.cells)
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
@@ -307,7 +311,7 @@ class SlideMap:
         alone = len(self._islands.landmarks[place.island]) == 1
         if not others or self._apart or (alone and self._stills):
             return  # of a still on an island of its own the whole map was searched just now
-        there = locate(self._islands, self._lookup, new.sight, but=place.island)
+        there = locate(self._islands, self._lookup, new.sight, but=place.island, zoomed=False)
         if there is None:
             return
         origin = place.inverse(place.island).carried(there)
