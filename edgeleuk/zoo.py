@@ -11,9 +11,11 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeleuk import folders
 from edgeleuk._values import inside, text
@@ -44,6 +46,8 @@ class Model:
     version: str
     finder: FinderManifest
     reader: ReaderManifest
+    lineage: tuple[Mapping[str, Any], ...] = ()
+    """What it was derived from, its parent first; see `derive`. Empty for a model that was trained as it is."""
 
     def verify(self) -> None:
         """Raise ModelMissingError or ModelAlteredError unless both networks are as published."""
@@ -227,6 +231,7 @@ def read_manifest(folder: Path) -> Model:
             version=text(document["version"]),
             finder=finder_manifest(folder, document["finder"]),
             reader=reader_manifest(folder, document["reader"]),
+            lineage=_lineage(document.get("lineage", [])),
         )
     except KeyError as error:
         raise ModelError(f"{path} lacks {error}. Compare it with `edgeleuk schema model`.") from error
@@ -234,6 +239,14 @@ def read_manifest(folder: Path) -> Model:
         raise ModelError(
             f"{path} is not a model manifest: {error}. Compare it with `edgeleuk schema model`."
         ) from error
+
+
+def _lineage(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Steps that name at least the model they started from."""
+    for step in value:
+        for name in ("magnification", "version", "reason", "data", "at"):
+            text(step[name])
+    return tuple(value)
 
 
 def verify(path: Path, sha256: str) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeleuk import zoo
+
 SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1")
 
 
@@ -71,10 +73,11 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
             break
     process.stdout.close()
     process.wait()
-    other = subprocess.run(
-        command("live", "--resume", session, "--mag", "40x"), capture_output=True, text=True, check=False, env=environment
-    )  # fmt: skip
-    assert (other.returncode, "counted at 100x" in other.stderr) == (2, True)
+    for said in (("--mag", "40x"), ("--model", str(zoo.shipped()["40x"]))):
+        other = subprocess.run(
+            command("live", "--resume", session, *said), capture_output=True, text=True, check=False, env=environment
+        )  # fmt: skip
+        assert (other.returncode, "counted at 100x, not at 40x" in other.stderr) == (2, True)
     done = subprocess.run(
         command("live", "--json", "--resume", session, "--seconds", "3"),
         capture_output=True, text=True, check=True, env=environment,

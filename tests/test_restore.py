@@ -17,6 +17,7 @@ from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
 from edgeleuk.reader import Reader, prepare  # noqa: E402
 from edgeleuk.training import finder, loop, quantize, reader  # noqa: E402
 from edgeleuk.training.networks import ReaderNet  # noqa: E402
+from edgeleuk.training.publish import manifest_part  # noqa: E402
 from edgeleuk.training.recipe import load_recipe  # noqa: E402
 from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
 from edgeleuk.types import Field, Frame  # noqa: E402
@@ -129,6 +130,18 @@ def test_networks_that_ship_were_made_by_recipes_that_ship(magnification: str) -
     model = zoo.load(magnification)
     for raw in (model.finder.raw, model.reader.raw):
         assert load_recipe(raw["recipe"]).digest == raw["recipe_digest"]
+
+
+@pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
+def test_publishing_writes_the_numbers_of_the_models_that_ship(magnification: str) -> None:
+    """From their recipes, or what all of them share: what was chosen or measured later is all that may differ."""
+    model = zoo.load(magnification)
+    for part in (model.finder, model.reader):
+        made = manifest_part(load_recipe(part.raw["recipe"]), part.path)
+        chosen = {"temperature", "threshold", "thresholds", "attribute_thresholds", "false_positive_rates"}
+        assert {name: part.raw[name] for name in made.keys() - chosen} == {
+            name: value for name, value in made.items() if name not in chosen
+        }
 
 
 def test_a_reader_of_another_recipe_is_not_restored(tmp_path: Path) -> None:

@@ -23,11 +23,14 @@ import old_store
 import pytest
 from counted import counted_field, started
 
+from edgeleuk import zoo
 from edgeleuk.cli import sessions
 from edgeleuk.cli._rules import standards
 from edgeleuk.codec import read_result
+from edgeleuk.derive import Changes, derive
 from edgeleuk.errors import ModelError, UsageError
 from edgeleuk.results import without_pictures
+from edgeleuk.rules import RULES
 from edgeleuk.store import open_store
 
 Run = subprocess.CompletedProcess[str]
@@ -69,6 +72,32 @@ def _white(number: int) -> list[int]:
     """Numbers on the map of the white cells of a field that were read."""
     field = counted_field(number)
     return [i for cell, i in zip(field.field.cells, field.identities, strict=True) if cell.reading]
+
+
+def test_a_session_is_judged_by_the_model_and_the_rules_that_are_named(
+    kept: tuple[Path, str], tmp_path: Path
+) -> None:
+    """A folder's model of its objective, rules of one's own; a model of another objective is a usage error."""
+    path, session = kept
+    folder = tmp_path / "derived"
+    derive(zoo.load("40x"), folder, Changes("2", "a copy"))
+    rules = tmp_path / "rules.toml"
+    text = RULES.read_text(encoding="utf-8").replace(
+        'labels = ["erythroblast", ', 'labels = ["neutrophil", "erythroblast", '
+    )
+    rules.write_text(text, encoding="utf-8")
+    reference = tmp_path / "none.toml"
+    reference.write_text('schema = 1\nname = "none"\nsources = []\nranges = []\n', encoding="utf-8")
+    own = ("--model", folder, "--rules", rules, "--reference", reference)
+    usual, ours = (run("show", session, "--json", "--store", path, *more) for more in ((), own))
+    assert "and the one here is 2" in ours.stderr
+    shown = [json.loads(each.stdout)["differential"] for each in (usual, ours)]
+    assert shown[1]["reference"] == "none"
+    assert "neutrophil" in shown[0]["types"]
+    assert shown[1]["outside"]["neutrophil"] == shown[0]["types"]["neutrophil"]["count"]
+    assert "neutrophil" not in shown[1]["types"]
+    other = run("show", session, "--store", path, "--model", zoo.shipped()["100x"])
+    assert (other.returncode, "was counted at 40x, and" in other.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")

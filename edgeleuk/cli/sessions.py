@@ -152,7 +152,12 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     from edgeleuk.slidemap import made_of_stills
 
     summary = session.summary
-    model = chosen(model_folder, summary.magnification)
+    model = chosen(model_folder, None if model_folder else summary.magnification)
+    if model.magnification != summary.magnification:
+        raise UsageError(
+            f"session {summary.id} was counted at {summary.magnification}, and {model_folder} holds a "
+            f"{model.magnification} model. Name the folder of a model of that objective."
+        )
     if model.version != summary.model_version:
         warn(
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"

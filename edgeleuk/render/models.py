@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
         "types": list(model.reader.labels),
         "attributes": list(model.reader.attributes),
         "bytes": sum(part.path.stat().st_size for part in (model.finder, model.reader) if part.path.exists()),
+        "derived_from": [step["version"] for step in model.lineage],
         "installed": [asdict(version) for version in installed],
     }
 
@@ -81,10 +82,28 @@ def card(model: Model) -> RenderableType:
             **_optional(reader),
             **_origin(reader.raw),
         }),
+        *_lineage(model.lineage),
         _figures(finder.raw.get("figures", {}), ("map50", "map"), "Finder on"),
         _figures(reader.raw.get("figures", {}), ("accuracy", "accuracy5", "attribute_macro_f1"), "Reader on"),
     ]  # fmt: skip
     return Group(*parts)
+
+
+def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """A table for each model that it was derived from, its parent first."""
+    for step in steps:
+        changed = step.get("changed", {})
+        what = [f"{part}: {', '.join(changed[part])}" for part in ("finder", "reader") if changed.get(part)]
+        what += [f"network of the {name}" for name in changed.get("networks", ())]
+        yield _facts(f"Derived from the {step['magnification']} model, version {step['version']}", {
+            "why": step["reason"],
+            "changed": "; ".join(what) or "nothing but the version",
+            "data": step["data"] or "none",
+            "at": step["at"],
+            "SHA-256": str(step.get("manifest_sha256", "unknown")),
+        })  # fmt: skip
+    if steps:
+        yield Text("Figures are as they were measured of the model that was trained.", style="dim")
 
 
 def _optional(reader: ReaderManifest) -> dict[str, str]:

@@ -1,0 +1,206 @@
+"""A new model folder from one that is there: other numbers, other networks, and a manifest that says where it came from.
+
+A folder is there complete, or not at all: it is written beside its place, read back, and then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgeleuk import zoo
+from edgeleuk.errors import ModelMissingError, OutputError, UsageError
+from edgeleuk.manifest import finder_manifest, reader_manifest
+from edgeleuk.modelstore.update import check_version
+from edgeleuk.zoo import Model
+
+PARTS = ("finder", "reader")
+SCHEMA = Path(__file__).parent / "data" / "model.schema.json"
+COMPUTED = frozenset({"file", "sha256"})
+"""Keys of a part that follow from its network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to differ from the parent, and why.
+
+    `finder` and `reader` are JSON merge patches of these parts of model.json (RFC 7396): objects are merged key by key, None
+    takes a key away, everything else is put in place of what was there. What was measured of the parent and holds no
+    longer, such as error rates by type, is for the caller to change too.
+    """
+
+    version: str
+    """Of the new model."""
+    reason: str
+    """What was done, in words."""
+    data: str = ""
+    """The data on which it was done; empty where none was needed."""
+    finder: Mapping[str, Any] = field(default_factory=dict)
+    reader: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Path] = field(default_factory=dict)
+    """ONNX files that replace that of the "finder" or of the "reader"."""
+
+    def patch(self, part: str) -> Mapping[str, Any]:
+        return self.finder if part == "finder" else self.reader
+
+
+def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = None) -> Model:
+    """Write a changed model to a new `folder` and give it as read back; `at` is now where not given.
+
+    Raises UsageError where the folder is there already or the changes make no model, ModelError where the parent or a new
+    network cannot be read or trusted, OutputError where the folder cannot be written.
+    """
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder} is there already. Name a new folder for the derived model.")
+    model.verify()
+    source = (model.folder / "model.json").read_bytes()
+    files = _networks(model, changes)
+    document = _document(json.loads(source), changes)
+    for part in PARTS:
+        document[part]["sha256"] = _sha256(files[document[part]["file"]])
+    document["lineage"] = [
+        _step(model, source, changes, at or datetime.now(UTC)),
+        *document.get("lineage", ()),
+    ]
+    _check(document, folder)
+    files["model.json"] = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    _write(folder, files)
+    return zoo.load_folder(folder)
+
+
+def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
+    """The networks of the new model by their files' names."""
+    if unknown := sorted({*changes.networks} - {*PARTS}):
+        raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
+    files = {}
+    for part, own in zip(PARTS, (model.finder.path, model.reader.path), strict=True):
+        path = changes.networks.get(part, own)
+        try:
+            files[own.name] = path.read_bytes()
+        except OSError as error:
+            raise ModelMissingError(
+                f"the network {path} cannot be read: {error.strerror}. Name an ONNX file for the {part}."
+            ) from error
+    return files
+
+
+def _document(parent: dict[str, Any], changes: Changes) -> dict[str, Any]:
+    """The parent's manifest with the changes; UsageError where they name what a manifest does not have."""
+    try:
+        version = check_version(changes.version)
+    except ValueError as error:
+        raise UsageError(f"the derived model needs another version: {error}.") from error
+    if version == parent["version"]:
+        raise UsageError(f"the derived model needs a version of its own; its parent is {version} already.")
+    for part in PARTS:
+        _known(changes.patch(part), _schema()[part], part)
+    patched = {part: _merged(parent[part], changes.patch(part)) for part in PARTS}
+    return parent | {"version": version} | patched
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    """What a manifest can say, by part."""
+    properties: Mapping[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
+    return properties
+
+
+def _known(patch: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError for a key that no manifest has, such as a misspelt one, or that follows from a network."""
+    properties = schema.get("properties", {})
+    for name, value in patch.items():
+        if name in COMPUTED and where in PARTS:
+            raise UsageError(f"{where}.{name} follows from the network. Name that among the changes instead.")
+        if name not in properties:
+            raise UsageError(f"a manifest has no {where}.{name}. See `edgeleuk schema model`.")
+        if isinstance(value, Mapping) and "properties" in properties[name]:
+            _known(value, properties[name], f"{where}.{name}")
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged
+
+
+def _step(model: Model, source: bytes, changes: Changes, at: datetime) -> dict[str, Any]:
+    """Where a model came from: its parent with its hashes, what was changed, on which data and when."""
+    changed: dict[str, Any] = {part: changes.patch(part) for part in PARTS if changes.patch(part)}
+    return {
+        "magnification": model.magnification,
+        "version": model.version,
+        "manifest_sha256": _sha256(source),
+        "finder_sha256": model.finder.sha256,
+        "reader_sha256": model.reader.sha256,
+        "changed": changed | {"networks": sorted(changes.networks)},
+        "reason": changes.reason,
+        "data": changes.data,
+        "at": at.astimezone(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _check(document: Mapping[str, Any], folder: Path) -> None:
+    """Raise UsageError where the runtime could not read it."""
+    for part, make in zip(PARTS, (finder_manifest, reader_manifest), strict=True):
+        try:
+            make(folder, document[part])
+        except KeyError as error:
+            raise UsageError(f"the changes make no model: the {part} lacks {error}.") from error
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UsageError(f"the changes make no model: in the {part}, {error}.") from error
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put a folder in its place when all of it is on the disk and was read back."""
+    partial = folder.parent / f".unfinished-{secrets.token_hex(4)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        for name, content in files.items():
+            _write_file(partial / name, content)
+        zoo.load_folder(partial)
+        _sync(partial)
+        partial.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the derived model to {folder}: {error.strerror}. Nothing was left there; name another folder."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
