@@ -449,9 +449,10 @@ class Overlap:
     shared: float
     """Share of the smaller one's ground that both show, 0 to 1."""
     turned: int
-    """By which the later one is turned against the earlier one, degrees clockwise: 0, 90, 180 or 270, the nearest."""
+    """By which the earlier one is to be turned clockwise to look like the later one, after it was mirrored if it was: 0, 90,
+    180 or 270 degrees, the nearest."""
     mirrored: bool
-    """Whether the later one's x runs the other way, before it is turned."""
+    """Whether the later one shows left what the earlier one shows right."""
     zoom: float
     """Micrometres of the earlier one to one of the later by its own scale."""
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from edgeleuk.slidemap.alignment import ELSEWHERE_UM, agreement, alignments
 from edgeleuk.slidemap.islands import Islands, Landmark
 from edgeleuk.slidemap.lookup import Lookup
-from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing, near_places
+from edgeleuk.slidemap.placing import near
+from edgeleuk.slidemap.search import ALIKE, LEAST_EVIDENCE, SLIGHT_UM, Sight, convincing
 from edgeleuk.types import Placement
 
 LOOKED_AT = 4
@@ -36,7 +37,9 @@ def _of(
     cells = islands.cells(landmark)
     but = landmark.relative(place) if landmark.place.island == place.island else None
     for alignment in alignments(cells, sight.cells, mirrored, but)[:LOOKED_AT]:
-        for moved, match in near_places(islands, sight.picture, landmark, alignment.place, SLIGHT_UM):
+        for moved, match in near(
+            islands, sight.picture, landmark, alignment.place, SLIGHT_UM, LEAST_EVIDENCE
+        ):
             if match.correlation >= ALIKE and convincing(match, agreement(cells, sight.cells, moved)):
                 yield moved.carried(landmark.place)
 

@@ -109,6 +109,10 @@ class Islands:
         """The landmark of a counted field."""
         return next(each for each in self.landmarks[self._island[number]] if each.number == number)
 
+    def numbers(self, island: int) -> list[int]:
+        """Of the counted fields of an island."""
+        return [each.number for each in self.landmarks.get(island, ())]
+
     def picture(self, landmark: Landmark) -> Picture:
         """A landmark ready to be compared: a megabyte each."""
         return self._pictures.of(landmark)
@@ -168,11 +172,10 @@ class Islands:
             if abs(each.place.x_um - place.x_um) < reach and abs(each.place.y_um - place.y_um) < reach:
                 yield each
 
-    def area_um2(self, landmark: Landmark) -> float:
-        """Of its ground, by its island's scale."""
-        width, height = landmark.size
-        share = landmark.disc.share(width, height) if landmark.disc else 1.0
-        return share * width * height * (self.um_per_px * landmark.place.zoom) ** 2
+    def share(self, of: Landmark, shown: Landmark) -> float:
+        """Share of the ground of one landmark that another one of its island shows."""
+        points = self.points(of.size, of.place, of.disc)
+        return float(self.shows(shown, points).mean()) if len(points) else 0.0
 
     def points(
         self, size: tuple[int, int], place: Placement, disc: Aperture | None = None

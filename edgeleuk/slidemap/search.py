@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,41 +12,25 @@ import numpy as np
 
 from edgeleuk.slidemap.alignment import agreement, alignments
 from edgeleuk.slidemap.constellation import Constellation
-from edgeleuk.slidemap.islands import COARSER, FRAME, Islands, Landmark
+from edgeleuk.slidemap.islands import COARSER, Islands, Landmark
 from edgeleuk.slidemap.lookup import Lookup
-from edgeleuk.slidemap.registration import (
-    BELIEVED,
-    Match,
-    Picture,
-    candidates,
-    register,
-    register_turned,
-)
+from edgeleuk.slidemap.placing import near, placement
+from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
 from edgeleuk.types import Placement
 
-SEARCHED = 40
-"""Landmarks that one frame is compared with pixel by pixel: about 10 ms."""
-TURNED = 12
-"""Landmarks, the newest, that it is also compared with turned: a camera that was put back is seldom straight."""
 NEWEST = 20
 """Landmarks that a still is compared with pixel by pixel, where its cells tell no place: its neighbours, and those of the row
 before."""
+COMPARED = 2
+"""Landmarks, the newest, whose cells it is compared with however few groups of them are alike."""
 ZOOMED = 3
 """Landmarks, the newest, that a still is also compared with at other scales."""
 ZOOMS = (0.88, 0.92, 0.96, 1.04, 1.08, 1.13)
 """Of one still's own scale to another's, where they show too few cells to tell it."""
 SMALL = 20_000
 """Thumbnails of no more pixels are compared as they are, not COARSER: of few cells every detail is needed."""
-NEAR_UM = 6.0
-"""How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
 SLIGHT_UM = 2.5
 """Likewise where the cells tell its place."""
-LANDMARKS = 3
-"""That a frame's place is averaged over."""
-USEFUL = 0.2
-"""Share of a frame that a landmark must cover to place it."""
-STRAIGHT = 1e-3
-"""Pictures that are turned or enlarged against each other by less are compared as they are."""
 LOOKED_AT = 2
 """Places on one landmark that are looked at pixel by pixel."""
 LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
@@ -53,6 +38,10 @@ LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
 WEIGHT = 15.0
 """Least weight of pixels and cells together, see `weight`. Of 400 pairs of unrelated real fields, at any shift and at seven
 scales, none reached 12.4."""
+SLIGHT_TURN, SLIGHT_ZOOM = math.radians(2), 0.025
+"""What the place of few cells may err by."""
+AS_WELL = 0.9
+"""Share of the weight of a place that a straighter one must have."""
 CERTAIN = 100.0
 """Weight from which on no other landmark is looked at."""
 ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
@@ -84,6 +73,16 @@ class Sight:
         return math.prod(self.picture.size) <= SMALL
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a picture lies at a place on a landmark."""
+
+    weight: float
+    landmark: Landmark
+    place: Placement
+    """In the landmark's micrometres."""
+
+
 def weight(match: Match, odds: float) -> float:
     """What pixels and cells say together of two pictures that lie so: about the logarithm of the odds.
 
@@ -99,106 +98,31 @@ def convincing(match: Match, odds: float) -> bool:
     return weight(match, odds) >= (WEIGHT_OF_ALIKE if match.correlation >= ALIKE else WEIGHT)
 
 
-def search(
-    islands: Islands, picture: Picture, among: Sequence[Landmark], turned: bool = False
-) -> Placement | None:
-    """The place of a picture whose cells are not known, by comparing it pixel by pixel with given landmarks."""
-    coarse = picture.coarser(COARSER)
-    found = _best(among, lambda landmark: register(islands.coarse(landmark), coarse))
-    if found is None and turned:
-        found = _best(among, lambda landmark: register_turned(islands.coarse(landmark), coarse))
-    if found is None:
-        return None
-    rough, landmark = found
-    fine = settled(islands, picture, landmark, _placement(rough, coarse), 2.0 * coarse.um_per_px)
-    return fine and fine[0].carried(landmark.place)
-
-
-def _best(
-    among: Sequence[Landmark], compare: Callable[[Landmark], Match | None]
-) -> tuple[Match, Landmark] | None:
-    """The landmark that is matched on most evidence, with its match."""
-    matches = ((compare(landmark), landmark) for landmark in among)
-    believed = [(match, landmark) for match, landmark in matches if match]
-    return max(believed, key=lambda each: each[0].evidence, default=None)
-
-
-def _placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
-    """Of a picture that was matched with a landmark, turned around its middle, in the landmark's micrometres."""
-    middle = np.array([picture.size]) * picture.um_per_px / 2
-    corner = np.array([[match.x, match.y]]) * picture.um_per_px
-    turn = Placement(FRAME, 0.0, 0.0, match.angle)
-    x, y = (corner + middle - turn.on_island(middle))[0].tolist()
-    return replace(turn, x_um=x, y_um=y, zoom=zoom)
-
-
-def settled(
-    islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
-) -> tuple[Placement, Match] | None:
-    """The exact place on a landmark, its micrometres, of a picture that lies about at `place`; None where its pixels do not
-    say so."""
-    believed = [
-        each for each in near_places(islands, picture, landmark, place, within_um) if each[1].believed
-    ]
-    return max(believed, key=lambda each: each[1].evidence, default=None)
-
-
-def near_places(
-    islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
-) -> Iterator[tuple[Placement, Match]]:
-    """Places near one on a landmark, its micrometres, that the pixels speak for."""
-    um, known = islands.um_per_px, islands.picture(landmark)
-    askew = abs(place.angle) > STRAIGHT or abs(place.zoom - 1) > STRAIGHT or place.mirrored
-    x, y = (0.0, 0.0) if askew else (place.x_um / um, place.y_um / um)
-    laid = picture.laid(place, known.size) if askew else picture
-    for match in candidates(known, laid, (x, y, within_um / um), LEAST_EVIDENCE):
-        moved = replace(place, x_um=place.x_um + (match.x - x) * um, y_um=place.y_um + (match.y - y) * um)
-        yield moved, match
-
-
-def refine(islands: Islands, picture: Picture, place: Placement) -> Placement:
-    """The place told by the landmarks that should show it, or as it is where none does."""
-    points = islands.points(picture.size, place)
-    shares = [
-        (float(islands.shows(each, points).mean()), each) for each in islands.around(picture.size, place)
-    ]
-    useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
-    told: list[tuple[float, float, float]] = []
-    for share, landmark in useful:
-        if fine := settled(islands, picture, landmark, landmark.relative(place), NEAR_UM):
-            there = fine[0].carried(landmark.place)
-            told.append((there.x_um, there.y_um, share))
-    if not told:
-        return place
-    x, y, weights = np.array(told).T
-    return replace(
-        place, x_um=float(np.average(x, weights=weights)), y_um=float(np.average(y, weights=weights))
-    )
-
-
 def locate(
     islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None, zoomed: bool = True
 ) -> Placement | None:
     """The place of a picture whose cells are known, on any island `but` one: by its cells on the whole map; where these tell
     none, by its pixels on the newest landmarks, with `zoomed` at other scales too."""
     found = by_cells(islands, lookup, sight, but)
-    return found or by_pixels(islands, sight, islands.all(but)[:NEWEST], ZOOMED if zoomed else 0)
+    found = found or by_pixels(islands, sight, islands.all(but)[:NEWEST], ZOOMED if zoomed else 0)
+    return _straightened(islands, sight, found) if found else None
 
 
-def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Placement | None:
+def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Proof | None:
     """The place told by the cells and proven by the pixels."""
-    own = [each.number for each in islands.landmarks.get(but, ())] if but is not None else []
+    own = islands.numbers(but) if but is not None else []
+    newest = [(each.number, False) for each in islands.all(but)[:COMPARED]]
     proofs: list[Proof] = []
-    for number, mirrored in lookup.candidates(sight.cells, own):
+    for number, mirrored in dict.fromkeys(lookup.candidates(sight.cells, own) + newest):
         landmark = islands.numbered(number)
         for alignment in alignments(islands.cells(landmark), sight.cells, mirrored)[:LOOKED_AT]:
             proofs += _proofs(islands, sight, landmark, alignment.place, SLIGHT_UM)
-        if any(each[0] >= CERTAIN for each in proofs):
+        if any(proof.weight >= CERTAIN for proof in proofs):
             break
     return _heaviest(proofs)
 
 
-def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed: int = 0) -> Placement | None:
+def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed: int = 0) -> Proof | None:
     """The place told by the pixels on given landmarks, the newest first, with which the cells agree; on so many of them also
     `zoomed`."""
     within = 2.0 * COARSER * islands.um_per_px
@@ -209,12 +133,8 @@ def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed:
     return _heaviest(proofs)
 
 
-Proof = tuple[float, Placement]
-"""Weight of what speaks for a place on an island, and the place."""
-
-
-def _heaviest(proofs: Sequence[Proof]) -> Placement | None:
-    return max(proofs, key=lambda each: each[0])[1] if proofs else None
+def _heaviest(proofs: Sequence[Proof]) -> Proof | None:
+    return max(proofs, key=lambda proof: proof.weight, default=None)
 
 
 def _proofs(
@@ -222,10 +142,32 @@ def _proofs(
 ) -> Iterator[Proof]:
     """What speaks for places near one on a landmark, its micrometres, where pixels and cells together are convincing."""
     cells = islands.cells(landmark)
-    for moved, match in near_places(islands, sight.picture, landmark, place, within_um):
+    for moved, match in near(islands, sight.picture, landmark, place, within_um, LEAST_EVIDENCE):
         odds = agreement(cells, sight.cells, moved)
         if convincing(match, odds):
-            yield weight(match, odds), moved.carried(landmark.place)
+            yield Proof(weight(match, odds), landmark, moved)
+
+
+def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
+    """The place on the island, turned by nothing but quarters and not enlarged where that is as well proven: what cells tell
+    of both is off by a degree and by a hundredth, and adds up over the pictures of a row."""
+    place, landmark = proof.place, proof.landmark
+    quarter = round(place.angle / (math.pi / 2)) * math.pi / 2
+    turns = [quarter] if abs(place.angle - quarter) <= SLIGHT_TURN else []
+    zooms = [1.0] if abs(place.zoom - 1) <= SLIGHT_ZOOM else []
+    variants = itertools.product([*turns, place.angle], [*zooms, place.zoom])
+    points = islands.points(sight.picture.size, place)
+    shown = landmark.size * np.array(islands.um_per_px)
+    common = points[((points >= 0) & (points < shown)).all(axis=1)]
+    middle = (common if len(common) else points).mean(axis=0, keepdims=True)
+    for angle, zoom in list(variants)[:-1]:
+        turned = replace(place, angle=angle, zoom=zoom)
+        x, y = (middle - turned.on_island(place.in_frame(middle)))[0].tolist()
+        moved = replace(turned, x_um=turned.x_um + x, y_um=turned.y_um + y)
+        found = _heaviest(list(_proofs(islands, sight, landmark, moved, SLIGHT_UM)))
+        if found and found.weight >= AS_WELL * proof.weight:
+            return found.place.carried(landmark.place)
+    return place.carried(landmark.place)
 
 
 def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> list[Placement]:
@@ -235,7 +177,7 @@ def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> 
     known = islands.picture(landmark) if small else islands.coarse(landmark)
     own = sight.picture if small else sight.coarse
     found = [
-        (match.evidence, _placement(match, picture, zoom))
+        (match.evidence, placement(match, picture, zoom))
         for zoom, picture in ((1.0, own), *(sight.zoomed if zoomed else ()))
         for match in candidates(known, picture, least=LEAST_ROUGH)
         if match.correlation >= BELIEVED and match.evidence >= LEAST_ROUGH

@@ -24,8 +24,9 @@ from edgeleuk.slidemap.identity import NOTHING, Register, Things, boxes_on_map, 
 from edgeleuk.slidemap.islands import Islands, Landmark, on_thumbnail
 from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.packed import PackedField, PackedFields
+from edgeleuk.slidemap.placing import refine
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.slidemap.search import Sight, locate, refine
+from edgeleuk.slidemap.search import Sight, locate
 from edgeleuk.slidemap.shelf import Shelf
 from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.tallies import FieldCount, count, total
@@ -262,7 +263,7 @@ class SlideMap:
 
     def _better(self, new: _New) -> list[Landmark]:
         """Better pictures than the new one of which it is a copy."""
-        live = (each for each in new.near if each.copy and each.landmark.number not in self._outdone)
+        live = (each for each in new.near if each.same_ground and each.landmark.number not in self._outdone)
         return [each.landmark for each in live if each.better]
 
     def _on_ground(self, things: Things, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
@@ -280,7 +281,7 @@ class SlideMap:
             identities = np.where(self._on_ground(seen, better), NOTHING, identities)
             self._outdone.add(counted.number)
         else:
-            self._outdo([each.landmark for each in new.near if each.copy], new.landmark)
+            self._outdo([each.landmark for each in new.near if each.same_ground], new.landmark)
         known = [i for i in identities.tolist() if self._register.knows(i)]
         self._register.add(identities.tolist(), seen)
         self._counted.append(counted)

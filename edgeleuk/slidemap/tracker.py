@@ -9,8 +9,8 @@ from itertools import islice
 import numpy as np
 
 from edgeleuk.slidemap.islands import Islands, Landmark
+from edgeleuk.slidemap.placing import SEARCHED, TURNED, refine, search
 from edgeleuk.slidemap.registration import Match, Picture, register
-from edgeleuk.slidemap.search import SEARCHED, TURNED, refine, search
 from edgeleuk.types import Aperture, Placement
 
 STILL_UM = 0.15
