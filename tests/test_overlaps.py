@@ -32,7 +32,7 @@ def sent(image: Image, quality: int = 85) -> Image:
 
 def counted(model: zoo.Model, pictures: Pictures) -> tuple[SlideMap, list[CountedField]]:
     """A map of pictures, in this order, each with its own scale."""
-    slide, kept = SlideMap.of(model, stills=True), []
+    slide, kept = SlideMap.of(model, RULES, stills=True), []
     for number, (image, field) in enumerate(pictures, 1):
         place = slide.locate(image, field)
         kept.append(
@@ -115,7 +115,7 @@ def test_a_copy_that_comes_first_gives_way(
     assert [each.kind for each in slide.overlaps] == ["copy"]
     assert told(slide.tally()) == told(tally([demo_field])) == told(tally(slide.fields()))
     assert {place for place, _ in (cell.place for cell in slide.cells.values())} == {"2"}
-    again = SlideMap.of(analyser.model, stills=True)
+    again = SlideMap.of(analyser.model, RULES, stills=True)
     again.restore(kept, {})
     assert again.overlaps == slide.overlaps
     assert again.fields() == slide.fields()
@@ -207,7 +207,7 @@ def test_pairs_of_real_fields_are_found_at_their_own_scales(data: Path, analyser
 def test_real_fields_of_different_slides_are_not_matched(data: Path, analyser: Analyser) -> None:
     """Thirty-six of six cameras on one map, each with all before: none shares anything with another source."""
     sources: dict[int, str] = {}
-    slide = SlideMap.of(analyser.model, stills=True)
+    slide = SlideMap.of(analyser.model, RULES, stills=True)
     names = ("chula_val", "deepbionet_val", "txl_val", "phone_val")
     samples = [
         (name, each.path)

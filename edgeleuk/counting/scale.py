@@ -28,7 +28,7 @@ from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, Image,
 
 SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are analysed."""
-KEPT_BYTES = 64_000_000
+KEPT_BYTES = 24_000_000
 """Of decoded pictures that were sampled, kept until their turn comes: larger ones are decoded again."""
 SAME_SHAPE = 0.01
 """Relative difference of width over height up to which a camera was set to another resolution, and not cropped."""

@@ -29,6 +29,8 @@ REFINED = 3
 """The best similarities, which are fitted to all cells that they pair."""
 PAIRED_UM = 2.0
 """Two cells nearer than this are one."""
+SKETCHED, WORTH_JUDGING = 64, 400
+"""Cells, about, that similarities are sketched by where a field has many, and similarities that are then judged by all."""
 ELSEWHERE_UM = 10.0
 """Two places of one picture that differ by more are places of two parts of it."""
 CONVINCING = 6.0
@@ -140,6 +142,13 @@ def _prior(steps: Steps, mirrored: bool) -> NDArray[np.float64]:
 
 def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) -> NDArray[np.float64]:
     """(H,) what all cells say of each similarity, a part of them at a time."""
+    if len(points) > 2 * SKETCHED and len(steps) > 2 * WORTH_JUDGING:
+        # A part of the cells tells which similarities are worth asking all of them.
+        sketch = _judged(known, points[:: len(points) // SKETCHED], steps, shifts)
+        said = np.full(len(steps), -np.inf)
+        best = np.argpartition(-sketch, WORTH_JUDGING)[:WORTH_JUDGING]
+        said[best] = _judged(known, points, steps[best], shifts[best])
+        return said
     said = np.empty(len(steps))
     part = max(1, JUDGED // max(len(points), 1))
     for start in range(0, len(steps), part):
@@ -168,9 +177,7 @@ def _fitted(
     """A similarity fitted to the cells that it pairs, and how many these are; None where they are too few."""
     paired = 0
     for within in (1.5 * PAIRED_UM, 1.2 * PAIRED_UM, PAIRED_UM, PAIRED_UM):
-        away = np.abs((step * seen.points + shift)[:, None] - known.points[None])
-        nearest = (away == away.min(axis=1, keepdims=True)) & (away == away.min(axis=0, keepdims=True))
-        i, j = np.nonzero(nearest & (away < within))
+        i, j = _nearest_pairs(step * seen.points + shift, known.points, within)
         paired = len(i)
         if paired < 3:
             return None
@@ -179,6 +186,23 @@ def _fitted(
         step = complex(np.vdot(own, theirs - theirs.mean()) / np.vdot(own, own))
         shift = complex(theirs.mean() - step * mine.mean())
     return step, shift, paired
+
+
+def _nearest_pairs(
+    points: Points, others: Points, within: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the points and the others that are each other's nearest, less than `within` apart."""
+    order = others.real.argsort()
+    i, at = matches(others.real[order], (points.real - within)[:, None], 2 * within)
+    j = order[at]
+    away = np.abs(points[i] - others[j])
+    near = away < within
+    i, j, away = i[near], j[near], away[near]
+    best_of_points, best_of_others = np.full(len(points), np.inf), np.full(len(others), np.inf)
+    np.minimum.at(best_of_points, i, away)
+    np.minimum.at(best_of_others, j, away)
+    mutual = (away == best_of_points[i]) & (away == best_of_others[j])
+    return i[mutual], j[mutual]
 
 
 def _alignment(
