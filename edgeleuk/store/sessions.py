@@ -13,8 +13,9 @@ from types import TracebackType
 from edgeleuk import folders
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store.database import RESERVE_BYTES, Database
+from edgeleuk.store.facts import NewSession, SessionSummary
 from edgeleuk.store.leases import Lease
-from edgeleuk.store.session import NewSession, Session, SessionSummary, lease_name, summaries
+from edgeleuk.store.session import Session, lease_name, summaries
 
 VARIABLE = "EDGELEUK_SESSIONS"
 """Environment variable that names the file."""
