@@ -408,7 +408,8 @@ class Placement:
 
     def in_frame(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map points (N, 2) of the island to the frame: the inverse of `on_island`."""
-        found: NDArray[np.float64] = (points - np.array([self.x_um, self.y_um])) @ np.linalg.inv(self.axes).T
+        # The axes are at right angles and of one length: their inverse is their transpose, but for that.
+        found: NDArray[np.float64] = (points - np.array([self.x_um, self.y_um])) @ (self.axes / self.zoom**2)
         return found
 
     def carried(self, by: Placement) -> Placement:

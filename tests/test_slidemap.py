@@ -46,16 +46,17 @@ class Walk:
 
     def to(self, x_um: float, y_um: float, count: bool = True) -> Placement:
         self.stage.move_to(x_um, y_um)
-        frame = self.stage.field()
-        self.map.place(frame.pixels, Scale.given(UM))
-        place = self.map.place(frame.pixels, Scale.given(UM))
+        frame, scale = self.stage.field(), Scale.given(float(self.stage.um_per_px[0]))
+        self.map.place(frame.pixels, scale)
+        place = self.map.place(frame.pixels, scale)
         if count:
-            self._count(frame.pixels, place)
+            self.count(frame.pixels, place, scale)
         return place
 
-    def _count(self, pixels: np.ndarray, place: Placement) -> None:
+    def count(self, pixels: np.ndarray, place: Placement, scale: Scale) -> None:
         rng = np.random.default_rng(len(self.counted))
-        limit = np.array([WIDTH, HEIGHT] * 2)
+        height, width = pixels.shape[:2]
+        limit = np.array([width, height] * 2)
         cells, ids = [], []
         for true, box in self.stage.truth():
             seen = np.clip(np.array(box), 0, limit)
@@ -67,7 +68,7 @@ class Walk:
             cells.append(Cell(true.kind, at, 0.9, whole, read))
             ids.append(true.id)
         number = len(self.counted) + 1
-        analysed = Field(f"field-{number}", WIDTH, HEIGHT, Scale.given(UM), tuple(cells))
+        analysed = Field(f"field-{number}", width, height, scale, tuple(cells))
         kept = self.map.add(
             analysed, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels
         )
@@ -176,6 +177,36 @@ def test_a_field_that_shows_two_islands_joins_them(walk: Walk) -> None:
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     whites = [true for true in walk.identities if kinds[true] == "WBC"]
     assert len(seen) == len(whites)
+
+
+@pytest.mark.parametrize("um, width", [(UM / 2, WIDTH), (2 * UM, WIDTH // 2), (1.04 * UM, WIDTH)])
+def test_a_stream_that_changes_its_scale_or_size_goes_on(walk: Walk, um: float, width: int) -> None:
+    """Zoomed twofold, at half the resolution, at a scale measured anew: the same island, and no cell counts twice."""
+    x, y = rows(walk)[0]
+    walk.to(x, y)
+    walk.to(x + 60, y)
+    walk.stage = Stage(walk.stage.smear, um, width, width * HEIGHT // WIDTH)
+    for step in (20, 40):
+        walk.to(x + step, y + 5)
+    assert walk.map.islands == 1
+    kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
+    assert all(len(ids) == 1 for true, ids in walk.identities.items() if kinds[true] == "WBC")
+    assert {each.number for each in walk.map.overlaps} == {2, 3, 4}
+    assert {each.kind for each in walk.map.overlaps} == {"overlap"}
+
+
+def test_islands_of_different_scales_are_joined_by_their_cells(walk: Walk) -> None:
+    """A second scale that is 6 % off: what begins an island of its own is known again by its cells when it is counted."""
+    x, y = rows(walk)[0]
+    walk.to(x, y)
+    walk.to(x + 30, y)
+    walk.stage.move_to(x + 15, y)
+    pixels, wrong = walk.stage.field().pixels, Scale.given(UM * 1.06)
+    alone = Placement(2, 0.0, 0.0)
+    walk.count(pixels, alone, wrong)
+    assert walk.map.islands == 1
+    kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
+    assert len(walk.map.white_cells) == sum(kinds[true] == "WBC" for true in walk.identities)
 
 
 def test_a_cell_cut_by_the_edge_is_read_once_it_is_seen_whole(walk: Walk) -> None:

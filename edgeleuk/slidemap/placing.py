@@ -17,6 +17,8 @@ TURNED = 12
 """Landmarks, the newest, that it is also compared with turned: a camera that was put back is seldom straight."""
 NEAR_UM = 6.0
 """How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
+PLACES = 2
+"""That are looked at there: nearly always the first one is it."""
 LANDMARKS = 3
 """That a frame's place is averaged over."""
 USEFUL = 0.2
@@ -73,14 +75,13 @@ def near(
     landmark: Landmark,
     place: Placement,
     within_um: float,
-    least: float = 0.0,
 ) -> Iterator[tuple[Placement, Match]]:
-    """Places near one on a landmark, its micrometres, that the pixels speak for, by about `least` evidence."""
+    """The likeliest PLACES near one on a landmark, its micrometres, with what the pixels say of each."""
     um, known = islands.um_per_px, islands.picture(landmark)
     askew = abs(place.angle) > STRAIGHT or abs(place.zoom - 1) > STRAIGHT or place.mirrored
     x, y = (0.0, 0.0) if askew else (place.x_um / um, place.y_um / um)
     laid = picture.laid(place, known.size) if askew else picture
-    for match in candidates(known, laid, (x, y, within_um / um), least):
+    for match in candidates(known, laid, (x, y, within_um / um), PLACES):
         moved = replace(place, x_um=place.x_um + (match.x - x) * um, y_um=place.y_um + (match.y - y) * um)
         yield moved, match
 

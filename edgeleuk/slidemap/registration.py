@@ -7,10 +7,10 @@ what is believed is decided on the overlap itself, by how unlikely its correlati
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -35,8 +35,6 @@ CANDIDATES = 5
 """Peaks whose overlap is looked at."""
 PADDING = 48
 """Pictures of different sizes are padded to a multiple of so many pixels."""
-ROUGHLY = 1.7
-"""By which a peak tells the evidence at worst."""
 BELIEVED = 0.5
 """Least correlation of the overlap."""
 EVIDENCE = 5.0
@@ -189,11 +187,10 @@ def candidates(
     known: Picture,
     picture: Picture,
     near: tuple[float, float, float] | None = None,
-    least: float = 0.0,
+    most: int = CANDIDATES,
 ) -> Iterator[Match]:
-    """The shifts that `register` judges, believed or not: for those who know more of the pictures. Those of about `least`
-    evidence or more."""
-    return (_assess(known, picture, x, y) for x, y in _peaks(known, picture, near, least))
+    """The shifts that `register` judges, so many at `most`, believed or not: for those who know more of the pictures."""
+    return (_assess(known, picture, x, y) for x, y in islice(_peaks(known, picture, near), most))
 
 
 def register_turned(known: Picture, picture: Picture) -> Match | None:
@@ -256,12 +253,9 @@ def _overlap(known: int, length: int, padded: int) -> NDArray[np.intp]:
 
 
 def _peaks(
-    known: Picture, picture: Picture, near: tuple[float, float, float] | None, least: float = 0.0
+    known: Picture, picture: Picture, near: tuple[float, float, float] | None
 ) -> Iterator[tuple[float, float]]:
     """Likely shifts (x, y), to a fraction of a pixel, best first."""
-    # Planes have a deviation of 1: a peak of n pixels that correlate by r is r n / root(share), so its evidence is about
-    # this times the peak; more where there is less in the overlap than elsewhere.
-    each = known.um_per_px / math.sqrt(INDEPENDENT_UM2 * min(known.plane.size, picture.plane.size))
     shape, other = known.plane.shape, picture.plane.shape
     padded = _padded(shape, other)
     product = cv2.mulSpectrums(known.spectrum_in(padded), picture.spectrum_in(padded), 0, conjB=True)
@@ -273,7 +267,7 @@ def _peaks(
     apart = max(2, round(RED_CELL_UM / 2 / known.um_per_px))
     for _ in range(CANDIDATES):
         _, value, _, (x, y) = cv2.minMaxLoc(weighted)
-        if value <= 0 or value * each * ROUGHLY < least:
+        if value <= 0:
             return
         fine_x, fine_y = _vertex(weighted[y], x), _vertex(weighted[:, x], y)
         yield (

@@ -18,7 +18,7 @@ from edgeleuk.slidemap.placing import near, placement
 from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
 from edgeleuk.types import Placement
 
-NEWEST = 20
+NEWEST = 12
 """Landmarks that a still is compared with pixel by pixel, where its cells tell no place: its neighbours, and those of the row
 before."""
 COMPARED = 2
@@ -31,6 +31,8 @@ SMALL = 20_000
 """Thumbnails of no more pixels are compared as they are, not COARSER: of few cells every detail is needed."""
 SLIGHT_UM = 2.5
 """Likewise where the cells tell its place."""
+PEAKS = 3
+"""Shifts against one landmark that are looked at."""
 LOOKED_AT = 2
 """Places on one landmark that are looked at pixel by pixel."""
 LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
@@ -142,7 +144,7 @@ def _proofs(
 ) -> Iterator[Proof]:
     """What speaks for places near one on a landmark, its micrometres, where pixels and cells together are convincing."""
     cells = islands.cells(landmark)
-    for moved, match in near(islands, sight.picture, landmark, place, within_um, LEAST_EVIDENCE):
+    for moved, match in near(islands, sight.picture, landmark, place, within_um):
         odds = agreement(cells, sight.cells, moved)
         if convincing(match, odds):
             yield Proof(weight(match, odds), landmark, moved)
@@ -179,7 +181,7 @@ def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> 
     found = [
         (match.evidence, placement(match, picture, zoom))
         for zoom, picture in ((1.0, own), *(sight.zoomed if zoomed else ()))
-        for match in candidates(known, picture, least=LEAST_ROUGH)
+        for match in candidates(known, picture, most=PEAKS)
         if match.correlation >= BELIEVED and match.evidence >= LEAST_ROUGH
     ]
     return [place for _, place in sorted(found, key=lambda each: -each[0])[:LOOKED_AT]]
