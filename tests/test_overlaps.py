@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from standard import RULES
 
 from edgeleuk import zoo
 from edgeleuk.errors import EdgeleukError

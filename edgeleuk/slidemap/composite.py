@@ -13,7 +13,7 @@ from edgeleuk.slidemap.alignment import ELSEWHERE_UM, agreement, alignments
 from edgeleuk.slidemap.islands import Islands, Landmark
 from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.placing import near
-from edgeleuk.slidemap.search import ALIKE, LEAST_EVIDENCE, SLIGHT_UM, Sight, convincing
+from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing
 from edgeleuk.types import Placement
 
 LOOKED_AT = 4
@@ -37,9 +37,7 @@ def _of(
     cells = islands.cells(landmark)
     but = landmark.relative(place) if landmark.place.island == place.island else None
     for alignment in alignments(cells, sight.cells, mirrored, but)[:LOOKED_AT]:
-        for moved, match in near(
-            islands, sight.picture, landmark, alignment.place, SLIGHT_UM, LEAST_EVIDENCE
-        ):
+        for moved, match in near(islands, sight.picture, landmark, alignment.place, SLIGHT_UM):
             if match.correlation >= ALIKE and convincing(match, agreement(cells, sight.cells, moved)):
                 yield moved.carried(landmark.place)
 
