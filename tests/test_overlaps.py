@@ -101,7 +101,7 @@ def test_a_copy_is_told_and_counts_nothing(
     assert (overlap.turned, overlap.mirrored) == (turned, mirrored)
     assert overlap.shared > 0.95
     assert overlap.zoom == pytest.approx(1, abs=0.03)
-    assert told(slide.tally()) == told(tally([demo_field]))
+    assert told(slide.tally()) == told(tally([demo_field], RULES))
     assert kept[1].fresh == frozenset()
     assert slide.repeated == (frozenset(), frozenset(range(len(field.cells))))
 
@@ -115,7 +115,7 @@ def test_a_copy_that_comes_first_gives_way(
     field = analyser.analyse(Frame(copy, "copy"))
     slide, kept = counted(analyser.model, [(copy, field), (demo_frame.pixels, demo_field)])
     assert [each.kind for each in slide.overlaps] == ["copy"]
-    assert told(slide.tally()) == told(tally([demo_field])) == told(tally(slide.fields()))
+    assert told(slide.tally()) == told(tally([demo_field], RULES)) == told(tally(slide.fields(), RULES))
     assert {place for place, _ in (cell.place for cell in slide.cells.values())} == {"2"}
     again = SlideMap.of(analyser.model, RULES, stills=True)
     again.restore(kept, {})
@@ -123,7 +123,7 @@ def test_a_copy_that_comes_first_gives_way(
     assert again.fields() == slide.fields()
     slide.undo()
     assert slide.overlaps == ()
-    assert told(slide.tally()) == told(tally([field]))
+    assert told(slide.tally()) == told(tally([field], RULES))
 
 
 def test_a_group_of_copies_counts_as_its_best(
@@ -139,7 +139,7 @@ def test_a_group_of_copies_counts_as_its_best(
     ]
     slide, _ = counted(analyser.model, list(zip(arrived, fields, strict=True)))
     assert slide.islands == 1
-    assert told(slide.tally()) == told(tally([demo_field]))
+    assert told(slide.tally()) == told(tally([demo_field], RULES))
     kinds = {(each.number, each.other): each.kind for each in slide.overlaps}
     assert kinds[2, 1] == "overlap"
     assert {kind for pair, kind in kinds.items() if pair != (2, 1)} == {"copy"}
@@ -155,7 +155,7 @@ def test_two_halves_count_each_cell_once(analyser: Analyser, demo_frame: Frame, 
     assert [(each.number, each.other, each.kind) for each in slide.overlaps] == [
         (2, 1, "overlap"), (3, 1, "overlap"), (3, 2, "overlap"),
     ]  # fmt: skip
-    count, whole = slide.tally(), tally([demo_field])
+    count, whole = slide.tally(), tally([demo_field], RULES)
     assert count.kinds["WBC"] == whole.kinds["WBC"]
     assert count.kinds["Platelet"] == whole.kinds["Platelet"]
     assert count.kinds["RBC"] == pytest.approx(whole.kinds["RBC"], abs=3)

@@ -29,7 +29,7 @@ REFINED = 3
 """The best similarities, which are fitted to all cells that they pair."""
 PAIRED_UM = 2.0
 """Two cells nearer than this are one."""
-SKETCHED, WORTH_JUDGING = 64, 400
+SKETCHED, WORTH_JUDGING = 48, 100
 """Cells, about, that similarities are sketched by where a field has many, and similarities that are then judged by all."""
 ELSEWHERE_UM = 10.0
 """Two places of one picture that differ by more are places of two parts of it."""
@@ -59,11 +59,18 @@ class Alignment:
 
 
 def alignments(
-    known: Constellation, seen: Constellation, mirrored: bool, but: Placement | None = None
+    known: Constellation,
+    seen: Constellation,
+    mirrored: bool,
+    turned: tuple[float, float] = (0.0, math.pi),
+    but: Placement | None = None,
 ) -> list[Alignment]:
-    """How `seen`, `mirrored` or not, may lie on `known`: the likeliest first, none under CONVINCING; none near `but`."""
+    """How `seen`, `mirrored` or not, may lie on `known`: the likeliest first, none under CONVINCING.
+
+    `turned`: the angle by which it is turned, radians, and the most by which that errs. None near `but`.
+    """
     other = seen.mirrored if mirrored else seen
-    steps, shifts = _proposals(known, other)
+    steps, shifts = _proposals(known, other, *turned)
     if but:
         elsewhere = np.abs(shifts - complex(but.x_um, but.y_um)) > ELSEWHERE_UM
         steps, shifts = steps[elsewhere], shifts[elsewhere]
@@ -92,13 +99,16 @@ def matches(
     return rows, positions
 
 
-def _proposals(known: Constellation, seen: Constellation) -> tuple[Steps, Points]:
-    """Similarities z -> step z + shift."""
+def _proposals(known: Constellation, seen: Constellation, angle: float, error: float) -> tuple[Steps, Points]:
+    """Similarities z -> step z + shift, turned by an angle to within an error, radians."""
     mine, theirs = known.groups, seen.groups
     codes, order = mine.sorted
     j, positions = matches(codes, theirs.probes)
     i = order[positions]
     steps = mine.steps[i] / theirs.steps[j]
+    if error < math.pi:
+        so = np.abs(np.angle(steps * complex(math.cos(angle), -math.sin(angle)))) <= error
+        steps, i, j = steps[so], i[so], j[so]
     differ = np.abs(mine.shapes[i] - theirs.shapes[j]).max(axis=1)
     shifts = mine.starts[i] - steps * theirs.starts[j]
     plausible = np.abs(np.log(np.abs(steps))) < math.log(LARGEST_ZOOM)

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 
 from edgeleuk.slidemap.alignment import ELSEWHERE_UM, agreement, alignments
-from edgeleuk.slidemap.islands import Islands, Landmark
-from edgeleuk.slidemap.lookup import Lookup
+from edgeleuk.slidemap.islands import Islands
+from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near
 from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing
 from edgeleuk.types import Placement
@@ -23,20 +23,19 @@ LOOKED_AT = 4
 def other_parts(islands: Islands, lookup: Lookup, sight: Sight, place: Placement) -> list[Placement]:
     """Further placements of a picture that lies at `place`, each true for another part of it; mostly none."""
     found = [place]
-    for number, mirrored in lookup.candidates(sight.cells):
-        for each in _of(islands, islands.numbered(number), sight, mirrored, place):
+    for candidate in lookup.candidates(sight.cells):
+        for each in _of(islands, candidate, sight, place):
             if all(_apart(each, known) for known in found):
                 found.append(each)
     return found[1:]
 
 
-def _of(
-    islands: Islands, landmark: Landmark, sight: Sight, mirrored: bool, place: Placement
-) -> Iterator[Placement]:
+def _of(islands: Islands, candidate: Candidate, sight: Sight, place: Placement) -> Iterator[Placement]:
     """Where else than at `place` one landmark shows the same photograph."""
+    landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
     cells = islands.cells(landmark)
     but = landmark.relative(place) if landmark.place.island == place.island else None
-    for alignment in alignments(cells, sight.cells, mirrored, but)[:LOOKED_AT]:
+    for alignment in alignments(cells, sight.cells, candidate.mirrored, turned, but)[:LOOKED_AT]:
         for moved, match in near(islands, sight.picture, landmark, alignment.place, SLIGHT_UM):
             if match.correlation >= ALIKE and convincing(match, agreement(cells, sight.cells, moved)):
                 yield moved.carried(landmark.place)

@@ -210,9 +210,10 @@ def _members(points: Points) -> NDArray[np.intp]:
 def _nearest(points: Points, number: int) -> NDArray[np.intp]:
     """(N, number) the nearest other points of each, some at a time: a field at 10x has thousands."""
     found = []
+    x, y = points.real.astype(np.float32), points.imag.astype(np.float32)
     for start in range(0, len(points), 512):
-        part = points[start : start + 512]
-        away = np.abs(part[:, None] - points[None])
-        away[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
+        part = slice(start, start + 512)
+        away = np.square(x[part, None] - x) + np.square(y[part, None] - y)
+        away[np.arange(len(away)), np.arange(start, start + len(away))] = np.inf
         found.append(np.argpartition(away, number - 1, axis=1)[:, :number])
     return np.concatenate(found)

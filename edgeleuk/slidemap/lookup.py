@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,19 @@ Block = tuple[Entries, NDArray[np.unsignedinteger]]
 """Entries, ascending, and position of each one's field."""
 
 
+class Candidate(NamedTuple):
+    """A field that may show what another one shows."""
+
+    number: int
+    mirrored: bool
+    angle: float = 0.0
+    """By which the other one is turned on it, after it was mirrored, radians; good to TURN_ERROR."""
+
+
+TURN_ERROR = 3 * 2 * math.pi / ANGLES
+"""Of two angles in steps, and of two steps that vote together."""
+
+
 class Lookup:
     """The shapes of all counted fields."""
 
@@ -54,22 +68,30 @@ class Lookup:
             block = _merged(self._blocks.pop(), block)
         self._blocks.append(block)
 
-    def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[tuple[int, bool]]:
-        """The fields, `but` some, that most groups vote for, by number, and whether as mirrored; the best first."""
+    def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[Candidate]:
+        """The fields, `but` some, that most groups vote for; the best first."""
         if not self.numbers:
             return []
         left_out = np.isin(self.numbers, list(but))
-        found: dict[tuple[int, bool], float] = {}
+        found: dict[Candidate, float] = {}
         for mirrored in (False, True):
-            straight, any_way = self._excess(cells.mirrored.groups if mirrored else cells.groups)
-            for excess, most in ((straight, 0 if mirrored else STRAIGHT_CANDIDATES), (any_way, CANDIDATES)):
-                excess[left_out] = 0.0
-                best = np.argsort(-excess)[:most].tolist()
-                found |= {(self.numbers[i], mirrored): excess[i] for i in best if excess[i] >= LEAST_EXCESS}
+            excess = self._excess(cells.mirrored.groups if mirrored else cells.groups)
+            excess[left_out] = 0.0
+            ways = excess.argmax(axis=1)
+            for way, most in (
+                (np.zeros_like(ways), 0 if mirrored else STRAIGHT_CANDIDATES),
+                (ways, CANDIDATES),
+            ):
+                so = np.take_along_axis(excess, way[:, None], 1)[:, 0]
+                for i in np.argsort(-so)[:most].tolist():
+                    if so[i] >= LEAST_EXCESS:
+                        found[Candidate(self.numbers[i], mirrored, int(way[i]) * 2 * math.pi / AGREEING)] = (
+                            so[i]
+                        )
         return sorted(found, key=lambda each: -found[each])
 
-    def _excess(self, groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(fields,) by how much the votes for each exceed what chance gives: as straight, and for the best angle."""
+    def _excess(self, groups: Groups) -> NDArray[np.float64]:
+        """(fields, AGREEING) by how much the votes for each field, turned by each angle, exceed what chance gives."""
         votes = np.zeros((len(self.numbers), AGREEING))
         own, probes = _angles_sizes(groups), groups.probes * BELOW
         for entries, positions in self._blocks:
@@ -82,8 +104,8 @@ class Lookup:
             ).reshape(votes.shape)
         together = votes + np.roll(votes, 1, axis=1)
         chance = together.mean(axis=1, keepdims=True)
-        excess = (together - chance) / np.sqrt(chance + 1) * (together >= LEAST_VOTES)
-        return excess[:, 0], excess.max(axis=1)
+        excess: NDArray[np.float64] = (together - chance) / np.sqrt(chance + 1) * (together >= LEAST_VOTES)
+        return excess
 
 
 SAME_SIZE = math.ceil(math.log(LARGEST_ZOOM) * SIZES / math.log(LARGEST_UM))

@@ -13,7 +13,7 @@ import numpy as np
 from edgeleuk.slidemap.alignment import agreement, alignments
 from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.islands import COARSER, Islands, Landmark
-from edgeleuk.slidemap.lookup import Lookup
+from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near, placement
 from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
 from edgeleuk.types import Placement
@@ -113,11 +113,12 @@ def locate(
 def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Proof | None:
     """The place told by the cells and proven by the pixels."""
     own = islands.numbers(but) if but is not None else []
-    newest = [(each.number, False) for each in islands.all(but)[:COMPARED]]
+    newest = [Candidate(each.number, False) for each in islands.all(but)[:COMPARED]]
     proofs: list[Proof] = []
-    for number, mirrored in dict.fromkeys(lookup.candidates(sight.cells, own) + newest):
-        landmark = islands.numbered(number)
-        for alignment in alignments(islands.cells(landmark), sight.cells, mirrored)[:LOOKED_AT]:
+    for candidate in dict.fromkeys(lookup.candidates(sight.cells, own) + newest):
+        landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
+        cells = islands.cells(landmark)
+        for alignment in alignments(cells, sight.cells, candidate.mirrored, turned)[:LOOKED_AT]:
             proofs += _proofs(islands, sight, landmark, alignment.place, SLIGHT_UM)
         if any(proof.weight >= CERTAIN for proof in proofs):
             break
