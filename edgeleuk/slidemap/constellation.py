@@ -35,7 +35,7 @@ DOWN = 2 * math.ceil(0.87 / BIN) + 4
 ALONG = math.ceil(1 / BIN) + 3
 GRID_UM = 0.5
 """Of the table that tells what a cell at a place speaks for."""
-LARGEST_TABLE = 500_000
+LARGEST_TABLE = 150_000
 """Its places: of a field at 10x they are coarser."""
 ERROR_UM = 0.6
 """Standard deviation of a cell's centre between two pictures: 0.2 to 0.5 um were measured, and scales in x and y may differ

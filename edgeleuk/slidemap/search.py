@@ -46,6 +46,8 @@ AS_WELL = 0.9
 """Share of the weight of a place that a straighter one must have."""
 CERTAIN = 100.0
 """Weight from which on no other landmark is looked at."""
+MANY = 200
+"""Cells of a wide field, as of a 40x objective and a large sensor."""
 ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
 """Correlation from which on pixels are those of one photograph, and less weight is enough: of those unrelated fields none
 reached 0.8 together with 5."""
@@ -68,6 +70,11 @@ class Sight:
         """The picture at each of ZOOMS, COARSER unless it is SMALL."""
         picture = self.picture if self.small else self.coarse
         return tuple((zoom, picture.enlarged(zoom)) for zoom in ZOOMS)
+
+    @property
+    def many(self) -> bool:
+        """Whether the picture shows so many cells that these tell its scale, and which fields show them."""
+        return len(self.cells) >= MANY
 
     @property
     def small(self) -> bool:
@@ -106,14 +113,16 @@ def locate(
     """The place of a picture whose cells are known, on any island `but` one: by its cells on the whole map; where these tell
     none, by its pixels on the newest landmarks, with `zoomed` at other scales too."""
     found = by_cells(islands, lookup, sight, but)
-    found = found or by_pixels(islands, sight, islands.all(but)[:NEWEST], ZOOMED if zoomed else 0)
+    at_other_scales = ZOOMED if zoomed and not sight.many else 0
+    found = found or by_pixels(islands, sight, islands.all(but)[:NEWEST], at_other_scales)
     return _straightened(islands, sight, found) if found else None
 
 
 def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Proof | None:
     """The place told by the cells and proven by the pixels."""
     own = islands.numbers(but) if but is not None else []
-    newest = [Candidate(each.number, False) for each in islands.all(but)[:COMPARED]]
+    # Fields of many cells are candidates where they share ground, or their pixels tell it.
+    newest = [] if sight.many else [Candidate(each.number, False) for each in islands.all(but)[:COMPARED]]
     proofs: list[Proof] = []
     for candidate in dict.fromkeys(lookup.candidates(sight.cells, own) + newest):
         landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
