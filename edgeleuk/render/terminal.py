@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -105,8 +106,8 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
     """Which pictures are copies of which; the first few by name."""
     copies = [each for each in overlaps if each.kind == "copy"]
     for each in copies[:COPIES]:
-        one, other = (short(fields[number - 1].name, 30) for number in (each.number, each.other))
-        yield Text(f"{one} is a copy of {other}{_how(each)}.", style="yellow")
+        one, other = (short(Path(fields[number - 1].name).name, 22) for number in (each.other, each.number))
+        yield Text(f"{one} and {other} are copies of one picture{_how(each)}.", style="yellow")
     if len(copies) > COPIES:
         yield Text(f"{len(copies) - COPIES} more pictures are copies.", style="yellow")
 
