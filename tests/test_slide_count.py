@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -355,3 +357,17 @@ def test_a_field_is_kept_in_pixels_of_its_file(refusing: Analyser, demo_frame: F
     crop = cv2.imdecode(np.frombuffer(field.crops[index], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     half = len(crop) // 2
     assert crop[half - 8 : half + 8, half - 8 : half + 8].mean() < crop.mean() - 10  # a nucleus
+
+
+def test_a_result_says_what_counted_it(refusing: Analyser, demo_frame: Frame) -> None:
+    """Without a driver's word: a UUID, the time with its zone, the program and the model by its hashes."""
+    slide = slide_of(refusing)
+    slide.consider(Frame(demo_frame.pixels[:, :800], "a"))
+    slide.consider(Frame(np.full((400, 400, 3), 225, np.uint8), "b"))
+    result = slide.result()
+    assert uuid.UUID(result.about.id).version == 4
+    assert datetime.fromisoformat(result.about.started).utcoffset() is not None
+    assert result.about.model.reader_sha256 == refusing.model.reader.sha256
+    assert [each.name for each in result.refused] == ["b"]
+    assert [each.number for each in result.counted] == [1]
+    assert result.fields[0].cells == result.counted[0].field.cells

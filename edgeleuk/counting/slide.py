@@ -6,11 +6,13 @@ the rules and the reader's error model are in one object, and whoever supplies t
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from edgeleuk import __version__
 from edgeleuk.counting.scale import ScaleChoice, ScalePolicy
 from edgeleuk.counting.stream import Hold, Stream, timed
 from edgeleuk.differential import Differential
@@ -19,7 +21,7 @@ from edgeleuk.estimates import estimate
 from edgeleuk.judge import judge_by
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
-from edgeleuk.results import Provenance, SlideResult, refusal
+from edgeleuk.results import Provenance, SlideResult, identify, refusal
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
@@ -89,6 +91,7 @@ class SlideCount:
         self._judge = judge_by(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
+        self._started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         self._tally: Tally | None = None
         self._differential: Differential | None = None
 
@@ -196,6 +199,18 @@ class SlideCount:
         self._changed()
         return counted
 
+    def _about(self) -> Provenance:
+        """What the count knows of itself: when, and with what."""
+        profile = self.analyser.profile
+        return Provenance(
+            id=str(uuid.uuid4()),
+            program=__version__,
+            model=identify(self.analyser.model),
+            started=self._started,
+            ended=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+            profile=profile.name if profile else None,
+        )
+
     def undo(self) -> CountedField | None:
         """Take back the field that was counted last; None where there is none. Raises StoreError."""
         if self.recorder and self._number:
@@ -257,11 +272,11 @@ class SlideCount:
             self._differential = self._judge(self.tally())
         return self._differential
 
-    def result(self, about: Provenance) -> SlideResult:
-        """Everything that is known of the slide."""
+    def result(self, about: Provenance | None = None) -> SlideResult:
+        """Everything that is known of the slide. `about`: who counted it, where a driver knows."""
         fields, area_mm2 = self.map.fields(), self.map.area_mm2
         return SlideResult(
-            about=about,
+            about=about or self._about(),
             counted=tuple(self.map.counted()),
             fields=fields,
             tally=self.tally(),
