@@ -2,7 +2,7 @@
 
 `look` is cheap enough for every frame of a live view. `inspect` needs the scale and the finder's boxes, and measures in
 micrometres: how wide the rims of red cells are tells the focus of a single picture, which has none to compare with.
-What is measured here is judged elsewhere: `live.gate` decides whether a frame counts, `assessment` whether a picture does.
+What is measured here is judged elsewhere: `assessment` decides whether a picture or a frame counts, `counting.gate` which frames of a stream do.
 """
 
 from __future__ import annotations
