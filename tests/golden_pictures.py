@@ -67,25 +67,29 @@ def _resized(image: Image, factor: float) -> Image:
 
 
 def _slide_100x() -> dict[str, Image | bytes]:
-    """Three overlapping fields, one alone, a resized copy, and one out of focus."""
+    """Three overlapping fields, the third bright, one alone, a resized copy, and one out of focus."""
     shot = Shot(UM_PER_PX, electrons=100_000.0)
     first = picture("100x", 0, 0, 110, 84, shot)
     return {
         "a": first,
         "b": picture("100x", 66, 15, 176, 99, replace(shot, seed=1)),
         "c-copy-of-a": _resized(first, 0.8),
-        "d": picture("100x", 140, 40, 250, 124, replace(shot, seed=2, vignette=0.2)),
+        "d-bright": picture(
+            "100x", 140, 40, 250, 124, replace(shot, seed=2, vignette=0.3, cast=(1.2, 1.2, 1.2))
+        ),
         "e-blurred": picture("100x", 280, 200, 390, 284, replace(shot, seed=3, defocus_um=2.5)),
         "f-alone": picture("100x", 280, 210, 390, 294, replace(shot, seed=4)),
     }
 
 
 def _slide_40x() -> dict[str, Image | bytes]:
-    """Overlapping fields, one squeezed and one through an eyepiece, a resized copy, and one in the dark."""
+    """A field that moved, one squeezed and one through an eyepiece, a resized copy, and one in the dark."""
     shot = Shot(0.2, electrons=80_000.0)
     second = picture("40x", 100, 20, 270, 160, replace(shot, seed=1, squeeze=0.8))
     return {
-        "a": picture("40x", 0, 0, 170, 140, shot),
+        "a-moved": picture(
+            "40x", 0, 0, 170, 140, replace(shot, defocus_um=0.8, motion_um=1.2, lateral_colour=0.0007)
+        ),
         "b-squeezed": second,
         "c-eyepiece": picture("40x", 200, 100, 380, 260, replace(shot, seed=2, eyepiece=0.7)),
         "d-copy-of-b": _resized(second, 0.8),

@@ -8,6 +8,7 @@ found best on this machine: their sums are exact on every processor, and those o
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -35,15 +36,18 @@ from edgeleuk.types import Frame, Shot
 
 WINDOW = 880, 660
 """Of the live frames, pixels of the demo picture."""
-CORNER, MIDDLE, END = (10.0, 0.0), (360.0, 110.0), (720.0, 530.0)
+CORNER, MIDDLE, END, BESIDE = (0.0, 40.0), (360.0, 110.0), (720.0, 530.0), (650.0, 480.0)
 SCRIPT = Script(
     CORNER,
     (
         Stop(0.8), Move(MIDDLE, 500), Stop(0.8), Focus(1.0, 0.2), Move(END, 1200), Focus(0.0, 0.2), Stop(0.8),
-        Move(MIDDLE, 2000), Stop(0.6), Jump(END), Stop(0.6),
+        Move(MIDDLE, 2000), Stop(0.6), Jump(END), Stop(0.6), Move(BESIDE, 30), Stop(0.6),
     ),
 )  # fmt: skip
-"""Three places, and back to two of them; the stage is out of focus on the way to the third. Pixels, seconds."""
+"""Three places, the stage out of focus on the way to the third; back to two of them; and slowly to one beside the last, of
+which a sixth is new. Pixels, seconds."""
+BLURRING = 100.0
+"""Speed from which on a frame of the moving stage is blurred, pixels per second."""
 FPS = 5.0
 
 
@@ -99,7 +103,7 @@ def _shots() -> Iterator[Shot]:
         pose = SCRIPT.at(number / FPS)
         left, top = (round(side) for side in pose.at)
         pixels = demo[top : top + height, left : left + width].copy()
-        if pose.velocity != (0.0, 0.0) or pose.focus_um:
+        if math.hypot(*pose.velocity) > BLURRING or pose.focus_um:
             pixels = cv2.blur(pixels, (9, 9))
         yield Shot(Frame(pixels, f"frame {number}"), number / FPS, number)
 
