@@ -17,7 +17,7 @@ from typing import Any
 
 import cv2
 import pytest
-from golden_numbers import essence, read_together
+from golden_files import essence, read_together
 from golden_pictures import FOLDER as PICTURES
 from standard import slide_of
 from typer.testing import CliRunner

@@ -19,7 +19,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from golden_numbers import Comparison, path_of, read, written
+from golden_files import path_of, read, written
+from golden_numbers import Comparison
 from golden_pictures import write_pictures
 from golden_slides import CASES, made
 

@@ -13,18 +13,8 @@ from typing import Any
 
 import pytest
 import regenerate_golden
-from golden_numbers import (
-    COMMAND,
-    EXACT,
-    FOLDER,
-    LARGEST,
-    Comparison,
-    message,
-    path_of,
-    read,
-    tolerance_of,
-    written,
-)
+from golden_files import FOLDER, LARGEST, path_of, read, written
+from golden_numbers import COMMAND, EXACT, Comparison, message, tolerance_of
 from golden_slides import CASES, made
 
 
@@ -187,14 +177,14 @@ def test_the_command_writes_what_moved_and_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file without moved numbers is left as it is, to the byte."""
-    import golden_numbers
+    import golden_files
 
     was = read("demo")
     moving, same = copy.deepcopy(was), copy.deepcopy(was)
     moving["differential"]["n"] = 14
     same["images"][0]["scale"]["um_per_px_x"] *= 1.0001
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(golden_numbers, "FOLDER", tmp_path)
+    monkeypatch.setattr(golden_files, "FOLDER", tmp_path)
     (tmp_path / "demo.json").write_text(written(was))
     monkeypatch.setattr(regenerate_golden, "made", lambda *_: same)
     assert regenerate_golden.main(["demo"]) == 0
