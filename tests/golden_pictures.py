@@ -75,7 +75,7 @@ def _slide_100x() -> dict[str, Image | bytes]:
         "b": picture("100x", 66, 15, 176, 99, replace(shot, seed=1)),
         "c-copy-of-a": _resized(first, 0.8),
         "d-bright": picture(
-            "100x", 140, 40, 250, 124, replace(shot, seed=2, vignette=0.3, cast=(1.2, 1.2, 1.2))
+            "100x", 140, 40, 250, 124, replace(shot, seed=2, vignette=0.3, cast=(1.6, 1.6, 1.6))
         ),
         "e-blurred": picture("100x", 280, 200, 390, 284, replace(shot, seed=3, defocus_um=2.5)),
         "f-alone": picture("100x", 280, 210, 390, 294, replace(shot, seed=4)),
