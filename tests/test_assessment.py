@@ -93,6 +93,19 @@ def test_an_almost_bare_place_is_no_other_thing() -> None:
     assert after(image, None, Scale.given(0.25), none, 0.25)["likeness_percent"] < 1
 
 
+@pytest.mark.parametrize(("columns", "told"), [(12, False), (14, True)])
+def test_a_twentieth_of_stain_tells_whether_it_is_a_smear(columns: int, told: bool) -> None:
+    """Less of it is an almost bare place: here 12 or 14 of 256 columns."""
+    image = np.full((256, 256, 3), 230, np.uint8)
+    image[:, 100 : 100 + columns] = (180, 90, 150)
+    none = Detections(
+        np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), ("WBC", "RBC")
+    )
+    measured = after(image, None, Scale.given(0.25), none, 0.25)
+    assert measured["stained_percent"] == pytest.approx(100 * columns / 256, abs=0.01)
+    assert ("likeness_percent" in measured) is told
+
+
 def test_a_field_without_any_cell_is_empty(analyser: Analyser) -> None:
     """Light that falls off and a sensor's noise are contrast enough to pass for stain, but nothing in them is a cell."""
     x, y = np.meshgrid(np.linspace(-1, 1, 640), np.linspace(-1, 1, 480))

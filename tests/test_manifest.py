@@ -51,6 +51,7 @@ def test_models_that_ship_say_every_number(magnification: str) -> None:
     document = written(magnification)
     finder, reader = document["finder"], document["reader"]
     assert {name: finder[name] for name in FINDER} == FINDER
+    assert finder["nms_iou"] == 0.6
     assert reader["input"]["density"] == DENSITY
     assert reader["largest_um"] == {"platelet": 7.2}
     assert reader["mature"] == MATURE

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.morphometry import Box, count_lobes, measure, segment
+from edgeleuk.morphometry import Box, Segmentation, _judge, _solid, _unfit, count_lobes, measure, segment
+from edgeleuk.optics import Resampling
 from edgeleuk.types import Image, Morphometry, Scale
 
 GLASS, CYTOPLASM, CHROMATIN, RED_CELL = (232, 226, 236), (196, 182, 220), (92, 52, 140), (214, 152, 150)
@@ -369,3 +370,101 @@ def test_real_lymphocytes_are_small_with_a_large_nucleus(data: Path) -> None:
     assert median("neutrophil", "nc_ratio") < 0.5
     assert median("eosinophil", "nc_ratio") < 0.5
     assert median("lymphocyte", "diameter_um") < median("neutrophil", "diameter_um") < 15
+
+
+# --- what is believed: the limits of each doubt -------------------------------------------------------------
+
+
+def segmentation(nucleus: NDArray[np.bool_] | None = None, **numbers: float) -> Segmentation:
+    """A cell of 14 um with a round nucleus of 8 um, as sure as can be, but for the numbers that are named."""
+    sure = {
+        "box_fill": 0.85,
+        "support": 2.0,
+        "nucleus_density": 0.5,
+        "nucleus_split": 0.5,
+        "nucleus_contrast": 2.0,
+    }
+    cell = mask_of([(0, 0, 7)])
+    inner = mask_of([(0, 0, 4)]) if nucleus is None else nucleus
+    resampling = Resampling(1.0, 1.0, *cell.shape)
+    return Segmentation(cell, inner, (0, 0), resampling, 0.125**2, **(sure | numbers))
+
+
+SQUARE = Scale.given(0.125)
+
+
+@pytest.mark.parametrize(
+    ("number", "good", "bad", "reason"),
+    [
+        ("support", 0.7, 0.69, "outline cannot be told"),
+        ("box_fill", 0.6, 0.59, "does not fit its box"),
+        ("box_fill", 1.15, 1.16, "does not fit its box"),
+        ("nucleus_density", 0.12, 0.119, "too pale"),
+        ("nucleus_contrast", 1.15, 1.14, "nothing in the cell is darker"),
+    ],
+)
+def test_what_is_not_sure_enough_is_not_believed(number: str, good: float, bad: float, reason: str) -> None:
+    """On the limit it is, beyond it the reason is given."""
+    assert _judge(segmentation(**{number: good}), SQUARE).reason is None
+    assert reason in (_judge(segmentation(**{number: bad}), SQUARE).reason or "")
+
+
+def test_a_ragged_nucleus_is_believed_where_it_is_set_off() -> None:
+    """One that is hardly darker than the cytoplasm must be compact."""
+    ragged = mask_of(strand((-4, 0), (4, 0), 1.6) + strand((0, -4), (0, 4), 1.6))
+    assert _judge(segmentation(nucleus_split=0.83), SQUARE).reason is None
+    assert _judge(segmentation(ragged, nucleus_split=0.82), SQUARE).reason is None
+    assert "equally dark" in (_judge(segmentation(ragged, nucleus_split=0.83), SQUARE).reason or "")
+
+
+@pytest.mark.parametrize(("notch", "believed"), [(1.6, True), (2.6, False)])
+def test_a_compact_nucleus_fills_its_hull(notch: float, believed: bool) -> None:
+    """To nine tenths and a little: a notch of a tenth of its area is too much."""
+    bitten = mask_of([(0, 0, 4)]) & ~mask_of([(4, 0, notch)])
+    assert (_judge(segmentation(bitten, nucleus_split=0.9), SQUARE).reason is None) is believed
+
+
+def test_a_nucleus_is_a_twentieth_of_the_cell_at_least() -> None:
+    """What is smaller is a granule."""
+    assert _judge(segmentation(mask_of([(0, 0, 1.6)])), SQUARE).reason is None
+    assert "too small" in (_judge(segmentation(mask_of([(0, 0, 1.5)])), SQUARE).reason or "")
+
+
+@pytest.mark.parametrize(("side", "reason"), [(3.9, True), (4.1, False), (39.5, False), (40.5, True)])
+def test_a_box_has_a_white_cells_size(side: float, reason: bool) -> None:
+    """4 to 40 um a side."""
+    image = np.full((500, 500, 3), GLASS, np.uint8)
+    box = (10.0, 10.0, 10.0 + side / 0.1, 10.0 + side / 0.1)
+    told = measured(image, Scale.given(0.1), box).reason or ""
+    assert ("no white cell's size" in told) is reason
+
+
+@pytest.mark.parametrize(
+    ("um_per_px", "known"), [(0.3, 4), (0.31, 3), (0.6, 3), (0.61, 1), (0.8, 1), (0.81, 0)]
+)
+def test_a_coarse_picture_tells_less(um_per_px: float, known: int) -> None:
+    """First lobes are not told, then the nucleus, then nothing."""
+    image, _, _ = picture()
+    scale = Scale.given(um_per_px)
+    found = _unfit(image, scale, (100.0, 100.0, 100 + 12 / um_per_px, 100 + 12 / um_per_px))
+    judged = Morphometry(reason=found) if found else _judge(segmentation(), scale)
+    values = (judged.diameter_um, judged.nucleus_area_um2, judged.nc_ratio, judged.lobes)
+    assert sum(value is not None for value in values) == known
+
+
+@pytest.mark.parametrize(("area", "filled"), [(1.3, True), (1.7, False)])
+def test_a_small_hole_in_a_nucleus_is_pale_chromatin(area: float, filled: bool) -> None:
+    """A larger one is the middle of a ring."""
+    whole = mask_of([(0, 0, 4)])
+    hole = mask_of([(0, 0, (area / np.pi) ** 0.5)])
+    solid = _solid(whole & ~hole)
+    assert bool((solid == whole).all()) is filled
+
+
+@pytest.mark.parametrize(("half_width", "kept"), [(0.5, False), (0.65, True)])
+def test_what_is_too_narrow_for_a_lobe_is_left_out(half_width: float, kept: bool) -> None:
+    """A granule or a strand beside the nucleus."""
+    lobe, beside = mask_of([(-2, 0, 2)]), mask_of([(3, 0, half_width)])
+    solid = _solid(lobe | beside)
+    assert bool((solid & beside).any()) is kept
+    assert bool((solid & lobe).any())

@@ -89,6 +89,35 @@ def test_given_scale_is_kept(analyser: Analyser, demo_frame: Frame) -> None:
     assert field.scale == Scale.given(0.1)
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_scale_that_someone_vouches_for_is_kept_against_the_red_cells(
+    analyser: Analyser, demo_frame: Frame, demo_field: Field, factor: float
+) -> None:
+    """Red cells of half or twice their size do not overrule the user."""
+    wrong = Scale.given(demo_field.scale.um_per_px * factor)
+    assert analyser.analyse(demo_frame, wrong).scale == wrong
+    assert analyser.analyse(demo_frame, wrong, vouched=True).scale == wrong
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_scale_that_nobody_vouches_for_gives_way_to_the_red_cells(
+    analyser: Analyser, demo_frame: Frame, demo_field: Field, factor: float
+) -> None:
+    """They are measured for themselves, and give what they give where no scale is known."""
+    wrong = replace(Scale.given(demo_field.scale.um_per_px * factor), source="profile")
+    field = analyser.analyse(demo_frame, wrong, vouched=False)
+    assert field.scale == demo_field.scale
+    assert [cell.box for cell in field.cells] == [cell.box for cell in demo_field.cells]
+
+
+def test_a_scale_that_nobody_vouches_for_is_kept_where_red_cells_agree(
+    analyser: Analyser, demo_frame: Frame, demo_field: Field
+) -> None:
+    """A tenth is within what healthy red cells differ by."""
+    near = replace(Scale.given(demo_field.scale.um_per_px * 1.1), source="red cells")
+    assert analyser.analyse(demo_frame, near, vouched=False).scale == near
+
+
 def test_cell_cut_to_a_sliver_is_not_read() -> None:
     """A box at the edge counts as shown enough only when it is nearly as wide as high."""
     boxes = np.array([[0, 50, 20, 110], [0, 50, 50, 110], [40, 40, 60, 100]], np.float32)

@@ -138,11 +138,6 @@ def test_pictures_of_several_cameras_have_none() -> None:
     assert common([_scale(each, each) for each in (0.05, 0.08, 0.12, 0.2, 0.3)]) is None
 
 
-def test_three_pictures_are_too_few_for_a_common_scale() -> None:
-    """Two of three may agree by chance."""
-    assert common([_scale(0.1, 0.1)] * 3) is None
-
-
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, False), (1.25, False), (1.4, True), (0.7, True)])
 def test_red_cells_contradict_the_scale_of_another_zoom(factor: float, expected: bool) -> None:
     """Boxes that would be of 1.4 times a red cell's size were taken through another lens."""
