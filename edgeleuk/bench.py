@@ -185,7 +185,7 @@ class _Run:
         """The whole way of a frame that counts."""
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        counted = self.slide.consider(Frame(pixels, f"bench-{self.slide.number}"), standing=True)
+        counted = self.slide.consider(Frame(pixels, f"bench-{self.slide.number}"), forced=True)
         if isinstance(counted, Refusal):
             raise InputError(f"a simulated field was refused ({counted.code}): {counted.text}")
         for name in ("look", "place", "find", "assess", "read", "measure", "map"):

@@ -36,7 +36,7 @@ from edgeleuk.types import Frame, Shot
 
 WINDOW = 880, 660
 """Of the live frames, pixels of the demo picture."""
-CORNER, MIDDLE, END, BESIDE = (0.0, 40.0), (360.0, 110.0), (720.0, 530.0), (650.0, 480.0)
+CORNER, MIDDLE, END, BESIDE = (0.0, 40.0), (360.0, 110.0), (640.0, 440.0), (720.0, 530.0)
 SCRIPT = Script(
     CORNER,
     (
@@ -45,7 +45,7 @@ SCRIPT = Script(
     ),
 )  # fmt: skip
 """Three places, the stage out of focus on the way to the third; back to two of them; and slowly to one beside the last, of
-which a sixth is new. Pixels, seconds."""
+which a fifth is new. Pixels, seconds."""
 BLURRING = 100.0
 """Speed from which on a frame of the moving stage is blurred, pixels per second."""
 FPS = 5.0

@@ -98,17 +98,17 @@ class SlideCount:
     # Frames in
 
     def consider(
-        self, frame: Frame | Shot, hold: Hold = lambda: "", *, standing: bool = False
+        self, frame: Frame | Shot, hold: Hold = lambda: "", *, forced: bool = False
     ) -> CountedField | Refusal:
         """Count a frame, or say why it does not count. Raises StoreError where the recorder does not keep it.
 
-        `hold` is asked for frames that would count otherwise. `standing`: the driver knows that the stage stands still on
-        new ground.
+        `hold` is asked for frames that would count otherwise. `forced`: a frame of a stream counts whatever speaks against
+        its quality, its rest or its place.
         """
         shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
         self.seconds.clear()
         if not self.options.stills:
-            return self._in_stream(shot, hold, standing)
+            return self._in_stream(shot, hold, forced)
         if held := hold():
             return Refusal(shot.frame.name, held, "")
         try:
@@ -164,8 +164,8 @@ class SlideCount:
             self.recorder.refuse(left_out)
         return left_out
 
-    def _in_stream(self, shot: Shot, hold: Hold, standing: bool) -> CountedField | Refusal:
-        ready = self.stream.ready(shot, hold, standing)
+    def _in_stream(self, shot: Shot, hold: Hold, forced: bool) -> CountedField | Refusal:
+        ready = self.stream.ready(shot, hold, forced)
         if isinstance(ready, Refusal):
             return ready
         field = self.stream.analysed(ready)
@@ -194,7 +194,8 @@ class SlideCount:
             except StoreError:
                 self.map.undo()
                 raise
-        self.seconds |= field.seconds
+        for stage, took in field.seconds.items():
+            self.seconds.setdefault(stage, took)
         self._number += 1
         self._changed()
         return counted

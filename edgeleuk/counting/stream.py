@@ -40,6 +40,7 @@ class Ready:
     seen: Observation
     scale: Scale
     placement: Placement
+    forced: bool = False
 
 
 class Stream:
@@ -62,10 +63,10 @@ class Stream:
         self._refused: tuple[Refusal, Look] | None = None
         """What the analysis of the last frame at this place refused it for, and how that frame looked."""
 
-    def ready(self, shot: Shot, hold: Hold, standing: bool = False) -> Ready | Refusal:
+    def ready(self, shot: Shot, hold: Hold, forced: bool = False) -> Ready | Refusal:
         """Look at a frame, and say whether it is worth an analysis.
 
-        `hold` is asked for frames that are fit. `standing`: the driver knows that the stage stands still on new ground.
+        `hold` is asked for frames that are fit. `forced`: the frame is, whatever speaks against its quality or its place.
         """
         self.message = self.change = ""
         name = shot.frame.name
@@ -73,19 +74,19 @@ class Stream:
             seen = Observation.within(shot.frame, self._disc.of(shot))
             unfit = self._analyser.quality.refusal(seen.measures)
             self.meters = self.gate.meters(seen.look, sound=unfit is None)
-        if unfit:
+        if unfit and not forced:
             return Refusal(name, unfit.code, unfit.text, (unfit,))
-        if self.gate.blurred(self.meters) and not standing:
+        if self.gate.blurred(self.meters) and not forced:
             return Refusal(name, "focus", BLURRED)
         if (scale := self._scale(seen)) is None:
             return Refusal(name, "scale", self.message)
         with timed(self._seconds, "place"):
             placement = self._map.place(shot.frame.pixels, scale, seen.field_of_view)
         held = hold()
-        reason = PAUSED if held == PAUSED else self._not_here(shot, seen, scale, placement, standing) or held
+        reason = PAUSED if held == PAUSED else self._not_here(shot, seen, scale, placement, forced) or held
         if reason:
             return reason if isinstance(reason, Refusal) else Refusal(name, reason, "")
-        return Ready(replace(seen, field_of_view=self._disc.last), scale, placement)
+        return Ready(replace(seen, field_of_view=self._disc.last), scale, placement, forced)
 
     def _scale(self, seen: Observation) -> Scale | None:
         before, scale = self.scale.current, self.scale.of(seen)
@@ -95,10 +96,10 @@ class Stream:
         return scale
 
     def _not_here(
-        self, shot: Shot, seen: Observation, scale: Scale, placement: Placement, standing: bool
+        self, shot: Shot, seen: Observation, scale: Scale, placement: Placement, forced: bool
     ) -> Refusal | str | None:
         """Why a good frame does not count at its place."""
-        if standing:
+        if forced:
             return None
         if not self.gate.still(placement, scale.um_per_px):
             self.forget_view()
@@ -119,7 +120,8 @@ class Stream:
             field = self._analyser.analyse(seen.frame, scale, vouched=scale.source == "given", seen=seen)
         except (QualityError, ScaleError) as error:
             return self._keep_refused(seen, refusal(seen.frame.name, error))
-        if severe := next((each for each in field.assessment.findings if each.severe), None):
+        severe = next((each for each in field.assessment.findings if each.severe), None)
+        if severe and not ready.forced:
             left_out = Refusal(seen.frame.name, severe.code, severe.text, field.assessment.findings)
             return self._keep_refused(seen, left_out)
         if contradiction := self._contradiction(seen, scale, field):
