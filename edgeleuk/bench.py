@@ -28,7 +28,7 @@ from edgeleuk.machine import Setting
 from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.sources.stage import OBJECTIVES, StageSource
-from edgeleuk.types import Frame, Refusal, Scale
+from edgeleuk.types import Frame, Refusal, Scale, Shot
 from edgeleuk.zoo import Model
 
 STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
@@ -38,6 +38,8 @@ EVERY_FRAME = STAGES[:3]
 COUNTED_EACH = 20
 """Frames looked at for one that counts: a field every two thirds of a second at 30 frames a second is a quick hand."""
 FRAMES = 24
+CAMERA_FPS = 30
+"""Of the camera that the frames stand for."""
 MIN_GAIN = 0.05
 """A setting is preferred over the default only where it is faster by at least this share: less is noise."""
 
@@ -185,7 +187,9 @@ class _Run:
         """The whole way of a frame that counts."""
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        counted = self.slide.consider(Frame(pixels, f"bench-{self.slide.number}"), forced=True)
+        number = self.slide.number
+        shot = Shot(Frame(pixels, f"bench-{number}"), number / CAMERA_FPS, number)
+        counted = self.slide.consider(shot, forced=True)
         if isinstance(counted, Refusal):
             raise InputError(f"a simulated field was refused ({counted.code}): {counted.text}")
         for name in ("look", "place", "find", "assess", "read", "measure", "map"):

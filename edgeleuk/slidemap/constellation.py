@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import PLATELET, Aperture, Field
+from edgeleuk.types import PLATELET, WHITE_CELL, Aperture, Field
 
 Points = NDArray[np.complex128]
 """(N,) x + iy, micrometres from a field's upper left corner."""
@@ -33,6 +33,8 @@ UNSURE = 0.04
 DOWN = 2 * math.ceil(0.87 / BIN) + 4
 """Steps of an inner cell across the longest side: it is nearer to either end than they to each other. And a few more."""
 ALONG = math.ceil(1 / BIN) + 3
+MOST_CELLS = 1500
+"""Of a field, as of a wide one through a 10x objective, whose white cells are a constellation by themselves."""
 GRID_UM = 0.5
 """Of the table that tells what a cell at a place speaks for."""
 LARGEST_TABLE = 150_000
@@ -104,9 +106,12 @@ class Constellation:
 
     @classmethod
     def of(cls, field: Field) -> Constellation:
-        """The red and white cells of a field that no edge cuts."""
+        """The red and white cells of a field that no edge cuts; where these are too many to compare, the white ones."""
         across, down = field.scale.um_per_px_x, field.scale.um_per_px_y
-        boxes = [cell.box for cell in field.cells if cell.whole and cell.kind != PLATELET]
+        whole = [cell for cell in field.cells if cell.whole and cell.kind != PLATELET]
+        if len(whole) > MOST_CELLS:
+            whole = [cell for cell in whole if cell.kind == WHITE_CELL]
+        boxes = [cell.box for cell in whole]
         x1, y1, x2, y2 = np.array(boxes, np.float64).reshape(-1, 4).T
         points = (x1 + x2) / 2 * across + 1j * ((y1 + y2) / 2 * down)
         ground = field.aperture and field.aperture.stretched(across, down)
