@@ -213,6 +213,8 @@ class SlideMap:
         if self._stills and new.near and len(fresh) >= LEAST_OF_A_PART:
             counted = self._without_copied_parts(counted, new)
         self._keep(counted, seen, new, alone=self._alone is image)
+        if self._stills:
+            self._placed = self._alone = None  # a picture of 48 megapixels need not wait for the next one
         return counted
 
     def _without_copied_parts(self, counted: CountedField, new: _New) -> CountedField:
