@@ -489,7 +489,8 @@ class CountedField:
     sharpness: float
     """Of the frame, in units that only compare frames of one session; more is sharper."""
     identities: tuple[int, ...]
-    """Of each of `field.cells`, in order: the cell's number on the slide map, from 1."""
+    """Of each of `field.cells`, in order: the cell's number on the slide map, from 1. 0 for a cell that is not on it: the field
+    is a copy of a better picture, which does not show it."""
     fresh: frozenset[int]
     """Those of the identities that were seen here for the first time."""
     thumbnail: NDArray[np.uint8]

@@ -340,3 +340,24 @@ def test_pictures_that_were_left_out_have_a_row(copied: SlideResult) -> None:
         ("seen.jpg", "left out", "seen"),
         ("blurred.jpg", "refused", "focus"),
     ]
+
+
+def test_a_poorer_copy_is_kept_with_cells_that_count_nowhere(demo_frame: Frame, tmp_path: Path) -> None:
+    """What only a copy of a better picture shows has no number; the session gives the same differential as was printed."""
+    folder, store = tmp_path / "pictures", tmp_path / "sessions.db"
+    folder.mkdir()
+    saved(folder / "a.png", demo_frame.pixels[:800, :900])
+    poor = cv2.resize(demo_frame.pixels[:800, :900], None, fx=0.45, fy=0.45, interpolation=cv2.INTER_AREA)
+    spots = poor.copy()
+    for x, y in ((60, 60), (200, 140), (320, 300)):
+        cv2.circle(spots, (x, y), 9, (120, 60, 140), -1)
+    saved(folder / "b.png", spots)
+    done = run("analyze", folder, "--json", "--store", store)
+    assert "not kept" not in done.stderr
+    document = json.loads(done.stdout)
+    assert [each["kind"] for each in document["overlaps"]] == ["copy"]
+    assert None in {cell["cell"] for cell in document["images"][1]["cells"]}
+    jsonschema.validate(document, json.loads((DATA / "analysis.schema.json").read_text()))
+    shown = json.loads(run("sessions", "show", document["result"]["id"], "--json", "--store", store).stdout)
+    assert shown["session"]["fields"] == 2
+    assert shown["differential"] == document["differential"]

@@ -137,7 +137,7 @@ class CountedPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         finite("a place on the map", self.placement.x_um, self.placement.y_um, self.placement.angle)
         share(self.placement.new_ground, "a share of new ground")
         seen = from_bytes(self.seen, SEEN, self.field.cells.count)
-        require(bool((seen["identity"] >= 1).all() and (seen["fresh"] <= 1).all()), "a cell has no number")
+        require(bool((seen["identity"] >= 0).all() and (seen["fresh"] <= 1).all()), "a cell has no number")
         require(
             len({*self.crops}) == len(self.crops)
             and all(0 <= i < self.field.cells.count for i in self.crops),

@@ -201,7 +201,12 @@ def cells_csv(kept: Kept) -> str:
     writer.writerow(["field", "cell", "fresh", "marked", "type", *next(rows)])
     for counted in kept.result.counted:
         for position, identity in enumerate(counted.identities):
-            head = (counted.number, identity, int(identity in counted.fresh), kept.result.marks.get(identity))
+            head = (
+                counted.number,
+                identity or None,
+                int(identity in counted.fresh),
+                kept.result.marks.get(identity),
+            )
             writer.writerow([*head, _type(kept, counted, position), *next(rows)])
     return target.getvalue()
 
@@ -214,7 +219,10 @@ def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, byt
     for counted in fields:
         for position, picture in counted.crops.items():
             folder = re.sub(r"[^A-Za-z0-9_-]+", "_", _type(kept, counted, position) or "unread")
-            yield f"crops/{folder}/{counted.identities[position]:05d}-{counted.number:04d}.jpg", picture
+            identity = counted.identities[position]
+            number = f"{identity:05d}-{counted.number:04d}"
+            # Cells that are not on the map have no number of their own.
+            yield f"crops/{folder}/{number if identity else f'{number}-{position}'}.jpg", picture
 
 
 def _type(kept: Kept, counted: CountedField, position: int) -> str | None:

@@ -144,7 +144,7 @@ def _counted_cell(counted: CountedField, index: int) -> dict[str, Any]:
     """A cell with what it is on the slide map. It counts where it was seen first."""
     identity = counted.identities[index]
     fresh = identity in counted.fresh
-    return _cell(counted.field.cells[index], fresh) | {"cell": identity, "fresh": fresh}
+    return _cell(counted.field.cells[index], fresh) | {"cell": identity or None, "fresh": fresh}
 
 
 def _cell(cell: Cell, counted: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from edgeleuk.types import CountedField, Refusal
 _SUMMARIES = """
     SELECT s.*, COUNT(f.key) AS fields,
         (SELECT l.at FROM fields AS l WHERE l.session = s.id AND l.undone IS NULL ORDER BY l.key DESC LIMIT 1) AS last,
-        (SELECT COUNT(DISTINCT w.identity) FROM fields AS g JOIN seen_white AS w ON w.field = g.key
+        (SELECT COUNT(DISTINCT NULLIF(w.identity, 0)) FROM fields AS g JOIN seen_white AS w ON w.field = g.key
          WHERE g.session = s.id AND g.undone IS NULL AND w.read) AS white_cells,
         (SELECT COUNT(*) FROM refusals AS r WHERE r.session = s.id) AS refused
     FROM sessions AS s LEFT JOIN fields AS f ON f.session = s.id AND f.undone IS NULL
