@@ -69,8 +69,8 @@ class Batch:
                     waiting.append((item, pool.submit(self._examined, item)))
                 if not waiting:
                     return
-                item, work = waiting.popleft()
-                yield self._counted(item, work)
+                # Nothing here keeps a picture while the next one is waited for.
+                yield self._counted(*waiting.popleft())
                 machine.give_back()  # of a slide of 104 large pictures 340 MB at most, not 450, in 6 % more time
 
     @property
