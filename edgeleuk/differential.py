@@ -222,6 +222,8 @@ def _flag(flag: Flag) -> dict[str, Any]:
         "code": flag.code,
         "text": flag.text,
         "severity": flag.severity,
-        "places": [{"field": name, "box": list(box)} for name, box in flag.places],
+        "places": [
+            {"field": place.picture, "number": place.number, "box": list(place.box)} for place in flag.places
+        ],
         "sources": list(flag.sources),
     }

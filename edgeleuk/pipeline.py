@@ -21,7 +21,18 @@ from edgeleuk.pooling import contradicted, disagreeing
 from edgeleuk.profiles import Profile
 from edgeleuk.reader import Reader
 from edgeleuk.scale import estimate_scale
-from edgeleuk.types import WHITE_CELL, Aperture, Box, Cell, Detections, Field, Frame, Image, Scale
+from edgeleuk.types import (
+    WHITE_CELL,
+    Aperture,
+    Box,
+    Cell,
+    Detections,
+    Field,
+    Frame,
+    Image,
+    Scale,
+    numbered,
+)
 
 MIN_SHOWN = 0.7
 """A white cell at the picture's edge is read when its short side is at least this share of its long one."""
@@ -120,7 +131,7 @@ class Analyser:
         with _timed(seconds, "measure"):
             shapes = morphometry.measure(pixels, scale, [boxes[i] for i in to_read])
             measured = dict(zip(to_read, shapes, strict=True))
-        return tuple(
+        cells = [
             Cell(
                 kind=found.names[found.kinds[i]],
                 box=boxes[i],
@@ -130,7 +141,8 @@ class Analyser:
                 morphometry=measured.get(i),
             )
             for i in range(len(found))
-        )
+        ]
+        return numbered(cells)
 
     def estimate(self, seen: Observation, near: Scale | None = None, least_merit: float = 0.0) -> Scale:
         """Estimate the scale of an observed frame from its red cells, see `estimate_scale`. Raises ScaleError."""

@@ -17,6 +17,8 @@ class WhiteCell:
 
     label: str
     box: Box
+    number: int
+    """Of the cell in its picture."""
     attributes: tuple[tuple[str, str], ...]
     """Name and value of those to be counted."""
 
@@ -48,7 +50,7 @@ def count(field: Field, rules: Rules) -> FieldCount:
         label = cell.reading.label
         inside = label not in rules.not_counted
         sure = (_shared(name, a.value) for name, a in cell.reading.attributes.items() if inside and a.sure)
-        white.append(WhiteCell(label, cell.box, tuple(sure)))
+        white.append(WhiteCell(label, cell.box, cell.number, tuple(sure)))
     kinds = Counter(cell.kind for cell in field.cells)
     return FieldCount(field.name, tuple(kinds.items()), tuple(white), cut, unread, field.not_counted)
 
@@ -74,7 +76,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             kinds[kind] += cells
         for cell in field.white:
             white[cell.label] += 1
-            places[cell.label].append((field.name, cell.box))
+            places[cell.label].append(Place(field.name, cell.box, cell.number))
             for name, value in cell.attributes:
                 attributes[name][value] += 1
     return Tally(

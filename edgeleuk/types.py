@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,16 @@ class Cell:
     """False where the picture's edge cuts the cell: it is shown, and a white cell then is not read."""
     reading: Reading | None = None
     morphometry: Morphometry | None = None
+    number: int = 0
+    """Of a white cell in its picture, from 1, row by row as one reads: in tables, overlays and files alike. 0 for others."""
+
+
+def numbered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Number the white cells of a picture from 1, from top to bottom, then from left to right."""
+    white = [i for i, cell in enumerate(cells) if cell.kind == WHITE_CELL]
+    order = sorted(white, key=lambda i: (cells[i].box[1], cells[i].box[0]))
+    numbers = {index: number for number, index in enumerate(order, start=1)}
+    return tuple(replace(cell, number=numbers.get(i, 0)) for i, cell in enumerate(cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,8 +518,15 @@ class CountedField:
         )
 
 
-Place = tuple[str, Box]
-"""A cell's field by name, and its box there: x1 y1 x2 y2, frame pixels."""
+class Place(NamedTuple):
+    """Where a white cell is."""
+
+    picture: str
+    """Name of the field."""
+    box: Box
+    """x1 y1 x2 y2, frame pixels."""
+    number: int = 0
+    """Of the cell in its picture, see `Cell.number`; 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from edgeleuk.types import (
     Finding,
     Morphometry,
     Overlap,
+    Place,
     Placement,
     Reading,
     Refusal,
@@ -109,7 +110,7 @@ def counted_fields(draw: st.DrawFn, number: int | None = None) -> CountedField:
     )  # fmt: skip
 
 
-places = st.tuples(texts, boxes())
+places = st.builds(Place, texts, boxes(), st.integers(0, 2**20))
 tallies = st.builds(
     Tally,
     counts,

@@ -187,10 +187,10 @@ def test_what_could_not_be_read_is_not_written(alter: Any) -> None:
 def test_a_newer_record_names_both_versions() -> None:
     """And says what to do; one of another kind says which."""
     data = encode(Refusal("a.jpg", "focus", "out of focus"))
-    newer = data.replace(b"edgeleuk-refusal/1", b"edgeleuk-refusal/2")
-    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/2; .*/1\)\. Update edgeleuk"):
+    newer = data.replace(b"edgeleuk-refusal/2", b"edgeleuk-refusal/3")
+    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/3; .*/2\)\. Update edgeleuk"):
         decode(newer, Refusal)
-    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/1'"):
+    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/2'"):
         decode(data, Tally)
 
 
@@ -207,7 +207,7 @@ PARTS = """
 AttributeReading value probability sure
 Reading label probability probabilities attributes
 Morphometry diameter_um cell_area_um2 nucleus_area_um2 nc_ratio lobes reason
-Cell kind box score whole reading morphometry
+Cell kind box score whole reading morphometry number
 Scale um_per_px_x um_per_px_y source relative_error red_cells
 Aperture x y semi_major semi_minor angle
 Finding code severe measure threshold text
@@ -222,12 +222,12 @@ ModelIdentity magnification version finder_sha256 reader_sha256 manifest_sha256
 Provenance id program model started ended source slide operator site device profile
 SlideResult about counted fields tally differential area_mm2 refused overlaps marks estimates
 """
-"""Of version 1. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
+"""Of version 2. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
 
 
 def test_a_part_is_not_added_without_a_new_version() -> None:
     """What records hold is what this version holds."""
-    assert codec.VERSION == 1
+    assert codec.VERSION == 2
     for line in PARTS.split("\n")[1:-1]:
         name, *parts = line.split()
         kind = getattr(types, name, None) or getattr(results, name)

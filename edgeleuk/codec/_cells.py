@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ class Examined(msgspec.Struct, frozen=True, array_like=True):
 
     reading: Reading | None
     morphometry: Morphometry | None
+    number: int = 0
+    """Of a white cell in its picture; records before version 2 have none."""
 
 
 class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,16 +37,16 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: bytes
     """CELLS."""
     examined: dict[int, Examined]
-    """By index, the cells that were read or measured."""
+    """By index, the cells that were read, measured or numbered."""
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> Cells:
         kinds = {kind: i for i, kind in enumerate(dict.fromkeys(cell.kind for cell in cells))}
         rows = [(kinds[cell.kind], cell.box, cell.score, cell.whole) for cell in cells]
         examined = {
-            i: Examined(cell.reading, cell.morphometry)
+            i: Examined(cell.reading, cell.morphometry, cell.number)
             for i, cell in enumerate(cells)
-            if cell.reading is not None or cell.morphometry is not None
+            if cell.reading or cell.morphometry or cell.number
         }
         return cls(len(cells), tuple(kinds), to_bytes(np.array(rows, CELLS)), examined)
 
@@ -58,6 +61,7 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         share(columns["score"], "a score")
         require(all(0 <= i < self.count for i in self.examined), "a reading is of no cell")
         for each in self.examined.values():
+            at_least(0, each.number, "a cell's number")
             if each.reading is not None:
                 _check_reading(each.reading)
             if each.morphometry is not None:
@@ -67,8 +71,9 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rows = from_bytes(self.columns, CELLS, self.count).tolist()
         cells = [Cell(self.kinds[kind], tuple(box), score, bool(whole)) for kind, box, score, whole in rows]
         for i, each in self.examined.items():
-            plain = cells[i]
-            cells[i] = Cell(plain.kind, plain.box, plain.score, plain.whole, each.reading, each.morphometry)
+            cells[i] = replace(
+                cells[i], reading=each.reading, morphometry=each.morphometry, number=each.number
+            )
         return tuple(cells)
 
 

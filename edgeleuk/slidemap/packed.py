@@ -39,7 +39,7 @@ class PackedField:
     columns: NDArray[np.void]
     """(N,) COLUMNS."""
     examined: Mapping[int, Cell]
-    """By index, the cells that were read or measured."""
+    """By index, the cells that were read, measured or numbered."""
 
     @classmethod
     def of(cls, counted: CountedField) -> Self:
@@ -88,7 +88,7 @@ class PackedField:
 
 
 def _examined(cell: Cell) -> bool:
-    return cell.reading is not None or cell.morphometry is not None
+    return bool(cell.reading or cell.morphometry or cell.number)
 
 
 class PackedFields:

@@ -473,7 +473,8 @@ class SlideMap:
             return first.cell(index)  # nothing to fuse: most of a slide's red cells
         field, best = max(views, key=_merit)
         (kind,) = self._register.kinds_of([identity])
-        cell = replace(field.cell(best), kind=kind, box=first.cell(index).box)
+        seen = first.cell(index)
+        cell = replace(field.cell(best), kind=kind, box=seen.box, number=seen.number)
         read = [(each.rest.sharpness, reading) for each, i in views if (reading := each.cell(i).reading)]
         if kind != WHITE_CELL or not read:
             return replace(cell, reading=None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edgeleuk.codec import decode, encode
 from edgeleuk.errors import RecordError, StoreError
 from edgeleuk.store import old_records
-from edgeleuk.types import WHITE_CELL, CountedField, Refusal
+from edgeleuk.types import WHITE_CELL, CountedField, Refusal, numbered
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
@@ -30,11 +31,18 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
     """The field that `insert` wrote. Raises StoreError where its record was damaged since."""
     record = fetch("SELECT record FROM fields WHERE key = ?", (key,))[0]["record"]
     if record is None:
-        return old_records.rebuild(fetch, key)
+        return _numbered(old_records.rebuild(fetch, key))
     try:
-        return decode(record, CountedField)
+        return _numbered(decode(record, CountedField))
     except RecordError as error:
         raise _damaged("a counted field", key, error) from error
+
+
+def _numbered(counted: CountedField) -> CountedField:
+    """The field with its white cells numbered, which older records did not keep."""
+    if any(cell.number for cell in counted.field.cells):
+        return counted
+    return replace(counted, field=replace(counted.field, cells=numbered(counted.field.cells)))
 
 
 def insert_refusal(connection: sqlite3.Connection, session: str, refusal: Refusal, at: str) -> None:
