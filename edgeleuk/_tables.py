@@ -19,7 +19,7 @@ T = TypeVar("T")
 def load_table(kind: type[T], path: Path, like: Path | str) -> T:
     """The file at `path` as a `kind`. InputError where it cannot be read or differs from it; it names `like`.
 
-    Understood are texts, numbers from 0, whole numbers from 0, literals, lists as `tuple[X, ...]`, tables as
+    Understood are texts, true and false, numbers from 0, whole numbers from 0, literals, lists as `tuple[X, ...]`, tables as
     dataclasses or as `Mapping[str, X]`, what may be absent as `X | None`, and templates as
     `Annotated[str, "names of the placeholders it may use"]`. A ValueError of a dataclass's own checks counts as a fault
     of the file.
@@ -67,6 +67,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if hint is float and type(value) in (int, float) and isfinite(value) and value >= 0:
         return value
+    if hint is bool and isinstance(value, bool):
+        return value
     if (hint is int and type(value) is int and value >= 0) or (hint is str and isinstance(value, str)):
         return value
     raise ValueError(f"{where} is {value!r}, not {_wanted(hint)}")
@@ -75,7 +77,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 def _wanted(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(repr(choice) for choice in get_args(hint))
-    names = {float: "a number from 0", int: "a whole number from 0", tuple: "a list", Mapping: "a table"}
+    names = {
+        float: "a number from 0", int: "a whole number from 0", bool: "true or false", tuple: "a list", Mapping: "a table",
+    }  # fmt: skip
     return names.get(get_origin(hint) or hint, "a text")
 
 

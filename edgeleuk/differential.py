@@ -8,15 +8,30 @@ confusion was measured, corrected ones stand beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgeleuk.bounds import Bounding, Bounds, Missed
 from edgeleuk.correction import Confusion, Estimate, correct
 from edgeleuk.errors import InputError
 from edgeleuk.flags import Counted, Flag, Rates, raise_flags, statements
-from edgeleuk.intervals import PerHundred, Share
+from edgeleuk.intervals import PerHundred, Share, clopper_pearson
+from edgeleuk.likeness import BlastLikeness, HealthyCells, compare
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """What was measured of a reader's errors. Nothing of it is asked for: what is absent was not measured."""
+
+    rates: Rates = field(default_factory=dict)
+    """False positives by label, or by the key of a group."""
+    confusion: Confusion | None = None
+    missed: Mapping[str, Missed] = field(default_factory=dict)
+    """Held-out cells that were neither recognised nor left possible, by label or group key."""
+    healthy: HealthyCells | None = None
+    """How blast-like the cells of healthy slides are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,26 @@ class Differential:
     """What the count can and cannot exclude, in plain words."""
     reference: str
     """Name of the reference ranges used."""
+    supported: bool = True
+    """Whether enough white cells were recognised to speak of shares; else there are counts alone."""
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """By label, between what its share of all white cells found lies. Absent where the data support no bound."""
+    group_bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """Likewise by group."""
+    bounds_per_100: Mapping[str, Bounds] = field(default_factory=dict)
+    """Likewise of `per_100`."""
+    blast_likeness: BlastLikeness | None = None
+    """None where it was not measured on healthy cells, or there is no white cell."""
+
+    @property
+    def not_recognised(self) -> int:
+        """White cells below the reader's threshold."""
+        return self.outside.get(UNCLASSIFIED, 0)
+
+    @property
+    def white_cells(self) -> int:
+        """White cells found and read: those identified, and those not recognised."""
+        return self.n + self.not_recognised
 
     @property
     def platelets_per_red_cell(self) -> float | None:
@@ -80,29 +115,43 @@ def differential(
     labels: Sequence[str],
     rules: Rules,
     reference: Reference,
-    false_positive_rates: Rates | None = None,
-    confusion: Confusion | None = None,
+    errors: Errors | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
 ) -> Differential:
     """The differential of a tally, by a reader that can give `labels`.
 
-    A group of `rules` is called present only where its count exceeds what the reader's `false_positive_rates`
-    (by label, or by group key) explain; without a rate it is never called present. With the reader's `confusion`
-    the corrected proportions are given too, and decide along with the rates. `subtypes` names the types with a
-    second level, each with the attribute that tells it and that attribute's values. InputError where `reference`
-    gives a range for a label that `rules` leave outside the percentages.
+    A group of `rules` is called present only where its count exceeds what the reader's `errors` explain; without a rate of
+    them it is never called present. With a confusion the corrected proportions and the bounds over all white cells are given
+    too, and decide along with the rates. `subtypes` names the types with a second level, each with the attribute that tells
+    it and that attribute's values. InputError where `reference` gives a range for a label that `rules` leave outside the
+    percentages.
     """
+    errors = errors or Errors()
     outside = rules.not_counted
     _check_ranges(reference, rules)
     every = tuple(dict.fromkeys([*labels, *tally.white]))
     n = sum(count for label, count in tally.white.items() if label not in outside)
-    correction = correct(tally.white, confusion, outside, every) if confusion else None
-    counted = Counted(n, every, tally.white, outside, tally.places, correction)
+    supported = _is_supported(tally, n, rules)
+    correction = correct(tally.white, errors.confusion, outside, every) if errors.confusion else None
+    bounding = Bounding(
+        tally.white, tally.not_recognised, tally.unread, outside, errors.missed, errors.confusion
+    )
+    counted = Counted(
+        n,
+        every,
+        tally.white,
+        outside,
+        tally.places,
+        correction,
+        bounding if supported else None,
+        tally.doubtful,
+    )
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}
     groups = {key: known for key, known in groups.items() if known and {*known} <= {*inside}}
     second = {head for head, _ in subtypes.values()} if subtypes else set()
     per_100 = counted.known(rules.outside.per_100)
+    singly = {label: (label,) for label in every}
     return Differential(
         n=n,
         types={label: counted.share([label]) for label in inside},
@@ -122,10 +171,34 @@ def differential(
         red_cells=_counted(tally, RED_CELL),
         platelets=_counted(tally, PLATELET),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
-        flags=raise_flags(counted, false_positive_rates or {}, rules, reference),
+        flags=raise_flags(counted, errors.rates, rules, reference),
         adequacy=statements(counted, rules),
         reference=reference.name,
+        supported=supported,
+        bounds=_bounded(counted, {label: singly[label] for label in inside}),
+        group_bounds=_bounded(counted, groups),
+        bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
+        blast_likeness=_likeness(tally, n, errors.healthy, rules),
     )
+
+
+def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
+    """Whether the share that was not recognised is not surely above the rules' limit."""
+    unsure = tally.white.get(UNCLASSIFIED, 0) + tally.unread
+    low, _ = clopper_pearson(unsure, n + unsure)
+    return 100 * low <= rules.verdict.not_recognised_percent
+
+
+def _likeness(tally: Tally, n: int, healthy: HealthyCells | None, rules: Rules) -> BlastLikeness | None:
+    cells = n + tally.white.get(UNCLASSIFIED, 0)
+    if healthy is None or not cells:
+        return None
+    return compare(tally.blast_like, tally.blast_like_doubted, cells, healthy, rules.verdict.likeness_p_value)
+
+
+def _bounded(counted: Counted, kinds: Mapping[str, Sequence[str]]) -> dict[str, Bounds]:
+    found = ((key, counted.bounds(labels, key)) for key, labels in kinds.items())
+    return {key: bounds for key, bounds in found if bounds}
 
 
 def _counted(tally: Tally, kind: str) -> int | None:
@@ -133,11 +206,21 @@ def _counted(tally: Tally, kind: str) -> int | None:
 
 
 def as_json(result: Differential) -> dict[str, Any]:
-    """The differential as plain values for JSON; percentages 0 to 100, not rounded."""
+    """The differential as plain values for JSON; percentages 0 to 100, not rounded.
+
+    `low` and `high` of a type or group are the bounds of its share of all white cells found; those of its share of the
+    recognised cells alone are in `recognised`.
+    """
+    likeness = result.blast_likeness
     return {
         "n": result.n,
-        "types": {label: _share(share) for label, share in result.types.items()},
-        "groups": {key: _share(share) for key, share in result.groups.items()},
+        "supported": result.supported,
+        "types": {
+            label: _bounded_share(share, result.bounds.get(label)) for label, share in result.types.items()
+        },
+        "groups": {
+            key: _bounded_share(share, result.group_bounds.get(key)) for key, share in result.groups.items()
+        },
         "corrected": _corrected_json(result),
         "subtypes": {
             label: {
@@ -149,10 +232,23 @@ def as_json(result: Differential) -> dict[str, Any]:
         },
         "outside": dict(result.outside),
         "per_100_white_cells": {
-            label: {"count": each.count, "per_100": each.per_100, "low": each.low, "high": each.high}
+            label: {
+                "count": each.count,
+                "per_100": each.per_100,
+                **_ends(result.bounds_per_100.get(label)),
+                "recognised": {"low": each.low, "high": each.high},
+            }
             for label, each in result.per_100.items()
         },
-        "unclassified": result.outside.get(UNCLASSIFIED, 0),
+        "unclassified": result.not_recognised,
+        "blast_likeness": likeness
+        and {
+            "cells": likeness.cells,
+            "sum": likeness.sum,
+            "not_recognised": likeness.doubted,
+            "expected_in_health": likeness.expected,
+            "limit_in_health": likeness.limit,
+        },
         "cut_by_edge": result.cut,
         "unread": result.unread,
         "red_cells": result.red_cells,
@@ -165,6 +261,20 @@ def as_json(result: Differential) -> dict[str, Any]:
         "flags": [_flag(flag) for flag in result.flags],
         "adequacy": list(result.adequacy),
         "reference": result.reference,
+    }
+
+
+def _ends(bounds: Bounds | None) -> dict[str, float | None]:
+    return {"low": bounds.low if bounds else None, "high": bounds.high if bounds else None}
+
+
+def _bounded_share(share: Share, bounds: Bounds | None) -> dict[str, Any]:
+    return {
+        "count": share.count,
+        "of": share.of,
+        "percent": share.percent,
+        **_ends(bounds),
+        "recognised": {"low": share.low, "high": share.high},
     }
 
 
@@ -221,6 +331,7 @@ def _flag(flag: Flag) -> dict[str, Any]:
     return {
         "code": flag.code,
         "text": flag.text,
+        "detail": flag.detail,
         "severity": flag.severity,
         "places": [
             {"field": place.picture, "number": place.number, "box": list(place.box)} for place in flag.places

@@ -5,9 +5,11 @@ A flag states counts, shares and what to do. It never names a disease.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from edgeleuk.bounds import Bounding, Bounds
 from edgeleuk.correction import Correction, Estimate
 from edgeleuk.intervals import (
     CONFIDENCE,
@@ -18,7 +20,7 @@ from edgeleuk.intervals import (
     largest_explained,
 )
 from edgeleuk.rules import Group, PresenceRule, Reference, Rules, Severity, ThresholdRule
-from edgeleuk.types import Place
+from edgeleuk.types import UNCLASSIFIED, Place
 
 _SEVEREST_FIRST: tuple[Severity, ...] = ("alert", "warning", "note")
 _MILDER: Mapping[Severity, Severity] = {"alert": "warning", "warning": "note", "note": "note"}
@@ -35,6 +37,8 @@ class Flag:
     places: tuple[Place, ...] = ()
     """The cells it is about, where they are few enough to be looked at one by one."""
     sources: tuple[str, ...] = ()
+    detail: str = ""
+    """The reasoning behind it; empty where the text says all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ class Counted:
     """Labels that `n` leaves out."""
     places: Mapping[str, tuple[Place, ...]]
     correction: Correction | None = None
+    bounding: Bounding | None = None
+    """What bounds over all white cells rest on; None where too few were recognised for any."""
+    doubtful: Mapping[str, int] = field(default_factory=dict)
+    """Those of `white` in pictures under whose warning nothing is called present."""
+
+    @property
+    def supported(self) -> bool:
+        """Whether the slide's shares are known at all."""
+        return self.bounding is not None
+
+    def bounds(self, labels: Iterable[str], key: str = "") -> Bounds | None:
+        """Bounds of a share, as `Bounding.of`."""
+        return self.bounding.of(tuple(labels), key) if self.bounding else None
 
     def known(self, labels: Iterable[str]) -> tuple[str, ...]:
         """Those of `labels` that the reader can give."""
@@ -75,8 +92,16 @@ class Counted:
         return Share(self.count(labels), self.n)
 
     def corrected(self, labels: Iterable[str]) -> Estimate | None:
-        """The share corrected for the reader's errors, as `Correction.of`; None where they were not measured."""
-        return self.correction.of(labels) if self.correction and self.n else None
+        """The share corrected for the reader's errors, as `Correction.of`, its interval as wide as the bounds.
+
+        None where the errors were not measured, or the data support no share.
+        """
+        if not self.correction or not self.n or not self.supported:
+            return None
+        estimate, bounds = self.correction.of(labels), self.bounds(labels)
+        if estimate is None or bounds is None or bounds.high is None:
+            return estimate
+        return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
 
     def amount(self, labels: Iterable[str]) -> str:
         """The share with its interval; for labels outside the denominator, the number per 100 white cells."""
@@ -129,43 +154,53 @@ def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | 
 
 def raise_flags(counted: Counted, rates: Rates, rules: Rules, reference: Reference) -> tuple[Flag, ...]:
     """All flags, the most severe first."""
-    weighed = {group.key: _weigh(counted, group, rates, rules) for group in rules.groups}
     flags = [*_too_few(counted, rules)]
     for presence in rules.presence.rules:
-        flags += _presence(counted, presence, weighed[presence.group], rules)
-    for threshold in rules.threshold.rules:
-        flags += _threshold(counted, threshold, weighed[threshold.group], rules)
-    flags += [*_ratios(counted, rules), *_ranges(counted, rules, reference)]
+        flags += _presence(counted, presence, rates, rules)
+    if counted.supported:
+        for threshold in rules.threshold.rules:
+            flags += _threshold(counted, threshold, rules)
+        flags += [*_ratios(counted, rules), *_ranges(counted, rules, reference)]
     return tuple(sorted(flags, key=lambda flag: _SEVEREST_FIRST.index(flag.severity)))
 
 
 def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
     """What the count can and cannot exclude, in plain words."""
     texts = rules.statement
+    if not counted.supported:
+        n, of = counted.white.get(UNCLASSIFIED, 0), counted.n + counted.white.get(UNCLASSIFIED, 0)
+        return (texts.unsupported.format(n=n, of=of),) if of else (texts.nothing,)
     if not counted.n:
         return (texts.nothing,)
     groups = [rules.group(rule.group) for rule in rules.presence.rules]
     unknown = [group.many for group in groups if not counted.known(group.labels)]
-    unseen = [
-        f"0 {group.many}"
-        for group in groups
-        if (labels := counted.known(group.labels))
-        and counted.outside.isdisjoint(labels)
-        and not counted.count(labels)
-    ]
-    said = []
-    if unseen:
-        text = texts.unseen_one if len(unseen) == 1 else texts.unseen
-        said.append(text.format(list=", ".join(unseen), n=counted.n, high=f"{Share(0, counted.n).high:.1f}"))
+    said = [*_unseen(counted, groups, rules)]
     if unknown:
         said.append(texts.unknown.format(list=" or ".join(unknown)))
     return tuple(said)
 
 
-def _weigh(counted: Counted, group: Group, rates: Rates, rules: Rules) -> Evidence:
-    labels = counted.known(group.labels)
-    error = error_limit(group, labels, rates)
-    return Evidence(counted.count(labels), counted.of(labels), error, rules.presence.p_value)
+def _unseen(counted: Counted, groups: Iterable[Group], rules: Rules) -> Iterator[str]:
+    """What may be there of the groups that were not seen."""
+    texts, bounded, unbounded = rules.statement, {}, []
+    for group in groups:
+        labels = counted.known(group.labels)
+        if not labels or not counted.outside.isdisjoint(labels) or counted.count(labels):
+            continue
+        if bounds := counted.bounds(labels, group.key):
+            bounded[group.many] = bounds.high or 0.0
+        else:
+            unbounded.append(group.many)
+    if bounded:
+        template = texts.unseen if len(bounded) == 1 else texts.unseen_each
+        yield template.format(list=_listed(bounded), high=_up(max(bounded.values())))
+    if unbounded:
+        yield texts.unbounded.format(list=_listed(unbounded))
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _too_few(counted: Counted, rules: Rules) -> Iterator[Flag]:
@@ -175,57 +210,85 @@ def _too_few(counted: Counted, rules: Rules) -> Iterator[Flag]:
         yield Flag(rule.code, text, rule.severity, sources=rules.cite(rule.sources))
 
 
-def _presence(counted: Counted, rule: PresenceRule, evidence: Evidence, rules: Rules) -> Iterator[Flag]:
+def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) -> Iterator[Flag]:
     group, texts = rules.group(rule.group), rules.presence
     labels = counted.known(group.labels)
-    if not evidence.count or 100 * evidence.count <= rule.over_percent * counted.n:
+    count = counted.count(labels)
+    if not count or 100 * count <= rule.over_percent * counted.n:
         return
+    error = error_limit(group, labels, rates)
+    evidence = Evidence(count, counted.of(labels), error, texts.p_value)
+    clear = Evidence(count - _doubtful(counted, labels), counted.of(labels), error, texts.p_value)
     estimate = counted.corrected(labels)
-    remains = estimate is None or estimate.low > rule.over_percent
-    present = evidence.present and remains
-    words = _words(counted, group, rules) | {"of": str(evidence.of), "over": f"{rule.over_percent:g}"}
-    if evidence.error is None:
+    remains = counted.supported and (estimate is None or estimate.low > rule.over_percent)
+    present = clear.present and remains
+    if error is None:
         template = texts.unmeasured
+    elif present:
+        template = texts.present
+    elif evidence.present and remains:
+        template = texts.doubtful
+    elif rule.suspects:
+        template = texts.corrected if evidence.present else texts.suspect
     else:
-        words["expected"] = f"{evidence.of * evidence.error:.1f}"
-        words["explained"] = str(largest_explained(evidence.of, evidence.error, evidence.p_value))
-        beyond_errors = texts.present if remains else texts.corrected
-        template = beyond_errors if evidence.present else texts.suspect
+        return
     code, severity = (
         (f"{rule.code}_PRESENT", rule.severity)
         if present
         else (f"{rule.code}_SUSPECT", _MILDER[rule.severity])
     )
-    remark = f" {rule.remark}" if rule.remark and present else ""
-    text = template.format(**words) + remark
-    yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources))
+    words = _words(counted, group, rules)
+    text = template.format(**words) + (f" {rule.remark}" if rule.remark and present else "")
+    yield Flag(
+        code,
+        text,
+        severity,
+        counted.where(labels),
+        rules.cite(rule.sources),
+        _weighed(evidence, words, rules),
+    )
 
 
-def _threshold(counted: Counted, rule: ThresholdRule, evidence: Evidence, rules: Rules) -> Iterator[Flag]:
+def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
+    return sum(counted.doubtful.get(label, 0) for label in labels)
+
+
+def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
+    """How a count compares with the reader's errors; empty where these were not measured."""
+    if evidence.error is None:
+        return ""
+    explained = largest_explained(evidence.of, evidence.error, evidence.p_value)
+    expected = f"{evidence.of * evidence.error:.1f}"
+    return rules.presence.detail.format(
+        cells=words["cells"], amount=words["amount"], of=evidence.of, expected=expected, explained=explained
+    )
+
+
+def _threshold(counted: Counted, rule: ThresholdRule, rules: Rules) -> Iterator[Flag]:
     group, texts = rules.group(rule.group), rules.threshold
     labels = counted.known(group.labels)
-    if not counted.n:
+    if not counted.n or not labels:
         return
     share = counted.corrected(labels) or counted.share(labels)
-    if share.percent < rule.percent:
+    bounds = counted.bounds(labels, group.key)
+    if share.percent < rule.percent and not (bounds and bounds.low >= rule.percent):
         return
-    if share.low < rule.percent:
-        template, sure = texts.interval, False
-    elif not evidence.present:
-        template, sure = texts.errors, False
-    else:
-        template, sure = texts.sure, True
-    text = template.format(**_words(counted, group, rules), percent=f"{rule.percent:g}")
-    text += _provisional(counted, rules)
+    sure = bounds is not None and bounds.low >= rule.percent and not _doubtful(counted, labels)
+    template = texts.sure if sure else texts.possible
+    words = _words(counted, group, rules)
+    low = _down(bounds.low) if bounds else ""
+    name = group.many[:1].upper() + group.many[1:]
+    text = template.format(name=name, low=low, percent=f"{rule.percent:g}") + _provisional(counted, rules)
     code, severity = (rule.code, rule.severity) if sure else (f"{rule.code}_POSSIBLE", _MILDER[rule.severity])
-    yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources))
+    detail = texts.detail.format(cells=words["cells"], amount=words["amount"])
+    yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources), detail)
 
 
 def _ratios(counted: Counted, rules: Rules) -> Iterator[Flag]:
     for rule in rules.ratios:
         count = counted.white.get(rule.label, 0)
         if count and PerHundred(count, counted.n).low > rule.over:
-            text = rule.text.format(count=count, amount=counted.amount([rule.label]))
+            text = rule.text.format(count=count, n=counted.n)
             yield Flag(rule.code, text, rule.severity, counted.where([rule.label]), rules.cite(rule.sources))
 
 
@@ -233,19 +296,31 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
     sources = (*reference.sources, *rules.cite(rules.range.sources))
     for each in reference.ranges:
         labels = counted.known(each.labels)
-        if not counted.n or not labels:
+        bounds = counted.bounds(labels) if counted.n and labels else None
+        if bounds is None or not bounds.excludes(each.low, each.high):
             continue
-        share = counted.share(labels)
-        if not (above := share.low > each.high) and share.high >= each.low:
-            continue
+        above = bounds.low > each.high
         text = (rules.range.above if above else rules.range.below).format(
             name=each.name.capitalize(),
-            amount=counted.amount(labels),
+            limit=_down(bounds.low) if above else _up(bounds.high or 0.0),
             low=f"{each.low:g}",
             high=f"{each.high:g}",
         )
         code = f"{each.code}_{'HIGH' if above else 'LOW'}"
-        yield Flag(code, text + _provisional(counted, rules), rules.range.severity, sources=sources)
+        detail = rules.range.detail.format(amount=counted.amount(labels))
+        yield Flag(
+            code, text + _provisional(counted, rules), rules.range.severity, sources=sources, detail=detail
+        )
+
+
+def _down(percent: float) -> str:
+    """A lower bound as whole percent, or as a tenth below two; never more than it is."""
+    return f"{math.floor(percent * 10) / 10:g}" if percent < 2 else f"{math.floor(percent)}"
+
+
+def _up(percent: float) -> str:
+    """An upper bound likewise, never less than it is."""
+    return f"{math.ceil(percent * 10) / 10:g}" if percent < 2 else f"{math.ceil(percent)}"
 
 
 def _words(counted: Counted, group: Group, rules: Rules) -> dict[str, str]:
@@ -258,6 +333,7 @@ def _words(counted: Counted, group: Group, rules: Rules) -> dict[str, str]:
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
         "name": group.one if count == 1 else group.many,
+        "them": "it" if count == 1 else "them",
         "amount": amount,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgeleuk.differential import Differential, differential
+from edgeleuk.differential import Differential, Errors, differential
 from edgeleuk.flags import FalsePositiveRate
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.rules import Reference, Rules
@@ -19,14 +19,13 @@ def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Ju
 
     The judge raises InputError where `reference` gives a range for a label outside the percentages.
     """
-    rates = {label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()}
+    errors = Errors(
+        rates={label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()},
+        confusion=manifest.confusion,
+        missed=manifest.missed,
+        healthy=manifest.healthy,
+    )
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
     return lambda tally: differential(
-        tally,
-        labels=manifest.labels,
-        rules=rules,
-        reference=reference,
-        false_positive_rates=rates,
-        confusion=manifest.confusion,
-        subtypes=subtypes,
+        tally, labels=manifest.labels, rules=rules, reference=reference, errors=errors, subtypes=subtypes
     )

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk import _values as checked
+from edgeleuk.bounds import Missed
 from edgeleuk.correction import Confusion
+from edgeleuk.likeness import HealthyCells
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
 
 NORMALISATIONS = ("density",)
@@ -97,6 +99,11 @@ GROUPS = {
     ),
     "monocyte": ("monocyte",),
 }  # fmt: skip
+BLAST_LIKE = "blast_like"
+"""Key of GROUPS."""
+POSSIBLE_FROM = 0.01
+"""A cell that was not recognised may be of a type from this probability on. This project's choice: at one in a hundred few
+held-out cells of a type are missed (`reader.possible` has them), and most cells of other types are told from it."""
 TOLD_BY_LABEL = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
 
 
@@ -175,7 +182,18 @@ class ReaderManifest:
     """The attribute that is the second level of a type, such as a neutrophil's stage: read on that type only."""
     confusion: Confusion | None
     """What held-out cells were read as; None where that was not measured."""
+    possible_from: float
+    """Probability of a type from which on a cell that was not recognised may be of it."""
+    missed: Mapping[str, Missed]
+    """By type or group of the rules, held-out cells that were neither recognised as it nor left possible."""
+    healthy: HealthyCells | None
+    """How blast-like the cells of healthy slides are; None where that was not measured."""
     raw: Mapping[str, Any]
+
+    @property
+    def blast_like(self) -> tuple[str, ...]:
+        """The types that make a slide blast-like."""
+        return self.groups.get(BLAST_LIKE, ())
 
 
 def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
@@ -238,6 +256,12 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         },
         subtypes=_subtypes(part.get("subtypes", {}), labels, attributes),
         confusion=_confusion(part["confusion"], labels) if "confusion" in part else None,
+        possible_from=checked.share(part.get("possible", {}).get("from", POSSIBLE_FROM)),
+        missed={
+            name: Missed(checked.count(each["missed"], least=0), checked.count(each["cells"], least=0))
+            for name, each in part.get("possible", {}).get("missed", {}).items()
+        },
+        healthy=_healthy(part["healthy"]) if "healthy" in part else None,
         raw=part,
     )
 
@@ -298,6 +322,13 @@ def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) 
         if label not in labels or name not in attributes:
             raise ValueError(f"subtypes have {label!r}: {name!r}, not a label and an attribute")
     return dict(value)
+
+
+def _healthy(value: Mapping[str, Any]) -> HealthyCells:
+    numbers = {
+        name: tuple(checked.share(each) for each in value[name]) for name in ("probabilities", "shares")
+    }
+    return HealthyCells(checked.text(value["of"]), numbers["probabilities"], numbers["shares"])
 
 
 def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> Confusion:

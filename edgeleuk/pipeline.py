@@ -96,7 +96,8 @@ class Analyser:
         scale, found, small = self._found(frame, disc, scale, vouched, seconds)
         with _timed(seconds, "assess"):
             after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
-            judged = self.quality.judge(frame.name, {**seen.measures, **after})
+            detail = {"um_per_px": scale.um_per_px / frame.shrunk}
+            judged = self.quality.judge(frame.name, {**seen.measures, **after, **detail})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         coarse = too_coarse(self.model.finder.counted_to, scale)

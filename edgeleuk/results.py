@@ -13,8 +13,12 @@ from edgeleuk.differential import Differential
 from edgeleuk.errors import EdgeleukError, ModelError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
+from edgeleuk.verdict import Verdict
 from edgeleuk.zoo import Model
 
+NO_VERDICT = Verdict(
+    "not_usable", "An older edgeleuk kept this result, without a verdict. Analyse the pictures again."
+)
 NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 
@@ -90,6 +94,8 @@ class SlideResult:
     """What the operator said of cells, by identity."""
     estimates: Estimates = NOTHING
     """Cells per microlitre, where the red-cell count of the blood is known."""
+    verdict: Verdict = NO_VERDICT
+    """What the count allows to say."""
 
 
 def without_pictures(counted: CountedField) -> CountedField:

@@ -20,6 +20,8 @@ REFERENCE = Path(__file__).parent / "data" / "reference_adult.toml"
 
 Severity = Literal["note", "warning", "alert"]
 Schema = Literal[1]
+RulesSchema = Literal[2]
+"""Version 2 has the verdict, and short texts with their details apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class PresenceRule:
     sources: tuple[str, ...]
     over_percent: float = 0.0
     """Flagged only above this share of the white cells."""
+    suspects: bool = False
+    """Whether cells are flagged that the reader's errors may explain."""
     remark: str = ""
 
 
@@ -80,11 +84,14 @@ class Presence:
     """Groups weighed against the reader's errors."""
 
     p_value: float
-    present: Annotated[str, "cells name of amount expected explained"]
-    suspect: Annotated[str, "cells name of amount expected explained"]
-    unmeasured: Annotated[str, "cells name of amount"]
-    corrected: Annotated[str, "cells name of amount over"]
+    present: Annotated[str, "cells name"]
+    suspect: Annotated[str, "cells name them"]
+    unmeasured: Annotated[str, "cells name them"]
+    corrected: Annotated[str, "cells name them"]
     """Where the count passes the test, but the corrected share is not surely above the rule's."""
+    doubtful: Annotated[str, "cells name them"]
+    """Where it passes only with cells of pictures that have a warning."""
+    detail: Annotated[str, "cells of amount expected explained"]
     rules: tuple[PresenceRule, ...]
 
 
@@ -103,9 +110,9 @@ class ThresholdRule:
 class Threshold:
     """Groups that matter by their size."""
 
-    sure: Annotated[str, "cells name amount percent"]
-    interval: Annotated[str, "cells name amount percent"]
-    errors: Annotated[str, "cells name amount percent"]
+    sure: Annotated[str, "name low"]
+    possible: Annotated[str, "name percent"]
+    detail: Annotated[str, "cells amount"]
     rules: tuple[ThresholdRule, ...]
 
 
@@ -114,8 +121,9 @@ class RangeTexts:
     """How a type outside its reference range is flagged."""
 
     severity: Severity
-    above: Annotated[str, "name amount low high"]
-    below: Annotated[str, "name amount low high"]
+    above: Annotated[str, "name limit low high"]
+    below: Annotated[str, "name limit low high"]
+    detail: Annotated[str, "amount"]
     sources: tuple[str, ...]
 
 
@@ -127,7 +135,7 @@ class RatioRule:
     label: str
     over: float
     severity: Severity
-    text: Annotated[str, "count amount"]
+    text: Annotated[str, "count n"]
     sources: tuple[str, ...]
 
 
@@ -135,17 +143,57 @@ class RatioRule:
 class Statement:
     """What a count can and cannot exclude, in words."""
 
-    unseen_one: Annotated[str, "list n high"]
-    unseen: Annotated[str, "list n high"]
+    unseen: Annotated[str, "list high"]
+    unseen_each: Annotated[str, "list high"]
+    unbounded: Annotated[str, "list"]
     unknown: Annotated[str, "list"]
     nothing: str
+    unsupported: Annotated[str, "n of"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictTexts:
+    """How the verdict and its reasons are worded."""
+
+    no_pictures: Annotated[str, "reasons"]
+    foreign: Annotated[str, "n of"]
+    not_recognised: Annotated[str, "n of"]
+    doubtful: Annotated[str, "n of"]
+    blast_like: str
+    blast_like_detail: Annotated[str, "sum percent cells limit"]
+    too_few: Annotated[str, "n more"]
+    nothing: Annotated[str, "n of list"]
+    no_cells: str
+    cells: Annotated[str, "list"]
+    more_cells: Annotated[str, "list n"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRules:
+    """When a slide is not usable, and when it is to be looked at again."""
+
+    not_recognised_percent: float
+    """Share of the white cells above which, by the interval's lower limit, no share of any type is known."""
+    doubtful: tuple[str, ...]
+    """Codes of findings about pictures in which nothing is called present."""
+    foreign: tuple[str, ...]
+    """Codes of findings about pictures that the model was not made for."""
+    likeness_p_value: float
+    likeness_least: float
+    """Least summed probability of blast-like types in cells that were not recognised that is flagged, cells."""
+    not_looked_for: str
+    texts: VerdictTexts
+
+    @property
+    def doubtful_pictures(self) -> frozenset[str]:
+        return frozenset(self.doubtful)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """A whole rules file."""
 
-    schema: Schema
+    schema: RulesSchema
     sources: Mapping[str, str]
     outside: Outside
     adequacy: Adequacy
@@ -156,12 +204,21 @@ class Rules:
     range: RangeTexts
     ratios: tuple[RatioRule, ...]
     statement: Statement
+    verdict: VerdictRules
 
     def __post_init__(self) -> None:
         self._check_references()
         self._check_sides()
         if not 0 < self.presence.p_value < 1:
             raise ValueError(f"presence.p_value is {self.presence.p_value}, not between 0 and 1")
+        if not 0 < self.verdict.likeness_p_value < 1:
+            raise ValueError(
+                f"verdict.likeness_p_value is {self.verdict.likeness_p_value}, not between 0 and 1"
+            )
+        if not 0 <= self.verdict.not_recognised_percent <= 100:
+            raise ValueError(
+                f"verdict.not_recognised_percent is {self.verdict.not_recognised_percent}, no share"
+            )
 
     def _check_references(self) -> None:
         keys = {group.key for group in self.groups}

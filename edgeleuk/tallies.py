@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from heapq import nlargest
+from typing import Self
 
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.rules import Rules
-from edgeleuk.types import WHITE_CELL, Box, Field, Place, Tally
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Box, Cell, Field, NotRecognised, Place, Reading, Tally
+
+SHOWN = 12
+"""Most blast-like cells that a tally names: as many as a person looks at one by one."""
+NOTABLE = 0.05
+"""Least probability of a blast-like type at which a cell that was not recognised is worth naming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What is added up of white cells that were not recognised."""
+
+    possible_from: float = 1.0
+    """Least probability at which a cell may be of a type or group."""
+    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The reader's types of each type or group that is asked for."""
+    blast_like: frozenset[str] = frozenset()
+    """The types whose summed probability makes a cell blast-like."""
+
+    @classmethod
+    def of(cls, reader: ReaderManifest, rules: Rules) -> Self:
+        """Each type of a reader, each group of the rules, and the blast-like types."""
+        groups = {
+            group.key: tuple(label for label in group.labels if label in reader.labels)
+            for group in rules.groups
+        }
+        kinds = {label: (label,) for label in reader.labels} | {k: own for k, own in groups.items() if own}
+        return cls(reader.possible_from, kinds, frozenset(reader.blast_like))
+
+
+NO_DOUBTS = Doubts()
+"""Nothing is added up: of a reader of which nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +55,8 @@ class WhiteCell:
     """Of the cell in its picture."""
     attributes: tuple[tuple[str, str], ...]
     """Name and value of those to be counted."""
+    blast_like: float = 0.0
+    """Probability of a blast-like type; 0 for a cell recognised as something beside the white cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +69,67 @@ class FieldCount:
     cut: int
     unread: int
     not_counted: frozenset[str]
+    not_recognised: NotRecognised = field(default_factory=NotRecognised)
+    findings: tuple[str, ...] = ()
+    """Codes of what limits the picture."""
+    doubtful: bool = False
+    """Whether one of them keeps its cells from being called present."""
 
 
-def tally(fields: Iterable[Field], rules: Rules) -> Tally:
+def tally(fields: Iterable[Field], rules: Rules, doubts: Doubts = NO_DOUBTS) -> Tally:
     """Count the cells of any number of fields. A cell that lies in two fields counts twice."""
-    return total(count(field, rules) for field in fields)
+    return total(count(field, rules, doubts) for field in fields)
 
 
-def count(field: Field, rules: Rules) -> FieldCount:
+def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
     """Count the cells of one field."""
-    white, cut, unread = [], 0, 0
+    white, cut, unread, unsure = [], 0, 0, []
     for cell in field.of(WHITE_CELL):
         if cell.reading is None:
             cut, unread = cut + (not cell.whole), unread + cell.whole
             continue
-        label = cell.reading.label
-        inside = label not in rules.not_counted
-        sure = (_shared(name, a.value) for name, a in cell.reading.attributes.items() if inside and a.sure)
-        white.append(WhiteCell(label, cell.box, cell.number, tuple(sure)))
-    kinds = Counter(cell.kind for cell in field.cells)
-    return FieldCount(field.name, tuple(kinds.items()), tuple(white), cut, unread, field.not_counted)
+        white.append(_white_cell(cell, cell.reading, rules, doubts))
+        if cell.reading.label == UNCLASSIFIED:
+            unsure.append(cell.reading.probabilities)
+    codes = tuple(finding.code for finding in field.assessment.findings)
+    return FieldCount(
+        name=field.name,
+        kinds=tuple(Counter(cell.kind for cell in field.cells).items()),
+        white=tuple(white),
+        cut=cut,
+        unread=unread,
+        not_counted=field.not_counted,
+        not_recognised=_added_up(unsure, rules, doubts),
+        findings=codes,
+        doubtful=not rules.verdict.doubtful_pictures.isdisjoint(codes),
+    )
+
+
+def _white_cell(cell: Cell, reading: Reading, rules: Rules, doubts: Doubts) -> WhiteCell:
+    inside = reading.label not in rules.not_counted
+    sure = (_shared(name, a.value) for name, a in reading.attributes.items() if inside and a.sure)
+    blast_like = 0.0
+    if inside or reading.label == UNCLASSIFIED:
+        blast_like = sum(reading.probabilities.get(label, 0.0) for label in doubts.blast_like)
+    return WhiteCell(reading.label, cell.box, cell.number, tuple(sure), blast_like)
+
+
+def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts) -> NotRecognised:
+    """Of cells that were not recognised, by their probabilities."""
+    number = 0
+    expected: defaultdict[str, float] = defaultdict(float)
+    possible: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
+    for probabilities in cells:
+        number += 1
+        for label, probability in probabilities.items():
+            expected[label] += probability
+        inside = max(probabilities, key=lambda each: probabilities[each]) not in rules.not_counted
+        for kind, labels in doubts.kinds.items():
+            may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
+            possible[kind] += may_be
+            counted[kind] += may_be or inside
+    return NotRecognised(number, dict(expected), dict(possible), dict(counted))
 
 
 @cache
@@ -65,18 +142,32 @@ def total(counts: Iterable[FieldCount]) -> Tally:
     """The tally of fields that were counted."""
     kinds: Counter[str] = Counter()
     white: Counter[str] = Counter()
+    doubtful: Counter[str] = Counter()
+    findings: Counter[str] = Counter()
     places: defaultdict[str, list[Place]] = defaultdict(list)
     attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    unsure: list[NotRecognised] = []
+    notable: list[tuple[float, Place]] = []
     number = cut = unread = 0
+    blast_like = doubted = 0.0
     not_counted: set[str] = set()
-    for field in counts:
-        number, cut, unread = number + 1, cut + field.cut, unread + field.unread
-        not_counted |= field.not_counted
-        for kind, cells in field.kinds:
+    for each in counts:
+        number, cut, unread = number + 1, cut + each.cut, unread + each.unread
+        not_counted |= each.not_counted
+        findings.update({*each.findings})
+        unsure.append(each.not_recognised)
+        for kind, cells in each.kinds:
             kinds[kind] += cells
-        for cell in field.white:
+        for cell in each.white:
+            place = Place(each.name, cell.box, cell.number)
             white[cell.label] += 1
-            places[cell.label].append(Place(field.name, cell.box, cell.number))
+            doubtful[cell.label] += each.doubtful
+            places[cell.label].append(place)
+            blast_like += cell.blast_like
+            if cell.label == UNCLASSIFIED:
+                doubted += cell.blast_like
+            if cell.label == UNCLASSIFIED and cell.blast_like >= NOTABLE:
+                notable.append((cell.blast_like, place))
             for name, value in cell.attributes:
                 attributes[name][value] += 1
     return Tally(
@@ -88,4 +179,27 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         cut=cut,
         unread=unread,
         not_counted=frozenset(not_counted),
+        not_recognised=_together(unsure),
+        blast_like=blast_like,
+        blast_like_doubted=doubted,
+        most_blast_like=tuple(nlargest(SHOWN, notable, key=lambda each: each[0])),
+        doubtful={label: n for label, n in doubtful.items() if n},
+        findings=dict(findings),
+    )
+
+
+def _together(parts: Iterable[NotRecognised]) -> NotRecognised:
+    cells = 0
+    sums: tuple[defaultdict[str, float], ...] = (defaultdict(float), defaultdict(float), defaultdict(float))
+    for part in parts:
+        cells += part.cells
+        for into, own in zip(sums, (part.expected, part.possible, part.counted), strict=True):
+            for kind, value in own.items():
+                into[kind] += value
+    expected, possible, counted = sums
+    return NotRecognised(
+        cells,
+        dict(expected),
+        {k: int(n) for k, n in possible.items()},
+        {k: int(n) for k, n in counted.items()},
     )

@@ -530,6 +530,19 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NotRecognised:
+    """What the white cells below the reader's threshold may be, added up."""
+
+    cells: int = 0
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """By type, the sum of the cells' probabilities of it."""
+    possible: Mapping[str, int] = field(default_factory=dict)
+    """By type, or group of types: the cells that may be of it, see `tallies.Doubts`."""
+    counted: Mapping[str, int] = field(default_factory=dict)
+    """By type or group: those cells, and the others whose likeliest type the percentages count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """Counts over any number of fields. Percentages are derived, never stored."""
 
@@ -548,3 +561,15 @@ class Tally:
     """Whole white cells that were not read: not in `white`."""
     not_counted: frozenset[str] = frozenset()
     """Kinds that at least one field was too coarse for."""
+    not_recognised: NotRecognised = field(default_factory=NotRecognised)
+    """Of the cells that `white` has as "unclassified"."""
+    blast_like: float = 0.0
+    """Summed probability of the blast-like types, over all white cells but those recognised as something beside them."""
+    blast_like_doubted: float = 0.0
+    """The part of `blast_like` that is of cells that were not recognised."""
+    most_blast_like: tuple[tuple[float, Place], ...] = ()
+    """Probability and place of the cells that were not recognised and are most like blasts, the likest first."""
+    doubtful: Mapping[str, int] = field(default_factory=dict)
+    """Those of `white` that lie in pictures with a warning under which nothing is called present."""
+    findings: Mapping[str, int] = field(default_factory=dict)
+    """Pictures by what limits their quality: codes of `Finding`."""

@@ -1,12 +1,28 @@
-"""The verdict on a slide: one line that says what to do next, and the reasons behind it."""
+"""The verdict on a slide: one line that says what to do next, and the reasons behind it.
+
+The first of these that holds:
+
+- NOT USABLE, as no picture could be used, or most show too little detail for the model: what was read means nothing.
+- LOOK AGAIN, as something is flagged, or what was not recognised is more like blasts than on healthy slides.
+- NOT USABLE, as too many white cells were not recognised, or most pictures have a warning.
+- TOO FEW CELLS.
+- NOTHING FLAGGED, with what the program does not look for.
+
+All reasons that hold are given, also those behind a graver one. Rules and texts stand in `data/rules.toml`, what healthy
+slides look like to a reader in its model folder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
-from edgeleuk.types import Place
+from edgeleuk.differential import Differential
+from edgeleuk.rules import Rules
+from edgeleuk.types import Place, Refusal, Tally
 
 Code = Literal["not_usable", "look_again", "too_few_cells", "nothing_flagged"]
 
@@ -35,6 +51,8 @@ class Reason:
     """A short sentence or two: what was seen, and what to do."""
     cells: tuple[Place, ...] = ()
     """The white cells it is about, those to look at first come first."""
+    detail: str = ""
+    """The reasoning behind it; empty where the text says all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,115 @@ class Verdict:
         return f"{self.title}: {self.text}"
 
 
+NAMED = 3
+"""Cells that the line names; all stand with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What the verdict asks of a slide's pictures."""
+
+    counted: int
+    refused: Sequence[Refusal] = ()
+    """Those left out because their quality or a fault did not allow to count them."""
+    spoken: Mapping[str, str] = field(default_factory=dict)
+    """What a person calls a picture, by its name; absent ones are called by their name."""
+
+
+def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Verdict:
+    """Reach the verdict on a slide from its tally, its differential and its pictures."""
+    foreign = [*_foreign(tally, pictures, rules)]
+    look = [*_flagged(result, rules), *_blast_like(tally, result, rules)]
+    poor = [*_poor(tally, result, pictures, rules)]
+    few = [*_too_few(result, rules)]
+    reasons = (*foreign, *look, *poor, *few)
+    for code, own in (
+        ("not_usable", foreign),
+        ("look_again", look),
+        ("not_usable", poor),
+        ("too_few_cells", few),
+    ):
+        if own:
+            return Verdict(cast(Code, code), _text(own[0], pictures, rules), reasons)
+    texts = rules.verdict.texts
+    said = texts.nothing.format(n=result.n, of=result.white_cells, list=rules.verdict.not_looked_for)
+    return Verdict("nothing_flagged", said)
+
+
+def _text(reason: Reason, pictures: Pictures, rules: Rules) -> str:
+    """A reason's text, and where its first cells are."""
+    if not reason.cells:
+        return reason.text
+    texts, more = rules.verdict.texts, len(reason.cells) - NAMED
+    named = cells_text(reason.cells[:NAMED], pictures.spoken)
+    where = texts.more_cells.format(list=named, n=more) if more > 0 else texts.cells.format(list=named)
+    return f"{reason.text} {where}"
+
+
+def cells_text(cells: Sequence[Place], spoken: Mapping[str, str]) -> str:
+    """Cells by picture and number: "a.jpg cell 4, 7; b.jpg cell 2"."""
+    by_picture: dict[str, list[str]] = {}
+    for place in cells:
+        by_picture.setdefault(place.picture, []).append(str(place.number))
+    each = (f"{spoken.get(name, name)} cell {', '.join(numbers)}" for name, numbers in by_picture.items())
+    return "; ".join(each)
+
+
+def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
+    """Why the pictures are none that the model can read."""
+    texts = rules.verdict.texts
+    if not pictures.counted and pictures.refused:
+        codes = Counter(refusal.code for refusal in pictures.refused)
+        reasons = ", ".join(f"{code} {n}" for code, n in codes.most_common())
+        yield Reason("no_pictures", texts.no_pictures.format(reasons=reasons))
+    for code in rules.verdict.foreign:
+        if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
+            yield Reason(code, texts.foreign.format(n=n, of=pictures.counted))
+
+
+def _flagged(result: Differential, rules: Rules) -> Iterator[Reason]:
+    """The flags, but for that of too few cells. The cells that the reader is surest of are not told apart."""
+    for flag in result.flags:
+        if flag.code != rules.adequacy.code:
+            yield Reason(flag.code.lower(), flag.text, flag.places, flag.detail)
+
+
+def _blast_like(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reason]:
+    likeness, limits, texts = result.blast_likeness, rules.verdict, rules.verdict.texts
+    if likeness is None or likeness.sum < likeness.limit or likeness.doubted < limits.likeness_least:
+        return
+    detail = texts.blast_like_detail.format(
+        sum=f"{likeness.sum:.1f}",
+        percent=f"{100 * limits.likeness_p_value:g}",
+        cells=likeness.cells,
+        limit=f"{likeness.limit:.1f}",
+    )
+    cells = tuple(place for _, place in tally.most_blast_like)
+    if cells:
+        yield Reason("blast_like", texts.blast_like, cells, detail)
+
+
+def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
+    """Why most of the slide was not read, or not read well."""
+    texts = rules.verdict.texts
+    if not result.supported:
+        said = texts.not_recognised.format(
+            n=result.not_recognised + result.unread, of=result.white_cells + result.unread
+        )
+        yield Reason("not_recognised", said)
+    worst = max((tally.findings.get(code, 0) for code in rules.verdict.doubtful), default=0)
+    if 2 * worst > pictures.counted:
+        yield Reason("doubtful_pictures", texts.doubtful.format(n=worst, of=pictures.counted))
+
+
+def _too_few(result: Differential, rules: Rules) -> Iterator[Reason]:
+    texts, wanted = rules.verdict.texts, rules.adequacy.cells
+    if not result.white_cells:
+        yield Reason("no_white_cells", texts.no_cells)
+    elif result.n < wanted:
+        yield Reason("too_few_cells", texts.too_few.format(n=result.n, more=math.ceil(wanted - result.n)))
+
+
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as plain values for JSON."""
     return {
@@ -67,6 +194,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             {
                 "code": reason.code,
                 "text": reason.text,
+                "detail": reason.detail,
                 "cells": [{"picture": place.picture, "number": place.number} for place in reason.cells],
             }
             for reason in verdict.reasons

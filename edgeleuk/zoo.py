@@ -48,6 +48,8 @@ class Model:
     reader: ReaderManifest
     lineage: tuple[Mapping[str, Any], ...] = ()
     """What it was derived from, its parent first; see `derive`. Empty for a model that was trained as it is."""
+    real_slides: Mapping[str, Any] | None = None
+    """What it made of slides really taken through its objective; None where that was not measured."""
 
     def verify(self) -> None:
         """Raise ModelMissingError or ModelAlteredError unless both networks are as published."""
@@ -232,6 +234,7 @@ def read_manifest(folder: Path) -> Model:
             finder=finder_manifest(folder, document["finder"]),
             reader=reader_manifest(folder, document["reader"]),
             lineage=_lineage(document.get("lineage", [])),
+            real_slides=document.get("real_slides"),
         )
     except KeyError as error:
         raise ModelError(f"{path} lacks {error}. Compare it with `edgeleuk schema model`.") from error

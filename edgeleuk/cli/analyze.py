@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from edgeleuk.batch import Batch
     from edgeleuk.pipeline import Analyser
     from edgeleuk.results import SlideResult
-    from edgeleuk.types import CountedField, Field, Frame, PictureFile
+    from edgeleuk.types import Field, Frame, PictureFile
+    from edgeleuk.verdict import Verdict
     from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
@@ -74,6 +75,9 @@ def analyze(
     ] = False,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
+    ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also show the cells, attributes and the reasoning.")
     ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Analyse the simulated smear that ships.")] = False,
     rules: RulesOption = None,
@@ -155,10 +159,11 @@ def analyze(
         )
         policy = ScalePolicy(analyser, scale)
         count = SlideCount(analyser, rule_set, ranges, policy, options, keeper if keeper.keeping else None)
-        failures = _analyse_all(Batch(count, workers), pictures, draw)
+        failures, overlays = _analyse_all(Batch(count, workers), pictures, draw)
         keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
     result = count.result(keeper.about)
-    _output(result, model, as_json, as_csv, folder, write_all)
+    _sign(overlays, result.verdict)
+    _output(result, model, as_json, as_csv, folder, write_all, details)
     _close(result, failures, folder)
 
 
@@ -169,8 +174,8 @@ def demo_picture() -> str:
 
 def _analyse_all(
     batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None
-) -> Failures:
-    """Every picture that can be analysed; gives the errors of the others."""
+) -> tuple[Failures, list[Path]]:
+    """Every picture that can be analysed; gives the errors of the others, and the annotated pictures."""
     from rich.progress import track
 
     from edgeleuk.batch import Failed
@@ -179,7 +184,7 @@ def _analyse_all(
     with notices.status("measuring the scale") if not alone else nullcontext():
         batch.survey(pictures)
     failures: Failures = []
-    taken: set[str] = set()
+    overlays: dict[str, Path] = {}
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
     bar = track(
@@ -198,27 +203,41 @@ def _analyse_all(
             texts.setdefault(key, text)
             warnings[key].append(done.frame.name)
         if draw:
-            _draw(done.frame, done.field, batch.slide.analyser, draw, taken)
+            _draw(done.frame, done.field, batch.slide.analyser, draw, overlays)
     for key, names in warnings.items():
         warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {texts[key]}")
-    return failures
+    return failures, [*overlays.values()]
 
 
-def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, taken: set[str]) -> None:
+def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, overlays: dict[str, Path]) -> None:
     """Write the annotated copy; pictures of the same name from different folders get a number."""
     from edgeleuk.render.overlay import draw, encode
 
     stem, number = Path(frame.name).stem, 1
     name = f"{stem}.overlay.jpg"
-    while name in taken:
+    while name in overlays:
         number += 1
         name = f"{stem}-{number}.overlay.jpg"
-    taken.add(name)
+    overlays[name] = folder / name
     write(folder / name, encode(draw(frame.pixels, field, analyser.reader.labels)))
 
 
+def _sign(overlays: Sequence[Path], verdict: Verdict) -> None:
+    """Write the slide's verdict, which is known at the end, below the legend of each annotated picture."""
+    from edgeleuk.render.overlay import with_verdict
+
+    for path in overlays:
+        write(path, with_verdict(path.read_bytes(), verdict))
+
+
 def _output(
-    result: SlideResult, model: Model, as_json: bool, as_csv: bool, folder: Path | None, write_all: bool
+    result: SlideResult,
+    model: Model,
+    as_json: bool,
+    as_csv: bool,
+    folder: Path | None,
+    write_all: bool,
+    details: bool,
 ) -> None:
     from edgeleuk.render import tables, terminal
 
@@ -226,6 +245,7 @@ def _output(
     if folder and (as_json or write_all):
         write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
+        write(folder / "verdict.csv", tables.verdict_csv(result.verdict))
         write(folder / "cells.csv", tables.cells_csv(result.counted, attributes))
         write(folder / "differential.csv", tables.differential_csv(result.differential))
         if result.estimates.values:
@@ -235,20 +255,11 @@ def _output(
         print_json(document)
     elif as_csv and not folder:
         typer.echo(tables.cells_csv(result.counted, attributes), nl=False)
+        notices.print(result.verdict.line, markup=False)
     elif result.counted:
-        fields, repeated = (
-            [each.field for each in result.counted],
-            [_repeated(each) for each in result.counted],
-        )
-        told = terminal.analysis(
-            fields, result.differential, model, repeated, result.estimates, result.overlaps
-        )
-        results().print(told)
-
-
-def _repeated(counted: CountedField) -> frozenset[int]:
-    """Indices of the cells that an earlier picture shows too."""
-    return frozenset(i for i, identity in enumerate(counted.identities) if identity not in counted.fresh)
+        results().print(terminal.analysis(result, model, details=details))
+    elif result.refused:
+        results().print(terminal.verdict_line(result.verdict))
 
 
 def _close(result: SlideResult, failures: Failures, folder: Path | None) -> None:

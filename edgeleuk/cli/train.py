@@ -9,7 +9,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, results, writable_folder
 from edgeleuk.cli._rules import standards
-from edgeleuk.errors import MissingExtraError
+from edgeleuk.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -187,12 +187,27 @@ def publish(
     models: Annotated[Path, typer.Option("--models", help="Folder that gets <magnification>/.")] = Path(
         "models"
     ),
+    remeasure: Annotated[
+        str | None,
+        typer.Option(
+            "--remeasure",
+            metavar="MAG",
+            help="Only measure anew what the verdict of a published model rests on.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
     from edgeleuk.training import publish as publishing
 
-    folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), standards()[0])
+    measured_by = publishing.Standards(*standards())
+    if remeasure and (finder_recipe or reader_recipe):
+        raise UsageError("--remeasure takes a published model as it is. Leave --finder and --reader out.")
+    if remeasure:
+        folder = publishing.remeasure(remeasure, models, measured_by)
+    else:
+        folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), measured_by)
     results().print(f"published {folder}")
 
 

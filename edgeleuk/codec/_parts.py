@@ -15,12 +15,13 @@ from edgeleuk.codec._cells import SEEN, Cells, from_bytes, to_bytes
 from edgeleuk.codec._checks import at_least, counts, finite, positive, require, share
 from edgeleuk.differential import Differential
 from edgeleuk.estimates import Estimates
-from edgeleuk.results import NO_THUMBNAIL, Provenance, SlideResult
+from edgeleuk.results import NO_THUMBNAIL, NO_VERDICT, Provenance, SlideResult
 from edgeleuk.types import (
     Aperture,
     Assessment,
     CountedField,
     Field,
+    NotRecognised,
     Overlap,
     Place,
     Placement,
@@ -28,6 +29,7 @@ from edgeleuk.types import (
     Scale,
     Tally,
 )
+from edgeleuk.verdict import Verdict
 
 
 class Part(Protocol):
@@ -165,15 +167,26 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cut: int
     unread: int
     not_counted: tuple[str, ...]
+    not_recognised: NotRecognised = msgspec.field(default_factory=NotRecognised)
+    blast_like: float = 0.0
+    blast_like_doubted: float = 0.0
+    most_blast_like: tuple[tuple[float, Place], ...] = ()
+    doubtful: Mapping[str, int] = msgspec.field(default_factory=dict)
+    findings: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, tally: Tally, _: list[bytes]) -> TallyPart:
         return cls(
             tally.fields, tally.white, tally.kinds, tally.attributes, tally.places, tally.cut, tally.unread,
-            tuple(sorted(tally.not_counted)),
+            tuple(sorted(tally.not_counted)), tally.not_recognised, tally.blast_like, tally.blast_like_doubted, tally.most_blast_like,
+            tally.doubtful, tally.findings,
         )  # fmt: skip
 
     def check(self) -> None:
+        doubted = self.not_recognised
+        for each in (doubted.possible, doubted.counted, self.doubtful, self.findings):
+            counts(each.values(), "a count")
+        at_least(0, min([self.blast_like, *doubted.expected.values()]), "a summed probability")
         counts([self.fields, self.cut, self.unread], "a count")
         for each in (self.white, self.kinds, *self.attributes.values()):
             counts(each.values(), "a count")
@@ -181,7 +194,8 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def value(self, _: Iterator[bytes]) -> Tally:
         return Tally(
             self.fields, self.white, self.kinds, self.attributes, self.places, self.cut, self.unread,
-            frozenset(self.not_counted),
+            frozenset(self.not_counted), self.not_recognised, self.blast_like, self.blast_like_doubted, self.most_blast_like, self.doubtful,
+            self.findings,
         )  # fmt: skip
 
 
@@ -214,6 +228,7 @@ class ResultPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overlaps: tuple[Overlap, ...]
     marks: Mapping[int, str]
     estimates: Estimates
+    verdict: Verdict = NO_VERDICT
 
     @classmethod
     def of(cls, result: SlideResult, pictures: list[bytes]) -> ResultPart:
@@ -228,6 +243,7 @@ class ResultPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             result.overlaps,
             result.marks,
             result.estimates,
+            result.verdict,
         )
 
     def check(self) -> None:
@@ -262,4 +278,5 @@ class ResultPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.overlaps,
             self.marks,
             self.estimates,
+            self.verdict,
         )

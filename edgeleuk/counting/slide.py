@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from edgeleuk import __version__
@@ -26,6 +27,7 @@ from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
+from edgeleuk.verdict import Pictures, Verdict, reach
 
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
@@ -94,6 +96,7 @@ class SlideCount:
         self._started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         self._tally: Tally | None = None
         self._differential: Differential | None = None
+        self._verdict: Verdict | None = None
 
     # Frames in
 
@@ -160,6 +163,7 @@ class SlideCount:
         """Keep that a picture is left out, with the reason."""
         left_out = refusal(name, error)
         self._refusals.append(left_out)
+        self._verdict = None
         if self.recorder:
             self.recorder.refuse(left_out)
         return left_out
@@ -242,7 +246,7 @@ class SlideCount:
         self._changed()
 
     def _changed(self) -> None:
-        self._tally = self._differential = None
+        self._tally = self._differential = self._verdict = None
 
     # Results out
 
@@ -273,6 +277,20 @@ class SlideCount:
             self._differential = self._judge(self.tally())
         return self._differential
 
+    def verdict(self) -> Verdict:
+        """What the count allows to say, first and in one line."""
+        if self._verdict is None:
+            refused = [each for each in self._refusals if each.exit_code]
+            pictures = Pictures(self._number, refused, self._spoken())
+            self._verdict = reach(self.tally(), self.differential(), pictures, self.rules)
+        return self._verdict
+
+    def _spoken(self) -> dict[str, str]:
+        """What a person calls each picture: a file by its name, a frame of a stream by the number of its field."""
+        if self.options.stills:
+            return {name: Path(name).name for name in self.map.names}
+        return {name: f"field {number}" for number, name in enumerate(self.map.names, start=1)}
+
     def result(self, about: Provenance | None = None) -> SlideResult:
         """Everything that is known of the slide. `about`: who counted it, where a driver knows."""
         fields, area_mm2 = self.map.fields(), self.map.area_mm2
@@ -282,6 +300,7 @@ class SlideCount:
             fields=fields,
             tally=self.tally(),
             differential=self.differential(),
+            verdict=self.verdict(),
             area_mm2=area_mm2,
             refused=self.refused,
             overlaps=self.map.overlaps,

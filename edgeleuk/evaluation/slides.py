@@ -11,18 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from edgeleuk import verdict
 from edgeleuk.batch import Batch, Failed
 from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.errors import InputError
+from edgeleuk.evaluation.readings import proportion
+from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import PictureFile
+from edgeleuk.verdict import Verdict
 
 Groups = Mapping[str, Collection[str]]
 """Types by what a slide is led by, see `ReaderManifest.groups`."""
-BLAST_LIKE = "blast_like"
-"""The group whose share is compared."""
+
 
 Progress = Callable[[int, int], None]
 """Told how many fields are done, and of how many."""
@@ -46,6 +49,11 @@ class SlideResult:
     groups: Groups
     refused: tuple[str, ...]
     """Fields that could not be analysed, with the reason."""
+    verdict: Verdict
+    not_recognised: int
+    """White cells below the reader's threshold."""
+    white_cells: int
+    """Those, and the identified ones."""
 
     def as_json(self) -> dict[str, Any]:
         both = {"predicted": self.predicted, "annotated": self.annotated}
@@ -56,6 +64,8 @@ class SlideResult:
                 name: shares(counts, self.groups).get(BLAST_LIKE) for name, counts in both.items()
             },
             "refused": list(self.refused),
+            "verdict": verdict.as_json(self.verdict),
+            "not_recognised": proportion(self.not_recognised, self.white_cells),
         }
 
 
@@ -149,5 +159,8 @@ def evaluate_slides(
             annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},
             groups=analyser.model.reader.groups,
             refused=tuple(refused),
+            verdict=slide.verdict(),
+            not_recognised=slide.differential().not_recognised,
+            white_cells=slide.differential().white_cells,
         )
     return SlidesReport(slides)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeleuk.rules import Severity
+from edgeleuk.types import UNCLASSIFIED
 
 SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def spoken(name: str) -> str:
     """A label, attribute or code as a person writes it."""
-    return name.replace("_", " ")
+    return "not recognised" if name == UNCLASSIFIED else name.replace("_", " ")
 
 
 def flag_title(code: str) -> str:

@@ -17,8 +17,9 @@ from edgeleuk.evaluation.fields import FieldsResult, FinderReport
 from edgeleuk.evaluation.phone import PhoneReport
 from edgeleuk.evaluation.readings import Readings, proportion
 from edgeleuk.evaluation.scales import ScaleResult
-from edgeleuk.evaluation.slides import BLAST_LIKE, SlidesReport, leading, shares
+from edgeleuk.evaluation.slides import SlidesReport, leading, shares
 from edgeleuk.evaluation.whole import WholeReport
+from edgeleuk.manifest import BLAST_LIKE
 
 NOTHING = "–"
 """What is undefined: no such cell in the data."""

@@ -85,8 +85,33 @@ def card(model: Model) -> RenderableType:
         *_lineage(model.lineage),
         _figures(finder.raw.get("figures", {}), ("map50", "map"), "Finder on"),
         _figures(reader.raw.get("figures", {}), ("accuracy", "accuracy5", "attribute_macro_f1"), "Reader on"),
+        *_real_slides(model.real_slides),
     ]  # fmt: skip
     return Group(*parts)
+
+
+def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
+    """What finder and reader make of slides that were really taken through the objective."""
+    if not real:
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("Real slides", "white", "recognised", "led by", "read", "blast-like", "read"):
+        table.add_column(name, justify="left" if name in ("Real slides", "led by") else "right")
+    for name, each in real["slides"].items():
+        unsure, led, blasts = each["not_recognised"], each["leading"], each["blast_like"]
+        table.add_row(
+            name,
+            str(unsure["of"]),
+            "–" if unsure["share"] is None else f"{1 - unsure['share']:.0%}",
+            *((led[side] or "nothing").replace("_", " ") for side in ("annotated", "predicted")),
+            *("–" if blasts[s] is None else f"{blasts[s]:.0f} %" for s in ("annotated", "predicted")),
+        )
+    yield table
+    yield Text(
+        f"Real slides ({real['of']}) are of patients that the model never learnt from. Figures above them are of single "
+        "cells, and at 40x and 10x of pictures through a simulated objective.",
+        style="dim",
+    )
 
 
 def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from edgeleuk.eyepiece import inside
+from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image
+from edgeleuk.verdict import Code, Verdict
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """The long side of the annotated copy: labels stay legible, files stay small."""
@@ -24,6 +26,13 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT = 0.5
 LINE = 26
 """Height of a legend line, pixels."""
+VERDICTS: Mapping[Code, Colour] = {
+    "not_usable": (255, 190, 185),
+    "look_again": (255, 224, 130),
+    "too_few_cells": (187, 222, 251),
+    "nothing_flagged": (200, 230, 201),
+}
+"""Pale grounds, on which dark text is read well."""
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -42,7 +51,7 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
     for cell in white:
         _box(canvas, cell, zoom, colour_of(cell, labels), 3)
     taken: list[tuple[int, int, int, int]] = []
-    for cell in sorted(white, key=lambda cell: cell.box[1]):
+    for cell in sorted(white, key=lambda cell: cell.number):
         _label(canvas, cell, zoom, colour_of(cell, labels), taken)
     _scale_bar(canvas, field, zoom)
     return np.vstack([canvas, _legend(field, labels, canvas.shape[1])])
@@ -78,15 +87,8 @@ def _box(canvas: Image, cell: Cell, zoom: float, colour: Colour, thickness: int)
 def _label(
     canvas: Image, cell: Cell, zoom: float, colour: Colour, taken: list[tuple[int, int, int, int]]
 ) -> None:
-    """The type and its probability on a filled tab above the box, or where there is room."""
-    if cell.reading is None:
-        text = "cut by the edge"
-    else:
-        reading = cell.reading
-        text = f"{reading.label.replace('_', ' ')} {reading.probability:.0%}"
-        if reading.label == UNCLASSIFIED:
-            best = max(reading.probabilities, key=lambda name: reading.probabilities[name])
-            text = f"{UNCLASSIFIED} ({best.replace('_', ' ')} {reading.probability:.0%})"
+    """Number, type and probability on a filled tab above the box, or where there is room."""
+    text = f"{cell.number} {_named(cell)}" if cell.number else _named(cell)
     (width, height), _ = cv2.getTextSize(text, FONT, TEXT, 1)
     width, height = width + 10, height + 10
     x1, y1, _, y2 = (round(value * zoom) for value in cell.box)
@@ -97,6 +99,50 @@ def _label(
     taken.append((x, y, x + width, y + height))
     cv2.rectangle(canvas, (x, y), (x + width, y + height), colour, -1)
     cv2.putText(canvas, text, (x + 5, y + height - 6), FONT, TEXT, PAPER, 1, cv2.LINE_AA)
+
+
+def _named(cell: Cell) -> str:
+    """The type of a white cell; of one that was not recognised what it is most like."""
+    reading = cell.reading
+    if reading is None:
+        return "cut by the edge"
+    if reading.label != UNCLASSIFIED:
+        return f"{spoken(reading.label)} {reading.probability:.0%}"
+    best = max(reading.probabilities, key=lambda name: reading.probabilities[name])
+    return f"{spoken(UNCLASSIFIED)} ({spoken(best)} {reading.probability:.0%}?)"
+
+
+def with_verdict(picture: bytes, verdict: Verdict) -> bytes:
+    """An annotated picture (JPEG) with the verdict on its slide below the legend, as JPEG."""
+    levels = np.frombuffer(picture, np.uint8)
+    canvas = cv2.cvtColor(cv2.imdecode(levels, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return encode(np.vstack([canvas, _verdict_strip(verdict, canvas.shape[1])]))
+
+
+def _verdict_strip(verdict: Verdict, width: int) -> Image:
+    """(h, width, 3): the title on its colour, and the text beside it, in as many lines as it needs."""
+    lines = _wrapped(_drawable(f"Slide: {verdict.line}"), width - 24)
+    strip = np.full((LINE * len(lines) + 12, width, 3), VERDICTS[verdict.code], np.uint8)
+    for i, text in enumerate(lines):
+        cv2.putText(strip, text, (12, LINE * (i + 1) - 4), FONT, TEXT, INK, 1, cv2.LINE_AA)
+    return strip
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` pixels, broken between words where that is possible."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if cv2.getTextSize(longer, FONT, TEXT, 1)[0][0] <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _drawable(text: str) -> str:
+    """With a question mark for what the drawing font lacks."""
+    return text.encode("ascii", "replace").decode()
 
 
 def _fits(canvas: Image, spot: tuple[int, int, int, int], taken: Sequence[tuple[int, int, int, int]]) -> bool:
@@ -132,7 +178,7 @@ def _scale_bar(canvas: Image, field: Field, zoom: float) -> None:
 def _legend(field: Field, labels: Sequence[str], width: int) -> Image:
     """What each colour means and how many there are, then the scale and the notice."""
     entries = [
-        (f"{label.replace('_', ' ')} {count}", of_label(label, labels))
+        (f"{spoken(label)} {count}", of_label(label, labels))
         for label, count in Counter(cell.reading.label for cell in field.cells if cell.reading).most_common()
     ]
     unread = sum(cell.kind == WHITE_CELL and cell.reading is None for cell in field.cells)

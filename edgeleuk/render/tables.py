@@ -27,6 +27,8 @@ from edgeleuk.types import (
     Reading,
     Refusal,
 )
+from edgeleuk.verdict import Verdict
+from edgeleuk.verdict import as_json as verdict_json
 
 SCHEMA = "edgeleuk-analysis/1"
 RESEARCH_USE = "Research use only. Not a diagnosis."
@@ -38,6 +40,7 @@ def document(result: SlideResult) -> dict[str, Any]:
         "schema": SCHEMA,
         "edgeleuk": result.about.program,
         "notice": RESEARCH_USE,
+        "verdict": verdict_json(result.verdict),
         "result": about(result),
         "model": asdict(result.about.model),
         "images": images(result),
@@ -150,6 +153,7 @@ def _counted_cell(counted: CountedField, index: int) -> dict[str, Any]:
 def _cell(cell: Cell, counted: bool) -> dict[str, Any]:
     reading = cell.reading
     return {
+        "number": cell.number or None,
         "kind": cell.kind,
         "box": [round(value, 2) for value in cell.box],
         "label": reading.label if reading else None,
@@ -197,7 +201,20 @@ def cells_csv(counted: Iterable[CountedField], attributes: Iterable[str]) -> str
     measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    head = ("path", "kind", "label", "probability", "score", "x1", "y1", "x2", "y2", "whole", "counted")
+    head = (
+        "path",
+        "number",
+        "kind",
+        "label",
+        "probability",
+        "score",
+        "x1",
+        "y1",
+        "x2",
+        "y2",
+        "whole",
+        "counted",
+    )
     writer.writerow([*head, *measures, *names])
     for each in counted:
         for i, cell in enumerate(each.field.cells):
@@ -208,6 +225,7 @@ def cells_csv(counted: Iterable[CountedField], attributes: Iterable[str]) -> str
                 [
                     *(
                         each.field.name,
+                        row["number"],
                         cell.kind,
                         row["label"],
                         row["probability"],
@@ -254,19 +272,38 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
     return " ".join(each.code for each in told), " ".join(each.text for each in told)
 
 
-def differential_csv(result: Differential) -> str:
-    """One row a type: count, percent and its 95 % interval; then what lies outside the denominator.
+def verdict_csv(verdict: Verdict) -> str:
+    """The verdict in the first row, then one row for each cell of each reason, or for the reason where it has none."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(("code", "text", "path", "number"))
+    writer.writerow((verdict.code, verdict.text, None, None))
+    for reason in verdict.reasons:
+        for place in reason.cells or (None,):
+            where = (place.picture, place.number or None) if place else (None, None)
+            writer.writerow((reason.code, reason.text, *where))
+    return target.getvalue()
 
-    The values of a type's second level follow it as type/value, of its cells where the reader was sure. Where
-    shares are corrected, three more columns have them.
+
+def differential_csv(result: Differential) -> str:
+    """One row a type: count, percent of the recognised cells, and the bounds of its share of all white cells found.
+
+    Empty where the data support no bound; `recognised_low` and `recognised_high` are the exact interval over the recognised
+    cells alone. The values of a type's second level follow it as type/value, of its cells where the reader was sure. Where
+    shares are corrected, three more columns have them. What lies outside the denominator comes last.
     """
     target = io.StringIO()
-    names = ["type", "count", "of", "percent", "low", "high"]
+    names = ["type", "count", "of", "percent", "low", "high", "recognised_low", "recognised_high"]
     names += ["corrected", "corrected_low", "corrected_high"] if result.corrected else []
     writer = csv.DictWriter(target, names, lineterminator="\n")
     writer.writeheader()
     for label, share in result.types.items():
         row = _share_row(label, share)
+        if bounds := result.bounds.get(label):
+            row |= {
+                "low": round(bounds.low, 3),
+                "high": None if bounds.high is None else round(bounds.high, 3),
+            }
         if estimate := result.corrected.get(label):
             row |= {
                 "corrected": round(estimate.percent, 3),
@@ -296,6 +333,6 @@ def _share_row(name: str, share: Share) -> dict[str, Any]:
         "count": share.count,
         "of": share.of,
         "percent": round(share.percent, 3),
-        "low": round(share.low, 3),
-        "high": round(share.high, 3),
+        "recognised_low": round(share.low, 3),
+        "recognised_high": round(share.high, 3),
     }

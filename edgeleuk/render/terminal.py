@@ -1,10 +1,10 @@
-"""An analysis on a terminal of 80 columns: a block a picture, then one for all together."""
+"""An analysis on a terminal of 80 columns: the verdict, then the differential, then what stands behind both."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -14,53 +14,85 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edgeleuk.bounds import Bounds
 from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential, SecondLevel
-from edgeleuk.estimates import NOTHING, Estimates
+from edgeleuk.estimates import Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render._words import SEVERITY_STYLES, flag_title, short
+from edgeleuk.render._words import short, spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Assessment, Cell, Field, Overlap, Scale
+from edgeleuk.results import SlideResult
+from edgeleuk.types import (
+    PLATELET,
+    RED_CELL,
+    UNCLASSIFIED,
+    WHITE_CELL,
+    Assessment,
+    Cell,
+    Field,
+    Overlap,
+    Reading,
+    Scale,
+)
+from edgeleuk.verdict import NAMED, STYLES, Reason, Verdict, cells_text
 from edgeleuk.zoo import Model
 
 WIDTH = 78
+REASONS = 6
+"""Of the reasons behind a verdict, those whose cells are named."""
+MANY_CELLS = 200
+"""From which on percentages have a decimal."""
 COPIES = 6
 """Copies that are named."""
 BAR = 18
 """Width of a proportion's bar, characters."""
-MANY = 12
-"""Above this number of pictures each gets a row instead of a block."""
-SHOWN = 0.05
-"""Least percentage that one decimal does not show as zero."""
 UNMEASURED = "*"
 """Marks corrected shares of types that the reader's errors were not measured on."""
 
 
-def analysis(
-    fields: Sequence[Field],
-    result: Differential,
-    model: Model,
-    repeated: Sequence[frozenset[int]] = (),
-    estimates: Estimates = NOTHING,
-    overlaps: Sequence[Overlap] = (),
-) -> RenderableType:
-    """Everything `analyze` shows on the terminal.
+def analysis(result: SlideResult, model: Model, *, details: bool = False) -> RenderableType:
+    """Everything `analyze` shows on the terminal, the verdict first.
 
-    `repeated`: for each of the fields the cells, by index, that another one shows too; `overlaps` of the fields, which are
-    numbered from 1.
+    A row a cell, attributes and the reasoning are shown with `details`; the cells also of a single picture.
     """
-    pictures: list[RenderableType] = (
-        [_row_table(fields)] if len(fields) > MANY else [_picture(f, model.reader) for f in fields]
-    )
-    return Group(
-        *pictures,
-        *_overlaps(fields, repeated),
-        *_copies(fields, overlaps),
-        together(fields, result, model),
-        *_estimated(estimates),
-    )
+    fields = [each.field for each in result.counted]
+    parts: list[RenderableType] = [
+        verdict_line(result.verdict),
+        *_reasons(result, details),
+        together(fields, result.differential, model, details=details),
+        *_estimated(result.estimates),
+        *_overlaps(result),
+        *_copies(fields, result.overlaps),
+        *_quality(result, details),
+    ]
+    if details or len(fields) == 1:
+        parts += [_picture(field, model.reader) for field in fields]
+    return Group(*parts, _closing(result.differential))
+
+
+def verdict_line(verdict: Verdict) -> Text:
+    """The verdict in one line, its title highlighted."""
+    return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
+
+
+def _reasons(result: SlideResult, details: bool) -> Iterator[Text]:
+    """What stands behind the verdict, but for the reason that its line gives; with `details` the reasoning of each."""
+    spoken = {each.field.name: Path(each.field.name).name for each in result.counted}
+    for place, reason in enumerate(result.verdict.reasons):
+        first = result.verdict.text.startswith(reason.text)
+        if not first:
+            cells = f" {_some_cells(reason, spoken)}" if reason.cells and place < REASONS else ""
+            yield Text.assemble(("▌ ", "yellow"), reason.text, (cells, "dim"))
+        if details and reason.detail:
+            yield Text(f"  {reason.detail}", style="dim")
+
+
+def _some_cells(reason: Reason, spoken: Mapping[str, str]) -> str:
+    named = cells_text(reason.cells[:NAMED], spoken)
+    more = len(reason.cells) - NAMED
+    return f"{named} and {more} more." if more > 0 else f"{named}."
 
 
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
@@ -92,14 +124,17 @@ def _rounded(per_ul: float) -> str:
     return f"{round(per_ul, min(digits, 0)):,.0f}"
 
 
-def _overlaps(fields: Sequence[Field], repeated: Sequence[frozenset[int]]) -> Iterator[Text]:
+def _overlaps(result: SlideResult) -> Iterator[Text]:
     """How much the pictures show twice; nothing where they do not overlap."""
-    again = Counter(
-        field.cells[i].kind for field, those in zip(fields, repeated, strict=False) for i in those
-    )
+    again: Counter[str] = Counter()
+    for each in result.counted:
+        cells = zip(each.field.cells, each.identities, strict=True)
+        again.update(cell.kind for cell, identity in cells if identity not in each.fresh)
     if again:
-        cells = f"{again['WBC']} white cells, {again['RBC']} red cells and {again['Platelet']} platelets"
-        yield Text(f"Pictures overlap: {cells} seen again count once.", style="dim")
+        cells_again = (
+            f"{again[WHITE_CELL]} white cells, {again[RED_CELL]} red cells and {again[PLATELET]} platelets"
+        )
+        yield Text(f"Pictures overlap: {cells_again} seen again count once.", style="dim")
 
 
 def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Text]:
@@ -118,11 +153,33 @@ def _how(copy: Overlap) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
+def _quality(result: SlideResult, details: bool) -> Iterator[RenderableType]:
+    """How good the pictures are: one line, and with `details` a row each."""
+    fields = [each.field for each in result.counted]
+    left_out = [each for each in result.refused if each.exit_code]
+    codes = Counter(finding.code for field in fields for finding in field.assessment.findings)
+    warned = sum(bool(field.assessment.findings) for field in fields)
+    parts = [f"{len(fields) - warned} good"]
+    parts += [f"{warned} with a warning ({_counted(codes)})"] if warned else []
+    parts += (
+        [f"{len(left_out)} left out ({_counted(Counter(each.code for each in left_out))})"]
+        if left_out
+        else []
+    )
+    yield Text(f"Pictures: {', '.join(parts)}.")
+    if details and len(fields) > 1:
+        yield _row_table(fields)
+
+
+def _counted(codes: Counter[str]) -> str:
+    return ", ".join(f"{spoken(code)} {n}" for code, n in codes.most_common())
+
+
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """Size, scale and counts of one picture, and a row for each white cell."""
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
-    seen = "the eyepiece's disc" if field.aperture else "the whole picture"
+    seen = "the field of view" if field.aperture else "the whole picture"
     head.append(f"{seen} shows {field.area_mm2 * 1e6:,.0f} um2 of the slide\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
@@ -131,7 +188,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     )
     head.append(", ".join(shown))
     white = field.of(WHITE_CELL)
-    parts: list[RenderableType] = [head, *_quality(field.assessment)]
+    parts: list[RenderableType] = [head, *_findings(field.assessment)]
     if white:
         parts.append(_cells(white, reader))
     return Panel(
@@ -139,7 +196,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     )
 
 
-def _quality(judged: Assessment) -> Iterator[Text]:
+def _findings(judged: Assessment) -> Iterator[Text]:
     """A line for each thing that limits a picture; none for a good one."""
     for finding in judged.findings:
         head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
@@ -147,30 +204,37 @@ def _quality(judged: Assessment) -> Iterator[Text]:
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
+    """A row a white cell, by its number in the picture."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("at x, y", justify="right", style="dim")
+    table.add_column("cell", justify="right", style="dim")
     table.add_column("type", min_width=18)
     table.add_column("sure", justify="right")
     table.add_column("diameter", justify="right")
     table.add_column("N:C", justify="right")
     table.add_column("lobes", justify="right")
-    for cell in sorted(white, key=lambda cell: (cell.box[1], cell.box[0])):
-        x, y = round((cell.box[0] + cell.box[2]) / 2), round((cell.box[1] + cell.box[3]) / 2)
+    for cell in sorted(white, key=lambda cell: cell.number):
         if cell.reading is None:
-            table.add_row(f"{x}, {y}", Text("cut by the edge", style="dim"))
+            table.add_row(str(cell.number), Text("cut by the edge", style="dim"))
             continue
         label, m = cell.reading.label, cell.morphometry
-        stage = cell.reading.attributes.get(reader.subtypes.get(label, ""))
-        name = f"{label}, {stage.value}" if stage and stage.sure else label
         table.add_row(
-            f"{x}, {y}",
-            Text(name.replace("_", " "), style=hexadecimal(of_label(label, reader.labels))),
-            f"{cell.reading.probability:.0%}",
+            str(cell.number),
+            Text(_type(cell.reading, reader), style=hexadecimal(of_label(label, reader.labels))),
+            f"{cell.reading.probability:.0%}" if label != UNCLASSIFIED else "",
             f"{m.diameter_um:.1f} um" if m and m.diameter_um is not None else "–",
             f"{m.nc_ratio:.2f}" if m and m.nc_ratio is not None else "–",
             str(m.lobes) if m and m.lobes is not None else "–",
         )
     return table
+
+
+def _type(reading: Reading, reader: ReaderManifest) -> str:
+    """The type, with its second level; of a cell that was not recognised what it is most like."""
+    if reading.label == UNCLASSIFIED:
+        likeliest = max(reading.probabilities, key=lambda name: reading.probabilities[name])
+        return f"{spoken(UNCLASSIFIED)}: {spoken(likeliest)} {reading.probability:.0%}?"
+    stage = reading.attributes.get(reader.subtypes.get(reading.label, ""))
+    return spoken(f"{reading.label}, {stage.value}" if stage and stage.sure else reading.label)
 
 
 def _row_table(fields: Sequence[Field]) -> Table:
@@ -202,63 +266,105 @@ def _codes(judged: Assessment) -> Text:
     return Text(" ").join(Text(*word) for word in words) if words else Text("good", style="dim")
 
 
-def together(fields: Sequence[Field], result: Differential, model: Model) -> RenderableType:
-    """The differential of all pictures, its flags, and what lies beside it."""
-    parts: list[RenderableType] = []
-    if result.n:
-        parts.append(_differential(result, model.reader.labels))
-        if result.corrected:
-            parts.append(Text(_corrected_by(result), style="dim"))
-    else:
-        parts.append(Text("No white cell was identified: no differential."))
-    parts.append(Padding(Group(*_beside(result)), (0, 0, 1, 0)))
-    parts += [_flag(flag.code, flag.text, SEVERITY_STYLES[flag.severity]) for flag in result.flags]
-    parts += [Text(f"• {text}") for text in result.adequacy]
-    if result.attributes and result.n:
-        parts.append(Padding(_attributes(result), (1, 0, 0, 0)))
-    parts.append(Text(f"\n{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim"))
+def together(
+    fields: Sequence[Field], result: Differential, model: Model, *, details: bool = False
+) -> RenderableType:
+    """The differential of all pictures, and what lies beside it."""
     pictures = "1 picture" if len(fields) == 1 else f"{len(fields)} pictures"
-    title = (
-        f"Differential: {_number(result.n, 'white cell')} identified in {pictures} at {model.magnification}"
-    )
-    return Panel(Group(*parts), title=title, title_align="left", width=WIDTH, box=box.HEAVY)
+    title = f"{_number(result.n, 'white cell')} recognised in {pictures} at {model.magnification}"
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    if result.n:
+        parts.append(_differential(result, model.reader.labels, details=details))
+    parts += _beside(result)
+    if result.supported and details and result.corrected:
+        parts.append(Text(_corrected_by(result), style="dim"))
+    parts += [Text(text) for text in result.adequacy]
+    if details and result.attributes and result.n:
+        parts.append(Padding(_attributes(result), (1, 0, 0, 0)))
+    return Padding(Group(*parts), (1, 0))
 
 
-def _differential(result: Differential, labels: Sequence[str]) -> Table:
-    """A row a type; the last column has the corrected share where there is one, else a bar."""
+def _closing(result: Differential) -> Text:
+    return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
+
+
+def _differential(result: Differential, labels: Sequence[str], *, details: bool) -> Table:
+    """A row a type: its count, its share of the recognised cells, and its bounds over all white cells found.
+
+    Counts alone where the data support no share. With `details` the corrected share too, else a bar.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("type", min_width=20)
     table.add_column("count", justify="right")
-    table.add_column("percent", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("corrected" if result.corrected else "", justify="right" if result.corrected else "left")
+    if result.supported:
+        table.add_column("percent", justify="right")
+        table.add_column("between", justify="right")
+        corrected = details and bool(result.corrected)
+        table.add_column("corrected" if corrected else "", justify="right" if corrected else "left")
     absent = []
     for label, share in result.types.items():
-        estimate = result.corrected.get(label)
-        if not share.count and (estimate is None or estimate.percent < SHOWN):
+        if not share.count:
             absent.append(label)
             continue
         colour = hexadecimal(of_label(label, labels))
-        last = _estimate(estimate) if estimate else _bar(share, colour)
-        table.add_row(Text(label.replace("_", " "), style=colour), *_numbers(share), last)
-        if share.count and label in result.subtypes:
+        table.add_row(Text(spoken(label), style=colour), *_row(result, label, share, colour, details))
+        if result.supported and details and label in result.subtypes:
             _second_level(table, result.subtypes[label])
     if absent:
-        upper = f"0.0 – {max(result.types[label].high for label in absent):.1f}"
-        highs = [result.corrected[label].high for label in absent if label in result.corrected]
-        last = Text(f"0.0 (0.0 – {max(highs):.1f})" if highs else "")
-        table.add_row(Text("none of the others", style="dim"), "0", "0.0", upper, last, end_section=True)
+        table.add_row(
+            Text("none of the others", style="dim"), "0", *_absent(result, absent), end_section=True
+        )
+    if result.not_recognised:
+        beside = f"of {result.white_cells} white cells"
+        table.add_row(Text("not recognised", style="bold"), str(result.not_recognised), "", "", beside)
     return table
+
+
+def _row(result: Differential, label: str, share: Share, colour: str, details: bool) -> Iterator[str | Text]:
+    yield str(share.count)
+    if not result.supported:
+        return
+    digits = _digits(share.of)
+    bounds = result.bounds.get(label)
+    yield f"{share.percent:.{digits}f}"
+    yield between(bounds, digits) if bounds else "not known"
+    estimate = result.corrected.get(label)
+    yield _estimate(estimate) if details and estimate else _bar(share, bounds, colour)
+
+
+def _absent(result: Differential, labels: Sequence[str]) -> Iterator[str]:
+    """Of the types that were not seen together, how much of each there may be."""
+    if not result.supported:
+        return
+    bounds = [result.bounds[label] for label in labels if label in result.bounds]
+    yield "0"
+    yield f"0 – {_ceil(max(each.high or 0.0 for each in bounds), 0)} each" if bounds else "not known"
+
+
+def _digits(cells: int) -> int:
+    """Decimals of a percentage: a cell among fewer than MANY_CELLS is half a percent or more."""
+    return 1 if cells >= MANY_CELLS else 0
+
+
+def between(bounds: Bounds, digits: int = 0) -> str:
+    """Bounds, rounded away from each other."""
+    high = "" if bounds.high is None else _ceil(bounds.high, digits)
+    return f"{math.floor(bounds.low * 10**digits) / 10**digits:.{digits}f} – {high}"
+
+
+def _ceil(value: float, digits: int) -> str:
+    return f"{min(100.0, math.ceil(value * 10**digits) / 10**digits):.{digits}f}"
 
 
 def _second_level(table: Table, level: SecondLevel) -> None:
     """A dim row for each value: a share of the cells where the reader was sure, not of all white cells."""
     unsure = f"{level.unsure} unsure"
     if not level.values:
-        table.add_row(f"  {level.attribute.replace('_', ' ')}", "", "", "", unsure, style="dim")
+        table.add_row(f"  {spoken(level.attribute)}", "", "", "", unsure, style="dim")
     for i, (value, share) in enumerate(level.values.items()):
         last = (f"of {share.of} sure", unsure)[i] if i < 2 else ""
-        table.add_row(f"  {value.replace('_', ' ')}", *_numbers(share), last, style="dim")
+        row = (str(share.count), f"{share.percent:.{_digits(share.of)}f}", "")
+        table.add_row(f"  {spoken(value)}", *row, last, style="dim")
 
 
 def _corrected_by(result: Differential) -> str:
@@ -273,30 +379,24 @@ def _estimate(estimate: Estimate) -> Text:
     return Text(f"{estimate.percent:.1f}{mark} ({estimate.low:.1f} – {estimate.high:.1f})")
 
 
-def _numbers(share: Share) -> tuple[str, str, str]:
-    return str(share.count), f"{share.percent:.1f}", f"{share.low:.1f} – {share.high:.1f}"
-
-
-def _bar(share: Share, colour: str) -> Text:
-    """The proportion as a solid bar on the track of its interval."""
-    low, point, high = (round(value / 100 * BAR) for value in (share.low, share.percent, share.high))
-    text = Text("━" * low, style=colour)
-    text.append("━" * (point - low), style=colour)
-    text.append("╌" * (high - point), style=colour)
-    return text
+def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
+    """The share as a solid bar, and a dashed one from there up to its upper bound."""
+    point = round(share.percent / 100 * BAR)
+    high = round((bounds.high if bounds and bounds.high is not None else share.percent) / 100 * BAR)
+    return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
 def _beside(result: Differential) -> Iterator[Text]:
     """What lies outside the percentages."""
-    outside = [f"{label.replace('_', ' ')} {count}" for label, count in result.outside.items() if count]
+    outside = [
+        f"{spoken(label)} {count}"
+        for label, count in result.outside.items()
+        if count and label != UNCLASSIFIED
+    ]
     if result.cut:
         outside.append(f"cut by the edge {result.cut}")
     if outside:
-        yield Text("Outside the percentages: " + ", ".join(outside) + ".")
-    for label, each in result.per_100.items():
-        if each.count and each.per_100 is not None:
-            name = label.replace("_", " ")
-            yield Text(f"{name}: {each.per_100:.1f} per 100 white cells ({each.low:.1f} – {each.high:.1f}).")
+        yield Text("Not in these: " + ", ".join(outside) + ".")
     ratio = result.platelets_per_red_cell
     about = "" if ratio is None else f", {ratio * 1000:.0f} platelets per 1,000 red cells"
     red, platelets = _number(result.red_cells, "red cell"), _number(result.platelets, "platelet")
@@ -306,13 +406,6 @@ def _beside(result: Differential) -> Iterator[Text]:
 def _number(count: int | None, of: str) -> str:
     """A count of things named in the singular; None where they were not counted."""
     return f"{of}s not counted" if count is None else f"{count} {of}{'' if count == 1 else 's'}"
-
-
-def _flag(code: str, text: str, style: str) -> Text:
-    line = Text("▌ ", style=style)
-    line.append(flag_title(code), style=style)
-    line.append(f"  {text}")
-    return line
 
 
 def _attributes(result: Differential) -> Table:

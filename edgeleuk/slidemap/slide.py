@@ -29,7 +29,7 @@ from edgeleuk.slidemap.registration import Picture, thumbnail
 from edgeleuk.slidemap.search import Sight, locate
 from edgeleuk.slidemap.shelf import Shelf
 from edgeleuk.slidemap.tracker import Tracker
-from edgeleuk.tallies import FieldCount, count, total
+from edgeleuk.tallies import Doubts, FieldCount, count, total
 from edgeleuk.types import (
     WHITE_CELL,
     Aperture,
@@ -125,7 +125,7 @@ class SlideMap:
         """`um_per_px` is that of the thumbnails by which frames are recognised; `stills` for pictures of a folder; `apart`
         where each field is known to show another place."""
         self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
-        self._apart = apart
+        self._apart, self._doubts = apart, Doubts.of(manifest, rules)
         self._marks: dict[int, str] = {}
         self._reset()
 
@@ -395,6 +395,11 @@ class SlideMap:
             yield replace(each, fresh=fresh)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the counted fields, in order."""
+        return tuple(self._counted[position].rest.field.name for position in range(len(self._counted)))
+
+    @property
     def marks(self) -> dict[int, str]:
         """What the operator said of cells, by identity."""
         return dict(self._marks)
@@ -430,7 +435,7 @@ class SlideMap:
         kinds = self._register.kinds_of(shown)
         white = [i for i, kind in zip(shown.tolist(), kinds, strict=True) if kind == WHITE_CELL]
         field = replace(self._counted[position].rest.field, cells=tuple(map(self._fused, white)))
-        return replace(count(field, self._rules), kinds=tuple(Counter(kinds).items()))
+        return replace(count(field, self._rules, self._doubts), kinds=tuple(Counter(kinds).items()))
 
     @property
     def white_cells(self) -> list[int]:

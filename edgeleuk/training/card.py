@@ -24,6 +24,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield "Research use only. Not for diagnosis. Written by `edgeleuk publish` from `model.json`; do not edit."
     yield "All figures are of the INT8 network through the runtime; intervals are exact 95 % ones (Clopper-Pearson)."
     yield ""
+    yield from _real_slides(document.get("real_slides"))
     yield "## Finder"
     yield ""
     yield (
@@ -77,6 +78,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         "unclassified."
     )
     yield ""
+    yield from _doubts(reader)
     for name, figures in reader["figures"].items():
         yield from _reader_tables(name, figures, reader["figures_fp32"][name])
         yield ""
@@ -85,6 +87,68 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for limit in (*finder.get("limits", ()), *reader.get("limits", ())):
         yield f"- {limit}"
+
+
+def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the whole model makes of slides that were really taken through its objective."""
+    if real is None:
+        return
+    yield f"## On real slides ({real['of']})"
+    yield ""
+    yield (
+        "Finder and reader on whole slides of patients, never learnt from: the truth beside the figures below, most of "
+        "which are of pictures through a simulated objective."
+    )
+    yield ""
+    yield "| slide | annotated: led by | read: led by | blast-like, annotated | read | white cells | recognised | verdict |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, each in real["slides"].items():
+        led = [each["leading"][side] or "nothing" for side in ("annotated", "predicted")]
+        blasts = [
+            "" if (value := each["blast_like"][side]) is None else f"{value:.0f} %"
+            for side in ("annotated", "predicted")
+        ]
+        unsure = each["not_recognised"]
+        share = f"{100 * (1 - unsure['share']):.0f} %" if unsure["share"] is not None else ""
+        code = each["verdict"]["code"].replace("_", " ")
+        row = (name, *(_spoken(group) for group in led), *blasts, str(unsure["of"]), share, code)
+        yield f"| {' | '.join(row)} |"
+    yield ""
+    right = f"{real['leading_right']} of {len(real['slides'])}"
+    error = real["blast_like_mae"]
+    off = "" if error is None else f" The share of blast-like cells is off by {error:.0f} points in the mean."
+    yield f"The leading group is right on {right}.{off}"
+    yield ""
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _doubts(reader: Mapping[str, Any]) -> Iterator[str]:
+    """What stands behind bounds and verdict."""
+    if "possible" in reader:
+        part = reader["possible"]
+        missed = ", ".join(
+            f"{_spoken(name)} {each['missed']} of {each['cells']}"
+            for name, each in part["missed"].items()
+            if name in reader["labels"] and each["cells"]
+        )
+        without = [name for name in reader["labels"] if not part["missed"].get(name, {}).get("cells")]
+        yield (
+            f"A cell that is not recognised may be of a type from a probability of {part['from']} on. Of cells kept aside, "
+            f"neither recognised as their type nor left possible: {missed}."
+        )
+        if without:
+            yield f"No cell was kept aside of {', '.join(map(_spoken, without))}: no bounds are given for these."
+        yield ""
+    if "healthy" in reader:
+        mean = sum(
+            p * share
+            for p, share in zip(reader["healthy"]["probabilities"], reader["healthy"]["shares"], strict=True)
+        )
+        yield (f"Blast-likeness in health: a mean probability of {mean:.4f} over {reader['healthy']['of']}.")
+        yield ""
 
 
 def _finder_table(figures: Mapping[str, Any]) -> Iterator[str]:

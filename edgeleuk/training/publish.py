@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.microscope import objective
 from edgeleuk.reader import Reader
-from edgeleuk.rules import Rules
+from edgeleuk.rules import Reference, Rules
 from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
+from edgeleuk.training.doubts import measure_doubts
 from edgeleuk.training.loop import console
 from edgeleuk.training.measure import (
     counted_to,
@@ -38,12 +39,23 @@ from edgeleuk.training.measure import (
     source_probe,
 )
 from edgeleuk.training.networks import STRIDE
+from edgeleuk.training.real import real_slides
 from edgeleuk.training.recipe import Recipe, density_of, load_recipe, told_by_label
 
 MULTIPLE = 32
 
 
-def publish(finder_name: str | None, reader_name: str | None, runs: Path, models: Path, rules: Rules) -> Path:
+@dataclass(frozen=True, slots=True)
+class Standards:
+    """What models are measured by."""
+
+    rules: Rules
+    reference: Reference
+
+
+def publish(
+    finder_name: str | None, reader_name: str | None, runs: Path, models: Path, standards: Standards
+) -> Path:
     """Write `models/<magnification>/`; nothing of an older one is touched before all figures are there.
 
     A network without a recipe, None, stays as it was published.
@@ -70,14 +82,40 @@ def publish(finder_name: str | None, reader_name: str | None, runs: Path, models
         "version": __version__,
         "notice": "Research use only. Not for diagnosis.",
     }
-    makers = {"finder": publish_finder, "reader": partial(publish_reader, rules=rules)}
+    makers = {"finder": publish_finder, "reader": partial(publish_reader, standards=standards)}
     document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for kind in recipes:
         (work / f"{kind}.onnx").replace(folder / f"{kind}.onnx")
-    (folder / "model.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(card.card(document), encoding="utf-8")
+    _write(folder, document, standards)
     return folder
+
+
+def remeasure(magnification: str, models: Path, standards: Standards) -> Path:
+    """Measure what the verdict rests on anew for a published reader, and write its manifest and card again.
+
+    For models that were published before it was measured, or other data to measure it on: networks, thresholds and all other
+    figures stay.
+    """
+    folder = models / magnification
+    document = _published(folder)
+    reader = Reader(reader_manifest(folder, document["reader"]))
+    recipe = load_recipe(document["reader"]["recipe"], "reader")
+    document["reader"] |= measure_doubts(recipe, reader, standards.rules, standards.reference)
+    _write(folder, document, standards)
+    return folder
+
+
+def _write(folder: Path, document: dict[str, Any], standards: Standards) -> None:
+    """The manifest and the card, with figures on real slides of the objective where there are any."""
+    manifest_file = folder / "model.json"
+    manifest_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    console.print("measuring on real slides")
+    document["real_slides"] = real_slides(
+        folder, document["magnification"], standards.rules, standards.reference
+    )
+    manifest_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card.card(document), encoding="utf-8")
 
 
 def _published(folder: Path) -> dict[str, Any]:
@@ -105,11 +143,13 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     return {**part, "figures": figures, "figures_fp32": {name: full_figures}, **_origin(recipe)}
 
 
-def publish_reader(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> dict[str, Any]:
+def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards) -> dict[str, Any]:
     """The reader's part of the manifest; its file is left in `work`."""
+    rules = standards.rules
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, _quantized(recipe, full))
     part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)), rules)
+    part |= measure_doubts(recipe, Reader(reader_manifest(work, part)), rules, standards.reference)
     measured = reader_manifest(work, part)
     console.print("measuring the reader")
     figures = reader_figures(recipe, Reader(measured), rules)

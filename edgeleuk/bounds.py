@@ -1,0 +1,149 @@
+"""Bounds of a type's share among all white cells found, those that were not recognised included.
+
+A cell below the reader's threshold may be of any type that its probabilities leave possible, and leaving such cells out
+would call a slide of half-recognised blasts free of blasts. So each end of a bound takes them the other way:
+
+- **Upper end.** A cell may be of a type where it was recognised as one, or was not recognised and its probability of the type
+  reaches `possible_from`. Of held-out cells of the type the reader left some out even so; with the upper limit of that
+  share as the miss rate m, the true share is at most CP(candidates) / (1 - m).
+- **Lower end.** Only recognised cells count, among all. Less the share of other types' cells that the reader takes for the
+  type, the true share is at least CP(recognised) - f. The rates of f are drawn from the measured confusion (Dirichlet, of
+  its counts and `correction.PRIOR`) and weighted with the slide's composition as read.
+
+CP is the limit of Clopper and Pearson. Both ends are the estimate of Rogan and Gladen (Am J Epidemiol 1978;107:71-76), each
+with the one of its two error rates taken at its worst that would make the bound tighter; for intervals that count the
+measurement of the error rates too see Lang and Reiczigel (Prev Vet Med 2014;113:13-22). Neither end supposes how many of the
+cells that were not recognised are of which type. Both suppose that the reader errs as it was measured: of a slide of which
+it recognises less than half there are no bounds, see `rules.Verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.correction import DRAWS, PRIOR, SEED, Confusion
+from edgeleuk.intervals import CONFIDENCE, clopper_pearson
+from edgeleuk.types import NotRecognised
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between what a share of the white cells lies, percent. Beside the denominator per 100 white cells."""
+
+    low: float
+    high: float | None
+    """None where there is no limit: of cells beside the white cells, where no white cell is certain."""
+
+    def excludes(self, low: float, high: float) -> bool:
+        """Whether the share is surely below `low` or above `high`."""
+        return self.low > high or (self.high is not None and self.high < low)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Of `cells` held-out cells of a type, `missed` were neither recognised as it nor left possible."""
+
+    missed: int
+    cells: int
+
+    @property
+    def most(self) -> float:
+        """Upper limit of the share, 0 to 1; 1 where no cell was at hand."""
+        return clopper_pearson(self.missed, self.cells)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounding:
+    """What the bounds of a slide rest on."""
+
+    white: Mapping[str, int]
+    """Cells by label."""
+    not_recognised: NotRecognised
+    unread: int
+    """Whole white cells of which nothing is known but that they are there."""
+    outside: frozenset[str]
+    missed: Mapping[str, Missed]
+    """By type, or by the key of a group."""
+    confusion: Confusion | None
+
+    def of(self, labels: Collection[str], key: str = "") -> Bounds | None:
+        """Bounds of the share of some types together, `key` where they are a group.
+
+        None where the reader's errors on one of them were not measured. ValueError where some of `labels` are inside the
+        denominator and some outside.
+        """
+        beside = self.outside.intersection(labels)
+        if beside and len(beside) < len(labels):
+            raise ValueError(f"{sorted(labels)} are on both sides of the denominator")
+        miss_rate = self._miss_rate(labels, key)
+        if self.confusion is None or miss_rate >= 1 or not self._cells:
+            return None
+        low, high = self._low(labels), self._high(labels, key, miss_rate, bool(beside))
+        if beside:
+            return Bounds(100 * low / (1 - low), 100 * high / (1 - high) if high < 1 else None)
+        return Bounds(100 * low, 100 * high)
+
+    @property
+    def _cells(self) -> int:
+        return sum(self.white.values()) + self.unread
+
+    @property
+    def _inside(self) -> int:
+        return sum(n for label, n in self.white.items() if label not in self.outside)
+
+    def _miss_rate(self, labels: Collection[str], key: str) -> float:
+        """Upper limit; that of a group without one of its own is the worst of its types."""
+        if key in self.missed:
+            return self.missed[key].most
+        return max((self.missed[each].most if each in self.missed else 1.0 for each in labels), default=1.0)
+
+    def _possible(self, amounts: Mapping[str, int], labels: Iterable[str], key: str) -> int:
+        most = self.not_recognised.cells
+        return amounts[key] if key in amounts else min(most, sum(amounts.get(each, 0) for each in labels))
+
+    def _high(self, labels: Collection[str], key: str, miss_rate: float, beside: bool) -> float:
+        found = sum(self.white.get(label, 0) for label in labels)
+        candidates = found + self._possible(self.not_recognised.possible, labels, key) + self.unread
+        doubted = self.not_recognised
+        counted = doubted.cells if beside else self._possible(doubted.counted, labels, key)
+        of = (self._cells - doubted.cells if beside else self._inside + self.unread) + counted
+        return min(1.0, clopper_pearson(candidates, max(of, candidates))[1] / (1 - miss_rate))
+
+    def _low(self, labels: Collection[str]) -> float:
+        found = sum(self.white.get(label, 0) for label in labels)
+        beside = not self.outside.isdisjoint(labels)
+        of = self._cells if beside else self._inside + self.not_recognised.cells + self.unread
+        if not found:
+            return 0.0
+        return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels))
+
+    def _taken_for(self, labels: Collection[str]) -> float:
+        """Upper limit of the share of the slide's cells that are of other types and were recognised as one of these."""
+        assert self.confusion is not None
+        rates = _drawn_rates(self.confusion)
+        own = np.isin(self.confusion.read, list(labels))
+        weights = np.array([self._weight(label) for label in self.confusion.labels])
+        weights[np.isin(self.confusion.labels, list(labels))] = 0
+        drawn = rates[:, :, own].sum(axis=2) @ weights
+        return float(np.quantile(drawn, (1 + CONFIDENCE) / 2))
+
+    def _weight(self, label: str) -> float:
+        """Share of the slide's cells that are of a type, as read."""
+        cells = self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
+        return cells / self._cells
+
+
+@lru_cache(maxsize=4)
+def _drawn_rates(confusion: Confusion) -> NDArray[np.float64]:
+    """(DRAWS, K, R) of what a cell of each true type may be read as; zero for types without a held-out cell."""
+    counts = np.array(confusion.counts, np.float64)
+    weights = np.where(counts.sum(axis=1, keepdims=True) > 0, counts + PRIOR / counts.shape[1], 0)
+    drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, *counts.shape))
+    total = drawn.sum(axis=2, keepdims=True)
+    rates: NDArray[np.float64] = np.divide(drawn, total, out=np.zeros_like(drawn), where=total > 0)
+    return rates

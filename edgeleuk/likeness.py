@@ -1,0 +1,94 @@
+"""Blast-likeness of a slide: the summed probability of blast-like types, against what healthy slides give.
+
+A reader that half recognises blasts names none of them, and each alone is below its threshold. Together they add up: the
+sum over all white cells is compared with its distribution on healthy slides of as many cells. Such a slide is drawn cell by
+cell from held-out mature cells, in the proportions of a healthy adult; `publish` measures how blast-like these are, and the
+distribution of the sum is their N-fold convolution, which is exact for cells that are drawn independently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEP = 0.01
+"""Of the grid that sums are counted on; a probability between two steps is shared out so that its mean stays."""
+MOST_CELLS = 20_000
+"""Of more cells the sum is compared as if there were so many, with the mean that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthyCells:
+    """How blast-like single cells of healthy slides are."""
+
+    of: str
+    """Which cells, in words."""
+    probabilities: tuple[float, ...]
+    """Probability of the blast-like types together, 0 to 1."""
+    shares: tuple[float, ...]
+    """Share of the cells that have each, summing to 1."""
+
+    def __post_init__(self) -> None:
+        if len(self.probabilities) != len(self.shares) or not self.shares:
+            raise ValueError("healthy cells have not as many probabilities as shares")
+        if abs(sum(self.shares) - 1) > 1e-3 or min(self.shares) < 0:
+            raise ValueError(f"the shares of healthy cells add up to {sum(self.shares):g}, not 1")
+        if not 0 <= min(self.probabilities) <= max(self.probabilities) <= 1:
+            raise ValueError("a probability of healthy cells is not between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class BlastLikeness:
+    """How blast-like the white cells of a slide are together."""
+
+    cells: int
+    sum: float
+    """Of the cells' probabilities of blast-like types: about as many blasts."""
+    doubted: float
+    """The part of `sum` that is of cells that were not recognised."""
+    expected: float
+    """The mean of that sum on healthy slides of as many cells."""
+    limit: float
+    """What it passes on the share `p_value` of healthy slides."""
+
+    @property
+    def percent(self) -> float:
+        """Mean probability of the cells, percent."""
+        return 100 * self.sum / self.cells if self.cells else 0.0
+
+
+def compare(
+    summed: float, doubted: float, cells: int, healthy: HealthyCells, p_value: float
+) -> BlastLikeness:
+    """Compare a slide's summed probability, `doubted` of it of cells not recognised, with healthy slides of as many cells."""
+    many = max(cells / MOST_CELLS, 1.0)
+    expected = cells * float(np.dot(healthy.probabilities, healthy.shares)) / sum(healthy.shares)
+    return BlastLikeness(
+        cells, summed, doubted, expected, many * limit(healthy, min(cells, MOST_CELLS), p_value)
+    )
+
+
+@lru_cache(maxsize=64)
+def limit(healthy: HealthyCells, cells: int, p_value: float) -> float:
+    """The sum that a healthy slide of so many cells reaches with a probability under `p_value`."""
+    if cells == 0:
+        return 0.0
+    size = round(cells / STEP) + 2
+    transformed = np.fft.rfft(_on_grid(healthy), 1 << (size - 1).bit_length())
+    chances = np.fft.irfft(transformed**cells)[:size]
+    reached = np.cumsum(chances[::-1])[::-1]  # by step, the chance of so much or more
+    return STEP * int(np.argmax(reached < p_value))
+
+
+def _on_grid(healthy: HealthyCells) -> NDArray[np.float64]:
+    """Chance of each step for one cell."""
+    grid = np.zeros(round(1 / STEP) + 2)
+    steps = np.array(healthy.probabilities) / STEP
+    below = np.floor(steps).astype(int)
+    shares = np.array(healthy.shares) / sum(healthy.shares)
+    np.add.at(grid, below, shares * (1 - (steps - below)))
+    np.add.at(grid, below + 1, shares * (steps - below))
+    return grid

@@ -1,0 +1,105 @@
+"""What publishing measures of cells that a reader does not recognise: which types it leaves possible, and how blast-like
+the cells of healthy slides are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.evaluation.alarms import adult_proportions
+from edgeleuk.evaluation.cells import read_all
+from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells, of_split
+from edgeleuk.manifest import POSSIBLE_FROM
+from edgeleuk.reader import Reader
+from edgeleuk.rules import Reference, Rules
+from edgeleuk.tallies import Doubts
+from edgeleuk.training.cells import load_training_cells
+from edgeleuk.training.measure import KEPT_ASIDE, look_of
+from edgeleuk.training.recipe import Recipe
+
+EDGES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001)
+"""Between which cells are put together; each part keeps its mean, so that the sum of many cells stays the same."""
+
+
+def measure_doubts(recipe: Recipe, reader: Reader, rules: Rules, reference: Reference) -> dict[str, Any]:
+    """Measure "possible" and "healthy" of a reader's part of the manifest, with the reader as it is published."""
+    aside, look = load_training_cells(recipe, kept_aside=True), look_of(recipe)
+    types, _ = read_all(reader, aside, None, look)
+    laboratories = {*recipe["publish"].get("healthy", recipe["data"]["sources"])}
+    own = np.array([each.source in laboratories for each in aside], bool)
+    samples = [each for each, chosen in zip(aside, own, strict=True) if chosen]
+    mature = types[own]
+    if strangers := _strangers(laboratories - {*recipe["data"]["sources"]}, reader):
+        samples = [*samples, *strangers]
+        mature = np.concatenate([mature, read_all(reader, strangers, None, look)[0]])
+    return {
+        "possible": possible(reader, aside, types, rules),
+        "healthy": healthy(reader, samples, mature, reference),
+    }
+
+
+def _strangers(foreign: Collection[str], reader: Reader) -> list[CellSample]:
+    """Training cells of mature types of the laboratories that the reader never learnt from."""
+    root = data_root() / "cells"
+    samples = load_cells(
+        root / "cells.csv", root / "images", tuple(reader.attributes), reader.manifest.told_by_label
+    )
+    return [
+        each for each in of_split(samples, "train") if each.source in foreign and _is_mature(each, reader)
+    ]
+
+
+def _is_mature(sample: CellSample, reader: Reader) -> bool:
+    return sample.label in reader.mature
+
+
+def possible(
+    reader: Reader, samples: Sequence[CellSample], types: NDArray[np.float32], rules: Rules
+) -> dict[str, Any]:
+    """How many held-out cells of each type, or group of the rules, are neither recognised nor left possible.
+
+    `types` (N, K) are the calibrated probabilities of the samples.
+    """
+    labels = np.array(reader.labels)
+    truth = np.array([reader.merge.get(each.label, each.label) for each in samples])
+    best, sure = labels[types.argmax(axis=1)], types.max(axis=1) >= reader.threshold
+    missed = {}
+    for kind, own in Doubts.of(reader.manifest, rules).kinds.items():
+        there = np.isin(truth, own)
+        may_be = types[:, np.isin(labels, own)].sum(axis=1) >= POSSIBLE_FROM
+        found = np.where(sure, np.isin(best, own), may_be)
+        missed[kind] = {"missed": int((there & ~found).sum()), "cells": int(there.sum())}
+    return {"from": POSSIBLE_FROM, "of": KEPT_ASIDE, "missed": missed}
+
+
+def healthy(
+    reader: Reader, samples: Sequence[CellSample], types: NDArray[np.float32], reference: Reference
+) -> dict[str, Any]:
+    """The distribution of blast-likeness over the cells of a healthy adult's slide.
+
+    Each mature type has its share of a healthy adult; within a type each laboratory counts the same, so that no large one
+    speaks for the others.
+    """
+    blast_like = types[:, np.isin(reader.labels, reader.manifest.blast_like)].sum(axis=1)
+    label = np.array([each.label for each in samples])
+    source = np.array([each.source for each in samples])
+    weights = np.zeros(len(samples))
+    for kind, share in adult_proportions(reference, reader.mature).items():
+        there = np.unique(source[label == kind])
+        for laboratory in there:
+            own = (label == kind) & (source == laboratory)
+            weights[own] = share / len(there) / own.sum()
+    weights /= weights.sum()
+    part = np.digitize(blast_like, EDGES) - 1
+    filled = [i for i in range(len(EDGES) - 1) if weights[part == i].sum() > 0]
+    shares = [float(weights[part == i].sum()) for i in filled]
+    means = [float(np.average(blast_like[part == i], weights=weights[part == i])) for i in filled]
+    laboratories = ", ".join(sorted({each.source for each in samples if each.label in reader.mature}))
+    return {
+        "of": f"mature cells of {laboratories} that it did not learn from, in a healthy adult's proportions",
+        "probabilities": [round(value, 6) for value in means],
+        "shares": [round(value, 6) for value in shares],
+    }
