@@ -181,7 +181,7 @@ def _too_few(result: Differential, rules: Rules) -> Iterator[Reason]:
     texts, wanted = rules.verdict.texts, rules.adequacy.cells
     if not result.white_cells:
         yield Reason("no_white_cells", texts.no_cells)
-    elif result.n < wanted:
+    elif result.n < wanted and (result.supported or result.white_cells < wanted):
         yield Reason("too_few_cells", texts.too_few.format(n=result.n, more=math.ceil(wanted - result.n)))
 
 
