@@ -14,6 +14,7 @@ import typer
 from edgeleuk.cli._console import (
     json_text,
     notices,
+    print_csv,
     print_json,
     report,
     results,
@@ -234,7 +235,7 @@ def _output(
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(result.counted, attributes), nl=False)
+        print_csv(tables.cells_csv(result.counted, attributes))
     elif result.counted:
         fields, repeated = (
             [each.field for each in result.counted],
