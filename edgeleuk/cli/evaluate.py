@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
@@ -442,13 +441,3 @@ def _look(virtual: str | None, restain: int | None = None) -> Look:
 
     look = virtual_cells(objective(virtual)) if virtual else read_cell
     return look if restain is None else restained_cells(restain, look)
-
-
-@contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr; nothing elsewhere."""
-    from rich.progress import Progress
-
-    with Progress(console=notices, transient=True, disable=not notices.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -21,7 +21,7 @@ from rich.text import Text
 from edgeleuk import __version__
 from edgeleuk.differential import as_json
 from edgeleuk.render import tables
-from edgeleuk.render._words import clean
+from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.terminal import WIDTH, together
 from edgeleuk.results import SlideResult
 from edgeleuk.slidemap import MappedCell
@@ -69,7 +69,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     for each in sessions:
         state = Text(f"{each.state}{'*' * (each.kind == 'pictures')}", style=_STATES[each.state])
         counts = (str(each.fields), str(each.white_cells))
-        slide = Text(clean(each.slide))
+        slide = Fitted(each.slide, cut)
         table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
     if any(each.kind == "pictures" for each in sessions):
         return Group(table, Text("* of pictures, by `edgeleuk analyze`", style="dim"), where)

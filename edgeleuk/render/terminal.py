@@ -20,7 +20,7 @@ from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render._words import short, spoken
+from edgeleuk.render._words import Fitted, short, spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.results import SlideResult
@@ -192,7 +192,11 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     if white:
         parts.append(_cells(white, reader))
     return Panel(
-        Group(*parts), title=short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
+        Group(*parts),
+        title=Text(short(field.name, WIDTH - 8)),
+        title_align="left",
+        width=WIDTH,
+        box=box.ROUNDED,
     )
 
 
@@ -239,7 +243,7 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
 
 def _row_table(fields: Sequence[Field]) -> Table:
     """Many pictures: one row each."""
-    table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
         table.add_column(name, justify="right")
@@ -249,7 +253,7 @@ def _row_table(fields: Sequence[Field]) -> Table:
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
         table.add_row(
-            short(field.name, 24 if judged else 36),
+            Fitted(field.name),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
             *(
                 "–" if kind in field.not_counted else str(counts[kind])
