@@ -219,6 +219,7 @@ class LiveCounter:
             seconds=self.seconds,
             fields=self.slide.number,
             differential=self.differential(),
+            slide_verdict=self.slide.verdict(),
             target=self.target,
             last_added=self._added,
             um_per_px=self.scale.um_per_px if self.scale else None,

@@ -9,8 +9,18 @@ from typing import Any, Literal
 from edgeleuk.counting.gate import Meters
 from edgeleuk.differential import Differential
 from edgeleuk.sources.camera import CameraState, CameraWord
+from edgeleuk.verdict import Verdict as SlideVerdict
 
-__all__ = ["CameraState", "CameraWord", "Event", "EventKind", "LiveState", "Meters", "Verdict"]
+__all__ = [
+    "CameraState",
+    "CameraWord",
+    "Event",
+    "EventKind",
+    "LiveState",
+    "Meters",
+    "SlideVerdict",
+    "Verdict",
+]
 
 Verdict = Literal[
     "counted",
@@ -49,6 +59,8 @@ class LiveState:
     """Since the count began, on the wall's clock."""
     fields: int
     differential: Differential
+    slide_verdict: SlideVerdict
+    """On the slide as far as it is counted; `verdict` is on the last frame."""
     target: int
     """White cells to count."""
     last_added: Mapping[str, int] = field(default_factory=dict)

@@ -130,7 +130,14 @@ class LiveView:
         """As `live_layout.lines`. Most of a screen changes only with the count, and is kept until then."""
         if width < LEAST_WIDTH or height < LEAST_HEIGHT:
             return lines(state, self._labels, width, height, extras)
-        told = (state.last_added, state.fields, width, height, replace(extras, typing=None))
+        told = (
+            state.last_added,
+            state.fields,
+            state.slide_verdict,
+            width,
+            height,
+            replace(extras, typing=None),
+        )
         if state.differential is not self._judged or told != self._told:
             self._judged, self._told = state.differential, told
             self._middle = middle(state, self._labels, width, height, extras)

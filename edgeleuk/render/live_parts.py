@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from edgeleuk.flags import Flag
-from edgeleuk.intervals import Share
 from edgeleuk.live.state import CameraWord, LiveState, Verdict
-from edgeleuk.render._words import SEVERITY_STYLES, clean, elapsed, flag_title, short, spoken
+from edgeleuk.render._words import clean, elapsed, short, spoken
 from edgeleuk.render.live_text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
 from edgeleuk.render.tables import RESEARCH_USE
 
@@ -137,58 +135,6 @@ def last_added(state: LiveState, width: int) -> Text:
     else:
         added = "no new white cell" if state.fields else "none yet"
     return line(width, ("last field  ", "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
-
-
-def findings(state: LiveState, rows: int, width: int) -> list[Text]:
-    """Flags, the most severe first, then what the count can exclude, which at the target keeps the last place."""
-    deep = 1 if rows < 6 else 2 if rows < 12 else 3
-    result = state.differential
-    places = rows // deep - (result.n >= state.target)
-    told = result.flags if len(result.flags) <= places else result.flags[: places - 1]
-    parts = [
-        text
-        for flag in told
-        for text in _finding(flag_title(flag.code), flag.text, SEVERITY_STYLES[flag.severity], deep, width)
-    ]
-    if rest := result.flags[len(told) :]:
-        parts += [_titles(rest, width), *[line(width)] * (deep - 1)]
-    for text in (*_unseen(state), *result.adequacy):
-        parts += _finding("", text, "dim", deep, width)
-    parts = parts[: rows // deep * deep]
-    return parts + [line(width)] * (rows - len(parts))
-
-
-def _titles(flags: Sequence[Flag], width: int) -> Text:
-    """Flags that there is no room to explain, by name; how many even the names have no room for."""
-    pieces: list[Piece] = [("▌ ", SEVERITY_STYLES[flags[0].severity])]
-    room = width - 2
-    for place, flag in enumerate(flags):
-        left = len(flags) - place
-        last, title = left == 1, f"{flag_title(flag.code)}  "
-        if len(title) + (0 if last else 8) > room + 2 * last:
-            pieces.append((f"+{left} more", SEVERITY_STYLES[flag.severity]))
-            break
-        pieces.append((title, SEVERITY_STYLES[flag.severity]))
-        room -= len(title)
-    return line(width, *pieces)
-
-
-def _unseen(state: LiveState) -> Iterator[str]:
-    """The limit for any type that was not seen, in one line that fits."""
-    result = state.differential
-    if any(share.count == 0 for share in result.types.values()):
-        high = Share(0, result.n).high
-        yield f"0 of a type in {result.n}: up to {high:.1f} % is possible, more if the reader misses some."
-
-
-def _finding(title: str, text: str, style: str, deep: int, width: int) -> Iterator[Text]:
-    """A coloured edge, a title and as much of the text as `deep` lines hold."""
-    whole = clean(f"{title}  {text}" if title else text)
-    wrapped = textwrap.wrap(whole, width - 2, max_lines=deep, placeholder=" ...")
-    for row in range(deep):
-        part = fit(wrapped[row] if row < len(wrapped) else "", width - 2)
-        bold = len(title) if row == 0 else 0
-        yield line(width, ("▌ ", style), (part[:bold], style), (part[bold:], ""))
 
 
 def attributes(about: list[Text], rows: int, width: int) -> list[Text]:

@@ -19,6 +19,8 @@ from edgeleuk.types import UNCLASSIFIED
 
 COUNT, PERCENT, INTERVAL, RANGE, CORRECTED = 6, 7, 15, 11, 22
 """Widths of the columns, characters."""
+SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
+"""Likewise where two types share a narrow line."""
 WITH_RANGE, WITH_CORRECTED = 96, 118
 """Widths of the screen from which these columns are there."""
 
@@ -159,21 +161,63 @@ def _corrected(estimate: Estimate | None) -> str:
     return f"{estimate.percent:.1f}{mark}{estimate.low:6.1f} -{estimate.high:6.1f}".rjust(CORRECTED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """The columns of a type that shares its line with another one."""
+
+    name: int
+    count: int
+    percent: int
+    interval: int
+    gap: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str], width: int) -> _Half:
+        """Full intervals where the longest name leaves room for them, else short ones."""
+        half = width // 2
+        name = half - COUNT - PERCENT - INTERVAL - 2
+        if name >= max(map(len, labels)):
+            return cls(name, COUNT, PERCENT, INTERVAL, 2)
+        name = half - SHORT_COUNT - SHORT_PERCENT - SHORT_INTERVAL - 1
+        return cls(name, SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL, 1)
+
+    def head(self) -> str:
+        interval = "95 % interval" if self.interval == INTERVAL else "interval"
+        return self._row("type", "count", "%", interval)
+
+    def row(self, label: str, share: Share | None) -> str:
+        _, percent, interval = _numbers(share)
+        count = number(share.count if share else 0, self.count)
+        if share and self.interval < INTERVAL:
+            interval = f"{_figures(share.low)}-{_figures(share.high)}"
+        return self._row(spoken(label), count, percent, interval)
+
+    def _row(self, name: str, *columns: str) -> str:
+        widths = (self.count, self.percent, self.interval)
+        numbers = (text.strip().rjust(room) for text, room in zip(columns, widths, strict=True))
+        return fit(name, self.name) + "".join(numbers) + " " * self.gap
+
+
+def _figures(percent: float) -> str:
+    """To two figures: 0, 1.8, 41."""
+    return "0" if not percent else f"{percent:.1f}" if percent < 9.95 else f"{percent:.0f}"
+
+
+def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[Text]:
+    """A head, and two of some types a line."""
+    return _dense(result, labels, (len(labels) + 1) // 2, width)
+
+
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
     """Two types a line: name, count, percentage, interval."""
-    half = width // 2
-    name = half - COUNT - PERCENT - INTERVAL - 2
-    head = (
-        fit("type", name) + "count".rjust(COUNT) + "%".rjust(PERCENT) + "95 % interval".rjust(INTERVAL) + "  "
-    )
-    yield line(width, (head * 2, "dim"))
+    half = _Half.of(inside, width)
+    yield line(width, (half.head() * 2, "dim"))
     deep = min(rows, (len(inside) + 1) // 2)
     for row in range(rows):
         pieces: list[Piece] = []
         for label in (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1]):
             share = result.types.get(label)
-            style = "" if share and share.count else "dim"
-            pieces.append((fit(spoken(label), name) + "".join(_numbers(share)) + "  ", style))
+            pieces.append((half.row(label, share), "" if share and share.count else "dim"))
         yield line(width, *pieces)
 
 
