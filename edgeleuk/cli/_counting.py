@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session
     from edgeleuk.types import Frame
+    from edgeleuk.verdict import Verdict
     from edgeleuk.zoo import Model
 
 
@@ -228,15 +229,44 @@ def _close(
     reason: str,
     say: Callable[[Event], None],
 ) -> None:
+    from edgeleuk import verdict
     from edgeleuk.differential import as_json
     from edgeleuk.live.state import Event
-    from edgeleuk.render import events, terminal
+    from edgeleuk.render import events
 
-    result = counter.differential()
+    result, said = counter.differential(), counter.slide.verdict()
     text = f"{reason}. {events.target_text(result, options.target)}"
-    say(Event("finished", counter.seconds, text, {"reason": reason, "differential": as_json(result)}))
+    data = {"reason": reason, "differential": as_json(result), "verdict": verdict.as_json(said)}
+    say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        results().print(terminal.together(counter.map.fields(), result, analyser.model))
-        notices.print(text, markup=False)
+        _summarise(options, analyser, counter, session, reason)
     if session:
         notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
+    _tell_verdict(options, said)
+
+
+def _summarise(
+    options: Options, analyser: Analyser, counter: LiveCounter, session: Session | None, reason: str
+) -> None:
+    """On the terminal that the screen gave back: what matters, and before it all that is kept nowhere."""
+    from edgeleuk.render import terminal
+    from edgeleuk.render.live_summary import Ended
+
+    result, model, out = counter.differential(), analyser.model, results()
+    if session is None:
+        out.print(terminal.together(counter.map.fields(), result, model))
+    ended = Ended(
+        counter.slide.verdict(), result, model.reader.labels, model.magnification, counter.slide.number, options.target, reason
+    )  # fmt: skip
+    out.print(*ended.summary(out.width, out.height), sep="\n")
+
+
+def _tell_verdict(options: Options, said: Verdict) -> None:
+    """Last of all, so that it stays on the screen; JSON has it in its last event."""
+    from edgeleuk.render.live_findings import verdict_lines
+
+    out = results()
+    if options.output == "view":
+        out.print(*verdict_lines(said, out.width), sep="\n")
+    elif options.output == "plain":
+        out.print(said.line, markup=False, soft_wrap=True)

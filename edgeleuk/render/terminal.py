@@ -275,7 +275,7 @@ def together(
     parts: list[RenderableType] = [Text(title, style="bold")]
     if result.n:
         parts.append(_differential(result, model.reader.labels, details=details))
-    parts += _beside(result)
+    parts += beside(result)
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(text) for text in result.adequacy]
@@ -386,7 +386,7 @@ def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
-def _beside(result: Differential) -> Iterator[Text]:
+def beside(result: Differential) -> Iterator[Text]:
     """What lies outside the percentages."""
     outside = [
         f"{spoken(label)} {count}"
