@@ -29,10 +29,11 @@ from edgeleuk import zoo
 from edgeleuk.flags import Flag
 from edgeleuk.intervals import Share
 from edgeleuk.judge import judge_by
-from edgeleuk.live.keys import Controls
-from edgeleuk.live.state import CameraState, CameraWord, LiveState, Meters, SlideVerdict, Verdict
+from edgeleuk.live.keys import END, Controls
+from edgeleuk.live.state import CameraState, CameraWord, LastCell, LiveState, Meters, SlideVerdict, Verdict
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render.live import Extras, LiveView, can_show, view
+from edgeleuk.render.live_parts import Keyed
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
 from edgeleuk.types import Tally
 
@@ -140,7 +141,8 @@ def test_every_state_fills_the_screen_exactly(name: str, size: tuple[int, int]) 
     "extras",
     [
         Extras(REFERENCE),
-        Extras(REFERENCE, typing="血" * 300),
+        Extras(REFERENCE, keyed=Keyed(typing="血" * 300, dropping=True)),
+        Extras(REFERENCE, keyed=Keyed(asking=END)),
         Extras(REFERENCE, helping=True),
         Extras(REFERENCE, {}),
     ],
@@ -200,6 +202,7 @@ STILL = (
         "fields",
         "islands",
         "type",
+        "last cell",
         "count  ",
         "interval",
     ),
@@ -488,11 +491,46 @@ def test_the_target_rings_once() -> None:
     assert ["\x07" in text for text in drawn(at, after)] == [False, False, False]
 
 
+@pytest.mark.parametrize("size", [(20, 3), (80, 24), (120, 40)], ids=str)
+def test_a_question_is_on_every_screen(size: tuple[int, int]) -> None:
+    """With both of its answers, also where the window is too small for anything else."""
+    lines = screen(state(WHITE), *size, Extras(REFERENCE, keyed=Keyed(asking=END)))
+    assert "End the count?" in " ".join(" ".join(lines).split())
+    assert "any other key" in " ".join(" ".join(lines).split())
+
+
+def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
+    """Its number, type, probability and field, before the key is pressed."""
+    shown = state(WHITE, last_cell=LastCell(1743, 34, "atypical_lymphocyte", 0.934))
+    line = next(line for line in screen(shown) if line.startswith("last cell"))
+    assert line.split() == [
+        "last",
+        "cell",
+        "1743,",
+        "atypical",
+        "lymphocyte,",
+        "93",
+        "%,",
+        "field",
+        "34",
+        "a",
+        "artefact",
+    ]
+    assert str(LastCell(1743, 34, "unclassified", 0.4)) == "cell 1743 (not recognised) of field 34"
+
+
+def test_what_another_escape_does_is_shown_beside_the_note() -> None:
+    """The text stays in sight."""
+    lines = screen(state(WHITE), extras=Extras(REFERENCE, keyed=Keyed(typing="oil renewed", dropping=True)))
+    assert lines[22].rstrip() == "note: oil renewed_  Esc again drops the note"
+    assert lines[23].startswith("Esc drops the note  any other key goes on writing it")
+
+
 def test_what_is_typed_is_shown() -> None:
     """The note so far stands above the keys."""
     keys = iter("nquiet")
     controls = Controls(lambda: next(keys, None))
-    list(controls.commands())
+    list(controls.requests())
     assert "note: " in (text := drawn(state(WHITE), controls=controls)[0])
     assert "quiet" in text
 

@@ -16,7 +16,7 @@ from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from edgeleuk.live.counter import LiveCounter
-    from edgeleuk.live.keys import Command
+    from edgeleuk.live.keys import Request
     from edgeleuk.live.run import View
     from edgeleuk.live.state import Event, LiveState
     from edgeleuk.pipeline import Analyser
@@ -112,9 +112,9 @@ def count_live(options: Options) -> None:
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.
         with ExitStack() as screen:
-            view, commands = _screen(screen, options, analyser, ranges)
+            view, requests = _screen(screen, options, counter, ranges)
             loop = Loop(
-                capture, counter, view, commands=commands, show_frame=show, on_event=say, watchdog=watchdog,
+                capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
                 until_target=options.until_target, most_seconds=options.most_seconds,
             )  # fmt: skip
             reason = loop.run()
@@ -171,21 +171,25 @@ def _speaker(options: Options) -> Callable[[Event], None]:
 
 
 def _screen(
-    stack: ExitStack, options: Options, analyser: Analyser, ranges: Reference
-) -> tuple[View, Callable[[], Iterator[Command | str]]]:
-    """The view and the operator's commands. Keys work wherever stdin is a terminal, also with --plain and --json."""
+    stack: ExitStack, options: Options, counter: LiveCounter, ranges: Reference
+) -> tuple[View, Callable[[], Iterator[Request]]]:
+    """The view and the operator's requests. Keys work wherever stdin is a terminal, also with --plain and --json."""
     from edgeleuk.live.keys import Controls, Keys
     from edgeleuk.render.live import LiveView
 
     if options.output != "view":
         keys = stack.enter_context(Keys())
-        return _Nowhere(), Controls(keys.poll).commands
-    controls = Controls(lambda: keys.poll())
-    reader = analyser.reader
+        return _Nowhere(), Controls(keys.poll, counter.question, _notice).requests
+    controls = Controls(lambda: keys.poll(), counter.question)
+    reader = counter.analyser.reader
     view = LiveView(reader.labels, attributes=reader.attributes, reference=ranges, controls=controls)
     stack.enter_context(view)
     keys = stack.enter_context(Keys(aside=view.aside))
-    return view, controls.commands
+    return view, controls.requests
+
+
+def _notice(text: str) -> None:
+    notices.print(text, markup=False)
 
 
 class _Nowhere:

@@ -18,12 +18,16 @@ from edgeleuk.live.state import LiveState
 from edgeleuk.render.live_findings import findings, verdict
 from edgeleuk.render.live_help import help_lines
 from edgeleuk.render.live_parts import (
+    ASKED,
+    IDLE,
     NOTICE,
+    Keyed,
     attributes,
     camera,
     footer,
     header,
     last_added,
+    last_cell,
     progress,
     status,
     told,
@@ -35,8 +39,8 @@ from edgeleuk.rules import Reference
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 LEAST_FINDINGS = 5
 """Lines for flags: two of them with their advice, and how many more there are."""
-_AROUND, _HEADS = 6, 2
-"""Lines that are always there: four above, a message and the keys below; the table's head and the last field."""
+_AROUND, _HEADS = 6, 3
+"""Lines that are always there: four above, a message and the keys below; the table's head, the last field and the last cell."""
 _USUAL = 8
 """Lines kept for attributes where nobody says which there are."""
 
@@ -49,8 +53,7 @@ class Extras:
     """The ranges that the differential was judged by. They are marked where the differential names them."""
     attributes: Mapping[str, Sequence[str]] | None = None
     """The reader's attributes with their values. None: those that were met so far."""
-    typing: str | None = None
-    """The note being typed."""
+    keyed: Keyed = IDLE
     helping: bool = False
     """Whether to explain keys and words in place of the tally."""
 
@@ -66,7 +69,7 @@ def lines(state: LiveState, labels: Sequence[str], width: int, height: int, extr
     `labels` are all of the reader's, in its order.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
-        return _too_small(state, width, height)
+        return _too_small(state, width, height, extras.keyed)
     return framed(state, middle(state, labels, width, height, extras), width, extras)
 
 
@@ -85,6 +88,7 @@ def middle(state: LiveState, labels: Sequence[str], width: int, height: int, ext
         *(*gap, *table(state.differential, labels, rows.types, width, extras.reference)),
         *(*gap, *beside),
         *(*gap, last_added(state, width)),
+        last_cell(state, width),
         *findings(state, rows.findings, width),
         *attributes(about, rows.attributes, width),
     ]
@@ -92,7 +96,7 @@ def middle(state: LiveState, labels: Sequence[str], width: int, height: int, ext
 
 def framed(state: LiveState, middle: list[Text], width: int, extras: Extras) -> list[Text]:
     """The whole screen around its middle, of which a long message takes the last line."""
-    messages = told(state, extras.typing, width)
+    messages = told(state, extras.keyed, width)
     return [
         header(state, width),
         camera(state, width),
@@ -101,7 +105,7 @@ def framed(state: LiveState, middle: list[Text], width: int, extras: Extras) -> 
         *verdict(state.slide_verdict, width),
         *(middle[:-1] if len(messages) > 1 else middle),
         *messages,
-        footer(state, extras.typing, width),
+        footer(state, extras.keyed, width),
     ]
 
 
@@ -131,7 +135,12 @@ class Rows:
         return cls(types, least + spare - attributes, attributes, gap)
 
 
-def _too_small(state: LiveState, width: int, height: int) -> list[Text]:
+def _too_small(state: LiveState, width: int, height: int, keyed: Keyed) -> list[Text]:
+    if keyed.asking:  # what waits for an answer comes before the size of the window
+        asked = textwrap.wrap(keyed.asking.line, width)[:height]
+        return [line(width, (fit(part, width), ASKED)) for part in asked] + [line(width)] * (
+            height - len(asked)
+        )
     # Spaces at which no line breaks: sizes stay in one piece, down to 20 x 3.
     sizes = (f"{width} x {height}", f"{LEAST_WIDTH} x {LEAST_HEIGHT}")
     now, least = (size.replace(" ", "\N{NO-BREAK SPACE}") for size in sizes)

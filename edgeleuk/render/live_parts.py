@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from edgeleuk.live.keys import Question
 from edgeleuk.live.state import CameraWord, LiveState, Verdict
 from edgeleuk.render._words import clean, elapsed, short, spoken
 from edgeleuk.render.live_text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
@@ -44,6 +46,8 @@ CAMERA: Mapping[CameraWord, tuple[str, str]] = {
     "ended": ("black on cyan", "the source has come to its end"),
 }
 """How it looks, and what is said where the state brings no sentence of its own."""
+ASKED = "bold black on yellow"
+"""How a question looks."""
 KEYS = (
     ("p", "pause"),
     ("c", "count"),
@@ -53,6 +57,22 @@ KEYS = (
     ("q", "end"),
     ("?", "help"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """What the operator is doing at the keys."""
+
+    asking: Question | None = None
+    """What is to be answered."""
+    typing: str | None = None
+    """The note being typed."""
+    dropping: bool = False
+    """Whether another Escape drops the note."""
+
+
+IDLE = Keyed()
+"""Nothing is typed or asked."""
 
 
 def header(state: LiveState, width: int) -> Text:
@@ -137,6 +157,14 @@ def last_added(state: LiveState, width: int) -> Text:
     return line(width, ("last field  ", "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
 
 
+def last_cell(state: LiveState, width: int) -> Text:
+    """The white cell that the key for artefacts is for, named before it is pressed."""
+    if (cell := state.last_cell) is None:
+        return line(width, ("last cell   none yet", "dim"))
+    named = clean(f"{cell.identity}, {cell.read}, field {cell.field}")
+    return line(width, ("last cell   ", "dim"), (named, ""), ("  a ", "bold cyan"), ("artefact", "dim"))
+
+
 def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
     """Shares of the attributes' values, as many as there are lines for; blank lines where there are none."""
     if not rows or not about:
@@ -148,14 +176,15 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
     return body + [line(width)] * (rows - len(body))
 
 
-def told(state: LiveState, typing: str | None, width: int) -> list[Text]:
-    """The note being typed, or the message, else the rest of the camera's trouble; a long one takes a second line."""
-    if typing is not None:
-        room = width - len("note: _")
-        shown = clean(typing)[-room:]
-        while cell_len(shown) > room:
-            shown = shown[1:]
-        return [line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"))]
+def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
+    """A question, the note being typed, or the message, else the rest of the camera's trouble; a long one takes two lines."""
+    if keyed.asking:
+        # The last line has the answers too, so that the question may stand alone where both are too long.
+        text = keyed.asking.line if len(keyed.asking.line) < width else keyed.asking.text
+        parts = textwrap.wrap(clean(text), width - 1)[:2]
+        return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
+    if keyed.typing is not None:
+        return [_note(keyed.typing, keyed.dropping, width)]
     text = clean(state.message)
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
@@ -163,9 +192,28 @@ def told(state: LiveState, typing: str | None, width: int) -> list[Text]:
     return [line(width, (fit(part, width), "bold")) for part in parts]
 
 
-def footer(state: LiveState, typing: str | None, width: int) -> Text:
+def _note(text: str, dropping: bool, width: int) -> Text:
+    """The end of a note, as much as has room, and what another Esc does where it was pressed once."""
+    warning = "  Esc again drops the note" if dropping else ""
+    room = width - len("note: _") - len(warning)
+    shown = clean(text)[-room:]
+    while cell_len(shown) > room:
+        shown = shown[1:]
+    return line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow"))
+
+
+def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
+    """The keys that do something now."""
+    if keyed.asking:
+        return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
+    if keyed.dropping:
+        return (("Esc", "drops the note"), ("any other key", "goes on writing it"))
+    return KEYS if keyed.typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+
+
+def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
     notice = RESEARCH_USE if width >= WIDE else NOTICE
-    keys = KEYS if typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+    keys = _keys(keyed)
     pieces: list[Piece] = []
     for key, does in keys:
         # "go on" is as long as "pause": the keys keep their places.

@@ -73,6 +73,8 @@ class MappedCell:
     views: int
     place: tuple[str, Box]
     """The field that shows it best, and its box there."""
+    field: int
+    """Number of the field that showed it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +449,10 @@ class SlideMap:
         """White cells by identity."""
         return {identity: self._mapped(identity) for identity in self.white_cells}
 
+    def cell(self, identity: int) -> MappedCell:
+        """One of the white cells."""
+        return self._mapped(identity)
+
     @property
     def islands(self) -> int:
         """Parts of the map with no known distance between them."""
@@ -464,6 +470,7 @@ class SlideMap:
             self._fused(identity).reading,
             len(views),
             (field.rest.field.name, field.cell(index).box),
+            views[0][0].rest.number,
         )
 
     def _views(self, identity: int) -> list[View]:
