@@ -26,7 +26,6 @@ from rich.console import Console, ConsoleDimensions
 from standard import REFERENCE, RULES, judged
 
 from edgeleuk import zoo
-from edgeleuk.flags import Flag
 from edgeleuk.intervals import Share
 from edgeleuk.judge import judge_by
 from edgeleuk.live.keys import END, Controls
@@ -36,6 +35,7 @@ from edgeleuk.render.live import Extras, LiveView, can_show, view
 from edgeleuk.render.live_parts import Keyed
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
 from edgeleuk.types import Tally
+from edgeleuk.verdict import Reason
 
 SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
 WHITE = {
@@ -185,7 +185,7 @@ def test_a_reader_with_many_types_gets_two_a_line() -> None:
     console.print(view(replace(state(), differential=result), labels, 80, 24, Extras(REFERENCE)))
     text = file.getvalue()
     assert all(re.search(rf"type {i}\b", text) for i in range(20))
-    assert re.search(r"type 3 +5 +25\.0 +8\.7 - +49\.1 ", text)
+    assert re.search(r"type 3 +5 +25 +not known ", text)
     assert len(text.splitlines()) == 24
 
 
@@ -204,9 +204,9 @@ STILL = (
         "type",
         "last cell",
         "count  ",
-        "interval",
+        "between",
     ),
-    *("unclassified", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
+    *("not recognised", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
 )
 
 
@@ -291,12 +291,12 @@ def test_pause_is_shown_whatever_the_frame_looks_like() -> None:
 
 
 def test_the_row_of_a_type() -> None:
-    """Count, percentage, exact interval, and the bar with whiskers before the reference range."""
+    """Count, percentage, bounds, and the bar with whiskers before the reference range."""
     row = next(
         line for line in screen(state({"neutrophil": 56, "lymphocyte": 44}), 80, 40) if "neutrophil" in line
     )
-    assert row.startswith("neutrophil             56   56.0   45.7 -  65.9  ")
-    assert row[49:] == "█" * 14 + "├" + "─" * 5 + "┤" + "░" * 4 + " " * 6
+    assert row.startswith("neutrophil             56     56     45 -    69  ")
+    assert row[49:] == "█" * 14 + "├" + "─" * 6 + "┤" + "░" * 3 + " " * 6
 
 
 def test_a_wide_screen_has_more_columns() -> None:
@@ -314,50 +314,66 @@ def test_ranges_are_marked_only_where_they_are_the_judged_ones() -> None:
     assert not any("░" in line for line in screen(state(WHITE), 80, 40, extras=Extras(other)))
 
 
-def flagged(*sentences: int) -> LiveState:
-    """A count with a flag for each number of words in its advice."""
-    texts = [" ".join([f"Word{place}"] * words) + "." for place, words in enumerate(sentences)]
-    flags = tuple(Flag(f"FLAG_{place}", text, "warning") for place, text in enumerate(texts))
-    return state(WHITE, differential=replace(state(WHITE).differential, flags=flags, adequacy=()))
+def flagged(*words: int) -> LiveState:
+    """A count whose verdict has a reason for each number of words, beside the one of its line."""
+    texts = [" ".join([f"Word{place}"] * number) + "." for place, number in enumerate(words)]
+    others = [Reason(f"reason_{place}", text) for place, text in enumerate(texts)]
+    verdict = SlideVerdict(
+        "look_again", "The first. See field 3 cell 1.", (Reason("first", "The first."), *others)
+    )
+    result = replace(state(WHITE).differential, adequacy=())
+    return state(WHITE, differential=result, slide_verdict=verdict)
 
 
-def advice(lines: list[str]) -> str:
+def edged(lines: list[str]) -> str:
     """What stands behind the coloured edges of a screen, as one text."""
     return " ".join(" ".join(line[2:].split()) for line in lines if line.startswith("▌"))
 
 
-def test_flags_stand_whole_at_80_by_24() -> None:
-    """Two flags of two lines have room with all of their advice; the others are counted and named."""
+def test_reasons_stand_whole_at_80_by_24() -> None:
+    """Two of two lines have room with all of their advice; the others are counted and named."""
     shown = flagged(20, 20, 20, 20)
-    said = advice(screen(shown))
-    assert all(flag.text in said for flag in shown.differential.flags[:2])
-    assert said.endswith("+2 more (see the end): Flag 2, Flag 3")
+    said = edged(screen(shown))
+    assert all(reason.text in said for reason in shown.slide_verdict.reasons[1:3])
+    assert said.endswith("+2 more (see the end): Reason 2, Reason 3")
     assert "Word2" not in said
 
 
-def test_no_flag_is_shown_in_part() -> None:
-    """A flag that is too long for what is left is named; the one before it is whole."""
+def test_no_reason_is_shown_in_part() -> None:
+    """One that is too long for what is left is named; the one before it is whole."""
     shown = flagged(10, 80, 1)
-    said = advice(screen(shown))
-    assert shown.differential.flags[0].text in said
+    said = edged(screen(shown))
+    assert shown.slide_verdict.reasons[1].text in said
     assert "Word1" not in said
-    assert "+2 more (see the end): Flag 1, Flag 2" in said
+    assert "+2 more (see the end): Reason 1, Reason 2" in said
 
 
-def test_a_high_screen_has_every_flag() -> None:
-    """With its advice, the most severe first."""
-    result = state(WHITE).differential
-    assert len(result.flags) >= 3
-    said = advice(screen(state(WHITE), 120, 60))
-    places = [said.index(flag.text) for flag in result.flags]
+def test_a_high_screen_has_every_reason() -> None:
+    """The gravest first; the one that the verdict's line gives is not said again."""
+    shown = flagged(20, 20, 20, 20, 40)
+    lines = screen(shown, 120, 60)
+    said = edged(lines)
+    places = [said.index(reason.text) for reason in shown.slide_verdict.reasons[1:]]
     assert places == sorted(places)
+    assert "The first." not in said
 
 
-def test_a_screen_without_flags_says_what_the_count_leaves_open() -> None:
-    """The upper limit of what was not seen."""
-    assert "A type that was not seen in 200 cells may still be up to 1.8 % of them" in advice(
-        screen(flagged())
-    )
+def test_where_too_little_was_recognised_there_are_counts_alone() -> None:
+    """No percentage, no bound and no bar, whatever the size of the window."""
+    few = state({"neutrophil": 10, "unclassified": 90}, attributes={"cell_size": {"small": 5, "big": 5}})
+    assert not few.differential.supported
+    for height in (24, 100):
+        lines = screen(few, 80, height)
+        row = next(line for line in lines if line.startswith("neutrophil"))
+        assert row.removesuffix(row[40:]).split() == ["neutrophil", "10"]
+        assert not any("50 %" in line for line in lines)
+        assert not any(glyph in line for line in lines[7:] for glyph in "█├┤")
+
+
+def test_a_screen_without_other_reasons_says_what_the_count_leaves_open() -> None:
+    """In the words of the differential."""
+    shown = state(WHITE)
+    assert shown.differential.adequacy[0] in edged(screen(shown))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -395,9 +411,10 @@ def test_the_smallest_pieces() -> None:
 
 @given(st.integers(0, 400), st.integers(1, 400), st.integers(20, 120))
 def test_whiskers_span_the_interval(count: int, of: int, width: int) -> None:
-    """Their ends lie within a cell of the exact interval, on a line of exactly the asked width."""
+    """Their ends lie within a cell of the bounds, on a line of exactly the asked width."""
     share = Share(min(count, of), of)
-    text = "".join(char for char, _ in whiskers(share, width, "#0062cc", None))
+    pieces = whiskers(share.percent, (share.low, share.high), width, "#0062cc", None)
+    text = "".join(char for char, _ in pieces)
     first, last = (text.index("│"),) * 2 if "│" in text else (text.index("├"), text.index("┤"))
     assert len(text) == width
     assert abs(first - share.low / 100 * width) <= 1

@@ -260,7 +260,7 @@ def _summarise(
     if session is None:
         out.print(terminal.together(counter.map.fields(), result, model))
     ended = Ended(
-        counter.slide.verdict(), result, model.reader.labels, model.magnification, counter.slide.number, options.target, reason
+        counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason
     )  # fmt: skip
     out.print(*ended.summary(out.width, out.height), sep="\n")
 

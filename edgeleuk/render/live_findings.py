@@ -1,15 +1,14 @@
-"""What the live screen says of the slide: the verdict, and the flags with their advice. No sentence is shown in part."""
+"""What the live screen says of the slide: the verdict and the reasons behind it. No reason is shown in part."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from edgeleuk.flags import Flag
-from edgeleuk.intervals import Share
+from edgeleuk.differential import Differential
 from edgeleuk.live.state import LiveState
 from edgeleuk.render._words import SEVERITY_STYLES, clean, flag_title
 from edgeleuk.render.live_text import fit, line
@@ -31,40 +30,43 @@ def verdict_lines(shown: Verdict, width: int) -> list[Text]:
     return [line(width, (f" {fit(part, width - 1)}", STYLES[shown.code])) for part in parts]
 
 
+def reasons(shown: Verdict, result: Differential) -> list[Finding]:
+    """What stands behind a verdict, but for the reason that its line gives."""
+    severity = {flag.code.lower(): flag.severity for flag in result.flags}
+    return [
+        Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))
+        for each in shown.reasons
+        if not shown.text.startswith(each.text)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence with its heading, and how its edge looks."""
+    """A sentence or two, and how their edge looks."""
 
-    title: str
     text: str
     style: str
-
-    @classmethod
-    def of(cls, flag: Flag) -> Finding:
-        return cls(flag_title(flag.code), flag.text, SEVERITY_STYLES[flag.severity])
+    name: str = ""
+    """What it is called where there is no room for it."""
 
     def lines(self, width: int) -> list[Text]:
         """All of it behind a coloured edge."""
-        whole = clean(f"{self.title}  {self.text}" if self.title else self.text)
-        lines = []
-        for row, part in enumerate(textwrap.wrap(whole, width - 2)):
-            bold = len(self.title) if row == 0 else 0
-            lines.append(line(width, ("▌ ", self.style), (part[:bold], self.style), (part[bold:], "")))
-        return lines
+        parts = textwrap.wrap(clean(self.text), width - 2)
+        return [line(width, ("▌ ", self.style), (part, "")) for part in parts]
 
 
 def findings(state: LiveState, rows: int, width: int) -> list[Text]:
-    """Flags, the most severe first, then what the count can exclude; what has no room is named."""
-    flags = state.differential.flags
-    every = [Finding.of(flag).lines(width) for flag in flags]
-    shown = _fitting(every, rows)
-    if len(shown) < len(flags):
-        shown = _fitting(every, rows - 1)
+    """The reasons behind the verdict, then what the count can exclude; what has no room is named."""
+    every = reasons(state.slide_verdict, state.differential)
+    wrapped = [each.lines(width) for each in every]
+    shown = _fitting(wrapped, rows)
+    if len(shown) < len(every):
+        shown = _fitting(wrapped, rows - 1)
     body = [text for lines in shown for text in lines]
-    if rest := flags[len(shown) :]:
+    if rest := every[len(shown) :]:
         body.append(_more(rest, width))
-    for said in (*_unseen(state), *state.differential.adequacy):
-        lines = Finding("", said, "dim").lines(width)
+    for said in state.differential.adequacy:
+        lines = Finding(said, "dim").lines(width)
         body += lines if len(body) + len(lines) <= rows else []
     return body + [line(width)] * (rows - len(body))
 
@@ -80,25 +82,12 @@ def _fitting(every: Sequence[list[Text]], rows: int) -> list[list[Text]]:
     return shown
 
 
-def _more(rest: Sequence[Flag], width: int) -> Text:
-    """How many flags have no room, and as many of their names as there is room for."""
-    style = SEVERITY_STYLES[rest[0].severity]
+def _more(rest: Sequence[Finding], width: int) -> Text:
+    """How many have no room, and as many of their names as there is room for."""
     text = f"+{len(rest)} more (see the end)"
-    for place, flag in enumerate(rest):
-        longer = f"{text}{', ' if place else ': '}{flag_title(flag.code)}"
+    for place, each in enumerate(rest):
+        longer = f"{text}{', ' if place else ': '}{each.name}"
         if len(longer) > width - 2:
             break
         text = longer
-    return line(width, ("▌ ", style), (text, ""))
-
-
-def _unseen(state: LiveState) -> Iterator[str]:
-    """The limit for any type that was not seen."""
-    result = state.differential
-    if any(share.count == 0 for share in result.types.values()):
-        high = Share(0, result.n).high
-        cells = "1 cell" if result.n == 1 else f"{result.n} cells"
-        yield (
-            f"A type that was not seen in {cells} may still be up to {high:.1f} % of them, and more if the program"
-            " misses some."
-        )
+    return line(width, ("▌ ", rest[0].style), (text, ""))

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from edgeleuk.differential import Differential
-from edgeleuk.intervals import Share
 from edgeleuk.render._words import clean
-from edgeleuk.render.live_findings import Finding, verdict_lines
+from edgeleuk.render.live_findings import reasons, verdict_lines
 from edgeleuk.render.live_parts import NOTICE
 from edgeleuk.render.live_table import paired
-from edgeleuk.render.terminal import beside
+from edgeleuk.render.terminal import beside, ceil
 from edgeleuk.verdict import Verdict
 
 BELOW = 2
@@ -30,8 +29,6 @@ class Ended:
 
     verdict: Verdict
     result: Differential
-    labels: Sequence[str]
-    """All of the reader's."""
     magnification: str
     fields: int
     target: int
@@ -45,7 +42,7 @@ class Ended:
             *_wrapped(self._head(), width),
             *self._types(width),
             *_wrapped(" ".join((*(text.plain for text in beside(self.result)), f"{NOTICE}.")), width),
-            *(text for flag in self.result.flags for text in Finding.of(flag).lines(width)),
+            *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
         ]
         left = height - BELOW - len(verdict_lines(self.verdict, width)) - len(needed)
         more = [text for said in self.result.adequacy for text in _wrapped(said, width)]
@@ -63,7 +60,12 @@ class Ended:
             return
         yield from paired(self.result, seen, width)
         if len(seen) < len(self.result.types):
-            yield Text(f"none of the other types: up to {Share(0, self.result.n).high:.1f} % of each", "dim")
+            yield Text(f"none of the other types{self._at_most(seen)}", "dim")
+
+    def _at_most(self, seen: Sequence[str]) -> str:
+        """How much of each type that was not seen there may be; empty where nothing is known of that."""
+        bounds = [each.high for label, each in self.result.bounds.items() if label not in seen and each.high]
+        return f": up to {ceil(max(bounds), 0)} % of each" if bounds and self.result.supported else ""
 
 
 def _wrapped(text: str, width: int) -> list[Text]:
