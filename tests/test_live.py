@@ -188,7 +188,7 @@ def test_the_cell_to_be_marked_is_named_before(analyser: Analyser, smear: Smear)
     assert last.identity == max(i for i, cell in count.map.cells.items() if cell.reading)
     asked = count.question(Command.ARTEFACT)
     assert asked is not None
-    assert asked.text == f"Mark cell {last.identity} ({last.label}, {last.probability:.0%}) of field {last.field} as an artefact?".replace("%", " %")  # fmt: skip
+    assert asked.text == f"Mark cell {last.identity} ({last.label}, {last.probability:.0%}, field {last.field} cell {last.number}) as an artefact?".replace("%", " %")  # fmt: skip
     assert asked.answer == Mark(last.identity)
     count.mark(last.identity)
     assert count.map.marks == {last.identity: "artefact"}

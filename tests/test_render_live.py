@@ -518,22 +518,10 @@ def test_a_question_is_on_every_screen(size: tuple[int, int]) -> None:
 
 def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
     """Its number, type, probability and field, before the key is pressed."""
-    shown = state(WHITE, last_cell=LastCell(1743, 34, "atypical_lymphocyte", 0.934))
+    shown = state(WHITE, last_cell=LastCell(1743, 34, 2, "atypical_lymphocyte", 0.934))
     line = next(line for line in screen(shown) if line.startswith("last cell"))
-    assert line.split() == [
-        "last",
-        "cell",
-        "1743,",
-        "atypical",
-        "lymphocyte,",
-        "93",
-        "%,",
-        "field",
-        "34",
-        "a",
-        "artefact",
-    ]
-    assert str(LastCell(1743, 34, "unclassified", 0.4)) == "cell 1743 (not recognised) of field 34"
+    assert " ".join(line.split()) == "last cell 1743: atypical lymphocyte, 93 %, field 34 cell 2 a artefact"
+    assert str(LastCell(1743, 34, 2, "unclassified", 0.4)) == "cell 1743 (not recognised, field 34 cell 2)"
 
 
 def test_what_another_escape_does_is_shown_beside_the_note() -> None:

@@ -224,7 +224,9 @@ class LiveCounter:
         for identity in reversed(self.map.white_cells):
             cell = self.map.cell(identity)
             if cell.reading and marks.get(identity) != ARTEFACT:
-                return LastCell(identity, cell.field, cell.reading.label, cell.reading.probability)
+                return LastCell(
+                    identity, cell.field, cell.number, cell.reading.label, cell.reading.probability
+                )
         return None
 
     def note(self, text: str) -> None:

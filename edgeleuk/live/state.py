@@ -52,6 +52,8 @@ class LastCell:
     """Its number on the map, and in what `sessions export` writes."""
     field: int
     """Number of the counted field that showed it first."""
+    number: int
+    """Its number in that field, by which the verdict names it."""
     label: str
     probability: float
     """Of the label, 0 to 1."""
@@ -64,7 +66,7 @@ class LastCell:
         return f"{self.label.replace('_', ' ')}, {100 * self.probability:.0f} %"
 
     def __str__(self) -> str:
-        return f"cell {self.identity} ({self.read}) of field {self.field}"
+        return f"cell {self.identity} ({self.read}, field {self.field} cell {self.number})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ def last_cell(state: LiveState, width: int) -> Text:
     """The white cell that the key for artefacts is for, named before it is pressed."""
     if (cell := state.last_cell) is None:
         return line(width, ("last cell   none yet", "dim"))
-    named = clean(f"{cell.identity}, {cell.read}, field {cell.field}")
+    named = clean(f"{cell.identity}: {cell.read}, field {cell.field} cell {cell.number}")
     return line(width, ("last cell   ", "dim"), (named, ""), ("  a ", "bold cyan"), ("artefact", "dim"))
 
 

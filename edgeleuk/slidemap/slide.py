@@ -75,6 +75,8 @@ class MappedCell:
     """The field that shows it best, and its box there."""
     field: int
     """Number of the field that showed it first."""
+    number: int
+    """Its number in that field, see `Cell.number`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,15 +464,17 @@ class SlideMap:
         thing, views = self._register.at(identity), self._views(identity)
         x1, y1, x2, y2 = thing["box"].tolist()
         field, index = max(views, key=_merit)
+        cell = self._fused(identity)
         return MappedCell(
             identity,
             int(thing["island"]),
             (x1 + x2) / 2,
             (y1 + y2) / 2,
-            self._fused(identity).reading,
+            cell.reading,
             len(views),
             (field.rest.field.name, field.cell(index).box),
             views[0][0].rest.number,
+            cell.number,
         )
 
     def _views(self, identity: int) -> list[View]:
