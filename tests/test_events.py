@@ -9,7 +9,6 @@ import pytest
 from standard import judged
 
 from edgeleuk.differential import Differential
-from edgeleuk.intervals import Share
 from edgeleuk.live.state import Event
 from edgeleuk.render import events
 from edgeleuk.types import Tally
@@ -59,32 +58,28 @@ def test_json_of_a_name_that_is_no_text_can_be_written() -> None:
     assert events.as_json(Event("note", 0, "smear\udcff.jpg")).isascii()
 
 
-def test_the_target_says_what_none_among_200_leaves_open() -> None:
-    """The upper end of the two-sided 95 % interval, 1.83 %: 1 - 0.025 ** (1 / 200)."""
-    text = events.target_text(counted(neutrophil=150, lymphocyte=50), 200)
-    assert Share(0, 200).high == pytest.approx(100 * (1 - 0.025 ** (1 / 200)))
-    assert text.startswith(
-        "200 white cells counted, the target of 200 reached. 0 blasts in 200 cells: up to 1.8 %"
-    )
+def test_the_target_says_what_the_count_leaves_open() -> None:
+    """In the words of the differential, which knows what may hide among the cells that were not recognised."""
+    result = counted(neutrophil=150, lymphocyte=50)
+    text = events.target_text(result, 200)
+    assert text == " ".join(("200 white cells counted, the target of 200 reached.", *result.adequacy))
+    assert result.adequacy[0].startswith("No blasts recognised.")
 
 
 def test_before_the_target_the_count_is_named() -> None:
-    """A count that was ended early says how far it came, and its own wider limit."""
+    """A count that was ended early says how far it came."""
     text = events.target_text(counted(neutrophil=40), 200)
-    assert text.startswith("40 of 200 white cells counted. 0 blasts in 40 cells: up to 8.8 %")
+    assert text.startswith("40 of 200 white cells counted. No blasts recognised.")
 
 
 def test_with_every_type_seen_nothing_is_said_of_unseen_ones() -> None:
     """There is no limit to give."""
     text = events.target_text(counted(neutrophil=100, lymphocyte=90, blast=10), 200)
-    assert "Every type that the reader knows was seen." in text
+    assert "Every type that the program knows was seen." in text
     assert "up to" not in text
 
 
 def test_of_nothing_nothing_is_excluded() -> None:
     """An empty count makes no statement."""
     text = events.target_text(counted(), 200)
-    assert (
-        text
-        == "0 of 200 white cells counted. No white cell was identified: nothing can be said and nothing excluded."
-    )
+    assert text == "0 of 200 white cells counted. No white cell was recognised. Nothing can be excluded."

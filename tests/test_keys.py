@@ -16,7 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.live.keys import ESCAPE_S, LONGEST_NOTE, Command, Controls, Decoder, Keys, Prompt
+from edgeleuk.live.keys import (
+    END,
+    ESCAPE_S,
+    LONGEST_NOTE,
+    Command,
+    Controls,
+    Decoder,
+    Keys,
+    Mark,
+    Prompt,
+    Question,
+)
 
 ARROWS = [
     b"\x1b[A",
@@ -47,11 +58,13 @@ def test_sequences_vanish_however_they_are_parted(parts: list[bytes], data: st.D
 
 
 def test_an_escape_character_waits_for_what_follows() -> None:
-    """It is the key only where nothing follows; the start of an unknown sequence is nothing."""
+    """It is the key only where nothing follows, each time it was pressed; the start of an unknown sequence is nothing."""
     decoder = Decoder()
     assert decoder.feed(b"\x1b") == []
     assert decoder.undecided
     assert decoder.settle() == ["\x1b"]
+    decoder.feed(b"\x1b\x1b")
+    assert decoder.settle() == ["\x1b", "\x1b"]
     decoder.feed(b"\x1b[1;")
     assert decoder.settle() == []
     assert not decoder.undecided
@@ -69,38 +82,89 @@ def test_keys_are_commands() -> None:
     """Each key of the screen's last line, in either case, and nothing for the others."""
     wanted = [
         *(Command.PAUSE, Command.PAUSE, Command.COUNT, Command.COUNT, Command.UNDO, Command.ARTEFACT),
-        *(Command.FINISH, Command.FINISH),
     ]
-    assert list(controls(*" PC\nuaxq\x1b").commands()) == wanted
+    assert list(controls(*" PC\nuax").requests()) == wanted
+
+
+@pytest.mark.parametrize("key", ["q", "Q", "\x1b"])
+def test_the_count_ends_only_after_a_yes(key: str) -> None:
+    """A key that was hit by mistake ends nothing; any key but y goes on and does nothing else."""
+    keys = controls(key)
+    assert list(keys.requests()) == []
+    assert keys.asking == END
+    assert list(controls(key, "y").requests()) == [Command.FINISH]
+    for other in ("n", "u", "\n", "\x1b", "q"):
+        again = controls(key, other, "u")
+        assert list(again.requests()) == [Command.UNDO]
+        assert again.asking is None
+
+
+@pytest.mark.parametrize("before", ["", "q", "ntext"])
+def test_ctrl_c_as_a_character_ends_at_once(before: str) -> None:
+    """Whatever is asked or typed."""
+    assert list(controls(*before, "\x03").requests()) == [Command.FINISH]
+
+
+def test_a_question_names_what_its_yes_does() -> None:
+    """The count gives it: y does what was named when the key was pressed, not what came since."""
+    cells = [17, 18]
+    keys = iter("aya")
+    asking = Controls(
+        lambda: next(keys, None),
+        lambda _: Question(f"Mark cell {cells[0]}?", "marks it", "leaves it", Mark(cells.pop(0))),
+    )
+    assert list(asking.requests()) == [Mark(17)]
+    assert asking.asking is not None
+    assert asking.asking.line == "Mark cell 18? y marks it, any other key leaves it."
+
+
+def test_an_operator_without_a_screen_is_told() -> None:
+    """The question, what became of it, how a note is kept and dropped, and what the keys do."""
+    said: list[str] = []
+    keys = iter(["q", "n", "n", "a", "\x1b", "\x1b", "?"])
+    blind = Controls(lambda: next(keys, None), say=said.append)
+    assert list(blind.requests()) == []
+    assert [text.split()[0] for text in said] == ["End", "Nothing", "Type", "Esc", "No", "p"]
+    assert not blind.helping
 
 
 def test_a_note_is_typed_without_becoming_commands() -> None:
     """Its letters are text until Enter; then it is handed over and keys are commands again."""
     keys = controls("n", *"quiet café", "\x7f", "é", "\n", "u")
-    assert list(keys.commands()) == ["quiet café", Command.UNDO]
+    assert list(keys.requests()) == ["quiet café", Command.UNDO]
     assert keys.typing is None
 
 
-@pytest.mark.parametrize("ending", ["\x1b", "\n"])
-def test_a_note_that_is_dropped_or_empty_is_none(ending: str) -> None:
-    """Escape drops what was typed and does not finish; Enter on blanks keeps nothing and counts nothing."""
-    typed = "text" if ending == "\x1b" else "  "
-    assert list(controls("n", *typed, ending).commands()) == []
+@pytest.mark.parametrize("typed", ["text\x1b\x1b", "  \n", "\x1b", "  \x1b", "ab\x7f\x7f\x1b"])
+def test_a_note_that_is_dropped_or_empty_is_none(typed: str) -> None:
+    """Escape twice drops what was typed, once an empty line, and neither ends the count; Enter on blanks keeps nothing."""
+    keys = controls("n", *typed)
+    assert list(keys.requests()) == []
+    assert (keys.typing, keys.asking) == (None, None)
+
+
+def test_one_escape_drops_no_text() -> None:
+    """It is said that another one would; any other key goes on writing."""
+    keys = controls("n", *"tex", "\x1b")
+    assert list(keys.requests()) == []
+    assert (keys.typing, keys.dropping) == ("tex", True)
+    again = controls("n", *"tex", "\x1b", "t", "\x1b", "\n")
+    assert list(again.requests()) == ["text"]
 
 
 def test_what_is_typed_can_be_shown() -> None:
     """Between two calls the text so far is there for the view."""
     keys = controls("n", "a", "b")
-    assert list(keys.commands()) == []
+    assert list(keys.requests()) == []
     assert keys.typing == "ab"
 
 
 def test_help_is_shown_and_closed() -> None:
     """It is no command of the count; Escape closes it instead of finishing."""
     keys = controls("?", "\x1b")
-    assert list(keys.commands()) == []
+    assert list(keys.requests()) == []
     assert not keys.helping
-    assert list((shown := controls("?")).commands()) == []
+    assert list((shown := controls("?")).requests()) == []
     assert shown.helping
 
 

@@ -12,7 +12,7 @@ from edgeleuk import zoo
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.live import setbacks
 from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.keys import Command
+from edgeleuk.live.keys import Command, Mark, Request
 from edgeleuk.live.run import Loop
 from edgeleuk.live.state import CameraState, Event, LiveState
 from edgeleuk.pipeline import Analyser
@@ -176,6 +176,40 @@ def test_marks_undo_and_notes_are_kept(analyser: Analyser, smear: Smear, store: 
     assert len(list(session.counted())) == fields - 1
 
 
+def test_the_cell_to_be_marked_is_named_before(analyser: Analyser, smear: Smear) -> None:
+    """The one that was found last; once it is an artefact, the one before it. Without any, the key says so."""
+    count = counter(analyser)
+    assert count.question(Command.ARTEFACT) is None
+    with pytest.raises(UsageError, match="no white cell to mark"):
+        count.mark_last()
+    watch(count, source(smear, Move((120.0, 45.0), 120), Stop(1)))
+    last = count.state(RUNNING).last_cell
+    assert last is not None
+    assert last.identity == max(i for i, cell in count.map.cells.items() if cell.reading)
+    asked = count.question(Command.ARTEFACT)
+    assert asked is not None
+    assert asked.text == f"Mark cell {last.identity} ({last.label}, {last.probability:.0%}, field {last.field} cell {last.number}) as an artefact?".replace("%", " %")  # fmt: skip
+    assert asked.answer == Mark(last.identity)
+    count.mark(last.identity)
+    assert count.map.marks == {last.identity: "artefact"}
+    before = count.state(RUNNING).last_cell
+    assert before is None or before.identity < last.identity
+
+
+def test_the_last_cell_is_of_the_field_that_showed_it_first(analyser: Analyser, smear: Smear) -> None:
+    """Taking that field back takes the cell back."""
+    count = counter(analyser)
+    watch(count, source(smear, Move((120.0, 45.0), 120), Stop(1), Move(FAR, 120), Stop(1)))
+    last = count.state(RUNNING).last_cell
+    assert last is not None
+    fields = {each.number: each for each in count.map.counted()}
+    assert last.identity in fields[last.field].fresh
+    while count.slide.number >= last.field:
+        count.undo()
+    now = count.state(RUNNING).last_cell
+    assert now is None or now.identity < last.identity
+
+
 class _Full:
     """A recorder whose disk is full until there is space."""
 
@@ -263,10 +297,10 @@ def test_the_loop_runs_to_the_end_of_its_source(analyser: Analyser, smear: Smear
 
 def test_the_loop_obeys_the_operator(analyser: Analyser, smear: Smear) -> None:
     """A mistake becomes a message; finishing ends it."""
-    wanted: list[list[Command | str]] = [[Command.UNDO], [], [Command.FINISH]]
+    wanted: list[list[Request]] = [[Command.UNDO], [], [Command.FINISH]]
     screen, count = _Screen(), counter(analyser)
     with Capture(lambda: source(smear, Stop(60))) as capture:
-        loop = Loop(capture, count, screen, commands=lambda: iter(wanted.pop(0) if wanted else []))
+        loop = Loop(capture, count, screen, requests=lambda: iter(wanted.pop(0) if wanted else []))
         assert loop.run() == "finished by the operator"
     assert count.message == "there is no counted field to take back."
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeleuk import zoo
+from edgeleuk.verdict import TITLES
 
 SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1")
 
@@ -47,6 +48,7 @@ def test_events_are_json_lines_and_a_signal_ends_it_cleanly(environment: dict[st
         assert process.wait() == 0
     assert [events[0]["event"], events[-1]["event"]] == ["started", "finished"]
     assert "SIGTERM" in events[-1]["text"]
+    assert events[-1]["data"]["verdict"].keys() == {"code", "text", "reasons"}
     session = events[0]["data"]["session"]
     listed = subprocess.run(
         command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
@@ -86,6 +88,17 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
     fields = [event["data"]["field"] for event in events if event["event"] == "field"]
     assert not fields or fields[0] >= announced + 1
     assert events[-1]["event"] == "finished"
+
+
+def test_the_verdict_is_the_last_line(environment: dict[str, str]) -> None:
+    """After everything else that is printed, also without the screen."""
+    done = subprocess.run(
+        command(*SIMULATED, "--plain", "--seconds", "2"),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, env=environment,
+    )  # fmt: skip
+    *_, kept, last = done.stdout.splitlines()
+    assert kept.startswith("kept as session")
+    assert last.split(":")[0] in TITLES.values()
 
 
 @pytest.mark.parametrize(

@@ -28,18 +28,25 @@ from standard import REFERENCE, RULES, judged
 from edgeleuk import zoo
 from edgeleuk.intervals import Share
 from edgeleuk.judge import judge_by
-from edgeleuk.live.keys import Controls
-from edgeleuk.live.state import CameraState, CameraWord, LiveState, Meters, Verdict
+from edgeleuk.live.keys import END, Controls
+from edgeleuk.live.state import CameraState, CameraWord, LastCell, LiveState, Meters, SlideVerdict, Verdict
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render.live import Extras, LiveView, can_show, view
+from edgeleuk.render.live_parts import Keyed
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
 from edgeleuk.types import Tally
+from edgeleuk.verdict import Reason
 
 SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
 WHITE = {
     "neutrophil": 112, "lymphocyte": 54, "monocyte": 12, "eosinophil": 4, "basophil": 1, "blast": 9,
     "promyelocyte": 3, "myelocyte": 5, "unclassified": 31, "erythroblast": 4, "smudge": 3, "artefact": 1,
 }  # fmt: skip
+CALM = SlideVerdict("nothing_flagged", "Nothing in this count stands out.")
+ALARM = SlideVerdict(
+    "look_again",
+    "9 cells read as blasts, more than the program's own errors explain. Look at them first; 3 more reasons follow.",
+)
 TROUBLE = (
     "usb:0 gave no frame for 10 s and could not be opened again: no such device. Look at the cable; the next"
     " attempt is in 8 s."
@@ -71,6 +78,7 @@ def state(
         seconds=754.2,
         fields=34,
         differential=judge_by(reader(magnification), RULES, REFERENCE)(counted),
+        slide_verdict=CALM,
         target=200,
         last_added={"neutrophil": 2, "lymphocyte": 1},
         um_per_px=0.1021,
@@ -88,6 +96,7 @@ STATES = {
     "one cell": state({"neutrophil": 1}),
     "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q finishes, or go on."),
     "camera lost": state(WHITE, camera=CameraState("lost", 75.0, TROUBLE, reopened=3, dropped=123456)),
+    "look again": state(WHITE, slide_verdict=ALARM),
     "long message": state(WHITE, message="The disk is full and nothing more can be kept of what is counted. " * 4),
     "paused": state(WHITE, paused=True, verdict="paused"),
     "unclassified": state({"neutrophil": 10, "unclassified": 900}),
@@ -132,7 +141,8 @@ def test_every_state_fills_the_screen_exactly(name: str, size: tuple[int, int]) 
     "extras",
     [
         Extras(REFERENCE),
-        Extras(REFERENCE, typing="血" * 300),
+        Extras(REFERENCE, keyed=Keyed(typing="血" * 300, dropping=True)),
+        Extras(REFERENCE, keyed=Keyed(asking=END)),
         Extras(REFERENCE, helping=True),
         Extras(REFERENCE, {}),
     ],
@@ -157,13 +167,13 @@ def test_any_count_fits_any_window(white: dict[str, int], width: int, height: in
     assert [cell_len(line) for line in lines] == [width] * height
 
 
-@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1)], ids=str)
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (40, 4), (20, 3), (1, 1)], ids=str)
 def test_a_small_window_is_told_how_large_it_must_be(size: tuple[int, int]) -> None:
-    """One line, cut where even that does not fit."""
+    """In as many lines as that takes, whole from 20 x 3 on; nothing is wider or higher than the window."""
     lines = screen(STATES["paused"], *size)
-    said = f"edgeleuk live needs a window of 80 x 24; this one has {size[0]} x {size[1]}."
-    assert lines[0].startswith(said[: size[0]])
+    said = f"Too small: {size[0]} x {size[1]}. Make the window 80 x 24."
     assert [cell_len(line) for line in lines] == [size[0]] * size[1]
+    assert size == (1, 1) or " ".join(" ".join(lines).split()).startswith(said)
 
 
 def test_a_reader_with_many_types_gets_two_a_line() -> None:
@@ -175,7 +185,7 @@ def test_a_reader_with_many_types_gets_two_a_line() -> None:
     console.print(view(replace(state(), differential=result), labels, 80, 24, Extras(REFERENCE)))
     text = file.getvalue()
     assert all(re.search(rf"type {i}\b", text) for i in range(20))
-    assert re.search(r"type 3 +5 +25\.0 +8\.7 - +49\.1 ", text)
+    assert re.search(r"type 3 +5 +25 +not known ", text)
     assert len(text.splitlines()) == 24
 
 
@@ -192,10 +202,11 @@ STILL = (
         "fields",
         "islands",
         "type",
-        "count      %",
-        "95 % interval",
+        "last cell",
+        "count  ",
+        "between",
     ),
-    *("unclassified", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
+    *("not recognised", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
 )
 
 
@@ -216,18 +227,18 @@ def test_nothing_moves_between_states(size: tuple[int, int]) -> None:
 def test_rows_keep_the_order_of_the_labels() -> None:
     """Not that of the counts; a type that was not seen has its row, dimmed."""
     lines = screen(state({"blast": 90, "neutrophil": 1}))
-    names = [line[:19].strip() for line in lines[5:17]]
+    names = [line[column : column + 19].strip() for column in (0, 40) for line in lines[7:13]]
     assert names == [label.replace("_", " ") for label in reader().labels[:12]]
-    drawn = screen(state({"blast": 90}), force_terminal=True, color_system="standard")
-    assert drawn[5].startswith("\x1b[2mneutrophil")
-    assert drawn[15].startswith("blast")
+    drawn = screen(state({"blast": 90}), 80, 40, force_terminal=True, color_system="standard")
+    assert any(line.startswith("\x1b[2mneutrophil") for line in drawn)
+    assert any(line.startswith("blast") for line in drawn)
 
 
 def test_numbers_are_right_aligned() -> None:
     """Counts, percentages and both ends of the intervals end in the same columns."""
-    lines = screen(state({"neutrophil": 12345, "lymphocyte": 7}))
+    lines = screen(state({"neutrophil": 12345, "lymphocyte": 7}), 80, 40)
     row = re.compile(r"(\D+?)( +[\d,]+)( +\d+\.\d)( +\d+\.\d) -( +\d+\.\d)")
-    ends = {tuple(found.end(i) for i in range(2, 6)) for line in lines[5:17] if (found := row.match(line))}
+    ends = {tuple(found.end(i) for i in range(2, 6)) for line in lines[7:22] if (found := row.match(line))}
     assert len(ends) == 1
 
 
@@ -280,15 +291,18 @@ def test_pause_is_shown_whatever_the_frame_looks_like() -> None:
 
 
 def test_the_row_of_a_type() -> None:
-    """Count, percentage, exact interval, and the bar with whiskers before the reference range."""
-    row = screen(state({"neutrophil": 56, "lymphocyte": 44}))[5]
-    assert row.startswith("neutrophil             56   56.0   45.7 -  65.9  ")
-    assert row[49:] == "█" * 14 + "├" + "─" * 5 + "┤" + "░" * 4 + " " * 6
+    """Count, percentage, bounds, and the bar with whiskers before the reference range."""
+    row = next(
+        line for line in screen(state({"neutrophil": 56, "lymphocyte": 44}), 80, 40) if "neutrophil" in line
+    )
+    assert row.startswith("neutrophil             56     56     45 -    69  ")
+    assert row[49:] == "█" * 14 + "├" + "─" * 6 + "┤" + "░" * 3 + " " * 6
 
 
 def test_a_wide_screen_has_more_columns() -> None:
     """The reference range from 96 cells on, the corrected share from 118."""
-    head = {width: screen(state(WHITE), width, 24)[4] for width in (95, 96, 117, 118)}
+    screens = [screen(state(WHITE), width, 30) for width in (95, 96, 117, 118)]
+    head = {len(lines[0]): next(line for line in lines if line.startswith("type")) for lines in screens}
     assert [" reference " in line[:60] for line in head.values()] == [False, True, True, True]
     assert ["corrected" in line for line in head.values()] == [False, False, False, True]
 
@@ -296,31 +310,85 @@ def test_a_wide_screen_has_more_columns() -> None:
 def test_ranges_are_marked_only_where_they_are_the_judged_ones() -> None:
     """With another laboratory's ranges than the differential's no range is drawn."""
     other = replace(REFERENCE, name="another laboratory")
-    assert any("░" in line for line in screen(state(WHITE)))
-    assert not any("░" in line for line in screen(state(WHITE), extras=Extras(other)))
+    assert any("░" in line for line in screen(state(WHITE), 80, 40))
+    assert not any("░" in line for line in screen(state(WHITE), 80, 40, extras=Extras(other)))
 
 
-def test_flags_stand_most_severe_first() -> None:
-    """At 80 x 24 what has no room is named; on a higher screen it is explained."""
-    result = state(WHITE).differential
-    assert len(result.flags) >= 3
-    small = screen(state(WHITE, target=400))[20:22]
-    assert small[0].startswith("▌ Blasts present  9 cells read as blasts")
-    assert small[1].startswith("▌ Immature granulocytes present  Unclassified many")
-    large = "\n".join(screen(state(WHITE), 120, 60))
-    assert all(" ".join(flag.text.split()[:8]) in large for flag in result.flags)
+def flagged(*words: int) -> LiveState:
+    """A count whose verdict has a reason for each number of words, beside the one of its line."""
+    texts = [" ".join([f"Word{place}"] * number) + "." for place, number in enumerate(words)]
+    others = [Reason(f"reason_{place}", text) for place, text in enumerate(texts)]
+    verdict = SlideVerdict(
+        "look_again", "The first. See field 3 cell 1.", (Reason("first", "The first."), *others)
+    )
+    result = replace(state(WHITE).differential, adequacy=())
+    return state(WHITE, differential=result, slide_verdict=verdict)
 
 
-def test_at_the_target_the_screen_says_what_the_count_leaves_open() -> None:
-    """Also where flags would take all the room."""
-    lines = screen(STATES["200 cells and flags"])
-    assert "0 of a type in 200: up to 1.8 % is possible, more if the reader misses some." in lines[21]
+def edged(lines: list[str]) -> str:
+    """What stands behind the coloured edges of a screen, as one text."""
+    return " ".join(" ".join(line[2:].split()) for line in lines if line.startswith("▌"))
+
+
+def test_reasons_stand_whole_at_80_by_24() -> None:
+    """Two of two lines have room with all of their advice; the others are counted and named."""
+    shown = flagged(20, 20, 20, 20)
+    said = edged(screen(shown))
+    assert all(reason.text in said for reason in shown.slide_verdict.reasons[1:3])
+    assert said.endswith("+2 more (see the end): Reason 2, Reason 3")
+    assert "Word2" not in said
+
+
+def test_no_reason_is_shown_in_part() -> None:
+    """One that is too long for what is left is named; the one before it is whole."""
+    shown = flagged(10, 80, 1)
+    said = edged(screen(shown))
+    assert shown.slide_verdict.reasons[1].text in said
+    assert "Word1" not in said
+    assert "+2 more (see the end): Reason 1, Reason 2" in said
+
+
+def test_a_high_screen_has_every_reason() -> None:
+    """The gravest first; the one that the verdict's line gives is not said again."""
+    shown = flagged(20, 20, 20, 20, 40)
+    lines = screen(shown, 120, 60)
+    said = edged(lines)
+    places = [said.index(reason.text) for reason in shown.slide_verdict.reasons[1:]]
+    assert places == sorted(places)
+    assert "The first." not in said
+
+
+def test_where_too_little_was_recognised_there_are_counts_alone() -> None:
+    """No percentage, no bound and no bar, whatever the size of the window."""
+    few = state({"neutrophil": 10, "unclassified": 90}, attributes={"cell_size": {"small": 5, "big": 5}})
+    assert not few.differential.supported
+    for height in (24, 100):
+        lines = screen(few, 80, height)
+        row = next(line for line in lines if line.startswith("neutrophil"))
+        assert row.removesuffix(row[40:]).split() == ["neutrophil", "10"]
+        assert not any("50 %" in line for line in lines)
+        assert not any(glyph in line for line in lines[7:] for glyph in "█├┤")
+
+
+def test_a_screen_without_other_reasons_says_what_the_count_leaves_open() -> None:
+    """In the words of the differential."""
+    shown = state(WHITE)
+    assert shown.differential.adequacy[0] in edged(screen(shown))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_verdict_is_never_cut(size: tuple[int, int]) -> None:
+    """It stands under the progress, over the full width, in as many lines as it needs."""
+    for text in ("Short.", ALARM.text, "Many words. " * 30):
+        shown = SlideVerdict("look_again", text.strip())
+        lines = screen(state(WHITE, slide_verdict=shown), *size)
+        assert " ".join(" ".join(lines[4:]).split()).startswith(shown.line)
 
 
 def test_a_high_screen_has_attributes_and_their_second_level() -> None:
     """Percent of the cells where the reader was sure, by attribute, the stage of a type among them."""
     counts = {"cell_size": {"small": 50, "big": 100}, "neutrophil_stage": {"band": 7, "segmented": 93}}
-    lines = screen(state(WHITE, attributes=counts), 120, 40)
+    lines = screen(state(WHITE, attributes=counts), 120, 50)
     assert any(re.match(r"cell size +small  33 %  big  67 %", line) for line in lines)
     assert any(re.match(r"neutrophil stage +band   7 %  segmented  93 %", line) for line in lines)
 
@@ -343,9 +411,10 @@ def test_the_smallest_pieces() -> None:
 
 @given(st.integers(0, 400), st.integers(1, 400), st.integers(20, 120))
 def test_whiskers_span_the_interval(count: int, of: int, width: int) -> None:
-    """Their ends lie within a cell of the exact interval, on a line of exactly the asked width."""
+    """Their ends lie within a cell of the bounds, on a line of exactly the asked width."""
     share = Share(min(count, of), of)
-    text = "".join(char for char, _ in whiskers(share, width, "#0062cc", None))
+    pieces = whiskers(share.percent, (share.low, share.high), width, "#0062cc", None)
+    text = "".join(char for char, _ in pieces)
     first, last = (text.index("│"),) * 2 if "│" in text else (text.index("├"), text.index("┤"))
     assert len(text) == width
     assert abs(first - share.low / 100 * width) <= 1
@@ -439,11 +508,34 @@ def test_the_target_rings_once() -> None:
     assert ["\x07" in text for text in drawn(at, after)] == [False, False, False]
 
 
+@pytest.mark.parametrize("size", [(20, 3), (80, 24), (120, 40)], ids=str)
+def test_a_question_is_on_every_screen(size: tuple[int, int]) -> None:
+    """With both of its answers, also where the window is too small for anything else."""
+    lines = screen(state(WHITE), *size, Extras(REFERENCE, keyed=Keyed(asking=END)))
+    assert "End the count?" in " ".join(" ".join(lines).split())
+    assert "any other key" in " ".join(" ".join(lines).split())
+
+
+def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
+    """Its number, type, probability and field, before the key is pressed."""
+    shown = state(WHITE, last_cell=LastCell(1743, 34, 2, "atypical_lymphocyte", 0.934))
+    line = next(line for line in screen(shown) if line.startswith("last cell"))
+    assert " ".join(line.split()) == "last cell 1743: atypical lymphocyte, 93 %, field 34 cell 2 a artefact"
+    assert str(LastCell(1743, 34, 2, "unclassified", 0.4)) == "cell 1743 (not recognised, field 34 cell 2)"
+
+
+def test_what_another_escape_does_is_shown_beside_the_note() -> None:
+    """The text stays in sight."""
+    lines = screen(state(WHITE), extras=Extras(REFERENCE, keyed=Keyed(typing="oil renewed", dropping=True)))
+    assert lines[22].rstrip() == "note: oil renewed_  Esc again drops the note"
+    assert lines[23].startswith("Esc drops the note  any other key goes on writing it")
+
+
 def test_what_is_typed_is_shown() -> None:
     """The note so far stands above the keys."""
     keys = iter("nquiet")
     controls = Controls(lambda: next(keys, None))
-    list(controls.commands())
+    list(controls.requests())
     assert "note: " in (text := drawn(state(WHITE), controls=controls)[0])
     assert "quiet" in text
 

@@ -16,7 +16,7 @@ from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from edgeleuk.live.counter import LiveCounter
-    from edgeleuk.live.keys import Command
+    from edgeleuk.live.keys import Request
     from edgeleuk.live.run import View
     from edgeleuk.live.state import Event, LiveState
     from edgeleuk.pipeline import Analyser
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session
     from edgeleuk.types import Frame
+    from edgeleuk.verdict import Verdict
     from edgeleuk.zoo import Model
 
 
@@ -111,9 +112,9 @@ def count_live(options: Options) -> None:
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.
         with ExitStack() as screen:
-            view, commands = _screen(screen, options, analyser, ranges)
+            view, requests = _screen(screen, options, counter, ranges)
             loop = Loop(
-                capture, counter, view, commands=commands, show_frame=show, on_event=say, watchdog=watchdog,
+                capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
                 until_target=options.until_target, most_seconds=options.most_seconds,
             )  # fmt: skip
             reason = loop.run()
@@ -170,21 +171,25 @@ def _speaker(options: Options) -> Callable[[Event], None]:
 
 
 def _screen(
-    stack: ExitStack, options: Options, analyser: Analyser, ranges: Reference
-) -> tuple[View, Callable[[], Iterator[Command | str]]]:
-    """The view and the operator's commands. Keys work wherever stdin is a terminal, also with --plain and --json."""
+    stack: ExitStack, options: Options, counter: LiveCounter, ranges: Reference
+) -> tuple[View, Callable[[], Iterator[Request]]]:
+    """The view and the operator's requests. Keys work wherever stdin is a terminal, also with --plain and --json."""
     from edgeleuk.live.keys import Controls, Keys
     from edgeleuk.render.live import LiveView
 
     if options.output != "view":
         keys = stack.enter_context(Keys())
-        return _Nowhere(), Controls(keys.poll).commands
-    controls = Controls(lambda: keys.poll())
-    reader = analyser.reader
+        return _Nowhere(), Controls(keys.poll, counter.question, _notice).requests
+    controls = Controls(lambda: keys.poll(), counter.question)
+    reader = counter.analyser.reader
     view = LiveView(reader.labels, attributes=reader.attributes, reference=ranges, controls=controls)
     stack.enter_context(view)
     keys = stack.enter_context(Keys(aside=view.aside))
-    return view, controls.commands
+    return view, controls.requests
+
+
+def _notice(text: str) -> None:
+    notices.print(text, markup=False)
 
 
 class _Nowhere:
@@ -228,15 +233,44 @@ def _close(
     reason: str,
     say: Callable[[Event], None],
 ) -> None:
+    from edgeleuk import verdict
     from edgeleuk.differential import as_json
     from edgeleuk.live.state import Event
-    from edgeleuk.render import events, terminal
+    from edgeleuk.render import events
 
-    result = counter.differential()
+    result, said = counter.differential(), counter.slide.verdict()
     text = f"{reason}. {events.target_text(result, options.target)}"
-    say(Event("finished", counter.seconds, text, {"reason": reason, "differential": as_json(result)}))
+    data = {"reason": reason, "differential": as_json(result), "verdict": verdict.as_json(said)}
+    say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        results().print(terminal.together(counter.map.fields(), result, analyser.model))
-        notices.print(text, markup=False)
+        _summarise(options, analyser, counter, session, reason)
     if session:
         notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
+    _tell_verdict(options, said)
+
+
+def _summarise(
+    options: Options, analyser: Analyser, counter: LiveCounter, session: Session | None, reason: str
+) -> None:
+    """On the terminal that the screen gave back: what matters, and before it all that is kept nowhere."""
+    from edgeleuk.render import terminal
+    from edgeleuk.render.live_summary import Ended
+
+    result, model, out = counter.differential(), analyser.model, results()
+    if session is None:
+        out.print(terminal.together(counter.map.fields(), result, model))
+    ended = Ended(
+        counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason
+    )  # fmt: skip
+    out.print(*ended.summary(out.width, out.height), sep="\n")
+
+
+def _tell_verdict(options: Options, said: Verdict) -> None:
+    """Last of all, so that it stays on the screen; JSON has it in its last event."""
+    from edgeleuk.render.live_findings import verdict_lines
+
+    out = results()
+    if options.output == "view":
+        out.print(*verdict_lines(said, out.width), sep="\n")
+    elif options.output == "plain":
+        out.print(said.line, markup=False, soft_wrap=True)

@@ -12,10 +12,14 @@ from edgeleuk.counting import slide
 from edgeleuk.counting.slide import SlideCount
 from edgeleuk.differential import Differential
 from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.live.keys import Command, Mark, Question, asked
 from edgeleuk.live.pace import Pace
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
-from edgeleuk.live.state import CameraState, Event, EventKind, LiveState, Verdict
+from edgeleuk.live.state import CameraState, Event, EventKind, LastCell, LiveState, Verdict
 from edgeleuk.types import CountedField, Field, Refusal, Scale, Shot
+
+ARTEFACT = "artefact"
+"""What a white cell is marked as that is none."""
 
 
 class Recorder(slide.Recorder, Protocol):
@@ -74,6 +78,7 @@ class LiveCounter:
         self._verdict: Verdict = "paused"
         self._added: Mapping[str, int] = {}
         self._white: Counts[str] = Counts()
+        self._last_cell: LastCell | None = None
         self._flags: set[str] = set()
         self._told_target = False
 
@@ -110,7 +115,7 @@ class LiveCounter:
             self._warn(set_text(moved))
         self._wanted = False
         before = self._white
-        self._white = Counts(self.slide.tally().white)
+        self._recount()
         self._added = dict((self._white - before).most_common())
         self._announce(outcome)
         return "counted"
@@ -160,7 +165,7 @@ class LiveCounter:
         self.slide.restore(counted, marks, refused)
         if (last := self.map.last) and (behind := self._clock.behind(last.at)):
             self._warn(behind_text(behind))
-        self._white = Counts(self.slide.tally().white)
+        self._recount()
         machine.give_back()  # all that the session was read into
 
     def count_now(self) -> None:
@@ -178,23 +183,51 @@ class LiveCounter:
         if counted is None:
             raise UsageError("there is no counted field to take back.")
         self._added = {}
-        self._white = Counts(self.slide.tally().white)
+        self._recount()
         self.message = f"field {counted.number} was taken back."
         self._tell("undone", self.message, {"field": counted.number})
 
-    def mark(self, identity: int, label: str = "artefact") -> None:
+    def mark(self, identity: int, label: str = ARTEFACT) -> None:
         """Overrule what the reader says of one white cell. Raises UsageError where there is no such cell."""
         if identity not in self.map.white_cells:
             raise UsageError(f"there is no white cell {identity} on the map.")
+        named = next(
+            (str(each) for each in [self._last_cell] if each and each.identity == identity),
+            f"cell {identity}",
+        )
         self.slide.mark(identity, label)
-        self.message = f"cell {identity} was marked as {label}."
+        self._recount()
+        self.message = f"{named} was marked as {label}."
         self._tell("artefact", self.message, {"cell": identity, "label": label})
 
-    def mark_last(self, label: str = "artefact") -> None:
-        """Overrule what the reader says of the white cell that was found last. Raises UsageError where there is none."""
-        if not (white := self.map.white_cells):
-            raise UsageError("no white cell was counted yet.")
-        self.mark(white[-1], label)
+    def mark_last(self, label: str = ARTEFACT) -> None:
+        """Overrule what the reader says of `last_cell`. Raises UsageError where there is none."""
+        if self._last_cell is None:
+            raise UsageError("there is no white cell to mark: none was typed yet, or all are artefacts.")
+        self.mark(self._last_cell.identity, label)
+
+    def question(self, command: Command) -> Question | None:
+        """What to ask the operator before a command; None where it is done at once."""
+        if command is Command.ARTEFACT and self._last_cell:
+            mark = Mark(self._last_cell.identity)
+            return Question(f"Mark {self._last_cell} as an artefact?", "marks it", "leaves it", mark)
+        return asked(command)
+
+    def _recount(self) -> None:
+        """To be called when cells were counted, taken back or marked."""
+        self._white = Counts(self.slide.tally().white)
+        self._last_cell = self._last_markable()
+
+    def _last_markable(self) -> LastCell | None:
+        """The white cell that was found last, of those that were read and are no artefacts."""
+        marks = self.map.marks
+        for identity in reversed(self.map.white_cells):
+            cell = self.map.cell(identity)
+            if cell.reading and marks.get(identity) != ARTEFACT:
+                return LastCell(
+                    identity, cell.field, cell.number, cell.reading.label, cell.reading.probability
+                )
+        return None
 
     def note(self, text: str) -> None:
         """Keep a remark with the session."""
@@ -219,8 +252,10 @@ class LiveCounter:
             seconds=self.seconds,
             fields=self.slide.number,
             differential=self.differential(),
+            slide_verdict=self.slide.verdict(),
             target=self.target,
             last_added=self._added,
+            last_cell=self._last_cell,
             um_per_px=self.scale.um_per_px if self.scale else None,
             islands=self.map.islands,
             paused=self.paused,

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from enum import Enum, auto
 from types import FrameType
 
@@ -29,9 +30,11 @@ from edgeleuk.live._terminal import (
 )
 
 ESCAPE, ENTER, BACKSPACE, ERASE_LINE, ERASE_WORD = "\x1b", "\r", "\x7f", "\x15", "\x17"
+INTERRUPT = "\x03"
+"""Ctrl-C, where a terminal sends it as a character."""
 ESCAPE_S = 0.3
 """After which an escape character is the key and not the start of an arrow's sequence. Long, since a slow line may
-part the two and the key ends the count; nothing waits for it."""
+part the two; nothing waits for it."""
 LONGEST_NOTE = 400
 """Characters; the rest of a runaway paste is dropped."""
 
@@ -67,10 +70,52 @@ KEYS: Mapping[str, Command] = {
     "n": Command.NOTE,
     "q": Command.FINISH,
     ESCAPE: Command.FINISH,
-    "\x03": Command.FINISH,
     "?": Command.HELP,
     "h": Command.HELP,
 }
+
+
+HELP = (
+    "p pauses and goes on, c counts now (with --manual), u takes the last field back, a marks a white cell as an artefact,"
+    " n begins a note, q ends the count."
+)
+"""What the keys do, for an operator without a screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The wish to overrule the type of one white cell."""
+
+    identity: int
+    """The cell's number on the map."""
+    label: str = "artefact"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked before something is done that the operator may not have meant."""
+
+    text: str
+    """Ends with a question mark."""
+    yes: str
+    """What y does, as "ends"."""
+    no: str
+    """What any other key does, as "goes on"."""
+    answer: Command | Mark
+    """What y asks for."""
+
+    @property
+    def line(self) -> str:
+        """The question and its answers."""
+        return f"{self.text} y {self.yes}, any other key {self.no}."
+
+
+END = Question("End the count?", "ends", "goes on", Command.FINISH)
+
+
+def asked(command: Command) -> Question | None:
+    """The question before a command that stands for itself; None where it is done at once."""
+    return END if command is Command.FINISH else None
 
 
 class Decoder:
@@ -97,9 +142,9 @@ class Decoder:
         return keys
 
     def settle(self) -> list[str]:
-        """Time went by: an escape character alone was the key, the start of a sequence nothing that is known."""
+        """Time went by: escape characters alone were the key, the start of a sequence nothing that is known."""
         held, self._held = self._held, ""
-        return [ESCAPE] if held and not held.strip(ESCAPE) else []
+        return [] if held.strip(ESCAPE) else [ESCAPE] * len(held)
 
 
 class Keys:
@@ -176,13 +221,22 @@ class Prompt:
 
     def __init__(self) -> None:
         self.text = ""
+        self.dropping = False
+        """Whether another Escape drops the text."""
 
     def feed(self, key: str) -> str | None:
-        """None while it is being typed; the text once it is ended by Enter, "" where it was dropped by Escape."""
+        """None while it is being typed; the text once it is ended by Enter, "" where it was dropped.
+
+        Escape drops an empty line at once; a text only when it is pressed twice.
+        """
+        if key == ESCAPE:
+            if self.dropping or not self.text.strip():
+                return ""
+            self.dropping = True
+            return None
+        self.dropping = False
         if key in (ENTER, "\n"):
             return self.text.strip()
-        if key == ESCAPE:
-            return ""
         if key in (BACKSPACE, "\b"):
             self.text = self.text[:-1]
         elif key == ERASE_LINE:
@@ -194,12 +248,24 @@ class Prompt:
         return None
 
 
-class Controls:
-    """Keys to commands. A note is typed here, and help shown, without the count knowing."""
+Request = Command | Mark | str
+"""A command, a cell to mark, or a note to keep."""
 
-    def __init__(self, poll: Callable[[], str | None]) -> None:
-        self._poll = poll
+
+class Controls:
+    """Keys to requests. Notes are typed, questions asked and help shown here, without the count knowing."""
+
+    def __init__(
+        self,
+        poll: Callable[[], str | None],
+        question: Callable[[Command], Question | None] = asked,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """`question` gives what is asked before a command; `say` tells an operator who has no screen."""
+        self._poll, self._question, self._say = poll, question, say
         self._prompt: Prompt | None = None
+        self.asking: Question | None = None
+        """What the operator is to answer now."""
         self.helping = False
         """Whether the operator wants to read what the keys do."""
 
@@ -208,24 +274,60 @@ class Controls:
         """The note as far as it is typed; None where none is."""
         return self._prompt.text if self._prompt else None
 
-    def commands(self) -> Iterator[Command | str]:
-        """What the keys pressed since the last call ask for; a string is a note to keep."""
-        while (key := self._poll()) is not None:
-            if self._prompt:
-                note = self._prompt.feed(key)
-                if note is not None:
-                    self._prompt = None
-                if note:
-                    yield note
-            elif self.helping and key == ESCAPE:
-                self.helping = False
-            elif command := KEYS.get(key.lower()):
-                yield from self._obey(command)
+    @property
+    def dropping(self) -> bool:
+        """Whether another Escape drops the note being typed."""
+        return self._prompt is not None and self._prompt.dropping
 
-    def _obey(self, command: Command) -> Iterator[Command]:
+    def requests(self) -> Iterator[Request]:
+        """What the keys pressed since the last call ask for."""
+        while (key := self._poll()) is not None:
+            yield from self._heard(key)
+
+    def _heard(self, key: str) -> Iterator[Request]:
+        if key == INTERRUPT:
+            yield Command.FINISH
+        elif self.asking:
+            yield from self._answered(self.asking, key)
+        elif self._prompt:
+            yield from self._typed(self._prompt, key)
+        elif self.helping and key == ESCAPE:
+            self.helping = False
+        elif command := KEYS.get(key.lower()):
+            yield from self._obey(command)
+
+    def _answered(self, question: Question, key: str) -> Iterator[Request]:
+        self.asking = None
+        if key.lower() == "y":
+            yield question.answer
+        else:
+            self._tell("Nothing was done; the count goes on.")
+
+    def _typed(self, prompt: Prompt, key: str) -> Iterator[Request]:
+        note = prompt.feed(key)
+        if note:
+            self._prompt = None
+            yield note
+        elif note is not None:
+            self._prompt = None
+            self._tell("No note was kept.")
+        elif prompt.dropping:
+            self._tell("Esc again drops the note, any other key goes on writing it.")
+
+    def _obey(self, command: Command) -> Iterator[Request]:
         if command is Command.NOTE:
             self._prompt = Prompt()
+            self._tell("Type a note: Enter keeps it, Esc drops it.")
+        elif command is Command.HELP and self._say:
+            self._tell(HELP)
         elif command is Command.HELP:
             self.helping = not self.helping
+        elif question := self._question(command):
+            self.asking = question
+            self._tell(question.line)
         else:
             yield command
+
+    def _tell(self, text: str) -> None:
+        if self._say:
+            self._say(text)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.keys import Command
+from edgeleuk.live.keys import Command, Mark, Request
 from edgeleuk.live.state import CameraState, Event, LiveState
 from edgeleuk.live.watchdog import Watchdog
 from edgeleuk.types import Frame, Shot
@@ -48,7 +48,7 @@ class Loop:
         counter: LiveCounter,
         view: View,
         *,
-        commands: Callable[[], Iterator[Command | str]] = lambda: iter(()),
+        requests: Callable[[], Iterator[Request]] = lambda: iter(()),
         show_frame: Callable[[Frame, LiveState], None] | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
         watchdog: Watchdog | None = None,
@@ -56,7 +56,7 @@ class Loop:
         most_seconds: float | None = None,
     ) -> None:
         self.frames, self.counter, self.view = frames, counter, view
-        self._commands, self._show_frame, self._on_event = commands, show_frame, on_event
+        self._requests, self._show_frame, self._on_event = requests, show_frame, on_event
         self._watchdog = watchdog or Watchdog(None)
         self._until_target, self._most_seconds = until_target, most_seconds
         self._stop = ""
@@ -88,15 +88,15 @@ class Loop:
         return ""
 
     def _obey(self) -> None:
-        for command in self._commands():
+        for request in self._requests():
             try:
-                self._do(command)
+                self._do(request)
             except EdgeleukError as error:
                 self.counter.message = str(error)
 
-    def _do(self, command: Command | str) -> None:
+    def _do(self, request: Request) -> None:
         counter = self.counter
-        match command:
+        match request:
             case Command.PAUSE:
                 counter.pause()
             case Command.COUNT:
@@ -105,10 +105,12 @@ class Loop:
                 counter.undo()
             case Command.ARTEFACT:
                 counter.mark_last("artefact")
+            case Mark(identity, label):
+                counter.mark(identity, label)
             case Command.FINISH:
                 self._stop = "finished by the operator"
             case str():
-                counter.note(command)
+                counter.note(request)
 
     def _report(self, shot: Shot | None) -> None:
         camera = self.frames.state()

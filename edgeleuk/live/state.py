@@ -9,8 +9,20 @@ from typing import Any, Literal
 from edgeleuk.counting.gate import Meters
 from edgeleuk.differential import Differential
 from edgeleuk.sources.camera import CameraState, CameraWord
+from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.verdict import Verdict as SlideVerdict
 
-__all__ = ["CameraState", "CameraWord", "Event", "EventKind", "LiveState", "Meters", "Verdict"]
+__all__ = [
+    "CameraState",
+    "CameraWord",
+    "Event",
+    "EventKind",
+    "LastCell",
+    "LiveState",
+    "Meters",
+    "SlideVerdict",
+    "Verdict",
+]
 
 Verdict = Literal[
     "counted",
@@ -33,6 +45,31 @@ to count; stained too little or too much; no blood smear as the models know it; 
 
 
 @dataclass(frozen=True, slots=True)
+class LastCell:
+    """The white cell that the operator would mark now."""
+
+    identity: int
+    """Its number on the map, and in what `sessions export` writes."""
+    field: int
+    """Number of the counted field that showed it first."""
+    number: int
+    """Its number in that field, by which the verdict names it."""
+    label: str
+    probability: float
+    """Of the label, 0 to 1."""
+
+    @property
+    def read(self) -> str:
+        """Its type with the probability, as "blast, 93 %"."""
+        if self.label == UNCLASSIFIED:
+            return "not recognised"
+        return f"{self.label.replace('_', ' ')}, {100 * self.probability:.0f} %"
+
+    def __str__(self) -> str:
+        return f"cell {self.identity} ({self.read}, field {self.field} cell {self.number})"
+
+
+@dataclass(frozen=True, slots=True)
 class LiveState:
     """Everything a view needs. Counts are facts; views derive and format, they count nothing."""
 
@@ -49,10 +86,14 @@ class LiveState:
     """Since the count began, on the wall's clock."""
     fields: int
     differential: Differential
+    slide_verdict: SlideVerdict
+    """On the slide as far as it is counted; `verdict` is on the last frame."""
     target: int
     """White cells to count."""
     last_added: Mapping[str, int] = field(default_factory=dict)
     """White cells that the last counted field added, by label."""
+    last_cell: LastCell | None = None
+    """The white cell that was found last and is no artefact yet; None where there is none."""
     um_per_px: float | None = None
     islands: int = 0
     paused: bool = False

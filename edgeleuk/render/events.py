@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeleuk.differential import Differential
-from edgeleuk.intervals import Share
 from edgeleuk.live.state import Event
 from edgeleuk.render._words import clean, elapsed
 
@@ -28,21 +27,14 @@ def as_json(event: Event) -> str:
 
 
 def target_text(differential: Differential, target: int) -> str:
-    """What the count can and cannot exclude, for a person who has to decide whether it is enough.
-
-    The limit for what was not seen is the upper end of the two-sided 95 % interval of Clopper and Pearson, see
-    `intervals.clopper_pearson`: 1.8 % for none among 200.
-    """
+    """How far the count is, and what it can and cannot exclude, for a person who has to decide whether it is enough."""
     n = differential.n
     reached = f"{n} white cells counted, the target of {target} reached."
     if n < target:
         reached = f"{n} of {target} white cells counted."
-    said = differential.adequacy
-    if n and all(share.count for share in differential.types.values()):
-        return " ".join((reached, "Every type that the reader knows was seen.", *said))
-    if n and not said:
-        said = (f"Types that were not seen may be up to {Share(0, n).high:.1f} % each.",)
-    return " ".join((reached, *said))
+    every = n and all(share.count for share in differential.types.values())
+    seen = ("Every type that the program knows was seen.",) if every else ()
+    return " ".join((reached, *seen, *differential.adequacy))
 
 
 def _finite(value: Any) -> Any:

@@ -28,6 +28,7 @@ from edgeleuk.render.live_layout import (
     middle,
     view,
 )
+from edgeleuk.render.live_parts import IDLE, Keyed
 from edgeleuk.rules import Reference
 
 __all__ = ["Extras", "LiveView", "can_show", "view"]
@@ -114,7 +115,9 @@ class LiveView:
         width, height = self._console.size
         extras = self._extras
         if self._controls:
-            extras = replace(extras, typing=self._controls.typing, helping=self._controls.helping)
+            keys = self._controls
+            keyed = Keyed(keys.asking, keys.typing, keys.dropping)
+            extras = replace(extras, keyed=keyed, helping=keys.helping)
         wanted = self._lines(state, width, height, extras)
         with self._console:  # written in one go
             if (width, height) != self._size or not self._drawn:
@@ -130,7 +133,15 @@ class LiveView:
         """As `live_layout.lines`. Most of a screen changes only with the count, and is kept until then."""
         if width < LEAST_WIDTH or height < LEAST_HEIGHT:
             return lines(state, self._labels, width, height, extras)
-        told = (state.last_added, state.fields, width, height, replace(extras, typing=None))
+        told = (
+            state.last_added,
+            state.last_cell,
+            state.fields,
+            state.slide_verdict,
+            width,
+            height,
+            replace(extras, keyed=IDLE),
+        )
         if state.differential is not self._judged or told != self._told:
             self._judged, self._told = state.differential, told
             self._middle = middle(state, self._labels, width, height, extras)

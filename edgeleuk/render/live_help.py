@@ -10,9 +10,10 @@ _KEYS = (
     ("p, space", "pause, and go on"),
     ("c, Enter", "count this field now (with --manual)"),
     ("u", "take back the last counted field"),
-    ("a", "mark the white cell found last as an artefact"),
-    ("n", "type a note; Enter keeps it, Esc drops it"),
-    ("q, Esc", "finish; what was counted is kept"),
+    ("a", 'mark the cell that is named at "last cell" as an artefact; it asks first'),
+    ("n", "type a note: Enter keeps it, Esc drops it"),
+    ("q, Esc", "end the count; it asks first, and what was counted is kept"),
+    ("Ctrl-C", "end the count at once"),
     ("?", "close this help"),
 )
 _WORDS = (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from edgeleuk.flags import Flag
-from edgeleuk.intervals import Share
+from edgeleuk.live.keys import Question
 from edgeleuk.live.state import CameraWord, LiveState, Verdict
-from edgeleuk.render._words import SEVERITY_STYLES, clean, elapsed, flag_title, short, spoken
+from edgeleuk.render._words import clean, elapsed, short, spoken
 from edgeleuk.render.live_text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
 from edgeleuk.render.tables import RESEARCH_USE
 
@@ -46,6 +46,8 @@ CAMERA: Mapping[CameraWord, tuple[str, str]] = {
     "ended": ("black on cyan", "the source has come to its end"),
 }
 """How it looks, and what is said where the state brings no sentence of its own."""
+ASKED = "bold black on yellow"
+"""How a question looks."""
 KEYS = (
     ("p", "pause"),
     ("c", "count"),
@@ -55,6 +57,22 @@ KEYS = (
     ("q", "end"),
     ("?", "help"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """What the operator is doing at the keys."""
+
+    asking: Question | None = None
+    """What is to be answered."""
+    typing: str | None = None
+    """The note being typed."""
+    dropping: bool = False
+    """Whether another Escape drops the note."""
+
+
+IDLE = Keyed()
+"""Nothing is typed or asked."""
 
 
 def header(state: LiveState, width: int) -> Text:
@@ -139,56 +157,12 @@ def last_added(state: LiveState, width: int) -> Text:
     return line(width, ("last field  ", "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
 
 
-def findings(state: LiveState, rows: int, width: int) -> list[Text]:
-    """Flags, the most severe first, then what the count can exclude, which at the target keeps the last place."""
-    deep = 1 if rows < 6 else 2 if rows < 12 else 3
-    result = state.differential
-    places = rows // deep - (result.n >= state.target)
-    told = result.flags if len(result.flags) <= places else result.flags[: places - 1]
-    parts = [
-        text
-        for flag in told
-        for text in _finding(flag_title(flag.code), flag.text, SEVERITY_STYLES[flag.severity], deep, width)
-    ]
-    if rest := result.flags[len(told) :]:
-        parts += [_titles(rest, width), *[line(width)] * (deep - 1)]
-    for text in (*_unseen(state), *result.adequacy):
-        parts += _finding("", text, "dim", deep, width)
-    parts = parts[: rows // deep * deep]
-    return parts + [line(width)] * (rows - len(parts))
-
-
-def _titles(flags: Sequence[Flag], width: int) -> Text:
-    """Flags that there is no room to explain, by name; how many even the names have no room for."""
-    pieces: list[Piece] = [("▌ ", SEVERITY_STYLES[flags[0].severity])]
-    room = width - 2
-    for place, flag in enumerate(flags):
-        left = len(flags) - place
-        last, title = left == 1, f"{flag_title(flag.code)}  "
-        if len(title) + (0 if last else 8) > room + 2 * last:
-            pieces.append((f"+{left} more", SEVERITY_STYLES[flag.severity]))
-            break
-        pieces.append((title, SEVERITY_STYLES[flag.severity]))
-        room -= len(title)
-    return line(width, *pieces)
-
-
-def _unseen(state: LiveState) -> Iterator[str]:
-    """The limit for any type that was not seen, in one line that fits."""
-    result = state.differential
-    if any(share.count == 0 for share in result.types.values()):
-        high = Share(0, result.n).high
-        yield f"0 of a type in {result.n}: up to {high:.1f} % is possible, more if the reader misses some."
-
-
-def _finding(title: str, text: str, style: str, deep: int, width: int) -> Iterator[Text]:
-    """A coloured edge, a title and as much of the text as `deep` lines hold."""
-    whole = clean(f"{title}  {text}" if title else text)
-    wrapped = textwrap.wrap(whole, width - 2, max_lines=deep, placeholder=" ...")
-    for row in range(deep):
-        part = fit(wrapped[row] if row < len(wrapped) else "", width - 2)
-        bold = len(title) if row == 0 else 0
-        yield line(width, ("▌ ", style), (part[:bold], style), (part[bold:], ""))
+def last_cell(state: LiveState, width: int) -> Text:
+    """The white cell that the key for artefacts is for, named before it is pressed."""
+    if (cell := state.last_cell) is None:
+        return line(width, ("last cell   none yet", "dim"))
+    named = clean(f"{cell.identity}: {cell.read}, field {cell.field} cell {cell.number}")
+    return line(width, ("last cell   ", "dim"), (named, ""), ("  a ", "bold cyan"), ("artefact", "dim"))
 
 
 def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
@@ -202,14 +176,15 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
     return body + [line(width)] * (rows - len(body))
 
 
-def told(state: LiveState, typing: str | None, width: int) -> list[Text]:
-    """The note being typed, or the message, else the rest of the camera's trouble; a long one takes a second line."""
-    if typing is not None:
-        room = width - len("note: _")
-        shown = clean(typing)[-room:]
-        while cell_len(shown) > room:
-            shown = shown[1:]
-        return [line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"))]
+def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
+    """A question, the note being typed, or the message, else the rest of the camera's trouble; a long one takes two lines."""
+    if keyed.asking:
+        # The last line has the answers too, so that the question may stand alone where both are too long.
+        text = keyed.asking.line if len(keyed.asking.line) < width else keyed.asking.text
+        parts = textwrap.wrap(clean(text), width - 1)[:2]
+        return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
+    if keyed.typing is not None:
+        return [_note(keyed.typing, keyed.dropping, width)]
     text = clean(state.message)
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
@@ -217,9 +192,28 @@ def told(state: LiveState, typing: str | None, width: int) -> list[Text]:
     return [line(width, (fit(part, width), "bold")) for part in parts]
 
 
-def footer(state: LiveState, typing: str | None, width: int) -> Text:
+def _note(text: str, dropping: bool, width: int) -> Text:
+    """The end of a note, as much as has room, and what another Esc does where it was pressed once."""
+    warning = "  Esc again drops the note" if dropping else ""
+    room = width - len("note: _") - len(warning)
+    shown = clean(text)[-room:]
+    while cell_len(shown) > room:
+        shown = shown[1:]
+    return line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow"))
+
+
+def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
+    """The keys that do something now."""
+    if keyed.asking:
+        return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
+    if keyed.dropping:
+        return (("Esc", "drops the note"), ("any other key", "goes on writing it"))
+    return KEYS if keyed.typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+
+
+def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
     notice = RESEARCH_USE if width >= WIDE else NOTICE
-    keys = KEYS if typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+    keys = _keys(keyed)
     pieces: list[Piece] = []
     for key, does in keys:
         # "go on" is as long as "pause": the keys keep their places.

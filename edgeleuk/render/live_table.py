@@ -13,12 +13,16 @@ from edgeleuk.intervals import Share
 from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
-from edgeleuk.render.terminal import UNMEASURED
+from edgeleuk.render.terminal import UNMEASURED, ceil, decimals, floor
 from edgeleuk.rules import Reference
 from edgeleuk.types import UNCLASSIFIED
 
 COUNT, PERCENT, INTERVAL, RANGE, CORRECTED = 6, 7, 15, 11, 22
 """Widths of the columns, characters."""
+SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
+"""Likewise where two types share a narrow line."""
+FEW = 9.9
+"""Up to which bounds have a decimal where there is room for two figures."""
 WITH_RANGE, WITH_CORRECTED = 96, 118
 """Widths of the screen from which these columns are there."""
 
@@ -80,7 +84,7 @@ def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]
     name_width = max([len(name) for name in attributes] + [9]) + 2
     lines = []
     for name, values in attributes.items():
-        shares = result.attributes.get(name) or second.get(name) or {}
+        shares = result.attributes.get(name) or second.get(name) or {} if result.supported else {}
         pieces: list[Piece] = [(fit(spoken(name), name_width), "" if shares else "dim")]
         used = name_width
         for value in values:
@@ -116,7 +120,7 @@ def _head(columns: Columns, width: int, ranges: bool) -> Text:
         (fit("type", columns.name), "dim"),
         ("count".rjust(COUNT), "dim"),
         ("%".rjust(PERCENT), "dim"),
-        ("95 % interval".rjust(INTERVAL), "dim"),
+        ("between".rjust(INTERVAL), "dim"),
         ("reference".rjust(columns.range), "dim") if columns.range else ("", ""),
         ("corrected, interval".rjust(columns.corrected), "dim") if columns.corrected else ("", ""),
         ("  " + axis, "dim"),
@@ -131,25 +135,68 @@ def _row(
     colour: str,
     normal: tuple[float, float] | None,
 ) -> Text:
-    share = result.types.get(label)
-    style = "" if share and share.count else "dim"
+    shown = Shown.of(result, label)
+    style = "" if shown.count else "dim"
     between = f"{normal[0]:g} - {normal[1]:g}" if normal else ""
+    estimate = result.corrected.get(label) if result.supported else None
     return line(
         width,
         (fit(spoken(label), columns.name), style),
-        *((text, style) for text in _numbers(share)),
+        (number(shown.count, COUNT), style),
+        (shown.share.rjust(PERCENT), style),
+        (shown.between.rjust(INTERVAL), style),
         (between.rjust(columns.range), "dim") if columns.range else ("", ""),
-        (_corrected(result.corrected.get(label)), style) if columns.corrected else ("", ""),
+        (_corrected(estimate), style) if columns.corrected else ("", ""),
         ("  ", ""),
-        *whiskers(share, columns.bar, colour, normal),
+        *whiskers(shown.percent, shown.bounds, columns.bar, colour, normal),
     )
 
 
-def _numbers(share: Share | None) -> Iterator[str]:
-    """Count, percentage and interval, each in its column; without any white cell there are no shares."""
-    yield number(share.count if share else 0, COUNT)
-    yield (f"{share.percent:.1f}" if share else "-").rjust(PERCENT)
-    yield (f"{share.low:.1f} -{share.high:6.1f}" if share else "-").rjust(INTERVAL)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a type: its count, and its share where the data support one."""
+
+    count: int
+    percent: float | None
+    """Of the recognised white cells; None where nothing is known of shares."""
+    bounds: tuple[float, float] | None
+    """Of the share of all white cells found, percent; None where there are none."""
+    digits: int = 0
+    absent: str = "-"
+    """What stands where there is no percentage."""
+
+    @classmethod
+    def of(cls, result: Differential, label: str) -> Shown:
+        share, bounds = result.types.get(label), result.bounds.get(label)
+        if not result.supported:
+            return cls(share.count if share else 0, None, None, absent="")
+        if share is None:
+            return cls(0, None, None)
+        span = None if bounds is None or bounds.high is None else (bounds.low, bounds.high)
+        return cls(share.count, share.percent, span, decimals(share.of))
+
+    @property
+    def share(self) -> str:
+        return self.absent if self.percent is None else f"{self.percent:.{self.digits}f}"
+
+    @property
+    def between(self) -> str:
+        """The bounds as a column of numbers, rounded away from each other."""
+        if self.percent is None:
+            return self.absent
+        if self.bounds is None:
+            return "not known"
+        low, high = self.bounds
+        return f"{floor(low, self.digits)} - {ceil(high, self.digits):>5}"
+
+    @property
+    def figures(self) -> str:
+        """Likewise to two figures, for a narrow column: 1.8-11."""
+        if self.percent is None or self.bounds is None:
+            return self.absent if self.percent is None else "unknown"
+        low, high = self.bounds
+        small = low < FEW, high <= FEW
+        return f"{floor(low, int(small[0])) if low else '0'}-{ceil(high, int(small[1]))}"
 
 
 def _corrected(estimate: Estimate | None) -> str:
@@ -159,22 +206,54 @@ def _corrected(estimate: Estimate | None) -> str:
     return f"{estimate.percent:.1f}{mark}{estimate.low:6.1f} -{estimate.high:6.1f}".rjust(CORRECTED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """The columns of a type that shares its line with another one."""
+
+    name: int
+    count: int
+    percent: int
+    interval: int
+    gap: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str], width: int) -> _Half:
+        """Full intervals where the longest name leaves room for them, else short ones."""
+        half = width // 2
+        name = half - COUNT - PERCENT - INTERVAL - 2
+        if name >= max(map(len, labels)):
+            return cls(name, COUNT, PERCENT, INTERVAL, 2)
+        name = half - SHORT_COUNT - SHORT_PERCENT - SHORT_INTERVAL - 1
+        return cls(name, SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL, 1)
+
+    def head(self) -> str:
+        return self._line("type", "count", "%", "between")
+
+    def row(self, result: Differential, label: str) -> Piece:
+        shown = Shown.of(result, label)
+        between = shown.figures if self.interval < INTERVAL else shown.between
+        text = self._line(spoken(label), number(shown.count, self.count), shown.share, between)
+        return text, "" if shown.count else "dim"
+
+    def _line(self, name: str, *columns: str) -> str:
+        widths = (self.count, self.percent, self.interval)
+        numbers = (text.strip().rjust(room) for text, room in zip(columns, widths, strict=True))
+        return fit(name, self.name) + "".join(numbers) + " " * self.gap
+
+
+def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[Text]:
+    """A head, and two of some types a line."""
+    return _dense(result, labels, (len(labels) + 1) // 2, width)
+
+
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
-    """Two types a line: name, count, percentage, interval."""
-    half = width // 2
-    name = half - COUNT - PERCENT - INTERVAL - 2
-    head = (
-        fit("type", name) + "count".rjust(COUNT) + "%".rjust(PERCENT) + "95 % interval".rjust(INTERVAL) + "  "
-    )
-    yield line(width, (head * 2, "dim"))
+    """Two types a line: name, count, percentage, bounds."""
+    half = _Half.of(inside, width)
+    yield line(width, (half.head() * 2, "dim"))
     deep = min(rows, (len(inside) + 1) // 2)
     for row in range(rows):
-        pieces: list[Piece] = []
-        for label in (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1]):
-            share = result.types.get(label)
-            style = "" if share and share.count else "dim"
-            pieces.append((fit(spoken(label), name) + "".join(_numbers(share)) + "  ", style))
-        yield line(width, *pieces)
+        beside = (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1])
+        yield line(width, *(half.row(result, label) for label in beside))
 
 
 def _ranges(reference: Reference, inside: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -10,7 +10,6 @@ from itertools import groupby
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from edgeleuk.intervals import Share
 from edgeleuk.render._words import clean
 
 Piece = tuple[str, str]
@@ -67,21 +66,25 @@ def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
     ]
 
 
-def whiskers(share: Share | None, width: int, colour: str, normal: tuple[float, float] | None) -> list[Piece]:
-    """A share as a bar from 0 to 100 %, its interval as whiskers on it, the reference range as shade behind it."""
+Span = tuple[float, float]
+"""From where to where, percent."""
+
+
+def whiskers(
+    percent: float | None, between: Span | None, width: int, colour: str, normal: Span | None
+) -> list[Piece]:
+    """A share as a bar from 0 to 100 %, its bounds as whiskers on it, the reference range as shade behind it."""
     cells: list[Piece] = [(" ", "")] * width
     if normal:
         first, last = _at(normal[0], width), _at(normal[1], width)
         cells[first : last + 1] = [(SHADE, "dim")] * (last + 1 - first)
-    if share is None:
-        return cells
-    filled = round(width * share.percent / 100)
+    filled = round(width * (percent or 0.0) / 100)
     cells[:filled] = [(SOLID, colour)] * filled
-    first, last = _at(share.low, width), _at(share.high, width)
-    glyphs = BOTH if first == last else LEFT + LINE * (last - first - 1) + RIGHT
-    for place, glyph in enumerate(glyphs, first):
-        style = f"white on {colour}" if place < filled else colour if share.count else "dim"
-        cells[place] = (glyph, style)
+    if percent is not None and between:
+        first, last = _at(between[0], width), _at(between[1], width)
+        glyphs = BOTH if first == last else LEFT + LINE * (last - first - 1) + RIGHT
+        for place, glyph in enumerate(glyphs, first):
+            cells[place] = (glyph, f"white on {colour}" if place < filled else colour if percent else "dim")
     return [
         ("".join(char for char, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])
     ]

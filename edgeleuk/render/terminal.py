@@ -279,7 +279,7 @@ def together(
     parts: list[RenderableType] = [Text(title, style="bold")]
     if result.n:
         parts.append(_differential(result, model.reader.labels, details=details))
-    parts += _beside(result)
+    parts += beside(result)
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(text) for text in result.adequacy]
@@ -328,7 +328,7 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
     yield str(share.count)
     if not result.supported:
         return
-    digits = _digits(share.of)
+    digits = decimals(share.of)
     bounds = result.bounds.get(label)
     yield f"{share.percent:.{digits}f}"
     yield between(bounds, digits) if bounds else "not known"
@@ -342,21 +342,27 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[str]:
         return
     bounds = [result.bounds[label] for label in labels if label in result.bounds]
     yield "0"
-    yield f"0 – {_ceil(max(each.high or 0.0 for each in bounds), 0)} each" if bounds else "not known"
+    yield f"0 – {ceil(max(each.high or 0.0 for each in bounds), 0)} each" if bounds else "not known"
 
 
-def _digits(cells: int) -> int:
+def decimals(cells: int) -> int:
     """Decimals of a percentage: a cell among fewer than MANY_CELLS is half a percent or more."""
     return 1 if cells >= MANY_CELLS else 0
 
 
 def between(bounds: Bounds, digits: int = 0) -> str:
     """Bounds, rounded away from each other."""
-    high = "" if bounds.high is None else _ceil(bounds.high, digits)
-    return f"{math.floor(bounds.low * 10**digits) / 10**digits:.{digits}f} – {high}"
+    high = "" if bounds.high is None else ceil(bounds.high, digits)
+    return f"{floor(bounds.low, digits)} – {high}"
 
 
-def _ceil(value: float, digits: int) -> str:
+def floor(value: float, digits: int) -> str:
+    """A lower bound, rounded down."""
+    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def ceil(value: float, digits: int) -> str:
+    """An upper bound, rounded up."""
     return f"{min(100.0, math.ceil(value * 10**digits) / 10**digits):.{digits}f}"
 
 
@@ -367,7 +373,7 @@ def _second_level(table: Table, level: SecondLevel) -> None:
         table.add_row(f"  {spoken(level.attribute)}", "", "", "", unsure, style="dim")
     for i, (value, share) in enumerate(level.values.items()):
         last = (f"of {share.of} sure", unsure)[i] if i < 2 else ""
-        row = (str(share.count), f"{share.percent:.{_digits(share.of)}f}", "")
+        row = (str(share.count), f"{share.percent:.{decimals(share.of)}f}", "")
         table.add_row(f"  {spoken(value)}", *row, last, style="dim")
 
 
@@ -390,7 +396,7 @@ def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
-def _beside(result: Differential) -> Iterator[Text]:
+def beside(result: Differential) -> Iterator[Text]:
     """What lies outside the percentages."""
     outside = [
         f"{spoken(label)} {count}"

@@ -73,6 +73,10 @@ class MappedCell:
     views: int
     place: tuple[str, Box]
     """The field that shows it best, and its box there."""
+    field: int
+    """Number of the field that showed it first."""
+    number: int
+    """Its number in that field, see `Cell.number`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +451,10 @@ class SlideMap:
         """White cells by identity."""
         return {identity: self._mapped(identity) for identity in self.white_cells}
 
+    def cell(self, identity: int) -> MappedCell:
+        """One of the white cells."""
+        return self._mapped(identity)
+
     @property
     def islands(self) -> int:
         """Parts of the map with no known distance between them."""
@@ -456,14 +464,17 @@ class SlideMap:
         thing, views = self._register.at(identity), self._views(identity)
         x1, y1, x2, y2 = thing["box"].tolist()
         field, index = max(views, key=_merit)
+        cell = self._fused(identity)
         return MappedCell(
             identity,
             int(thing["island"]),
             (x1 + x2) / 2,
             (y1 + y2) / 2,
-            self._fused(identity).reading,
+            cell.reading,
             len(views),
             (field.rest.field.name, field.cell(index).box),
+            views[0][0].rest.number,
+            cell.number,
         )
 
     def _views(self, identity: int) -> list[View]:

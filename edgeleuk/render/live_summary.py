@@ -1,0 +1,72 @@
+"""What stays on the terminal when a live count is over: the verdict, counts with percentages, and every flag in full.
+
+It is made for a window of 80 x 24 without a way to scroll back, as the console of a Raspberry Pi is.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from edgeleuk.differential import Differential
+from edgeleuk.render._words import clean
+from edgeleuk.render.live_findings import reasons, verdict_lines
+from edgeleuk.render.live_parts import NOTICE
+from edgeleuk.render.live_table import paired
+from edgeleuk.render.terminal import beside, ceil
+from edgeleuk.verdict import Verdict
+
+BELOW = 2
+"""Lines that are printed after it: where the session is kept, and the shell's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A live count that is over."""
+
+    verdict: Verdict
+    result: Differential
+    magnification: str
+    fields: int
+    target: int
+    reason: str
+    """Why it ended, in a few words."""
+
+    def summary(self, width: int, height: int) -> list[Text]:
+        """The verdict first; what the count can exclude only where a window of `height` lines has room for it."""
+        needed = [
+            *verdict_lines(self.verdict, width),
+            *_wrapped(self._head(), width),
+            *self._types(width),
+            *_wrapped(" ".join((*(text.plain for text in beside(self.result)), f"{NOTICE}.")), width),
+            *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
+        ]
+        left = height - BELOW - len(verdict_lines(self.verdict, width)) - len(needed)
+        more = [text for said in self.result.adequacy for text in _wrapped(said, width)]
+        return needed + (more if len(more) <= left else [])
+
+    def _head(self) -> str:
+        fields = "1 field" if self.fields == 1 else f"{self.fields} fields"
+        n = self.result.n
+        return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}."
+
+    def _types(self, width: int) -> Iterator[Text]:
+        """The types that were seen, two a line, and one line for all others."""
+        seen = [label for label, share in self.result.types.items() if share.count]
+        if not seen:
+            return
+        yield from paired(self.result, seen, width)
+        if len(seen) < len(self.result.types):
+            yield Text(f"none of the other types{self._at_most(seen)}", "dim")
+
+    def _at_most(self, seen: Sequence[str]) -> str:
+        """How much of each type that was not seen there may be; empty where nothing is known of that."""
+        bounds = [each.high for label, each in self.result.bounds.items() if label not in seen and each.high]
+        return f": up to {ceil(max(bounds), 0)} % of each" if bounds and self.result.supported else ""
+
+
+def _wrapped(text: str, width: int) -> list[Text]:
+    return [Text(part) for part in textwrap.wrap(clean(text), width)]
