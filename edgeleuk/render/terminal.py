@@ -60,7 +60,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
     fields = [each.field for each in result.counted]
     parts: list[RenderableType] = [
         verdict_line(result.verdict),
-        *_reasons(result, details),
+        *reasons(result, details=details),
         together(fields, result.differential, model, details=details),
         *_estimated(result.estimates),
         *_overlaps(result),
@@ -69,7 +69,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
     ]
     if details or len(fields) == 1:
         parts += [_picture(field, model.reader) for field in fields]
-    return Group(*parts, _closing(result.differential))
+    return Group(*parts, closing(result.differential))
 
 
 def verdict_line(verdict: Verdict) -> Text:
@@ -77,7 +77,7 @@ def verdict_line(verdict: Verdict) -> Text:
     return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
 
 
-def _reasons(result: SlideResult, details: bool) -> Iterator[Text]:
+def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
     """What stands behind the verdict, but for the reason that its line gives; with `details` the reasoning of each."""
     spoken = {each.field.name: Path(each.field.name).name for each in result.counted}
     for place, reason in enumerate(result.verdict.reasons):
@@ -288,7 +288,7 @@ def together(
     return Padding(Group(*parts), (1, 0))
 
 
-def _closing(result: Differential) -> Text:
+def closing(result: Differential) -> Text:
     return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
 
 
