@@ -97,7 +97,8 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
     look = [*_flagged(result, rules), *_blast_like(tally, result, rules)]
     poor = [*_poor(tally, result, pictures, rules)]
     few = [*_too_few(result, rules)]
-    reasons = (*foreign, *look, *poor, *few)
+    hints = tuple(_hints(tally, pictures, rules))
+    reasons = (*foreign, *look, *poor, *few, *hints)
     for code, own in (
         ("not_usable", foreign),
         ("look_again", look),
@@ -108,7 +109,7 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
             return Verdict(cast(Code, code), _text(own[0], pictures, rules), reasons)
     texts = rules.verdict.texts
     said = texts.nothing.format(n=result.n, of=result.white_cells, list=rules.verdict.not_looked_for)
-    return Verdict("nothing_flagged", said)
+    return Verdict("nothing_flagged", said, hints)
 
 
 def _text(reason: Reason, pictures: Pictures, rules: Rules) -> str:
@@ -175,6 +176,13 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
     worst = max((tally.findings.get(code, 0) for code in rules.verdict.doubtful), default=0)
     if 2 * worst > pictures.counted:
         yield Reason("doubtful_pictures", texts.doubtful.format(n=worst, of=pictures.counted))
+
+
+def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
+    """What most pictures may have been taken wrongly by; it decides nothing."""
+    for code in rules.verdict.hints:
+        if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
+            yield Reason(code, rules.verdict.texts.hint.format(n=n, of=pictures.counted))
 
 
 def _too_few(result: Differential, rules: Rules) -> Iterator[Reason]:
