@@ -187,8 +187,10 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         doubted = self.not_recognised
         for each in (doubted.possible, doubted.counted, self.doubtful, self.findings):
             counts(each.values(), "a count")
-        at_least(0, min([self.blast_like, *doubted.expected.values()]), "a summed probability")
-        counts([self.fields, self.cut, self.unread, self.doubtful_pictures], "a count")
+        for summed in (self.blast_like, self.blast_like_doubted, *doubted.expected.values()):
+            at_least(0, summed, "a summed probability")
+        share([probability for probability, _ in self.most_blast_like], "a probability")
+        counts([self.fields, self.cut, self.unread, self.doubtful_pictures, doubted.cells], "a count")
         for each in (self.white, self.kinds, *self.attributes.values()):
             counts(each.values(), "a count")
 
