@@ -51,6 +51,10 @@ class Missed:
     missed: int
     cells: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.missed <= self.cells:
+            raise ValueError(f"{self.missed} of {self.cells} held-out cells cannot have been missed")
+
     @property
     def most(self) -> float:
         """Upper limit of the share, 0 to 1; 1 where no cell was at hand."""
