@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
-from standard import judged
+from standard import judged, measured
 
 from edgeleuk.differential import Differential
-from edgeleuk.intervals import Share
+from edgeleuk.intervals import clopper_pearson
 from edgeleuk.live.state import Event
 from edgeleuk.render import events
 from edgeleuk.types import Tally
@@ -18,7 +19,8 @@ LABELS = ("neutrophil", "lymphocyte", "blast")
 
 
 def counted(**white: int) -> Differential:
-    return judged(Tally(1, white, {}, {}), labels=LABELS)
+    """By a reader of three types that misses 1 %, and surely no more than 1.83 %."""
+    return judged(Tally(1, white, {}, {}), labels=LABELS, errors=measured(*LABELS))
 
 
 def test_plain_is_one_line_with_time_kind_and_text() -> None:
@@ -60,18 +62,24 @@ def test_json_of_a_name_that_is_no_text_can_be_written() -> None:
 
 
 def test_the_target_says_what_none_among_200_leaves_open() -> None:
-    """The upper end of the two-sided 95 % interval, 1.83 %: 1 - 0.025 ** (1 / 200)."""
-    text = events.target_text(counted(neutrophil=150, lymphocyte=50), 200)
-    assert Share(0, 200).high == pytest.approx(100 * (1 - 0.025 ** (1 / 200)))
-    assert text.startswith(
-        "200 white cells counted, the target of 200 reached. 0 blasts in 200 cells: up to 1.8 %"
+    """The upper bound: the upper end of the two-sided 95 % interval, 1 - 0.025 ** (1 / 200), over what is not missed."""
+    differential = counted(neutrophil=150, lymphocyte=50)
+    found = 1 - clopper_pearson(10, 1000)[1]
+    high = differential.group_bounds["blasts"].high
+    assert high == pytest.approx(100 * (1 - 0.025 ** (1 / 200)) / found)
+    assert high == pytest.approx(1.862, abs=0.001)
+    assert events.target_text(differential, 200).startswith(
+        "200 white cells counted, the target of 200 reached. "
+        "No blasts recognised. Up to 1.9 % of the white cells may be."
     )
 
 
 def test_before_the_target_the_count_is_named() -> None:
     """A count that was ended early says how far it came, and its own wider limit."""
     text = events.target_text(counted(neutrophil=40), 200)
-    assert text.startswith("40 of 200 white cells counted. 0 blasts in 40 cells: up to 8.8 %")
+    assert text.startswith(
+        "40 of 200 white cells counted. No blasts recognised. Up to 9 % of the white cells may be."
+    )
 
 
 def test_with_every_type_seen_nothing_is_said_of_unseen_ones() -> None:
@@ -84,7 +92,15 @@ def test_with_every_type_seen_nothing_is_said_of_unseen_ones() -> None:
 def test_of_nothing_nothing_is_excluded() -> None:
     """An empty count makes no statement."""
     text = events.target_text(counted(), 200)
-    assert (
-        text
-        == "0 of 200 white cells counted. No white cell was identified: nothing can be said and nothing excluded."
+    assert text == "0 of 200 white cells counted. No white cell was recognised. Nothing can be excluded."
+
+
+def test_with_every_flagged_group_seen_the_other_types_have_their_bound() -> None:
+    """The greatest upper bound of those that were not seen, rounded up; nothing where there is none."""
+    differential = counted(neutrophil=190, blast=10)
+    silent = replace(differential, adequacy=())
+    assert events.target_text(silent, 200).endswith(
+        "reached. Types that were not seen may be up to 1.9 % each."
     )
+    unbounded = replace(silent, bounds={})
+    assert events.target_text(unbounded, 200) == "200 white cells counted, the target of 200 reached."

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeleuk.differential import Differential
-from edgeleuk.intervals import Share
 from edgeleuk.live.state import Event
 from edgeleuk.render._words import clean, elapsed
 
@@ -30,8 +29,7 @@ def as_json(event: Event) -> str:
 def target_text(differential: Differential, target: int) -> str:
     """What the count can and cannot exclude, for a person who has to decide whether it is enough.
 
-    The limit for what was not seen is the upper end of the two-sided 95 % interval of Clopper and Pearson, see
-    `intervals.clopper_pearson`: 1.8 % for none among 200.
+    The limit for what was not seen is the upper bound over all white cells found, see `bounds`.
     """
     n = differential.n
     reached = f"{n} white cells counted, the target of {target} reached."
@@ -41,8 +39,15 @@ def target_text(differential: Differential, target: int) -> str:
     if n and all(share.count for share in differential.types.values()):
         return " ".join((reached, "Every type that the reader knows was seen.", *said))
     if n and not said:
-        said = (f"Types that were not seen may be up to {Share(0, n).high:.1f} % each.",)
+        said = tuple(_unseen(differential))
     return " ".join((reached, *said))
+
+
+def _unseen(differential: Differential) -> Iterator[str]:
+    unseen = [label for label, share in differential.types.items() if not share.count]
+    bounds = [differential.bounds[label].high for label in unseen if label in differential.bounds]
+    if most := max((high for high in bounds if high is not None), default=None):
+        yield f"Types that were not seen may be up to {math.ceil(most * 10) / 10:.1f} % each."
 
 
 def _finite(value: Any) -> Any:
