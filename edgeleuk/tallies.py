@@ -155,7 +155,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         number, cut, unread = number + 1, cut + each.cut, unread + each.unread
         poor += each.doubtful
         not_counted |= each.not_counted
-        findings.update({*each.findings})
+        findings.update(dict.fromkeys(each.findings, 1))
         unsure.append(each.not_recognised)
         for kind, cells in each.kinds:
             kinds[kind] += cells
