@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -26,6 +27,7 @@ from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._stop import Stopped, Stopping
 from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
@@ -150,17 +152,26 @@ def analyze(
     draw = folder if overlay or write_all else None
 
     readable = any(isinstance(each, PictureFile) for each in pictures)
-    with Keeper(new, store, wanted=keep and readable) as keeper:
+    with Stopping() as stop, Keeper(new, store, wanted=keep and readable) as keeper:
         options = SlideOptions(
             overlapping=len(pictures) > 1 and not separate, red_cells=red_cells, crops=keeper.keeping
         )
         policy = ScalePolicy(analyser, scale)
         count = SlideCount(analyser, rule_set, ranges, policy, options, keeper if keeper.keeping else None)
-        failures = _analyse_all(Batch(count, workers), pictures, draw)
-        keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
+        failures = _analyse_all(Batch(count, workers), pictures, draw, stop)
+        if not stop:
+            keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
+        elif count.number:
+            keeper.tell()
+    if stop and not (count.number or failures):
+        _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
     _output(result, model, as_json, as_csv, folder, write_all)
-    _close(result, failures, folder)
+    try:
+        _close(result, failures, folder)
+    finally:
+        if stop:
+            _interrupted(stop, count.number, len(pictures))
 
 
 def demo_picture() -> str:
@@ -168,22 +179,41 @@ def demo_picture() -> str:
     return str(Path(__file__).parents[1] / "data" / "demo.jpg")
 
 
+def _interrupted(stop: Stopping, done: int, of: int) -> NoReturn:
+    """Say how far a batch came, and end with the signal's exit code."""
+    what = "the result is of these alone" if done else "there is no result"
+    notices.print(f"interrupted: {done} of {of} pictures were analysed; {what}.", markup=False)
+    raise typer.Exit(stop.exit_code)
+
+
+def _survey(batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], stop: Stopping) -> None:
+    """Measure the scale that the pictures have in common, unless the user asks to end."""
+    with (
+        suppress(Stopped),
+        progress_bar(stop.instead("measuring the scale"), shown=len(pictures) > 1) as progress,
+    ):
+
+        def step(done: int, of: int) -> None:
+            progress(done, of)
+            stop.check()
+
+        batch.survey(pictures, step)
+
+
 def _analyse_all(
-    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None
+    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None, stop: Stopping
 ) -> Failures:
-    """Every picture that can be analysed; gives the errors of the others."""
+    """Every picture that can be analysed, until the user asks to end; gives the errors of the others."""
     from edgeleuk.batch import Failed
 
-    several = len(pictures) > 1
-    with progress_bar("measuring the scale", shown=several) as progress:
-        batch.survey(pictures, progress)
+    _survey(batch, pictures, stop)
     failures: Failures = []
     taken: set[str] = set()
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
-    with progress_bar("analysing", shown=several) as progress:
+    with progress_bar(stop.instead("analysing"), shown=len(pictures) > 1) as progress:
         progress(0, len(pictures))
-        for number, done in enumerate(batch.analyse_all(pictures), 1):
+        for number, done in enumerate(batch.analyse_all(pictures, lambda: bool(stop)), 1):
             progress(number, len(pictures))
             if isinstance(done, Failed):
                 failures.append((done.path, done.error))
