@@ -57,6 +57,8 @@ CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
 CROP_QUALITY = 90
+CROP_OUTSIDE = 128
+"""Grey level beyond the edge of the picture: neither stained nor lit, so that a cut cell is seen to be cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class MappedCell:
     views: int
     place: tuple[str, Box]
     """The field that shows it best, and its box there."""
+    picture: tuple[int, int]
+    """The best of the fields that show it as a white cell, by number, and its index there: of the picture to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,6 +455,9 @@ class SlideMap:
         thing, views = self._register.at(identity), self._views(identity)
         x1, y1, x2, y2 = thing["box"].tolist()
         field, index = max(views, key=_merit)
+        pictured, its_index = max(
+            views, key=lambda view: (view[0].cell(view[1]).kind == WHITE_CELL, _merit(view))
+        )
         return MappedCell(
             identity,
             int(thing["island"]),
@@ -459,6 +466,7 @@ class SlideMap:
             self._fused(identity).reading,
             len(views),
             (field.rest.field.name, field.cell(index).box),
+            (pictured.rest.number, its_index),
         )
 
     def _views(self, identity: int) -> list[View]:
@@ -517,7 +525,7 @@ def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:
         if cell.kind == WHITE_CELL:
             x1, y1, x2, y2 = cell.box
             middle = ((x1 + x2) / 2 / shrunk, (y1 + y2) / 2 / shrunk)
-            crop = crop_um(image, scale, middle, um_per_px, round(CROP_UM / um_per_px))
+            crop = crop_um(image, scale, middle, um_per_px, round(CROP_UM / um_per_px), CROP_OUTSIDE)
             encoded = cv2.imencode(
                 ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, CROP_QUALITY]
             )[1]
