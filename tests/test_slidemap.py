@@ -6,12 +6,14 @@ import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import pytest
 from standard import RULES
 
 from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap.slide import CROP_OUTSIDE, CROP_UM
 from edgeleuk.sources.simulated import Smear, Stage
 from edgeleuk.tallies import Doubts, tally
 from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
@@ -317,6 +319,27 @@ def test_white_cells_keep_their_picture(walk: Walk) -> None:
     counted = walk.counted[-1]
     assert set(counted.crops) == {i for i, cell in enumerate(counted.field.cells) if cell.kind == "WBC"}
     assert all(picture.startswith(b"\xff\xd8") for picture in counted.crops.values())
+
+
+def test_a_cut_white_cell_is_shown_cut(walk: Walk) -> None:
+    """Beyond the edge of the picture its own picture is grey: the cell is not drawn on."""
+    for place in rows(walk):
+        walk.to(*place)
+    cut = 0
+    for counted in walk.counted:
+        for index, jpeg in counted.crops.items():
+            crop = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            x1, y1, x2, y2 = counted.field.cells[index].box
+            x, y, half = (x1 + x2) / 2 * UM, (y1 + y2) / 2 * UM, CROP_UM / 2
+            beyond = (half - x, half - y, x + half - WIDTH * UM, y + half - HEIGHT * UM)
+            sides = (crop[:, 0], crop[0], crop[:, -1], crop[-1])
+            for over, side in zip(beyond, sides, strict=True):
+                if over > 2:
+                    assert side == pytest.approx(np.full(side.shape, CROP_OUTSIDE), abs=4)
+                    cut += 1
+                elif over < 0 and max(beyond) < 0:
+                    assert side.mean() > CROP_OUTSIDE + 20
+    assert cut
 
 
 def test_the_networks_find_each_cell_once(stage: Stage, analyser: Analyser) -> None:

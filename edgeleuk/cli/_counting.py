@@ -89,6 +89,9 @@ def count_live(options: Options) -> None:
         )
 
     with ExitStack() as stack:
+        show = (
+            _preview(stack) if options.preview else None
+        )  # first: a screen may be missing, and threads upset Tk
         capture = stack.enter_context(Capture(opened))
         info = capture.info
         if info.live:
@@ -108,7 +111,6 @@ def count_live(options: Options) -> None:
         if session and options.resume:
             _take_up(session, counter)
         _tell_start(say, counter, info.name, session)
-        show = _preview(stack) if options.preview else None
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.
         with ExitStack() as screen:

@@ -75,6 +75,10 @@ class Keeper:
 
         self._ended = local_now()
         self._try(lambda session: session.finish(reason, self._ended))
+        self.tell()
+
+    def tell(self) -> None:
+        """Say where the count is kept. One that did not come to its end is there as one that was interrupted."""
         if self._session:
             name = self._session.id
             notices.print(f"kept as session {name}: `edgeleuk sessions show {name}`", markup=False)
