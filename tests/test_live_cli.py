@@ -59,7 +59,8 @@ def test_events_are_json_lines_and_a_signal_ends_it_cleanly(environment: dict[st
 
 
 def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
-    """Every field that was announced is there, and the count goes on with the next number."""
+    """Every field that was announced is there, the count goes on with the next number, and what the command line says of
+    the slide is kept; what the environment says holds for new sessions."""
     process = subprocess.Popen(
         command(*SIMULATED, "--json"), stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -81,12 +82,18 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
         )  # fmt: skip
         assert (other.returncode, "counted at 100x, not at 40x" in other.stderr) == (2, True)
     done = subprocess.run(
-        command("live", "--json", "--resume", session, "--seconds", "3"),
-        capture_output=True, text=True, check=True, env=environment,
+        command("live", "--json", "--resume", session, "--seconds", "3", "--slide", "S-8"),
+        capture_output=True, text=True, check=True, env=environment | {"EDGELEUK_OPERATOR": "zz"},
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     fields = [event["data"]["field"] for event in events if event["event"] == "field"]
     assert not fields or fields[0] >= announced + 1
+    assert [event["text"] for event in events if event["event"] == "note"] == ['slide set to "S-8".']
+    shown = subprocess.run(
+        command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
+    )
+    kept = json.loads(shown.stdout)["sessions"][0]
+    assert (kept["slide"], kept["operator"]) == ("S-8", "")
     assert events[-1]["event"] == "finished"
 
 

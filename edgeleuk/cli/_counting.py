@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
-from edgeleuk.cli._who import Who
+from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -34,25 +34,28 @@ class Options:
     """What the command line asked for, checked."""
 
     model: Model
-    profile: Profile | None
     source: str
     target: int
-    um_per_px: float | None
-    size: tuple[int | None, int | None]
-    fps: float | None
-    manual: bool
     output: str
     """view, plain or json."""
-    preview: bool
-    keep: bool
-    store: Path | None
-    resume: str | None
-    who: Who
-    until_target: bool
-    most_seconds: float | None
-    rules: Path | None
-    reference: Path | None
-    threads: int | None
+    profile: Profile | None = None
+    um_per_px: float | None = None
+    size: tuple[int | None, int | None] = (None, None)
+    fps: float | None = None
+    manual: bool = False
+    preview: bool = False
+    keep: bool = True
+    store: Path | None = None
+    resume: str | None = None
+    who: Who = NOBODY
+    """Of a new session."""
+    other: Other = UNCHANGED
+    """What is said otherwise of the session that is resumed."""
+    until_target: bool = False
+    most_seconds: float | None = None
+    rules: Path | None = None
+    reference: Path | None = None
+    threads: int | None = None
 
 
 def count_live(options: Options) -> None:
@@ -108,6 +111,8 @@ def count_live(options: Options) -> None:
         if session and options.resume:
             _take_up(session, counter)
         _tell_start(say, counter, info.name, session)
+        if session and options.resume:
+            _describe(session, options.other, counter, say)
         show = _preview(stack) if options.preview else None
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         # The screen last, so that it is the first to go: what is said after the count is said on the old one.
@@ -130,6 +135,16 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
     counted = tuple(session.counted())
     check_types(session.summary, counted, counter.analyser.model)
     counter.resume(counted, session.marks())
+
+
+def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
+    """Keep what is said otherwise of a session that goes on, and tell what changed."""
+    from edgeleuk.live.state import Event
+
+    said = [str(change) for change in other.keep(session)]
+    for text in [*said, *filter(None, [other.notes])]:
+        say(Event("note", counter.seconds, text))
+    counter.message = " ".join(said) or counter.message
 
 
 def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:

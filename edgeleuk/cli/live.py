@@ -16,6 +16,7 @@ from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
     OperatorOption,
+    Other,
     SiteOption,
     SlideOption,
     StoreOption,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def live(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Option(
@@ -103,7 +105,7 @@ def live(
         )
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
-    output = "json" if as_json else "plain" if plain or not sys.stdout.isatty() else "view"
+    output = "json" if as_json else _output(plain)
     known, wanted = device(profile, mag)
     model = chosen(model_folder, mag, known) if model_folder or not resume else None
     said = model.magnification if model_folder and model else wanted if known else mag
@@ -124,6 +126,7 @@ def live(
             store=store,
             resume=before.id if before else None,
             who=Who(slide, operator, site, microscope, notes),
+            other=_other(context, Who(slide, operator, site, microscope, notes)),
             until_target=until_target,
             most_seconds=most_seconds,
             rules=rules,
@@ -149,6 +152,40 @@ def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary
     return summary
 
 
-def resume_session(session_id: str, store: Path | None) -> None:
+def _other(context: typer.Context, who: Who) -> Other:
+    """What the command line says of a session that is resumed: what the environment says holds for new ones."""
+    named = {
+        "slide": who.slide,
+        "operator": who.operator,
+        "site": who.site,
+        "microscope": who.device,
+        "notes": who.notes,
+    }
+    said = [text if _is_given(context, name) else None for name, text in named.items()]
+    return Other(*said)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _output(plain: bool) -> str:
+    return "plain" if plain or not sys.stdout.isatty() else "view"
+
+
+def resume_session(session_id: str, store: Path | None, other: Other) -> None:
     """Go on with a kept session on its own source, at its own magnification, for its own target."""
-    live(resume=session_id, store=store)
+    before = _before(session_id, store, None)
+    model = chosen(None, before.magnification)
+    count_live(
+        Options(
+            model,
+            before.source,
+            before.target,
+            _output(plain=False),
+            store=store,
+            resume=before.id,
+            other=other,
+        )
+    )
