@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from edgeleuk import machine
+from edgeleuk.counting.scale import Progress
 from edgeleuk.counting.slide import Examined, SlideCount
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.types import CountedField, Field, Frame, PictureFile
@@ -50,9 +51,10 @@ class Batch:
         where the analyser itself uses one thread."""
         self.slide, self._workers = slide, workers
 
-    def survey(self, items: Sequence[Item]) -> None:
+    def survey(self, items: Sequence[Item], progress: Progress = lambda *_: None) -> None:
         """Measure the common scale of the pictures, if they have one, on a few of them."""
-        self.slide.scale.survey([each for each in items if isinstance(each, PictureFile)], self._workers)
+        pictures = [each for each in items if isinstance(each, PictureFile)]
+        self.slide.scale.survey(pictures, self._workers, progress)
 
     def analyse_all(self, items: Sequence[Item]) -> Iterator[Analysed | Failed]:
         """Analyse and count each picture in turn; one that cannot be analysed never ends a batch.

@@ -28,6 +28,7 @@ from edgeleuk.types import (
     Cell,
     Detections,
     Field,
+    Finding,
     Frame,
     Image,
     Scale,
@@ -100,15 +101,16 @@ class Analyser:
             judged = self.quality.judge(frame.name, {**seen.measures, **after, **detail})
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
+        um_per_px = scale.um_per_px / frame.shrunk
+        other = tuple(_other_objective(self.model, scale, um_per_px))
+        judged = replace(judged, findings=(*judged.findings, *other))
         coarse = too_coarse(self.model.finder.counted_to, scale)
         found = found.without(coarse)
         whole = shown_enough(found, frame.width, frame.height, disc)
         cells = self._cells(pixels, scale, found, whole, seconds)
-        um_per_px = scale.um_per_px / frame.shrunk
         warnings = (
             *doubts,
             *_warnings(cells, scale),
-            *_other_objective(self.model, scale, um_per_px),
             *_not_counted(coarse, self.model.finder.counted_to, um_per_px),
         )
         return Field(
@@ -257,7 +259,7 @@ def _other_size(profile: Profile, scale: Scale, frame: Frame) -> str:
     )
 
 
-def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterator[str]:
+def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterator[Finding]:
     """`um_per_px` is of the file's pixels. A profile and the user know better than the table of cameras."""
     low, high = model.finder.cameras
     margin = 1 + scale.relative_error
@@ -266,14 +268,15 @@ def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterat
     fitting = [
         name for name, lens in OBJECTIVES.items() if lens.um_per_px[0] <= um_per_px <= lens.um_per_px[1]
     ]
-    other = " or ".join(f"--mag {name}" for name in fitting if name != model.magnification)
+    others = [name for name in fitting if name != model.magnification]
+    options = " or ".join(f"--mag {name}" for name in others)
+    taken = f"if it was taken through {' or '.join(others)}, use {options}" if others else "check --mag"
     copy = "A reduced copy" if um_per_px > high else "An enlarged copy"
-    yield (
-        f"by its red cells the picture has {um_per_px:.2f} um per pixel, but cameras behind a {model.magnification} "
-        f"objective give {low:.2g} to {high:.2g}. Was it taken through another one{f' ({other})' if other else ''}? "
-        f"{copy} of a picture looks the same: if this is one, or your camera is like that, the result stands, and a "
-        "profile ends this warning (`edgeleuk calibrate`)."
+    text = (
+        f"by its red cells a pixel is {um_per_px:.2f} um, and behind a {model.magnification} objective it is {low:.2g} to "
+        f"{high:.2g}: {taken}. {copy} of a picture looks the same, and is read as well."
     )
+    yield Finding("objective", False, um_per_px, high if um_per_px > high else low, text)
 
 
 def _not_counted(kinds: frozenset[str], counted_to: Mapping[str, float], um_per_px: float) -> Iterator[str]:

@@ -158,6 +158,7 @@ class VerdictTexts:
     no_pictures: Annotated[str, "reasons"]
     foreign: Annotated[str, "n of"]
     not_recognised: Annotated[str, "n of"]
+    hint: Annotated[str, "n of"]
     doubtful: Annotated[str, "n of"]
     blast_like: str
     blast_like_detail: Annotated[str, "sum percent cells limit"]
@@ -178,6 +179,8 @@ class VerdictRules:
     """Codes of findings about pictures in which nothing is called present."""
     foreign: tuple[str, ...]
     """Codes of findings about pictures that the model was not made for."""
+    hints: tuple[str, ...]
+    """Codes of findings that are told behind any verdict, where most pictures have them."""
     likeness_p_value: float
     likeness_least: float
     """Least summed probability of blast-like types in cells that were not recognised that is flagged, cells."""

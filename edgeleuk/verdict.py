@@ -97,7 +97,8 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
     look = [*_flagged(result, rules), *_blast_like(tally, result, rules)]
     poor = [*_poor(tally, result, pictures, rules)]
     few = [*_too_few(result, rules)]
-    reasons = (*foreign, *look, *poor, *few)
+    hints = tuple(_hints(tally, pictures, rules))
+    reasons = (*foreign, *look, *poor, *few, *hints)
     for code, own in (
         ("not_usable", foreign),
         ("look_again", look),
@@ -108,7 +109,7 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
             return Verdict(cast(Code, code), _text(own[0], pictures, rules), reasons)
     texts = rules.verdict.texts
     said = texts.nothing.format(n=result.n, of=result.white_cells, list=rules.verdict.not_looked_for)
-    return Verdict("nothing_flagged", said)
+    return Verdict("nothing_flagged", said, hints)
 
 
 def _text(reason: Reason, pictures: Pictures, rules: Rules) -> str:
@@ -177,11 +178,18 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
         yield Reason("doubtful_pictures", texts.doubtful.format(n=worst, of=pictures.counted))
 
 
+def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
+    """What most pictures may have been taken wrongly by; it decides nothing."""
+    for code in rules.verdict.hints:
+        if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
+            yield Reason(code, rules.verdict.texts.hint.format(n=n, of=pictures.counted))
+
+
 def _too_few(result: Differential, rules: Rules) -> Iterator[Reason]:
     texts, wanted = rules.verdict.texts, rules.adequacy.cells
     if not result.white_cells:
         yield Reason("no_white_cells", texts.no_cells)
-    elif result.n < wanted:
+    elif result.n < wanted and (result.supported or result.white_cells < wanted):
         yield Reason("too_few_cells", texts.too_few.format(n=result.n, more=math.ceil(wanted - result.n)))
 
 

@@ -12,6 +12,7 @@ import pytest
 from standard import slide_of
 
 from edgeleuk.batch import Analysed, Batch, Failed
+from edgeleuk.counting.scale import SAMPLED
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
@@ -166,3 +167,17 @@ def test_what_another_camera_took_is_not_decoded_smaller(
     (done,) = analysed(batch, [small])
     assert done.frame.shrunk == 1
     assert done.field.scale.um_per_px == pytest.approx(UM_PER_PX, rel=0.06)
+
+
+@pytest.mark.parametrize(("workers", "number"), [(1, 4), (2, 12)])
+def test_a_survey_tells_how_far_it_is(
+    analyser: Analyser, demo_frame: Frame, tmp_path: Path, workers: int, number: int
+) -> None:
+    """From none to all of the pictures that it measures, at most SAMPLED, one at a time."""
+    path = saved(tmp_path / "a.jpg", demo_frame.pixels[:400, :400])
+    told: list[tuple[int, int]] = []
+    batch_of(analyser, workers=workers).survey(
+        [PictureFile(path, page, number) for page in range(number)], lambda done, of: told.append((done, of))
+    )
+    measured = min(number, SAMPLED)
+    assert told == [(done, measured) for done in range(measured + 1)]

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -292,3 +294,24 @@ def test_json_refuses_what_json_does_not_have(depth: int) -> None:
         value = [value]
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_text(value)
+
+
+def test_progress_is_counted_on_a_terminal(demo_frame: Frame, tmp_path: Path) -> None:
+    """While the scale is measured, and while pictures are analysed: how many are done, and of how many."""
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), demo_frame.pixels[:600, :700, ::-1])
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "edgeleuk", "analyze", str(tmp_path), "--no-keep"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment) as process:
+        os.close(follower)
+        shown = b""
+        with suppress(OSError):  # how a terminal says that nobody writes any more
+            while part := os.read(leader, 65536):
+                shown += part
+        os.close(leader)
+    assert process.returncode == 0
+    for text in ("measuring the scale", "analysing"):
+        counts = re.findall(rf"{text}[^\r\n]*?(\d)/3", shown.decode())
+        assert counts
+        assert counts == sorted(counts)

@@ -167,11 +167,12 @@ def test_a_picture_of_another_objective_says_so(analyser: Analyser, demo_frame: 
     small = Frame(
         cv2.resize(demo_frame.pixels, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA), "through 40x"
     )
-    (text,) = [text for text in analyser.analyse(small).warnings if "Was it taken" in text]
-    assert "0.25 um per pixel" in text
-    assert "--mag 40x" in text
-    assert "A reduced copy of a picture looks the same" in text
-    assert not any("Was it taken" in text for text in analyser.analyse(demo_frame).warnings)
+    (found,) = [each for each in analyser.analyse(small).assessment.findings if each.code == "objective"]
+    assert not found.severe
+    assert "a pixel is 0.25 um" in found.text
+    assert "if it was taken through 40x, use --mag 40x" in found.text
+    assert "A reduced copy of a picture looks the same" in found.text
+    assert analyser.analyse(demo_frame).assessment.findings == ()
 
 
 def with_profile(analyser: Analyser, profile: Profile) -> Analyser:

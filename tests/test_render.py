@@ -9,12 +9,17 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from standard import RULES, judged
 
 from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential
 from edgeleuk.render import models, overlay, tables, terminal
+from edgeleuk.render._words import short
 from edgeleuk.render.colours import of_label
 from edgeleuk.tallies import tally
 from edgeleuk.types import AttributeReading, Cell, Field, Frame, Reading, Scale, Tally
@@ -47,6 +52,51 @@ def test_many_pictures_get_a_row_each(model: Model) -> None:
     fields = [_field("neutrophil")] * (terminal.MANY + 1)
     result = judged(tally(fields, RULES), labels=model.reader.labels)
     assert _text(terminal.analysis(fields, result, model)).count("field.jpg") == len(fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "shown"),
+    [
+        ("a/b/field.jpg", 13, "a/b/field.jpg"),
+        ("a/b/field.jpg", 12, "b/field.jpg"),
+        ("a/b/field.jpg", 9, "field.jpg"),
+        ("slide-2026-07-01-morning-0001.jpg", 20, "slide-20...-0001.jpg"),
+        ("slide-2026-07-01-morning-0002.jpg", 20, "slide-20...-0002.jpg"),
+        ("x/\x1b[2J\n.jpg", 40, "x/ [2J .jpg"),
+        ("涂片涂片涂片涂片-0001.jpg", 20, "涂片涂片...-0001.jpg"),
+        ("field.jpg", 3, "..."),
+        ("field.jpg", 0, ""),
+    ],
+)
+def test_a_name_is_cut_in_its_middle(name: str, width: int, shown: str) -> None:
+    """Folders go first; then what tells pictures apart stays, at both ends, in the cells that a terminal gives."""
+    assert short(name, width) == shown
+
+
+@given(st.text(max_size=40), st.integers(0, 50))
+def test_a_name_never_takes_more_than_its_room(name: str, width: int) -> None:
+    """Whatever its letters are, also those that take two cells or none."""
+    assert cell_len(short(name, width)) <= width
+
+
+@pytest.mark.parametrize("length", [30, 50])
+def test_names_in_a_table_are_whole_where_there_is_room(length: int, model: Model) -> None:
+    """36 cells are free beside a column of scales; what is longer keeps its number, and brackets are no markup."""
+    names = [f"[bold]{'x' * (length - 14)}-{i:03}.jpg" for i in range(terminal.MANY + 1)]
+    fields = [replace(_field("neutrophil"), name=name) for name in names]
+    result = judged(tally(fields, RULES), labels=model.reader.labels)
+    text = _text(terminal.analysis(fields, result, model))
+    assert max(map(len, text.splitlines())) <= 80
+    for i, name in enumerate(names):
+        assert (name if length == 30 else f"-{i:03}.jpg") in text
+        assert "[bold]xx" in text
+
+
+def test_brackets_in_a_name_are_no_markup(model: Model) -> None:
+    """The block of a picture has the name as the file has it."""
+    field = replace(_field("neutrophil"), name="[red]smear[/red].jpg")
+    result = judged(tally([field], RULES), labels=model.reader.labels)
+    assert "[red]smear[/red].jpg" in _text(terminal.analysis([field], result, model))
 
 
 def test_overlay_keeps_the_picture_and_adds_a_legend(

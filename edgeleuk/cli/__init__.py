@@ -31,6 +31,7 @@ from edgeleuk.cli import (
     train,
 )
 from edgeleuk.cli._console import fail
+from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.errors import EdgeleukError
 
 app = typer.Typer(
@@ -82,6 +83,7 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """Run, and turn every error meant for the user into one line and its exit code."""
+    show_what_can_be_shown()
     try:
         app()
     except EdgeleukError as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
+from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
 
 notices = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
@@ -36,6 +38,19 @@ def fail(error: EdgeleukError) -> NoReturn:
     """One line, and the exit code of its kind."""
     report(error)
     sys.exit(error.exit_code)
+
+
+@contextmanager
+def progress_bar(text: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr, to be told how many are done, and of how many; nothing elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=notices, transient=True, disable=not (shown and notices.is_terminal)
+    ) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 LEVELS = 4
@@ -67,6 +82,16 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json_text(document))
 
 
+def print_csv(table: str) -> None:
+    """A table in the letters of the terminal; in a pipe or a file it is UTF-8, which a program can rely on."""
+    if sys.stdout.isatty():
+        sys.stdout.write(table)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(readable(table).encode())
+    sys.stdout.buffer.flush()
+
+
 def writable_folder(folder: Path) -> Path:
     """Make a folder for results, or say why that cannot be; asked before hours of work, not after."""
     try:
@@ -81,10 +106,10 @@ def writable_folder(folder: Path) -> Path:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: a full disk or a power cut leaves the old one."""
+    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(readable(content).encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

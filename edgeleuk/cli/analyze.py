@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,9 @@ import typer
 from edgeleuk.cli._console import (
     json_text,
     notices,
+    print_csv,
     print_json,
+    progress_bar,
     report,
     results,
     warn,
@@ -176,34 +177,27 @@ def _analyse_all(
     batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None
 ) -> tuple[Failures, list[Path]]:
     """Every picture that can be analysed; gives the errors of the others, and the annotated pictures."""
-    from rich.progress import track
-
     from edgeleuk.batch import Failed
 
-    alone = len(pictures) < 2 or not notices.is_terminal
-    with notices.status("measuring the scale") if not alone else nullcontext():
-        batch.survey(pictures)
+    several = len(pictures) > 1
+    with progress_bar("measuring the scale", shown=several) as progress:
+        batch.survey(pictures, progress)
     failures: Failures = []
     overlays: dict[str, Path] = {}
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
-    bar = track(
-        batch.analyse_all(pictures),
-        "analysing",
-        len(pictures),
-        console=notices,
-        transient=True,
-        disable=alone,
-    )
-    for done in bar:
-        if isinstance(done, Failed):
-            failures.append((done.path, done.error))
-            continue
-        for key, text in done.warnings:
-            texts.setdefault(key, text)
-            warnings[key].append(done.frame.name)
-        if draw:
-            _draw(done.frame, done.field, batch.slide.analyser, draw, overlays)
+    with progress_bar("analysing", shown=several) as progress:
+        progress(0, len(pictures))
+        for number, done in enumerate(batch.analyse_all(pictures), 1):
+            progress(number, len(pictures))
+            if isinstance(done, Failed):
+                failures.append((done.path, done.error))
+                continue
+            for key, text in done.warnings:
+                texts.setdefault(key, text)
+                warnings[key].append(done.frame.name)
+            if draw:
+                _draw(done.frame, done.field, batch.slide.analyser, draw, overlays)
     for key, names in warnings.items():
         warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {texts[key]}")
     return failures, [*overlays.values()]
@@ -254,7 +248,7 @@ def _output(
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        typer.echo(tables.cells_csv(result.counted, attributes), nl=False)
+        print_csv(tables.cells_csv(result.counted, attributes))
         notices.print(result.verdict.line, markup=False)
     elif result.counted:
         results().print(terminal.analysis(result, model, details=details))

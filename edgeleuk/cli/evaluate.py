@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
@@ -320,6 +319,79 @@ def alarms(
     _print(report, render_alarms, as_json)
 
 
+@app.command()
+def verdicts(
+    cells: Cells,
+    images: Images,
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
+    split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
+    slides: Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")] = 1000,
+    per_slide: Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")] = 200,
+    healthy: Annotated[
+        str, typer.Option("--healthy-source", help="Source whose cells the healthy slides are made of.")
+    ] = "pbc",
+    patients: Annotated[
+        str, typer.Option("--patients-source", help="Source whose patients with blasts should be flagged.")
+    ] = "deepapl",
+    as_json: Json = False,
+    virtual: Virtual = None,
+    limit: Limit = None,
+    threads: Threads = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
+) -> None:
+    """Verdicts on simulated healthy slides, on patients and on slides with few blasts; how bounds of blasts hold."""
+    from edgeleuk.evaluation.datasets import load_cells, of_split
+    from edgeleuk.evaluation.verdicts import Plan, evaluate_verdicts
+    from edgeleuk.reader import Reader
+    from edgeleuk.render.evaluation_verdicts import render_verdicts
+
+    model = chosen(model_folder, mag)
+    picked = of_split(load_cells(cells, images), split)
+    picked = picked[:: _step(len(picked), limit)]
+    plan = Plan(healthy, patients, healthy=slides, bounded=2 * slides, cells=per_slide)
+    with progress_bar("reading") as progress:
+        report = evaluate_verdicts(
+            Reader(model.reader, threads),
+            picked,
+            plan,
+            *standards(rules, reference),
+            progress,
+            _look(virtual),
+        )
+    _print(report, render_verdicts, as_json)
+
+
+@app.command()
+def screen(
+    table: Annotated[
+        Path,
+        typer.Option("--screen", help="JSON list of pictures with source, group and truth.", exists=True),
+    ],
+    images: Images,
+    mag: MagOption = None,
+    model_folder: ModelOption = None,
+    truth: Annotated[
+        str, typer.Option("--truth", help="Only pictures of patients of whom this is known.")
+    ] = "no leukaemia",
+    as_json: Json = False,
+    threads: Threads = None,
+    rules: RulesOption = None,
+    reference: ReferenceOption = None,
+) -> None:
+    """Verdicts on real pictures of patients of whom the truth is known, each group a slide."""
+    from edgeleuk.evaluation.screen import evaluate_screen, load_screen
+    from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.evaluation_verdicts import render_screen
+
+    analyser = Analyser(chosen(model_folder, mag), threads, refusing=True)
+    groups = load_screen(table, images, truth)
+    with progress_bar("reading") as progress:
+        report = evaluate_screen(analyser, groups, *standards(rules, reference), progress)
+    _print(report, render_screen, as_json)
+
+
 R = TypeVar("R", bound="Report")
 
 
@@ -369,13 +441,3 @@ def _look(virtual: str | None, restain: int | None = None) -> Look:
 
     look = virtual_cells(objective(virtual)) if virtual else read_cell
     return look if restain is None else restained_cells(restain, look)
-
-
-@contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr; nothing elsewhere."""
-    from rich.progress import Progress
-
-    with Progress(console=notices, transient=True, disable=not notices.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import print_json, results
+from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli.evaluate import Json, Threads, progress_bar
+from edgeleuk.cli.evaluate import Json, Threads
 
 
 def calibration(

@@ -90,7 +90,7 @@ def _table(done: Sequence[LiveResult]) -> Table:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("slide", justify="right")
-    for name in ("in view", "counted", "error", "unclassified", "fields", "islands"):
+    for name in ("in view", "counted", "error", "not recognised", "fields", "islands"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("types off")
     for each in done:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import print_json, results
+from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Threads, evenly, progress_bar
+from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Threads, evenly
 from edgeleuk.errors import EdgeleukError, UsageError
 
 

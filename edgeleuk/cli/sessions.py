@@ -155,7 +155,7 @@ def export(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Write a session as files: session.json, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
+    """Write a session as files: session.json, verdict.csv, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
     The last one holds every number exactly, for programs: `edgeleuk.codec.read_result` reads it.
     """
@@ -172,6 +172,7 @@ def export(
             write(writable_folder((folder / name).parent) / Path(name).name, picture)
     write(folder / "result.edgeleuk", encode(kept.result))
     write(folder / "cells.csv", render.cells_csv(kept))
+    write(folder / "verdict.csv", tables.verdict_csv(kept.result.verdict))
     write(folder / "differential.csv", tables.differential_csv(kept.result.differential))
     write(folder / "session.json", json_text(render.document(kept)))
     notices.print(f"session {kept.summary.id} is in {folder}", markup=False)

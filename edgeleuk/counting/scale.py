@@ -9,7 +9,7 @@ frames of one size, and gives way with a warning where red cells contradict it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -33,6 +33,8 @@ KEPT_BYTES = 24_000_000
 SAME_SHAPE = 0.01
 """Relative difference of width over height up to which a camera was set to another resolution, and not cropped."""
 
+Progress = Callable[[int, int], None]
+"""Told how many are done, and of how many."""
 Size = tuple[int, int]
 """Width and height of a file or of a camera's frame, pixels."""
 
@@ -97,16 +99,27 @@ class ScalePolicy:
             if known := profile.scale_at(*size):
                 self._common[size] = known
 
-    def survey(self, pictures: Sequence[PictureFile], workers: int = 1) -> None:
-        """Measure the common scale of pictures on a few of them. Does nothing where it is known, or they are few."""
+    def survey(
+        self, pictures: Sequence[PictureFile], workers: int = 1, progress: Progress = lambda *_: None
+    ) -> None:
+        """Measure the common scale of pictures on a few of them. Does nothing where it is known, or they are few.
+
+        `progress` is told how many of these are measured, in the thread of the caller.
+        """
         self.surveyed = True
         if self.given or self._common or len(pictures) < LEAST:
             return
         step = max(1, len(pictures) // SAMPLED)
         first, *others = pictures[: step * SAMPLED : step]
+        total = len(others) + 1
+        progress(0, total)
         begun = self._measured(first, None)
+        measured = [begun]
+        progress(1, total)
         with ThreadPoolExecutor(workers) as pool:
-            measured = [begun, *pool.map(lambda each: self._measured(each, begun and begun[1]), others)]
+            for each in pool.map(lambda other: self._measured(other, begun and begun[1]), others):
+                measured.append(each)
+                progress(len(measured), total)
         found: defaultdict[Size, list[Scale]] = defaultdict(list)
         for size, scale in filter(None, measured):
             found[size].append(scale)

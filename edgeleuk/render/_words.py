@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
+from rich.text import Text
 
 from edgeleuk.rules import Severity
 from edgeleuk.types import UNCLASSIFIED
+
+DOTS = "..."
+LEAST = 16
+"""Cells that a name needs to tell anything."""
 
 SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -23,9 +31,41 @@ def flag_title(code: str) -> str:
 
 
 def short(name: str, width: int) -> str:
-    """The end of a path tells more than its beginning."""
-    name = Path(name).name if len(name) > width else name
-    return name if len(name) <= width else "..." + name[3 - width :]
+    """A picture's name in at most `width` cells.
+
+    Folders go first, from the left, as they are what pictures share. What is left is cut in its middle: pictures of one
+    slide differ at the end, those of several at the beginning.
+    """
+    parts = clean(name).split("/")
+    for first in range(len(parts)):
+        rest = "/".join(parts[first:])
+        if cell_len(rest) <= width:
+            return rest
+    return cut(parts[-1], width)
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning and the end of a text in at most `width` cells, all of it where there is room."""
+    if cell_len(text) <= width:
+        return text
+    room = max(width - len(DOTS), 0)
+    start = set_cell_size(text, room // 2).rstrip()
+    end = set_cell_size(text[::-1], room - room // 2)[::-1].lstrip()
+    return f"{start}{DOTS[:width]}{end}"
+
+
+class Fitted:
+    """A text that a table cuts to the room it has for it."""
+
+    def __init__(self, text: str, fit: Callable[[str, int], str] = short) -> None:
+        self._text, self._fit = clean(text), fit
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(self._fit(self._text, options.max_width), no_wrap=True)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        whole = cell_len(self._text)
+        return Measurement(min(whole, LEAST), whole)
 
 
 def clean(text: str) -> str:

@@ -93,9 +93,9 @@ def render_whole(report: WholeReport) -> RenderableType:
     measures = {
         "Found": "found",
         "Best of the five right, of those read": "accuracy5",
-        "Right as printed (unclassified: wrong)": "accuracy_as_printed",
+        "Right as printed (not recognised: wrong)": "accuracy_as_printed",
         "Right of those with a type printed": "accuracy_of_accepted",
-        "Unclassified": "unclassified",
+        "Not recognised": "unclassified",
     }
     shares = _table("All", ("Measure", "Share", "95 % interval", "Cells"))
     for words, key in measures.items():

@@ -17,7 +17,7 @@ _KEYS = (
     ("?", "close this help"),
 )
 _WORDS = (
-    ("%", "of the identified white cells; unclassified ones are not among them"),
+    ("%", "of the recognised white cells; the others are not among them"),
     ("├───┤", "95 % interval of the share, for the number of cells alone"),
     ("░", "reference range"),
     ("*", "too few were measured to know how many of the type the reader misses"),

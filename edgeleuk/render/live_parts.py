@@ -80,7 +80,7 @@ def header(state: LiveState, width: int) -> Text:
     session = f"session {clean(state.session)}" if state.session else "not kept on disk"
     room = min(max(len(session), 16), width // 3)
     source = width - 14 - 6 - room - len(clock) - 2
-    name = state.source if "://" in state.source else short(clean(state.source), source - 1)
+    name = state.source if "://" in state.source else short(state.source, source - 1)
     return line(
         width,
         ("edgeleuk live ", "bold"),

@@ -78,7 +78,7 @@ def card(model: Model) -> RenderableType:
             "scale": f"{reader.um_per_px} um per px, {reader.size} px",
             "types": ", ".join(label.replace("_", " ") for label in reader.labels),
             "attributes": ", ".join(name.replace("_", " ") for name in reader.attributes),
-            "unclassified": f"under {reader.threshold:.2f}",
+            "not recognised": f"under {reader.threshold:.2f}",
             **_optional(reader),
             **_origin(reader.raw),
         }),

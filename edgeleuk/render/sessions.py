@@ -21,12 +21,13 @@ from rich.text import Text
 from edgeleuk import __version__
 from edgeleuk.differential import as_json
 from edgeleuk.render import tables
-from edgeleuk.render._words import clean
-from edgeleuk.render.terminal import WIDTH, together
+from edgeleuk.render._words import Fitted, clean, cut
+from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_line
 from edgeleuk.results import SlideResult
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.store import Note, SessionSummary
 from edgeleuk.types import CountedField, Refusal
+from edgeleuk.verdict import as_json as verdict_json
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-session/1"
@@ -69,7 +70,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     for each in sessions:
         state = Text(f"{each.state}{'*' * (each.kind == 'pictures')}", style=_STATES[each.state])
         counts = (str(each.fields), str(each.white_cells))
-        slide = Text(clean(each.slide))
+        slide = Fitted(each.slide, cut)
         table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
     if any(each.kind == "pictures" for each in sessions):
         return Group(table, Text("* of pictures, by `edgeleuk analyze`", style="dim"), where)
@@ -77,13 +78,20 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
 
 
 def show(kept: Kept) -> RenderableType:
-    """What is known of a session, then its differential."""
+    """The verdict on a session, what is known of it, then its differential."""
     table = Table(box=None, pad_edge=False, show_header=False, width=WIDTH, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for name, text in _facts(kept):
         table.add_row(name, Text(clean(text)))
-    return Group(table, together(kept.result.fields, kept.result.differential, kept.model))
+    return Group(
+        verdict_line(kept.result.verdict),
+        *reasons(kept.result),
+        Text(),
+        table,
+        together(kept.result.fields, kept.result.differential, kept.model),
+        closing(kept.result.differential),
+    )
 
 
 def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
@@ -165,6 +173,7 @@ def shown(kept: Kept) -> dict[str, Any]:
         "schema": SCHEMA,
         "edgeleuk": __version__,
         "notice": tables.RESEARCH_USE,
+        "verdict": verdict_json(kept.result.verdict),
         "session": summary(kept.summary),
         "clock_set_back": clock_set_back(kept),
         "model": {"magnification": kept.model.magnification, "version": kept.model.version},

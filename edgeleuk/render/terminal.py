@@ -20,7 +20,7 @@ from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render._words import short, spoken
+from edgeleuk.render._words import Fitted, short, spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.results import SlideResult
@@ -60,7 +60,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
     fields = [each.field for each in result.counted]
     parts: list[RenderableType] = [
         verdict_line(result.verdict),
-        *_reasons(result, details),
+        *reasons(result, details=details),
         together(fields, result.differential, model, details=details),
         *_estimated(result.estimates),
         *_overlaps(result),
@@ -69,7 +69,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
     ]
     if details or len(fields) == 1:
         parts += [_picture(field, model.reader) for field in fields]
-    return Group(*parts, _closing(result.differential))
+    return Group(*parts, closing(result.differential))
 
 
 def verdict_line(verdict: Verdict) -> Text:
@@ -77,7 +77,7 @@ def verdict_line(verdict: Verdict) -> Text:
     return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
 
 
-def _reasons(result: SlideResult, details: bool) -> Iterator[Text]:
+def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
     """What stands behind the verdict, but for the reason that its line gives; with `details` the reasoning of each."""
     spoken = {each.field.name: Path(each.field.name).name for each in result.counted}
     for place, reason in enumerate(result.verdict.reasons):
@@ -192,7 +192,11 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     if white:
         parts.append(_cells(white, reader))
     return Panel(
-        Group(*parts), title=short(field.name, WIDTH - 8), title_align="left", width=WIDTH, box=box.ROUNDED
+        Group(*parts),
+        title=Text(short(field.name, WIDTH - 8)),
+        title_align="left",
+        width=WIDTH,
+        box=box.ROUNDED,
     )
 
 
@@ -239,7 +243,7 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
 
 def _row_table(fields: Sequence[Field]) -> Table:
     """Many pictures: one row each."""
-    table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
         table.add_column(name, justify="right")
@@ -249,7 +253,7 @@ def _row_table(fields: Sequence[Field]) -> Table:
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
         table.add_row(
-            short(field.name, 24 if judged else 36),
+            Fitted(field.name),
             f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
             *(
                 "–" if kind in field.not_counted else str(counts[kind])
@@ -284,7 +288,7 @@ def together(
     return Padding(Group(*parts), (1, 0))
 
 
-def _closing(result: Differential) -> Text:
+def closing(result: Differential) -> Text:
     return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
 
 

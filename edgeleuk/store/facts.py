@@ -23,11 +23,6 @@ def local_now() -> str:
     return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
-def storable(text: str) -> str:
-    """The text without what no file of text holds, as the undecodable bytes of a path."""
-    return text.encode("utf-8", "replace").decode()
-
-
 @dataclass(frozen=True, slots=True)
 class NewSession:
     """What is known when a session begins: which slide, who counts it, and with what."""

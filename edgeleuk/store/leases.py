@@ -95,7 +95,8 @@ class Lease:
 def lock_file(folder: Path, name: str) -> Path:
     """Where the lock of a name lies: readable, and another for each name."""
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
-    return folder / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock"
+    own = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]  # a path may be no text
+    return folder / f"{readable}-{own}.lock"
 
 
 def held(folder: Path, name: str) -> bool:

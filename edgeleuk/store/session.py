@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
+from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store import records
 from edgeleuk.store.database import Database
-from edgeleuk.store.facts import FACTS, Change, Note, SessionSummary, State, storable
+from edgeleuk.store.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.store.leases import Lease, held
 from edgeleuk.types import CountedField, Refusal
 
@@ -100,7 +101,7 @@ class Session:
         """Keep a remark."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), storable(text))
+                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), readable(text))
             )
 
     def describe(self, facts: Mapping[str, str]) -> tuple[Change, ...]:
@@ -109,7 +110,7 @@ class Session:
         All in one transaction. What is so already is no change.
         """
         before = self.summary
-        texts = {name: storable(text) for name, text in facts.items()}
+        texts = {name: readable(text) for name, text in facts.items()}
         changes = tuple(
             Change(name, was, texts[name])
             for name in FACTS

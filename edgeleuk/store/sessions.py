@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 
 from edgeleuk import folders
+from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store.database import RESERVE_BYTES, Database
-from edgeleuk.store.facts import NewSession, SessionSummary, storable
+from edgeleuk.store.facts import NewSession, SessionSummary
 from edgeleuk.store.leases import Lease
 from edgeleuk.store.session import Session, lease_name, summaries
 
@@ -200,7 +201,7 @@ def _row(new: NewSession) -> dict[str, str | int | float | None]:
     """The columns of a session as it begins."""
     started = datetime.fromisoformat(new.started)
     texts = {
-        name: storable(getattr(new, name))
+        name: readable(getattr(new, name))  # a path may hold bytes that are no text
         for name in ("source", "slide", "operator", "site", "device", "notes")
     }
     return texts | {

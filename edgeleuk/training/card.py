@@ -75,7 +75,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         )
     yield (
         f"Under a calibrated probability of {reader['threshold']} (temperature {reader['temperature']:.2f}) a cell is "
-        "unclassified."
+        "not recognised."
     )
     yield ""
     yield from _doubts(reader)

@@ -1,0 +1,18 @@
+"""Text of bytes that may be none: a file's name, or what was typed on the command line of an old system."""
+
+from __future__ import annotations
+
+
+def readable(text: str) -> str:
+    r"""A text that UTF-8 can hold. A byte that is no text stands as \xff.
+
+    Python keeps such a byte as half of a surrogate pair, which opens the file again and cannot be written down. In a locale
+    without an encoding, as C, it keeps every letter beyond ASCII so.
+    """
+    if text.isascii():
+        return text
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a half that stands for no byte, as JSON can hold it
+        raw = text.encode("utf-8", "surrogatepass")
+    return raw.decode("utf-8", "backslashreplace")

@@ -1,0 +1,126 @@
+"""Verdicts on real pictures of patients of whom something is known: how often healthy ones are to be looked at again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeleuk.batch import Batch
+from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.counting.slide import SlideCount, SlideOptions
+from edgeleuk.errors import InputError, UsageError
+from edgeleuk.evaluation.readings import proportion
+from edgeleuk.evaluation.slides import Progress
+from edgeleuk.evaluation.verdicts import for_blasts
+from edgeleuk.pipeline import Analyser
+from edgeleuk.rules import Reference, Rules
+from edgeleuk.types import PictureFile
+from edgeleuk.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class PictureGroup:
+    """Pictures that are taken for one slide."""
+
+    source: str
+    name: str
+    pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupVerdict:
+    """What became of a group."""
+
+    group: PictureGroup
+    refused: int
+    white_cells: int
+    not_recognised: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenReport:
+    """What `edgeleuk eval screen` reports."""
+
+    groups: tuple[GroupVerdict, ...]
+
+    def by_source(self) -> dict[str, tuple[GroupVerdict, ...]]:
+        """The groups of each source."""
+        found: defaultdict[str, list[GroupVerdict]] = defaultdict(list)
+        for each in self.groups:
+            found[each.group.source].append(each)
+        return {source: tuple(groups) for source, groups in sorted(found.items())}
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "look_again_for_blasts": proportion(
+                sum(for_blasts(each.verdict) for each in self.groups), len(self.groups)
+            ),
+            "by_source": {
+                source: {
+                    "groups": len(groups),
+                    "verdicts": dict(Counter(each.verdict.code for each in groups)),
+                    "look_again_for_blasts": sum(for_blasts(each.verdict) for each in groups),
+                    "white_cells": sum(each.white_cells for each in groups),
+                    "not_recognised": sum(each.not_recognised for each in groups),
+                }
+                for source, groups in self.by_source().items()
+            },
+            "groups": {
+                f"{each.group.source} {each.group.name}": {
+                    "pictures": len(each.group.pictures),
+                    "refused": each.refused,
+                    "white_cells": each.white_cells,
+                    "not_recognised": each.not_recognised,
+                    "verdict": each.verdict.code,
+                    "reasons": [reason.code for reason in each.verdict.reasons],
+                }
+                for each in self.groups
+            },
+        }
+
+
+def load_screen(table: Path, images: Path, truth: str) -> list[PictureGroup]:
+    """The groups of a JSON list of pictures with file, source, group and truth. Raises InputError, UsageError."""
+    groups: defaultdict[tuple[str, str], list[Path]] = defaultdict(list)
+    try:
+        entries = json.loads(table.read_text(encoding="utf-8"))
+        for entry in entries:
+            if entry["truth"] == truth:
+                groups[str(entry["source"]), str(entry["group"])].append(images / entry["file"])
+        known = sorted({str(entry["truth"]) for entry in entries})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{table} is no list of pictures: {error!r}. Each needs file, source, group and truth."
+        ) from error
+    if not groups:
+        raise UsageError(f"no picture of {table} has the truth {truth!r}. There are: {', '.join(known)}.")
+    return [PictureGroup(*key, tuple(files)) for key, files in sorted(groups.items())]
+
+
+def evaluate_screen(
+    analyser: Analyser,
+    groups: Sequence[PictureGroup],
+    rules: Rules,
+    reference: Reference,
+    progress: Progress | None = None,
+) -> ScreenReport:
+    """Count each group as `analyze` counts a folder."""
+    found = []
+    for done, group in enumerate(groups, start=1):
+        slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
+        for _ in Batch(slide).analyse_all([PictureFile(path) for path in group.pictures]):
+            pass
+        result = slide.differential()
+        found.append(
+            GroupVerdict(
+                group, len(slide.refused), result.white_cells, result.not_recognised, slide.verdict()
+            )
+        )
+        if progress:
+            progress(done, len(groups))
+    return ScreenReport(tuple(found))
