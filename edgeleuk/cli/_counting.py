@@ -15,6 +15,7 @@ from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from edgeleuk.cli._starting import Start
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.keys import Request
     from edgeleuk.live.run import View
@@ -58,7 +59,7 @@ class Options:
     threads: int | None = None
 
 
-def count_live(options: Options) -> None:
+def count_live(options: Options, start: Start) -> None:
     """Until the operator, the target or the time ends it."""
     from edgeleuk import machine
     from edgeleuk.counting.scale import ScalePolicy
@@ -91,6 +92,7 @@ def count_live(options: Options) -> None:
             reader=scale,
         )
 
+    start.step(f"opening {spec}")
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
         info = capture.info
@@ -109,20 +111,21 @@ def count_live(options: Options) -> None:
             on_event=say,
         )
         if session and options.resume:
+            start.step(f"reading what session {session.id} counted")
             _take_up(session, counter)
+        start.step("waiting for the first picture")
         _tell_start(say, counter, info.name, session)
         if session and options.resume:
             _describe(session, options.other, counter, say)
         show = _preview(stack) if options.preview else None
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
-        # The screen last, so that it is the first to go: what is said after the count is said on the old one.
-        with ExitStack() as screen:
-            view, requests = _screen(screen, options, counter, ranges)
-            loop = Loop(
-                capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
-                until_target=options.until_target, most_seconds=options.most_seconds,
-            )  # fmt: skip
-            reason = loop.run()
+        view, requests = _view(start, counter, ranges)
+        loop = Loop(
+            capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
+            until_target=options.until_target, most_seconds=options.most_seconds,
+        )  # fmt: skip
+        reason = loop.run()
+        start.close()  # what is said after the count is said on the former screen
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say)
@@ -185,21 +188,20 @@ def _speaker(options: Options) -> Callable[[Event], None]:
     return say
 
 
-def _screen(
-    stack: ExitStack, options: Options, counter: LiveCounter, ranges: Reference
+def _view(
+    start: Start, counter: LiveCounter, ranges: Reference
 ) -> tuple[View, Callable[[], Iterator[Request]]]:
     """The view and the operator's requests. Keys work wherever stdin is a terminal, also with --plain and --json."""
-    from edgeleuk.live.keys import Controls, Keys
+    from edgeleuk.live.keys import Controls
     from edgeleuk.render.live import LiveView
 
-    if options.output != "view":
-        keys = stack.enter_context(Keys())
-        return _Nowhere(), Controls(keys.poll, counter.question, _notice).requests
-    controls = Controls(lambda: keys.poll(), counter.question)
+    if start.screen is None:
+        return _Nowhere(), Controls(start.keys.poll, counter.question, _notice).requests
+    controls = Controls(start.keys.poll, counter.question)
     reader = counter.analyser.reader
-    view = LiveView(reader.labels, attributes=reader.attributes, reference=ranges, controls=controls)
-    stack.enter_context(view)
-    keys = stack.enter_context(Keys(aside=view.aside))
+    view = LiveView(
+        reader.labels, start.screen, attributes=reader.attributes, reference=ranges, controls=controls
+    )
     return view, controls.requests
 
 

@@ -37,7 +37,7 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
 }
 """How it looks, and what the operator should do."""
 CAMERA: Mapping[CameraWord, tuple[str, str]] = {
-    "starting": ("white on blue", "the camera is being opened"),
+    "starting": ("white on blue", "waiting for the first picture"),
     "running": ("green", ""),
     "waiting": ("black on yellow", "no frame has come for a while"),
     "frozen": ("white on red", "the camera repeats the same frame"),
