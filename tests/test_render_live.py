@@ -31,6 +31,7 @@ from edgeleuk.judge import judge_by
 from edgeleuk.live.keys import END, Controls
 from edgeleuk.live.state import CameraState, CameraWord, LastCell, LiveState, Meters, SlideVerdict, Verdict
 from edgeleuk.manifest import ReaderManifest
+from edgeleuk.render import live_help
 from edgeleuk.render.live import Extras, LiveView, Screen, can_show, view
 from edgeleuk.render.live_parts import Keyed
 from edgeleuk.render.live_screen import start_lines
@@ -95,7 +96,7 @@ STATES = {
         session="", camera=CameraState("starting", 0.3), meters=Meters(0.0, 0.0),
     ),
     "one cell": state({"neutrophil": 1}),
-    "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q finishes, or go on."),
+    "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q ends the count, or go on."),
     "camera lost": state(WHITE, camera=CameraState("lost", 75.0, TROUBLE, reopened=3, dropped=123456)),
     "look again": state(WHITE, slide_verdict=ALARM),
     "long message": state(WHITE, message="The disk is full and nothing more can be kept of what is counted. " * 4),
@@ -201,13 +202,13 @@ STILL = (
         "light",
         "white cells",
         "fields",
-        "islands",
+        "parts",
         "type",
         "last cell",
         "count  ",
         "between",
     ),
-    *("not recognised", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
+    *("not recognised", "last field", "red cells", "platelets", "not typed", "p ", "c count", "q end"),
 )
 
 
@@ -544,6 +545,14 @@ def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
     assert str(LastCell(1743, 34, 2, "unclassified", 0.4)) == "cell 1743 (not recognised, field 34 cell 2)"
 
 
+def test_no_word_of_the_help_is_cut() -> None:
+    """Every key and what it does, at the smallest size of the screen."""
+    shown = "\n".join(screen(state(WHITE), extras=Extras(REFERENCE, helping=True)))
+    words = [does for key, does in live_help.KEYS]
+    assert all(does in shown for does in words)
+    assert all(means in shown for word, means in live_help.WORDS[:7])
+
+
 def test_what_another_escape_does_is_shown_beside_the_note() -> None:
     """The text stays in sight."""
     lines = screen(state(WHITE), extras=Extras(REFERENCE, keyed=Keyed(typing="oil renewed", dropping=True)))
@@ -566,6 +575,7 @@ sys.path.insert(0, "tests")
 from standard import REFERENCE
 from test_render_live import WHITE, reader, state
 from edgeleuk.live.keys import Keys
+from edgeleuk.render import live_help
 from edgeleuk.render.live import LiveView, Screen
 with Screen() as opened, Keys(aside=opened.aside):
     shown = LiveView(reader().labels, opened, reference=REFERENCE)
