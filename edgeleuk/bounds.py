@@ -51,6 +51,10 @@ class Missed:
     missed: int
     cells: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.missed <= self.cells:
+            raise ValueError(f"{self.missed} of {self.cells} held-out cells cannot have been missed")
+
     @property
     def most(self) -> float:
         """Upper limit of the share, 0 to 1; 1 where no cell was at hand."""
@@ -83,7 +87,7 @@ class Bounding:
         miss_rate = self._miss_rate(labels, key)
         if self.confusion is None or miss_rate >= 1 or not self._cells:
             return None
-        low, high = self._low(labels), self._high(labels, key, miss_rate, bool(beside))
+        low, high = self._low(labels), self._high(labels, key, miss_rate)
         if beside:
             return Bounds(100 * low / (1 - low), 100 * high / (1 - high) if high < 1 else None)
         return Bounds(100 * low, 100 * high)
@@ -92,9 +96,9 @@ class Bounding:
     def _cells(self) -> int:
         return sum(self.white.values()) + self.unread
 
-    @property
-    def _inside(self) -> int:
-        return sum(n for label, n in self.white.items() if label not in self.outside)
+    def _recognised(self, labels: Collection[str]) -> int:
+        """Cells recognised as `labels`, or as what the denominator counts."""
+        return sum(n for label, n in self.white.items() if label not in self.outside or label in labels)
 
     def _miss_rate(self, labels: Collection[str], key: str) -> float:
         """Upper limit; that of a group without one of its own is the worst of its types."""
@@ -106,36 +110,33 @@ class Bounding:
         most = self.not_recognised.cells
         return amounts[key] if key in amounts else min(most, sum(amounts.get(each, 0) for each in labels))
 
-    def _high(self, labels: Collection[str], key: str, miss_rate: float, beside: bool) -> float:
+    def _high(self, labels: Collection[str], key: str, miss_rate: float) -> float:
         found = sum(self.white.get(label, 0) for label in labels)
         candidates = found + self._possible(self.not_recognised.possible, labels, key) + self.unread
-        doubted = self.not_recognised
-        counted = doubted.cells if beside else self._possible(doubted.counted, labels, key)
-        of = (self._cells - doubted.cells if beside else self._inside + self.unread) + counted
+        counted = self._possible(self.not_recognised.counted, labels, key)
+        of = self._recognised(labels) + self.unread + counted
         return min(1.0, clopper_pearson(candidates, max(of, candidates))[1] / (1 - miss_rate))
 
     def _low(self, labels: Collection[str]) -> float:
         found = sum(self.white.get(label, 0) for label in labels)
-        beside = not self.outside.isdisjoint(labels)
-        of = self._cells if beside else self._inside + self.not_recognised.cells + self.unread
+        of = self._recognised(labels) + self.not_recognised.cells + self.unread
         if not found:
             return 0.0
-        return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels))
+        return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
-        """Upper limit of the share of the slide's cells that are of other types and were recognised as one of these."""
+        """Upper limit of the slide's cells that are of other types and were recognised as one of these."""
         assert self.confusion is not None
         rates = _drawn_rates(self.confusion)
         own = np.isin(self.confusion.read, list(labels))
-        weights = np.array([self._weight(label) for label in self.confusion.labels])
-        weights[np.isin(self.confusion.labels, list(labels))] = 0
-        drawn = rates[:, :, own].sum(axis=2) @ weights
+        cells = np.array([self._as_read(label) for label in self.confusion.labels])
+        cells[np.isin(self.confusion.labels, list(labels))] = 0
+        drawn = rates[:, :, own].sum(axis=2) @ cells
         return float(np.quantile(drawn, (1 + CONFIDENCE) / 2))
 
-    def _weight(self, label: str) -> float:
-        """Share of the slide's cells that are of a type, as read."""
-        cells = self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
-        return cells / self._cells
+    def _as_read(self, label: str) -> float:
+        """How many of the slide's cells are of a type."""
+        return self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
 
 
 @lru_cache(maxsize=4)

@@ -304,16 +304,20 @@ def _second_level(tally: Tally, label: str, attribute: str, values: Sequence[str
 
 
 def _corrected_json(result: Differential) -> dict[str, Any] | None:
+    """Corrected shares; their intervals are as wide as the bounds, and null where there are none."""
     if not result.corrected:
         return None
     parts = {
-        "types": result.corrected,
-        "groups": result.corrected_groups,
-        "per_100_white_cells": result.corrected_per_100,
+        "types": (result.corrected, result.bounds),
+        "groups": (result.corrected_groups, result.group_bounds),
+        "per_100_white_cells": (result.corrected_per_100, result.bounds_per_100),
     }
     return {
-        name: {key: asdict(estimate) for key, estimate in estimates.items()}
-        for name, estimates in parts.items()
+        name: {
+            key: asdict(estimate) | ({} if key in bounds else {"low": None, "high": None})
+            for key, estimate in estimates.items()
+        }
+        for name, (estimates, bounds) in parts.items()
     }
 
 

@@ -221,12 +221,12 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
     clear = Evidence(count - _doubtful(counted, labels), counted.of(labels), error, texts.p_value)
     estimate = counted.corrected(labels)
     remains = counted.supported and (estimate is None or estimate.low > rule.over_percent)
-    present = clear.present and remains
+    present = clear.present and remains and clear.count >= texts.least
     if error is None:
         template = texts.unmeasured
     elif present:
         template = texts.present
-    elif evidence.present and remains:
+    elif evidence.present and remains and evidence.count >= texts.least:
         template = texts.doubtful
     elif rule.suspects:
         template = texts.corrected if evidence.present else texts.suspect

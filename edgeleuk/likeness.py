@@ -34,10 +34,10 @@ class HealthyCells:
     def __post_init__(self) -> None:
         if len(self.probabilities) != len(self.shares) or not self.shares:
             raise ValueError("healthy cells have not as many probabilities as shares")
-        if abs(sum(self.shares) - 1) > 1e-3 or min(self.shares) < 0:
+        if not all(0 <= each <= 1 for each in (*self.probabilities, *self.shares)):
+            raise ValueError("a probability or share of healthy cells is not between 0 and 1")
+        if abs(sum(self.shares) - 1) > 1e-3:
             raise ValueError(f"the shares of healthy cells add up to {sum(self.shares):g}, not 1")
-        if not 0 <= min(self.probabilities) <= max(self.probabilities) <= 1:
-            raise ValueError("a probability of healthy cells is not between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class Presence:
     """Groups weighed against the reader's errors."""
 
     p_value: float
+    least: int
+    """Cells from which on a group can be present."""
     present: Annotated[str, "cells name"]
     suspect: Annotated[str, "cells name them"]
     unmeasured: Annotated[str, "cells name them"]

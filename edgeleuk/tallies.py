@@ -148,13 +148,14 @@ def total(counts: Iterable[FieldCount]) -> Tally:
     attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     unsure: list[NotRecognised] = []
     notable: list[tuple[float, Place]] = []
-    number = cut = unread = 0
+    number = cut = unread = poor = 0
     blast_like = doubted = 0.0
     not_counted: set[str] = set()
     for each in counts:
         number, cut, unread = number + 1, cut + each.cut, unread + each.unread
+        poor += each.doubtful
         not_counted |= each.not_counted
-        findings.update({*each.findings})
+        findings.update(dict.fromkeys(each.findings, 1))
         unsure.append(each.not_recognised)
         for kind, cells in each.kinds:
             kinds[kind] += cells
@@ -185,6 +186,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         most_blast_like=tuple(nlargest(SHOWN, notable, key=lambda each: each[0])),
         doubtful={label: n for label, n in doubtful.items() if n},
         findings=dict(findings),
+        doubtful_pictures=poor,
     )
 
 

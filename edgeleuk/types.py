@@ -573,3 +573,5 @@ class Tally:
     """Those of `white` that lie in pictures with a warning under which nothing is called present."""
     findings: Mapping[str, int] = field(default_factory=dict)
     """Pictures by what limits their quality: codes of `Finding`."""
+    doubtful_pictures: int = 0
+    """Those with a warning under which nothing is called present."""

@@ -173,9 +173,8 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
             n=result.not_recognised + result.unread, of=result.white_cells + result.unread
         )
         yield Reason("not_recognised", said)
-    worst = max((tally.findings.get(code, 0) for code in rules.verdict.doubtful), default=0)
-    if 2 * worst > pictures.counted:
-        yield Reason("doubtful_pictures", texts.doubtful.format(n=worst, of=pictures.counted))
+    if 2 * (n := tally.doubtful_pictures) > pictures.counted:
+        yield Reason("doubtful_pictures", texts.doubtful.format(n=n, of=pictures.counted))
 
 
 def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:

@@ -25,6 +25,7 @@ from edgeleuk.types import (
     Placement,
     Reading,
     Scale,
+    numbered,
 )
 
 UM_PER_PX = 0.2
@@ -56,7 +57,7 @@ def _made(number: int) -> CountedField:
     x1, y1, x2, y2 = stage.limits_um
     stage.move_to(x1 + (x2 - x1) * rng.random(), y1 + (y2 - y1) * rng.random())
     truth = stage.truth()
-    cells = tuple(_cell(cell, box, rng) for cell, box in truth)
+    cells = numbered([_cell(cell, box, rng) for cell, box in truth])
     x, y = stage.position_um
     thumbnail = cv2.resize(rng.integers(0, 256, (60, 80), np.uint8), (320, 180))
     return CountedField(

@@ -9,11 +9,13 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from edgeleuk.bounds import Bounds
 from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import Estimates, PerMicrolitre
 from edgeleuk.flags import Flag
 from edgeleuk.intervals import PerHundred, Share
+from edgeleuk.likeness import BlastLikeness
 from edgeleuk.results import ModelIdentity, Provenance, SlideResult, without_pictures
 from edgeleuk.types import (
     Aperture,
@@ -24,6 +26,7 @@ from edgeleuk.types import (
     Field,
     Finding,
     Morphometry,
+    NotRecognised,
     Overlap,
     Place,
     Placement,
@@ -32,6 +35,7 @@ from edgeleuk.types import (
     Scale,
     Tally,
 )
+from edgeleuk.verdict import TITLES, Reason, Verdict
 
 T = TypeVar("T")
 
@@ -75,6 +79,7 @@ cells = st.builds(
     st.booleans(),
     st.none() | readings,
     st.none() | morphometries,
+    st.just(0) | counts,
 )
 findings = st.builds(Finding, texts, st.booleans(), any_number, any_number, texts)
 fields = st.builds(
@@ -111,6 +116,7 @@ def counted_fields(draw: st.DrawFn, number: int | None = None) -> CountedField:
 
 
 places = st.builds(Place, texts, boxes(), st.integers(0, 2**20))
+summed = st.floats(0, inf)
 tallies = st.builds(
     Tally,
     counts,
@@ -121,9 +127,17 @@ tallies = st.builds(
     counts,
     counts,
     st.frozensets(texts, max_size=3),
+    st.builds(NotRecognised, counts, named(summed), named(counts), named(counts)),
+    summed,
+    summed,
+    few(st.tuples(shares, places)),
+    named(counts),
+    named(counts),
+    counts,
 )
 refusals = st.builds(Refusal, texts, texts, texts, few(findings), st.integers(0, 10))
 split = st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda n: Share(n[0], n[0] + n[1] + 1))
+bounded = named(st.builds(Bounds, any_number, st.none() | any_number))
 estimated = st.builds(Estimate, any_number, any_number, any_number, st.booleans())
 differentials = st.builds(
     Differential,
@@ -142,10 +156,17 @@ differentials = st.builds(
     platelets=st.none() | counts,
     attributes=named(named(split)),
     flags=few(
-        st.builds(Flag, texts, texts, st.sampled_from(["note", "warning", "alert"]), few(places), few(texts))
+        st.builds(
+            Flag, texts, texts, st.sampled_from(["note", "warning", "alert"]), few(places), few(texts), texts
+        )
     ),
     adequacy=few(texts),
     reference=texts,
+    supported=st.booleans(),
+    bounds=bounded,
+    group_bounds=bounded,
+    bounds_per_100=bounded,
+    blast_likeness=st.none() | st.builds(BlastLikeness, counts, *[any_number] * 4),
 )
 estimates = st.builds(
     Estimates,
@@ -159,6 +180,9 @@ estimates = st.builds(
         )
     ),
     few(texts),
+)
+verdicts = st.builds(
+    Verdict, st.sampled_from([*TITLES]), texts, few(st.builds(Reason, texts, texts, few(places), texts))
 )
 zoned = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat())
 provenances = st.builds(
@@ -200,4 +224,5 @@ def results(draw: st.DrawFn) -> SlideResult:
         draw(few(overlaps(n))) if n else (),
         draw(st.dictionaries(st.integers(1, 2**40), texts, max_size=3)),
         draw(estimates),
+        draw(verdicts),
     )

@@ -14,18 +14,19 @@ import msgspec
 import numpy as np
 import pytest
 import records
-from counted import counted_field, same
+from counted import MODEL, counted_field, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standard import RULES
+from standard import RULES, judged
 
-from edgeleuk import codec, results, types
+from edgeleuk import bounds, codec, differential, flags, likeness, results, types, verdict
 from edgeleuk.codec import decode, encode, read_result
 from edgeleuk.errors import InputError, RecordError
-from edgeleuk.results import SlideResult
+from edgeleuk.results import Provenance, SlideResult
 from edgeleuk.tallies import tally
 from edgeleuk.types import CountedField, Field, Placement, Refusal, Tally
 
+PROVENANCE = Provenance("5f0c1c36-4e63-4a0a-8d4e-35c2d2a1d0b1", "0.1.0", MODEL, "2026-11-24T10:00:00+00:00")
 EVERY = {
     Field: records.fields,
     CountedField: records.counted_fields(),
@@ -149,6 +150,7 @@ def _altered(value: Any, alter: Any) -> bytes:
         (lambda body: body["cells"].update(count=2), "fewer or more cells"),
         (lambda body: body["cells"].update(kinds=[]), "a cell is of no kind"),
         (lambda body: body["cells"]["examined"].update({9999: [None, None]}), "a reading is of no cell"),
+        (lambda body: body["cells"]["examined"].update({0: [None, None, -1]}), "a cell's number is -1"),
         (lambda body: body.pop("warnings"), "missing required field `warnings`"),
         (lambda body: body.update(newer=1), "unknown field `newer`"),
     ],
@@ -159,10 +161,70 @@ def test_nonsense_is_told(alter: Any, told: str) -> None:
         decode(_altered(counted_field(1).field, alter), Field)
 
 
+@pytest.mark.parametrize(
+    ("alter", "told"),
+    [
+        (lambda body: body.update(doubtful_pictures=-1), "a count is -1"),
+        (lambda body: body["not_recognised"].update(cells=-1), "a count is -1"),
+        (lambda body: body["not_recognised"]["possible"].update(blast=-2), "a count is -2"),
+        (lambda body: body.update(blast_like_doubted=-0.5), "a summed probability is -0.5"),
+        (lambda body: body["not_recognised"]["expected"].update(blast=nan), "a summed probability is nan"),
+        (lambda body: body["most_blast_like"].append([1.5, ["a", [0, 0, 1, 1], 1]]), "a probability is"),
+        (lambda body: body["most_blast_like"].append([0.5, ["a"]]), "Expected `array`"),
+    ],
+)
+def test_nonsense_about_doubts_is_told(alter: Any, told: str) -> None:
+    """Sums and counts of cells that were not recognised are checked like the others."""
+    counted = tally([counted_field(1).field], RULES)
+    with pytest.raises(RecordError, match=told):
+        decode(_altered(counted, alter), Tally)
+
+
+def _of_version_1(value: Any, *added: str) -> bytes:
+    """A record as version 1 wrote it: without the parts that were added since."""
+
+    def alter(body: Any) -> None:
+        for name in added:
+            del body[name]
+
+    return _altered(value, alter).replace(b"/2", b"/1", 1)
+
+
+def test_a_tally_of_version_1_has_no_doubts() -> None:
+    """What it did not add up is nothing."""
+    added = ("not_recognised", "blast_like", "blast_like_doubted", "most_blast_like", "doubtful", "findings")
+    whole = Tally(1, {"blast": 2}, {}, {}, blast_like=2.0, doubtful={"blast": 1}, doubtful_pictures=1)
+    assert decode(_of_version_1(whole, *added, "doubtful_pictures"), Tally) == Tally(1, {"blast": 2}, {}, {})
+
+
+def test_cells_of_version_1_have_no_number() -> None:
+    """They had a reading and a morphometry only."""
+    field = counted_field(1).field
+
+    def without_numbers(body: Any) -> None:
+        body["cells"]["examined"] = {i: each[:2] for i, each in body["cells"]["examined"].items()}
+
+    back = decode(_altered(field, without_numbers).replace(b"/2", b"/1", 1), Field)
+    plain = tuple(replace(cell, number=0) for cell in field.cells)
+    assert any(cell.number for cell in field.cells)
+    assert back == replace(field, cells=plain)
+
+
+def test_a_result_of_version_1_says_that_it_has_no_verdict() -> None:
+    """And what to do, rather than that nothing was flagged."""
+    counted = tally([], RULES)
+    result = SlideResult(PROVENANCE, (), (), counted, judged(counted, labels=["blast"]), 0.0)
+    back = decode(_of_version_1(result, "verdict"), SlideResult)
+    assert back.verdict.code == "not_usable"
+    assert back.verdict.text == (
+        "An older edgeleuk kept this result, without a verdict. Analyse the pictures again."
+    )
+
+
 def test_a_bomb_is_not_inflated() -> None:
     """A body that says it is small and is not."""
     content = msgspec.msgpack.encode({"size": 10, "body": codec.zlib.compress(bytes(10_000_000))})
-    data = {"schema": "edgeleuk-field/1", "checksum": codec.zlib.crc32(content), "content": content}
+    data = {"schema": "edgeleuk-field/2", "checksum": codec.zlib.crc32(content), "content": content}
     with pytest.raises(RecordError, match="ends early, or later"):
         decode(msgspec.msgpack.encode(data), Field)
 
@@ -203,6 +265,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_result(tmp_path / "other")
 
 
+MODULES = (types, results, verdict, flags, likeness, bounds, differential)
 PARTS = """
 AttributeReading value probability sure
 Reading label probability probabilities attributes
@@ -215,12 +278,22 @@ Assessment findings forced
 Field name width height scale cells seconds warnings not_counted aperture assessment profile
 Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
-Tally fields white kinds attributes places cut unread not_counted
+Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted \
+most_blast_like doubtful findings doubtful_pictures
+NotRecognised cells expected possible counted
+Place picture box number
 Overlap number other kind shared turned mirrored zoom
 Refusal name code text findings exit_code
 ModelIdentity magnification version finder_sha256 reader_sha256 manifest_sha256
 Provenance id program model started ended source slide operator site device profile
-SlideResult about counted fields tally differential area_mm2 refused overlaps marks estimates
+SlideResult about counted fields tally differential area_mm2 refused overlaps marks estimates verdict
+Verdict code text reasons
+Reason code text cells detail
+Flag code text severity places sources detail
+BlastLikeness cells sum doubted expected limit
+Bounds low high
+Differential n types groups corrected corrected_groups corrected_per_100 subtypes outside per_100 cut unread red_cells \
+platelets attributes flags adequacy reference supported bounds group_bounds bounds_per_100 blast_likeness
 """
 """Of version 2. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
 
@@ -230,5 +303,6 @@ def test_a_part_is_not_added_without_a_new_version() -> None:
     assert codec.VERSION == 2
     for line in PARTS.split("\n")[1:-1]:
         name, *parts = line.split()
-        kind = getattr(types, name, None) or getattr(results, name)
-        assert [part.name for part in parts_of(kind)] == parts
+        kind = next(getattr(module, name) for module in MODULES if hasattr(module, name))
+        has = [*kind._fields] if issubclass(kind, tuple) else [part.name for part in parts_of(kind)]
+        assert has == parts

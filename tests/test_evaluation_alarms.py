@@ -16,7 +16,7 @@ from standard import REFERENCE, RULES, judged
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
-from edgeleuk.differential import Differential
+from edgeleuk.differential import Differential, Errors
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.alarms import (
     AlarmsReport,
@@ -61,7 +61,7 @@ class ByColour:
 
 def judge(tally: Tally) -> Differential:
     """As by a reader that took none of 600 other cells for a blast."""
-    return judged(tally, labels=LABELS, false_positive_rates={"blasts": FalsePositiveRate(0, 600)})
+    return judged(tally, labels=LABELS, errors=Errors(rates={"blasts": FalsePositiveRate(0, 600)}))
 
 
 def cells(
@@ -126,7 +126,7 @@ def test_patients_are_judged_by_their_own_cells(tmp_path: Path) -> None:
     seen, missed = document["by_patient"]["seen"], document["by_patient"]["missed"]
     assert (seen["alarm"], missed["alarm"]) == (True, False)
     assert (seen["annotated"]["share"], seen["read"]["share"]) == (0.5, 0.5)
-    assert seen["flags"] == ["BLASTS_PRESENT", "BLASTS_20_PERCENT"]
+    assert seen["flags"] == ["BLASTS_PRESENT", "BLASTS_20_PERCENT_POSSIBLE"]
     assert (missed["annotated"]["of"], missed["read"]["of"], missed["read"]["count"]) == (100, 99, 0)
 
 

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.errors import InputError
+from edgeleuk.evaluation.readings import proportion
 from edgeleuk.evaluation.slides import SlideResult, SlidesReport, leading, load_slides, shares
 from edgeleuk.manifest import GROUPS
+from edgeleuk.verdict import TITLES, Verdict
 
 COUNTS = {
     "myeloblast": 20,
@@ -39,15 +41,28 @@ def test_no_cells_no_leader() -> None:
     assert leading(COUNTS, GROUPS) == "blast_like"
 
 
+def read_as(predicted: dict[str, int], annotated: dict[str, int]) -> SlideResult:
+    """A slide of which one white cell in four was not recognised."""
+    return SlideResult(predicted, annotated, GROUPS, (), Verdict("look_again", "Look."), 1, 4)
+
+
 def test_the_report_compares_shares() -> None:
     """One slide right and 25 points off, one without any cell: 50 points off and not right."""
     slides = {
-        "a": SlideResult({"blast": 1, "neutrophil": 1}, {"myeloblast": 3, "neutrophil": 1}, GROUPS, ()),
-        "b": SlideResult({}, {"blast": 1, "neutrophil": 1}, GROUPS, ()),
+        "a": read_as({"blast": 1, "neutrophil": 1}, {"myeloblast": 3, "neutrophil": 1}),
+        "b": read_as({}, {"blast": 1, "neutrophil": 1}),
     }
     report = SlidesReport(slides)
     assert report.leading_right == 1
     assert report.blast_like_mae == pytest.approx((25 + 50) / 2)
+
+
+def test_the_report_says_what_was_not_recognised_and_the_verdict() -> None:
+    """A quarter of the white cells, with its interval."""
+    slide = read_as({"blast": 1}, {"blast": 1}).as_json()
+    assert slide["verdict"] == {"code": "look_again", "text": "Look.", "reasons": []}
+    assert slide["not_recognised"] == proportion(1, 4)
+    assert slide["not_recognised"]["share"] == 0.25
 
 
 def slides_file(folder: Path, fields: list[str]) -> Path:
@@ -77,5 +92,7 @@ def test_a_slide_goes_through_the_pipeline(tmp_path: Path) -> None:
     assert sum(slide["predicted"].values()) > 0
     assert slide["leading"] == {"predicted": "granulocytic", "annotated": "granulocytic"}
     assert slide["blast_like"]["annotated"] == 0.0
+    assert slide["verdict"]["code"] in TITLES
+    assert slide["not_recognised"]["count"] == slide["predicted"].get("unclassified", 0)
     assert [line.split(":")[0] for line in slide["refused"]] == ["gone.jpg"]
     assert report["leading_right"] == 1

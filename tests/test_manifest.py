@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from standard import RULES
 
 from edgeleuk import zoo
-from edgeleuk.manifest import finder_manifest, reader_manifest
+from edgeleuk.manifest import GROUPS, finder_manifest, reader_manifest
+from edgeleuk.tallies import Doubts
 
 FINDER: dict[str, Any] = {
     "cell_classes": {"WBC": "WBC", "RBC": "RBC", "Platelet": "Platelet"},
@@ -24,6 +26,7 @@ FINDER: dict[str, Any] = {
 DENSITY = {"dark": 0.03, "white": 0.95, "min_contrast": 0.15, "most_dense": 1.3}
 MATURE = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"]
 STAGE = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
+HEALTHY = {"of": "cells of a test", "probabilities": [0.0, 0.5], "shares": [0.9, 0.1]}
 READER = ("largest_um", "mature", "groups", "told_by_label")
 MAGNIFICATIONS = ("100x", "40x", "10x")
 
@@ -86,13 +89,40 @@ def test_a_manifest_without_them_means_the_same(magnification: str) -> None:
         ("reader", {"largest_um": {"platelet": 0}}, "0 is not a positive number"),
         ("reader", {"mature": []}, r"\[\] is not a list of different names"),
         ("reader", {"told_by_label": {"neutrophil_stage": {"stab": "stab"}}}, "'stab', not a value of neutrophil_stage"),
+        ("reader", {"possible": {"from": 1.5}}, "1.5 is not between 0 and 1"),
+        ("reader", {"possible": {"missed": {"blast": {"missed": -1, "cells": 3}}}}, "-1 is not a whole number from 0"),
+        ("reader", {"possible": {"missed": {"blast": {"missed": 4, "cells": 3}}}}, "4 of 3 held-out cells"),
+        ("reader", {"possible": {"missed": {"blast": {"missed": 4}}}}, "'cells'"),
+        ("reader", {"healthy": HEALTHY | {"shares": [0.5, 0.4]}}, "add up to 0.9, not 1"),
+        ("reader", {"healthy": HEALTHY | {"shares": [1.0]}}, "not as many probabilities as shares"),
+        ("reader", {"healthy": HEALTHY | {"probabilities": [0.0, 1.1]}}, "1.1 is not between 0 and 1"),
+        ("reader", {"healthy": HEALTHY | {"of": 3}}, "3 is not a text"),
+        ("reader", {"healthy": {"of": "cells", "shares": [1.0]}}, "'probabilities'"),
     ],
 )  # fmt: skip
 def test_a_number_that_makes_no_sense_is_named(part: str, change: dict[str, Any], fault: str) -> None:
     """Rather than give results that nobody measured."""
     make = {"finder": finder_manifest, "reader": reader_manifest}[part]
-    with pytest.raises((ValueError, KeyError), match=fault):
+    with pytest.raises((ValueError, KeyError, TypeError), match=fault):
         make(Path("x"), written("100x")[part] | change)
+
+
+def test_a_reader_whose_doubts_were_not_measured_has_none() -> None:
+    """Models from before bounds load; of them nothing is known that a bound or a blast-likeness could rest on."""
+    part = written("100x")["reader"]
+    del part["possible"], part["healthy"]
+    manifest = reader_manifest(Path("x"), part)
+    assert (manifest.possible_from, manifest.missed, manifest.healthy) == (0.01, {}, None)
+
+
+@pytest.mark.parametrize("magnification", MAGNIFICATIONS)
+def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
+    """Of every type and every group of the rules that the reader knows, and of healthy cells."""
+    reader = zoo.read_manifest(zoo.shipped()[magnification]).reader
+    assert reader.missed.keys() == Doubts.of(reader, RULES).kinds.keys()
+    assert reader.healthy is not None
+    assert reader.blast_like == GROUPS["blast_like"]
+    assert reader.possible_from == 0.01
 
 
 def test_what_a_reader_does_not_know_does_no_harm() -> None:

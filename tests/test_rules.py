@@ -48,10 +48,10 @@ def texts_in(value: object) -> list[str]:
 
 
 def test_no_text_names_a_disease() -> None:
-    """Flags and statements state counts; nothing that ships speaks of a disease or a diagnosis."""
+    """Flags, statements and verdicts state counts; only what is not looked for is named: no parasite is found or excluded."""
     texts = texts_in(load_rules()) + [each.name for each in load_reference().ranges]
     assert len(texts) > 50
-    assert [text for text in texts if DISEASES.search(text)] == []
+    assert [text for text in texts if DISEASES.search(text)] == [load_rules().verdict.not_looked_for]
 
 
 def test_every_reference_range_is_adult_and_cited() -> None:
@@ -95,7 +95,7 @@ def test_a_laboratory_brings_its_own_ranges(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("schema = 1", "schema = 2", "schema is 2, not 1"),
+        ("schema = 2", "schema = 1", "schema is 1, not 2"),
         ("p_value = 0.01", "p_value = 1.5", "presence.p_value is 1.5, not between 0 and 1"),
         ("p_value = 0.01", "", "presence.p_value is missing"),
         ("p_value = 0.01", 'p_value = "small"', "presence.p_value is 'small', not a number from 0"),
@@ -113,11 +113,15 @@ def test_a_laboratory_brings_its_own_ranges(tmp_path: Path) -> None:
         ('group = "blasts"', 'group = "blats"', "BLASTS names a group 'blats' that is not there"),
         ('sources = ["macdonald2003",', 'sources = ["nobody1900",', "[sources] has no 'nobody1900'"),
         (
-            "{cells} read as {name} in",
-            "{cell} read as {name} in",
+            "{cells} read as {name}, more",
+            "{cell} read as {name}, more",
             "presence.present has a placeholder {cell}",
         ),
-        ("{cells} read as {name} in", "{cells} read as {name in", "presence.present has unpaired braces"),
+        (
+            "{cells} read as {name}, more",
+            "{cells} read as {name, more",
+            "presence.present has unpaired braces",
+        ),
         (
             '["plasma_cell"]',
             '["plasma_cell", "smudge"]',
@@ -129,6 +133,12 @@ def test_a_laboratory_brings_its_own_ranges(tmp_path: Path) -> None:
             "BLASTS_20_PERCENT asks",
         ),
         ('label = "smudge"', 'label = "neutrophil"', "'neutrophil' is reported per 100 white cells"),
+        ("\nsuspects = true", "\nsuspects = 1", "presence.rules[1].suspects is 1, not true or false"),
+        ("percent = 20.0", "percent = true", "threshold.rules[1].percent is True, not a number from 0"),
+        ("value = 0.02", "value = 1.0", "verdict.likeness_p_value is 1.0, not between 0 and 1"),
+        ("percent = 50.0", "percent = 101", "verdict.not_recognised_percent is 101, no share"),
+        ("not_looked_for =", "not_looked =", "verdict.not_looked_for is missing"),
+        ("Count {more} more", "Count {many} more", "verdict.texts.too_few has a placeholder {many}"),
         ("[outside]", "[outside", "is no TOML file"),
     ],
 )

@@ -19,7 +19,7 @@ from counted import MODEL, counted_field, same, started
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.results import ModelIdentity
 from edgeleuk.store import NewSession, Store, claim_source, default_path, migrations, open_store
-from edgeleuk.types import Assessment, Cell, Finding, Morphometry, Placement, Refusal
+from edgeleuk.types import Assessment, Cell, Finding, Morphometry, Placement, Refusal, numbered
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_reading_keeps_what_is_not_known(store: Store) -> None:
     )
     odd = replace(
         field,
-        field=replace(field.field, cells=cells),
+        field=replace(field.field, cells=numbered(cells)),
         identities=(3, 2**40, 7),
         fresh=frozenset({2**40, 7}),
         crops={2: b"not looked into"},
@@ -66,6 +66,18 @@ def test_a_reading_keeps_what_is_not_known(store: Store) -> None:
     session = started(store)
     session.add(odd)
     assert same(next(session.counted()), odd)
+
+
+def test_cells_that_were_kept_without_numbers_get_them(store: Store) -> None:
+    """Records of version 1 have none: the same are given to them as to new pictures."""
+    field = counted_field(1)
+    plain = replace(
+        field, field=replace(field.field, cells=tuple(replace(c, number=0) for c in field.field.cells))
+    )
+    session = started(store)
+    session.add(plain)
+    assert [c.number for c in next(session.counted()).field.cells] == [c.number for c in field.field.cells]
+    assert max(c.number for c in field.field.cells) > 1
 
 
 def test_numbers_of_numpy_are_kept_as_numbers(store: Store) -> None:

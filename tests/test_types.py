@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.types import Aperture, Assessment, Field, Finding, Scale
+from edgeleuk.types import Aperture, Assessment, Cell, Field, Finding, Scale, numbered
 
 SHIFTS = st.floats(-150, 150)
 
@@ -47,3 +47,28 @@ def test_the_worst_finding_is_the_verdict() -> None:
     assert Assessment().verdict == "accepted"
     assert Assessment((pale,)).verdict == "warned"
     assert Assessment((pale, blurred)).verdict == "refused"
+
+
+def at(x: float, y: float, kind: str = "WBC") -> Cell:
+    return Cell(kind, (x, y, x + 10, y + 10), 0.9)
+
+
+def test_white_cells_are_numbered_as_one_reads() -> None:
+    """From the top, and of one height from the left; their order in the picture stays."""
+    cells = numbered([at(50, 30), at(10, 5), at(90, 5), at(10, 30), at(0, 31)])
+    assert [cell.number for cell in cells] == [4, 1, 2, 3, 5]
+    assert [cell.box[:2] for cell in cells] == [(50, 30), (10, 5), (90, 5), (10, 30), (0, 31)]
+
+
+def test_only_white_cells_have_a_number() -> None:
+    """Red cells and platelets are too many to be named; white cells that were not read have one."""
+    cells = numbered([at(0, 0, "RBC"), at(5, 5), at(9, 0, "Platelet"), at(0, 50)])
+    assert [cell.number for cell in cells] == [0, 1, 0, 2]
+
+
+def test_numbering_again_changes_nothing() -> None:
+    """Whatever numbers there were; cells at one place keep their order."""
+    cells = numbered([at(50, 30), at(0, 0), at(0, 0)])
+    assert [cell.number for cell in cells] == [3, 1, 2]
+    assert numbered(cells) == cells
+    assert numbered([]) == ()

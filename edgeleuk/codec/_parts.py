@@ -173,21 +173,24 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_blast_like: tuple[tuple[float, Place], ...] = ()
     doubtful: Mapping[str, int] = msgspec.field(default_factory=dict)
     findings: Mapping[str, int] = msgspec.field(default_factory=dict)
+    doubtful_pictures: int = 0
 
     @classmethod
     def of(cls, tally: Tally, _: list[bytes]) -> TallyPart:
         return cls(
             tally.fields, tally.white, tally.kinds, tally.attributes, tally.places, tally.cut, tally.unread,
             tuple(sorted(tally.not_counted)), tally.not_recognised, tally.blast_like, tally.blast_like_doubted, tally.most_blast_like,
-            tally.doubtful, tally.findings,
+            tally.doubtful, tally.findings, tally.doubtful_pictures,
         )  # fmt: skip
 
     def check(self) -> None:
         doubted = self.not_recognised
         for each in (doubted.possible, doubted.counted, self.doubtful, self.findings):
             counts(each.values(), "a count")
-        at_least(0, min([self.blast_like, *doubted.expected.values()]), "a summed probability")
-        counts([self.fields, self.cut, self.unread], "a count")
+        for summed in (self.blast_like, self.blast_like_doubted, *doubted.expected.values()):
+            at_least(0, summed, "a summed probability")
+        share([probability for probability, _ in self.most_blast_like], "a probability")
+        counts([self.fields, self.cut, self.unread, self.doubtful_pictures, doubted.cells], "a count")
         for each in (self.white, self.kinds, *self.attributes.values()):
             counts(each.values(), "a count")
 
@@ -195,7 +198,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Tally(
             self.fields, self.white, self.kinds, self.attributes, self.places, self.cut, self.unread,
             frozenset(self.not_counted), self.not_recognised, self.blast_like, self.blast_like_doubted, self.most_blast_like, self.doubtful,
-            self.findings,
+            self.findings, self.doubtful_pictures,
         )  # fmt: skip
 
 

@@ -305,11 +305,9 @@ def differential_csv(result: Differential) -> str:
                 "high": None if bounds.high is None else round(bounds.high, 3),
             }
         if estimate := result.corrected.get(label):
-            row |= {
-                "corrected": round(estimate.percent, 3),
-                "corrected_low": round(estimate.low, 3),
-                "corrected_high": round(estimate.high, 3),
-            }
+            row["corrected"] = round(estimate.percent, 3)
+        if estimate and label in result.bounds:
+            row |= {"corrected_low": round(estimate.low, 3), "corrected_high": round(estimate.high, 3)}
         writer.writerow(row)
         if level := result.subtypes.get(label):
             writer.writerows(_share_row(f"{label}/{value}", part) for value, part in level.values.items())

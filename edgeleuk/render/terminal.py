@@ -333,7 +333,7 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
     yield f"{share.percent:.{digits}f}"
     yield between(bounds, digits) if bounds else "not known"
     estimate = result.corrected.get(label)
-    yield _estimate(estimate) if details and estimate else _bar(share, bounds, colour)
+    yield _estimate(estimate, bounds) if details and estimate else _bar(share, bounds, colour)
 
 
 def _absent(result: Differential, labels: Sequence[str]) -> Iterator[str]:
@@ -384,9 +384,10 @@ def _corrected_by(result: Differential) -> str:
     return f"{text}\n{UNMEASURED} too few of these to know how many the reader misses."
 
 
-def _estimate(estimate: Estimate) -> Text:
+def _estimate(estimate: Estimate, bounds: Bounds | None) -> Text:
     mark = "" if estimate.measured else UNMEASURED
-    return Text(f"{estimate.percent:.1f}{mark} ({estimate.low:.1f} – {estimate.high:.1f})")
+    interval = f" ({estimate.low:.1f} – {estimate.high:.1f})" if bounds else ""
+    return Text(f"{estimate.percent:.1f}{mark}{interval}")
 
 
 def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
