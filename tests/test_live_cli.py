@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -61,7 +62,8 @@ def test_events_are_json_lines_and_a_signal_ends_it_cleanly(environment: dict[st
 
 
 def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
-    """Every field that was announced is there, and the count goes on with the next number."""
+    """Every field that was announced is there, the count goes on with the next number, and what the command line says of
+    the slide is kept; what the environment says holds for new sessions."""
     process = subprocess.Popen(
         command(*SIMULATED, "--json"), stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -83,22 +85,29 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
         )  # fmt: skip
         assert (other.returncode, "counted at 100x, not at 40x" in other.stderr) == (2, True)
     done = subprocess.run(
-        command("live", "--json", "--resume", session, "--seconds", "3"),
-        capture_output=True, text=True, check=True, env=environment,
+        command("live", "--json", "--resume", session, "--seconds", "3", "--slide", "S-8"),
+        capture_output=True, text=True, check=True, env=environment | {"EDGELEUK_OPERATOR": "zz"},
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     fields = [event["data"]["field"] for event in events if event["event"] == "field"]
     assert not fields or fields[0] >= announced + 1
+    assert [event["text"] for event in events if event["event"] == "note"] == ['slide set to "S-8".']
+    shown = subprocess.run(
+        command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
+    )
+    kept = json.loads(shown.stdout)["sessions"][0]
+    assert (kept["slide"], kept["operator"]) == ("S-8", "")
     assert events[-1]["event"] == "finished"
 
 
 def test_the_verdict_is_the_last_line(environment: dict[str, str]) -> None:
-    """After everything else that is printed, also without the screen."""
+    """After everything else that is printed, also without the screen; the first one says what takes so long."""
     done = subprocess.run(
         command(*SIMULATED, "--plain", "--seconds", "2"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, env=environment,
     )  # fmt: skip
-    *_, kept, last = done.stdout.splitlines()
+    first, *_, kept, last = done.stdout.splitlines()
+    assert first.split(maxsplit=1)[1] == "starting  loading the 100x model."
     assert kept.startswith("kept as session")
     assert last.split(":")[0] in TITLES.values()
 
@@ -122,6 +131,24 @@ def test_mistakes_are_named(
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_screen_is_there_at_once_and_goes_with_a_mistake(environment: dict[str, str]) -> None:
+    """Before anything is loaded it says what is done; then the former screen is back and has the mistake."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("live", "--source", "nothing:0"), stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environment | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    while b"error: " not in seen:
+        seen += os.read(ours, 65536)
+    assert process.wait() == 2
+    os.close(ours)
+    screen, after = seen.split(b"\x1b[?1049l")
+    assert screen.index(b"loading the 100x model ...") < screen.index(b"opening nothing:0 ...")
+    assert b"error: " in after
 
 
 def test_bench_compares_settings_and_remembers_the_best(environment: dict[str, str]) -> None:

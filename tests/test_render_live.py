@@ -31,8 +31,10 @@ from edgeleuk.judge import judge_by
 from edgeleuk.live.keys import END, Controls
 from edgeleuk.live.state import CameraState, CameraWord, LastCell, LiveState, Meters, SlideVerdict, Verdict
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render.live import Extras, LiveView, can_show, view
+from edgeleuk.render import live_help
+from edgeleuk.render.live import Extras, LiveView, Screen, can_show, view
 from edgeleuk.render.live_parts import Keyed
+from edgeleuk.render.live_screen import start_lines
 from edgeleuk.render.live_text import fit, lapse, number, whiskers
 from edgeleuk.types import Tally
 from edgeleuk.verdict import Reason
@@ -94,7 +96,7 @@ STATES = {
         session="", camera=CameraState("starting", 0.3), meters=Meters(0.0, 0.0),
     ),
     "one cell": state({"neutrophil": 1}),
-    "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q finishes, or go on."),
+    "200 cells and flags": state(WHITE, message="200 white cells: the target is reached. q ends the count, or go on."),
     "camera lost": state(WHITE, camera=CameraState("lost", 75.0, TROUBLE, reopened=3, dropped=123456)),
     "look again": state(WHITE, slide_verdict=ALARM),
     "long message": state(WHITE, message="The disk is full and nothing more can be kept of what is counted. " * 4),
@@ -200,13 +202,13 @@ STILL = (
         "light",
         "white cells",
         "fields",
-        "islands",
+        "parts",
         "type",
         "last cell",
         "count  ",
         "between",
     ),
-    *("not recognised", "last field", "red cells", "platelets", "not read", "p ", "c count", "q end"),
+    *("not recognised", "last field", "red cells", "platelets", "not typed", "p ", "c count", "q end"),
 )
 
 
@@ -439,13 +441,33 @@ def drawn(*states: LiveState, pause: float = 0.13, controls: Controls | None = N
     file = io.StringIO()
     console = Console(file=file, width=80, height=24, force_terminal=True, color_system="standard")
     written = []
-    with LiveView(reader().labels, reference=REFERENCE, console=console, controls=controls) as shown:
+    with Screen(console) as opened:
+        shown = LiveView(reader().labels, opened, reference=REFERENCE, controls=controls)
         for each in states:
             shown.update(each)
             written.append(file.getvalue())
             file.seek(0), file.truncate()
             time.sleep(pause)
     return [*written, file.getvalue()]
+
+
+def test_the_screen_is_there_before_the_count() -> None:
+    """It says what is done and what takes so long, and then becomes the count's, cleared once."""
+    file = io.StringIO()
+    with Screen(Console(file=file, width=80, height=24, force_terminal=True)) as opened:
+        opened.draw(start_lines(["loading the 40x model", "opening usb:0"], 80, 24), (80, 24))
+        assert "loading the 40x model: done" in file.getvalue()
+        assert "opening usb:0 ..." in file.getvalue()
+        LiveView(reader().labels, opened, reference=REFERENCE).update(state(WHITE))
+        assert file.getvalue().count("\x1b[?1049h") == 1
+        assert file.getvalue().count("\x1b[2J") == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (20, 3), (1, 1)], ids=str)
+def test_the_first_screen_fits_any_window(size: tuple[int, int]) -> None:
+    """Each line is cut to the window, and there are no more of them."""
+    shown = start_lines(["opening " + "x" * 200], *size)
+    assert [text.cell_len for text in shown] == [size[0]] * size[1]
 
 
 def test_only_changed_lines_are_written() -> None:
@@ -474,7 +496,8 @@ def test_a_window_of_another_size_is_drawn_anew() -> None:
     """Cleared once, every line at its new width."""
     file = io.StringIO()
     console = Console(file=file, width=80, height=24, force_terminal=True)
-    with LiveView(reader().labels, reference=REFERENCE, console=console) as shown:
+    with Screen(console) as opened:
+        shown = LiveView(reader().labels, opened, reference=REFERENCE)
         shown.update(state(WHITE))
         file.seek(0), file.truncate()
         console.size = ConsoleDimensions(120, 40)
@@ -487,15 +510,13 @@ def test_a_window_of_another_size_is_drawn_anew() -> None:
 def test_aside_gives_way_and_draws_anew() -> None:
     """A suspended program shows the former screen and a cursor; afterwards the whole view is drawn at once."""
     file = io.StringIO()
-    with LiveView(
-        reader().labels,
-        reference=REFERENCE,
-        console=Console(file=file, width=80, height=24, force_terminal=True),
-    ) as shown:
+    with Screen(Console(file=file, width=80, height=24, force_terminal=True)) as opened:
+        shown = LiveView(reader().labels, opened, reference=REFERENCE)
         shown.update(state(WHITE))
         file.seek(0), file.truncate()
-        with shown.aside():
+        with opened.aside():
             assert file.getvalue() == "\x1b[?1049l\x1b[?25h"
+        time.sleep(0.13)
         shown.update(state(WHITE))
         assert "\x1b[?1049h" in file.getvalue()
         assert "last field" in file.getvalue()
@@ -524,6 +545,14 @@ def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
     assert str(LastCell(1743, 34, 2, "unclassified", 0.4)) == "cell 1743 (not recognised, field 34 cell 2)"
 
 
+def test_no_word_of_the_help_is_cut() -> None:
+    """Every key and what it does, at the smallest size of the screen."""
+    shown = "\n".join(screen(state(WHITE), extras=Extras(REFERENCE, helping=True)))
+    words = [does for key, does in live_help.KEYS]
+    assert all(does in shown for does in words)
+    assert all(means in shown for word, means in live_help.WORDS[:7])
+
+
 def test_what_another_escape_does_is_shown_beside_the_note() -> None:
     """The text stays in sight."""
     lines = screen(state(WHITE), extras=Extras(REFERENCE, keyed=Keyed(typing="oil renewed", dropping=True)))
@@ -546,8 +575,10 @@ sys.path.insert(0, "tests")
 from standard import REFERENCE
 from test_render_live import WHITE, reader, state
 from edgeleuk.live.keys import Keys
-from edgeleuk.render.live import LiveView
-with LiveView(reader().labels, reference=REFERENCE) as shown, Keys(aside=shown.aside):
+from edgeleuk.render import live_help
+from edgeleuk.render.live import LiveView, Screen
+with Screen() as opened, Keys(aside=opened.aside):
+    shown = LiveView(reader().labels, opened, reference=REFERENCE)
     shown.update(state(WHITE))
     os.write(2, b"[mjpeg] overread 8\\n" * 30)
     sys.stderr.write("late warning\\n")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -296,14 +297,75 @@ def test_delete_without_a_terminal_needs_yes(copy: tuple[Path, str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [sessions.show, sessions.resume, sessions.export, sessions.delete],
-    ids=lambda each: each.__name__,
+    [
+        sessions.show,
+        partial(sessions.set_facts, slide="S"),
+        sessions.resume,
+        sessions.export,
+        sessions.delete,
+    ],
+    ids=["show", "set", "resume", "export", "delete"],
 )
 def test_an_unknown_id_is_wrong_usage(kept: tuple[Path, str], command: Callable[..., None]) -> None:
     """The message has the ids that exist."""
     path, session = kept
     with pytest.raises(UsageError, match=session):
         command("1999", store=path)
+
+
+def test_set_changes_a_finished_session_and_keeps_what_was(copy: tuple[Path, str]) -> None:
+    """The session stays finished; its notes say what it was called before, and the remark is added to them."""
+    path, session = copy
+    done = run(
+        "set", session, "--slide", "S-9", "--site", "Pokhara", "--notes", "label was wrong", "--store", path
+    )
+    assert done.returncode == 0, done.stderr
+    assert f'session {session}: slide changed from "S-2026/17' in done.stdout
+    assert 'to "S-9". site set to "Pokhara". remark added.' in done.stdout
+    document = json.loads(run("show", session, "--json", "--store", path).stdout)
+    summary = document["session"]
+    assert (summary["slide"], summary["site"], summary["state"]) == ("S-9", "Pokhara", "finished")
+    texts = [note["text"] for note in document["notes"]]
+    assert texts[0] == "oil renewed"
+    assert texts[1].endswith('to "S-9".')
+    assert texts[2:] == ['site set to "Pokhara".', "label was wrong"]
+
+
+def test_set_as_json_has_each_change(copy: tuple[Path, str]) -> None:
+    """For programs: the session as it is now, and what it was."""
+    path, session = copy
+    arguments = ("set", session, "--operator", "ab", "--json", "--store", path)
+    document = json.loads(run(*arguments).stdout)
+    assert document["session"]["operator"] == "ab"
+    assert document["changes"] == [{"name": "operator", "before": "", "after": "ab"}]
+    assert json.loads(run(*arguments).stdout)["changes"] == []
+
+
+def test_set_takes_nothing_from_the_environment(copy: tuple[Path, str]) -> None:
+    """A variable for new counts must not rename an old one."""
+    path, session = copy
+    named = {"EDGELEUK_OPERATOR": "zz", "EDGELEUK_SITE": "elsewhere", "EDGELEUK_DEVICE": "other"}
+    assert run("set", session, "--slide", "S-9", "--store", path, **named).returncode == 0
+    with open_store(path) as store:
+        summary = store.get(session).summary
+    assert (summary.operator, summary.site, summary.device) == ("", "", "")
+
+
+def test_set_without_anything_to_set_is_wrong_usage(copy: tuple[Path, str]) -> None:
+    """The message names what can be given."""
+    done = run("set", copy[1], "--store", copy[0])
+    assert done.returncode == 2
+    assert "--slide, --operator, --site, --device, --notes" in " ".join(done.stderr.split())
+
+
+def test_a_running_session_cannot_be_set(copy: tuple[Path, str]) -> None:
+    """Its own process writes it; the message says which, and nothing changed."""
+    path, session = copy
+    with open_store(path) as store, store.annotate(session)._lease as lease:  # type: ignore[union-attr]
+        assert lease.held
+        done = run("set", session, "--slide", "S-9", "--store", path)
+        assert (done.returncode, f"process {os.getpid()}" in done.stderr) == (9, True)
+        assert store.get(session).summary.slide != "S-9"
 
 
 def test_a_model_of_other_types_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def rows(walk: Walk) -> Sequence[tuple[float, float]]:
 
 
 def white(walk: Walk) -> dict[str, int]:
-    return dict(tally(walk.map.fields(), RULES, doubts).white)
+    return dict(tally(walk.map.fields(), RULES).white)
 
 
 def test_each_cell_has_one_identity(walk: Walk) -> None:

@@ -166,6 +166,24 @@ def test_notes_come_back_in_order(store: Store) -> None:
     assert notes[0].at <= notes[1].at
 
 
+def test_what_is_said_of_a_session_can_be_changed(store: Store) -> None:
+    """A note with the time keeps each change; what was so already is none."""
+    session = started(store, slide="S-7")
+    changes = session.describe({"slide": "S-8", "operator": "ab", "site": ""})
+    assert [str(change) for change in changes] == [
+        'slide changed from "S-7" to "S-8".', 'operator set to "ab".',
+    ]  # fmt: skip
+    assert [str(change) for change in session.describe({"operator": ""})] == ['operator "ab" removed.']
+    assert (session.summary.slide, session.summary.operator, session.summary.about.slide) == (
+        "S-8",
+        "",
+        "S-8",
+    )
+    assert [note.text for note in session.notes()] == [
+        'slide changed from "S-7" to "S-8".', 'operator set to "ab".', 'operator "ab" removed.',
+    ]  # fmt: skip
+
+
 def test_a_finished_session_is_resumed_and_goes_on(tmp_path: Path) -> None:
     """Resume gives the fields of before and takes further ones; the session is then not finished any more."""
     path = tmp_path / "sessions.db"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
-from edgeleuk.cli._who import Who
+from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from edgeleuk.cli._starting import Start
     from edgeleuk.live.counter import LiveCounter
     from edgeleuk.live.keys import Request
     from edgeleuk.live.run import View
@@ -34,28 +35,31 @@ class Options:
     """What the command line asked for, checked."""
 
     model: Model
-    profile: Profile | None
     source: str
     target: int
-    um_per_px: float | None
-    size: tuple[int | None, int | None]
-    fps: float | None
-    manual: bool
     output: str
     """view, plain or json."""
-    preview: bool
-    keep: bool
-    store: Path | None
-    resume: str | None
-    who: Who
-    until_target: bool
-    most_seconds: float | None
-    rules: Path | None
-    reference: Path | None
-    threads: int | None
+    profile: Profile | None = None
+    um_per_px: float | None = None
+    size: tuple[int | None, int | None] = (None, None)
+    fps: float | None = None
+    manual: bool = False
+    preview: bool = False
+    keep: bool = True
+    store: Path | None = None
+    resume: str | None = None
+    who: Who = NOBODY
+    """Of a new session."""
+    other: Other = UNCHANGED
+    """What is said otherwise of the session that is resumed."""
+    until_target: bool = False
+    most_seconds: float | None = None
+    rules: Path | None = None
+    reference: Path | None = None
+    threads: int | None = None
 
 
-def count_live(options: Options) -> None:
+def count_live(options: Options, start: Start) -> None:
     """Until the operator, the target or the time ends it."""
     from edgeleuk import machine
     from edgeleuk.counting.scale import ScalePolicy
@@ -88,10 +92,10 @@ def count_live(options: Options) -> None:
             reader=scale,
         )
 
+    start.step(f"opening {spec}")
     with ExitStack() as stack:
-        show = (
-            _preview(stack) if options.preview else None
-        )  # first: a screen may be missing, and threads upset Tk
+        # First: a screen may be missing, and threads upset Tk.
+        show = _preview(stack) if options.preview else None
         capture = stack.enter_context(Capture(opened))
         info = capture.info
         if info.live:
@@ -109,17 +113,20 @@ def count_live(options: Options) -> None:
             on_event=say,
         )
         if session and options.resume:
+            start.step(f"reading what session {session.id} counted")
             _take_up(session, counter)
+        start.step("waiting for the first picture")
         _tell_start(say, counter, info.name, session)
+        if session and options.resume:
+            _describe(session, options.other, counter, say)
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
-        # The screen last, so that it is the first to go: what is said after the count is said on the old one.
-        with ExitStack() as screen:
-            view, requests = _screen(screen, options, counter, ranges)
-            loop = Loop(
-                capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
-                until_target=options.until_target, most_seconds=options.most_seconds,
-            )  # fmt: skip
-            reason = loop.run()
+        view, requests = _view(start, counter, ranges)
+        loop = Loop(
+            capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
+            until_target=options.until_target, most_seconds=options.most_seconds,
+        )  # fmt: skip
+        reason = loop.run()
+        start.close()  # what is said after the count is said on the former screen
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say)
@@ -132,6 +139,16 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
     counted = tuple(session.counted())
     check_types(session.summary, counted, counter.analyser.model)
     counter.resume(counted, session.marks())
+
+
+def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
+    """Keep what is said otherwise of a session that goes on, and tell what changed."""
+    from edgeleuk.live.state import Event
+
+    said = [str(change) for change in other.keep(session)]
+    for text in [*said, *filter(None, [other.notes])]:
+        say(Event("note", counter.seconds, text))
+    counter.message = " ".join(said) or counter.message
 
 
 def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:
@@ -172,21 +189,20 @@ def _speaker(options: Options) -> Callable[[Event], None]:
     return say
 
 
-def _screen(
-    stack: ExitStack, options: Options, counter: LiveCounter, ranges: Reference
+def _view(
+    start: Start, counter: LiveCounter, ranges: Reference
 ) -> tuple[View, Callable[[], Iterator[Request]]]:
     """The view and the operator's requests. Keys work wherever stdin is a terminal, also with --plain and --json."""
-    from edgeleuk.live.keys import Controls, Keys
+    from edgeleuk.live.keys import Controls
     from edgeleuk.render.live import LiveView
 
-    if options.output != "view":
-        keys = stack.enter_context(Keys())
-        return _Nowhere(), Controls(keys.poll, counter.question, _notice).requests
-    controls = Controls(lambda: keys.poll(), counter.question)
+    if start.screen is None:
+        return _Nowhere(), Controls(start.keys.poll, counter.question, _notice).requests
+    controls = Controls(start.keys.poll, counter.question)
     reader = counter.analyser.reader
-    view = LiveView(reader.labels, attributes=reader.attributes, reference=ranges, controls=controls)
-    stack.enter_context(view)
-    keys = stack.enter_context(Keys(aside=view.aside))
+    view = LiveView(
+        reader.labels, start.screen, attributes=reader.attributes, reference=ranges, controls=controls
+    )
     return view, controls.requests
 
 

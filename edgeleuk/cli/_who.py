@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgeleuk.store import Change, Session
 
 SlideOption = Annotated[str, typer.Option("--slide", help="Slide id to keep with the result.")]
 OperatorOption = Annotated[str, typer.Option("--operator", envvar="EDGELEUK_OPERATOR", help="Who counts.")]
@@ -30,6 +33,48 @@ StoreOption = Annotated[
 ]
 
 
+# What is set later is set by name alone: a variable that holds for every new count must not rename an old one.
+OtherSlide = Annotated[
+    str | None,
+    typer.Option("--slide", help="Slide id, in place of the one that is kept.", show_default=False),
+]
+OtherOperator = Annotated[
+    str | None,
+    typer.Option("--operator", help="Who counts, in place of the one that is kept.", show_default=False),
+]
+OtherSite = Annotated[
+    str | None, typer.Option("--site", help="Laboratory or health post, likewise.", show_default=False)
+]
+OtherDevice = Annotated[
+    str | None, typer.Option("--device", help="Microscope or camera, likewise.", show_default=False)
+]
+MoreNotes = Annotated[
+    str | None, typer.Option("--notes", help="A remark to add to those that are kept.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What is said of a kept session now; None where nothing is said. An empty text takes the old one away."""
+
+    slide: str | None = None
+    operator: str | None = None
+    site: str | None = None
+    device: str | None = None
+    notes: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != Other()
+
+    def keep(self, session: Session) -> tuple[Change, ...]:
+        """Put it into a session that is held; gives what changed. Notes are added, and none is lost."""
+        facts = {"slide": self.slide, "operator": self.operator, "site": self.site, "device": self.device}
+        changes = session.describe({name: text for name, text in facts.items() if text is not None})
+        if self.notes:
+            session.note(self.notes)
+        return changes
+
+
 @dataclass(frozen=True, slots=True)
 class Who:
     """What these options said."""
@@ -39,3 +84,6 @@ class Who:
     site: str = ""
     device: str = ""
     notes: str = ""
+
+
+NOBODY, UNCHANGED = Who(), Other()

@@ -178,13 +178,13 @@ def analyze(
         outcome = _analyse_all(Batch(count, workers), pictures, draw, stop)
         if not stop:
             keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
-        elif count.number:
-            keeper.tell()
     if stop and not (count.number or outcome.failures):
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
     _sign(outcome.overlays, result.verdict)
     _output(result, model, as_json, as_csv, folder, write_all, details)
+    if not stop or count.number:
+        keeper.tell()
     try:
         _close(result, outcome, folder)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
     OperatorOption,
+    Other,
     SiteOption,
     SlideOption,
     StoreOption,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def live(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +96,8 @@ def live(
     else a word says why not. Every counted field is on the disk before it is announced. Without a terminal the events
     are printed as lines. No patient name is asked for; do not enter one.
     """
+    from edgeleuk.cli._starting import Start, output_here
+
     if plain and as_json:
         raise UsageError("--plain and --json are two forms of the same output. Choose one.")
     if um_per_px is not None and not 0.005 <= um_per_px <= 5:
@@ -103,34 +106,45 @@ def live(
         )
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
-    output = "json" if as_json else "plain" if plain or not sys.stdout.isatty() else "view"
-    known, wanted = device(profile, mag)
-    model = chosen(model_folder, mag, known) if model_folder or not resume else None
-    said = model.magnification if model_folder and model else wanted if known else mag
-    before = _before(resume, store, said) if resume else None
-    count_live(
-        Options(
-            model=model or chosen(None, before.magnification if before else wanted),
+    output = "json" if as_json else output_here(plain)
+    with Start(output) as start:
+        start.step(_first_step(mag, model_folder, profile, resume))
+        known, wanted = device(profile, mag)
+        model = chosen(model_folder, mag, known) if model_folder or not resume else None
+        said = model.magnification if model_folder and model else wanted if known else mag
+        before = _before(resume, store, said) if resume else None
+        options = Options(
+            model or chosen(None, before.magnification if before else wanted),
+            source or (before.source if before else ""),
+            target or (before.target if before else 200),
+            output,
             profile=known,
-            source=source or (before.source if before else ""),
-            target=target or (before.target if before else 200),
             um_per_px=um_per_px,
             size=(width, height),
             fps=fps,
             manual=manual,
-            output=output,
             preview=preview,
             keep=keep,
             store=store,
             resume=before.id if before else None,
             who=Who(slide, operator, site, microscope, notes),
+            other=_other(context, Who(slide, operator, site, microscope, notes)),
             until_target=until_target,
             most_seconds=most_seconds,
             rules=rules,
             reference=reference,
             threads=threads,
         )
-    )
+        count_live(options, start)
+
+
+def _first_step(mag: str | None, folder: Path | None, profile: str | None, resume: str | None) -> str:
+    """What is being loaded, as far as the options tell."""
+    if folder:
+        return f"loading the model in {folder}"
+    if resume:
+        return f"loading session {resume} and its model"
+    return f"loading the model of profile {profile}" if profile else f"loading the {mag or '100x'} model"
 
 
 def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary:
@@ -149,6 +163,34 @@ def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary
     return summary
 
 
-def resume_session(session_id: str, store: Path | None) -> None:
+def _other(context: typer.Context, who: Who) -> Other:
+    """What the command line says of a session that is resumed: what the environment says holds for new ones."""
+    named = {
+        "slide": who.slide,
+        "operator": who.operator,
+        "site": who.site,
+        "microscope": who.device,
+        "notes": who.notes,
+    }
+    said = [text if _is_given(context, name) else None for name, text in named.items()]
+    return Other(*said)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def resume_session(session_id: str, store: Path | None, other: Other) -> None:
     """Go on with a kept session on its own source, at its own magnification, for its own target."""
-    live(resume=session_id, store=store)
+    from edgeleuk.cli._starting import Start, output_here
+
+    output = output_here(plain=False)
+    with Start(output) as start:
+        start.step(_first_step(None, None, None, session_id))
+        before = _before(session_id, store, None)
+        model = chosen(None, before.magnification)
+        options = Options(
+            model, before.source, before.target, output, store=store, resume=before.id, other=other
+        )
+        count_live(options, start)

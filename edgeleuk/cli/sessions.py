@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,15 @@ import typer
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
-from edgeleuk.cli._who import StoreOption
+from edgeleuk.cli._who import (
+    MoreNotes,
+    Other,
+    OtherDevice,
+    OtherOperator,
+    OtherSite,
+    OtherSlide,
+    StoreOption,
+)
 from edgeleuk.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from edgeleuk.zoo import Model
 
 app = typer.Typer(
-    help="The counts kept on this machine, of `live` and of `analyze`: list, show, resume, export, delete.\n\n"
+    help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
     "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
@@ -80,14 +89,59 @@ def show(
 
 
 @app.command()
-def resume(session: Id, store: StoreOption = None) -> None:
-    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`."""
+def resume(
+    session: Id,
+    slide: OtherSlide = None,
+    operator: OtherOperator = None,
+    site: OtherSite = None,
+    device: OtherDevice = None,
+    notes: MoreNotes = None,
+    store: StoreOption = None,
+) -> None:
+    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`.
+
+    What is said of the slide or the operator holds from now on; a note keeps what was said before.
+    """
     from edgeleuk.cli.live import resume_session
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
         found = opened.get(session).id
-    resume_session(found, store)
+    resume_session(found, store, Other(slide, operator, site, device, notes))
+
+
+@app.command("set")
+def set_facts(
+    session: Id,
+    slide: OtherSlide = None,
+    operator: OtherOperator = None,
+    site: OtherSite = None,
+    device: OtherDevice = None,
+    notes: MoreNotes = None,
+    as_json: Json = False,
+    store: StoreOption = None,
+) -> None:
+    """Set the slide id, operator, site or device of a session that is over, or add a remark.
+
+    A note with the time keeps what was said before. An empty text ("") takes it away.
+    """
+    from edgeleuk.render import sessions as render
+    from edgeleuk.store import open_store
+
+    if not (other := Other(slide, operator, site, device, notes)):
+        raise UsageError(
+            "nothing to set. Give one or more of --slide, --operator, --site, --device, --notes."
+        )
+    with open_store(store, create=False) as opened:
+        found = opened.annotate(session)
+        changes = other.keep(found)
+        summary = found.summary
+    if as_json:
+        print_json({"session": render.summary(summary), "changes": [asdict(change) for change in changes]})
+    else:
+        said = [*map(str, changes), *(["remark added."] if notes else [])]
+        text = " ".join(said) or "nothing changed: it was so already."
+        results().print(f"session {summary.id}: {text}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -287,7 +287,7 @@ class LiveCounter:
         self._flags = {flag.code for flag in result.flags}
         if result.n >= self.target and not self._told_target:
             self._told_target = True
-            self.message = f"{result.n} white cells: the target is reached. q finishes, or go on."
+            self.message = f"{result.n} white cells: the target is reached. q ends the count, or go on."
             self._tell("target", " ".join(result.adequacy), {"white_cells": result.n, "target": self.target})
 
     def _warn(self, text: str) -> None:

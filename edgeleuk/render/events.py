@@ -17,7 +17,12 @@ KIND_WIDTH = 8
 
 def plain(event: Event) -> str:
     """One line: the time since the count began, what kind of event, and its sentence."""
-    return f"{elapsed(event.seconds):>8}  {event.kind:<{KIND_WIDTH}}  {clean(event.text)}".rstrip()
+    return plain_line(event.seconds, event.kind, event.text)
+
+
+def plain_line(seconds: float, kind: str, text: str) -> str:
+    """Likewise of what happens before the count begins."""
+    return f"{elapsed(seconds):>8}  {kind:<{KIND_WIDTH}}  {clean(text)}".rstrip()
 
 
 def as_json(event: Event) -> str:

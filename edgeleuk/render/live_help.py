@@ -6,32 +6,39 @@ from rich.text import Text
 
 from edgeleuk.render.live_text import line
 
-_KEYS = (
+KEYS = (
     ("p, space", "pause, and go on"),
-    ("c, Enter", "count this field now (with --manual)"),
+    ("c, Enter", "count this field now (for counts begun with --manual)"),
     ("u", "take back the last counted field"),
-    ("a", 'mark the cell that is named at "last cell" as an artefact; it asks first'),
+    ("a", 'mark the white cell of the line "last cell" as an artefact'),
     ("n", "type a note: Enter keeps it, Esc drops it"),
-    ("q, Esc", "end the count; it asks first, and what was counted is kept"),
-    ("Ctrl-C", "end the count at once"),
+    ("q, Esc", "end the count; it asks first. Ctrl-C ends at once. All is kept"),
     ("?", "close this help"),
 )
-_WORDS = (
-    ("%", "of the recognised white cells; the others are not among them"),
-    ("├───┤", "95 % interval of the share, for the number of cells alone"),
-    ("░", "reference range"),
-    ("*", "too few were measured to know how many of the type the reader misses"),
-    ("platelet", "one so large that it was taken for a white cell at first"),
-    ("islands", "parts of the slide that no overlap joins: a cell may count in each"),
-    ("focus", "sharpness against the best seen in this session"),
-    ("ms", "from a frame to its result; 95 of 100 frames are faster"),
+WORDS = (
+    ("%", "share of the recognised white cells"),
+    ("between", "where the share of all white cells lies, with 95 % certainty"),
+    ("not recognised", "white cells of which the program is not sure what they are"),
+    ("not typed", "white cells that the edge of the picture cuts"),
+    ("large platelet", "a platelet that was taken for a white cell at first"),
+    ("parts", "of the slide, not joined by overlap: a cell may count in each"),
+    ("focus", "sharpness, against the sharpest picture of this count"),
+    ("um/px", "micrometres of the slide in a pixel; red cells tell it"),
+    ("├───┤ ░", "between, and the reference range"),
+    ("*", "too few were measured to know how many the program misses"),
 )
+NAME = 16
+"""Width of a key or a word."""
 
 
 def help_lines(width: int, rows: int) -> list[Text]:
     """`rows` lines; the last ones are left out where there are too few."""
-    text = [line(width), line(width, ("Keys", "bold"))]
-    text += [line(width, (f"  {key:<10}", "bold cyan"), (does, "")) for key, does in _KEYS]
-    text += [line(width), line(width, ("On the screen", "bold"))]
-    text += [line(width, (f"  {word:<10}", "bold cyan"), (means, "")) for word, means in _WORDS]
+    text = [line(width, ("Keys", "bold"))]
+    text += [_explained(key, does, width) for key, does in KEYS]
+    text += [line(width, ("On the screen", "bold"))]
+    text += [_explained(word, means, width) for word, means in WORDS]
     return text[:rows] + [line(width)] * (rows - len(text))
+
+
+def _explained(word: str, means: str, width: int) -> Text:
+    return line(width, (f"  {word:<{NAME}}", "bold cyan"), (means, ""))

@@ -29,19 +29,19 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
     "bright": ("black on yellow", "too bright: turn the lamp down, or close the diaphragm"),
     "empty": ("black on yellow", "hardly anything here: move to where the cells are"),
     "thick": ("black on yellow", "the cells lie over each other: move towards the thin end"),
-    "stain": ("black on yellow", "stained too little or too much: see the quality limits"),
+    "stain": ("black on yellow", "stained too pale or too dark: try another place, or stain again"),
     "unreadable": ("black on yellow", "the picture cannot be analysed"),
-    "foreign": ("black on yellow", "no blood smear as the models know it: check stain and --mag"),
-    "scale": ("white on blue", "the red cells tell the scale: show a few more fields"),
+    "foreign": ("black on yellow", "this does not look like a blood smear: check stain and objective"),
+    "scale": ("white on blue", "measuring the size of red cells: show a few more fields"),
     "paused": ("white on magenta", "counting is paused: p goes on"),
 }
 """How it looks, and what the operator should do."""
 CAMERA: Mapping[CameraWord, tuple[str, str]] = {
-    "starting": ("white on blue", "the camera is being opened"),
+    "starting": ("white on blue", "waiting for the first picture"),
     "running": ("green", ""),
-    "waiting": ("black on yellow", "no frame has come for a while"),
-    "frozen": ("white on red", "the camera repeats the same frame"),
-    "black": ("white on red", "the camera gives black frames: check the lamp and the light path"),
+    "waiting": ("black on yellow", "no picture has come for a while"),
+    "frozen": ("white on red", "the camera repeats the same picture"),
+    "black": ("white on red", "the camera gives black pictures: check the lamp and the light path"),
     "lost": ("white on red", "the camera is gone and is being opened again"),
     "ended": ("black on cyan", "the source has come to its end"),
 }
@@ -94,9 +94,9 @@ def header(state: LiveState, width: int) -> Text:
 def camera(state: LiveState, width: int) -> Text:
     style, _ = CAMERA[state.camera.word]
     since = "" if state.camera.word == "running" else lapse(state.camera.since)
-    lost = f"  dropped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
+    lost = f"  skipped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
     losses = lost if width >= WIDEST else ""
-    each = (width - 42 - len(losses)) // 2
+    each = (width - 41 - len(losses)) // 2
     # What was measured on the last frame is out of date where none comes.
     fresh = state.camera.word == "running"
     focus = "yellow" if state.verdict == "focus" else "green"
@@ -109,8 +109,7 @@ def camera(state: LiveState, width: int) -> Text:
         *meter("focus", state.meters.focus, each, focus if fresh else "dim"),
         ("  ", ""),
         *meter("light", state.meters.light, each, light if fresh else "dim"),
-        (f" {decimal(state.fps, 5)} fps", "" if fresh else "dim"),
-        (f" {number(round(state.latency_ms), 4)} ms", "" if fresh else "dim"),
+        (f" {decimal(state.fps, 5)} pictures/s", "" if fresh else "dim"),
         (losses, "yellow" if state.camera.reopened else "dim"),
     )
 
@@ -136,7 +135,7 @@ def progress(state: LiveState, width: int) -> Text:
     n, target = state.differential.n, state.target
     reached = n >= target
     scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
-    after = f"  fields {number(state.fields, 5)}  islands {number(state.islands, 3)}{scale:>8} um/px"
+    after = f"  fields {number(state.fields, 5)}  parts {number(state.islands, 3)}{scale:>8} um/px"
     before = f"white cells {number(n, 6)} of {number(target, 5).strip():<5}  "
     room = width - len(before) - len(after)
     filled = min(room * n // target, room)
@@ -169,9 +168,9 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
     """Shares of the attributes' values, as many as there are lines for; blank lines where there are none."""
     if not rows or not about:
         return [line(width)] * rows
-    head = "attributes, percent of the identified white cells where the reader was sure"
+    head = "attributes, percent of the recognised white cells where the program was sure"
     if len(about) > rows - 1:
-        head += f"; {len(about) + 1 - rows} more in a higher window"
+        head += f"; {len(about) + 1 - rows} more in a taller window"
     body = [line(width, (fit(head, width), "dim")), *about][:rows]
     return body + [line(width)] * (rows - len(body))
 

@@ -15,7 +15,7 @@ from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
 from edgeleuk.render.terminal import UNMEASURED, ceil, decimals, floor
 from edgeleuk.rules import Reference
-from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.types import PLATELET, UNCLASSIFIED
 
 COUNT, PERCENT, INTERVAL, RANGE, CORRECTED = 6, 7, 15, 11, 22
 """Widths of the columns, characters."""
@@ -65,9 +65,9 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
     """What the percentages leave out, and the cells that are not white, each in a place of its own."""
     named = [UNCLASSIFIED, *(label for label in labels if label in result.outside and label != UNCLASSIFIED)]
     others = sum(count for label, count in result.outside.items() if label not in named)
-    items: list[tuple[str, int | None]] = [(spoken(label), result.outside.get(label, 0)) for label in named]
+    items: list[tuple[str, int | None]] = [(_named(label), result.outside.get(label, 0)) for label in named]
     items += [("artefact", others)] if "artefact" not in named else []
-    items += [("not read", result.cut + result.unread)]
+    items += [("not typed", result.cut + result.unread)]
     items += [("red cells", result.red_cells), ("platelets", result.platelets)]
     across = max(width // 20, 1) if width >= 20 * len(items) else 4
     slot = width // across
@@ -76,6 +76,11 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
         line(width, *(piece for item in items[first : first + across] for piece in _slot(*item, name, slot)))
         for first in range(0, len(items), across)
     ]
+
+
+def _named(label: str) -> str:
+    """A label beside the percentages. The finder counts platelets too, so those that the reader found have another name."""
+    return "large platelet" if label.casefold() == PLATELET.casefold() else spoken(label)
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
@@ -122,7 +127,7 @@ def _head(columns: Columns, width: int, ranges: bool) -> Text:
         ("%".rjust(PERCENT), "dim"),
         ("between".rjust(INTERVAL), "dim"),
         ("reference".rjust(columns.range), "dim") if columns.range else ("", ""),
-        ("corrected, interval".rjust(columns.corrected), "dim") if columns.corrected else ("", ""),
+        ("corrected, between".rjust(columns.corrected), "dim") if columns.corrected else ("", ""),
         ("  " + axis, "dim"),
     )
 

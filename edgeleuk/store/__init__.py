@@ -1,13 +1,14 @@
 """Sessions on the disk; the only importer of sqlite3."""
 
 from edgeleuk.store.database import RESERVE_BYTES
-from edgeleuk.store.facts import Kind, NewSession, Note, SessionSummary, local_now
+from edgeleuk.store.facts import Change, Kind, NewSession, Note, SessionSummary, local_now
 from edgeleuk.store.leases import Lease
 from edgeleuk.store.session import Session
 from edgeleuk.store.sessions import Store, claim_source, default_path, open_store, require_resumable
 
 __all__ = [
     "RESERVE_BYTES",
+    "Change",
     "Kind",
     "Lease",
     "NewSession",

@@ -130,9 +130,29 @@ class SessionSummary:
         return datetime.fromisoformat(time).astimezone(zone).isoformat(timespec="milliseconds")
 
 
+FACTS = ("slide", "operator", "site", "device")
+"""What can be said of a session later, or otherwise than at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One of FACTS that was set to another text."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        if not self.before:
+            return f'{self.name} set to "{self.after}".'
+        if not self.after:
+            return f'{self.name} "{self.before}" removed.'
+        return f'{self.name} changed from "{self.before}" to "{self.after}".'
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark of the operator."""
+    """A remark of the operator, or a change of what is said of the session."""
 
     at: str
     text: str

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
+from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store import records
 from edgeleuk.store.database import Database
-from edgeleuk.store.facts import Note, SessionSummary, State
+from edgeleuk.store.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.store.leases import Lease, held
 from edgeleuk.types import CountedField, Refusal
 
@@ -100,8 +101,31 @@ class Session:
         """Keep a remark."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), text)
+                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), readable(text))
             )
+
+    def describe(self, facts: Mapping[str, str]) -> tuple[Change, ...]:
+        """Set some of FACTS to other texts; gives what changed. A note with the time keeps each change.
+
+        All in one transaction. What is so already is no change.
+        """
+        before = self.summary
+        texts = {name: readable(text) for name, text in facts.items()}
+        changes = tuple(
+            Change(name, was, texts[name])
+            for name in FACTS
+            if name in texts and texts[name] != (was := getattr(before, name))
+        )
+        with self._writing() as connection:
+            for change in changes:
+                # The name is one of FACTS and no text of the user's.
+                connection.execute(
+                    f"UPDATE sessions SET {change.name} = ? WHERE id = ?", (change.after, self.id)
+                )
+                connection.execute(
+                    "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), str(change))
+                )
+        return changes
 
     def finish(self, reason: str, at: str | None = None) -> None:
         """End the session, `at` a time with its zone or now, and let go of it; `Store.resume` takes it up again."""
