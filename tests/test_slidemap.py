@@ -13,8 +13,8 @@ from standard import RULES
 from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.simulated import Smear, Stage
-from edgeleuk.tallies import tally
-from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale
+from edgeleuk.tallies import Doubts, tally
+from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
 from edgeleuk.zoo import Model
 
 UM = 0.1
@@ -68,7 +68,7 @@ class Walk:
             cells.append(Cell(true.kind, at, 0.9, whole, read))
             ids.append(true.id)
         number = len(self.counted) + 1
-        analysed = Field(f"field-{number}", width, height, scale, tuple(cells))
+        analysed = Field(f"field-{number}", width, height, scale, numbered(cells))
         kept = self.map.add(
             analysed, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels
         )
@@ -268,14 +268,15 @@ def test_a_mark_overrules_the_reader(walk: Walk) -> None:
 
 
 def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
-    """After each field, a mark, and a field taken back."""
+    """After each field, a mark, and a field taken back; with what the reader doubts."""
+    doubts = Doubts.of(walk.model.reader, RULES)
     for place in rows(walk):
         walk.to(*place)
-        assert walk.map.tally() == tally(walk.map.fields(), RULES)
+        assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
     walk.map.mark(walk.map.white_cells[0], "artefact")
-    assert walk.map.tally() == tally(walk.map.fields(), RULES)
+    assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
     walk.map.undo()
-    assert walk.map.tally() == tally(walk.map.fields(), RULES)
+    assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
 
 
 def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> None:
