@@ -46,12 +46,12 @@ def test_every_reason_is_there_in_full() -> None:
 
 
 def test_types_that_were_seen_have_their_percentages() -> None:
-    """Two a line with count, percentage and interval; one line is for all others."""
+    """Two a line with count, percentage and bounds; one line is for all others."""
     result = state(WHITE).differential
     lines = summary(result)
     seen = [label for label, share in result.types.items() if share.count]
     assert {text.plain for text in paired(result, seen, 80)} <= {*lines}
-    assert "none of the other types: up to 3 % of each" in lines
+    assert "Not recognised: 31 of 231 white cells. Types not seen: up to 3 % of each." in lines
 
 
 def test_a_count_of_nothing_has_no_table() -> None:
@@ -64,7 +64,8 @@ def test_where_too_little_was_recognised_there_are_counts_alone() -> None:
     """No percentage of a type, and no limit for those that were not seen."""
     lines = summary(state({"neutrophil": 10, "unclassified": 90}).differential)
     assert "neutrophil    10" in {line.rstrip() for line in lines}
-    assert "none of the other types" in lines
+    assert "Not recognised: 90 of 100 white cells." in lines
+    assert not any("up to" in line for line in lines)
 
 
 def test_what_the_count_can_exclude_is_said_where_there_is_room() -> None:

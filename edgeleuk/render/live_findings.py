@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +9,8 @@ from rich.text import Text
 
 from edgeleuk.differential import Differential
 from edgeleuk.live.state import LiveState
-from edgeleuk.render._words import SEVERITY_STYLES, clean, flag_title
-from edgeleuk.render.live_text import fit, line
+from edgeleuk.render._words import SEVERITY_STYLES, flag_title
+from edgeleuk.render.live_text import fit, line, wrapped
 from edgeleuk.verdict import STYLES, Verdict
 
 VERDICT_ROWS = 2
@@ -26,7 +25,7 @@ def verdict(shown: Verdict, width: int) -> list[Text]:
 
 def verdict_lines(shown: Verdict, width: int) -> list[Text]:
     """The whole verdict, highlighted over the full width."""
-    parts = textwrap.wrap(clean(shown.line), width - 2)
+    parts = wrapped(shown.line, width - 2)
     return [line(width, (f" {fit(part, width - 1)}", STYLES[shown.code])) for part in parts]
 
 
@@ -51,7 +50,7 @@ class Finding:
 
     def lines(self, width: int) -> list[Text]:
         """All of it behind a coloured edge."""
-        parts = textwrap.wrap(clean(self.text), width - 2)
+        parts = wrapped(self.text, width - 2)
         return [line(width, ("▌ ", self.style), (part, "")) for part in parts]
 
 

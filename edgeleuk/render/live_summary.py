@@ -5,17 +5,16 @@ It is made for a window of 80 x 24 without a way to scroll back, as the console 
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from edgeleuk.differential import Differential
-from edgeleuk.render._words import clean
 from edgeleuk.render.live_findings import reasons, verdict_lines
 from edgeleuk.render.live_parts import NOTICE
 from edgeleuk.render.live_table import paired
+from edgeleuk.render.live_text import wrapped
 from edgeleuk.render.terminal import beside, ceil
 from edgeleuk.verdict import Verdict
 
@@ -41,6 +40,7 @@ class Ended:
             *verdict_lines(self.verdict, width),
             *_wrapped(self._head(), width),
             *self._types(width),
+            *_wrapped(" ".join(self._others()), width),
             *_wrapped(" ".join((*(text.plain for text in beside(self.result)), f"{NOTICE}.")), width),
             *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
         ]
@@ -54,19 +54,19 @@ class Ended:
         return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}."
 
     def _types(self, width: int) -> Iterator[Text]:
-        """The types that were seen, two a line, and one line for all others."""
+        """The types that were seen, two a line."""
         seen = [label for label, share in self.result.types.items() if share.count]
-        if not seen:
-            return
-        yield from paired(self.result, seen, width)
-        if len(seen) < len(self.result.types):
-            yield Text(f"none of the other types{self._at_most(seen)}", "dim")
+        return paired(self.result, seen, width) if seen else iter(())
 
-    def _at_most(self, seen: Sequence[str]) -> str:
-        """How much of each type that was not seen there may be; empty where nothing is known of that."""
-        bounds = [each.high for label, each in self.result.bounds.items() if label not in seen and each.high]
-        return f": up to {ceil(max(bounds), 0)} % of each" if bounds and self.result.supported else ""
+    def _others(self) -> Iterator[str]:
+        """What the table has no row for: cells that were not recognised, and types that were not seen."""
+        if self.result.not_recognised:
+            yield f"Not recognised: {self.result.not_recognised} of {self.result.white_cells} white cells."
+        unseen = [label for label, share in self.result.types.items() if not share.count]
+        bounds = [self.result.bounds[label].high or 0.0 for label in unseen if label in self.result.bounds]
+        if bounds and self.result.supported:
+            yield f"Types not seen: up to {ceil(max(bounds), 0)} % of each."
 
 
 def _wrapped(text: str, width: int) -> list[Text]:
-    return [Text(part) for part in textwrap.wrap(clean(text), width)]
+    return [Text(part) for part in wrapped(text, width)]

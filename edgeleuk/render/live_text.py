@@ -5,6 +5,7 @@ All glyphs beyond ASCII are of code page 437, which the console of a Raspberry P
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 
 from rich.cells import cell_len, set_cell_size
@@ -31,6 +32,12 @@ def fit(text: str, width: int, right: bool = False) -> str:
         text = set_cell_size(text, max(width - 3, 0)) + "..."[:width]
     room = " " * (width - cell_len(text))
     return room + text if right else text + room
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` characters; a number and its percent sign stay together."""
+    kept = clean(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    return [clean(part) for part in textwrap.wrap(kept, width)]
 
 
 def number(count: int, width: int) -> str:
