@@ -26,5 +26,12 @@ def of_label(label: str, labels: Sequence[str]) -> Colour:
     return _PALETTE[list(labels).index(label) % len(_PALETTE)]
 
 
+LEAST_LUMA = 100
+"""Of a colour on a terminal, 0 to 255: darker ones are hard to read on black, and these are not yet pale on white."""
+
+
 def hexadecimal(colour: Colour) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
+    """The colour for text on a terminal, whose ground may be dark or light: lightened where it is too dark."""
+    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]  # ITU-R BT.601
+    white = max(0.0, (LEAST_LUMA - luma) / (255 - luma))
+    return "#" + "".join(f"{round(part + white * (255 - part)):02x}" for part in colour)
