@@ -6,7 +6,9 @@ and not a matrix. A part that was not measured is absent, and nothing is correct
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -274,6 +276,16 @@ def load(name: str) -> Profile:
     return load_table(Profile, find(name), "one that `edgeleuk calibrate` wrote, or calibrate again")
 
 
+def require_writable(path: Path) -> None:
+    """Raise OutputError where a profile could not be written: asked before the microscope is measured, not after."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def save(profile: Profile, path: Path) -> None:
     """Write a whole file or nothing. Raises OutputError."""
     partial = path.with_name(f".{path.name}.partial")
@@ -283,9 +295,13 @@ def save(profile: Profile, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}. Set EDGELEUK_PROFILES to a folder that can be written."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror}. Set EDGELEUK_PROFILES to a folder that can be written."
+    )
 
 
 def as_toml(profile: Profile) -> str:

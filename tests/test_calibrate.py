@@ -7,18 +7,25 @@ import os
 import pty
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mjpeg_server import Server, jpeg
 
 from edgeleuk import profiles
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.calibration.smear import red_cell_ruler
+from edgeleuk.cli._interview import still
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.evaluation.rulings import Ruled, ruled
 from edgeleuk.pipeline import Analyser
+from edgeleuk.sources import open_source
+from edgeleuk.sources.capture import Capture
+from edgeleuk.sources.folder import decode
 from edgeleuk.sources.simulated import Optics, Smear, Stage
 from edgeleuk.types import Frame
 
@@ -95,28 +102,111 @@ def test_a_device_is_measured_from_files_and_used(device: Path, tmp_path: Path) 
     assert "is of a 100x objective" in wrong.stderr
 
 
-def test_a_person_is_asked_step_by_step(device: Path, tmp_path: Path) -> None:
-    """On a terminal without options: objective, ruling, spacing, light and stain, a wrong file asked for again."""
+def asked(answers: Sequence[str], profiles_folder: Path, *options: str) -> tuple[int, str]:
+    """The interview on a terminal, answered line by line; its exit code, and what it said."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgeleuk", "calibrate", "bench"],
+        [sys.executable, "-m", "edgeleuk", "calibrate", "bench", *options],
         stdin=follower,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "EDGELEUK_PROFILES": str(tmp_path)},
+        env={**os.environ, "EDGELEUK_PROFILES": str(profiles_folder)},
     )
-    answers = ("", "nowhere.png", f'"{device}/ruling.png"', "10", f'"{device}/blank.png"', "")
     os.write(leader, "".join(f"{each}\n" for each in answers).encode())
     _, said = process.communicate(timeout=120)
     os.close(leader)
     os.close(follower)
-    assert process.returncode == 0, said
+    return process.returncode, " ".join(said.split())
+
+
+def test_a_person_is_asked_step_by_step(device: Path, tmp_path: Path) -> None:
+    """On a terminal without options: objective, ruling, spacing, light and stain, a wrong file asked for again."""
+    answers = ("", "nowhere.png", f'"{device}/ruling.png"', "10", f'"{device}/blank.png"', "")
+    code, said = asked(answers, tmp_path)
+    assert code == 0, said
     for text in ("Scale. Put a stage micrometer", "nowhere.png does not exist", "Light. Move", "Stain. Take"):
-        assert text in " ".join(said.split())
+        assert text in said
     profile = profiles.load(str(tmp_path / "bench.toml"))
     assert profile.light is not None
     assert profile.stain is None
+
+
+def test_an_answer_that_cannot_be_used_is_asked_for_again(device: Path, tmp_path: Path) -> None:
+    """At every question, with the reason; what was answered before stays."""
+    answers = (
+        "50x", "100x",
+        f"{device}/blank.png", "10", f"{device}/ruling.png", "-3", "10",  # no ruling in it; no distance
+        f"{device}/smear0.png", '"unclosed', f"{tmp_path}/square.png", "usb:97", f"{device}/blank.png",
+        f"{device}/blank.png", f"{device}/smear*.png",  # no cells in it
+    )  # fmt: skip
+    saved(tmp_path / "square.png", taken(1, cells=False).pixels[:, :480])
+    code, said = asked(answers, tmp_path)
+    assert code == 0, said
+    for text in (
+        "50x", "no ruling", "-3 is outside", "measured: 0.1 um per pixel", "darker than the rest", "is not closed",
+        "is of another shape", "no /dev/video97", "show 0 white",
+    ):  # fmt: skip
+        assert text in said
+    profile = profiles.load(str(tmp_path / "bench.toml"))
+    assert profile.scale and profile.light and profile.stain
+    assert profile.scale.um_per_px_x == pytest.approx(0.1, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"), [("simulated:6", ()), ("camera", ("--source", "simulated:6"))]
+)
+def test_pictures_are_taken_from_the_camera(answer: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """One each time that Enter is pressed, beside pictures from files; a word that means nothing takes none."""
+    size = (1280, 720)
+    saved(tmp_path / "ruling.png", ruled(Ruled((0.1, 0.1), width=size[0], height=size[1], angle=0.3)))
+    answers = ("", f"{tmp_path}/ruling.png", "10", "", answer, "", "what", "", "", "d")
+    code, said = asked(answers, tmp_path, *options)
+    assert code == 0, said
+    assert said.count("taken: 1280 x 720 px") == 3
+    assert "Smear fields, picture 4" in said
+    profile = profiles.load(str(tmp_path / "bench.toml"))
+    assert profile.scale and profile.stain
+    assert profile.scale.measured_on == "micrometer"
+    assert profile.stain.fields == 3
+
+
+def test_questions_that_are_all_skipped_make_no_profile(tmp_path: Path) -> None:
+    """A camera that takes nothing is an empty answer too."""
+    code, said = asked(("", "", "simulated", "d", ""), tmp_path)
+    assert code == 2
+    assert "every question was skipped" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_saved_is_told_before_a_question(tmp_path: Path) -> None:
+    """A file in the place of the folder: nobody answers in vain."""
+    (tmp_path / "profiles").touch()
+    code, said = asked((), tmp_path / "profiles" / "here")
+    assert code == 6
+    assert "cannot write" in said
+    assert "Objective" not in said
+
+
+def test_a_camera_beside_pictures_is_wrong_usage(device: Path, tmp_path: Path) -> None:
+    """It would never be opened."""
+    done = run(
+        "calibrate", "bench", "--blank", device / "blank.png", "--source", "usb:0", EDGELEUK_PROFILES=str(tmp_path)
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--source is for questions" in done.stderr
+
+
+def test_a_still_is_exposed_after_it_was_asked_for() -> None:
+    """Of a camera that gives 50 frames a second, none that waited here or in its driver."""
+    with Server() as server, Capture(lambda: open_source(server.url)) as capture:
+        for _ in range(3):
+            time.sleep(0.3)
+            before = server.number
+            taken_at = still(capture).pixels
+            numbers = range(max(before - 20, 0), server.number + 2)
+            (number,) = [n for n in numbers if np.array_equal(decode(jpeg(n), "frame"), taken_at)]
+            assert number > before
 
 
 def test_profiles_are_listed_shown_and_removed(tmp_path: Path, demo_frame: Frame) -> None:

@@ -31,12 +31,12 @@ ONE_WAY = (
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Files by what they show; each may be empty."""
+    """Pictures by what they show, each part may be empty: files, or frames of a camera."""
 
-    micrometer: Sequence[Path] = ()
-    red_cells: Sequence[Path] = ()
-    blank: Sequence[Path] = ()
-    smear: Sequence[Path] = ()
+    micrometer: Sequence[Path | Frame] = ()
+    red_cells: Sequence[Path | Frame] = ()
+    blank: Sequence[Path | Frame] = ()
+    smear: Sequence[Path | Frame] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def calibrate(
     return Calibrated(profile, tuple(notes))
 
 
-def _read(paths: Sequence[Path]) -> list[Frame]:
-    return [read_picture(path) for path in paths]
+def _read(pictures: Sequence[Path | Frame]) -> list[Frame]:
+    return [each if isinstance(each, Frame) else read_picture(each) for each in pictures]
 
 
 def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> tuple[Ruler, bool]:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results, warn
-from edgeleuk.errors import EdgeleukError, UsageError
+from edgeleuk.cli._interview import Interview, files
+from edgeleuk.errors import UsageError
 
-MICROMETER = (
-    "Scale. Put a stage micrometer or a counting chamber under the microscope, focus on its lines and take a picture, "
-    "with the camera as you will use it. Without one, leave this empty: red cells will do, to about 7 %."
-)
-BLANK = (
-    "Light. Move to an empty part of a slide, defocus a little, and take one to three pictures: they tell the shading "
-    "of the field and the colour of the lamp. Leave this empty to skip it."
-)
-SMEAR = (
-    "Stain. Take three to ten fields of ordinary smears, in focus, red cells mostly apart, each with a white cell: they "
-    "tell the colours of your stain, and how sharp a good picture is. Leave this empty to skip it."
-)
+if TYPE_CHECKING:
+    from edgeleuk.calibration.device import Calibrated
 
 
 def calibrate(
@@ -58,6 +48,14 @@ def calibrate(
         list[str] | None,
         typer.Option("--smear", help="Smear fields to tell stain and sharpness from.", show_default=False),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            help="Camera for questions that are answered by `camera`, as usb:0; see `edgeleuk cameras`.",
+            show_default="the first camera",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a profile of this name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON.")] = False,
     threads: Annotated[
@@ -66,14 +64,12 @@ def calibrate(
 ) -> None:
     """Measure one microscope with its camera once, and use it with --profile from then on.
 
-    Without pictures it asks for them, step by step. Each option takes a file, a folder or a pattern in quotes, and may
-    be repeated. Pictures must be whole, as the camera gives them.
+    Without pictures it asks for them, step by step, and takes them from the camera where you wish. Each option takes a
+    file, a folder or a pattern in quotes, and may be repeated. Pictures must be whole, as the camera gives them.
     """
     from dataclasses import asdict
 
-    from edgeleuk import profiles, zoo
-    from edgeleuk.calibration.device import Pictures, calibrate
-    from edgeleuk.finder import Finder
+    from edgeleuk import profiles
     from edgeleuk.render import profiles as render
 
     path = profiles.path_of(name)
@@ -82,13 +78,19 @@ def calibrate(
             f"there is a profile {name} already. Choose another name, or replace it with --force "
             f"(`edgeleuk profiles show {name}` shows it)."
         )
-    if not any((micrometer, red_cells, blank, smear)):
-        mag, micrometer, spacing_um, blank, smear = _asked(mag, spacing_um)
-    model = zoo.load(mag or "100x")
-    parts = (_files(each) for each in (micrometer, red_cells, blank, smear))
-    pictures = Pictures(*parts)
-    with notices.status("measuring"):
-        done = calibrate(name, model.magnification, pictures, spacing_um, Finder(model.finder, threads))
+    profiles.require_writable(path)
+    if any(named := (micrometer, red_cells, blank, smear)):
+        if source:
+            raise UsageError(
+                "--source is for questions, and with pictures none is asked. Leave one of them out."
+            )
+        done = _measured(name, mag, named, spacing_um, threads)
+    elif sys.stdin.isatty():
+        done = Interview(name, mag, spacing_um, source, threads).held()
+    else:
+        raise UsageError(
+            "nothing to calibrate with, and no terminal to ask on. Give --micrometer, --red-cells, --blank or --smear."
+        )
     profiles.save(done.profile, path)
     for note in done.notes:
         warn(note)
@@ -99,47 +101,19 @@ def calibrate(
     notices.print(f"saved. Use it with `edgeleuk analyze ... --profile {name}`", markup=False)
 
 
-def _files(named: Sequence[str] | None) -> list[Path]:
-    """The files that an option names. Raises the first error among them."""
-    from edgeleuk.sources.folder import expand
+def _measured(
+    name: str,
+    mag: str | None,
+    named: Sequence[Sequence[str] | None],
+    spacing_um: float | None,
+    threads: int | None,
+) -> Calibrated:
+    """The profile of the files that the options name."""
+    from edgeleuk import zoo
+    from edgeleuk.calibration.device import Pictures, calibrate
+    from edgeleuk.finder import Finder
 
-    files = []
-    for each in expand(named or []):
-        if isinstance(each, EdgeleukError):
-            raise each
-        files.append(each)
-    return files
-
-
-def _asked(
-    mag: str | None, spacing_um: float | None
-) -> tuple[str, list[str], float | None, list[str], list[str]]:
-    """What a person answers: objective, micrometer, its spacing, blank fields, smear fields."""
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "nothing to calibrate with, and no terminal to ask on. Give --micrometer, --red-cells, --blank or --smear."
-        )
-    notices.print("Files, folders or patterns; several are separated by spaces.\n")
-    mag = mag or typer.prompt("Objective (100x, 40x or 10x)", default="100x", err=True)
-    ruled = _pictures(MICROMETER, "Pictures of the ruling")
-    if ruled and spacing_um is None:
-        spacing_um = typer.prompt(
-            "Distance of its finest lines, micrometres", type=float, default=10.0, err=True
-        )
-    return mag, ruled, spacing_um, _pictures(BLANK, "Empty fields"), _pictures(SMEAR, "Smear fields")
-
-
-def _pictures(explanation: str, question: str) -> list[str]:
-    """Asks until what is answered can be found; an empty answer is none."""
-    import shlex
-
-    notices.print(f"\n{explanation}", markup=False)
-    while True:
-        answer = typer.prompt(question, default="", show_default=False, err=True)
-        try:
-            named = shlex.split(answer)
-            _files(named)
-        except (EdgeleukError, ValueError) as error:
-            notices.print(str(error), markup=False)
-            continue
-        return named
+    model = zoo.load(mag or "100x")
+    pictures = Pictures(*(files(each or []) for each in named))
+    with notices.status("measuring", spinner="line"):
+        return calibrate(name, model.magnification, pictures, spacing_um, Finder(model.finder, threads))

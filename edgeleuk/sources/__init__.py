@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
     from edgeleuk.sources.stills import PictureReader
 
-__all__ = ["KINDS", "default_source", "open_source"]
+__all__ = ["KINDS", "default_source", "is_camera", "open_source"]
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -77,6 +77,11 @@ def open_source(
         if is_meant(spec):
             return open_it(wish)
     raise UsageError(f"{spec!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
+
+
+def is_camera(spec: str) -> bool:
+    """Whether `spec` names a source of pictures of now, and not pictures or a film that are there."""
+    return any(is_meant(spec) for is_meant, _ in CAMERAS)
 
 
 def default_source() -> str:
@@ -152,7 +157,8 @@ def _is_stills(spec: str) -> bool:
     return bool(spec) and (Path(spec).exists() or any(mark in spec for mark in "*?["))
 
 
-OPENERS: tuple[tuple[Callable[[str], bool], Callable[[Wish], Source]], ...] = (
+Opener = tuple[Callable[[str], bool], Callable[[Wish], "Source"]]
+CAMERAS: tuple[Opener, ...] = (
     (_is("picamera"), _picamera),
     (_is("usb"), _usb),
     (lambda spec: spec.startswith("/dev/video"), _usb),
@@ -160,6 +166,10 @@ OPENERS: tuple[tuple[Callable[[str], bool], Callable[[Wish], Source]], ...] = (
     (lambda spec: spec.lower().startswith(("rtsp://", "rtsps://")), _rtsp),
     (_is("watch"), _watch),
     (_is("simulated"), _simulated),
+)
+"""What gives pictures of now."""
+OPENERS: tuple[Opener, ...] = (
+    *CAMERAS,
     (_is_video, _video),
     (_is_stills, _stills),
 )

@@ -1,0 +1,236 @@
+"""The questions of `edgeleuk calibrate`, step by step. What was answered stays; what cannot be used is asked for again."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgeleuk.cli._console import notices, report
+from edgeleuk.errors import CameraError, EdgeleukError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeleuk.calibration.device import Calibrated, Pictures
+    from edgeleuk.finder import Finder
+    from edgeleuk.sources.capture import Capture
+    from edgeleuk.types import Frame
+    from edgeleuk.zoo import Model
+
+CAMERA = "camera"
+"""The answer that takes pictures from the camera."""
+DONE = frozenset({"d", "done"})
+WAIT_S = 10.0
+"""For a picture of the camera."""
+STALE = 2
+"""Frames of a camera that may have been exposed before somebody pressed Enter: one here, one in its driver."""
+SPACINGS_UM = (0.1, 2000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the questions."""
+
+    part: str
+    """Field of `Pictures`."""
+    question: str
+    explanation: str
+
+
+STEPS = (
+    Step(
+        "micrometer",
+        "Pictures of the ruling",
+        "Scale. Put a stage micrometer or a counting chamber under the microscope, focus on its lines and take a picture, "
+        "with the camera as you will use it. Without one, leave this empty: red cells will do, to about 7 %.",
+    ),
+    Step(
+        "blank",
+        "Empty fields",
+        "Light. Move to an empty part of a slide, defocus a little, and take one to three pictures: they tell the shading "
+        "of the field and the colour of the lamp. Leave this empty to skip it.",
+    ),
+    Step(
+        "smear",
+        "Smear fields",
+        "Stain. Take three to ten fields of ordinary smears, in focus, red cells mostly apart, each with a white cell: they "
+        "tell the colours of your stain, and how sharp a good picture is. Leave this empty to skip it.",
+    ),
+)
+
+
+class Interview:
+    """Asks a person for everything that a profile is made of."""
+
+    def __init__(
+        self,
+        name: str,
+        magnification: str | None,
+        spacing_um: float | None,
+        source: str | None,
+        threads: int | None,
+    ) -> None:
+        """What is not None is not asked for. `source` is the camera, else the first one of the machine."""
+        from edgeleuk.calibration.device import Pictures
+
+        self._name, self._source, self._threads = name, source, threads
+        self._magnification, self._spacing_um = magnification, spacing_um
+        self._spacing_given = spacing_um is not None
+        self._pictures = Pictures()
+        self._done: Calibrated | None = None
+
+    def held(self) -> Calibrated:
+        """The profile of the answers. Raises UsageError where every question was skipped."""
+        from edgeleuk.finder import Finder
+
+        notices.print(
+            "Files, folders or patterns; several are separated by spaces. "
+            f"`{CAMERA}`, or a camera's name as usb:0, takes pictures here.\n",
+            markup=False,
+        )
+        model = self._model()
+        finder = Finder(model.finder, self._threads)
+        for step in STEPS:
+            self._take(step, model.magnification, finder)
+        if self._done is None:
+            raise UsageError("every question was skipped, so nothing was measured. Answer one at least.")
+        return self._done
+
+    def _model(self) -> Model:
+        from edgeleuk import zoo
+
+        if self._magnification:
+            return zoo.load(self._magnification)
+        while True:
+            try:
+                return zoo.load(typer.prompt("Objective (100x, 40x or 10x)", default="100x", err=True))
+            except EdgeleukError as error:
+                report(error)
+
+    def _take(self, step: Step, magnification: str, finder: Finder) -> None:
+        """Ask until the pictures are ones that can be measured, or there are none."""
+        from edgeleuk.calibration.device import calibrate
+
+        notices.print(f"\n{step.explanation}", markup=False)
+        while True:
+            try:
+                pictures = self._shown(step, magnification)
+                if not pictures:
+                    return
+                if step.part == "micrometer" and not self._spacing_given:
+                    self._spacing_um = _spacing(self._spacing_um or 10.0)
+                every: Pictures = replace(self._pictures, **{step.part: pictures})
+                with notices.status("measuring", spinner="line"):
+                    done = calibrate(self._name, magnification, every, self._spacing_um, finder)
+            except EdgeleukError as error:
+                report(error)
+                continue
+            self._pictures, self._done = every, done
+            self._tell(step, done)
+            return
+
+    def _tell(self, step: Step, done: Calibrated) -> None:
+        """What was measured, while it can be put right."""
+        scale = done.profile.scale
+        if step.part == "micrometer" and scale:
+            x, y = f"{scale.um_per_px_x:.4g}", f"{scale.um_per_px_y:.4g}"
+            notices.print(f"measured: {x if x == y else f'{x} x {y}'} um per pixel")
+        else:
+            notices.print("measured")
+
+    def _shown(self, step: Step, magnification: str) -> Sequence[Path | Frame]:
+        """The pictures that are answered, of files or of a camera; none for an empty answer."""
+        from edgeleuk.sources import default_source, is_camera
+
+        answer = typer.prompt(step.question, default="", show_default=False, err=True)
+        try:
+            named = shlex.split(answer)
+        except ValueError as error:
+            raise UsageError(
+                "a quotation mark of this answer is not closed. Put both around a name with spaces."
+            ) from error
+        if named == [CAMERA]:
+            return stills(self._source or default_source(), magnification, step.question)
+        if len(named) == 1 and is_camera(named[0]) and not _lies_here(named[0]):
+            return stills(named[0], magnification, step.question)
+        return files(named)
+
+
+def _lies_here(name: str) -> bool:
+    """Whether it is a file or a folder, and not a camera's device."""
+    return Path(name).is_file() or Path(name).is_dir()
+
+
+def files(named: Sequence[str]) -> list[Path]:
+    """The files that are named. Raises the first error among them."""
+    from edgeleuk.sources.folder import expand
+
+    found = []
+    for each in expand(named):
+        if isinstance(each, EdgeleukError):
+            raise each
+        found.append(each)
+    return found
+
+
+def stills(spec: str, magnification: str, what: str) -> list[Frame]:
+    """Pictures of a camera, one each time that Enter is pressed. Raises CameraError or UsageError where it cannot be opened,
+    StoreError where a count has it."""
+    from edgeleuk.sources import open_source
+    from edgeleuk.sources.capture import Capture
+    from edgeleuk.store import claim_source
+
+    frames: list[Frame] = []
+    with ExitStack() as stack:
+        capture = stack.enter_context(Capture(lambda: open_source(spec, magnification=magnification)))
+        if capture.info.live:
+            stack.enter_context(claim_source(capture.info.name))
+        notices.print(f"{capture.info.name}: Enter takes a picture, d and Enter ends.", markup=False)
+        while True:
+            question = f"{what}, picture {len(frames) + 1}"
+            answer = typer.prompt(question, default="", show_default=False, err=True).strip().lower()
+            if answer in DONE:
+                return frames
+            if answer:
+                notices.print("Enter takes a picture, d and Enter ends.")
+                continue
+            try:
+                frame = still(capture)
+            except CameraError as error:
+                report(error)
+                continue
+            frames.append(replace(frame, name=f"{capture.info.name} picture {len(frames) + 1}"))
+            notices.print(f"taken: {frame.width} x {frame.height} px", markup=False)
+
+
+def still(capture: Capture) -> Frame:
+    """A picture of now. Raises CameraError where none comes."""
+    for _ in range(STALE if capture.info.live else 0):
+        _next(capture)
+    return _next(capture)
+
+
+def _next(capture: Capture) -> Frame:
+    shot = capture.next(WAIT_S)
+    if shot is None:
+        why = capture.state().text or f"none came within {WAIT_S:g} s."
+        raise CameraError(
+            f"{capture.info.name} gave no picture: {why} Check the camera, and press Enter again."
+        )
+    return shot.frame
+
+
+def _spacing(default: float) -> float:
+    low, high = SPACINGS_UM
+    while True:
+        answer: float = typer.prompt(
+            "Distance of its finest lines, micrometres", type=float, default=default, err=True
+        )
+        if low <= answer <= high:
+            return answer
+        notices.print(f"{answer:g} is outside {low:g} to {high:g}.", markup=False)
