@@ -218,8 +218,8 @@ class _Half:
         name = half - SHORT_COUNT - SHORT_PERCENT - SHORT_INTERVAL - 1
         return cls(name, SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL, 1)
 
-    def head(self) -> str:
-        return self._line("type", "count", "%", "between")
+    def head(self, shares: bool = True) -> str:
+        return self._line("type", "count", *(("%", "between") if shares else ("", "")))
 
     def row(self, result: Differential, label: str) -> Piece:
         shown = Shown.of(result, label)
@@ -235,13 +235,19 @@ class _Half:
 
 def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[Text]:
     """A head, and two of some types a line."""
-    return _dense(result, labels, (len(labels) + 1) // 2, width)
+    half = _Half.of(labels, width)
+    yield line(width, (half.head(result.supported) * 2, "dim"))
+    yield from _pairs(result, labels, half, (len(labels) + 1) // 2, width)
 
 
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
     """Two types a line: name, count, percentage, bounds."""
     half = _Half.of(inside, width)
     yield line(width, (half.head() * 2, "dim"))
+    yield from _pairs(result, inside, half, rows, width)
+
+
+def _pairs(result: Differential, inside: Sequence[str], half: _Half, rows: int, width: int) -> Iterator[Text]:
     deep = min(rows, (len(inside) + 1) // 2)
     for row in range(rows):
         beside = (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1])
