@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 from edgeleuk import machine
+from edgeleuk._pools import leaving
 from edgeleuk.counting.scale import Progress
 from edgeleuk.counting.slide import Examined, SlideCount
 from edgeleuk.errors import EdgeleukError, StoreError
@@ -56,17 +57,23 @@ class Batch:
         pictures = [each for each in items if isinstance(each, PictureFile)]
         self.slide.scale.survey(pictures, self._workers, progress)
 
-    def analyse_all(self, items: Sequence[Item]) -> Iterator[Analysed | Failed]:
+    def analyse_all(
+        self, items: Sequence[Item], stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Analysed | Failed]:
         """Analyse and count each picture in turn; one that cannot be analysed never ends a batch.
 
-        Raises StoreError where a recorder does not keep a counted picture.
+        Once it is `stopped` those that were begun are the last ones. Raises StoreError where a recorder does not keep a
+        counted picture.
         """
         if not self.slide.scale.surveyed:
             self.survey(items)
-        with ThreadPoolExecutor(self._workers) as pool:
+        with leaving(ThreadPoolExecutor(self._workers)) as pool:
             waiting: deque[tuple[Item, Future[Examined]]] = deque()
             coming = iter(items)
             while True:
+                if stopped():
+                    coming = iter(())
+                    waiting = deque(each for each in waiting if not each[1].cancel())
                 for item in islice(coming, self._most - len(waiting)):
                     waiting.append((item, pool.submit(self._examined, item)))
                 if not waiting:

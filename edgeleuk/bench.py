@@ -43,7 +43,8 @@ CAMERA_FPS = 30
 MIN_GAIN = 0.05
 """A setting is preferred over the default only where it is faster by at least this share: less is noise."""
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many fields it is done with, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +136,23 @@ def bench(
     width: int = 1280,
     height: int = 720,
     frames: int = FRAMES,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> BenchResult:
     """Time every stage under every setting, on the same frames in turn."""
-    encoded = [_jpeg(frame) for frame in _fields(model.magnification, width, height, frames)]
+    encoded = []
+    progress("drawing", 0, frames)
+    for frame in _fields(model.magnification, width, height, frames):
+        encoded.append(_jpeg(frame))
+        progress("drawing", len(encoded), frames)
     scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
     runs = [_Run(model, setting, scale, rules, reference) for setting in settings]
     for run in runs:
         run.frame(encoded[0])  # the first call of a network allocates; it is not what a session feels
         run.forget()
     for number, jpeg in enumerate(encoded):
+        progress("timing", number, len(encoded))
         for run in runs:
             run.frame(jpeg)
-        if progress:
-            progress(number + 1, len(encoded))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results = tuple(run.result() for run in runs)
     return BenchResult(model.magnification, width, height, runs[0].white_cells / len(encoded), results, peak)

@@ -145,6 +145,7 @@ def differential(
         correction,
         bounding if supported else None,
         tally.doubtful,
+        tally.unread,
     )
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}

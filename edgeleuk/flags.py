@@ -66,6 +66,8 @@ class Counted:
     """What bounds over all white cells rest on; None where too few were recognised for any."""
     doubtful: Mapping[str, int] = field(default_factory=dict)
     """Those of `white` in pictures under whose warning nothing is called present."""
+    unread: int = 0
+    """Whole white cells that were not read."""
 
     @property
     def supported(self) -> bool:
@@ -168,8 +170,8 @@ def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
     """What the count can and cannot exclude, in plain words."""
     texts = rules.statement
     if not counted.supported:
-        n, of = counted.white.get(UNCLASSIFIED, 0), counted.n + counted.white.get(UNCLASSIFIED, 0)
-        return (texts.unsupported.format(n=n, of=of),) if of else (texts.nothing,)
+        unsure = counted.white.get(UNCLASSIFIED, 0) + counted.unread
+        return (texts.unsupported.format(n=unsure, of=counted.n + unsure),)
     if not counted.n:
         return (texts.nothing,)
     groups = [rules.group(rule.group) for rule in rules.presence.rules]

@@ -187,11 +187,19 @@ def point_spread_um(
     return float(np.hypot(focus, abs(defocus_um) * sine / np.sqrt(1 - sine**2) / 2))
 
 
-def crop_um(image: Image, scale: Scale, centre: tuple[float, float], um_per_px: float, size: int) -> Image:
+def crop_um(
+    image: Image,
+    scale: Scale,
+    centre: tuple[float, float],
+    um_per_px: float,
+    size: int,
+    outside: int | None = None,
+) -> Image:
     """A square crop around `centre` (frame pixels) resampled to `um_per_px`, (size, size, 3) uint8.
 
-    Only the crop is resampled, never the whole frame. Outside the frame its edge repeats, so that a cell at the
-    border keeps a background of the picture's own colour. `centre` must lie inside the frame.
+    Only the crop is resampled, never the whole frame. Outside the frame its edge repeats, so that a network sees a cell at
+    the border before a background of the picture's own colour; or there is the grey level `outside`, for people, whom a
+    smeared cell misleads. `centre` must lie inside the frame.
     """
     height, width = image.shape[:2]
     half_w = size * um_per_px / scale.um_per_px_x / 2
@@ -201,5 +209,6 @@ def crop_um(image: Image, scale: Scale, centre: tuple[float, float], um_per_px: 
     inner = image[max(top, 0) : bottom, max(left, 0) : right]
     pads = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
     if any(pads):
-        inner = cv2.copyMakeBorder(inner, *pads, cv2.BORDER_REPLICATE)
+        kind = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+        inner = cv2.copyMakeBorder(inner, *pads, kind, value=[outside or 0] * 3)
     return resize(inner, size, size)

@@ -27,8 +27,8 @@ class Doubts:
     """Least probability at which a cell may be of a type or group."""
     kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The reader's types of each type or group that is asked for."""
-    blast_like: frozenset[str] = frozenset()
-    """The types whose summed probability makes a cell blast-like."""
+    blast_like: tuple[str, ...] = ()
+    """The types whose summed probability makes a cell blast-like; in one order, so that sums are the same to the last bit."""
 
     @classmethod
     def of(cls, reader: ReaderManifest, rules: Rules) -> Self:
@@ -38,7 +38,7 @@ class Doubts:
             for group in rules.groups
         }
         kinds = {label: (label,) for label in reader.labels} | {k: own for k, own in groups.items() if own}
-        return cls(reader.possible_from, kinds, frozenset(reader.blast_like))
+        return cls(reader.possible_from, kinds, reader.blast_like)
 
 
 NO_DOUBTS = Doubts()

@@ -657,7 +657,9 @@ def test_of_a_slide_hardly_recognised_counts_alone_are_given() -> None:
 def test_unread_cells_are_not_recognised_either() -> None:
     """150 whole cells that no one read are no better known than those below the threshold."""
     tally_ = Tally(1, {"neutrophil": 50}, {}, {}, unread=150)
-    assert not judged(tally_, labels=LABELS).supported
+    result = judged(tally_, labels=LABELS)
+    assert not result.supported
+    assert "150 of 200 white cells were not recognised" in result.adequacy[0]
 
 
 # Pictures with a warning

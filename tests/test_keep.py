@@ -126,13 +126,20 @@ def test_a_session_of_pictures_is_marked_in_the_list(kept: tuple[dict, Path]) ->
 
 
 def test_white_cells_of_pictures_can_be_looked_at_later(kept: tuple[dict, Path], tmp_path: Path) -> None:
-    """Export has a picture of each white cell."""
+    """Export has one picture of each white cell of the slide, under its number, of the field that shows it whole."""
     document, path = kept
     name = document["result"]["id"][:8]
     done = run("sessions", "export", name, "--store", path, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    white = sum(cell["kind"] == "WBC" for image in document["images"] for cell in image["cells"])
-    assert len(list((tmp_path / "out" / "crops").rglob("*.jpg"))) == white > 0
+    whole: dict[int, set[int]] = {}
+    for image in document["images"]:
+        for cell in image["cells"]:
+            if cell["kind"] == "WBC":
+                whole.setdefault(cell["cell"], set()).update({image["number"]} if cell["whole"] else ())
+    written = [path.stem.split("-") for path in (tmp_path / "out" / "crops").rglob("*.jpg")]
+    assert sorted(int(cell) for cell, _ in written) == sorted(whole)
+    assert len(whole) < sum(cell["kind"] == "WBC" for image in document["images"] for cell in image["cells"])
+    assert all(int(number) in whole[int(cell)] for cell, number in written if whole[int(cell)])
 
 
 @pytest.mark.parametrize("command", [("sessions", "resume"), ("live", "--resume")])

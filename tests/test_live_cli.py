@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from test_cli import run
 
 from edgeleuk import zoo
 from edgeleuk.verdict import TITLES
@@ -164,3 +166,33 @@ def test_bench_compares_settings_and_remembers_the_best(environment: dict[str, s
     assert all(each["stages"]["find"]["median_ms"] > 0 for each in measured["settings"])
     saved = json.loads(Path(environment["EDGELEUK_MACHINE"]).read_text())
     assert saved["setting"] in [{"threads": 1, "arithmetic": "int8"}, {"threads": 1, "arithmetic": "float"}]
+
+
+@pytest.mark.parametrize("display", ["", ":99"], ids=["none", "not there"])
+def test_a_preview_without_a_screen_is_refused_before_anything_is_opened(
+    display: str, tmp_path: Path
+) -> None:
+    """One sentence, the exit code of wrong usage, and neither a camera nor a session was begun."""
+    pytest.importorskip("tkinter")
+    store = tmp_path / "sessions.db"
+    done = run(
+        "live", "--source", "simulated", "--preview", "--seconds", 1, "--store", store,
+        DISPLAY=display, WAYLAND_DISPLAY="",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --preview needs a screen, and there is none")
+    assert not store.exists()
+
+
+def test_a_preview_ends_with_the_count(environment: dict[str, str]) -> None:
+    """On a screen, here one in memory: Tk, which other threads upset, ends as it should."""
+    pytest.importorskip("tkinter")
+    if not shutil.which("xvfb-run"):
+        pytest.skip("xvfb-run is not installed: there is no screen to show a picture on")
+    asked = command("live", "--source", "simulated", "--preview", "--seconds", "2", "--json")
+    done = subprocess.run(
+        ["xvfb-run", "-a", *asked], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["event"] == "finished"

@@ -278,6 +278,20 @@ def test_a_crop_larger_than_the_picture_is_filled_by_its_edges() -> None:
     assert (crop == (230, 200, 210)).all()
 
 
+@pytest.mark.parametrize("centre", [(3, 60), (197, 60), (100, 4), (100, 147), (2, 148)])
+def test_a_crop_for_people_is_grey_beyond_the_picture(centre: tuple[int, int]) -> None:
+    """What the picture shows is where it is for a network; beyond its edge nothing is made up."""
+    rng = np.random.default_rng(3)
+    image = cv2.resize(rng.integers(150, 256, (15, 20, 3)).astype(np.uint8), (200, 150))
+    plain = crop_um(image, Scale.given(0.2), centre, 0.2, 96, 128)
+    repeated = crop_um(image, Scale.given(0.2), centre, 0.2, 96)
+    y, x = np.mgrid[:96, :96] - 48
+    there = (x + centre[0] >= 0) & (x + centre[0] < 200) & (y + centre[1] >= 0) & (y + centre[1] < 150)
+    assert (plain[~there] == 128).all()
+    assert (~there).any()
+    np.testing.assert_array_equal(plain[there], repeated[there])
+
+
 def test_a_crop_equals_the_same_part_of_the_resampled_picture() -> None:
     """Resampling a crop and cropping a resampled picture give the same, where the pixels fall together."""
     rng = np.random.default_rng(1)

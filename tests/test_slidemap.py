@@ -6,15 +6,17 @@ import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import pytest
 from standard import RULES
 
 from edgeleuk.pipeline import Analyser
 from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap.slide import CROP_OUTSIDE, CROP_UM
 from edgeleuk.sources.simulated import Smear, Stage
-from edgeleuk.tallies import tally
-from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale
+from edgeleuk.tallies import Doubts, tally
+from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
 from edgeleuk.zoo import Model
 
 UM = 0.1
@@ -68,7 +70,7 @@ class Walk:
             cells.append(Cell(true.kind, at, 0.9, whole, read))
             ids.append(true.id)
         number = len(self.counted) + 1
-        analysed = Field(f"field-{number}", width, height, scale, tuple(cells))
+        analysed = Field(f"field-{number}", width, height, scale, numbered(cells))
         kept = self.map.add(
             analysed, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels
         )
@@ -268,14 +270,15 @@ def test_a_mark_overrules_the_reader(walk: Walk) -> None:
 
 
 def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
-    """After each field, a mark, and a field taken back."""
+    """After each field, a mark, and a field taken back; with what the reader doubts."""
+    doubts = Doubts.of(walk.model.reader, RULES)
     for place in rows(walk):
         walk.to(*place)
-        assert walk.map.tally() == tally(walk.map.fields(), RULES)
+        assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
     walk.map.mark(walk.map.white_cells[0], "artefact")
-    assert walk.map.tally() == tally(walk.map.fields(), RULES)
+    assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
     walk.map.undo()
-    assert walk.map.tally() == tally(walk.map.fields(), RULES)
+    assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
 
 
 def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> None:
@@ -316,6 +319,27 @@ def test_white_cells_keep_their_picture(walk: Walk) -> None:
     counted = walk.counted[-1]
     assert set(counted.crops) == {i for i, cell in enumerate(counted.field.cells) if cell.kind == "WBC"}
     assert all(picture.startswith(b"\xff\xd8") for picture in counted.crops.values())
+
+
+def test_a_cut_white_cell_is_shown_cut(walk: Walk) -> None:
+    """Beyond the edge of the picture its own picture is grey: the cell is not drawn on."""
+    for place in rows(walk):
+        walk.to(*place)
+    cut = 0
+    for counted in walk.counted:
+        for index, jpeg in counted.crops.items():
+            crop = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            x1, y1, x2, y2 = counted.field.cells[index].box
+            x, y, half = (x1 + x2) / 2 * UM, (y1 + y2) / 2 * UM, CROP_UM / 2
+            beyond = (half - x, half - y, x + half - WIDTH * UM, y + half - HEIGHT * UM)
+            sides = (crop[:, 0], crop[0], crop[:, -1], crop[-1])
+            for over, side in zip(beyond, sides, strict=True):
+                if over > 2:
+                    assert side == pytest.approx(np.full(side.shape, CROP_OUTSIDE), abs=4)
+                    cut += 1
+                elif over < 0 and max(beyond) < 0:
+                    assert side.mean() > CROP_OUTSIDE + 20
+    assert cut
 
 
 def test_the_networks_find_each_cell_once(stage: Stage, analyser: Analyser) -> None:

@@ -28,7 +28,7 @@ from edgeleuk.types import (
 DOUBTS = Doubts(
     possible_from=0.05,
     kinds={"neutrophil": ("neutrophil",), "smudge": ("smudge",), "blasts": ("blast", "monoblast")},
-    blast_like=frozenset({"blast", "promyelocyte"}),
+    blast_like=("blast", "promyelocyte"),
 )
 
 
@@ -61,7 +61,7 @@ def test_doubts_are_of_each_type_and_each_group_that_the_reader_knows() -> None:
     }
     assert all(doubts.kinds[label] == (label,) for label in reader.labels)
     assert doubts.possible_from == reader.possible_from == 0.01
-    assert doubts.blast_like == {*reader.groups["blast_like"]}
+    assert doubts.blast_like == reader.groups["blast_like"]
 
 
 # Cells that were not recognised

@@ -32,14 +32,16 @@ from edgeleuk.cli import (
 )
 from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
+from edgeleuk.cli._stop import Commands
 from edgeleuk.errors import EdgeleukError
 
 app = typer.Typer(
     name="edgeleuk",
+    cls=Commands,
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
     "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
-    "10 picture refused.",
+    "10 picture refused, 130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

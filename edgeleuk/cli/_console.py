@@ -41,15 +41,30 @@ def fail(error: EdgeleukError) -> NoReturn:
 
 
 @contextmanager
-def progress_bar(text: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr, to be told how many are done, and of how many; nothing elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_bar(
+    text: str | Callable[[], str], *, shown: bool = True
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr, to be told how many are done, and of how many; nothing elsewhere.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=notices, transient=True, disable=not (shown and notices.is_terminal)
-    ) as bar:
-        task = bar.add_task(text, total=None)
+    `text` stands before it, or what it gives then.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TimeRemainingColumn,
+    )
+
+    class Words(ProgressColumn):
+        def render(self, task: Task) -> Text:  # noqa: ARG002  # there is one
+            return Text(text if isinstance(text, str) else text())
+
+    columns = (Words(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = not (shown and notices.is_terminal)
+    with Progress(*columns, console=notices, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -112,7 +127,8 @@ def write(path: Path, content: str | bytes) -> None:
         partial.write_bytes(readable(content).encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(
             f"cannot write {path}: {error.strerror}. Free some space or give another --out."
         ) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -94,6 +94,8 @@ def count_live(options: Options, start: Start) -> None:
 
     start.step(f"opening {spec}")
     with ExitStack() as stack:
+        # First: a screen may be missing, and threads upset Tk.
+        show = _preview(stack) if options.preview else None
         capture = stack.enter_context(Capture(opened))
         info = capture.info
         if info.live:
@@ -117,7 +119,6 @@ def count_live(options: Options, start: Start) -> None:
         _tell_start(say, counter, info.name, session)
         if session and options.resume:
             _describe(session, options.other, counter, say)
-        show = _preview(stack) if options.preview else None
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
         loop = Loop(

@@ -32,11 +32,14 @@ class Keeper:
         self._new = new
         self._store: Store | None = None
         self._session: Session | None = None
+        self._kept = ""
+        """Id of the session, as long as all was kept."""
         self._ended: str | None = None
         if wanted:
             with self._tolerant():
                 self._store = open_store(path)
                 self._session = self._store.start(new)
+                self._kept = self._session.id
 
     @property
     def keeping(self) -> bool:
@@ -70,14 +73,18 @@ class Keeper:
         self._try(lambda session: session.note(text))
 
     def finish(self, reason: str) -> None:
-        """End the count, and say where it is kept."""
+        """End the count."""
         from edgeleuk.store import local_now
 
         self._ended = local_now()
         self._try(lambda session: session.finish(reason, self._ended))
-        if self._session:
-            name = self._session.id
-            notices.print(f"kept as session {name}: `edgeleuk sessions show {name}`", markup=False)
+
+    def tell(self) -> None:
+        """Say where the count was kept. One that did not come to its end is there as one that was interrupted."""
+        if self._kept:
+            notices.print(
+                f"kept as session {self._kept}: `edgeleuk sessions show {self._kept}`", markup=False
+            )
 
     def _try(self, action: Callable[[Session], None]) -> None:
         if self._session:
@@ -89,6 +96,7 @@ class Keeper:
         try:
             yield
         except EdgeleukError as error:
+            self._kept = ""
             warn(f"the result is not kept: {error} --no-keep counts without keeping.")
             self._close()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -26,6 +28,7 @@ from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._stop import Stopped, Stopping
 from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
@@ -46,6 +49,18 @@ if TYPE_CHECKING:
     from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the pictures, beside their count."""
+
+    failures: Failures
+    """Those left out, with the error."""
+    overlays: list[Path]
+    """Annotated pictures that were written."""
+    warnings: Mapping[str, list[str]]
+    """By what is said of them, names of pictures."""
 
 
 def analyze(
@@ -154,18 +169,27 @@ def analyze(
     draw = folder if overlay or write_all else None
 
     readable = any(isinstance(each, PictureFile) for each in pictures)
-    with Keeper(new, store, wanted=keep and readable) as keeper:
+    with Stopping() as stop, Keeper(new, store, wanted=keep and readable) as keeper:
         options = SlideOptions(
             overlapping=len(pictures) > 1 and not separate, red_cells=red_cells, crops=keeper.keeping
         )
         policy = ScalePolicy(analyser, scale)
         count = SlideCount(analyser, rule_set, ranges, policy, options, keeper if keeper.keeping else None)
-        failures, overlays = _analyse_all(Batch(count, workers), pictures, draw)
-        keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
+        outcome = _analyse_all(Batch(count, workers), pictures, draw, stop)
+        if not stop:
+            keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
+    if stop and not (count.number or outcome.failures):
+        _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
-    _sign(overlays, result.verdict)
+    _sign(outcome.overlays, result.verdict)
     _output(result, model, as_json, as_csv, folder, write_all, details)
-    _close(result, failures, folder)
+    if not stop or count.number:
+        keeper.tell()
+    try:
+        _close(result, outcome, folder)
+    finally:
+        if stop:
+            _interrupted(stop, count.number, len(pictures))
 
 
 def demo_picture() -> str:
@@ -173,22 +197,41 @@ def demo_picture() -> str:
     return str(Path(__file__).parents[1] / "data" / "demo.jpg")
 
 
+def _interrupted(stop: Stopping, done: int, of: int) -> NoReturn:
+    """Say how far a batch came, and end with the signal's exit code."""
+    what = "the result is of these alone" if done else "there is no result"
+    notices.print(f"interrupted: {done} of {of} pictures were analysed; {what}.", markup=False)
+    raise typer.Exit(stop.exit_code)
+
+
+def _survey(batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], stop: Stopping) -> None:
+    """Measure the scale that the pictures have in common, unless the user asks to end."""
+    with (
+        suppress(Stopped),
+        progress_bar(stop.instead("measuring the scale"), shown=len(pictures) > 1) as progress,
+    ):
+
+        def step(done: int, of: int) -> None:
+            progress(done, of)
+            stop.check()
+
+        batch.survey(pictures, step)
+
+
 def _analyse_all(
-    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None
-) -> tuple[Failures, list[Path]]:
-    """Every picture that can be analysed; gives the errors of the others, and the annotated pictures."""
+    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None, stop: Stopping
+) -> Outcome:
+    """Every picture that can be analysed, until the user asks to end."""
     from edgeleuk.batch import Failed
 
-    several = len(pictures) > 1
-    with progress_bar("measuring the scale", shown=several) as progress:
-        batch.survey(pictures, progress)
+    _survey(batch, pictures, stop)
     failures: Failures = []
     overlays: dict[str, Path] = {}
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
-    with progress_bar("analysing", shown=several) as progress:
+    with progress_bar(stop.instead("analysing"), shown=len(pictures) > 1) as progress:
         progress(0, len(pictures))
-        for number, done in enumerate(batch.analyse_all(pictures), 1):
+        for number, done in enumerate(batch.analyse_all(pictures, lambda: bool(stop)), 1):
             progress(number, len(pictures))
             if isinstance(done, Failed):
                 failures.append((done.path, done.error))
@@ -198,9 +241,7 @@ def _analyse_all(
                 warnings[key].append(done.frame.name)
             if draw:
                 _draw(done.frame, done.field, batch.slide.analyser, draw, overlays)
-    for key, names in warnings.items():
-        warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {texts[key]}")
-    return failures, [*overlays.values()]
+    return Outcome(failures, [*overlays.values()], {texts[key]: names for key, names in warnings.items()})
 
 
 def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, overlays: dict[str, Path]) -> None:
@@ -256,9 +297,13 @@ def _output(
         results().print(terminal.verdict_line(result.verdict))
 
 
-def _close(result: SlideResult, failures: Failures, folder: Path | None) -> None:
+def _close(result: SlideResult, outcome: Outcome, folder: Path | None) -> None:
+    """Say what is wrong with pictures, after the result: its first lines say what to do."""
+    for text, names in outcome.warnings.items():
+        warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}")
     if folder:
         notices.print(f"results are in {folder}", markup=False)
+    failures = outcome.failures
     for _, error in failures:
         report(error)
     done = len(result.counted)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._console import notices, print_json, progress_bar, results
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
@@ -15,9 +17,7 @@ from edgeleuk.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from edgeleuk.bench import BenchResult, Progress, SettingResult
     from edgeleuk.machine import Setting
@@ -46,28 +46,23 @@ def bench(
     """Time every stage of a frame's way, compare settings, and remember what suits this machine.
 
     8-bit and float arithmetic and numbers of threads are compared on the same simulated frames in turn. Close other
-    programs first. The last line is for a report.
+    programs first. The line below each table is for a report.
     """
-    from rich.progress import Progress as Bar
-
     from edgeleuk import machine
     from edgeleuk.bench import bench as measure
     from edgeleuk.bench import report_line, settings_here
 
     models = [chosen(model_folder, mag)] if model_folder else _in_use(mag)
-    loaded = standards()
+    loaded, settings = standards(), settings_here(threads)
     done: list[BenchResult] = []
-    with Bar(console=notices, transient=True, disable=not notices.is_terminal) as bar:
-        for model in models:
-            step = _stepping(bar, bar.add_task(model.magnification, total=frames))
-            done.append(measure(model, settings_here(threads), *loaded, width, height, frames, step))
+    for model in models:
+        with _following(model.magnification, len(settings)) as step:
+            done.append(measure(model, settings, *loaded, width, height, frames, step))
+        if not as_json:  # each as soon as it is there: the next one may take minutes
+            results().print(_table(done[-1]))
+            results().print(report_line(done[-1]), soft_wrap=True)
     if as_json:
         print_json({"machine": machine.fingerprint(), "magnifications": [each.as_json() for each in done]})
-    else:
-        for each in done:
-            results().print(_table(each))
-        for each in done:
-            results().print(report_line(each), soft_wrap=True)
     if remember:
         best = _for_all(done)
         path = machine.save(best)
@@ -87,11 +82,21 @@ def _in_use(mag: str | None) -> list[Model]:
     return [zoo.load(name) for name in names if name]
 
 
-def _stepping(bar: Bar, task: TaskID) -> Progress:
-    def step(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
+@contextmanager
+def _following(magnification: str, settings: int) -> Iterator[Progress]:
+    """How far a measurement is: a bar on a terminal's stderr, else a line for each part of it."""
+    doing = ""
+    with progress_bar(lambda: f"{magnification}: {doing} fields") as bar:
 
-    return step
+        def step(what: str, done: int, total: int) -> None:
+            nonlocal doing
+            if what != doing and not notices.is_terminal:
+                times = f" {settings} times each" if what == "timing" else ""
+                notices.print(f"{magnification}: {what} {total} fields{times}", markup=False)
+            doing = what
+            bar(done, total)
+
+        yield step
 
 
 def _for_all(done: list[BenchResult]) -> Setting:
@@ -105,13 +110,14 @@ def _for_all(done: list[BenchResult]) -> Setting:
     return min(totals, key=lambda setting: totals[setting])
 
 
-def _table(result: BenchResult) -> Table:
+def _table(result: BenchResult) -> RenderableType:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     from edgeleuk.bench import STAGES
 
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    table.title = f"{result.magnification}, {result.width} x {result.height}: median ms by stage"
+    table = Table(box=None, pad_edge=False)
     table.add_column("threads\narithmetic")
     for each in result.results:
         setting = f"{each.setting.threads}\n{each.setting.arithmetic}"
@@ -126,7 +132,8 @@ def _table(result: BenchResult) -> Table:
     row("counted", lambda each: each.counted.median)
     row("counted, p95", lambda each: each.counted.p95)
     row("frames/s", lambda each: each.fps)
-    return table
+    title = f"{result.magnification}, {result.width} x {result.height}: median ms by stage"
+    return Group(Text(title, style="italic"), table)
 
 
 def _stage(name: str, result: SettingResult) -> float:

@@ -157,7 +157,8 @@ def export(
 ) -> None:
     """Write a session as files: session.json, verdict.csv, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
-    The last one holds every number exactly, for programs: `edgeleuk.codec.read_result` reads it.
+    A crop is the best view of a white cell: whole where a field shows it whole, and sharpest. result.edgeleuk holds every
+    number exactly, for programs: `edgeleuk.codec.read_result` reads it.
     """
     from edgeleuk.codec import encode
     from edgeleuk.render import sessions as render

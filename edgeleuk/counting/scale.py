@@ -17,6 +17,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from edgeleuk._pools import leaving
 from edgeleuk.errors import EdgeleukError, ScaleError
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
@@ -104,7 +105,7 @@ class ScalePolicy:
     ) -> None:
         """Measure the common scale of pictures on a few of them. Does nothing where it is known, or they are few.
 
-        `progress` is told how many of these are measured, in the thread of the caller.
+        `progress` is told how many of these are measured, in the thread of the caller; what it raises ends the survey.
         """
         self.surveyed = True
         if self.given or self._common or len(pictures) < LEAST:
@@ -116,7 +117,7 @@ class ScalePolicy:
         begun = self._measured(first, None)
         measured = [begun]
         progress(1, total)
-        with ThreadPoolExecutor(workers) as pool:
+        with leaving(ThreadPoolExecutor(workers)) as pool:
             for each in pool.map(lambda other: self._measured(other, begun and begun[1]), others):
                 measured.append(each)
                 progress(len(measured), total)

@@ -5,11 +5,13 @@ OpenCV's own windows are absent from the headless build that the runtime depends
 
 from __future__ import annotations
 
+import gc
+import os
 import tkinter
 from types import TracebackType
 from typing import Self
 
-from edgeleuk.errors import MissingExtraError
+from edgeleuk.errors import UsageError
 from edgeleuk.live.state import LiveState
 from edgeleuk.optics import resize
 from edgeleuk.types import Frame
@@ -20,18 +22,23 @@ COLOURS = {"counted": "#2e9e5b", "seen": "#3b78c4", "move": "#8a8a8a", "manual":
 """Of the frame around the picture, by verdict; anything else is a reason to act."""
 ACT = "#c98a1b"
 
+NO_SCREEN = "--preview needs a screen, and there is none ({}). Leave it out, or start it on the desktop."
+
 
 class Preview:
     """A window that shows frames until the operator closes it; closing it does not end the count."""
 
     def __init__(self) -> None:
-        """Raises MissingExtraError where there is no screen."""
+        """Raises UsageError where there is no screen.
+
+        To be made before any other thread: whatever Tk leaves behind must be freed in this one, or it aborts the process.
+        """
+        if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+            raise UsageError(NO_SCREEN.format("neither DISPLAY nor WAYLAND_DISPLAY is set"))
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise MissingExtraError(
-                f"--preview needs a screen, and there is none ({error}). Leave it out, or start it on the desktop."
-            ) from error
+            raise UsageError(NO_SCREEN.format(error)) from error
         self._root.title("edgeleuk: research use only")
         self._root.protocol("WM_DELETE_WINDOW", self._closed)
         self._picture = tkinter.PhotoImage(master=self._root)
@@ -50,6 +57,8 @@ class Preview:
     ) -> None:
         if self.open:
             self._closed()
+        del self._root, self._picture, self._border, self._words
+        gc.collect()  # here, and not in the thread of a camera
 
     def show(self, frame: Frame, state: LiveState) -> None:
         """Put a frame on the screen, with its verdict as the colour around it and in words below."""

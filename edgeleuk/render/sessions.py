@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -221,17 +221,21 @@ def cells_csv(kept: Kept) -> str:
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
-    """Each white cell's picture, JPEG, with its name below the folder: by the type of the cell on the map.
+    """The best picture of each white cell of the map, JPEG, with its name below the folder: by the cell's type.
 
-    `fields` are those of the result, with their pictures.
+    `fields` are those of the result, with their pictures. A cell is shown by the field that shows it whole, and among those
+    by the sharpest.
     """
+    wanted: defaultdict[int, list[tuple[int, MappedCell]]] = defaultdict(list)
+    for cell in kept.cells.values():
+        number, position = cell.picture
+        wanted[number].append((position, cell))
     for counted in fields:
-        for position, picture in counted.crops.items():
-            folder = re.sub(r"[^A-Za-z0-9_-]+", "_", _type(kept, counted, position) or "unread")
-            identity = counted.identities[position]
-            number = f"{identity:05d}-{counted.number:04d}"
-            # Cells that are not on the map have no number of their own.
-            yield f"crops/{folder}/{number if identity else f'{number}-{position}'}.jpg", picture
+        for position, cell in sorted(wanted[counted.number], key=lambda each: each[1].identity):
+            if picture := counted.crops.get(position):
+                label = cell.reading.label if cell.reading else "unread"
+                folder = re.sub(r"[^A-Za-z0-9_-]+", "_", label)
+                yield f"crops/{folder}/{cell.identity:05d}-{counted.number:04d}.jpg", picture
 
 
 def _type(kept: Kept, counted: CountedField, position: int) -> str | None:

@@ -57,6 +57,8 @@ CROP_UM = 20.0
 """Side of the kept picture of a white cell: the cell and its neighbours."""
 CROP_PX = 160
 CROP_QUALITY = 90
+CROP_OUTSIDE = 128
+"""Grey level beyond the edge of the picture: neither stained nor lit, so that a cut cell is seen to be cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class MappedCell:
     """Number of the field that showed it first."""
     number: int
     """Its number in that field, see `Cell.number`."""
+    picture: tuple[int, int]
+    """The best of the fields that show it as a white cell, by number, and its index there: of the picture to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +469,9 @@ class SlideMap:
         x1, y1, x2, y2 = thing["box"].tolist()
         field, index = max(views, key=_merit)
         cell = self._fused(identity)
+        pictured, its_index = max(
+            views, key=lambda view: (view[0].cell(view[1]).kind == WHITE_CELL, _merit(view))
+        )
         return MappedCell(
             identity,
             int(thing["island"]),
@@ -475,6 +482,7 @@ class SlideMap:
             (field.rest.field.name, field.cell(index).box),
             views[0][0].rest.number,
             cell.number,
+            (pictured.rest.number, its_index),
         )
 
     def _views(self, identity: int) -> list[View]:
@@ -534,7 +542,7 @@ def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:
         if cell.kind == WHITE_CELL:
             x1, y1, x2, y2 = cell.box
             middle = ((x1 + x2) / 2 / shrunk, (y1 + y2) / 2 / shrunk)
-            crop = crop_um(image, scale, middle, um_per_px, round(CROP_UM / um_per_px))
+            crop = crop_um(image, scale, middle, um_per_px, round(CROP_UM / um_per_px), CROP_OUTSIDE)
             encoded = cv2.imencode(
                 ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, CROP_QUALITY]
             )[1]

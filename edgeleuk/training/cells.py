@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from edgeleuk._pools import leaving
 from edgeleuk.evaluation.cells import read_cell
 from edgeleuk.evaluation.datasets import (
     CellSample,
@@ -116,7 +118,7 @@ def _cut(
 
 def in_memory(samples: list[CellSample]) -> list[TrainingCell]:
     """The cells, their pictures made coarser where they are finer than CACHE_UM_PER_PX."""
-    with ThreadPoolExecutor() as pool:  # what decodes a picture lets other threads run
+    with leaving(ThreadPoolExecutor()) as pool:  # what decodes a picture lets other threads run
         pictures = pool.map(lambda sample: _coarse(*read_cell(sample)), samples)
         told = track(pictures, "reading cells", total=len(samples), console=console)
         return [TrainingCell(sample, (picture,)) for sample, picture in zip(samples, told, strict=True)]
@@ -128,10 +130,16 @@ def through_objective(recipe: Recipe, cells: list[TrainingCell]) -> list[Trainin
     shoot = partial(_shot, lens, recipe["virtual"]["shots"], recipe["train"]["seed"])
     taken = [cell.pictures[0] for cell in cells]
     # Processes, not threads: most of a rendering is many small steps of numpy.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with leaving(_processes()) as pool:
         shots = pool.map(shoot, range(len(cells)), taken, chunksize=64)
         told = track(shots, "rendering cells", total=len(cells), console=console)
         return [replace(c, pictures=(*c.pictures, *views)) for c, views in zip(cells, told, strict=True)]
+
+
+def _processes() -> ProcessPoolExecutor:
+    """Processes that leave Ctrl-C to this one, which then ends them."""
+    ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    return ProcessPoolExecutor(mp_context=get_context("spawn"), **ignoring)
 
 
 def _shot(
