@@ -302,11 +302,10 @@ def test_the_row_of_a_type() -> None:
 
 
 def test_a_wide_screen_has_more_columns() -> None:
-    """The reference range from 96 cells on, the corrected share from 118."""
-    screens = [screen(state(WHITE), width, 30) for width in (95, 96, 117, 118)]
+    """The reference range from 96 cells on."""
+    screens = [screen(state(WHITE), width, 30) for width in (95, 96)]
     head = {len(lines[0]): next(line for line in lines if line.startswith("type")) for lines in screens}
-    assert [" reference " in line[:60] for line in head.values()] == [False, True, True, True]
-    assert ["corrected" in line for line in head.values()] == [False, False, False, True]
+    assert [" reference " in line[:60] for line in head.values()] == [False, True]
 
 
 def test_ranges_are_marked_only_where_they_are_the_judged_ones() -> None:

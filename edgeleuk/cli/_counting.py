@@ -270,13 +270,13 @@ def _close(
 def _summarise(
     options: Options, analyser: Analyser, counter: LiveCounter, session: Session | None, reason: str
 ) -> None:
-    """On the terminal that the screen gave back: what matters, and before it all that is kept nowhere."""
+    """On the terminal that the screen gave back: what matters, and before it the attributes, where they are kept nowhere."""
     from edgeleuk.render import terminal
     from edgeleuk.render.live_summary import Ended
 
     result, model, out = counter.differential(), analyser.model, results()
-    if session is None:
-        out.print(terminal.together(counter.map.fields(), result, model))
+    if session is None and result.supported and result.attributes:
+        out.print(terminal.attributes(result))
     ended = Ended(
         counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason
     )  # fmt: skip

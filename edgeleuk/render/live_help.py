@@ -25,7 +25,6 @@ WORDS = (
     ("focus", "sharpness, against the sharpest picture of this count"),
     ("um/px", "micrometres of the slide in a pixel; red cells tell it"),
     ("├───┤ ░", "between, and the reference range"),
-    ("*", "too few were measured to know how many the program misses"),
 )
 NAME = 16
 """Width of a key or a word."""

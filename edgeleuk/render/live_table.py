@@ -7,24 +7,23 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from edgeleuk.correction import Estimate
 from edgeleuk.differential import Differential
 from edgeleuk.intervals import Share
 from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
-from edgeleuk.render.terminal import UNMEASURED, ceil, decimals, floor
+from edgeleuk.render.terminal import ceil, decimals, floor
 from edgeleuk.rules import Reference
 from edgeleuk.types import PLATELET, UNCLASSIFIED
 
-COUNT, PERCENT, INTERVAL, RANGE, CORRECTED = 6, 7, 15, 11, 22
+COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 """Widths of the columns, characters."""
 SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
 """Likewise where two types share a narrow line."""
 FEW = 9.9
 """Up to which bounds have a decimal where there is room for two figures."""
-WITH_RANGE, WITH_CORRECTED = 96, 118
-"""Widths of the screen from which these columns are there."""
+WITH_RANGE = 96
+"""Width of the screen from which the reference ranges are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class Columns:
 
     name: int
     range: int
-    corrected: int
     bar: int
 
     @classmethod
@@ -41,9 +39,8 @@ class Columns:
         """By the labels and the screen alone, so that no count moves anything."""
         name = min(max([len(label) for label in labels] + [12]), 24)
         between = RANGE if width >= WITH_RANGE else 0
-        corrected = CORRECTED if width >= WITH_CORRECTED else 0
-        bar = width - name - COUNT - PERCENT - INTERVAL - between - corrected - 2
-        return cls(name, between, corrected, bar)
+        bar = width - name - COUNT - PERCENT - INTERVAL - between - 2
+        return cls(name, between, bar)
 
 
 def table(
@@ -127,7 +124,6 @@ def _head(columns: Columns, width: int, ranges: bool) -> Text:
         ("%".rjust(PERCENT), "dim"),
         ("between".rjust(INTERVAL), "dim"),
         ("reference".rjust(columns.range), "dim") if columns.range else ("", ""),
-        ("corrected, between".rjust(columns.corrected), "dim") if columns.corrected else ("", ""),
         ("  " + axis, "dim"),
     )
 
@@ -143,7 +139,6 @@ def _row(
     shown = Shown.of(result, label)
     style = "" if shown.count else "dim"
     between = f"{normal[0]:g} - {normal[1]:g}" if normal else ""
-    estimate = result.corrected.get(label) if result.supported else None
     return line(
         width,
         (fit(spoken(label), columns.name), style),
@@ -151,7 +146,6 @@ def _row(
         (shown.share.rjust(PERCENT), style),
         (shown.between.rjust(INTERVAL), style),
         (between.rjust(columns.range), "dim") if columns.range else ("", ""),
-        (_corrected(estimate), style) if columns.corrected else ("", ""),
         ("  ", ""),
         *whiskers(shown.percent, shown.bounds, columns.bar, colour, normal),
     )
@@ -204,13 +198,6 @@ class Shown:
         return f"{floor(low, int(small[0])) if low else '0'}-{ceil(high, int(small[1]))}"
 
 
-def _corrected(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-".rjust(CORRECTED)
-    mark = " " if estimate.measured else UNMEASURED
-    return f"{estimate.percent:.1f}{mark}{estimate.low:6.1f} -{estimate.high:6.1f}".rjust(CORRECTED)
-
-
 @dataclass(frozen=True, slots=True)
 class _Half:
     """The columns of a type that shares its line with another one."""
@@ -231,8 +218,8 @@ class _Half:
         name = half - SHORT_COUNT - SHORT_PERCENT - SHORT_INTERVAL - 1
         return cls(name, SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL, 1)
 
-    def head(self) -> str:
-        return self._line("type", "count", "%", "between")
+    def head(self, shares: bool = True) -> str:
+        return self._line("type", "count", *(("%", "between") if shares else ("", "")))
 
     def row(self, result: Differential, label: str) -> Piece:
         shown = Shown.of(result, label)
@@ -248,13 +235,19 @@ class _Half:
 
 def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[Text]:
     """A head, and two of some types a line."""
-    return _dense(result, labels, (len(labels) + 1) // 2, width)
+    half = _Half.of(labels, width)
+    yield line(width, (half.head(result.supported) * 2, "dim"))
+    yield from _pairs(result, labels, half, (len(labels) + 1) // 2, width)
 
 
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
     """Two types a line: name, count, percentage, bounds."""
     half = _Half.of(inside, width)
     yield line(width, (half.head() * 2, "dim"))
+    yield from _pairs(result, inside, half, rows, width)
+
+
+def _pairs(result: Differential, inside: Sequence[str], half: _Half, rows: int, width: int) -> Iterator[Text]:
     deep = min(rows, (len(inside) + 1) // 2)
     for row in range(rows):
         beside = (*inside[row : min(row + 1, deep)], *inside[row + deep : row + deep + 1])

@@ -284,7 +284,7 @@ def together(
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(text) for text in result.adequacy]
     if details and result.attributes and result.n:
-        parts.append(Padding(_attributes(result), (1, 0, 0, 0)))
+        parts.append(Padding(attributes(result), (1, 0, 0, 0)))
     return Padding(Group(*parts), (1, 0))
 
 
@@ -419,7 +419,7 @@ def _number(count: int | None, of: str) -> str:
     return f"{of}s not counted" if count is None else f"{count} {of}{'' if count == 1 else 's'}"
 
 
-def _attributes(result: Differential) -> Table:
+def attributes(result: Differential) -> Table:
     """Each attribute's values, over the cells where the reader was sure."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("attribute", no_wrap=True)
