@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
-from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from edgeleuk.cli._starting import Start
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from edgeleuk.rules import Reference
     from edgeleuk.sources.camera import Source
     from edgeleuk.store import Session
-    from edgeleuk.types import Frame
     from edgeleuk.verdict import Verdict
     from edgeleuk.zoo import Model
 
@@ -44,7 +42,6 @@ class Options:
     size: tuple[int | None, int | None] = (None, None)
     fps: float | None = None
     manual: bool = False
-    preview: bool = False
     keep: bool = True
     store: Path | None = None
     resume: str | None = None
@@ -94,8 +91,6 @@ def count_live(options: Options, start: Start) -> None:
 
     start.step(f"opening {spec}")
     with ExitStack() as stack:
-        # First: a screen may be missing, and threads upset Tk.
-        show = _preview(stack) if options.preview else None
         capture = stack.enter_context(Capture(opened))
         info = capture.info
         if info.live:
@@ -122,7 +117,7 @@ def count_live(options: Options, start: Start) -> None:
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
         loop = Loop(
-            capture, counter, view, requests=requests, show_frame=show, on_event=say, watchdog=watchdog,
+            capture, counter, view, requests=requests, show_frame=start.show_frame, on_event=say, watchdog=watchdog,
             until_target=options.until_target, most_seconds=options.most_seconds,
         )  # fmt: skip
         reason = loop.run()
@@ -215,16 +210,6 @@ class _Nowhere:
 
     def update(self, state: LiveState) -> None:
         """Nothing is shown."""
-
-
-def _preview(stack: ExitStack) -> Callable[[Frame, LiveState], None]:
-    try:
-        from edgeleuk.live.preview import Preview
-    except ImportError as error:
-        raise MissingExtraError(
-            "--preview needs Tk, which this Python lacks. `sudo apt install python3-tk`, or leave it out."
-        ) from error
-    return stack.enter_context(Preview()).show
 
 
 def _tell_start(

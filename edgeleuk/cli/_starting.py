@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
+from edgeleuk.errors import MissingExtraError
 from edgeleuk.live.keys import Keys
 from edgeleuk.render.live_screen import Screen, can_show, start_lines
+
+if TYPE_CHECKING:
+    from edgeleuk.live.state import LiveState
+    from edgeleuk.types import Frame
 
 
 def output_here(plain: bool) -> str:
@@ -20,12 +26,14 @@ def output_here(plain: bool) -> str:
 
 
 class Start:
-    """The screen and the keys of a live count, from before its models are loaded to its end. A context manager."""
+    """Screen, keys and preview of a live count, from before its models are loaded to its end. A context manager."""
 
-    def __init__(self, output: str) -> None:
-        """`output` is view, plain or json."""
-        self._output = output
-        self._stack = ExitStack()
+    def __init__(self, output: str, *, preview: bool = False) -> None:
+        """`output` is view, plain or json; `preview` asks for a window with the picture."""
+        self._output, self._preview = output, preview
+        self._stack, self._window = ExitStack(), ExitStack()
+        self.show_frame: Callable[[Frame, LiveState], None] | None = None
+        """Shows a frame in the preview; None where there is none."""
         self._steps: list[str] = []
         self._began = time.monotonic()
         self.screen: Screen | None = None
@@ -34,10 +42,14 @@ class Start:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            # First: there may be no desktop, and threads, of which the screen has one, upset Tk.
+            window = stack.enter_context(ExitStack())
+            self.show_frame = _shown_in(window) if self._preview else None
             if self._output == "view":
                 self.screen = stack.enter_context(Screen())
                 self.keys = Keys(self.screen.aside)
             stack.enter_context(self.keys)
+            self._window = window.pop_all()
             self._stack = stack.pop_all()
         return self
 
@@ -45,6 +57,7 @@ class Start:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        self._window.close()  # last, when no camera's thread runs any more
 
     def step(self, text: str) -> None:
         """Say what is being done now, in a few words. JSON begins when the count does."""
@@ -61,3 +74,14 @@ class Start:
     def close(self) -> None:
         """Give keys and screen back. Safe to call twice."""
         self._stack.close()
+
+
+def _shown_in(window: ExitStack) -> Callable[[Frame, LiveState], None]:
+    """Open the preview. Raises UsageError where there is no desktop, MissingExtraError where there is no Tk."""
+    try:
+        from edgeleuk.live.preview import Preview
+    except ImportError as error:
+        raise MissingExtraError(
+            "--preview needs Tk, which this Python lacks. `sudo apt install python3-tk`, or leave it out."
+        ) from error
+    return window.enter_context(Preview()).show

@@ -107,7 +107,7 @@ def live(
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else output_here(plain)
-    with Start(output) as start:
+    with Start(output, preview=preview) as start:
         start.step(_first_step(mag, model_folder, profile, resume))
         known, wanted = device(profile, mag)
         model = chosen(model_folder, mag, known) if model_folder or not resume else None
@@ -123,7 +123,6 @@ def live(
             size=(width, height),
             fps=fps,
             manual=manual,
-            preview=preview,
             keep=keep,
             store=store,
             resume=before.id if before else None,
