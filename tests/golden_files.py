@@ -23,7 +23,7 @@ LEFT_OUT = {"edgeleuk", "notice", "result", "model", "at", "seconds", "sources",
 """Keys that are not kept, wherever they stand; `fresh` says the same of a cell as `counted`."""
 ROW = ("kind", "box", "score", "whole", "counted", "cell")
 """What is known of a cell that was not read, in a golden file's order."""
-UNREAD = ("label", "probability", "probabilities", "attributes", "morphometry")
+UNREAD = ("number", "label", "probability", "probabilities", "attributes", "morphometry")
 """What is not known of it."""
 
 

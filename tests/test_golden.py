@@ -128,7 +128,7 @@ def test_words_are_exact_and_numbers_in_them_nearly() -> None:
 
     assert not moved_by(lambda now: text(now, "13", "13.1"))
     assert moved_by(lambda now: text(now, "13", "15"))
-    assert moved_by(lambda now: text(now, "identified", "found"))
+    assert moved_by(lambda now: text(now, "recognised", "found"))
 
 
 @pytest.mark.parametrize("name", CASES)
