@@ -114,7 +114,7 @@ def test_every_command_has_help_in_any_encoding(
     assert "Usage: " in written.getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", ("ascii", "cp437"))  # the least, and one with other bars
 @pytest.mark.parametrize(
     "words",
     [
@@ -130,7 +130,7 @@ def test_results_and_errors_are_printed_in_any_encoding(encoding: str, words: tu
     assert done.stdout.decode(encoding) or done.stderr.decode(encoding)
     if words[0] == "analyze" and "--demo" in words:
         assert done.returncode == 0
-        assert b"95 % interval" in done.stdout
+        assert b"recognised in 1 picture" in done.stdout
 
 
 LOCALES = (

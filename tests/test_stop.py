@@ -85,7 +85,7 @@ def test_what_was_analysed_is_written_out(
     with (out / "pictures.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == done
     assert not list(out.glob(".*"))
-    assert "Differential:" in printed
+    assert "white cells recognised in" in printed
     last = said.splitlines()[-1]
     assert last == f"interrupted: {done} of {NUMBER} pictures were analysed; the result is of these alone."
     assert document["result"]["ended"] is None
