@@ -13,7 +13,7 @@ would call a slide of half-recognised blasts free of blasts. So each end of a bo
 CP is the limit of Clopper and Pearson. Both ends are the estimate of Rogan and Gladen (Am J Epidemiol 1978;107:71-76), each
 with the one of its two error rates taken at its worst that would make the bound tighter; for intervals that count the
 measurement of the error rates too see Lang and Reiczigel (Prev Vet Med 2014;113:13-22). Neither end supposes how many of the
-cells that were not recognised are of which type. Both suppose that the reader errs as it was measured: of a slide of which
+cells that were not recognised are of which type, and each of these counts as a white cell only where that widens the bound. Both suppose that the reader errs as it was measured: of a slide of which
 it recognises less than half there are no bounds, see `rules.Verdict`.
 """
 
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.correction import DRAWS, PRIOR, SEED, Confusion
 from edgeleuk.intervals import CONFIDENCE, clopper_pearson
-from edgeleuk.types import NotRecognised
+from edgeleuk.types import UNCLASSIFIED, NotRecognised
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Missed:
 
     missed: int
     cells: int
+    labels: tuple[str, ...] = ()
+    """Of a group, the types that it was measured for; empty for a single type."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.missed <= self.cells:
@@ -59,6 +61,11 @@ class Missed:
     def most(self) -> float:
         """Upper limit of the share, 0 to 1; 1 where no cell was at hand."""
         return clopper_pearson(self.missed, self.cells)[1]
+
+
+def group_kind(key: str) -> str:
+    """Name of a group among types, which it differs from whatever its key is."""
+    return f"group {key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Bounding:
     """Whole white cells of which nothing is known but that they are there."""
     outside: frozenset[str]
     missed: Mapping[str, Missed]
-    """By type, or by the key of a group."""
+    """By type, or by `group_kind`."""
     confusion: Confusion | None
 
     def of(self, labels: Collection[str], key: str = "") -> Bounds | None:
@@ -101,14 +108,17 @@ class Bounding:
         return sum(n for label, n in self.white.items() if label not in self.outside or label in labels)
 
     def _miss_rate(self, labels: Collection[str], key: str) -> float:
-        """Upper limit; that of a group without one of its own is the worst of its types."""
-        if key in self.missed:
-            return self.missed[key].most
+        """Upper limit; that of a group that was not measured with these very types is the worst of its types."""
+        own = self.missed.get(group_kind(key))
+        if own and {*own.labels} == {*labels}:
+            return own.most
         return max((self.missed[each].most if each in self.missed else 1.0 for each in labels), default=1.0)
 
     def _possible(self, amounts: Mapping[str, int], labels: Iterable[str], key: str) -> int:
         most = self.not_recognised.cells
-        return amounts[key] if key in amounts else min(most, sum(amounts.get(each, 0) for each in labels))
+        if (kind := group_kind(key)) in amounts:
+            return amounts[kind]
+        return min(most, sum(amounts.get(each, 0) for each in labels))
 
     def _high(self, labels: Collection[str], key: str, miss_rate: float) -> float:
         found = sum(self.white.get(label, 0) for label in labels)
@@ -125,14 +135,25 @@ class Bounding:
         return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
-        """Upper limit of the slide's cells that are of other types and were recognised as one of these."""
+        """Upper limit of the slide's cells that are of other types and were recognised as one of these.
+
+        Cells that seem to be of a type that was never measured may all be so.
+        """
         assert self.confusion is not None
         rates = _drawn_rates(self.confusion)
         own = np.isin(self.confusion.read, list(labels))
         cells = np.array([self._as_read(label) for label in self.confusion.labels])
         cells[np.isin(self.confusion.labels, list(labels))] = 0
         drawn = rates[:, :, own].sum(axis=2) @ cells
-        return float(np.quantile(drawn, (1 + CONFIDENCE) / 2))
+        strange = sum(
+            self._as_read(label) for label in self._unmeasured(self.confusion) if label not in labels
+        )
+        return float(np.quantile(drawn, (1 + CONFIDENCE) / 2)) + strange
+
+    def _unmeasured(self, confusion: Confusion) -> set[str]:
+        """Types without a held-out cell, those that the reader cannot name among them."""
+        measured = {label for label, row in zip(confusion.labels, confusion.counts, strict=True) if sum(row)}
+        return {*self.white, *self.not_recognised.expected} - measured - {UNCLASSIFIED}
 
     def _as_read(self, label: str) -> float:
         """How many of the slide's cells are of a type."""

@@ -16,7 +16,7 @@ from edgeleuk.correction import Confusion, Estimate, correct
 from edgeleuk.errors import InputError
 from edgeleuk.flags import Counted, Flag, Rates, raise_flags, statements
 from edgeleuk.intervals import PerHundred, Share, clopper_pearson
-from edgeleuk.likeness import BlastLikeness, HealthyCells, compare
+from edgeleuk.likeness import BlastLikeness, HealthyCells, compare, suitable
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
 
@@ -30,8 +30,8 @@ class Errors:
     confusion: Confusion | None = None
     missed: Mapping[str, Missed] = field(default_factory=dict)
     """Held-out cells that were neither recognised nor left possible, by label or group key."""
-    healthy: HealthyCells | None = None
-    """How blast-like the cells of healthy slides are."""
+    healthy: tuple[HealthyCells, ...] = ()
+    """How blast-like the cells of healthy slides are: at home, then elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,7 @@ def differential(
     second = {head for head, _ in subtypes.values()} if subtypes else set()
     per_100 = counted.known(rules.outside.per_100)
     singly = {label: (label,) for label in every}
+    grouped = _bounded(counted, groups)
     return Differential(
         n=n,
         types={label: counted.share([label]) for label in inside},
@@ -176,8 +177,8 @@ def differential(
         adequacy=statements(counted, rules),
         reference=reference.name,
         supported=supported,
-        bounds=_bounded(counted, {label: singly[label] for label in inside}),
-        group_bounds=_bounded(counted, groups),
+        bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
+        group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, errors.healthy, rules),
     )
@@ -190,11 +191,14 @@ def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
     return 100 * low <= rules.verdict.not_recognised_percent
 
 
-def _likeness(tally: Tally, n: int, healthy: HealthyCells | None, rules: Rules) -> BlastLikeness | None:
-    cells = n + tally.white.get(UNCLASSIFIED, 0)
-    if healthy is None or not cells:
+def _likeness(tally: Tally, n: int, healthy: Sequence[HealthyCells], rules: Rules) -> BlastLikeness | None:
+    unsure = tally.white.get(UNCLASSIFIED, 0)
+    cells = n + unsure
+    beside = suitable(healthy, unsure, cells)
+    if beside is None or not cells:
         return None
-    return compare(tally.blast_like, tally.blast_like_doubted, cells, healthy, rules.verdict.likeness_p_value)
+    p_value = rules.verdict.likeness_p_value
+    return compare(tally.blast_like, tally.blast_like_doubted, cells, beside, p_value)
 
 
 def _bounded(counted: Counted, kinds: Mapping[str, Sequence[str]]) -> dict[str, Bounds]:
@@ -263,6 +267,20 @@ def as_json(result: Differential) -> dict[str, Any]:
         "adequacy": list(result.adequacy),
         "reference": result.reference,
     }
+
+
+def _within(
+    bounds: Mapping[str, Bounds], grouped: Mapping[str, Bounds], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Bounds]:
+    """Bounds of types, none above that of a group that it is part of: what holds for the group holds for its types."""
+    tightest = dict(bounds)
+    for key, labels in groups.items():
+        if key not in grouped or (high := grouped[key].high) is None:
+            continue
+        for label in tightest.keys() & {*labels}:
+            own = tightest[label]
+            tightest[label] = Bounds(own.low, high if own.high is None else min(own.high, high))
+    return tightest
 
 
 def _ends(bounds: Bounds | None) -> dict[str, float | None]:

@@ -47,6 +47,8 @@ class FalsePositiveRate:
 
     errors: int
     cells: int
+    labels: tuple[str, ...] = ()
+    """Of a group, the types that it was measured for; empty for a single type, or where an older model does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,12 @@ class Counted:
             return estimate
         return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
 
-    def amount(self, labels: Iterable[str]) -> str:
-        """The share with its interval; for labels outside the denominator, the number per 100 white cells."""
-        if not self.n:
-            return "no identified white cell to relate to"
-        if not self.outside.isdisjoint(labels):
-            beside = PerHundred(self.count(labels), self.n)
-            interval = f"{beside.low:.1f} to {beside.high:.1f}"
-            return f"{beside.per_100:.1f} per 100 white cells, 95 % interval {interval}"
-        share = self.share(labels)
-        return f"{share.percent:.1f} %, 95 % interval {share.low:.1f} to {share.high:.1f}"
+    def amount(self, labels: Iterable[str], key: str = "") -> str:
+        """The share of the recognised white cells, and between what that of all found lies."""
+        chosen = tuple(labels)
+        bounds = self.bounds(chosen, key)
+        between = "" if bounds is None else f", between {bounds.low:.1f} and {bounds.high:.1f} % of all found"
+        return f"{self.share(chosen).percent:.1f} % of those recognised{between}"
 
     def where(self, labels: Iterable[str]) -> tuple[Place, ...]:
         return tuple(place for label in labels for place in self.places.get(label, ()))
@@ -143,12 +141,14 @@ Rates = Mapping[str, FalsePositiveRate]
 def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | None:
     """Upper end of the 95 % interval of the share of other cells read as one of `labels`, 0 to 1.
 
-    A rate under the group's own key counts first. Else the labels' rates are added, each limit at the level
+    A rate under the group's own key counts first, where it was measured for these very types. Else the labels' rates are added, each limit at the level
     that keeps 95 % for their sum (Bonferroni): too high rather than too low, since it also counts as errors
     the confusions within the group. None unless every label was measured.
     """
-    parts = [rates[group.key]] if group.key in rates else [rates[label] for label in labels if label in rates]
-    if not parts or (group.key not in rates and len(parts) < len(labels)):
+    own = rates.get(group.key)
+    measured = own is not None and (not own.labels or {*own.labels} == {*labels})
+    parts = [own] if own and measured else [rates[label] for label in labels if label in rates]
+    if not parts or (not measured and len(parts) < len(labels)):
         return None
     confidence = 1 - (1 - CONFIDENCE) / len(parts)
     return min(1.0, sum(clopper_pearson(rate.errors, rate.cells, confidence)[1] for rate in parts))
@@ -178,7 +178,7 @@ def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
     unknown = [group.many for group in groups if not counted.known(group.labels)]
     said = [*_unseen(counted, groups, rules)]
     if unknown:
-        said.append(texts.unknown.format(list=" or ".join(unknown)))
+        said.append(texts.unknown.format(list=_listed(unknown)))
     return tuple(said)
 
 
@@ -231,7 +231,7 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
     elif evidence.present and remains and evidence.count >= texts.least:
         template = texts.doubtful
     elif rule.suspects:
-        template = texts.corrected if evidence.present else texts.suspect
+        template = _suspected(counted, evidence, rules)
     else:
         return
     code, severity = (
@@ -239,7 +239,7 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
         if present
         else (f"{rule.code}_SUSPECT", _MILDER[rule.severity])
     )
-    words = _words(counted, group, rules)
+    words = _words(counted, group)
     text = template.format(**words) + (f" {rule.remark}" if rule.remark and present else "")
     yield Flag(
         code,
@@ -249,6 +249,14 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
         rules.cite(rule.sources),
         _weighed(evidence, words, rules),
     )
+
+
+def _suspected(counted: Counted, evidence: Evidence, rules: Rules) -> str:
+    """Why cells are not called present that are looked at all the same."""
+    texts = rules.presence
+    if not counted.supported:
+        return texts.unsure
+    return texts.corrected if evidence.present and evidence.count >= texts.least else texts.suspect
 
 
 def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
@@ -262,7 +270,7 @@ def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
     explained = largest_explained(evidence.of, evidence.error, evidence.p_value)
     expected = f"{evidence.of * evidence.error:.1f}"
     return rules.presence.detail.format(
-        cells=words["cells"], amount=words["amount"], of=evidence.of, expected=expected, explained=explained
+        cells=words["cells"], of=evidence.of, expected=expected, explained=explained
     )
 
 
@@ -277,12 +285,12 @@ def _threshold(counted: Counted, rule: ThresholdRule, rules: Rules) -> Iterator[
         return
     sure = bounds is not None and bounds.low >= rule.percent and not _doubtful(counted, labels)
     template = texts.sure if sure else texts.possible
-    words = _words(counted, group, rules)
+    words = _words(counted, group)
     low = _down(bounds.low) if bounds else ""
     name = group.many[:1].upper() + group.many[1:]
     text = template.format(name=name, low=low, percent=f"{rule.percent:g}") + _provisional(counted, rules)
     code, severity = (rule.code, rule.severity) if sure else (f"{rule.code}_POSSIBLE", _MILDER[rule.severity])
-    detail = texts.detail.format(cells=words["cells"], amount=words["amount"])
+    detail = texts.detail.format(cells=words["cells"], amount=counted.amount(labels, group.key))
     yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources), detail)
 
 
@@ -304,15 +312,17 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
         above = bounds.low > each.high
         text = (rules.range.above if above else rules.range.below).format(
             name=each.name.capitalize(),
-            limit=_down(bounds.low) if above else _up(bounds.high or 0.0),
+            limit=f"{math.floor(bounds.low * 10) / 10:g}"
+            if above
+            else f"{math.ceil((bounds.high or 0) * 10) / 10:g}",
             low=f"{each.low:g}",
             high=f"{each.high:g}",
         )
         code = f"{each.code}_{'HIGH' if above else 'LOW'}"
         detail = rules.range.detail.format(amount=counted.amount(labels))
-        yield Flag(
-            code, text + _provisional(counted, rules), rules.range.severity, sources=sources, detail=detail
-        )
+        places = counted.where(labels) if above else ()
+        text += _provisional(counted, rules)
+        yield Flag(code, text, rules.range.severity, places, sources, detail)
 
 
 def _down(percent: float) -> str:
@@ -325,18 +335,12 @@ def _up(percent: float) -> str:
     return f"{math.ceil(percent * 10) / 10:g}" if percent < 2 else f"{math.ceil(percent)}"
 
 
-def _words(counted: Counted, group: Group, rules: Rules) -> dict[str, str]:
-    labels = counted.known(group.labels)
-    count, amount = counted.count(labels), counted.amount(labels)
-    if estimate := counted.corrected(labels):
-        unit = "%" if counted.outside.isdisjoint(labels) else "per 100 white cells"
-        corrected = f"{estimate.percent:.1f} {unit}, 95 % interval {estimate.low:.1f} to {estimate.high:.1f}"
-        amount = rules.correction.amount.format(raw=amount, corrected=corrected)
+def _words(counted: Counted, group: Group) -> dict[str, str]:
+    count = counted.count(counted.known(group.labels))
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
         "name": group.one if count == 1 else group.many,
         "them": "it" if count == 1 else "them",
-        "amount": amount,
     }
 
 

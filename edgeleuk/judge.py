@@ -20,7 +20,10 @@ def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Ju
     The judge raises InputError where `reference` gives a range for a label outside the percentages.
     """
     errors = Errors(
-        rates={label: FalsePositiveRate(**rate) for label, rate in manifest.false_positive_rates.items()},
+        rates={
+            name: FalsePositiveRate(rate["errors"], rate["cells"], tuple(rate.get("labels", ())))
+            for name, rate in manifest.false_positive_rates.items()
+        },
         confusion=manifest.confusion,
         missed=manifest.missed,
         healthy=manifest.healthy,

@@ -3,16 +3,21 @@
 A reader that half recognises blasts names none of them, and each alone is below its threshold. Together they add up: the
 sum over all white cells is compared with its distribution on healthy slides of as many cells. Such a slide is drawn cell by
 cell from held-out mature cells, in the proportions of a healthy adult; `publish` measures how blast-like these are, and the
-distribution of the sum is their N-fold convolution, which is exact for cells that are drawn independently.
+distribution of the sum is their N-fold convolution, which is exact for cells that are drawn independently. Slides of one
+foreign laboratory are not: where its cells are more blast-like than the mean of those that were measured, more of its healthy
+slides reach the limit than its name says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeleuk.intervals import clopper_pearson
 
 STEP = 0.01
 """Of the grid that sums are counted on; a probability between two steps is shared out so that its mean stays."""
@@ -30,6 +35,8 @@ class HealthyCells:
     """Probability of the blast-like types together, 0 to 1."""
     shares: tuple[float, ...]
     """Share of the cells that have each, summing to 1."""
+    not_recognised: float = 0.0
+    """Share of the cells that the reader does not recognise, 0 to 1."""
 
     def __post_init__(self) -> None:
         if len(self.probabilities) != len(self.shares) or not self.shares:
@@ -60,15 +67,24 @@ class BlastLikeness:
         return 100 * self.sum / self.cells if self.cells else 0.0
 
 
+def suitable(healthy: Sequence[HealthyCells], unsure: int, cells: int) -> HealthyCells | None:
+    """Choose the healthy cells that a slide is compared with: those that the reader recognises as well as it does here.
+
+    `healthy`: the reader's own laboratory first, then laboratories that it never saw, where healthy cells are more like
+    blasts to it. Those come in where the slide is recognised surely worse than at home.
+    """
+    low, _ = clopper_pearson(unsure, cells)
+    return next((each for each in healthy if low <= each.not_recognised), healthy[-1] if healthy else None)
+
+
 def compare(
     summed: float, doubted: float, cells: int, healthy: HealthyCells, p_value: float
 ) -> BlastLikeness:
     """Compare a slide's summed probability, `doubted` of it of cells not recognised, with healthy slides of as many cells."""
     many = max(cells / MOST_CELLS, 1.0)
     expected = cells * float(np.dot(healthy.probabilities, healthy.shares)) / sum(healthy.shares)
-    return BlastLikeness(
-        cells, summed, doubted, expected, many * limit(healthy, min(cells, MOST_CELLS), p_value)
-    )
+    least = many * limit(healthy, min(cells, MOST_CELLS), p_value)
+    return BlastLikeness(cells, summed, doubted, expected, least)
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk import _values as checked
-from edgeleuk.bounds import Missed
+from edgeleuk.bounds import Missed, group_kind
 from edgeleuk.correction import Confusion
 from edgeleuk.likeness import HealthyCells
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
@@ -176,8 +176,8 @@ class ReaderManifest:
     """Types whose cells carried attribute labels in training; on others an attribute is never called sure."""
     told_by_label: Mapping[str, Mapping[str, str]]
     """By attribute, annotators' names of a type that tell its value, in lower case and singular."""
-    false_positive_rates: Mapping[str, Mapping[str, int]]
-    """By type: of so many held-out `cells` of other types, so many `errors` were read as it."""
+    false_positive_rates: Mapping[str, Mapping[str, Any]]
+    """By type or group: of so many held-out `cells` of other types, so many `errors` were read as it."""
     subtypes: Mapping[str, str]
     """The attribute that is the second level of a type, such as a neutrophil's stage: read on that type only."""
     confusion: Confusion | None
@@ -185,9 +185,9 @@ class ReaderManifest:
     possible_from: float
     """Probability of a type from which on a cell that was not recognised may be of it."""
     missed: Mapping[str, Missed]
-    """By type or group of the rules, held-out cells that were neither recognised as it nor left possible."""
-    healthy: HealthyCells | None
-    """How blast-like the cells of healthy slides are; None where that was not measured."""
+    """By type or `bounds.group_kind`, held-out cells that were neither recognised as it nor left possible."""
+    healthy: tuple[HealthyCells, ...]
+    """How blast-like the cells of healthy slides are: at home, then elsewhere; empty where that was not measured."""
     raw: Mapping[str, Any]
 
     @property
@@ -251,17 +251,18 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         attributes_assessed_on=frozenset(part["attributes_assessed_on"]),
         told_by_label=_told_by_label(part.get("told_by_label", TOLD_BY_LABEL), attributes),
         false_positive_rates={
-            name: {"errors": int(rate["errors"]), "cells": int(rate["cells"])}
+            name: {
+                "errors": int(rate["errors"]),
+                "cells": int(rate["cells"]),
+                "labels": checked.names(rate["labels"]) if "labels" in rate else (),
+            }
             for name, rate in part["false_positive_rates"].items()
         },
         subtypes=_subtypes(part.get("subtypes", {}), labels, attributes),
         confusion=_confusion(part["confusion"], labels) if "confusion" in part else None,
         possible_from=checked.share(part.get("possible", {}).get("from", POSSIBLE_FROM)),
-        missed={
-            name: Missed(checked.count(each["missed"], least=0), checked.count(each["cells"], least=0))
-            for name, each in part.get("possible", {}).get("missed", {}).items()
-        },
-        healthy=_healthy(part["healthy"]) if "healthy" in part else None,
+        missed=_missed(part.get("possible", {})),
+        healthy=tuple(_healthy(each) for each in part.get("healthy", [])),
         raw=part,
     )
 
@@ -328,7 +329,26 @@ def _healthy(value: Mapping[str, Any]) -> HealthyCells:
     numbers = {
         name: tuple(checked.share(each) for each in value[name]) for name in ("probabilities", "shares")
     }
-    return HealthyCells(checked.text(value["of"]), numbers["probabilities"], numbers["shares"])
+    return HealthyCells(
+        checked.text(value["of"]),
+        numbers["probabilities"],
+        numbers["shares"],
+        checked.share(value["not_recognised"]),
+    )
+
+
+def _missed(value: Mapping[str, Any]) -> dict[str, Missed]:
+    """Of single types, and of groups with the types that they were measured for."""
+    single = {name: _missed_of(each, ()) for name, each in value.get("missed", {}).items()}
+    groups = {
+        group_kind(key): _missed_of(each, checked.names(each["labels"]))
+        for key, each in value.get("missed_groups", {}).items()
+    }
+    return single | groups
+
+
+def _missed_of(value: Mapping[str, Any], labels: tuple[str, ...]) -> Missed:
+    return Missed(checked.count(value["missed"], least=0), checked.count(value["cells"], least=0), labels)
 
 
 def _confusion(value: Mapping[str, Any], labels: Collection[str]) -> Confusion:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeleuk.differential import Differential
 from edgeleuk.errors import EdgeleukError, ModelError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates
-from edgeleuk.types import CountedField, Field, Overlap, Refusal, Tally
+from edgeleuk.types import WHITE_CELL, CountedField, Field, Overlap, Refusal, Tally
 from edgeleuk.verdict import Verdict
 from edgeleuk.zoo import Model
 
@@ -96,6 +96,27 @@ class SlideResult:
     """Cells per microlitre, where the red-cell count of the blood is known."""
     verdict: Verdict = NO_VERDICT
     """What the count allows to say."""
+
+    def as_counted(self) -> tuple[Field, ...]:
+        """The counted fields with all their cells, the white ones read as they count.
+
+        Several pictures that show a cell are read together, and the cell counts in the first of them: there it has that
+        reading, in the others that of the picture alone. What the operator marked keeps what the reader says of it.
+        """
+        both = zip(self.counted, self.fields, strict=True)
+        return tuple(_as_counted(counted, together, self.marks) for counted, together in both)
+
+
+def _as_counted(counted: CountedField, together: Field, marks: Mapping[int, str]) -> Field:
+    """A field with the readings and measures that its white cells have in another one, by their numbers."""
+    fused = {cell.number: cell for cell in together.cells if cell.number}
+    cells = []
+    for cell, identity in zip(counted.field.cells, counted.identities, strict=True):
+        own = fused.get(cell.number)
+        if own and identity not in marks and cell.kind == own.kind == WHITE_CELL:
+            cell = replace(cell, reading=own.reading, morphometry=own.morphometry)
+        cells.append(cell)
+    return replace(counted.field, cells=tuple(cells))
 
 
 def without_pictures(counted: CountedField) -> CountedField:

@@ -57,14 +57,6 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectionTexts:
-    """How shares corrected for the reader's errors are worded."""
-
-    amount: Annotated[str, "raw corrected"]
-    """Stands for {amount} where a corrected share is known."""
-
-
-@dataclass(frozen=True, slots=True)
 class PresenceRule:
     """A group whose presence is flagged."""
 
@@ -93,7 +85,9 @@ class Presence:
     """Where the count passes the test, but the corrected share is not surely above the rule's."""
     doubtful: Annotated[str, "cells name them"]
     """Where it passes only with cells of pictures that have a warning."""
-    detail: Annotated[str, "cells of amount expected explained"]
+    unsure: Annotated[str, "cells name them"]
+    """On a slide of which too few cells were recognised to call anything present."""
+    detail: Annotated[str, "cells of expected explained"]
     rules: tuple[PresenceRule, ...]
 
 
@@ -158,13 +152,15 @@ class VerdictTexts:
     """How the verdict and its reasons are worded."""
 
     no_pictures: Annotated[str, "reasons"]
-    foreign: Annotated[str, "n of"]
+    unreadable: str
+    foreign: Annotated[str, "n of reason"]
     not_recognised: Annotated[str, "n of"]
     hint: Annotated[str, "n of"]
     doubtful: Annotated[str, "n of"]
     blast_like: str
+    blast_like_unknown: str
     blast_like_detail: Annotated[str, "sum percent cells limit"]
-    too_few: Annotated[str, "n more"]
+    too_few: Annotated[str, "cells more"]
     nothing: Annotated[str, "n of list"]
     no_cells: str
     cells: Annotated[str, "list"]
@@ -185,7 +181,7 @@ class VerdictRules:
     """Codes of findings that are told behind any verdict, where most pictures have them."""
     likeness_p_value: float
     likeness_least: float
-    """Least summed probability of blast-like types in cells that were not recognised that is flagged, cells."""
+    """Least summed probability of blast-like types that is flagged, cells."""
     not_looked_for: str
     texts: VerdictTexts
 
@@ -203,7 +199,6 @@ class Rules:
     outside: Outside
     adequacy: Adequacy
     groups: tuple[Group, ...]
-    correction: CorrectionTexts
     presence: Presence
     threshold: Threshold
     range: RangeTexts

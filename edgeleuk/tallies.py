@@ -9,14 +9,13 @@ from functools import cache
 from heapq import nlargest
 from typing import Self
 
+from edgeleuk.bounds import group_kind
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.rules import Rules
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Box, Cell, Field, NotRecognised, Place, Reading, Tally
 
 SHOWN = 12
 """Most blast-like cells that a tally names: as many as a person looks at one by one."""
-NOTABLE = 0.05
-"""Least probability of a blast-like type at which a cell that was not recognised is worth naming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Doubts:
     possible_from: float = 1.0
     """Least probability at which a cell may be of a type or group."""
     kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The reader's types of each type or group that is asked for."""
+    """The reader's types of each type, and of each group by `group_kind`."""
     blast_like: tuple[str, ...] = ()
     """The types whose summed probability makes a cell blast-like; in one order, so that sums are the same to the last bit."""
 
@@ -37,7 +36,8 @@ class Doubts:
             group.key: tuple(label for label in group.labels if label in reader.labels)
             for group in rules.groups
         }
-        kinds = {label: (label,) for label in reader.labels} | {k: own for k, own in groups.items() if own}
+        kinds: dict[str, tuple[str, ...]] = {label: (label,) for label in reader.labels}
+        kinds |= {group_kind(key): own for key, own in groups.items() if own}
         return cls(reader.possible_from, kinds, reader.blast_like)
 
 
@@ -101,7 +101,7 @@ def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
         not_counted=field.not_counted,
         not_recognised=_added_up(unsure, rules, doubts),
         findings=codes,
-        doubtful=not rules.verdict.doubtful_pictures.isdisjoint(codes),
+        doubtful=field.assessment.forced or not rules.verdict.doubtful_pictures.isdisjoint(codes),
     )
 
 
@@ -124,7 +124,10 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
         number += 1
         for label, probability in probabilities.items():
             expected[label] += probability
-        inside = max(probabilities, key=lambda each: probabilities[each]) not in rules.not_counted
+        beside = sum(p for label, p in probabilities.items() if label in rules.not_counted)
+        inside = (
+            beside < doubts.possible_from
+        )  # else it may be no white cell, and counts where it may be of the kind
         for kind, labels in doubts.kinds.items():
             may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
             possible[kind] += may_be
@@ -167,7 +170,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             blast_like += cell.blast_like
             if cell.label == UNCLASSIFIED:
                 doubted += cell.blast_like
-            if cell.label == UNCLASSIFIED and cell.blast_like >= NOTABLE:
+            if cell.blast_like:
                 notable.append((cell.blast_like, place))
             for name, value in cell.attributes:
                 attributes[name][value] += 1

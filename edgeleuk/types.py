@@ -539,7 +539,7 @@ class NotRecognised:
     possible: Mapping[str, int] = field(default_factory=dict)
     """By type, or group of types: the cells that may be of it, see `tallies.Doubts`."""
     counted: Mapping[str, int] = field(default_factory=dict)
-    """By type or group: those cells, and the others whose likeliest type the percentages count."""
+    """By type or group: those cells, and the others that are surely white cells of the percentages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,7 +568,7 @@ class Tally:
     blast_like_doubted: float = 0.0
     """The part of `blast_like` that is of cells that were not recognised."""
     most_blast_like: tuple[tuple[float, Place], ...] = ()
-    """Probability and place of the cells that were not recognised and are most like blasts, the likest first."""
+    """Probability and place of the white cells that are most like blasts, the likest first."""
     doubtful: Mapping[str, int] = field(default_factory=dict)
     """Those of `white` that lie in pictures with a warning under which nothing is called present."""
     findings: Mapping[str, int] = field(default_factory=dict)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from edgeleuk.differential import Differential
 from edgeleuk.rules import Rules
-from edgeleuk.types import Place, Refusal, Tally
+from edgeleuk.types import WHITE_CELL, Place, Refusal, Tally
 
 Code = Literal["not_usable", "look_again", "too_few_cells", "nothing_flagged"]
 
@@ -53,6 +54,8 @@ class Reason:
     """The white cells it is about, those to look at first come first."""
     detail: str = ""
     """The reasoning behind it; empty where the text says all."""
+    named: str = ""
+    """Where the first of the cells are, as a person calls the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ class Pictures:
 def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Verdict:
     """Reach the verdict on a slide from its tally, its differential and its pictures."""
     foreign = [*_foreign(tally, pictures, rules)]
-    look = [*_flagged(result, rules), *_blast_like(tally, result, rules)]
+    flagged = [*_flagged(result, rules)]
+    look = [*flagged, *_blast_like(tally, result, rules, any("blast" in each.code for each in flagged))]
     poor = [*_poor(tally, result, pictures, rules)]
-    few = [*_too_few(result, rules)]
+    few = [*_too_few(tally, result, rules)]
     hints = tuple(_hints(tally, pictures, rules))
-    reasons = (*foreign, *look, *poor, *few, *hints)
+    reasons = tuple(_named(each, pictures, rules) for each in (*foreign, *look, *poor, *few, *hints))
     for code, own in (
         ("not_usable", foreign),
         ("look_again", look),
@@ -106,20 +110,21 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
         ("too_few_cells", few),
     ):
         if own:
-            return Verdict(cast(Code, code), _text(own[0], pictures, rules), reasons)
+            first = next(each for each in reasons if each.code == own[0].code)
+            return Verdict(cast(Code, code), f"{first.text} {first.named}".strip(), reasons)
     texts = rules.verdict.texts
     said = texts.nothing.format(n=result.n, of=result.white_cells, list=rules.verdict.not_looked_for)
-    return Verdict("nothing_flagged", said, hints)
+    return Verdict("nothing_flagged", said, reasons)
 
 
-def _text(reason: Reason, pictures: Pictures, rules: Rules) -> str:
-    """A reason's text, and where its first cells are."""
+def _named(reason: Reason, pictures: Pictures, rules: Rules) -> Reason:
+    """The reason with the places of its first cells in words."""
     if not reason.cells:
-        return reason.text
+        return reason
     texts, more = rules.verdict.texts, len(reason.cells) - NAMED
     named = cells_text(reason.cells[:NAMED], pictures.spoken)
     where = texts.more_cells.format(list=named, n=more) if more > 0 else texts.cells.format(list=named)
-    return f"{reason.text} {where}"
+    return replace(reason, named=where)
 
 
 def cells_text(cells: Sequence[Place], spoken: Mapping[str, str]) -> str:
@@ -131,16 +136,30 @@ def cells_text(cells: Sequence[Place], spoken: Mapping[str, str]) -> str:
     return "; ".join(each)
 
 
+def told_apart(names: Iterable[str]) -> dict[str, str]:
+    """Short names of pictures by their paths: the file's, with as many of its folders as tell it from the others."""
+    short = dict.fromkeys(names, 1)
+    while True:
+        spoken = {name: "/".join(Path(name).parts[-parts:]) for name, parts in short.items()}
+        alike = Counter(spoken.values())
+        longer = [
+            name for name, text in spoken.items() if alike[text] > 1 and short[name] < len(Path(name).parts)
+        ]
+        if not longer:
+            return spoken
+        short |= {name: short[name] + 1 for name in longer}
+
+
 def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
     """Why the pictures are none that the model can read."""
     texts = rules.verdict.texts
     if not pictures.counted and pictures.refused:
-        codes = Counter(refusal.code for refusal in pictures.refused)
+        codes = Counter(each.code for each in pictures.refused if each.findings)
         reasons = ", ".join(f"{code} {n}" for code, n in codes.most_common())
-        yield Reason("no_pictures", texts.no_pictures.format(reasons=reasons))
+        yield Reason("no_pictures", texts.no_pictures.format(reasons=reasons) if codes else texts.unreadable)
     for code in rules.verdict.foreign:
         if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
-            yield Reason(code, texts.foreign.format(n=n, of=pictures.counted))
+            yield Reason(code, texts.foreign.format(n=n, of=pictures.counted, reason=code))
 
 
 def _flagged(result: Differential, rules: Rules) -> Iterator[Reason]:
@@ -150,9 +169,16 @@ def _flagged(result: Differential, rules: Rules) -> Iterator[Reason]:
             yield Reason(flag.code.lower(), flag.text, flag.places, flag.detail)
 
 
-def _blast_like(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reason]:
+def _blast_like(tally: Tally, result: Differential, rules: Rules, told: bool) -> Iterator[Reason]:
+    """More cells like blasts than on healthy slides; where blasts are `told` of, only for what was not recognised."""
     likeness, limits, texts = result.blast_likeness, rules.verdict, rules.verdict.texts
-    if likeness is None or likeness.sum < likeness.limit or likeness.doubted < limits.likeness_least:
+    cells = tuple(place for _, place in tally.most_blast_like)
+    if likeness is None:
+        if tally.not_recognised.cells:
+            yield Reason("blast_like_unknown", texts.blast_like_unknown, cells)
+        return
+    most = likeness.doubted if told else likeness.sum
+    if likeness.sum < likeness.limit or most < limits.likeness_least:
         return
     detail = texts.blast_like_detail.format(
         sum=f"{likeness.sum:.1f}",
@@ -160,9 +186,7 @@ def _blast_like(tally: Tally, result: Differential, rules: Rules) -> Iterator[Re
         cells=likeness.cells,
         limit=f"{likeness.limit:.1f}",
     )
-    cells = tuple(place for _, place in tally.most_blast_like)
-    if cells:
-        yield Reason("blast_like", texts.blast_like, cells, detail)
+    yield Reason("blast_like", texts.blast_like, cells, detail)
 
 
 def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
@@ -184,12 +208,13 @@ def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
             yield Reason(code, rules.verdict.texts.hint.format(n=n, of=pictures.counted))
 
 
-def _too_few(result: Differential, rules: Rules) -> Iterator[Reason]:
+def _too_few(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reason]:
     texts, wanted = rules.verdict.texts, rules.adequacy.cells
-    if not result.white_cells:
+    if not tally.kinds.get(WHITE_CELL, 0) and not tally.white:
         yield Reason("no_white_cells", texts.no_cells)
     elif result.n < wanted and (result.supported or result.white_cells < wanted):
-        yield Reason("too_few_cells", texts.too_few.format(n=result.n, more=math.ceil(wanted - result.n)))
+        cells = "1 white cell" if result.n == 1 else f"{result.n} white cells"
+        yield Reason("too_few_cells", texts.too_few.format(cells=cells, more=math.ceil(wanted - result.n)))
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

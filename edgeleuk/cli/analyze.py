@@ -41,14 +41,25 @@ from edgeleuk.cli._who import (
 from edgeleuk.errors import EdgeleukError, QualityError, UsageError
 
 if TYPE_CHECKING:
-    from edgeleuk.batch import Batch
-    from edgeleuk.pipeline import Analyser
+    from edgeleuk.batch import Analysed, Batch
     from edgeleuk.results import SlideResult
-    from edgeleuk.types import Field, Frame, PictureFile
-    from edgeleuk.verdict import Verdict
+    from edgeleuk.types import Field, PictureFile
     from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """An annotated picture that was written."""
+
+    path: Path
+    file: PictureFile | None
+    """That it was decoded from."""
+    number: int
+    """Of the counted field."""
+    types: Mapping[int, str]
+    """As drawn: the type of each white cell by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Outcome:
 
     failures: Failures
     """Those left out, with the error."""
-    overlays: list[Path]
+    overlays: list[Overlay]
     """Annotated pictures that were written."""
     warnings: Mapping[str, list[str]]
     """By what is said of them, names of pictures."""
@@ -181,7 +192,7 @@ def analyze(
     if stop and not (count.number or outcome.failures):
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
-    _sign(outcome.overlays, result.verdict)
+    _sign(outcome.overlays, result, model.reader.labels)
     _output(result, model, as_json, as_csv, folder, write_all, details)
     if not stop or count.number:
         keeper.tell()
@@ -226,7 +237,7 @@ def _analyse_all(
 
     _survey(batch, pictures, stop)
     failures: Failures = []
-    overlays: dict[str, Path] = {}
+    overlays: dict[str, Overlay] = {}
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
     with progress_bar(stop.instead("analysing"), shown=len(pictures) > 1) as progress:
@@ -240,29 +251,42 @@ def _analyse_all(
                 texts.setdefault(key, text)
                 warnings[key].append(done.frame.name)
             if draw:
-                _draw(done.frame, done.field, batch.slide.analyser, draw, overlays)
+                _draw(done, batch.slide.analyser.reader.labels, draw, overlays)
     return Outcome(failures, [*overlays.values()], {texts[key]: names for key, names in warnings.items()})
 
 
-def _draw(frame: Frame, field: Field, analyser: Analyser, folder: Path, overlays: dict[str, Path]) -> None:
+def _draw(done: Analysed, labels: Sequence[str], folder: Path, overlays: dict[str, Overlay]) -> None:
     """Write the annotated copy; pictures of the same name from different folders get a number."""
     from edgeleuk.render.overlay import draw, encode
 
-    stem, number = Path(frame.name).stem, 1
+    stem, number = Path(done.frame.name).stem, 1
     name = f"{stem}.overlay.jpg"
     while name in overlays:
         number += 1
         name = f"{stem}-{number}.overlay.jpg"
-    overlays[name] = folder / name
-    write(folder / name, encode(draw(frame.pixels, field, analyser.reader.labels)))
+    overlays[name] = Overlay(folder / name, done.frame.file, done.counted.number, _types(done.field))
+    write(folder / name, encode(draw(done.frame.pixels, done.field, labels)))
 
 
-def _sign(overlays: Sequence[Path], verdict: Verdict) -> None:
-    """Write the slide's verdict, which is known at the end, below the legend of each annotated picture."""
-    from edgeleuk.render.overlay import with_verdict
+def _types(field: Field) -> dict[int, str]:
+    """Type of each white cell that was read, by its number."""
+    return {cell.number: cell.reading.label for cell in field.cells if cell.number and cell.reading}
 
-    for path in overlays:
-        write(path, with_verdict(path.read_bytes(), verdict))
+
+def _sign(overlays: Sequence[Overlay], result: SlideResult, labels: Sequence[str]) -> None:
+    """Write the slide's verdict, which is known at the end, below the legend of each annotated picture.
+
+    A picture whose cells other pictures show too is drawn again where they are read otherwise together.
+    """
+    from edgeleuk.render.overlay import draw, encode, with_verdict
+    from edgeleuk.sources.folder import read_picture
+
+    fields = {each.number: field for each, field in zip(result.counted, result.as_counted(), strict=True)}
+    for each in overlays:
+        picture, field = each.path.read_bytes(), fields[each.number]
+        if each.file and _types(field) != each.types:
+            picture = encode(draw(read_picture(each.file).pixels, field, labels))
+        write(each.path, with_verdict(picture, result.verdict))
 
 
 def _output(
@@ -281,7 +305,7 @@ def _output(
         write(folder / "results.json", json_text(document))
     if folder and (as_csv or write_all):
         write(folder / "verdict.csv", tables.verdict_csv(result.verdict))
-        write(folder / "cells.csv", tables.cells_csv(result.counted, attributes))
+        write(folder / "cells.csv", tables.cells_csv(result, attributes))
         write(folder / "differential.csv", tables.differential_csv(result.differential))
         if result.estimates.values:
             write(folder / "estimates.csv", tables.estimates_csv(result.estimates))
@@ -289,11 +313,11 @@ def _output(
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        print_csv(tables.cells_csv(result.counted, attributes))
+        print_csv(tables.cells_csv(result, attributes))
         notices.print(result.verdict.line, markup=False)
     elif result.counted:
         results().print(terminal.analysis(result, model, details=details))
-    elif result.refused:
+    elif any(each.findings for each in result.refused):
         results().print(terminal.verdict_line(result.verdict))
 
 

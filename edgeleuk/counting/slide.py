@@ -6,11 +6,11 @@ the rules and the reader's error model are in one object, and whoever supplies t
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from edgeleuk import __version__
@@ -27,7 +27,7 @@ from edgeleuk.rules import Reference, Rules
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
-from edgeleuk.verdict import Pictures, Verdict, reach
+from edgeleuk.verdict import Pictures, Verdict, reach, told_apart
 
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
@@ -93,6 +93,8 @@ class SlideCount:
         self._judge = judge_by(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
+        self._names: dict[str, None] = {}
+        """Of the counted fields, in order."""
         self._started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         self._tally: Tally | None = None
         self._differential: Differential | None = None
@@ -182,7 +184,7 @@ class SlideCount:
     def _add(self, seen: Observation, field: Field, placement: Placement, seconds: float) -> CountedField:
         with timed(self.seconds, "map"):
             counted = self.map.add(
-                field.enlarged(seen.frame.shrunk),
+                self._named_alone(field).enlarged(seen.frame.shrunk),
                 placement,
                 number=self._number + 1,
                 seconds=seconds,
@@ -201,8 +203,16 @@ class SlideCount:
         for stage, took in field.seconds.items():
             self.seconds.setdefault(stage, took)
         self._number += 1
+        self._names[counted.field.name] = None
         self._changed()
         return counted
+
+    def _named_alone(self, field: Field) -> Field:
+        """The field by a name that none before has: cameras number their frames anew when they are opened again."""
+        if field.name not in self._names:
+            return field
+        again = (f"{field.name} ({number})" for number in itertools.count(2))
+        return replace(field, name=next(name for name in again if name not in self._names))
 
     def _about(self) -> Provenance:
         """What the count knows of itself: when, and with what."""
@@ -223,6 +233,7 @@ class SlideCount:
         counted = self.map.undo()
         if counted:
             self._number -= 1
+            self._names.pop(counted.field.name, None)
             self.stream.forget_view()
             self._changed()
         return counted
@@ -240,6 +251,7 @@ class SlideCount:
         """Continue from what was stored: the same map, the same tally, the same scale."""
         self._refusals = list(refused)
         self.map.restore(counted, marks)
+        self._names = dict.fromkeys(self.map.names)
         if last := self.map.last:
             self._number = last.number
             self.stream.scale.take_up(last.field)
@@ -287,9 +299,9 @@ class SlideCount:
 
     def _spoken(self) -> dict[str, str]:
         """What a person calls each picture: a file by its name, a frame of a stream by the number of its field."""
-        if self.options.stills:
-            return {name: Path(name).name for name in self.map.names}
-        return {name: f"field {number}" for number, name in enumerate(self.map.names, start=1)}
+        if not self.options.stills:
+            return {name: f"field {number}" for number, name in enumerate(self._names, start=1)}
+        return told_apart(self._names)
 
     def result(self, about: Provenance | None = None) -> SlideResult:
         """Everything that is known of the slide. `about`: who counted it, where a driver knows."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from edgeleuk.differential import Differential
+from edgeleuk.render._words import spoken
 from edgeleuk.render.live_findings import reasons, verdict_lines
 from edgeleuk.render.live_parts import NOTICE
 from edgeleuk.render.live_table import paired
@@ -65,7 +66,9 @@ class Ended:
         unseen = [label for label, share in self.result.types.items() if not share.count]
         bounds = [self.result.bounds[label].high or 0.0 for label in unseen if label in self.result.bounds]
         if bounds and self.result.supported:
-            yield f"Types not seen: up to {ceil(max(bounds), 0)} % of each."
+            unknown = [spoken(label) for label in unseen if label not in self.result.bounds]
+            but = f"; of {' and '.join(unknown)} it is not known" if unknown else ""
+            yield f"Types not seen: up to {ceil(max(bounds), 0)} % of each{but}."
 
 
 def _wrapped(text: str, width: int) -> list[Text]:

@@ -184,7 +184,9 @@ def _legend(field: Field, labels: Sequence[str], width: int) -> Image:
     unread = sum(cell.kind == WHITE_CELL and cell.reading is None for cell in field.cells)
     entries += [(f"white cell cut by the edge {unread}", KINDS[WHITE_CELL])] if unread else []
     entries += [
-        (f"{kind} {len(field.of(kind))}", colour) for kind, colour in KINDS.items() if kind != WHITE_CELL
+        (f"{kind} {'not counted' if kind in field.not_counted else len(field.of(kind))}", colour)
+        for kind, colour in KINDS.items()
+        if kind != WHITE_CELL
     ]
     rows: list[list[tuple[int, str, Colour]]] = [[]]
     x = 12

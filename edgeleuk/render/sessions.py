@@ -205,7 +205,7 @@ def cells_csv(kept: Kept) -> str:
     whether it was seen here first, what the operator marked it as, and the type that all its views give together."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    as_analyzed = tables.cells_csv(kept.result.counted, kept.model.reader.attributes)
+    as_analyzed = tables.cells_csv(kept.result, kept.model.reader.attributes)
     rows = csv.reader(io.StringIO(as_analyzed))
     writer.writerow(["field", "cell", "fresh", "marked", "type", *next(rows)])
     for counted in kept.result.counted:

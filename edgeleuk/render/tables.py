@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from typing import Any
 
@@ -72,7 +72,9 @@ def images(result: SlideResult) -> list[dict[str, Any]]:
     """Each counted field with all that was found in it, in pixels of its file."""
     names = {each.number: each.field.name for each in result.counted}
     copies = {each.number: names[each.other] for each in result.overlaps if each.kind == "copy"}
-    return [_image(each) | {"copy_of": copies.get(each.number)} for each in result.counted]
+    shown = zip(result.counted, result.as_counted(), strict=True)
+    counted = (replace(each, field=field) for each, field in shown)
+    return [_image(each) | {"copy_of": copies.get(each.number)} for each in counted]
 
 
 def _failure(refusal: Refusal) -> dict[str, Any]:
@@ -195,8 +197,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def cells_csv(counted: Iterable[CountedField], attributes: Iterable[str]) -> str:
-    """One row a cell; empty where nothing is known, attribute values only where the reader was sure."""
+def cells_csv(result: SlideResult, attributes: Iterable[str]) -> str:
+    """One row a cell, read as it counts; empty where nothing is known, attribute values only where the reader was sure."""
     names = list(attributes)
     measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
     target = io.StringIO()
@@ -216,8 +218,9 @@ def cells_csv(counted: Iterable[CountedField], attributes: Iterable[str]) -> str
         "counted",
     )
     writer.writerow([*head, *measures, *names])
-    for each in counted:
-        for i, cell in enumerate(each.field.cells):
+    for counted, field in zip(result.counted, result.as_counted(), strict=True):
+        each = replace(counted, field=field)
+        for i, cell in enumerate(field.cells):
             row = _counted_cell(each, i)
             known = row["attributes"] or {}
             measured = row["morphometry"] or {}

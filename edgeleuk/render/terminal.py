@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -36,7 +36,7 @@ from edgeleuk.types import (
     Reading,
     Scale,
 )
-from edgeleuk.verdict import NAMED, STYLES, Reason, Verdict, cells_text
+from edgeleuk.verdict import STYLES, Verdict
 from edgeleuk.zoo import Model
 
 WIDTH = 78
@@ -68,7 +68,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
         *_quality(result, details),
     ]
     if details or len(fields) == 1:
-        parts += [_picture(field, model.reader) for field in fields]
+        parts += [_picture(field, model.reader) for field in result.as_counted()]
     return Group(*parts, closing(result.differential))
 
 
@@ -79,20 +79,12 @@ def verdict_line(verdict: Verdict) -> Text:
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
     """What stands behind the verdict, but for the reason that its line gives; with `details` the reasoning of each."""
-    spoken = {each.field.name: Path(each.field.name).name for each in result.counted}
     for place, reason in enumerate(result.verdict.reasons):
-        first = result.verdict.text.startswith(reason.text)
-        if not first:
-            cells = f" {_some_cells(reason, spoken)}" if reason.cells and place < REASONS else ""
-            yield Text.assemble(("▌ ", "yellow"), reason.text, (cells, "dim"))
+        if not result.verdict.text.startswith(reason.text):
+            where = f" {reason.named}" if reason.named and place < REASONS else ""
+            yield Text.assemble(("▌ ", "yellow"), reason.text, (where, "dim"))
         if details and reason.detail:
             yield Text(f"  {reason.detail}", style="dim")
-
-
-def _some_cells(reason: Reason, spoken: Mapping[str, str]) -> str:
-    named = cells_text(reason.cells[:NAMED], spoken)
-    more = len(reason.cells) - NAMED
-    return f"{named} and {more} more." if more > 0 else f"{named}."
 
 
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
@@ -314,10 +306,8 @@ def _differential(result: Differential, labels: Sequence[str], *, details: bool)
         table.add_row(Text(spoken(label), style=colour), *_row(result, label, share, colour, details))
         if result.supported and details and label in result.subtypes:
             _second_level(table, result.subtypes[label])
-    if absent:
-        table.add_row(
-            Text("none of the others", style="dim"), "0", *_absent(result, absent), end_section=True
-        )
+    for text, cells in _absent(result, absent):
+        table.add_row(Text(text, style="dim"), "0", *cells)
     if result.not_recognised:
         beside = f"of {result.white_cells} white cells"
         table.add_row(Text("not recognised", style="bold"), str(result.not_recognised), "", "", beside)
@@ -336,13 +326,19 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
     yield _estimate(estimate, bounds) if details and estimate else _bar(share, bounds, colour)
 
 
-def _absent(result: Differential, labels: Sequence[str]) -> Iterator[str]:
-    """Of the types that were not seen together, how much of each there may be."""
+def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Rows of the types that were not seen: how much of each there may be, and those of which that is not known."""
     if not result.supported:
+        if labels:
+            yield "none of the others", ()
         return
-    bounds = [result.bounds[label] for label in labels if label in result.bounds]
-    yield "0"
-    yield f"0 – {ceil(max(each.high or 0.0 for each in bounds), 0)} each" if bounds else "not known"
+    bounded = [result.bounds[label] for label in labels if label in result.bounds]
+    if bounded:
+        high = ceil(max(each.high or 0.0 for each in bounded), 0)
+        yield "none of the others", ("0", f"0 – {high} each")
+    for label in labels:
+        if label not in result.bounds:
+            yield spoken(label), ("0", "not known")
 
 
 def decimals(cells: int) -> int:

@@ -142,12 +142,12 @@ def _doubts(reader: Mapping[str, Any]) -> Iterator[str]:
         if without:
             yield f"No cell was kept aside of {', '.join(map(_spoken, without))}: no bounds are given for these."
         yield ""
-    if "healthy" in reader:
-        mean = sum(
-            p * share
-            for p, share in zip(reader["healthy"]["probabilities"], reader["healthy"]["shares"], strict=True)
+    for each in reader.get("healthy", []):
+        mean = sum(p * share for p, share in zip(each["probabilities"], each["shares"], strict=True))
+        yield (
+            f"Blast-likeness in health: a mean probability of {mean:.4f} over {each['of']}; "
+            f"{100 * each['not_recognised']:.0f} % of these cells are not recognised."
         )
-        yield (f"Blast-likeness in health: a mean probability of {mean:.4f} over {reader['healthy']['of']}.")
         yield ""
 
 

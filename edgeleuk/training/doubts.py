@@ -15,7 +15,6 @@ from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells, of_s
 from edgeleuk.manifest import POSSIBLE_FROM
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Reference, Rules
-from edgeleuk.tallies import Doubts
 from edgeleuk.training.cells import load_training_cells
 from edgeleuk.training.measure import KEPT_ASIDE, look_of
 from edgeleuk.training.recipe import Recipe
@@ -30,15 +29,14 @@ def measure_doubts(recipe: Recipe, reader: Reader, rules: Rules, reference: Refe
     types, _ = read_all(reader, aside, None, look)
     laboratories = {*recipe["publish"].get("healthy", recipe["data"]["sources"])}
     own = np.array([each.source in laboratories for each in aside], bool)
-    samples = [each for each, chosen in zip(aside, own, strict=True) if chosen]
-    mature = types[own]
+    home = [each for each, chosen in zip(aside, own, strict=True) if chosen]
+    parts = [healthy(reader, home, types[own], reference, "kept aside of its training")]
     if strangers := _strangers(laboratories - {*recipe["data"]["sources"]}, reader):
-        samples = [*samples, *strangers]
-        mature = np.concatenate([mature, read_all(reader, strangers, None, look)[0]])
-    return {
-        "possible": possible(reader, aside, types, rules),
-        "healthy": healthy(reader, samples, mature, reference),
-    }
+        mature = np.concatenate([types[own], read_all(reader, strangers, None, look)[0]])
+        parts.append(
+            healthy(reader, [*home, *strangers], mature, reference, "also of laboratories it never saw")
+        )
+    return {"possible": possible(reader, aside, types, rules), "healthy": parts}
 
 
 def _strangers(foreign: Collection[str], reader: Reader) -> list[CellSample]:
@@ -66,17 +64,30 @@ def possible(
     labels = np.array(reader.labels)
     truth = np.array([reader.merge.get(each.label, each.label) for each in samples])
     best, sure = labels[types.argmax(axis=1)], types.max(axis=1) >= reader.threshold
-    missed = {}
-    for kind, own in Doubts.of(reader.manifest, rules).kinds.items():
+
+    def missed(own: Sequence[str]) -> dict[str, int]:
         there = np.isin(truth, own)
         may_be = types[:, np.isin(labels, own)].sum(axis=1) >= POSSIBLE_FROM
         found = np.where(sure, np.isin(best, own), may_be)
-        missed[kind] = {"missed": int((there & ~found).sum()), "cells": int(there.sum())}
-    return {"from": POSSIBLE_FROM, "of": KEPT_ASIDE, "missed": missed}
+        return {"missed": int((there & ~found).sum()), "cells": int(there.sum())}
+
+    groups = {
+        group.key: [label for label in group.labels if label in reader.labels] for group in rules.groups
+    }
+    return {
+        "from": POSSIBLE_FROM,
+        "of": KEPT_ASIDE,
+        "missed": {label: missed([label]) for label in reader.labels},
+        "missed_groups": {key: {**missed(own), "labels": own} for key, own in groups.items() if own},
+    }
 
 
 def healthy(
-    reader: Reader, samples: Sequence[CellSample], types: NDArray[np.float32], reference: Reference
+    reader: Reader,
+    samples: Sequence[CellSample],
+    types: NDArray[np.float32],
+    reference: Reference,
+    where: str,
 ) -> dict[str, Any]:
     """The distribution of blast-likeness over the cells of a healthy adult's slide.
 
@@ -98,8 +109,10 @@ def healthy(
     shares = [float(weights[part == i].sum()) for i in filled]
     means = [float(np.average(blast_like[part == i], weights=weights[part == i])) for i in filled]
     laboratories = ", ".join(sorted({each.source for each in samples if each.label in reader.mature}))
+    unsure = types.max(axis=1) < reader.threshold
     return {
-        "of": f"mature cells of {laboratories} that it did not learn from, in a healthy adult's proportions",
+        "of": f"mature cells of {laboratories} in a healthy adult's proportions, {where}",
+        "not_recognised": round(float(weights[unsure].sum()), 6),
         "probabilities": [round(value, 6) for value in means],
         "shares": [round(value, 6) for value in shares],
     }

@@ -201,13 +201,15 @@ def _false_positives(
     read: NDArray[np.int64],
     accepted: NDArray[np.bool_],
     rules: Rules,
-) -> dict[str, dict[str, int]]:
+) -> dict[str, dict[str, Any]]:
     groups = {group.key: [label for label in group.labels if label in labels] for group in rules.groups}
-    rates = {}
+    rates: dict[str, dict[str, Any]] = {}
     for name, members in {**{label: [label] for label in labels}, **groups}.items():
         own = [labels.index(label) for label in members]
         others = accepted & ~np.isin(truth, own)
         rates[name] = {"errors": int(np.isin(read[others], own).sum()), "cells": int(others.sum())}
+        if name in groups and members:
+            rates[name]["labels"] = members
     return rates
 
 

@@ -102,6 +102,10 @@ def remeasure(magnification: str, models: Path, standards: Standards) -> Path:
     reader = Reader(reader_manifest(folder, document["reader"]))
     recipe = load_recipe(document["reader"]["recipe"], "reader")
     document["reader"] |= measure_doubts(recipe, reader, standards.rules, standards.reference)
+    for group in standards.rules.groups:
+        known = [label for label in group.labels if label in reader.labels]
+        if known and group.key in document["reader"]["false_positive_rates"]:
+            document["reader"]["false_positive_rates"][group.key]["labels"] = known
     _write(folder, document, standards)
     return folder
 
