@@ -175,8 +175,8 @@ class VerdictRules:
     """Share of the white cells above which, by the interval's lower limit, no share of any type is known."""
     doubtful: tuple[str, ...]
     """Codes of findings about pictures in which nothing is called present."""
-    foreign: tuple[str, ...]
-    """Codes of findings about pictures that the model was not made for."""
+    foreign: Mapping[str, str]
+    """By code, what is wrong with pictures that the model was not made for, in a few words."""
     hints: tuple[str, ...]
     """Codes of findings that are told behind any verdict, where most pictures have them."""
     likeness_p_value: float

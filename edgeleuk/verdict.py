@@ -157,9 +157,9 @@ def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]
         codes = Counter(each.code for each in pictures.refused if each.findings)
         reasons = ", ".join(f"{code} {n}" for code, n in codes.most_common())
         yield Reason("no_pictures", texts.no_pictures.format(reasons=reasons) if codes else texts.unreadable)
-    for code in rules.verdict.foreign:
+    for code, words in rules.verdict.foreign.items():
         if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
-            yield Reason(code, texts.foreign.format(n=n, of=pictures.counted, reason=code))
+            yield Reason(code, texts.foreign.format(n=n, of=pictures.counted, reason=words))
 
 
 def _flagged(result: Differential, rules: Rules) -> Iterator[Reason]:
