@@ -14,6 +14,8 @@ from edgeleuk.manifest import ReaderManifest
 from edgeleuk.rules import Rules
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Box, Cell, Field, NotRecognised, Place, Reading, Tally
 
+LIKELY = 0.5
+"""Probability from which a recognised cell was recognised as blast-like: no other type can be likelier."""
 SHOWN = 12
 """Most blast-like cells that a tally names: as many as a person looks at one by one."""
 
@@ -152,7 +154,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
     unsure: list[NotRecognised] = []
     notable: list[tuple[float, Place]] = []
     number = cut = unread = poor = 0
-    blast_like = doubted = 0.0
+    blast_like = doubted = read = 0.0
     not_counted: set[str] = set()
     for each in counts:
         number, cut, unread = number + 1, cut + each.cut, unread + each.unread
@@ -170,6 +172,8 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             blast_like += cell.blast_like
             if cell.label == UNCLASSIFIED:
                 doubted += cell.blast_like
+            elif cell.blast_like >= LIKELY:
+                read += cell.blast_like
             if cell.blast_like:
                 notable.append((cell.blast_like, place))
             for name, value in cell.attributes:
@@ -186,6 +190,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         not_recognised=_together(unsure),
         blast_like=blast_like,
         blast_like_doubted=doubted,
+        blast_like_read=read,
         most_blast_like=tuple(nlargest(SHOWN, notable, key=lambda each: each[0])),
         doubtful={label: n for label, n in doubtful.items() if n},
         findings=dict(findings),

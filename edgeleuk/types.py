@@ -567,6 +567,8 @@ class Tally:
     """Summed probability of the blast-like types, over all white cells but those recognised as something beside them."""
     blast_like_doubted: float = 0.0
     """The part of `blast_like` that is of cells that were not recognised."""
+    blast_like_read: float = 0.0
+    """The part that is of cells recognised as blast-like. What is left are small probabilities of many others."""
     most_blast_like: tuple[tuple[float, Place], ...] = ()
     """Probability and place of the white cells that are most like blasts, the likest first."""
     doubtful: Mapping[str, int] = field(default_factory=dict)

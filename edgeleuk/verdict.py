@@ -177,7 +177,7 @@ def _blast_like(tally: Tally, result: Differential, rules: Rules, told: bool) ->
         if tally.not_recognised.cells:
             yield Reason("blast_like_unknown", texts.blast_like_unknown, cells)
         return
-    most = likeness.doubted if told else likeness.sum
+    most = likeness.doubted + (0.0 if told else tally.blast_like_read)
     if likeness.sum < likeness.limit or most < limits.likeness_least:
         return
     detail = texts.blast_like_detail.format(

@@ -170,6 +170,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_recognised: NotRecognised = msgspec.field(default_factory=NotRecognised)
     blast_like: float = 0.0
     blast_like_doubted: float = 0.0
+    blast_like_read: float = 0.0
     most_blast_like: tuple[tuple[float, Place], ...] = ()
     doubtful: Mapping[str, int] = msgspec.field(default_factory=dict)
     findings: Mapping[str, int] = msgspec.field(default_factory=dict)
@@ -179,15 +180,20 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, tally: Tally, _: list[bytes]) -> TallyPart:
         return cls(
             tally.fields, tally.white, tally.kinds, tally.attributes, tally.places, tally.cut, tally.unread,
-            tuple(sorted(tally.not_counted)), tally.not_recognised, tally.blast_like, tally.blast_like_doubted, tally.most_blast_like,
-            tally.doubtful, tally.findings, tally.doubtful_pictures,
+            tuple(sorted(tally.not_counted)), tally.not_recognised, tally.blast_like, tally.blast_like_doubted,
+            tally.blast_like_read, tally.most_blast_like, tally.doubtful, tally.findings, tally.doubtful_pictures,
         )  # fmt: skip
 
     def check(self) -> None:
         doubted = self.not_recognised
         for each in (doubted.possible, doubted.counted, self.doubtful, self.findings):
             counts(each.values(), "a count")
-        for summed in (self.blast_like, self.blast_like_doubted, *doubted.expected.values()):
+        for summed in (
+            self.blast_like,
+            self.blast_like_doubted,
+            self.blast_like_read,
+            *doubted.expected.values(),
+        ):
             at_least(0, summed, "a summed probability")
         share([probability for probability, _ in self.most_blast_like], "a probability")
         counts([self.fields, self.cut, self.unread, self.doubtful_pictures, doubted.cells], "a count")
@@ -197,8 +203,8 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def value(self, _: Iterator[bytes]) -> Tally:
         return Tally(
             self.fields, self.white, self.kinds, self.attributes, self.places, self.cut, self.unread,
-            frozenset(self.not_counted), self.not_recognised, self.blast_like, self.blast_like_doubted, self.most_blast_like, self.doubtful,
-            self.findings, self.doubtful_pictures,
+            frozenset(self.not_counted), self.not_recognised, self.blast_like, self.blast_like_doubted,
+            self.blast_like_read, self.most_blast_like, self.doubtful, self.findings, self.doubtful_pictures,
         )  # fmt: skip
 
 
