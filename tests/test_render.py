@@ -123,12 +123,14 @@ def test_the_verdict_is_the_first_line(model: Model) -> None:
 
 
 def test_other_reasons_stand_below_the_verdict(model: Model) -> None:
-    """Each once, the first one's text being in the line; three cells each are named, the reasoning only with details."""
+    """Each once, the first one's text being in the line; where it is stands with each, the reasoning only with details."""
     fields = [_field("neutrophil")]
     places = tuple(Place("folder/a.jpg", (0, 0, 1, 1), number) for number in range(1, 6))
     reasons = (
         Reason("blasts_suspect", "5 cells read as blasts.", places, "They are 5 in 200."),
-        Reason("blast_like", "Others may be blasts.", places, "They add up to 3.1."),
+        Reason(
+            "blast_like", "Others may be blasts.", places, "They add up to 3.1.", "See a.jpg cell 1, 2, 3."
+        ),
         Reason("doubtful_pictures", "2 of 3 pictures have a warning."),
     )
     verdict = Verdict("look_again", "5 cells read as blasts. See a.jpg cell 1, 2, 3 and 2 more.", reasons)
@@ -138,13 +140,13 @@ def test_other_reasons_stand_below_the_verdict(model: Model) -> None:
     lines = _text(terminal.analysis(slide, model)).splitlines()
     assert lines[:3] == [
         " LOOK AGAIN  5 cells read as blasts. See a.jpg cell 1, 2, 3 and 2 more.",
-        "▌ Others may be blasts. a.jpg cell 1, 2, 3 and 2 more.",
+        "▌ Others may be blasts. See a.jpg cell 1, 2, 3.",
         "▌ 2 of 3 pictures have a warning.",
     ]
     detailed = _text(terminal.analysis(slide, model, details=True)).splitlines()
     assert detailed[1:5] == [
         "  They are 5 in 200.",
-        "▌ Others may be blasts. a.jpg cell 1, 2, 3 and 2 more.",
+        "▌ Others may be blasts. See a.jpg cell 1, 2, 3.",
         "  They add up to 3.1.",
         "▌ 2 of 3 pictures have a warning.",
     ]
@@ -474,7 +476,7 @@ def test_cells_csv_names_cells_by_their_number() -> None:
     field = _field("neutrophil", "blast")
     field = replace(field, name="a.jpg", cells=(Cell("RBC", (0, 0, 5, 5), 0.5), *field.cells))
     slide = _slide([field], judged(tally([field], RULES), labels=["neutrophil", "blast"]))
-    rows = list(csv.DictReader(io.StringIO(tables.cells_csv(slide.counted, []))))
+    rows = list(csv.DictReader(io.StringIO(tables.cells_csv(slide, []))))
     assert [(row["path"], row["number"], row["label"]) for row in rows] == [
         ("a.jpg", "", ""),
         ("a.jpg", "1", "neutrophil"),
