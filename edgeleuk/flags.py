@@ -111,7 +111,10 @@ class Counted:
         """The share of the recognised white cells, and between what that of all found lies."""
         chosen = tuple(labels)
         bounds = self.bounds(chosen, key)
-        between = "" if bounds is None else f", between {bounds.low:.1f} and {bounds.high:.1f} % of all found"
+        between = ""
+        if bounds is not None:
+            high = _tenth_above(100.0 if bounds.high is None else bounds.high)
+            between = f", between {_tenth_below(bounds.low):.1f} and {high:.1f} % of all found"
         return f"{self.share(chosen).percent:.1f} % of those recognised{between}"
 
     def where(self, labels: Iterable[str]) -> tuple[Place, ...]:
@@ -312,9 +315,7 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
         above = bounds.low > each.high
         text = (rules.range.above if above else rules.range.below).format(
             name=each.name.capitalize(),
-            limit=f"{math.floor(bounds.low * 10) / 10:g}"
-            if above
-            else f"{math.ceil((bounds.high or 0) * 10) / 10:g}",
+            limit=f"{_tenth_below(bounds.low) if above else _tenth_above(bounds.high or 0.0):g}",
             low=f"{each.low:g}",
             high=f"{each.high:g}",
         )
@@ -327,12 +328,20 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
 
 def _down(percent: float) -> str:
     """A lower bound as whole percent, or as a tenth below two; never more than it is."""
-    return f"{math.floor(percent * 10) / 10:g}" if percent < 2 else f"{math.floor(percent)}"
+    return f"{_tenth_below(percent):g}" if percent < 2 else f"{math.floor(percent)}"
 
 
 def _up(percent: float) -> str:
     """An upper bound likewise, never less than it is."""
-    return f"{math.ceil(percent * 10) / 10:g}" if percent < 2 else f"{math.ceil(percent)}"
+    return f"{_tenth_above(percent):g}" if percent < 2 else f"{math.ceil(percent)}"
+
+
+def _tenth_below(percent: float) -> float:
+    return math.floor(percent * 10) / 10
+
+
+def _tenth_above(percent: float) -> float:
+    return math.ceil(percent * 10) / 10
 
 
 def _words(counted: Counted, group: Group) -> dict[str, str]:

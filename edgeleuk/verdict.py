@@ -140,7 +140,7 @@ def told_apart(names: Iterable[str]) -> dict[str, str]:
     """Short names of pictures by their paths: the file's, with as many of its folders as tell it from the others."""
     short = dict.fromkeys(names, 1)
     while True:
-        spoken = {name: "/".join(Path(name).parts[-parts:]) for name, parts in short.items()}
+        spoken = {name: Path(*Path(name).parts[-parts:]).as_posix() for name, parts in short.items()}
         alike = Counter(spoken.values())
         longer = [
             name for name, text in spoken.items() if alike[text] > 1 and short[name] < len(Path(name).parts)

@@ -182,7 +182,10 @@ estimates = st.builds(
     few(texts),
 )
 verdicts = st.builds(
-    Verdict, st.sampled_from([*TITLES]), texts, few(st.builds(Reason, texts, texts, few(places), texts))
+    Verdict,
+    st.sampled_from([*TITLES]),
+    texts,
+    few(st.builds(Reason, texts, texts, few(places), texts, texts)),
 )
 zoned = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat())
 provenances = st.builds(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ import pytest
 from standard import slide_of
 
 from edgeleuk.batch import Analysed, Batch, Failed
+from edgeleuk.cli import analyze
 from edgeleuk.counting.scale import SAMPLED
+from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import InputError, NotAnImageError
+from edgeleuk.observation import Observation
 from edgeleuk.optics import resize
 from edgeleuk.pipeline import Analyser
-from edgeleuk.types import Field, Frame, Image, PictureFile, Scale
+from edgeleuk.render import overlay, tables
+from edgeleuk.types import Field, Frame, Image, PictureFile, Reading, Scale
 
 UM_PER_PX = 0.1
 """Of the demo."""
@@ -72,6 +79,68 @@ def test_a_cell_that_two_pictures_show_counts_once(
     assert again["WBC"] == len(first.field.of("WBC")) + len(second.field.of("WBC")) - len(
         [cell for field in counted for cell in field.of("WBC")]
     )
+
+
+def read_otherwise(batch: Batch, stem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make one picture's white cells sure basophils: what they are alone is not what they are together."""
+    examine, labels = batch.slide.examine, batch.slide.analyser.reader.labels
+    probabilities = dict.fromkeys(labels, 0.001) | {"basophil": 1 - 0.001 * (len(labels) - 1)}
+
+    def basophils(seen: Observation) -> Examined:
+        examined = examine(seen)
+        if Path(seen.frame.name).stem != stem:
+            return examined
+        sure = Reading("basophil", probabilities["basophil"], probabilities, {})
+        cells = tuple(replace(cell, reading=sure) if cell.reading else cell for cell in examined.field.cells)
+        return replace(examined, field=replace(examined.field, cells=cells))
+
+    monkeypatch.setattr(batch.slide, "examine", basophils)
+
+
+def labels_of(field: Field) -> list[str | None]:
+    return [cell.reading and cell.reading.label for cell in field.cells]
+
+
+def test_cells_have_one_reading_wherever_they_are_given(
+    analyser: Analyser, halves: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two pictures that overlap and are read otherwise: in the CSV, the JSON and the differential."""
+    batch = batch_of(analyser, UM_PER_PX)
+    read_otherwise(batch, "right", monkeypatch)
+    first = analysed(batch, halves)[0]
+    result = batch.slide.result()
+    shown = result.as_counted()
+    assert labels_of(shown[0]) != labels_of(first.counted.field)
+    differential = result.differential
+    counts = {label: share.count for label, share in differential.types.items()} | differential.outside
+    counted = {label: n for label, n in counts.items() if n}
+    rows = csv.DictReader(io.StringIO(tables.cells_csv(result, [])))
+    assert Counter(row["label"] for row in rows if row["label"] and row["counted"] == "1") == counted
+    images = tables.document(result)["images"]
+    cells = [cell for image in images for cell in image["cells"] if cell["label"] and cell["counted"]]
+    assert Counter(cell["label"] for cell in cells) == counted
+
+
+def test_annotated_pictures_have_the_readings_that_count(
+    analyser: Analyser, halves: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two pictures is drawn again; the second one, whose own readings it keeps, is not."""
+    batch, labels = batch_of(analyser, UM_PER_PX), analyser.reader.labels
+    read_otherwise(batch, "right", monkeypatch)
+    overlays: dict[str, analyze.Overlay] = {}
+    for each in analysed(batch, halves):
+        analyze._draw(each, labels, tmp_path, overlays)
+    again: list[Field] = []
+
+    def draw(image: Image, field: Field, _: Sequence[str]) -> Image:
+        again.append(field)
+        return image
+
+    monkeypatch.setattr(overlay, "draw", draw)
+    result = batch.slide.result()
+    analyze._sign([*overlays.values()], result, labels)
+    assert again == [result.as_counted()[0]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["left.overlay.jpg", "right.overlay.jpg"]
 
 
 def test_separate_pictures_add_up(analyser: Analyser, halves: list[Path]) -> None:

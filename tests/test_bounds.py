@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeleuk import zoo
-from edgeleuk.bounds import Bounding, Bounds, Missed
+from edgeleuk.bounds import Bounding, Bounds, Missed, group_kind
 from edgeleuk.correction import Confusion
 from edgeleuk.intervals import clopper_pearson
 from edgeleuk.rules import load_rules
@@ -162,6 +162,32 @@ def test_what_was_not_recognised_is_weighed_in_where_errors_come_from() -> None:
 # What was not measured
 
 
+def test_types_never_measured_may_all_be_mistakes() -> None:
+    """10 cells read as a type of which no cell was held out, and 5 expected of it, are 15 that may be read as blasts."""
+    unmeasured = Confusion(
+        "cells of a test",
+        LABELS,
+        (*LABELS, UNCLASSIFIED),
+        tuple(
+            (0,) * len(row) if label == "myelocyte" else row
+            for label, row in zip(LABELS, confusion().counts, strict=True)
+        ),
+    )
+    doubts = NotRecognised(10, {"myelocyte": 5.0}, {}, {})
+    slide = replace(seen({"neutrophil": 140, "myelocyte": 10, "blast": 40}, doubts), confusion=unmeasured)
+    exact = 100 * clopper_pearson(40, 200)[0]
+    assert bounds(slide, "blast").low == pytest.approx(exact - 7.5, abs=1e-3)
+    assert bounds(slide, "neutrophil").low == pytest.approx(
+        100 * clopper_pearson(140, 200)[0] - 7.5, abs=1e-3
+    )
+
+
+def test_a_type_that_the_reader_cannot_name_may_be_a_mistake_too() -> None:
+    """20 cells that an operator marked as hairy cells are of no type that was measured."""
+    slide = seen({"neutrophil": 140, "hairy_cell": 20, "blast": 40})
+    assert bounds(slide, "blast").low == pytest.approx(100 * clopper_pearson(40, 200)[0] - 10, abs=1e-3)
+
+
 def test_a_type_without_a_held_out_cell_has_no_bounds() -> None:
     """How many of it are missed is unknown: all may be."""
     assert Missed(0, 0).most == 1
@@ -192,8 +218,10 @@ def test_more_cells_missed_than_there_were_is_a_fault() -> None:
 
 def test_a_group_is_bounded_by_its_own_measurements() -> None:
     """Under its key: cells that may be of one type or the other count once, and misses within it are none."""
-    missed = {"blast": Missed(9, 10), "myelocyte": Missed(9, 10), "both": Missed(0, MANY)}
-    doubts = NotRecognised(20, {}, {"blast": 20, "myelocyte": 20, "both": 20}, {"both": 20})
+    both = group_kind("both")
+    own = Missed(0, MANY, ("myelocyte", "blast"))
+    missed = {"blast": Missed(9, 10), "myelocyte": Missed(9, 10), both: own}
+    doubts = NotRecognised(20, {}, {"blast": 20, "myelocyte": 20, both: 20}, {both: 20})
     slide = replace(seen({"neutrophil": 170, "blast": 6, "myelocyte": 4}, doubts), missed=missed)
     assert bounds(slide, "blast", "myelocyte", key="both") == Bounds(
         percent(10, 200).low, percent(30, 200).high
@@ -210,6 +238,28 @@ def test_a_group_without_measurements_of_its_own_takes_the_worst_of_its_types() 
     most = clopper_pearson(20, 200)[1] / (1 - Missed(1, 27).most)
     assert bounds(slide, "blast", "myelocyte").high == pytest.approx(100 * most)
     assert slide.of(["blast", "myelocyte", "lymphocyte"]) is None
+
+
+def test_a_group_measured_for_other_types_takes_the_worst_of_its_own() -> None:
+    """Rules that were changed since say nothing of what the reader misses of the new group."""
+    missed = {"blast": Missed(1, 27), "myelocyte": Missed(0, 1000)}
+    slide = replace(
+        seen({"neutrophil": 200}), missed=missed | {group_kind("both"): Missed(0, MANY, ("blast",))}
+    )
+    most = clopper_pearson(0, 200)[1] / (1 - Missed(1, 27).most)
+    assert bounds(slide, "blast", "myelocyte", key="both").high == pytest.approx(100 * most)
+    assert bounds(slide, "blast", key="both").high == percent(0, 200).high
+
+
+def test_a_group_with_a_type_for_its_key_is_not_taken_for_it() -> None:
+    """Neither its measurements nor what was not recognised."""
+    key = group_kind("blast")
+    missed = {"blast": Missed(0, MANY), key: Missed(1, 27, ("blast", "myelocyte"))}
+    doubts = NotRecognised(30, {}, {"blast": 10, key: 30}, {"blast": 30, key: 30})
+    slide = replace(seen({"neutrophil": 170}, doubts), missed=missed)
+    assert bounds(slide, "blast").high == percent(10, 200).high
+    most = clopper_pearson(30, 200)[1] / (1 - Missed(1, 27).most)
+    assert bounds(slide, "blast", "myelocyte", key="blast").high == pytest.approx(100 * most)
 
 
 def test_types_of_a_group_read_as_each_other_are_right() -> None:

@@ -288,7 +288,7 @@ ModelIdentity magnification version finder_sha256 reader_sha256 manifest_sha256
 Provenance id program model started ended source slide operator site device profile
 SlideResult about counted fields tally differential area_mm2 refused overlaps marks estimates verdict
 Verdict code text reasons
-Reason code text cells detail
+Reason code text cells detail named
 Flag code text severity places sources detail
 BlastLikeness cells sum doubted expected limit
 Bounds low high

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeleuk import zoo
-from edgeleuk.intervals import binomial_tail
-from edgeleuk.likeness import MOST_CELLS, STEP, BlastLikeness, HealthyCells, compare, limit
+from edgeleuk.intervals import binomial_tail, clopper_pearson
+from edgeleuk.likeness import MOST_CELLS, STEP, BlastLikeness, HealthyCells, compare, limit, suitable
 
 
 def cells(*each: tuple[float, float]) -> HealthyCells:
@@ -68,17 +68,17 @@ def test_slides_of_cells_that_are_never_blast_like_have_hardly_a_limit() -> None
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
 def test_the_limit_rises_with_cells_and_with_certainty(magnification: str) -> None:
     """Of each model that ships; it stays above the mean, and falls relative to it."""
-    healthy = zoo.load(magnification).reader.healthy
-    assert healthy is not None
+    home, elsewhere = zoo.load(magnification).reader.healthy
     numbers = (1, 10, 100, 200, 400, 1000, 5000)
-    limits = [limit(healthy, number, 0.02) for number in numbers]
-    assert limits == sorted(limits)
-    assert len({*limits}) == len(limits)
-    each = [high / number for number, high in zip(numbers, limits, strict=True)]
-    assert each == sorted(each, reverse=True)
-    for number, high in zip(numbers, limits, strict=True):
-        assert compare(0.0, 0.0, number, healthy, 0.02).expected < high <= number + STEP
-        assert limit(healthy, number, 0.001) >= high
+    for healthy in (home, elsewhere):
+        limits = [limit(healthy, number, 0.02) for number in numbers]
+        assert limits == sorted(limits)
+        assert len({*limits}) == len(limits)
+        each = [high / number for number, high in zip(numbers, limits, strict=True)]
+        assert each == sorted(each, reverse=True)
+        for number, high in zip(numbers, limits, strict=True):
+            assert compare(0.0, 0.0, number, healthy, 0.02).expected < high <= number + STEP
+            assert limit(healthy, number, 0.001) >= high
 
 
 @settings(deadline=None, max_examples=50)
@@ -97,6 +97,28 @@ def test_a_limit_is_computed_once() -> None:
     first = limit(all_or_nothing(0.01), 123, 0.02)
     assert limit(all_or_nothing(0.01), 123, 0.02) == first
     assert (limit.cache_info().hits, limit.cache_info().misses) == (1, 1)
+
+
+HOME = HealthyCells("home", (0.0,), (1.0,), 0.05)
+ELSEWHERE = HealthyCells("elsewhere", (0.0,), (1.0,), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("unsure", "beside"),
+    [(0, HOME), (16, HOME), (17, ELSEWHERE), (40, ELSEWHERE), (200, ELSEWHERE)],
+)
+def test_a_slide_is_compared_with_cells_that_are_recognised_as_well(
+    unsure: int, beside: HealthyCells
+) -> None:
+    """Those of home, unless surely more than 5 % were not recognised: of 200 cells 17; then those of elsewhere."""
+    assert clopper_pearson(16, 200)[0] < 0.05 < clopper_pearson(17, 200)[0]
+    assert suitable((HOME, ELSEWHERE), unsure, 200) == beside
+
+
+def test_the_only_healthy_cells_are_those_to_compare_with() -> None:
+    """However little of a slide was recognised; without any there are none."""
+    assert suitable((HOME,), 200, 200) == HOME
+    assert suitable((), 0, 200) is None
 
 
 def test_a_slide_is_compared_with_as_many_healthy_cells() -> None:

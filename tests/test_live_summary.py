@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rich.cells import cell_len
+from standard import judged, measured
 from test_render_live import ALARM, WHITE, edged, flagged, state
 
 from edgeleuk.differential import Differential
 from edgeleuk.live.state import LiveState
 from edgeleuk.render.live_summary import BELOW, Ended
 from edgeleuk.render.live_table import paired
+from edgeleuk.types import Tally
 
 
 def summary(result: Differential, height: int = 24) -> list[str]:
@@ -51,7 +53,16 @@ def test_types_that_were_seen_have_their_percentages() -> None:
     lines = summary(result)
     seen = [label for label, share in result.types.items() if share.count]
     assert {text.plain for text in paired(result, seen, 80)} <= {*lines}
-    assert "Not recognised: 31 of 231 white cells. Types not seen: up to 3 % of each." in lines
+    said = lines.index("Not recognised: 31 of 231 white cells. Types not seen: up to 3 % of each; of")
+    assert lines[said + 1] == "promonocyte and plasma cell it is not known."
+
+
+def test_of_types_that_were_all_measured_nothing_is_unknown() -> None:
+    """One sentence, with the greatest of their limits."""
+    labels = ("neutrophil", "lymphocyte", "blast")
+    white = {"neutrophil": 120, "lymphocyte": 80}
+    result = judged(Tally(1, white, {}, {}), labels=labels, errors=measured(*labels))
+    assert "Types not seen: up to 2 % of each." in summary(result)
 
 
 def test_a_count_of_nothing_has_no_table() -> None:

@@ -12,6 +12,8 @@ import pytest
 from standard import RULES
 
 from edgeleuk import zoo
+from edgeleuk.bounds import Missed
+from edgeleuk.likeness import HealthyCells
 from edgeleuk.manifest import GROUPS, finder_manifest, reader_manifest
 from edgeleuk.tallies import Doubts
 
@@ -26,7 +28,8 @@ FINDER: dict[str, Any] = {
 DENSITY = {"dark": 0.03, "white": 0.95, "min_contrast": 0.15, "most_dense": 1.3}
 MATURE = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"]
 STAGE = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
-HEALTHY = {"of": "cells of a test", "probabilities": [0.0, 0.5], "shares": [0.9, 0.1]}
+HEALTHY = {"of": "cells of a test", "probabilities": [0.0, 0.5], "shares": [0.9, 0.1], "not_recognised": 0.05}
+GROUPED = {"missed": 1, "cells": 30, "labels": ["blast", "promonocyte"]}
 READER = ("largest_um", "mature", "groups", "told_by_label")
 MAGNIFICATIONS = ("100x", "40x", "10x")
 
@@ -93,11 +96,16 @@ def test_a_manifest_without_them_means_the_same(magnification: str) -> None:
         ("reader", {"possible": {"missed": {"blast": {"missed": -1, "cells": 3}}}}, "-1 is not a whole number from 0"),
         ("reader", {"possible": {"missed": {"blast": {"missed": 4, "cells": 3}}}}, "4 of 3 held-out cells"),
         ("reader", {"possible": {"missed": {"blast": {"missed": 4}}}}, "'cells'"),
-        ("reader", {"healthy": HEALTHY | {"shares": [0.5, 0.4]}}, "add up to 0.9, not 1"),
-        ("reader", {"healthy": HEALTHY | {"shares": [1.0]}}, "not as many probabilities as shares"),
-        ("reader", {"healthy": HEALTHY | {"probabilities": [0.0, 1.1]}}, "1.1 is not between 0 and 1"),
-        ("reader", {"healthy": HEALTHY | {"of": 3}}, "3 is not a text"),
-        ("reader", {"healthy": {"of": "cells", "shares": [1.0]}}, "'probabilities'"),
+        ("reader", {"possible": {"missed_groups": {"blasts": GROUPED | {"missed": 31}}}}, "31 of 30 held-out cells"),
+        ("reader", {"possible": {"missed_groups": {"blasts": GROUPED | {"labels": []}}}}, r"\[\] is not a list of different names"),
+        ("reader", {"possible": {"missed_groups": {"blasts": {"missed": 1, "cells": 30}}}}, "'labels'"),
+        ("reader", {"healthy": [HEALTHY | {"shares": [0.5, 0.4]}]}, "add up to 0.9, not 1"),
+        ("reader", {"healthy": [HEALTHY | {"shares": [1.0]}]}, "not as many probabilities as shares"),
+        ("reader", {"healthy": [HEALTHY | {"probabilities": [0.0, 1.1]}]}, "1.1 is not between 0 and 1"),
+        ("reader", {"healthy": [HEALTHY | {"of": 3}]}, "3 is not a text"),
+        ("reader", {"healthy": [HEALTHY, HEALTHY | {"not_recognised": 1.5}]}, "1.5 is not between 0 and 1"),
+        ("reader", {"healthy": [{"of": "cells", "shares": [1.0], "not_recognised": 0.0}]}, "'probabilities'"),
+        ("reader", {"healthy": [{"of": "cells", "probabilities": [0.0], "shares": [1.0]}]}, "'not_recognised'"),
     ],
 )  # fmt: skip
 def test_a_number_that_makes_no_sense_is_named(part: str, change: dict[str, Any], fault: str) -> None:
@@ -112,17 +120,49 @@ def test_a_reader_whose_doubts_were_not_measured_has_none() -> None:
     part = written("100x")["reader"]
     del part["possible"], part["healthy"]
     manifest = reader_manifest(Path("x"), part)
-    assert (manifest.possible_from, manifest.missed, manifest.healthy) == (0.01, {}, None)
+    assert (manifest.possible_from, manifest.missed, manifest.healthy) == (0.01, {}, ())
 
 
 @pytest.mark.parametrize("magnification", MAGNIFICATIONS)
 def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
-    """Of every type and every group of the rules that the reader knows, and of healthy cells."""
+    """Of every type and every group of the rules that the reader knows, and of healthy cells at home and elsewhere."""
     reader = zoo.read_manifest(zoo.shipped()[magnification]).reader
     assert reader.missed.keys() == Doubts.of(reader, RULES).kinds.keys()
-    assert reader.healthy is not None
+    assert len(reader.healthy) == 2
     assert reader.blast_like == GROUPS["blast_like"]
     assert reader.possible_from == 0.01
+
+
+@pytest.mark.parametrize("magnification", MAGNIFICATIONS)
+def test_groups_of_models_that_ship_say_their_types(magnification: str) -> None:
+    """Those of the rules that the reader knows: its measurements hold for these alone."""
+    reader = zoo.read_manifest(zoo.shipped()[magnification]).reader
+    for kind, labels in Doubts.of(reader, RULES).kinds.items():
+        grouped = kind not in reader.labels
+        assert reader.missed[kind].labels == (labels if grouped else ())
+        assert reader.false_positive_rates[kind.removeprefix("group ")]["labels"] == (
+            labels if grouped else ()
+        )
+
+
+def test_a_group_with_a_type_for_its_key_is_kept_apart() -> None:
+    """What is missed of the one is not said of the other."""
+    missed = {"missed": {"blast": {"missed": 2, "cells": 9}}, "missed_groups": {"blast": GROUPED}}
+    manifest = reader_manifest(Path("x"), written("100x")["reader"] | {"possible": missed})
+    assert manifest.missed == {
+        "blast": Missed(2, 9),
+        "group blast": Missed(1, 30, ("blast", "promonocyte")),
+    }
+
+
+def test_healthy_cells_come_from_home_first() -> None:
+    """In the manifest's order, with the share that is not recognised there."""
+    healthy = [HEALTHY, HEALTHY | {"of": "others", "not_recognised": 0.3}]
+    manifest = reader_manifest(Path("x"), written("100x")["reader"] | {"healthy": healthy})
+    assert manifest.healthy == (
+        HealthyCells("cells of a test", (0.0, 0.5), (0.9, 0.1), 0.05),
+        HealthyCells("others", (0.0, 0.5), (0.9, 0.1), 0.3),
+    )
 
 
 def test_what_a_reader_does_not_know_does_no_harm() -> None:

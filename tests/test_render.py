@@ -123,12 +123,14 @@ def test_the_verdict_is_the_first_line(model: Model) -> None:
 
 
 def test_other_reasons_stand_below_the_verdict(model: Model) -> None:
-    """Each once, the first one's text being in the line; three cells each are named, the reasoning only with details."""
+    """Each once, the first one's text being in the line; where it is stands with each, the reasoning only with details."""
     fields = [_field("neutrophil")]
     places = tuple(Place("folder/a.jpg", (0, 0, 1, 1), number) for number in range(1, 6))
     reasons = (
         Reason("blasts_suspect", "5 cells read as blasts.", places, "They are 5 in 200."),
-        Reason("blast_like", "Others may be blasts.", places, "They add up to 3.1."),
+        Reason(
+            "blast_like", "Others may be blasts.", places, "They add up to 3.1.", "See a.jpg cell 1, 2, 3."
+        ),
         Reason("doubtful_pictures", "2 of 3 pictures have a warning."),
     )
     verdict = Verdict("look_again", "5 cells read as blasts. See a.jpg cell 1, 2, 3 and 2 more.", reasons)
@@ -138,13 +140,13 @@ def test_other_reasons_stand_below_the_verdict(model: Model) -> None:
     lines = _text(terminal.analysis(slide, model)).splitlines()
     assert lines[:3] == [
         " LOOK AGAIN  5 cells read as blasts. See a.jpg cell 1, 2, 3 and 2 more.",
-        "▌ Others may be blasts. a.jpg cell 1, 2, 3 and 2 more.",
+        "▌ Others may be blasts. See a.jpg cell 1, 2, 3.",
         "▌ 2 of 3 pictures have a warning.",
     ]
     detailed = _text(terminal.analysis(slide, model, details=True)).splitlines()
     assert detailed[1:5] == [
         "  They are 5 in 200.",
-        "▌ Others may be blasts. a.jpg cell 1, 2, 3 and 2 more.",
+        "▌ Others may be blasts. See a.jpg cell 1, 2, 3.",
         "  They add up to 3.1.",
         "▌ 2 of 3 pictures have a warning.",
     ]
@@ -212,6 +214,19 @@ def test_shares_stand_with_their_bounds(model: Model) -> None:
         assert f"{n} white cells recognised in 1 picture at 100x" in text
         assert re.search(row, text)
         assert re.search(others, text)
+
+
+def test_types_never_measured_have_rows_of_their_own(model: Model) -> None:
+    """How many of them there may be is not known: they are no part of what holds for the other types."""
+    labels = ("neutrophil", "lymphocyte", "blast")
+    result = judged(
+        Tally(1, {"neutrophil": 200}, {}, {}),
+        labels=(*labels, "plasma_cell", "promonocyte"),
+        errors=measured(*labels),
+    )
+    rows = [re.sub(r" +", " ", line.strip("┃ ")) for line in _shown([_field()], result, model).splitlines()]
+    first = rows.index("none of the others 0 0 0 – 2 each")
+    assert rows[first + 1 : first + 3] == ["plasma cell 0 0 not known", "promonocyte 0 0 not known"]
 
 
 def test_cells_not_recognised_are_a_row_of_the_table(model: Model) -> None:
@@ -474,12 +489,41 @@ def test_cells_csv_names_cells_by_their_number() -> None:
     field = _field("neutrophil", "blast")
     field = replace(field, name="a.jpg", cells=(Cell("RBC", (0, 0, 5, 5), 0.5), *field.cells))
     slide = _slide([field], judged(tally([field], RULES), labels=["neutrophil", "blast"]))
-    rows = list(csv.DictReader(io.StringIO(tables.cells_csv(slide.counted, []))))
+    rows = list(csv.DictReader(io.StringIO(tables.cells_csv(slide, []))))
     assert [(row["path"], row["number"], row["label"]) for row in rows] == [
         ("a.jpg", "", ""),
         ("a.jpg", "1", "neutrophil"),
         ("a.jpg", "2", "blast"),
     ]
+
+
+def _read_together() -> SlideResult:
+    """One picture whose first cell another view made a blast, and whose second one an operator marked as an artefact."""
+    alone = replace(_field("unclassified", "neutrophil", "neutrophil"), name="a.jpg")
+    together = replace(_field("blast", "artefact", "neutrophil"), name="a.jpg")
+    slide = _slide([together], judged(tally([together], RULES), labels=["neutrophil", "blast"]))
+    return replace(slide, counted=(replace(slide.counted[0], field=alone),), marks={2: "artefact"})
+
+
+def test_tables_have_cells_as_they_count(model: Model) -> None:
+    """Read from all views together; what the operator marked is shown as it was read."""
+    slide = _read_together()
+    as_counted = ["blast", "neutrophil", "neutrophil"]
+    assert [cell.reading and cell.reading.label for cell in slide.as_counted()[0].cells] == as_counted
+    rows = csv.DictReader(io.StringIO(tables.cells_csv(slide, [])))
+    assert [row["label"] for row in rows] == as_counted
+    (image,) = tables.document(slide)["images"]
+    assert [cell["label"] for cell in image["cells"]] == as_counted
+    text = _text(terminal.analysis(slide, model))
+    assert re.findall(r"│ +\d +(blast|neutrophil|not recognised)", text) == as_counted
+
+
+def test_a_cell_that_counts_in_another_picture_is_shown_as_this_one_has_it() -> None:
+    """There only its own picture speaks."""
+    slide = _read_together()
+    first = replace(slide.fields[0], cells=slide.fields[0].cells[1:])
+    (field,) = replace(slide, fields=(first,)).as_counted()
+    assert field.cells[0] == slide.counted[0].field.cells[0]
 
 
 def test_the_document_has_the_verdict_and_numbered_cells() -> None:
@@ -547,12 +591,30 @@ def test_a_name_that_the_font_lacks_is_drawn_all_the_same() -> None:
     assert strip.shape[0] == overlay.LINE + 12
 
 
-def test_labels_of_an_annotated_picture_begin_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As tables and the verdict name the cell; of one not recognised what it is most like."""
+def _drawn(field: Field, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text of an annotated picture."""
     drawn: list[str] = []
     monkeypatch.setattr(overlay.cv2, "putText", lambda _, text, *__: drawn.append(text))
+    overlay.draw(np.full((300, 400, 3), 200, np.uint8), field, ["neutrophil", "blast"])
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("not_counted", "platelets"), [((), "Platelet 0"), (("Platelet",), "Platelet not counted")]
+)
+def test_a_legend_says_what_was_not_counted(
+    not_counted: tuple[str, ...], platelets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they cannot be told apart none were looked for, which is not none that were found."""
+    field = replace(_field("neutrophil"), not_counted=frozenset(not_counted))
+    legend = [text for text in _drawn(field, monkeypatch) if text.startswith(("Platelet", "RBC"))]
+    assert sorted(legend) == [platelets, "RBC 0"]
+
+
+def test_labels_of_an_annotated_picture_begin_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tables and the verdict name the cell; of one not recognised what it is most like."""
     field = _field("neutrophil", "unclassified")
     likely = Reading("unclassified", 0.4, {"blast": 0.4, "lymphocyte": 0.3}, {})
     field = replace(field, cells=(field.cells[0], replace(field.cells[1], reading=likely)))
-    overlay.draw(np.full((300, 400, 3), 200, np.uint8), field, ["neutrophil", "blast"])
+    drawn = _drawn(field, monkeypatch)
     assert drawn[:2] == ["1 neutrophil 90%", "2 not recognised (blast 40%?)"]

@@ -359,6 +359,53 @@ def test_a_field_is_kept_in_pixels_of_its_file(refusing: Analyser, demo_frame: F
     assert crop[half - 8 : half + 8, half - 8 : half + 8].mean() < crop.mean() - 10  # a nucleus
 
 
+def test_frames_of_the_same_name_are_told_apart(refusing: Analyser, demo_frame: Frame) -> None:
+    """A camera that is opened again numbers its frames anew; a field that is taken back gives its name free."""
+    slide = slide_of(refusing)
+    for left in (0, 400, 800):
+        slide.consider(Frame(demo_frame.pixels[:, left : left + 800], "frame 7"))
+    names = ("frame 7", "frame 7 (2)", "frame 7 (3)")
+    assert slide.map.names == names
+    assert {place.picture for each in slide.tally().places.values() for place in each} <= {*names}
+    slide.undo()
+    slide.consider(Frame(demo_frame.pixels[:, 800:], "frame 7"))
+    assert slide.map.names == names
+
+
+def test_frames_after_a_restart_are_told_apart_from_those_before(
+    refusing: Analyser, demo_frame: Frame
+) -> None:
+    """What was stored keeps its name."""
+    kept = Recorder()
+    slide = slide_of(refusing)
+    slide.recorder = kept
+    slide.consider(Frame(demo_frame.pixels[:, :800], "frame 1"))
+    again = slide_of(refusing)
+    again.restore(kept.fields, {})
+    again.consider(Frame(demo_frame.pixels[:, 800:], "frame 1"))
+    assert again.map.names == ("frame 1", "frame 1 (2)")
+
+
+def test_pictures_of_the_same_name_are_named_with_their_folder(refusing: Analyser, demo_frame: Frame) -> None:
+    """The verdict's cells are found again."""
+    slide = slide_of(refusing)
+    for name, left in (("s/a/1.png", 0), ("s/b/1.png", 800)):
+        slide.consider(Frame(demo_frame.pixels[:, left : left + 800], name))
+    blast = next(each for each in slide.verdict().reasons if each.code == "blasts_suspect")
+    (place,) = slide.tally().places["blast"]
+    assert blast.named == f"See {place.picture.removeprefix('s/')} cell {place.number}."
+
+
+def test_a_forced_picture_is_doubtful(model: zoo.Model, places: tuple[Image, Image]) -> None:
+    """Most pictures being such, the slide is of poor pictures."""
+    slide = slide_of(Analyser(model, refusing=False))
+    slide.consider(Frame(spoiled(places[0], "dark"), "dark"))
+    (field,) = slide.map.fields()
+    assert field.assessment.forced
+    assert slide.tally().doubtful_pictures == 1
+    assert "doubtful_pictures" in [each.code for each in slide.verdict().reasons]
+
+
 def test_a_result_says_what_counted_it(refusing: Analyser, demo_frame: Frame) -> None:
     """Without a driver's word: a UUID, the time with its zone, the program and the model by its hashes."""
     slide = slide_of(refusing)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from standard import RULES
 
 from edgeleuk import zoo
-from edgeleuk.tallies import NO_DOUBTS, NOTABLE, SHOWN, Doubts, count, tally
+from edgeleuk.bounds import group_kind
+from edgeleuk.rules import Group
+from edgeleuk.tallies import NO_DOUBTS, SHOWN, Doubts, count, tally
 from edgeleuk.types import (
     UNCLASSIFIED,
     Assessment,
@@ -25,9 +27,10 @@ from edgeleuk.types import (
     numbered,
 )
 
+BLASTS = group_kind("blasts")
 DOUBTS = Doubts(
     possible_from=0.05,
-    kinds={"neutrophil": ("neutrophil",), "smudge": ("smudge",), "blasts": ("blast", "monoblast")},
+    kinds={"neutrophil": ("neutrophil",), "smudge": ("smudge",), BLASTS: ("blast", "monoblast")},
     blast_like=("blast", "promyelocyte"),
 )
 
@@ -42,8 +45,8 @@ def unsure(at: float = 0.0, **probabilities: float) -> Cell:
     return cell(UNCLASSIFIED, at, **probabilities)
 
 
-def field(*cells: Cell, name: str = "a.png", findings: tuple[str, ...] = ()) -> Field:
-    assessment = Assessment(tuple(Finding(code, False, 0, 0, "") for code in findings))
+def field(*cells: Cell, name: str = "a.png", findings: tuple[str, ...] = (), forced: bool = False) -> Field:
+    assessment = Assessment(tuple(Finding(code, False, 0, 0, "") for code in findings), forced)
     return Field(name, 640, 480, Scale.given(0.1), numbered(cells), assessment=assessment)
 
 
@@ -55,13 +58,24 @@ def test_doubts_are_of_each_type_and_each_group_that_the_reader_knows() -> None:
     reader = zoo.load("10x").reader
     doubts = Doubts.of(reader, RULES)
     assert {key: own for key, own in doubts.kinds.items() if key not in reader.labels} == {
-        "blasts": ("blast",),
-        "immature_granulocytes": ("immature_granulocyte",),
-        "nucleated_red_cells": ("erythroblast",),
+        "group blasts": ("blast",),
+        "group immature_granulocytes": ("immature_granulocyte",),
+        "group nucleated_red_cells": ("erythroblast",),
     }
     assert all(doubts.kinds[label] == (label,) for label in reader.labels)
     assert doubts.possible_from == reader.possible_from == 0.01
     assert doubts.blast_like == reader.groups["blast_like"]
+
+
+def test_a_group_with_a_type_for_its_key_has_doubts_of_its_own() -> None:
+    """Of all its types, beside those of the type."""
+    groups = (
+        *RULES.groups,
+        Group("blast", "a blast", "blasts", ("blast", "immature_granulocyte")),
+    )
+    kinds = Doubts.of(zoo.load("10x").reader, replace(RULES, groups=groups)).kinds
+    assert kinds["blast"] == ("blast",)
+    assert kinds[group_kind("blast")] == ("blast", "immature_granulocyte")
 
 
 # Cells that were not recognised
@@ -86,14 +100,27 @@ def test_a_cell_may_be_of_each_kind_whose_probability_is_enough() -> None:
         unsure(neutrophil=0.049, lymphocyte=0.9),
     )
     doubts = count(some, RULES, DOUBTS).not_recognised
-    assert doubts.possible == {"neutrophil": 2, "smudge": 1, "blasts": 1}
+    assert doubts.possible == {"neutrophil": 2, "smudge": 1, BLASTS: 1}
 
 
-def test_a_cell_counts_where_it_may_be_of_the_kind_or_is_likely_a_white_cell() -> None:
-    """A likely smudge is in no denominator but of what it may be; a likely neutrophil is in all."""
-    some = field(unsure(smudge=0.8, blast=0.1), unsure(smudge=0.9), unsure(neutrophil=0.6, smudge=0.3))
+def test_a_cell_counts_where_it_may_be_of_the_kind_or_is_surely_a_white_cell() -> None:
+    """What may be a smudge cell is in no denominator but of what else it may be; a sure white cell is in all."""
+    some = field(
+        unsure(smudge=0.8, blast=0.1),
+        unsure(smudge=0.9),
+        unsure(neutrophil=0.6, smudge=0.3),
+        unsure(neutrophil=0.6, smudge=0.04),
+    )
     doubts = count(some, RULES, DOUBTS).not_recognised
-    assert doubts.counted == {"neutrophil": 1, "smudge": 3, "blasts": 2}
+    assert doubts.counted == {"neutrophil": 2, "smudge": 4, BLASTS: 2}
+
+
+def test_what_may_lie_beside_the_white_cells_is_added_up() -> None:
+    """0.03 of a smudge cell and 0.03 of a nucleated red cell are 0.06: the cell may be none of the white ones."""
+    either = count(field(unsure(lymphocyte=0.9, smudge=0.03)), RULES, DOUBTS).not_recognised
+    assert either.counted == {"neutrophil": 1, "smudge": 1, BLASTS: 1}
+    both = count(field(unsure(lymphocyte=0.9, smudge=0.03, erythroblast=0.03)), RULES, DOUBTS).not_recognised
+    assert both.counted == {"neutrophil": 0, "smudge": 0, BLASTS: 0}
 
 
 def test_without_doubts_only_their_number_is_known() -> None:
@@ -110,8 +137,8 @@ def test_doubts_add_up_over_fields() -> None:
     assert together.not_recognised == NotRecognised(
         3,
         {"neutrophil": 0.5, "blast": 1.0, "smudge": 1.0},
-        {"neutrophil": 1, "smudge": 1, "blasts": 2},
-        {"neutrophil": 2, "smudge": 3, "blasts": 2},
+        {"neutrophil": 1, "smudge": 1, BLASTS: 2},
+        {"neutrophil": 2, "smudge": 3, BLASTS: 2},
     )
 
 
@@ -150,14 +177,21 @@ def test_what_was_recognised_beside_the_white_cells_is_not_blast_like() -> None:
 
 
 def test_the_most_blast_like_cells_are_named_first() -> None:
-    """Of those not recognised, from 0.05 on; with their place and number over all fields."""
-    first = field(unsure(0, blast=0.2), unsure(20, blast=NOTABLE), unsure(40, blast=0.04))
+    """Of all white cells, recognised or not, however little; with their place and number over all fields."""
+    first = field(unsure(0, blast=0.2), cell("neutrophil", 20, neutrophil=0.9, promyelocyte=0.04))
     second = field(unsure(0, blast=0.5), cell("blast", 20, blast=0.95), name="b.png")
     assert tally([first, second], RULES, DOUBTS).most_blast_like == (
+        (0.95, Place("b.png", (20.0, 0.0, 29.0, 9.0), 2)),
         (0.5, Place("b.png", (0.0, 0.0, 9.0, 9.0), 1)),
         (0.2, Place("a.png", (0.0, 0.0, 9.0, 9.0), 1)),
-        (NOTABLE, Place("a.png", (20.0, 0.0, 29.0, 9.0), 2)),
+        (0.04, Place("a.png", (20.0, 0.0, 29.0, 9.0), 2)),
     )
+
+
+def test_what_is_no_white_cell_or_like_no_blast_is_not_named() -> None:
+    """A smudge cell with some of a blast, and a neutrophil with none."""
+    some = field(cell("smudge", smudge=0.9, blast=0.1), cell("neutrophil", 20, neutrophil=1.0))
+    assert tally([some], RULES, DOUBTS).most_blast_like == ()
 
 
 def test_no_more_cells_are_named_than_are_looked_at() -> None:
@@ -191,6 +225,13 @@ def test_pictures_with_any_doubtful_warning_count_once() -> None:
         field(),
     ]
     assert tally(fields, RULES, DOUBTS).doubtful_pictures == 2
+
+
+def test_forced_pictures_are_doubtful() -> None:
+    """Whatever spoke against them, and though their code alone would not make them so."""
+    fields = [field(cell("blast", blast=0.95), findings=("dark",), forced=forced) for forced in (True, False)]
+    result = tally(fields, RULES, DOUBTS)
+    assert (result.doubtful_pictures, result.white, result.doubtful) == (1, {"blast": 2}, {"blast": 1})
 
 
 def test_cells_of_doubtful_pictures_are_counted_apart() -> None:

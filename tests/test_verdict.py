@@ -14,19 +14,20 @@ from standard import REFERENCE as RANGES
 from standard import RULES, judged, measured
 
 from edgeleuk import verdict, zoo
+from edgeleuk.bounds import group_kind
 from edgeleuk.differential import Differential
 from edgeleuk.judge import judge_by
 from edgeleuk.likeness import HealthyCells
 from edgeleuk.render import terminal
 from edgeleuk.rules import REFERENCE
-from edgeleuk.types import UNCLASSIFIED, NotRecognised, Place, Refusal, Tally
-from edgeleuk.verdict import TITLES, Pictures, Verdict, cells_text, reach
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Finding, NotRecognised, Place, Refusal, Tally
+from edgeleuk.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
 
 LABELS = (
     *("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil"),
     *("myelocyte", "blast", "erythroblast", "smudge"),
 )
-ERRORS = replace(measured(*LABELS), healthy=HealthyCells("cells of a test", (0.0, 1.0), (0.998, 0.002)))
+ERRORS = replace(measured(*LABELS), healthy=(HealthyCells("cells of a test", (0.0, 1.0), (0.998, 0.002)),))
 """One in 500 healthy cells is taken for a blast: of 200 cells more than 2 on fewer than 2 % of the slides."""
 HEALTHY = {"neutrophil": 120, "lymphocyte": 60, "monocyte": 14, "eosinophil": 4, "basophil": 2}
 GOOD = Pictures(10)
@@ -38,7 +39,8 @@ def place(number: int, picture: str = "a.jpg") -> Place:
 
 def slide(white: Mapping[str, int], unsure: int = 0, **more: Any) -> Tally:
     """A tally of ten pictures, and of cells that were not recognised and may be of any type."""
-    kinds = dict.fromkeys((*LABELS, "blasts", "immature_granulocytes", "nucleated_red_cells"), unsure)
+    groups = (group_kind(key) for key in ("blasts", "immature_granulocytes", "nucleated_red_cells"))
+    kinds = dict.fromkeys((*LABELS, *groups), unsure)
     doubts = NotRecognised(unsure, {}, kinds, kinds)
     every = {**white, **({UNCLASSIFIED: unsure} if unsure else {})}
     return Tally(10, every, {}, {}, not_recognised=doubts, **more)
@@ -54,6 +56,11 @@ def of(tally: Tally, pictures: Pictures = GOOD) -> Verdict:
 
 def codes(reached: Verdict) -> list[str]:
     return [reason.code for reason in reached.reasons]
+
+
+def refused_for(name: str, code: str) -> Refusal:
+    """A picture that its quality keeps out."""
+    return Refusal(name, code, "", (Finding(code, True, 0, 0, ""),), 5)
 
 
 BLAST_LIKE: dict[str, Any] = {
@@ -94,7 +101,8 @@ def test_flagged_cells_are_looked_at_again() -> None:
     )
     (reason,) = reached.reasons
     assert (reason.code, reason.cells) == ("blasts_suspect", places)
-    assert reason.detail.startswith("3 cells in 200 (1.5 %")
+    assert reason.named == "See a.jpg cell 4, 7; b.jpg cell 2."
+    assert reason.detail == "3 cells in 200. The reader's errors explain 3.7, by chance up to 9."
 
 
 def test_blast_like_cells_are_looked_at_again() -> None:
@@ -102,7 +110,7 @@ def test_blast_like_cells_are_looked_at_again() -> None:
     reached = of(slide(HEALTHY, 10, **BLAST_LIKE))
     assert reached.code == "look_again"
     assert reached.text == (
-        "Cells that were not recognised may be blasts. Look at these first. See a.jpg cell 1, 2, 3 and 2 more."
+        "More cells are like blasts than on healthy slides. Look at these first. See a.jpg cell 1, 2, 3 and 2 more."
     )
     (reason,) = reached.reasons
     assert [each.number for each in reason.cells] == [1, 2, 3, 4, 5]
@@ -113,17 +121,65 @@ def test_blast_like_cells_are_looked_at_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "less",
-    [
-        {"blast_like": 2.0},
-        {"blast_like_doubted": 0.99},
-        {"most_blast_like": ()},
-    ],
-    ids=lambda less: next(iter(less)),
+    ("blast_like", "code"), [(2.0, "nothing_flagged"), (2.02, "look_again")], ids=["within", "beyond"]
 )
-def test_what_healthy_slides_have_too_is_not_blast_like(less: dict[str, Any]) -> None:
-    """A sum within the limit, one that is all of recognised cells, or without a cell to look at."""
-    assert of(slide(HEALTHY, 10, **(BLAST_LIKE | less))).code == "nothing_flagged"
+def test_what_healthy_slides_have_too_is_not_blast_like(blast_like: float, code: str) -> None:
+    """More than two whole cells are, of 210."""
+    assert of(slide(HEALTHY, 10, **(BLAST_LIKE | {"blast_like": blast_like}))).code == code
+
+
+def test_less_than_one_blast_is_not_blast_like() -> None:
+    """However few healthy slides have as much: of cells that are never blast-like 0.99 is beyond every limit."""
+    never = replace(ERRORS, healthy=(HealthyCells("cells of a test", (0.0,), (1.0,)),))
+    for blast_like, found in ((0.99, []), (1.0, ["blast_like"])):
+        tally = slide(HEALTHY, 10, **(BLAST_LIKE | {"blast_like": blast_like}))
+        assert codes(reach(tally, judged(tally, labels=LABELS, errors=never), GOOD, RULES)) == found
+
+
+def test_recognised_cells_alone_are_blast_like() -> None:
+    """20 of 200 cells read as promyelocytes, of which no rule says that they are blasts: look at them."""
+    labels = (*LABELS, "promyelocyte")
+    errors = replace(measured(*labels), healthy=ERRORS.healthy)
+    places = tuple(place(number) for number in range(1, 13))
+    tally = slide(
+        HEALTHY | {"neutrophil": 100, "promyelocyte": 20},
+        blast_like=19.0,
+        most_blast_like=tuple((0.95, each) for each in places),
+    )
+    rules = replace(RULES, presence=replace(RULES.presence, rules=()))
+    reached = reach(tally, judged(tally, labels=labels, errors=errors, rules=rules), GOOD, rules)
+    assert (reached.code, codes(reached)) == ("look_again", ["blast_like"])
+    assert reached.reasons[0].cells == places
+
+
+def test_a_slide_half_recognised_is_blast_like_though_no_cell_is() -> None:
+    """Each of 200 cells is a blast with 0.04 only, and not recognised: together they are 8."""
+    cells = tuple((0.04, place(number)) for number in range(1, 13))
+    tally = slide(HEALTHY, 200, blast_like=8.0, blast_like_doubted=8.0, most_blast_like=cells)
+    assert codes(of(tally)) == ["blast_like"]
+
+
+@pytest.mark.parametrize(("doubted", "found"), [(0.99, []), (1.0, ["blast_like"])])
+def test_blasts_that_are_flagged_are_not_told_of_twice(doubted: float, found: list[str]) -> None:
+    """Then one blast's worth must be of cells that were not recognised."""
+    tally = slide(HEALTHY | {"blast": 3}, 10, **(BLAST_LIKE | {"blast_like_doubted": doubted}))
+    assert codes(of(tally)) == ["blasts_suspect", *found]
+
+
+def test_a_model_without_healthy_cells_flags_what_was_not_recognised() -> None:
+    """It cannot say that nothing stands out; of a slide that it recognised it can."""
+    unmeasured = replace(ERRORS, healthy=())
+    places = ((0.3, place(2)), (0.1, place(1)))
+    tally = slide(HEALTHY, 1, most_blast_like=places)
+    reached = reach(tally, judged(tally, labels=LABELS, errors=unmeasured), GOOD, RULES)
+    assert (reached.code, codes(reached)) == ("look_again", ["blast_like_unknown"])
+    assert reached.text == (
+        "This model does not say how blast-like healthy cells are to it. Look at what was not recognised. "
+        "See a.jpg cell 2, 1."
+    )
+    tally = slide(HEALTHY, most_blast_like=places)
+    known = reach(tally, judged(tally, labels=LABELS, errors=unmeasured), GOOD, RULES)
+    assert known.code == "nothing_flagged"
 
 
 def test_a_slide_hardly_recognised_is_not_usable() -> None:
@@ -141,7 +197,7 @@ def test_a_slide_of_doubtful_pictures_is_not_usable() -> None:
     """From more than half of them on; five of ten are not most."""
     reached = of(slide(HEALTHY, **DOUBTFUL))
     assert reached.line == (
-        "NOT USABLE: 6 of 10 pictures have a warning about focus, motion or stain. Take them again."
+        "NOT USABLE: 6 of 10 pictures are poor: focus, motion, stain or light. Take them again."
     )
     assert codes(reached) == ["doubtful_pictures"]
     assert of(slide(HEALTHY, doubtful_pictures=5)).code == "nothing_flagged"
@@ -153,28 +209,39 @@ def test_pictures_with_different_warnings_count_together() -> None:
     assert codes(of(slide(HEALTHY, findings=findings, doubtful_pictures=6))) == ["doubtful_pictures"]
 
 
-def test_pictures_that_the_model_was_not_made_for_are_not_usable() -> None:
-    """Where most of them are too coarse, whatever was read."""
-    reached = of(slide(HEALTHY, **COARSE))
+@pytest.mark.parametrize("code", ["coarse", "domain", "empty"])
+def test_pictures_that_the_model_was_not_made_for_are_not_usable(code: str) -> None:
+    """Where most of them are too coarse, of something else or empty, whatever was read."""
+    reached = of(slide(HEALTHY, findings={code: 6}))
     assert reached.line == (
-        "NOT USABLE: 6 of 10 pictures show too little detail for this model. "
-        "Take them with its objective, or choose theirs."
+        f"NOT USABLE: 6 of 10 pictures are none that this model can read ({code}). "
+        "Check the objective, and take them again."
     )
-    assert codes(reached) == ["coarse"]
-    assert of(slide(HEALTHY, findings={"coarse": 5})).code == "nothing_flagged"
+    assert codes(reached) == [code]
+    assert of(slide(HEALTHY, findings={code: 5})).code == "nothing_flagged"
 
 
 def test_a_slide_without_a_usable_picture_is_not_usable() -> None:
     """Why they were left out, the most frequent reason first."""
-    refused = [Refusal(f"{i}.jpg", code, "") for i, code in enumerate(["dark", "focus", "focus"])]
+    refused = [refused_for(f"{i}.jpg", code) for i, code in enumerate(["dark", "focus", "focus"])]
     reached = of(slide({}), Pictures(0, refused))
     assert reached.line == "NOT USABLE: No picture could be used: focus 2, dark 1. Take them again."
     assert codes(reached) == ["no_pictures", "no_white_cells"]
 
 
+def test_files_that_cannot_be_read_have_no_quality() -> None:
+    """Beside pictures of poor quality they are no reason to take these again; alone they are said to be unreadable."""
+    damaged = Refusal("x.jpg", "NotAnImageError", "", exit_code=4)
+    reached = of(slide({}), Pictures(0, [damaged, refused_for("y.jpg", "focus"), damaged]))
+    assert reached.line == "NOT USABLE: No picture could be used: focus 1. Take them again."
+    unreadable = of(slide({}), Pictures(0, [damaged, damaged]))
+    assert unreadable.line == "NOT USABLE: No picture could be read."
+    assert codes(unreadable) == ["no_pictures", "no_white_cells"]
+
+
 def test_pictures_left_out_beside_counted_ones_are_no_reason() -> None:
     """They are named elsewhere."""
-    assert of(slide(HEALTHY), Pictures(1, [Refusal("x.jpg", "focus", "")] * 9)).reasons == ()
+    assert of(slide(HEALTHY), Pictures(1, [refused_for("x.jpg", "focus")] * 9)).reasons == ()
 
 
 def test_too_few_cells_say_how_many_more() -> None:
@@ -194,6 +261,19 @@ def test_no_white_cell_is_too_few() -> None:
     )
     assert codes(reached) == ["no_white_cells"]
     assert codes(of(slide({}), Pictures(0))) == ["no_white_cells"]
+
+
+def test_one_white_cell_is_written_in_the_singular() -> None:
+    """And 99 more make a hundred."""
+    reached = of(slide({"neutrophil": 1}))
+    assert reached.line == "TOO FEW CELLS: 1 white cell recognised. Count 99 more."
+
+
+def test_white_cells_that_do_not_count_were_found_all_the_same() -> None:
+    """Cells that the edge cuts: more pictures are wanted, no other place."""
+    reached = of(Tally(1, {}, {WHITE_CELL: 3}, {}, cut=3))
+    assert reached.line == "TOO FEW CELLS: 0 white cells recognised. Count 100 more."
+    assert codes(reached) == ["too_few_cells"]
 
 
 def test_a_slide_is_not_said_to_have_too_few_cells_where_it_is_not_recognised() -> None:
@@ -305,6 +385,22 @@ def test_pictures_are_called_as_a_person_calls_them() -> None:
     reached = of(tally, Pictures(10, spoken={"/slides/7/a.jpg": "a.jpg"}))
     assert reached.text.endswith("See a.jpg cell 8.")
     assert reached.reasons[0].cells[0].picture == "/slides/7/a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["s/a.png", "s/b.png"], ["a.png", "b.png"]),
+        (["a/1.png", "b/1.png", "a/2.png"], ["a/1.png", "b/1.png", "2.png"]),
+        (["x/a/1.png", "y/a/1.png", "1.png"], ["x/a/1.png", "y/a/1.png", "1.png"]),
+        (["/1.png", "/a/1.png"], ["/1.png", "a/1.png"]),
+        (["1.png", "./1.png"], ["1.png", "1.png"]),
+        ([], []),
+    ],
+)
+def test_pictures_of_the_same_name_are_told_apart_by_folders(names: list[str], short: list[str]) -> None:
+    """With as many folders as that takes, and none where the file's name is enough; paths of one file stay alike."""
+    assert told_apart(names) == dict(zip(names, short, strict=True))
 
 
 def test_the_line_of_any_verdict_is_short() -> None:

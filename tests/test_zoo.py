@@ -193,7 +193,7 @@ def test_a_manifest_is_read_as_written(models: Path) -> None:
     assert reader.attributes == {"nuclear_chromatin": ("open", "coarse")}
     assert reader.attribute_thresholds == {"nuclear_chromatin": 0.7}
     assert reader.attributes_assessed_on == {"neutrophil"}
-    assert reader.false_positive_rates == {"blast": {"errors": 3, "cells": 1000}}
+    assert reader.false_positive_rates == {"blast": {"errors": 3, "cells": 1000, "labels": ()}}
 
 
 CONFUSION = {
