@@ -192,7 +192,15 @@ def _of_version_1(value: Any, *added: str) -> bytes:
 
 def test_a_tally_of_version_1_has_no_doubts() -> None:
     """What it did not add up is nothing."""
-    added = ("not_recognised", "blast_like", "blast_like_doubted", "most_blast_like", "doubtful", "findings")
+    added = (
+        "not_recognised",
+        "blast_like",
+        "blast_like_doubted",
+        "blast_like_read",
+        "most_blast_like",
+        "doubtful",
+        "findings",
+    )
     whole = Tally(1, {"blast": 2}, {}, {}, blast_like=2.0, doubtful={"blast": 1}, doubtful_pictures=1)
     assert decode(_of_version_1(whole, *added, "doubtful_pictures"), Tally) == Tally(1, {"blast": 2}, {}, {})
 
@@ -278,7 +286,7 @@ Assessment findings forced
 Field name width height scale cells seconds warnings not_counted aperture assessment profile
 Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
-Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted \
+Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted blast_like_read \
 most_blast_like doubtful findings doubtful_pictures
 NotRecognised cells expected possible counted
 Place picture box number
