@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -141,6 +142,24 @@ def test_annotated_pictures_have_the_readings_that_count(
     analyze._sign([*overlays.values()], result, labels)
     assert again == [result.as_counted()[0]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["left.overlay.jpg", "right.overlay.jpg"]
+
+
+def test_a_picture_that_is_gone_when_it_is_drawn_again_stays_as_it_was(
+    analyser: Analyser, halves: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick that was pulled out costs no result: the verdict is written below what was drawn."""
+    batch, labels = batch_of(analyser, UM_PER_PX), analyser.reader.labels
+    read_otherwise(batch, "right", monkeypatch)
+    stick = [Path(shutil.copy(each, tmp_path)) for each in halves]
+    overlays: dict[str, analyze.Overlay] = {}
+    for each in analysed(batch, stick):
+        analyze._draw(each, labels, tmp_path, overlays)
+        each.frame.file.path.unlink()  # type: ignore[union-attr]
+    before = cv2.imread(str(tmp_path / "left.overlay.jpg"))
+    analyze._sign([*overlays.values()], batch.slide.result(), labels)
+    after = cv2.imread(str(tmp_path / "left.overlay.jpg"))
+    assert after.shape[0] > before.shape[0]
+    assert abs(after[: len(before) - 16].astype(int) - before[:-16]).mean() < 1
 
 
 def test_separate_pictures_add_up(analyser: Analyser, halves: list[Path]) -> None:

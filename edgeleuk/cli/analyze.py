@@ -276,7 +276,8 @@ def _types(field: Field) -> dict[int, str]:
 def _sign(overlays: Sequence[Overlay], result: SlideResult, labels: Sequence[str]) -> None:
     """Write the slide's verdict, which is known at the end, below the legend of each annotated picture.
 
-    A picture whose cells other pictures show too is drawn again where they are read otherwise together.
+    A picture whose cells other pictures show too is drawn again where they are read otherwise together,
+    unless its file is gone by then: the slide's results matter more.
     """
     from edgeleuk.render.overlay import draw, encode, with_verdict
     from edgeleuk.sources.folder import read_picture
@@ -285,7 +286,8 @@ def _sign(overlays: Sequence[Overlay], result: SlideResult, labels: Sequence[str
     for each in overlays:
         picture, field = each.path.read_bytes(), fields[each.number]
         if each.file and _types(field) != each.types:
-            picture = encode(draw(read_picture(each.file).pixels, field, labels))
+            with suppress(EdgeleukError):
+                picture = encode(draw(read_picture(each.file).pixels, field, labels))
         write(each.path, with_verdict(picture, result.verdict))
 
 
