@@ -130,6 +130,7 @@ tallies = st.builds(
     st.builds(NotRecognised, counts, named(summed), named(counts), named(counts)),
     summed,
     summed,
+    summed,
     few(st.tuples(shares, places)),
     named(counts),
     named(counts),

@@ -132,7 +132,8 @@ def test_less_than_one_blast_is_not_blast_like() -> None:
     """However few healthy slides have as much: of cells that are never blast-like 0.99 is beyond every limit."""
     never = replace(ERRORS, healthy=(HealthyCells("cells of a test", (0.0,), (1.0,)),))
     for blast_like, found in ((0.99, []), (1.0, ["blast_like"])):
-        tally = slide(HEALTHY, 10, **(BLAST_LIKE | {"blast_like": blast_like}))
+        alike = {"blast_like": blast_like, "blast_like_doubted": blast_like}
+        tally = slide(HEALTHY, 10, **(BLAST_LIKE | alike))
         assert codes(reach(tally, judged(tally, labels=LABELS, errors=never), GOOD, RULES)) == found
 
 
@@ -144,6 +145,7 @@ def test_recognised_cells_alone_are_blast_like() -> None:
     tally = slide(
         HEALTHY | {"neutrophil": 100, "promyelocyte": 20},
         blast_like=19.0,
+        blast_like_read=19.0,
         most_blast_like=tuple((0.95, each) for each in places),
     )
     rules = replace(RULES, presence=replace(RULES.presence, rules=()))
@@ -209,12 +211,25 @@ def test_pictures_with_different_warnings_count_together() -> None:
     assert codes(of(slide(HEALTHY, findings=findings, doubtful_pictures=6))) == ["doubtful_pictures"]
 
 
-@pytest.mark.parametrize("code", ["coarse", "domain", "empty"])
-def test_pictures_that_the_model_was_not_made_for_are_not_usable(code: str) -> None:
+def test_many_small_probabilities_of_recognised_cells_are_no_blast() -> None:
+    """Beyond what healthy slides have, and yet no cell is recognised, or half recognised, as blast-like."""
+    tally = slide(HEALTHY, 10, **(BLAST_LIKE | {"blast_like": 30.0, "blast_like_doubted": 0.9}))
+    assert codes(reach(tally, judged(tally, labels=LABELS, errors=ERRORS), GOOD, RULES)) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("coarse", "too little detail"),
+        ("domain", "no smear as it knows them"),
+        ("empty", "nothing found"),
+    ],
+)
+def test_pictures_that_the_model_was_not_made_for_are_not_usable(code: str, words: str) -> None:
     """Where most of them are too coarse, of something else or empty, whatever was read."""
     reached = of(slide(HEALTHY, findings={code: 6}))
     assert reached.line == (
-        f"NOT USABLE: 6 of 10 pictures are none that this model can read ({code}). "
+        f"NOT USABLE: 6 of 10 pictures are none that this model can read ({words}). "
         "Check the objective, and take them again."
     )
     assert codes(reached) == [code]
