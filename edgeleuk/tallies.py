@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from heapq import nlargest
 from typing import Self
 
@@ -45,6 +45,10 @@ class Doubts:
 
 NO_DOUBTS = Doubts()
 """Nothing is added up: of a reader of which nothing was measured."""
+
+
+ALL_RECOGNISED = NotRecognised()
+"""The same for every field in which each white cell was recognised: most of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,11 @@ def _white_cell(cell: Cell, reading: Reading, rules: Rules, doubts: Doubts) -> W
     blast_like = 0.0
     if inside or reading.label == UNCLASSIFIED:
         blast_like = sum(reading.probabilities.get(label, 0.0) for label in doubts.blast_like)
-    return WhiteCell(reading.label, cell.box, cell.number, tuple(sure), blast_like)
+    return WhiteCell(reading.label, cell.box, cell.number, _together_shared(tuple(sure)), blast_like)
 
 
 def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts) -> NotRecognised:
-    """Of cells that were not recognised, by their probabilities."""
+    """Of cells that were not recognised, by their probabilities; kinds that none may be of are absent."""
     number = 0
     expected: defaultdict[str, float] = defaultdict(float)
     possible: Counter[str] = Counter()
@@ -134,13 +138,22 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
             may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
             possible[kind] += may_be
             counted[kind] += may_be or inside
-    return NotRecognised(number, dict(expected), dict(possible), dict(counted))
+    if not number:
+        return ALL_RECOGNISED
+    # Without zeros: a live count keeps one of these for each field.
+    return NotRecognised(number, dict(expected), dict(+possible), dict(+counted))
 
 
 @cache
 def _shared(name: str, value: str) -> tuple[str, str]:
     """The two together, the same object for every cell: there are some twenty in all."""
     return name, value
+
+
+@lru_cache(maxsize=4096)
+def _together_shared(sure: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """All of a cell, the same object for cells that are alike: most are like many others."""
+    return sure
 
 
 def total(counts: Iterable[FieldCount]) -> Tally:
