@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from heapq import nlargest
+from heapq import heappush, heapreplace
 from typing import Self
 
 from edgeleuk.bounds import group_kind
@@ -100,7 +100,7 @@ def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
     codes = tuple(finding.code for finding in field.assessment.findings)
     return FieldCount(
         name=field.name,
-        kinds=tuple(Counter(cell.kind for cell in field.cells).items()),
+        kinds=numbers_of(cell.kind for cell in field.cells),
         white=tuple(white),
         cut=cut,
         unread=unread,
@@ -131,9 +131,8 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
         for label, probability in probabilities.items():
             expected[label] += probability
         beside = sum(p for label, p in probabilities.items() if label in rules.not_counted)
-        inside = (
-            beside < doubts.possible_from
-        )  # else it may be no white cell, and counts where it may be of the kind
+        # Else it may be no white cell, and counts only where it may be of the kind.
+        inside = beside < doubts.possible_from
         for kind, labels in doubts.kinds.items():
             may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
             possible[kind] += may_be
@@ -148,6 +147,17 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
 def _shared(name: str, value: str) -> tuple[str, str]:
     """The two together, the same object for every cell: there are some twenty in all."""
     return name, value
+
+
+def numbers_of(kinds: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """How many there are of each kind."""
+    return tuple(_pair(kind, number) for kind, number in Counter(kinds).items())
+
+
+@lru_cache(maxsize=4096)
+def _pair(kind: str, number: int) -> tuple[str, int]:
+    """The two together, the same object for every field that has as many."""
+    return kind, number
 
 
 @lru_cache(maxsize=4096)
@@ -165,8 +175,8 @@ def total(counts: Iterable[FieldCount]) -> Tally:
     places: defaultdict[str, list[Place]] = defaultdict(list)
     attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     unsure: list[NotRecognised] = []
-    notable: list[tuple[float, Place]] = []
-    number = cut = unread = poor = 0
+    notable: list[tuple[float, int, Place]] = []
+    number = cut = unread = poor = found = 0
     blast_like = doubted = read = 0.0
     not_counted: set[str] = set()
     for each in counts:
@@ -179,6 +189,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             kinds[kind] += cells
         for cell in each.white:
             place = Place(each.name, cell.box, cell.number)
+            found += 1
             white[cell.label] += 1
             doubtful[cell.label] += each.doubtful
             places[cell.label].append(place)
@@ -187,8 +198,10 @@ def total(counts: Iterable[FieldCount]) -> Tally:
                 doubted += cell.blast_like
             elif cell.blast_like >= LIKELY:
                 read += cell.blast_like
-            if cell.blast_like:
-                notable.append((cell.blast_like, place))
+            if len(notable) < SHOWN or cell.blast_like > notable[0][0]:
+                # The earlier one of two alike comes first. A list of all would be as long as the slide has cells.
+                keep = heappush if len(notable) < SHOWN else heapreplace
+                keep(notable, (cell.blast_like, -found, place))
             for name, value in cell.attributes:
                 attributes[name][value] += 1
     return Tally(
@@ -204,7 +217,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         blast_like=blast_like,
         blast_like_doubted=doubted,
         blast_like_read=read,
-        most_blast_like=tuple(nlargest(SHOWN, notable, key=lambda each: each[0])),
+        most_blast_like=tuple((p, place) for p, _, place in sorted(notable, reverse=True) if p),
         doubtful={label: n for label, n in doubtful.items() if n},
         findings=dict(findings),
         doubtful_pictures=poor,

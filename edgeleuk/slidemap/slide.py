@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -29,7 +28,7 @@ from edgeleuk.slidemap.registration import Picture, thumbnail
 from edgeleuk.slidemap.search import Sight, locate
 from edgeleuk.slidemap.shelf import Shelf
 from edgeleuk.slidemap.tracker import Tracker
-from edgeleuk.tallies import Doubts, FieldCount, count, total
+from edgeleuk.tallies import Doubts, FieldCount, count, numbers_of, total
 from edgeleuk.types import (
     WHITE_CELL,
     Aperture,
@@ -443,7 +442,7 @@ class SlideMap:
         kinds = self._register.kinds_of(shown)
         white = [i for i, kind in zip(shown.tolist(), kinds, strict=True) if kind == WHITE_CELL]
         field = replace(self._counted[position].rest.field, cells=tuple(map(self._fused, white)))
-        return replace(count(field, self._rules, self._doubts), kinds=tuple(Counter(kinds).items()))
+        return replace(count(field, self._rules, self._doubts), kinds=numbers_of(kinds))
 
     @property
     def white_cells(self) -> list[int]:
