@@ -19,12 +19,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from standard import REFERENCE, RULES, judged, measured
 
+from edgeleuk.assessment import load_limits
 from edgeleuk.bounds import Missed
 from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential, Errors
 from edgeleuk.judge import judge_by
 from edgeleuk.render import models, overlay, tables, terminal
-from edgeleuk.render._words import short
+from edgeleuk.render._words import picture_word, short
 from edgeleuk.render.colours import of_label
 from edgeleuk.results import NO_THUMBNAIL, ModelIdentity, Provenance, SlideResult
 from edgeleuk.rules import REFERENCE as REFERENCE_FILE
@@ -188,6 +189,14 @@ def test_a_single_picture_shows_its_cells(model: Model) -> None:
     ]
 
 
+def test_what_limits_pictures_is_said_in_words() -> None:
+    """Every code of the quality limits; a fault of a file never by the name of an error."""
+    codes = {rule.code for rule in load_limits().rules} | {"objective", "NotAnImageError", "InputError"}
+    words = {code: picture_word(code) for code in codes}
+    assert words["NotAnImageError"] == words["InputError"] == "not readable"
+    assert not {*words.values()} & {"domain", "coarse", "unknown", "objective", "dense", "thick"}
+
+
 def test_pictures_with_a_warning_and_those_left_out_are_counted(model: Model) -> None:
     """In one line, with the reasons."""
     pale = Assessment((Finding("pale", False, 0.1, 0.2, "it is pale."),))
@@ -198,7 +207,7 @@ def test_pictures_with_a_warning_and_those_left_out_are_counted(model: Model) ->
         Refusal("d.jpg", "seen", "it was counted."),
     )
     text = _text(terminal.analysis(_slide(fields, result, refused=refused), model))
-    assert "Pictures: 1 good, 1 with a warning (pale 1), 1 left out (focus 1).\n" in text
+    assert "Pictures: 1 good, 1 with a warning (pale stain 1), 1 left out (out of focus 1).\n" in text
 
 
 def test_shares_stand_with_their_bounds(model: Model) -> None:

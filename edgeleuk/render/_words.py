@@ -24,6 +24,29 @@ def spoken(name: str) -> str:
     return "not recognised" if name == UNCLASSIFIED else name.replace("_", " ")
 
 
+PICTURE_WORDS: Mapping[str, str] = {
+    "focus": "out of focus",
+    "motion": "moved",
+    "bright": "overexposed",
+    "pale": "pale stain",
+    "dense": "dark stain",
+    "thick": "cells too dense",
+    "sparse": "few cells",
+    "unknown": "much unclear",
+    "domain": "no smear",
+    "coarse": "too little detail",
+    "objective": "other objective?",
+    "scale": "scale unknown",
+    "ScaleError": "scale unknown",
+}
+"""What limits a picture, by the code of a finding or refusal."""
+
+
+def picture_word(code: str) -> str:
+    """What limits a picture, in a word or two; a fault of a file has the name of an error as its code."""
+    return PICTURE_WORDS.get(code, "not readable" if code.endswith("Error") else spoken(code))
+
+
 def flag_title(code: str) -> str:
     """A flag's code as words. What has no vowel, as NRBC, is an abbreviation and stays one."""
     words = [word.lower() if set(word) & set("AEIOUY") else word for word in code.split("_")]

@@ -20,7 +20,7 @@ from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render._words import Fitted, short, spoken
+from edgeleuk.render._words import Fitted, picture_word, short, spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.results import SlideResult
@@ -164,7 +164,7 @@ def _quality(result: SlideResult, details: bool) -> Iterator[RenderableType]:
 
 
 def _counted(codes: Counter[str]) -> str:
-    return ", ".join(f"{spoken(code)} {n}" for code, n in codes.most_common())
+    return ", ".join(f"{picture_word(code)} {n}" for code, n in codes.most_common())
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
