@@ -176,8 +176,12 @@ def evaluate_verdicts(
     """Read the cells of both sources once, then judge the slides and the patients that they make up."""
     chosen = [each for each in samples if each.source in (plan.healthy_source, plan.patients_source)]
     types, _ = read_all(reader, chosen, progress, look or read_cell)
-    pool = Pool(reader, types, chosen, rules)
-    trial = _Trial(pool, plan, judge_by(reader.manifest, rules, reference), rules, reference)
+    return judge_pool(Pool(reader, types, chosen, rules), plan, rules, reference)
+
+
+def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> VerdictsReport:
+    """Judge the slides and the patients that cells make up which were read already."""
+    trial = _Trial(pool, plan, judge_by(pool.reader.manifest, rules, reference), rules, reference)
     verdicts = [trial.verdict(trial.drawn(0.0)) for _ in range(plan.healthy)]
     few = {}
     for share in FEW_BLASTS:
@@ -219,13 +223,14 @@ class _Trial:
         ])  # fmt: skip
 
     def half_recognised(self, share: float) -> NDArray[np.int64]:
-        """Likewise, half of the cells drawn from those that were not recognised, where there are such."""
+        """Likewise, half of the cells drawn from those that were not recognised, where there are both."""
         blasts = int(self._rng.binomial(self._plan.cells, share))
         recognised = self._pool.recognised
         parts = []
         for weights, cells in ((self._blasts, blasts), (self._healthy, self._plan.cells - blasts)):
             sure, unsure = weights * recognised, weights * ~recognised
             half = int(self._rng.binomial(cells, 0.5)) if unsure.any() else 0
+            half = half if sure.any() else cells
             parts += [self._some(sure, cells - half), self._some(unsure, half)]
         return np.concatenate(parts)
 

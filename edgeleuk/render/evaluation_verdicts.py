@@ -48,8 +48,8 @@ def render_verdicts(report: VerdictsReport) -> RenderableType:
 def render_screen(report: ScreenReport) -> RenderableType:
     """A row a source: its groups by verdict."""
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("source")
-    for name in ("groups", *(title.lower() for title in TITLES.values()), "blasts", "white", "unread"):
+    table.add_column("source", no_wrap=True)
+    for name in ("slides", "not usable", "look again", "too few", "nothing", "blasts", "white", "unsure"):
         table.add_column(name, justify="right")
     for source, groups in report.by_source().items():
         codes = Counter(each.verdict.code for each in groups)
