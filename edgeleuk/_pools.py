@@ -12,7 +12,7 @@ E = TypeVar("E", bound=Executor)
 
 @contextmanager
 def leaving(pool: E) -> Iterator[E]:
-    """An executor that begins nothing more when it is left by an error, or by Ctrl-C.
+    """Start no more work in an executor after an error or Ctrl-C.
 
     By itself it would first do all that was asked of it: the other 4,000 pictures.
     """

@@ -1,4 +1,7 @@
-"""Text of bytes that may be none: a file's name, or what was typed on the command line of an old system."""
+"""Bytes as text, also where they are not UTF-8.
+
+Such bytes come from the names of files, and from the command line of an old system.
+"""
 
 from __future__ import annotations
 

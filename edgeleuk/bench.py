@@ -44,7 +44,7 @@ MIN_GAIN = 0.05
 """A setting is preferred over the default only where it is faster by at least this share: less is noise."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many fields it is done with, and of how many."""
+"""Receives the task, the fields that are done, and their number."""
 
 
 @dataclass(frozen=True, slots=True)

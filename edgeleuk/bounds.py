@@ -1,4 +1,4 @@
-"""Bounds of a type's share among all white cells found, those that were not recognised included.
+"""Bounds of a type's share among all white cells, recognised or not.
 
 A cell below the reader's threshold may be of any type that its probabilities leave possible, and leaving such cells out
 would call a slide of half-recognised blasts free of blasts. So each end of a bound takes them the other way:
@@ -33,11 +33,17 @@ from edgeleuk.types import UNCLASSIFIED, NotRecognised
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between what a share of the white cells lies, percent. Beside the denominator per 100 white cells."""
+    """Lower and upper bound of a share of the white cells, percent.
+
+    For cells outside the denominator they count per 100 white cells.
+    """
 
     low: float
     high: float | None
-    """None where there is no limit: of cells beside the white cells, where no white cell is certain."""
+    """None where there is no limit.
+
+    Cells outside the denominator have none where no white cell is certain.
+    """
 
     def excludes(self, low: float, high: float) -> bool:
         """Whether the share is surely below `low` or above `high`."""
@@ -46,12 +52,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Of `cells` held-out cells of a type, `missed` were neither recognised as it nor left possible."""
+    """How many held-out cells of a type the reader misses.
+
+    A cell is missed when it is neither recognised as its type nor left possible.
+    """
 
     missed: int
     cells: int
     labels: tuple[str, ...] = ()
-    """Of a group, the types that it was measured for; empty for a single type."""
+    """The types of a group, as measured; empty for a single type."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.missed <= self.cells:

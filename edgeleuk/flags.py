@@ -43,12 +43,15 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class FalsePositiveRate:
-    """Of `cells` held-out cells of other types, the reader read `errors` as this one."""
+    """How many held-out cells of other types are read as this one."""
 
     errors: int
     cells: int
     labels: tuple[str, ...] = ()
-    """Of a group, the types that it was measured for; empty for a single type, or where an older model does not say."""
+    """The types of a group, as measured.
+
+    Empty for a single type, or where an older model does not say.
+    """
 
 
 @dataclass(frozen=True, slots=True)

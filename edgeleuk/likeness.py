@@ -1,4 +1,6 @@
-"""Blast-likeness of a slide: the summed probability of blast-like types, against what healthy slides give.
+"""Blast-likeness of a slide, compared with that of healthy slides.
+
+It is the sum of its cells' probabilities of blast-like types.
 
 A reader that half recognises blasts names none of them, and each alone is below its threshold. Together they add up: the
 sum over all white cells is compared with its distribution on healthy slides of as many cells. Such a slide is drawn cell by
@@ -20,9 +22,15 @@ from numpy.typing import NDArray
 from edgeleuk.intervals import clopper_pearson
 
 STEP = 0.01
-"""Of the grid that sums are counted on; a probability between two steps is shared out so that its mean stays."""
+"""Steps per unit of probability, of the grid that sums are counted on.
+
+A probability between two steps is divided between them so that its mean stays.
+"""
 MOST_CELLS = 20_000
-"""Of more cells the sum is compared as if there were so many, with the mean that there is."""
+"""Most cells that a sum is computed for.
+
+The sum of more cells is compared as if there were so many, with the same mean.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,9 @@ class BlastLikeness:
 
 
 def suitable(healthy: Sequence[HealthyCells], unsure: int, cells: int) -> HealthyCells | None:
-    """Choose the healthy cells that a slide is compared with: those that the reader recognises as well as it does here.
+    """Choose the healthy cells that a slide is compared with.
+
+    They are those that the reader recognises as well as the cells of the slide.
 
     `healthy`: the reader's own laboratory first, then laboratories that it never saw, where healthy cells are more like
     blasts to it. Those come in where the slide is recognised surely worse than at home.
@@ -80,7 +90,10 @@ def suitable(healthy: Sequence[HealthyCells], unsure: int, cells: int) -> Health
 def compare(
     summed: float, doubted: float, cells: int, healthy: HealthyCells, p_value: float
 ) -> BlastLikeness:
-    """Compare a slide's summed probability, `doubted` of it of cells not recognised, with healthy slides of as many cells."""
+    """Compare a slide's sum with that of healthy slides of as many cells.
+
+    `doubted` is the part of the sum of cells that were not recognised.
+    """
     many = max(cells / MOST_CELLS, 1.0)
     expected = cells * float(np.dot(healthy.probabilities, healthy.shares)) / sum(healthy.shares)
     least = many * limit(healthy, min(cells, MOST_CELLS), p_value)

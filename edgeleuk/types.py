@@ -169,6 +169,12 @@ class Reading:
 
 
 UNCLASSIFIED = "unclassified"
+"""The label, in files, of a cell below the reader's threshold."""
+
+
+def spoken(name: str) -> str:
+    """A label, attribute or code as a person writes it."""
+    return "not recognised" if name == UNCLASSIFIED else name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,11 @@ class Verdict:
         """Title and text."""
         return f"{self.title}: {self.text}"
 
+    @property
+    def others(self) -> tuple[Reason, ...]:
+        """The reasons that the line does not give."""
+        return tuple(reason for reason in self.reasons if not self.text.startswith(reason.text))
+
 
 NAMED = 3
 """Cells that the line names; all stand with the reason."""
@@ -93,6 +98,10 @@ class Pictures:
     spoken: Mapping[str, str] = field(default_factory=dict)
     """What a person calls a picture, by its name; absent ones are called by their name."""
 
+    def are_mostly(self, some: int) -> bool:
+        """Whether `some` are more than half of those counted."""
+        return 2 * some > self.counted
+
 
 def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Verdict:
     """Reach the verdict on a slide from its tally, its differential and its pictures."""
@@ -100,7 +109,7 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
     flagged = [*_flagged(result, rules)]
     look = [*flagged, *_blast_like(tally, result, rules, any("blast" in each.code for each in flagged))]
     poor = [*_poor(tally, result, pictures, rules)]
-    few = [*_too_few(tally, result, rules)]
+    few = [*_too_few(tally, result, rules)] if pictures.counted or not foreign else []
     hints = tuple(_hints(tally, pictures, rules))
     reasons = tuple(_named(each, pictures, rules) for each in (*foreign, *look, *poor, *few, *hints))
     for code, own in (
@@ -158,7 +167,7 @@ def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]
         reasons = ", ".join(f"{code} {n}" for code, n in codes.most_common())
         yield Reason("no_pictures", texts.no_pictures.format(reasons=reasons) if codes else texts.unreadable)
     for code, words in rules.verdict.foreign.items():
-        if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
+        if pictures.are_mostly(n := tally.findings.get(code, 0)):
             yield Reason(code, texts.foreign.format(n=n, of=pictures.counted, reason=words))
 
 
@@ -197,14 +206,14 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
             n=result.not_recognised + result.unread, of=result.white_cells + result.unread
         )
         yield Reason("not_recognised", said)
-    if 2 * (n := tally.doubtful_pictures) > pictures.counted:
+    if pictures.are_mostly(n := tally.doubtful_pictures):
         yield Reason("doubtful_pictures", texts.doubtful.format(n=n, of=pictures.counted))
 
 
 def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
     """What most pictures may have been taken wrongly by; it decides nothing."""
     for code in rules.verdict.hints:
-        if 2 * (n := tally.findings.get(code, 0)) > pictures.counted:
+        if pictures.are_mostly(n := tally.findings.get(code, 0)):
             yield Reason(code, rules.verdict.texts.hint.format(n=n, of=pictures.counted))
 
 

@@ -154,7 +154,8 @@ def test_a_picture_that_is_gone_when_it_is_drawn_again_stays_as_it_was(
     overlays: dict[str, analyze.Overlay] = {}
     for each in analysed(batch, stick):
         analyze._draw(each, labels, tmp_path, overlays)
-        each.frame.file.path.unlink()  # type: ignore[union-attr]
+        assert each.frame.file is not None
+        each.frame.file.path.unlink()
     before = cv2.imread(str(tmp_path / "left.overlay.jpg"))
     analyze._sign([*overlays.values()], batch.slide.result(), labels)
     after = cv2.imread(str(tmp_path / "left.overlay.jpg"))

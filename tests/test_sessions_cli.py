@@ -368,9 +368,10 @@ def test_set_without_anything_to_set_is_wrong_usage(copy: tuple[Path, str]) -> N
 def test_a_running_session_cannot_be_set(copy: tuple[Path, str]) -> None:
     """Its own process writes it; the message says which, and nothing changed."""
     path, session = copy
-    with open_store(path) as store, store.annotate(session)._lease as lease:  # type: ignore[union-attr]
-        assert lease.held
+    with open_store(path) as store:
+        writing = store.annotate(session)
         done = run("set", session, "--slide", "S-9", "--store", path)
+        writing.release()
         assert (done.returncode, f"process {os.getpid()}" in done.stderr) == (9, True)
         assert store.get(session).summary.slide != "S-9"
 

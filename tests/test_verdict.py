@@ -241,7 +241,7 @@ def test_a_slide_without_a_usable_picture_is_not_usable() -> None:
     refused = [refused_for(f"{i}.jpg", code) for i, code in enumerate(["dark", "focus", "focus"])]
     reached = of(slide({}), Pictures(0, refused))
     assert reached.line == "NOT USABLE: No picture could be used: focus 2, dark 1. Take them again."
-    assert codes(reached) == ["no_pictures", "no_white_cells"]
+    assert codes(reached) == ["no_pictures"]
 
 
 def test_files_that_cannot_be_read_have_no_quality() -> None:
@@ -251,7 +251,7 @@ def test_files_that_cannot_be_read_have_no_quality() -> None:
     assert reached.line == "NOT USABLE: No picture could be used: focus 1. Take them again."
     unreadable = of(slide({}), Pictures(0, [damaged, damaged]))
     assert unreadable.line == "NOT USABLE: No picture could be read."
-    assert codes(unreadable) == ["no_pictures", "no_white_cells"]
+    assert codes(unreadable) == ["no_pictures"]
 
 
 def test_pictures_left_out_beside_counted_ones_are_no_reason() -> None:

@@ -56,6 +56,16 @@ class ScaleOption(StrEnum):
     ESTIMATE = "estimate"
 
 
+HealthySlides = Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")]
+CellsPerSlide = Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")]
+HealthySource = Annotated[
+    str, typer.Option("--healthy-source", help="Source whose cells the healthy slides are made of.")
+]
+PatientsSource = Annotated[
+    str, typer.Option("--patients-source", help="Source whose patients with blasts should be flagged.")
+]
+
+
 @app.command()
 def finder(
     coco: Coco,
@@ -285,14 +295,10 @@ def alarms(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
-    slides: Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")] = 1000,
-    per_slide: Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")] = 200,
-    healthy: Annotated[
-        str, typer.Option("--healthy-source", help="Source whose cells the healthy slides are made of.")
-    ] = "pbc",
-    patients: Annotated[
-        str, typer.Option("--patients-source", help="Source whose patients with blasts should be flagged.")
-    ] = "deepapl",
+    slides: HealthySlides = 1000,
+    per_slide: CellsPerSlide = 200,
+    healthy: HealthySource = "pbc",
+    patients: PatientsSource = "deepapl",
     as_json: Json = False,
     virtual: Virtual = None,
     limit: Limit = None,
@@ -326,14 +332,10 @@ def verdicts(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
-    slides: Annotated[int, typer.Option("--slides", min=1, help="Healthy slides to simulate.")] = 1000,
-    per_slide: Annotated[int, typer.Option("--cells", min=1, help="White cells on each of them.")] = 200,
-    healthy: Annotated[
-        str, typer.Option("--healthy-source", help="Source whose cells the healthy slides are made of.")
-    ] = "pbc",
-    patients: Annotated[
-        str, typer.Option("--patients-source", help="Source whose patients with blasts should be flagged.")
-    ] = "deepapl",
+    slides: HealthySlides = 1000,
+    per_slide: CellsPerSlide = 200,
+    healthy: HealthySource = "pbc",
+    patients: PatientsSource = "deepapl",
     as_json: Json = False,
     virtual: Virtual = None,
     limit: Limit = None,

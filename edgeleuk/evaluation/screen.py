@@ -1,4 +1,4 @@
-"""Verdicts on real pictures of patients of whom something is known: how often healthy ones are to be looked at again."""
+"""Measure verdicts on real pictures of patients with a known diagnosis."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeleuk.batch import Batch
-from edgeleuk.counting.scale import ScalePolicy
-from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.evaluation.readings import proportion
-from edgeleuk.evaluation.slides import Progress
+from edgeleuk.evaluation.slides import Progress, count_slide
 from edgeleuk.evaluation.verdicts import for_blasts
 from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import Reference, Rules
-from edgeleuk.types import PictureFile
 from edgeleuk.verdict import Verdict
 
 
@@ -112,9 +108,7 @@ def evaluate_screen(
     """Count each group as `analyze` counts a folder."""
     found = []
     for done, group in enumerate(groups, start=1):
-        slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
-        for _ in Batch(slide).analyse_all([PictureFile(path) for path in group.pictures]):
-            pass
+        slide = count_slide(analyser, group.pictures, rules, reference)
         result = slide.differential()
         found.append(
             GroupVerdict(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeleuk import verdict
-from edgeleuk.batch import Batch, Failed
+from edgeleuk.batch import Analysed, Batch, Failed
 from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.errors import InputError
@@ -133,6 +133,20 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
         ) from error
 
 
+def count_slide(
+    analyser: Analyser,
+    pictures: Sequence[Path],
+    rules: Rules,
+    reference: Reference,
+    tell: Callable[[Analysed | Failed], None] = lambda _: None,
+) -> SlideCount:
+    """Count pictures as `analyze` counts a folder; `tell` is told of each as it is done."""
+    slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
+    for each in Batch(slide).analyse_all([PictureFile(path) for path in pictures]):
+        tell(each)
+    return slide
+
+
 def evaluate_slides(
     analyser: Analyser,
     samples: Sequence[SlideSample],
@@ -145,14 +159,17 @@ def evaluate_slides(
     done, total = 0, sum(len(sample.fields) for sample in samples)
     slides = {}
     for sample in samples:
-        refused = []
-        slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
-        for each in Batch(slide).analyse_all([PictureFile(path) for path in sample.fields]):
+        refused: list[str] = []
+
+        def tell(each: Analysed | Failed, refused: list[str] = refused) -> None:
+            nonlocal done
             if isinstance(each, Failed):
                 refused.append(f"{Path(each.path).name}: {each.error}")
             done += 1
             if progress:
                 progress(done, total)
+
+        slide = count_slide(analyser, sample.fields, rules, reference, tell)
         read = Counter(dict(slide.tally().white))
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),

@@ -1,4 +1,6 @@
-"""How verdicts and bounds hold: on slides put together from single labelled cells, and on the patients they are of.
+"""Measure verdicts and bounds on slides simulated from labelled cells.
+
+The patients that the cells are of are judged too.
 
 Cells are read once. A slide is then a set of them, tallied, judged and given its verdict as `analyze` does with the cells
 of pictures. Slides are drawn from one pool, so the intervals are those of the draws alone.
@@ -25,7 +27,7 @@ from edgeleuk.reader import Reader
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.tallies import Doubts, FieldCount, count, total
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Field, Reading, Scale, Tally
-from edgeleuk.verdict import Pictures, Verdict, reach
+from edgeleuk.verdict import Code, Pictures, Verdict, reach
 
 FEW_BLASTS = (0.01, 0.02, 0.03, 0.04, 0.05)
 """Shares of blasts on the slides that are to be looked at, yet hold few."""
@@ -85,7 +87,7 @@ class VerdictsReport:
     """What `edgeleuk eval verdicts` reports."""
 
     plan: Plan
-    healthy: Mapping[str, int]
+    healthy: Mapping[Code, int]
     """Healthy slides by verdict."""
     healthy_blasts: int
     """Those of them that are to be looked at because of blasts."""

@@ -16,7 +16,7 @@ from edgeleuk.live.keys import Command, Mark, Question, asked
 from edgeleuk.live.pace import Pace
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
 from edgeleuk.live.state import CameraState, Event, EventKind, LastCell, LiveState, Verdict
-from edgeleuk.types import UNCLASSIFIED, CountedField, Field, Refusal, Scale, Shot
+from edgeleuk.types import CountedField, Field, Refusal, Scale, Shot, spoken
 
 ARTEFACT = "artefact"
 """What a white cell is marked as that is none."""
@@ -266,7 +266,7 @@ class LiveCounter:
 
     def _announce(self, counted: CountedField) -> None:
         result = self.differential()
-        added = ", ".join(f"{_spoken(label)} {n}" for label, n in self._added.items())
+        added = ", ".join(f"{spoken(label)} {n}" for label, n in self._added.items())
         self._tell(
             "field",
             f"field {counted.number}: {added or 'no new white cell'}. {result.n} of {self.target} counted.",
@@ -296,8 +296,3 @@ class LiveCounter:
 
     def _tell(self, kind: EventKind, text: str, data: Mapping[str, Any] | None = None) -> None:
         self._on_event(Event(kind, self.seconds, text, data or {}))
-
-
-def _spoken(label: str) -> str:
-    """A type as a person says it."""
-    return "not recognised" if label == UNCLASSIFIED else label.replace("_", " ")

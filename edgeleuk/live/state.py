@@ -9,7 +9,7 @@ from typing import Any, Literal
 from edgeleuk.counting.gate import Meters
 from edgeleuk.differential import Differential
 from edgeleuk.sources.camera import CameraState, CameraWord
-from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.types import UNCLASSIFIED, spoken
 from edgeleuk.verdict import Verdict as SlideVerdict
 
 __all__ = [
@@ -62,8 +62,8 @@ class LastCell:
     def read(self) -> str:
         """Its type with the probability, as "blast, 93 %"."""
         if self.label == UNCLASSIFIED:
-            return "not recognised"
-        return f"{self.label.replace('_', ' ')}, {100 * self.probability:.0f} %"
+            return spoken(self.label)
+        return f"{spoken(self.label)}, {100 * self.probability:.0f} %"
 
     def __str__(self) -> str:
         return f"cell {self.identity} ({self.read}, field {self.field} cell {self.number})"

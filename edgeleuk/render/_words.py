@@ -10,18 +10,13 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from edgeleuk.rules import Severity
-from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.types import spoken
 
 DOTS = "..."
 LEAST = 16
 """Cells that a name needs to tell anything."""
 
 SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
-
-
-def spoken(name: str) -> str:
-    """A label, attribute or code as a person writes it."""
-    return "not recognised" if name == UNCLASSIFIED else name.replace("_", " ")
 
 
 PICTURE_WORDS: Mapping[str, str] = {

@@ -19,7 +19,7 @@ def render_verdicts(report: VerdictsReport) -> RenderableType:
     plan = report.plan
     lines = [
         f"{plan.healthy} healthy slides of {plan.cells} cells of {plan.healthy_source}: "
-        + ", ".join(f"{TITLES[code]} {n}" for code, n in report.healthy.items())  # type: ignore[index]
+        + ", ".join(f"{TITLES[code]} {n}" for code, n in report.healthy.items())
         + f"; LOOK AGAIN for blasts {report.healthy_blasts}.",
         f"{plan.patients_source}: LOOK AGAIN for {report.alarmed} of {len(report.patients)} patients.",
     ]

@@ -34,8 +34,7 @@ def reasons(shown: Verdict, result: Differential) -> list[Finding]:
     severity = {flag.code.lower(): flag.severity for flag in result.flags}
     return [
         Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))
-        for each in shown.reasons
-        if not shown.text.startswith(each.text)
+        for each in shown.others
     ]
 
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from edgeleuk.live.keys import Question
 from edgeleuk.live.state import CameraWord, LiveState, Verdict
-from edgeleuk.render._words import clean, elapsed, short, spoken
+from edgeleuk.render._words import clean, elapsed, short
 from edgeleuk.render.live_text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.types import spoken
 
 WIDE, WIDEST = 100, 116
 """Columns from which the whole notice has room, and what the camera lost."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from edgeleuk.differential import Differential
-from edgeleuk.render._words import spoken
 from edgeleuk.render.live_findings import reasons, verdict_lines
 from edgeleuk.render.live_parts import NOTICE
 from edgeleuk.render.live_table import paired
 from edgeleuk.render.live_text import wrapped
 from edgeleuk.render.terminal import beside, ceil
+from edgeleuk.types import spoken
 from edgeleuk.verdict import Verdict
 
 BELOW = 2

@@ -9,12 +9,11 @@ from rich.text import Text
 
 from edgeleuk.differential import Differential
 from edgeleuk.intervals import Share
-from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
 from edgeleuk.render.terminal import ceil, decimals, floor
 from edgeleuk.rules import Reference
-from edgeleuk.types import PLATELET, UNCLASSIFIED
+from edgeleuk.types import PLATELET, UNCLASSIFIED, spoken
 
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 """Widths of the columns, characters."""

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 
 from edgeleuk.eyepiece import inside
-from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image, spoken
 from edgeleuk.verdict import Code, Verdict
 
 MIN_SIDE, MAX_SIDE = 1000, 2400

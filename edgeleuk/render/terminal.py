@@ -20,7 +20,7 @@ from edgeleuk.differential import Differential, SecondLevel
 from edgeleuk.estimates import Estimates
 from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render._words import Fitted, picture_word, short, spoken
+from edgeleuk.render._words import Fitted, picture_word, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.results import SlideResult
@@ -35,6 +35,7 @@ from edgeleuk.types import (
     Overlap,
     Reading,
     Scale,
+    spoken,
 )
 from edgeleuk.verdict import STYLES, Verdict
 from edgeleuk.zoo import Model
@@ -78,10 +79,11 @@ def verdict_line(verdict: Verdict) -> Text:
 
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
-    """What stands behind the verdict, but for the reason that its line gives; with `details` the reasoning of each."""
-    for place, reason in enumerate(result.verdict.reasons):
-        if not result.verdict.text.startswith(reason.text):
-            where = f" {reason.named}" if reason.named and place < REASONS else ""
+    """The reasons that the verdict's line does not give; with `details` the reasoning of all."""
+    others = result.verdict.others
+    for reason in result.verdict.reasons:
+        if reason in others:
+            where = f" {reason.named}" if reason.named and others.index(reason) < REASONS else ""
             yield Text.assemble(("▌ ", "yellow"), reason.text, (where, "dim"))
         if details and reason.detail:
             yield Text(f"  {reason.detail}", style="dim")
