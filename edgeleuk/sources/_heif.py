@@ -7,6 +7,7 @@ EXIF block repeats is not applied again, as the standard says (ISO/IEC 23008-12,
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from edgeleuk.errors import MissingExtraError, NotAnImageError
 from edgeleuk.sources._headers import Header
 
+EMPTY = re.compile(rb"\x00{2048}")
+"""Of coded data no more than two zeros follow each other (ISO/IEC 23008-2, 7.4.2); a camera's notes have some hundred."""
 AV1 = (b"avif", b"avis")
 """Brands of pictures in this container that hold another kind of film frame."""
 
@@ -35,6 +38,8 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
 
     Raises MissingExtraError, NotAnImageError.
     """
+    if EMPTY.search(data, max(data.find(b"mdat"), 0)):
+        raise NotAnImageError(f"{name} is damaged: a part of its data is empty. Copy or take it again.")
     with _translated(name):
         pixels: NDArray[np.uint8] = np.asarray(_opened(data, name))
     return pixels
@@ -55,7 +60,9 @@ def _opened(data: bytes, name: str) -> Any:
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:
+    except (MissingExtraError, NotAnImageError):
+        raise
+    except Exception as error:  # of the decoder, whose exceptions are not documented
         raise NotAnImageError(
             f"{name} is a damaged HEIC file, or one of a rare kind. Copy or take it again, or save it as JPEG."
         ) from error

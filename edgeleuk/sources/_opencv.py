@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 
 from edgeleuk.errors import CameraError, InputError
+from edgeleuk.sources import _jpeg
 from edgeleuk.types import Image
 
-JPEG_END = b"\xff\xd9"
-MAX_SIDE = 20000
-"""Pixels; what claims more is no camera's picture."""
+MAX_FRAME_MEGAPIXELS = 50
+"""Of a frame; what claims more is no camera's, and would take the memory of a small computer."""
 
 
 def open_video(target: str | int, backend: int, settings: Sequence[int] = ()) -> Any | None:
@@ -60,14 +59,18 @@ def to_rgb(picture: Image) -> Image:
 
 
 def decode_jpeg(data: bytes) -> Image:
-    """A JPEG of a stream, (H, W, 3) RGB. Raises InputError where it is damaged or cut short."""
-    end = data.rfind(JPEG_END)
-    if not data.startswith(b"\xff\xd8") or end < 0:
+    """A JPEG of a stream, (H, W, 3) RGB. Raises InputError where it is damaged, cut short or larger than a camera's."""
+    layout = _jpeg.read_layout(data) if data.startswith(b"\xff\xd8") else None
+    if layout is None:
         raise InputError(f"{len(data)} bytes of the stream are no whole JPEG picture.")
+    if layout.width * layout.height > MAX_FRAME_MEGAPIXELS * 1_000_000:
+        raise InputError(
+            f"a picture of the stream claims {layout.width} x {layout.height} px. "
+            f"Set the camera to at most {MAX_FRAME_MEGAPIXELS} megapixels."
+        )
+    if layout.fault:
+        raise InputError(f"a picture of the stream {layout.fault}")
     try:
-        picture = cv2.imdecode(np.frombuffer(data[: end + 2], np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise InputError(f"a picture of the stream is damaged: {error.err}.") from error
-    if picture is None or max(picture.shape) > MAX_SIDE:
-        raise InputError("a picture of the stream is damaged.")
-    return to_rgb(picture)
+        return _jpeg.decode(data, layout)
+    except _jpeg.DamagedError as error:
+        raise InputError(f"a picture of the stream {error}") from error

@@ -18,6 +18,10 @@ from edgeleuk.types import Image
 
 STRIP = 1 << 20
 """Pixels that are worked on at a time, about."""
+HOT = 1e-4
+"""Largest share of pixels that lie beyond a camera's range: hot ones, and floats a little over 1. They become white."""
+BITS = 34
+"""Of a number, at most, and one more for numbers below a half."""
 GREY_DIFFERENCE = 4
 """Largest difference between channels of a picture without colour; JPEG adds a few levels."""
 
@@ -33,12 +37,20 @@ class _Depth:
 
     @classmethod
     def of(cls, image: NDArray[Any]) -> Self:
-        """By its brightest pixel: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits."""
+        """By its brightest pixels but for a few: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits, and a hot
+        pixel or a sharpened edge goes beyond them."""
         if image.dtype == np.uint8:
             return cls(1, 8)
-        most = max(_numbers(strip).max() for strip in _strips(image, 1))
-        times = 255 if np.issubdtype(image.dtype, np.floating) and most <= 1 else 1
-        return cls(times, max(8, int(most * times).bit_length()))
+        found = np.zeros(BITS, np.int64)
+        for strip in _strips(image, 1):
+            _, exponents = np.frexp(_numbers(strip).max(axis=2).astype(np.float64) * (1 - 2**-20))
+            found += np.bincount(np.clip(exponents, -1, BITS - 2).ravel() + 1, minlength=BITS)
+        beyond = found[::-1].cumsum()[::-1]
+        """By n, pixels of 2^(n - 1) or more."""
+        bits = int(np.flatnonzero(beyond > found.sum() * HOT)[-1]) - 1 if found.sum() else 0
+        if np.issubdtype(image.dtype, np.floating) and bits <= 1:
+            return cls(255, 8)
+        return cls(1, max(8, bits))
 
     def levels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """A strip in 8 bits."""
@@ -47,7 +59,7 @@ class _Depth:
         numbers = _numbers(image)
         if np.issubdtype(image.dtype, np.floating):
             numbers = (numbers * self.times).astype(np.int64)
-        shifted: NDArray[np.uint8] = (numbers >> (self.bits - 8)).astype(np.uint8)
+        shifted: NDArray[np.uint8] = np.minimum(numbers >> (self.bits - 8), 255).astype(np.uint8)
         return shifted
 
 
@@ -65,7 +77,9 @@ def to_rgb(decoded: NDArray[Any], shrunk: int = 1, *, premultiplied: bool = Fals
     height, width = decoded.shape[0] // shrunk, decoded.shape[1] // shrunk
     colours = decoded[..., :3] if decoded.shape[2] >= 3 else decoded[..., :1]
     depth, opacity = _Depth.of(colours), None
-    if decoded.shape[2] == 4:
+    if (
+        decoded.shape[2] == 4 and decoded[..., 3].any()
+    ):  # some programs write a channel of opacity and leave it empty
         whole = np.issubdtype(decoded.dtype, np.integer)
         opacity = _Depth(1, 8 * decoded.dtype.itemsize) if whole else _Depth.of(decoded[..., 3:])
     image = np.empty((height, width, 3), np.uint8)

@@ -1,0 +1,185 @@
+"""JPEG pictures, decoded strictly: what libjpeg would repair in silence is damage here. The only importer of simplejpeg.
+
+OpenCV's decoder fills what is missing with grey and tells only stderr. libjpeg-turbo's own interface returns its warnings,
+and the pixels are the same.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from edgeleuk.sources import _damage
+from edgeleuk.sources._directory import EXIF, orientation_of
+from edgeleuk.types import Image
+
+CUT_SHORT = "is cut short: its end is missing. Copy or take it again."
+UNKNOWN_INKS = "is a CMYK JPEG that does not say how its inks are coded. Save it as RGB and try again."
+RARE = "is a JPEG of a rare kind. Save it as an ordinary JPEG or as PNG and try again."
+COSTLY = "is a progressive JPEG that would take too much memory or time. Save it as an ordinary JPEG and try again."
+
+MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+"""A marker with a segment, the start or the end. FF 00 is data, and restart markers stand inside of it."""
+START, END, SCAN, INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
+APPLICATION_1, APPLICATION_14 = 0xE1, 0xEE
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+USUAL = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+"""Baseline, extended, progressive, and the two with arithmetic coding."""
+MOST_SEGMENTS = 2000
+MOST_KEPT = 330_000_000
+"""Bytes of coefficients, which a decoder keeps where a picture has several scans."""
+MOST_WORK = 1_500_000_000
+"""Pixels times scans: five seconds of one core."""
+ZEROS = re.compile(rb"\x00{48}")
+"""No coded picture has as many zeros in a row, but where it is flat."""
+TOLERATED = ("Invalid SOS parameters", "unknown JFIF revision", "Unknown Adobe")
+"""What libjpeg warns of and some cameras write: nothing of the picture is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a JPEG says of itself up to its end marker."""
+
+    width: int
+    height: int
+    components: int
+    unit: tuple[int, int] = (8, 8)
+    """Width and height in pixels of what is coded together."""
+    scans: int = 0
+    restart: int = 0
+    """Units after which coding starts anew; 0 for never."""
+    orientation: int = 1
+    fault: str | None = None
+    """Why it must not be decoded, to follow the file's name in a sentence."""
+
+
+class DamagedError(ValueError):
+    """A picture's data are damaged; the text follows the file's name in a sentence."""
+
+
+def read_layout(data: bytes) -> Layout | None:
+    """Walk the segments as libjpeg does, to the end marker. None where there is no frame header, or no sense."""
+    frame: Layout | None = None
+    orientation, restart, scans, adobe = 1, 0, 0, False
+    position, fault = 2, CUT_SHORT
+    for _ in range(MOST_SEGMENTS):
+        if (found := MARKER.search(data, position)) is None:
+            break
+        marker, position = found[1][0], found.end()
+        if marker == END:
+            fault = "" if scans else RARE
+            break
+        if position + 2 > len(data):
+            break
+        (length,) = struct.unpack_from(">H", data, position)
+        body = data[position + 2 : position + length]
+        if marker == START or length < 2 or (marker in FRAMES and frame):
+            fault = RARE
+            break
+        if marker in FRAMES:
+            if (frame := _frame(body)) is None:
+                return None
+            if marker not in USUAL:
+                fault = RARE
+                break
+        elif marker == APPLICATION_1 and body.startswith(EXIF):
+            orientation = orientation_of(body)
+        elif marker == APPLICATION_14 and body.startswith(b"Adobe"):
+            adobe = True
+        elif marker == INTERVAL and len(body) == 2:
+            (restart,) = struct.unpack(">H", body)
+        elif marker == SCAN:
+            scans += 1
+        position += length
+    else:
+        fault = RARE
+    if frame is None:
+        return None
+    inks = UNKNOWN_INKS if frame.components == 4 and not adobe else ""
+    return Layout(
+        frame.width, frame.height, frame.components, frame.unit, scans, restart, orientation,
+        fault or inks or _cost(frame, scans) or None,
+    )  # fmt: skip
+
+
+def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
+    """(H, W, 3) RGB as stored, not turned, so many times smaller. Raises DamagedError; a CMYK is checked only at an eighth."""
+    smaller = {"min_width": -(-layout.width // shrunk), "min_height": -(-layout.height // shrunk)}
+    pixels: Image = _strict(data, layout, "RGB", **(smaller if shrunk > 1 else {}))
+    zeros = ZEROS.search(data, data.find(b"\xff\xda"), data.rfind(b"\xff\xd9")) is not None
+    if sign := _damage.in_blocks(pixels, layout.unit, layout.restart, shrunk, zeros=zeros):
+        raise DamagedError(f"is damaged: {sign}. Copy or take it again.")
+    return pixels
+
+
+def check_inks(data: bytes, layout: Layout) -> None:
+    """Raise DamagedError where a JPEG of four components, which another decoder reads, is damaged."""
+    _strict(data, layout, "CMYK", min_width=-(-layout.width // 8), min_height=-(-layout.height // 8))
+
+
+def _strict(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArray[np.uint8]:
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if (width, height) != (layout.width, layout.height):
+            raise DamagedError("is damaged: it has two sizes. Copy or take it again.")
+        try:
+            return simplejpeg.decode_jpeg(data, colours, **smaller)
+        except ValueError as error:
+            if "extraneous bytes before marker 0xd9" in str(error):
+                return simplejpeg.decode_jpeg(_unpadded(data), colours, **smaller)
+            if not any(each in str(error) for each in TOLERATED):
+                raise
+            return simplejpeg.decode_jpeg(data, colours, strict=False, **smaller)
+    except DamagedError:
+        raise
+    except (ValueError, MemoryError) as error:
+        raise DamagedError(f"is damaged: {_said(error)}. Copy or take it again.") from error
+
+
+def _unpadded(data: bytes) -> bytes:
+    """Without zeros before the end marker, with which some cameras fill their pictures up."""
+    end = data.rfind(b"\xff\xd9")
+    return data[:end].rstrip(b"\0") + data[end:]
+
+
+def _said(error: Exception) -> str:
+    """What libjpeg found, in words of ours where it is one of the usual things."""
+    text = str(error)
+    if "remature end" in text:
+        return "a part of its data is missing"
+    if "Corrupt JPEG data" in text or "Huffman" in text:
+        return "its data make no sense"
+    return f"its decoder says “{text[:80] or type(error).__name__}”"
+
+
+def _frame(body: bytes) -> Layout | None:
+    """Of a frame header: precision, height, width, number of components, and of each its sampling."""
+    if len(body) < 6:
+        return None
+    _, height, width, components = struct.unpack_from(">BHHB", body)
+    sampling = body[7 : 6 + 3 * components : 3]
+    if not height or not width or len(sampling) != components:
+        return None
+    unit = (8 * max(each >> 4 for each in sampling), 8 * max(each & 15 for each in sampling))
+    if components == 1 or 0 in unit:  # the one component is coded block by block
+        unit = (8, 8)
+    return Layout(width, height, components, unit)
+
+
+def _cost(frame: Layout, scans: int) -> str:
+    """Why it must not be decoded: a few kilobytes can ask for hours."""
+    pixels = frame.width * frame.height
+    kept = 2 * pixels * frame.components * (scans > 1)
+    return COSTLY * (kept > MOST_KEPT or (scans > 1 and pixels * scans > MOST_WORK))
+
+
+def in_tiff(tables: bytes, chunk: bytes, colours_as_stored: bool) -> bytes:
+    """A JPEG of its own from a chunk of a TIFF and the tables that all its chunks share (Adobe's TIFF technote 2)."""
+    transform = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + (b"\0" if colours_as_stored else b"\1")
+    shared = tables[2:-2] if tables[:2] == b"\xff\xd8" else b""
+    return chunk[:2] + transform + shared + chunk[2:]

@@ -1,0 +1,224 @@
+"""Picture files to upright RGB pictures: what is analysed is what decodes to a whole picture in colour.
+
+Files come from anywhere. What a file says of itself is read and bounded by our own parsers before a decoder sees it; a decoder's
+exceptions become the picture's failure; and what decodes is looked at for damage that the decoder passed over.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.errors import NotAnImageError
+from edgeleuk.sources import _damage, _heif, _jpeg, _tiff, _unpacked, _webp
+from edgeleuk.sources._headers import Header, is_heif, read_header, read_tiff_header
+from edgeleuk.sources._pixels import is_grey, to_rgb
+from edgeleuk.types import Image
+
+FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
+MAX_MEGAPIXELS = 120
+"""A 108-megapixel phone picture passes; a decompression bomb does not."""
+MAX_BYTES = 400_000_000
+"""More than the largest picture; reading a film or a disk image would exhaust a small computer."""
+MAX_DECODED = 450_000_000
+"""Bytes of a picture as it is decoded and of what is made of it: 48 megapixels of 16 bits have 432 million."""
+MIN_SIDE = 64
+"""Less than a red cell and its surroundings at any usable scale."""
+LARGEST_SIDE = 4608
+"""Pixels that a picture of unknown scale is decoded with at most: over the field of a 100x or 40x objective, 0.2 and
+0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for."""
+REDUCED = (2, 4, 8)
+"""How much smaller a JPEG can be decoded, by averaging in its own blocks, which begin at its upper left corner."""
+INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "")
+"""Whether OpenCV, from 4.11 on, can decode a file without a copy."""
+UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda image: cv2.flip(image, 1),
+    3: lambda image: cv2.flip(image, -1),
+    4: lambda image: cv2.flip(image, 0),
+    5: cv2.transpose,
+    6: lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda image: cv2.flip(cv2.transpose(image), -1),
+    8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""What makes a picture of an EXIF orientation upright (CIPA DC-008, Exif 2.32, tag 0x0112)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture, and how many times smaller than its file says it was made."""
+
+    pixels: Image
+    """(H, W, 3) RGB, upright."""
+    shrunk: int
+
+
+def decode(data: bytes, name: str) -> Image:
+    """Bytes of a picture file to an upright RGB picture (H, W, 3) uint8. Raises NotAnImageError."""
+    return decode_file(io.BytesIO(data), len(data), name).pixels
+
+
+def decode_file(
+    file: BinaryIO,
+    size: int,
+    name: str,
+    um_per_px: float | None = 0.0,
+    enough_um_per_px: float = 0.0,
+    page: int | None = None,
+) -> Decoded:
+    """Decode an open file of `size` bytes, or the page of a TIFF whose directory stands at `page`.
+
+    It is made smaller as `shrinkable` says. Raises NotAnImageError where it is no whole colour picture, MissingExtraError for a
+    HEIC without the extra that reads it, and OSError where the file cannot be read.
+    """
+    if size > MAX_BYTES:
+        raise NotAnImageError(f"{name} has {size / 1e9:.1f} GB, more than any picture. Name picture files.")
+    head = file.read(8)
+    if not head:
+        raise NotAnImageError(f"{name} is empty. Copy or take it again.")
+    if _tiff.is_tiff(head):
+        data, header = b"", read_tiff_header(file, size, page)
+    else:
+        file.seek(0)
+        data = file.read(size)  # without its size it would be in memory twice
+        found = _heif.read_header(data, name) if is_heif(data) else read_header(data)
+        if found is None:
+            raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
+        header = found
+    shrunk = 1 if um_per_px == 0.0 else shrinkable((header.width, header.height), um_per_px, enough_um_per_px)
+    _check(header, name, shrunk)
+    again = None if header.jpeg or header.tiff or header.format == "HEIC" else _again(file)
+    if again:
+        data = b""
+    try:
+        with _quiet():
+            pixels = _pixels_of(file, data, again, name, header, shrunk)
+    except _jpeg.DamagedError as error:
+        raise NotAnImageError(f"{name} {error}") from error
+    except cv2.error as error:
+        raise NotAnImageError(
+            f"{name} is a damaged {header.format} file: {error.err}. Copy or take it again."
+        ) from error
+    except MemoryError as error:
+        raise NotAnImageError(f"{name} needs more memory than is free. Make it smaller.") from error
+    if is_grey(pixels):
+        raise NotAnImageError(
+            f"{name} is a grey picture; stained cells are told apart by colour. Take it in the camera's colour mode."
+        )
+    turn = UPRIGHT.get(header.orientation)
+    return Decoded(turn(pixels) if turn else pixels, shrunk)
+
+
+def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px: float) -> int:
+    """How many times smaller a picture of this size is decoded: a divisor of its sides, so that places stay exact."""
+    exact = [n for n in (1, *REDUCED) if size[0] % n == size[1] % n == 0]
+    if um_per_px is None:
+        small = (n for n in exact if max(size) / n <= LARGEST_SIDE)
+        return next(small, exact[-1])
+    return max(n for n in exact if n == 1 or um_per_px * n <= enough_um_per_px)
+
+
+def _check(header: Header, name: str, shrunk: int) -> None:
+    """Raise NotAnImageError where a header says that a picture must not be decoded."""
+    size = f"{header.width} x {header.height} px"
+    pixels = header.width * header.height
+    if pixels > MAX_MEGAPIXELS * 1_000_000:
+        raise NotAnImageError(
+            f"{name} claims {size}, more than {MAX_MEGAPIXELS} megapixels. Crop or shrink it first."
+        )
+    if header.fault:
+        raise NotAnImageError(f"{name} {header.fault}")
+    if min(header.width, header.height) < MIN_SIDE:
+        raise NotAnImageError(
+            f"{name} is {size}; a field has at least {MIN_SIDE} px on each side. Use the full picture."
+        )
+    made = 0 if header.bytes_per_pixel == 3 and shrunk == 1 else 3 * pixels // shrunk**2
+    as_decoded = made if header.jpeg else pixels * header.bytes_per_pixel + made
+    if as_decoded > MAX_DECODED:
+        raise NotAnImageError(
+            f"{name} has {size} of {header.bytes_per_pixel} bytes each, more than is decoded at once. "
+            "Save it with 8 bits a colour, or crop it."
+        )
+
+
+def _again(file: BinaryIO) -> str | None:
+    """A path by which a decoder reads an open file for itself; None of what can be read once, as a pipe, and where
+    there is no such path, or OpenCV is too old to decode into memory that stays.
+
+    What it makes of bytes it copies once more, and the bytes are there too: of 48 megapixels 430 MB, not 145.
+    """
+    try:
+        again = f"/dev/fd/{file.fileno()}"
+    except OSError:  # no file, bytes in memory
+        return None
+    regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    return again if INTO_MEMORY and regular and os.path.exists(again) else None  # noqa: PTH110  # no file, a link
+
+
+def _pixels_of(
+    file: BinaryIO, data: bytes, again: str | None, name: str, header: Header, shrunk: int
+) -> Image:
+    """(H, W, 3) RGB as stored, not turned. Raises DamagedError, NotAnImageError, cv2.error."""
+    if header.jpeg:
+        if header.jpeg.components <= 3:
+            return _jpeg.decode(data, header.jpeg, shrunk)
+        _jpeg.check_inks(data, header.jpeg)
+    if header.tiff:
+        stored: NDArray[Any] | None = _tiff.decode(file, header.tiff)
+    elif header.format == "HEIC":
+        stored = _heif.decode(data, name)
+    else:
+        # Opacity comes only with UNCHANGED.
+        plain = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        flags = cv2.IMREAD_UNCHANGED if header.alpha else plain
+        if again:
+            stored = cv2.imread(again, None, flags)
+        else:
+            stored = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if header.format == "WebP" and stored is not None and not _webp.is_whole(data or _all_of(file)):
+            raise _jpeg.DamagedError("is damaged: its data make no sense. Copy or take it again.")
+    if stored is None:
+        raise NotAnImageError(
+            f"{name} is a damaged {header.format} file, or one of a rare kind. Copy or take it again, as JPEG or PNG."
+        )
+    if not stored.size or stored.shape[:2] != (header.height, header.width):
+        raise NotAnImageError(
+            f"{name} is a damaged {header.format} file: it has two sizes. Copy or take it again."
+        )
+    if sign := _sign(stored, header):
+        raise NotAnImageError(f"{name} is damaged: {sign}. Copy or take it again.")
+    return to_rgb(stored, shrunk, premultiplied=header.premultiplied)
+
+
+def _all_of(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _sign(stored: NDArray[Any], header: Header) -> str:
+    """What is wrong with a picture of a format that has no checksum; "" for nothing."""
+    if header.format == "BMP" or (header.tiff and header.tiff.compression == _unpacked.NONE):
+        return _damage.in_rows(stored)
+    if header.format in ("WebP", "HEIC"):
+        return _damage.in_coded(stored)
+    return ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV says on stderr what is wrong with a file; here the error says it, in one line."""
+    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and OpenCV 4
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
