@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeleuk._addresses import shown_mistake
+from edgeleuk._text import tamed
 from edgeleuk.errors import CameraError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ def open_source(
     for is_meant, open_it in OPENERS:
         if is_meant(spec):
             return open_it(wish)
-    raise UsageError(f"{spec!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
+    shown = tamed(shown_mistake(spec), 200)
+    raise UsageError(f"{shown!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
 
 
 def is_camera(spec: str) -> bool:
@@ -120,7 +123,7 @@ def _http(wish: Wish) -> Source:
 
 
 def _rtsp(wish: Wish) -> Source:
-    from edgeleuk.sources.http import RtspSource
+    from edgeleuk.sources.rtsp import RtspSource
 
     return RtspSource(wish.spec)
 
