@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from edgeleuk._text import tamed
-from edgeleuk.sources._multipart import Parts, boundary_of
+from edgeleuk.sources._multipart import Parts, boundary_of, is_closed
 from edgeleuk.sources._wire import Body, Head, ServerError, Wire
 
 MAX_PICTURE_BYTES = 32_000_000
@@ -12,6 +14,8 @@ MOST_SKIPPED = 8
 """Newer pictures that may be waiting when one is asked for; beyond them the stream comes faster than it can be read."""
 SNIFFED = 16
 """Bytes of a body that tell what it is."""
+LINE_ENDS = 4
+"""Bytes behind a picture that are nothing of the next one."""
 PICTURES = (b"\xff\xd8", b"--", b"content-")
 """What pictures begin with: themselves, or the boundary or the headers of a part."""
 FORMATS = (
@@ -48,7 +52,7 @@ class Link:
     @property
     def progress(self) -> str:
         """How far the next picture has come, as the rest of a sentence."""
-        if came := self._wire.received - self._at:
+        if (came := self._wire.received - self._at) > LINE_ENDS:
             return f"sends too slowly: {came} bytes came, and no whole picture."
         return "is connected and sends nothing." if self._pictures else "answers, and sends no picture."
 
@@ -62,15 +66,21 @@ class Link:
             if not (chunk := self._body.some(until)):
                 return self._broken_off(parts)
             parts.feed(chunk)
-        for _ in range(MOST_SKIPPED):
-            if newer := parts.take():
-                picture = newer
-            elif self._wire.has_more() and (chunk := self._body.some(until)):
-                parts.feed(chunk)
-            else:
-                break
-        self._at, self._pictures = self._wire.received, self._pictures + 1
+        picture = self._newest(parts, picture, until)
+        self._at, self._pictures = self._wire.received - parts.waiting, self._pictures + 1
         self.over = not (self._streams or self._body.endless)
+        return picture
+
+    def _newest(self, parts: Parts, picture: bytes, until: float) -> bytes:
+        """A picture, or a later one that is there already. Damage is told and not passed over."""
+        with contextlib.suppress(OSError, ServerError):  # they come again when the next picture is asked for
+            for _ in range(MOST_SKIPPED if is_closed(picture) else 0):
+                if newer := parts.take():
+                    picture = newer
+                elif self._wire.has_more() and (chunk := self._body.some(until)):
+                    parts.feed(chunk)
+                else:
+                    break
         return picture
 
     def _broken_off(self, parts: Parts) -> bytes | None:

@@ -27,6 +27,11 @@ def boundary_of(content_type: str) -> bytes:
     return (match[1].strip() if match else "").lstrip("-").encode("latin-1", "replace")
 
 
+def is_closed(picture: bytes | bytearray) -> bool:
+    """Whether a JPEG picture ends as one does."""
+    return picture[-64:].rstrip(PADDING).endswith(b"\xff\xd9")
+
+
 class Parts:
     """Cuts a stream into the bodies of its parts. What lies between them, or is no part, is passed over."""
 
@@ -62,6 +67,11 @@ class Parts:
             if body := body if self._length == size else body.rstrip(b"\r\n"):
                 return body
         return None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have come and belong to no body that was taken."""
+        return len(self._buffer)
 
     def rest(self) -> bytes:
         """What has come of a picture that does not go on."""
@@ -106,11 +116,7 @@ class Parts:
             return None
         if not buffer.startswith(JPEG_START[:2]):
             return told if arrived else self._up_to_mark()
-        if (
-            told is not None
-            and arrived
-            and buffer[max(0, told - 64) : told].rstrip(PADDING).endswith(b"\xff\xd9")
-        ):
+        if arrived and is_closed(buffer[max(0, (told or 0) - 64) : told]):
             return told
         end = self._walk.end(buffer)
         if end is not None and not self._walk.broken:

@@ -120,7 +120,7 @@ def _parsed(raw: bytes) -> Head:
     assert line
     headers: list[tuple[str, str]] = []
     for each in raw[line.end() :].decode("latin-1").split("\n"):
-        text = _CONTROL.sub(" ", each)
+        text = _CONTROL.sub(" ", each.rstrip("\r"))
         name, colon, value = text.partition(":")
         if text[:1] in (" ", "\t") and headers:  # a folded line belongs to the one before
             headers[-1] = headers[-1][0], f"{headers[-1][1]} {text.strip()}"
@@ -176,8 +176,9 @@ class Body:
                 raise ServerError("sends chunks that cannot be read.")
             if not self._wire.more(until):
                 return 0
+        size = int(line[1], 16)  # first: the match looks into the buffer
         del buffer[: line.end()]
-        return int(line[1], 16)
+        return size
 
 
 def left(until: float) -> float:
