@@ -15,7 +15,7 @@ _ADDRESS = re.compile(rf"\b(?P<scheme>{_SCHEME})(?P<rest>\S+)", re.IGNORECASE)
 _PARAMETER = re.compile(
     rf"((?<![\w.%\[\]-])(?:[\w.%\[\]-]*(?:{SECRETS})[\w.%\[\]-]*|{SHORT_SECRETS})=)[^&\s]+", re.IGNORECASE
 )
-_LOGIN = re.compile(r"^[^\s/]*:.*@", re.DOTALL)
+_LOGIN = re.compile(r"^(?!(?:watch|usb|picamera|simulated):)[^\s/]*:.*@", re.DOTALL)
 
 
 def without_secrets(text: str) -> str:

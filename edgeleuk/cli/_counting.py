@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeleuk._addresses import shown_mistake, shown_source
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
@@ -89,7 +90,7 @@ def count_live(options: Options, start: Start) -> None:
             reader=scale,
         )
 
-    start.step(f"opening {spec}")
+    start.step(f"opening {shown_mistake(spec)}")
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
         info = capture.info
@@ -155,7 +156,7 @@ def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) 
         return store.resume(options.resume)
     return store.start(
         NewSession(
-            source=spec,
+            source=shown_source(spec),
             model=identify(analyser.model),
             target=options.target,
             um_per_px=options.um_per_px,
