@@ -13,6 +13,7 @@ from edgeleuk._addresses import shown_mistake, shown_source
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
+from edgeleuk.errors import StoreError
 
 if TYPE_CHECKING:
     from edgeleuk.cli._starting import Start
@@ -119,6 +120,7 @@ def count_live(options: Options, start: Start) -> None:
         view, requests = _view(start, counter, ranges)
         loop = Loop(
             capture, counter, view, requests=requests, show_frame=start.show_frame, on_event=say, watchdog=watchdog,
+            waits=not info.live,
             until_target=options.until_target, most_seconds=options.most_seconds,
         )  # fmt: skip
         reason = loop.run()
@@ -126,6 +128,8 @@ def count_live(options: Options, start: Start) -> None:
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say)
+        if counter.refused_by_disk:
+            raise StoreError(f"the count ended while no field could be kept. {counter.message}")
 
 
 def _take_up(session: Session, counter: LiveCounter) -> None:

@@ -7,6 +7,7 @@ together: fields with few red cells, as those of a zoomed camera or of a leukaem
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import CONTRADICTING, WITNESSES
 from edgeleuk.scale import CONTRADICTS
-from edgeleuk.types import RED_CELL, Field, Scale
+from edgeleuk.types import RED_CELL, Box, Field, Scale
 
 FEWEST = 3
 """Red cells whose size means anything."""
@@ -80,15 +81,17 @@ class Zoom:
         At a scale far off red cells are not found: they are then looked for at others.
         """
         found = field.of(RED_CELL) if field else ()
-        whole = [cell.box for cell in found if cell.whole]
-        boxes = np.array(whole if len(whole) >= FEWEST else [cell.box for cell in found]).reshape(-1, 4)
-        if len(boxes) >= FEWEST:
-            sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-            return len(boxes), float(
-                np.median(sides)
-            ) * scale.um_per_px / self._analyser.model.finder.red_cell_box_um
+        if len(whole := [cell.box for cell in found if cell.whole]) >= FEWEST:
+            return len(whole), self._of_boxes(whole, scale)
         try:
             own = self._analyser.estimate(seen, scale, CONTRADICTS)
-        except EdgeleukError:
-            return 0, 1.0
+        except EdgeleukError:  # those that an edge cuts are too small rather than too large
+            boxes = [cell.box for cell in found]
+            return len(boxes), self._of_boxes(boxes, scale) if boxes else 1.0
         return own.red_cells, scale.um_per_px / own.um_per_px
+
+    def _of_boxes(self, boxes: Sequence[Box], scale: Scale) -> float:
+        """The same of the finder's boxes."""
+        x1, y1, x2, y2 = np.array(boxes).T
+        side_um = float(np.median(np.sqrt((x2 - x1) * (y2 - y1)))) * scale.um_per_px
+        return side_um / self._analyser.model.finder.red_cell_box_um
