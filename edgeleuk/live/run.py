@@ -67,6 +67,7 @@ class Loop:
         self._stop = ""
         self._camera = "starting"
         self._shown = 0.0
+        self._damage_told = False
 
     def run(self) -> str:
         """Count, and say in a few words why it ended."""
@@ -133,6 +134,10 @@ class Loop:
         counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
         held_up = self.counter.message if self.counter.paused else ""
         self._watchdog.turn(shot is not None, camera, held_up or counted)
+        if camera.unreadable and not self._damage_told:
+            self._damage_told = True
+            why = camera.text or "others are counted, and told at the end."
+            self._on_event(Event("warning", self.counter.seconds, f"a damaged picture was refused: {why}"))
         if camera.word != self._camera:
             self._camera = camera.word
             text = camera.text or f"the camera is {camera.word}."

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from edgeleuk._addresses import shown_source
 from edgeleuk.errors import CameraError, InputError, NoPictureYetError
 from edgeleuk.sources._client import Client
-from edgeleuk.sources._opencv import decode_jpeg
+from edgeleuk.sources._headers import read_header
+from edgeleuk.sources._opencv import decode_jpeg, fault_of_size
 from edgeleuk.sources._wire import ServerError, reason, split
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
@@ -48,7 +49,7 @@ class HttpSource:
         """See Source; never ends. NoPictureYetError where the connection stands, and the next read goes on with it."""
         image, self._first = self._first, None
         if image is None:
-            image = decode_jpeg(self._jpeg(time.monotonic() + timeout))
+            image = _decoded(self._jpeg(time.monotonic() + timeout))
         seconds = time.monotonic() - self._opened
         shot = Shot(Frame(image, f"{self._name}#{self._number}"), seconds, self._number)
         self._number += 1
@@ -65,7 +66,7 @@ class HttpSource:
                 self._client.answered(begun + open_s)
             for _ in range(FIRST_TRIES):
                 try:
-                    return decode_jpeg(self._jpeg(begun + FIRST_TIMES * open_s))
+                    return _decoded(self._jpeg(begun + FIRST_TIMES * open_s))
                 except InputError as error:
                     last = str(error)
             raise CameraError(f"{self._name} sends no picture that can be read. The last one: {last}")
@@ -99,3 +100,11 @@ class HttpSource:
         except CameraError as error:
             self.close()
             raise CameraError(f"{self._name}: {error}") from error
+
+
+def _decoded(data: bytes) -> Image:
+    """A picture of the stream. Raises InputError for one that is damaged or too large, before anything is decoded."""
+    header = read_header(data)
+    if header and (fault := fault_of_size(header.width, header.height)):
+        raise InputError(f"a picture of the stream {fault}")
+    return decode_jpeg(data)

@@ -7,8 +7,8 @@ import time
 import cv2
 
 from edgeleuk._addresses import shown_source
-from edgeleuk.errors import CameraError
-from edgeleuk.sources._opencv import grab, open_video
+from edgeleuk.errors import CameraError, InputError
+from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources._wire import Wire, reason, split
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
@@ -31,7 +31,12 @@ class RtspSource:
         name = shown_source(url)
         _reach(url, name)
         video = open_video(url, cv2.CAP_FFMPEG, LIMITS)
-        first = grab(video) if video is not None else None
+        try:
+            if video is not None:
+                require_size(video, name)
+            first = grab(video) if video is not None else None
+        except InputError as error:
+            raise CameraError(str(error)) from error
         if video is None or first is None:
             if video is not None:
                 video.release()
