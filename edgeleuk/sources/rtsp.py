@@ -31,18 +31,18 @@ class RtspSource:
         name = shown_source(url)
         _reach(url, name)
         video = open_video(url, cv2.CAP_FFMPEG, LIMITS)
+        nothing = f"{name} is there, and gives no stream. Check the path of the address, the user name and the password."
+        if video is None:
+            raise CameraError(nothing)
         try:
-            if video is not None:
-                require_size(video, name)
-            first = grab(video) if video is not None else None
+            require_size(video, name)
+            first = grab(video)
         except InputError as error:
+            video.release()
             raise CameraError(str(error)) from error
-        if video is None or first is None:
-            if video is not None:
-                video.release()
-            raise CameraError(
-                f"{name} is there, and gives no stream. Check the path of the address, the user name and the password."
-            )
+        if first is None:
+            video.release()
+            raise CameraError(nothing)
         self._video, self._name = video, name
         self._first: Image | None = first
         fps = float(video.get(cv2.CAP_PROP_FPS))
