@@ -136,8 +136,8 @@ class Loop:
         self._watchdog.turn(shot is not None, camera, held_up or counted)
         if camera.unreadable and not self._damage_told:
             self._damage_told = True
-            why = camera.text or "others are counted, and told at the end."
-            self._on_event(Event("warning", self.counter.seconds, f"a damaged picture was refused: {why}"))
+            text = "a damaged picture was refused. More of them are counted, and told at the end."
+            self._on_event(Event("warning", self.counter.seconds, text))
         if camera.word != self._camera:
             self._camera = camera.word
             text = camera.text or f"the camera is {camera.word}."
