@@ -19,3 +19,10 @@ def readable(text: str) -> str:
     except UnicodeEncodeError:  # a half that stands for no byte, as JSON can hold it
         raw = text.encode("utf-8", "surrogatepass")
     return raw.decode("utf-8", "backslashreplace")
+
+
+def tamed(text: str, most: int = 100) -> str:
+    """A text of somebody else on one line of at most `most` characters, without what controls a terminal."""
+    plain = "".join(char if char.isprintable() else " " for char in readable(text))
+    short = " ".join(plain.split())
+    return short if len(short) <= most else f"{short[: most - 3]}..."

@@ -12,6 +12,7 @@ EdgeleukError                exit 1
 ├── OutputError              exit 6   a result cannot be written
 ├── MissingExtraError        exit 7   an optional part is not installed
 ├── CameraError              exit 8   a camera or stream cannot be opened, or gives no pictures
+│   └── NoPictureYetError
 ├── StoreError               exit 9   a session cannot be opened, read or written
 │   └── DiskFullError
 └── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
@@ -86,6 +87,10 @@ class CameraError(EdgeleukError):
     """A camera or stream cannot be opened, or stopped giving pictures."""
 
     exit_code = 8
+
+
+class NoPictureYetError(CameraError):
+    """A camera is there and has given no picture for a while; the next read goes on waiting for it."""
 
 
 class StoreError(EdgeleukError):

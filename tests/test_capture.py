@@ -24,7 +24,14 @@ from edgeleuk.sources.http import HttpSource
 from edgeleuk.types import Frame, Image, Shot
 
 QUICK = Patience(
-    stall=0.2, frozen=0.15, black=0.15, open=3.0, reopen=0.3, first_pause=0.02, longest_pause=0.05
+    stall=0.2,
+    frozen=0.15,
+    black=0.15,
+    open=3.0,
+    reopen=1.5,
+    unknown=0.3,
+    first_pause=0.02,
+    longest_pause=0.05,
 )
 WAIT_S = 5.0
 

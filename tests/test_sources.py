@@ -262,7 +262,6 @@ def test_an_address_of_single_pictures_is_asked_again_and_again() -> None:
     [
         ("page", "gives text/html, not pictures"),
         ("secret", "wants a password"),
-        ("moved", "has moved. Use http://127"),
     ],
 )
 def test_an_address_without_pictures_says_what_it_is(path: str, message: str) -> None:
@@ -276,9 +275,9 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     with Server() as server:
         server.mode = "stall"
         begun = time.monotonic()
-        with pytest.raises(CameraError, match="does not answer in time"):
+        with pytest.raises(CameraError, match="answers, and sends no picture"):
             HttpSource(server.url, open_s=0.2)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 3
 
 
 def test_nobody_there_says_so() -> None:
@@ -302,8 +301,8 @@ def test_a_password_is_not_shown() -> None:
 
 
 def test_a_stream_over_rtsp_that_is_not_there() -> None:
-    """An error, without the password."""
-    with pytest.raises(CameraError, match=r"rtsp://127\.0\.0\.1:9/x gives no stream"):
+    """An error with the reason, without the password."""
+    with pytest.raises(CameraError, match=r"rtsp://127\.0\.0\.1:9/x refuses the connection"):
         open_source("rtsp://user:geheim@127.0.0.1:9/x")
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from edgeleuk._addresses import without_secrets
 from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
 
@@ -26,12 +27,12 @@ def results() -> Console:
 
 
 def warn(text: str) -> None:
-    notices.print(Text.assemble(("warning: ", "yellow"), text))
+    notices.print(Text.assemble(("warning: ", "yellow"), without_secrets(text)))
 
 
 def report(error: EdgeleukError) -> None:
     """One line for an error, without ending the program."""
-    notices.print(Text.assemble(("error: ", "red"), str(error)))
+    notices.print(Text.assemble(("error: ", "red"), without_secrets(str(error))))
 
 
 def fail(error: EdgeleukError) -> NoReturn:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeleuk._addresses import shown_mistake, shown_source
 from edgeleuk.cli._console import notices, results
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
+from edgeleuk.errors import StoreError
 
 if TYPE_CHECKING:
     from edgeleuk.cli._starting import Start
@@ -89,7 +91,7 @@ def count_live(options: Options, start: Start) -> None:
             reader=scale,
         )
 
-    start.step(f"opening {spec}")
+    start.step(f"opening {shown_mistake(spec)}")
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
         info = capture.info
@@ -118,13 +120,16 @@ def count_live(options: Options, start: Start) -> None:
         view, requests = _view(start, counter, ranges)
         loop = Loop(
             capture, counter, view, requests=requests, show_frame=start.show_frame, on_event=say, watchdog=watchdog,
+            waits=not info.live,
             until_target=options.until_target, most_seconds=options.most_seconds,
         )  # fmt: skip
         reason = loop.run()
         start.close()  # what is said after the count is said on the former screen
         if session:
             session.finish(reason)
-        _close(options, analyser, counter, session, reason, say)
+        _close(options, analyser, counter, session, reason, say, capture.unreadable)
+        if counter.refused_by_disk:
+            raise StoreError(f"the count ended while no field could be kept. {counter.message}")
 
 
 def _take_up(session: Session, counter: LiveCounter) -> None:
@@ -155,7 +160,7 @@ def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) 
         return store.resume(options.resume)
     return store.start(
         NewSession(
-            source=spec,
+            source=shown_source(spec),
             model=identify(analyser.model),
             target=options.target,
             um_per_px=options.um_per_px,
@@ -235,25 +240,39 @@ def _close(
     session: Session | None,
     reason: str,
     say: Callable[[Event], None],
+    unreadable: int,
 ) -> None:
     from edgeleuk import verdict
     from edgeleuk.differential import as_json
     from edgeleuk.live.state import Event
     from edgeleuk.render import events
+    from edgeleuk.render.live_parts import damaged
 
     result, said = counter.differential(), counter.slide.verdict()
     text = f"{reason}. {events.target_text(result, options.target)}"
-    data = {"reason": reason, "differential": as_json(result), "verdict": verdict.as_json(said)}
+    if unreadable:
+        text += f" {damaged(unreadable)}"
+    data = {
+        "reason": reason,
+        "differential": as_json(result),
+        "verdict": verdict.as_json(said),
+        "unreadable": unreadable,
+    }
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        _summarise(options, analyser, counter, session, reason)
+        _summarise(options, analyser, counter, session, reason, unreadable)
     if session:
         notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
     _tell_verdict(options, said)
 
 
 def _summarise(
-    options: Options, analyser: Analyser, counter: LiveCounter, session: Session | None, reason: str
+    options: Options,
+    analyser: Analyser,
+    counter: LiveCounter,
+    session: Session | None,
+    reason: str,
+    unreadable: int,
 ) -> None:
     """On the terminal that the screen gave back: what matters, and before it the attributes, where they are kept nowhere."""
     from edgeleuk.render import terminal
@@ -263,7 +282,8 @@ def _summarise(
     if session is None and result.supported and result.attributes:
         out.print(terminal.attributes(result))
     ended = Ended(
-        counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason
+        counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason,
+        unreadable,
     )  # fmt: skip
     out.print(*ended.summary(out.width, out.height), sep="\n")
 

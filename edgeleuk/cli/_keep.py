@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from edgeleuk._addresses import shown_mistake
 from edgeleuk.cli._console import notices, warn
 from edgeleuk.cli._who import Who
 from edgeleuk.errors import EdgeleukError
@@ -124,8 +126,9 @@ def pictures_session(
     from edgeleuk.store import NewSession
 
     others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    named = paths[0] if os.path.lexists(paths[0]) else shown_mistake(paths[0])
     return NewSession(
-        source=f"{paths[0]}{others}",
+        source=f"{named}{others}",
         model=identify(analyser.model),
         kind="pictures",
         um_per_px=um_per_px,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeleuk._addresses import is_incomplete
 from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
@@ -112,7 +113,7 @@ def live(
         known, wanted = device(profile, mag)
         model = chosen(model_folder, mag, known) if model_folder or not resume else None
         said = model.magnification if model_folder and model else wanted if known else mag
-        before = _before(resume, store, said) if resume else None
+        before = _before(resume, store, said, source) if resume else None
         options = Options(
             model or chosen(None, before.magnification if before else wanted),
             source or (before.source if before else ""),
@@ -146,14 +147,20 @@ def _first_step(mag: str | None, folder: Path | None, profile: str | None, resum
     return f"loading the model of profile {profile}" if profile else f"loading the {mag or '100x'} model"
 
 
-def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary:
-    """The session to go on with. Raises UsageError where it is of another objective, or of pictures."""
+def _before(session: str, store: Path | None, mag: str | None, source: str | None = None) -> SessionSummary:
+    """The session to go on with. Raises UsageError where it is of another objective, of pictures, or, without a `source`, of
+    a camera whose address had a password in it."""
     from edgeleuk.store import open_store, require_resumable
     from edgeleuk.zoo import same_objective
 
     with open_store(store, create=False) as kept:
         summary = kept.get(session).summary
     require_resumable(summary)
+    if is_incomplete(summary.source) and not source:
+        raise UsageError(
+            f"the camera of session {summary.id} was {summary.source}; passwords are not kept. Give its whole address with "
+            "`edgeleuk live --resume ID --source ADDRESS`."
+        )
     if mag and not same_objective(mag, summary.magnification):
         raise UsageError(
             f"session {summary.id} was counted at {summary.magnification}, not at {mag}: cells of both do not lie on "

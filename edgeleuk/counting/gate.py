@@ -28,6 +28,10 @@ class Gate:
         self.limits = limits
         self._best = best
 
+    def begin(self) -> None:
+        """Frames are of another size or zoom: their best sharpness is another one."""
+        self._best = 1.0
+
     def meters(self, look: Look, sound: bool = True) -> Meters:
         """Measure focus and light of a frame. The best focus is taken of frames that are `sound`: the noise of a dark or
         empty one is sharp and means nothing."""

@@ -31,8 +31,6 @@ SAMPLED = 9
 """Pictures, evenly spread, whose scales are measured before the others are analysed."""
 KEPT_BYTES = 24_000_000
 """Of decoded pictures that were sampled, kept until their turn comes: larger ones are decoded again."""
-SAME_SHAPE = 0.01
-"""Relative difference of width over height up to which a camera was set to another resolution, and not cropped."""
 
 Progress = Callable[[int, int], None]
 """Told how many are done, and of how many."""
@@ -217,17 +215,20 @@ class ScalePolicy:
         camera's, as its red cells tell."""
         size = file_size(seen.frame)
         cropped = given.shrunk(seen.frame.shrunk)
-        resized = cropped.shrunk(first[0] / size[0])
+        resized = replace(
+            cropped,
+            um_per_px_x=cropped.um_per_px_x * first[0] / size[0],
+            um_per_px_y=cropped.um_per_px_y * first[1] / size[1],
+        )
         said = f"{size[0]} x {size[1]} px, and the scale was given for {first[0]} x {first[1]} px"
         try:
             own = self._analyser.estimate(seen)
         except ScaleError:
             return ScaleChoice(cropped, True, f"the picture has {said}; it was taken for a crop.", told=False)
-        red_cells_um = own.um_per_px * (self._usual or 1.0)
-        if _near(cropped.um_per_px, red_cells_um):
+        usual = self._usual or 1.0
+        if _near(cropped, own, usual):
             return ScaleChoice(cropped, True)
-        one_shape = abs(np.log(first[0] * size[1] / (first[1] * size[0]))) <= SAME_SHAPE
-        if one_shape and _near(resized.um_per_px, red_cells_um):
+        if _near(resized, own, usual):
             return ScaleChoice(resized, True, f"the picture has {said}; it was taken for another resolution.")
         return ScaleChoice(
             own, True, f"the picture has {said}, which its red cells contradict. They gave its scale instead."
@@ -280,5 +281,7 @@ def file_size(frame: Frame) -> Size:
     return frame.width * frame.shrunk, frame.height * frame.shrunk
 
 
-def _near(um_per_px: float, other: float) -> bool:
-    return bool(abs(np.log(um_per_px / other)) <= np.log1p(NEAR))
+def _near(scale: Scale, own: Scale, usual: float) -> bool:
+    """Whether a scale fits what red cells say along both axes, which under the given scale were so large as usual."""
+    across, down = scale.um_per_px_x / own.um_per_px_x, scale.um_per_px_y / own.um_per_px_y
+    return bool(max(abs(np.log(across / usual)), abs(np.log(down / usual))) <= np.log1p(NEAR))

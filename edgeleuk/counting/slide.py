@@ -164,10 +164,10 @@ class SlideCount:
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
         """Keep that a picture is left out, with the reason."""
         left_out = refusal(name, error)
+        if self.recorder:
+            self.recorder.refuse(left_out)  # first: what cannot be kept comes again
         self._refusals.append(left_out)
         self._verdict = None
-        if self.recorder:
-            self.recorder.refuse(left_out)
         return left_out
 
     def _in_stream(self, shot: Shot, hold: Hold, forced: bool) -> CountedField | Refusal:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from edgeleuk.counting.disc import Disc
 from edgeleuk.counting.gate import Gate, Meters
-from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.counting.scale import ScalePolicy, Size, file_size
 from edgeleuk.counting.session_scale import SessionScale
+from edgeleuk.counting.zoom import Zoom
 from edgeleuk.errors import QualityError, ScaleError
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
@@ -27,6 +28,10 @@ BLURRED = "it is much less sharp than the best frame of this session."
 GIVEN_CONTRADICTED = (
     "red cells have another size than before, at the scale that was given: another zoom or objective. The scale is measured "
     "on them from now on; check --mag."
+)
+CHANGED = "red cells are {:.2f} times as large as before: another zoom or objective. The scale is measured again; check --mag."
+DOUBTFUL = (
+    "red cells seem {:.2f} times as large as before, as after a change of the zoom: show a few more fields."
 )
 
 Hold = Callable[[], str]
@@ -59,6 +64,8 @@ class Stream:
         """Why the scale of the last frame is not known, or what speaks against it; empty for nothing."""
         self.change = ""
         """What changed with the last frame, as its size or zoom, and what follows; empty for nothing."""
+        self._zoom = Zoom(analyser)
+        self._size: Size | None = None
         self._disc = Disc()
         self._refused: tuple[Refusal, Look] | None = None
         """What the analysis of the last frame at this place refused it for, and how that frame looked."""
@@ -70,6 +77,9 @@ class Stream:
         """
         self.message = self.change = ""
         name = shot.frame.name
+        before, self._size = self._size, file_size(shot.frame)
+        if before not in (None, self._size):
+            self.gate.begin()  # pixels of another size are sharp in another measure
         with timed(self._seconds, "look"):
             seen = Observation.within(shot.frame, self._disc.of(shot))
             unfit = self._analyser.quality.refusal(seen.measures)
@@ -77,7 +87,7 @@ class Stream:
         if unfit and not forced:
             return Refusal(name, unfit.code, unfit.text, (unfit,))
         if self.gate.blurred(self.meters) and not forced:
-            return Refusal(name, "focus", BLURRED)
+            return self._zoomed_out_of_focus(seen, shot) or Refusal(name, "focus", BLURRED)
         if (scale := self._scale(seen)) is None:
             return Refusal(name, "scale", self.message)
         with timed(self._seconds, "place"):
@@ -93,6 +103,7 @@ class Stream:
         self.message, self.change = self.scale.message, self.scale.change
         if scale != before:
             self.forget_view()
+            self._zoom.begin()
         return scale
 
     def _not_here(
@@ -119,16 +130,42 @@ class Stream:
         try:
             field = self._analyser.analyse(seen.frame, scale, vouched=scale.source == "given", seen=seen)
         except (QualityError, ScaleError) as error:
-            return self._keep_refused(seen, refusal(seen.frame.name, error))
+            return self._zoomed(seen, scale) or self._keep_refused(seen, refusal(seen.frame.name, error))
         severe = next((each for each in field.assessment.findings if each.severe), None)
         if severe and not ready.forced:
             left_out = Refusal(seen.frame.name, severe.code, severe.text, field.assessment.findings)
             return self._keep_refused(seen, left_out)
         if contradiction := self._contradiction(seen, scale, field):
-            self.scale.forget(seen)
-            self.message = self.change = contradiction
-            return Refusal(seen.frame.name, "scale", contradiction)
-        return field
+            return self._measured_again(seen, contradiction)
+        return self._zoomed(seen, scale, field) or field
+
+    def _zoomed_out_of_focus(self, seen: Observation, shot: Shot) -> Refusal | None:
+        """What a blurred frame is refused for where red cells say that the zoom made it so; None for the focus."""
+        known = self.scale.current
+        if known is None or not self._zoom.is_due(shot.seconds):
+            return None
+        return self._zoomed(seen, known)
+
+    def _zoomed(self, seen: Observation, scale: Scale, field: Field | None = None) -> Refusal | None:
+        """What a frame is refused for where its red cells have another size than those before; None where not."""
+        found = self._zoom.judge(seen, scale, field)
+        if found == "same":
+            return None
+        if found == "changed":
+            given = scale.source == "given"
+            return self._measured_again(
+                seen, GIVEN_CONTRADICTED if given else CHANGED.format(self._zoom.times)
+            )
+        self.message = DOUBTFUL.format(self._zoom.times)
+        return Refusal(seen.frame.name, "scale", self.message)
+
+    def _measured_again(self, seen: Observation, why: str) -> Refusal:
+        """Drop the scale of frames of this size, and tell why."""
+        self.scale.forget(seen)
+        self.gate.begin()
+        self._zoom.begin()
+        self.message = self.change = why
+        return Refusal(seen.frame.name, "scale", why)
 
     def _keep_refused(self, seen: Observation, left_out: Refusal) -> Refusal:
         self._refused = (left_out, seen.look)
@@ -137,11 +174,7 @@ class Stream:
     def _contradiction(self, seen: Observation, scale: Scale, field: Field) -> str:
         """What the red cells of a field say against the scale it was to be analysed at; empty for nothing."""
         if field.scale != scale:
-            times = scale.um_per_px / field.scale.um_per_px
-            return (
-                f"red cells are {times:.2f} times as large as before: another zoom or objective. The scale is measured again; "
-                "check --mag."
-            )
+            return CHANGED.format(scale.um_per_px / field.scale.um_per_px)
         return GIVEN_CONTRADICTED if self._policy.contradicts(seen, field) else ""
 
 

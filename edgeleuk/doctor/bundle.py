@@ -20,6 +20,7 @@ from contextlib import suppress
 from importlib import metadata
 
 from edgeleuk import __version__
+from edgeleuk._addresses import without_secrets
 from edgeleuk.doctor.findings import Report, without_names
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
@@ -103,8 +104,8 @@ def faults(log: str) -> str:
 
 
 def without_people(text: str) -> str:
-    """The text without folders of users, their names, or the computer's."""
-    shortened: str = without_names(text)
+    """The text without folders of users, their names, or the computer's, and without passwords in addresses."""
+    shortened: str = without_secrets(without_names(text))
     for name in _names():
         shortened = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "NAME", shortened)
     return shortened

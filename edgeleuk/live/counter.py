@@ -92,6 +92,16 @@ class LiveCounter:
         """Of the last frame; None until enough red cells were seen."""
         return self.slide.current_scale
 
+    @property
+    def refused_by_disk(self) -> bool:
+        """Whether the last field that would have counted could not be kept."""
+        return self._disk.refuses
+
+    @property
+    def tries_disk(self) -> bool:
+        """Whether it is time to try again whether fields can be kept."""
+        return self._disk.tries
+
     def frame(self, shot: Shot) -> Verdict:
         """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count, until
         it takes fields again or the operator tries."""
@@ -108,6 +118,8 @@ class LiveCounter:
             self._not_kept(error)
             return "paused"
         if isinstance(outcome, Refusal):
+            if self.slide.options.stills and outcome.exit_code:
+                self._kept()  # it was written down that this picture is left out
             return self._left_out(outcome)
         self._kept()
         self._tell_misfit(outcome.field)

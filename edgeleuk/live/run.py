@@ -52,34 +52,51 @@ class Loop:
         show_frame: Callable[[Frame, LiveState], None] | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
         watchdog: Watchdog | None = None,
+        waits: bool = False,
         until_target: bool = False,
         most_seconds: float | None = None,
     ) -> None:
+        """`waits`: the source gives no frame before the last one was taken, as a film or a folder. A frame that could not be
+        kept is then tried again, and none is taken before."""
         self.frames, self.counter, self.view = frames, counter, view
+        self._waits = waits
+        self._unkept: Shot | None = None
         self._requests, self._show_frame, self._on_event = requests, show_frame, on_event
         self._watchdog = watchdog or Watchdog(None)
         self._until_target, self._most_seconds = until_target, most_seconds
         self._stop = ""
         self._camera = "starting"
         self._shown = 0.0
+        self._damage_told = False
 
     def run(self) -> str:
         """Count, and say in a few words why it ended."""
         with _signals(self._asked_to_stop):
             while not self._stop:
-                shot = self.frames.next(WAIT_S)
+                shot = self._next()
                 if shot:
-                    self.counter.frame(shot)
+                    verdict = self.counter.frame(shot)
+                    unkept = verdict == "paused" and self.counter.refused_by_disk
+                    self._unkept = shot if self._waits and unkept else None
                 self._obey()
                 self._report(shot)
                 self._stop = self._stop or self._reason(shot)
         return self._stop
 
+    def _next(self) -> Shot | None:
+        """The next frame, or the one that could not be kept when it is time to try again; None after a while without."""
+        if self._unkept is None:
+            return self.frames.next(WAIT_S)
+        if self.counter.paused and not self.counter.tries_disk:
+            time.sleep(WAIT_S)
+            return None
+        return self._unkept
+
     def _asked_to_stop(self, name: str) -> None:
         self._stop = f"stopped by {name}"
 
     def _reason(self, shot: Shot | None) -> str:
-        if shot is None and self.frames.ended:
+        if shot is None and self._unkept is None and self.frames.ended:
             return "the source came to its end"
         if self._until_target and self.counter.differential().n >= self.counter.target:
             return "the target was reached"
@@ -117,6 +134,10 @@ class Loop:
         counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
         held_up = self.counter.message if self.counter.paused else ""
         self._watchdog.turn(shot is not None, camera, held_up or counted)
+        if camera.unreadable and not self._damage_told:
+            self._damage_told = True
+            text = "a damaged picture was refused. More of them are counted, and told at the end."
+            self._on_event(Event("warning", self.counter.seconds, text))
         if camera.word != self._camera:
             self._camera = camera.word
             text = camera.text or f"the camera is {camera.word}."

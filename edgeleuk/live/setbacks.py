@@ -25,9 +25,19 @@ class Disk:
         self._refused = False
         self._again = inf
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the last field that was tried was not kept."""
+        return self._refused
+
+    @property
+    def tries(self) -> bool:
+        """Whether it is time to try again."""
+        return self._clock() >= self._again
+
     def is_due(self) -> bool:
         """Whether to try again now. True once for each refusal."""
-        due = self._clock() >= self._again
+        due = self.tries
         if due:
             self._again = inf
         return due

@@ -96,6 +96,8 @@ def camera(state: LiveState, width: int) -> Text:
     style, _ = CAMERA[state.camera.word]
     since = "" if state.camera.word == "running" else lapse(state.camera.since)
     lost = f"  skipped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
+    if state.camera.unreadable:
+        lost += f"  damaged {number(state.camera.unreadable, 3)}"
     losses = lost if width >= WIDEST else ""
     each = (width - 41 - len(losses)) // 2
     # What was measured on the last frame is out of date where none comes.
@@ -130,6 +132,11 @@ def _trouble(state: LiveState, width: int) -> tuple[str, str]:
     text = clean(state.camera.text or CAMERA[state.camera.word][1])
     first = (textwrap.wrap(text, width - 12) or [""])[0]
     return first, text[len(first) :].strip()
+
+
+def damaged(pictures: int) -> str:
+    """How many pictures of a source were refused as they came, one sentence."""
+    return "1 damaged picture was refused." if pictures == 1 else f"{pictures} damaged pictures were refused."
 
 
 def progress(state: LiveState, width: int) -> Text:
@@ -188,6 +195,8 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
     text = clean(state.message)
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
+    if not text and state.camera.unreadable:
+        text = damaged(state.camera.unreadable)
     parts = textwrap.wrap(text, width, max_lines=2, placeholder=" ...") or [""]
     return [line(width, (fit(part, width), "bold")) for part in parts]
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgeleuk.differential import Differential
 from edgeleuk.render.live_findings import reasons, verdict_lines
-from edgeleuk.render.live_parts import NOTICE
+from edgeleuk.render.live_parts import NOTICE, damaged
 from edgeleuk.render.live_table import paired
 from edgeleuk.render.live_text import wrapped
 from edgeleuk.render.terminal import beside, ceil
@@ -34,6 +34,8 @@ class Ended:
     target: int
     reason: str
     """Why it ended, in a few words."""
+    unreadable: int = 0
+    """Pictures of the source that were damaged, and refused."""
 
     def summary(self, width: int, height: int) -> list[Text]:
         """The verdict first; what the count can exclude only where a window of `height` lines has room for it."""
@@ -52,7 +54,9 @@ class Ended:
     def _head(self) -> str:
         fields = "1 field" if self.fields == 1 else f"{self.fields} fields"
         n = self.result.n
-        return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}."
+        return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}." + (
+            f" {damaged(self.unreadable)}" if self.unreadable else ""
+        )
 
     def _types(self, width: int) -> Iterator[Text]:
         """The types that were seen, two a line."""

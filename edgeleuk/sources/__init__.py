@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeleuk._addresses import shown_mistake
+from edgeleuk._text import tamed
 from edgeleuk.errors import CameraError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ VIDEO_SUFFIXES = frozenset(
         ".3gp",
     }
 )
+MOST_PIXELS = 50_000_000
+"""That may be asked of a camera; larger frames are refused (`_opencv.MOST_MEGAPIXELS`)."""
+MOST_SIDE = 20_000
+"""Likewise."""
 KINDS = (
     "picamera, picamera:1, usb, usb:0, /dev/video0, http://…, https://…, rtsp://…, a video file, a folder or a pattern "
     'of pictures ("*.jpg"), watch:DIR, simulated, simulated:SEED'
@@ -69,14 +75,19 @@ def open_source(
     """Open what `spec` names, see KINDS. Size and rate are wishes; `magnification` is for the simulation, `reader` decodes the
     pictures of a folder.
 
-    Raises UsageError for what names no kind of source, CameraError or InputError where it cannot be opened, and
+    Raises UsageError for what names no kind of source and for a size that no camera has, CameraError or InputError where it cannot be opened, and
     MissingExtraError where a library for it is absent.
     """
+    if (width or 1) * (height or 1) > MOST_PIXELS or max(width or 1, height or 1) > MOST_SIDE:
+        raise UsageError(
+            f"no camera gives {width or 'any'} x {height or 'any'} px. Ask for {MOST_PIXELS // 1_000_000} megapixels at most."
+        )
     wish = Wish(spec, width, height, fps, magnification, reader)
     for is_meant, open_it in OPENERS:
         if is_meant(spec):
             return open_it(wish)
-    raise UsageError(f"{spec!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
+    shown = tamed(shown_mistake(spec), 200)
+    raise UsageError(f"{shown!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
 
 
 def is_camera(spec: str) -> bool:
@@ -120,7 +131,7 @@ def _http(wish: Wish) -> Source:
 
 
 def _rtsp(wish: Wish) -> Source:
-    from edgeleuk.sources.http import RtspSource
+    from edgeleuk.sources.rtsp import RtspSource
 
     return RtspSource(wish.spec)
 

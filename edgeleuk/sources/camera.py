@@ -24,6 +24,8 @@ class CameraState:
     reopened: int = 0
     dropped: int = 0
     """Frames that were passed over because a newer one was there."""
+    unreadable: int = 0
+    """Frames that were damaged or too large, and therefore refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Source(Protocol):
     def read(self, timeout: float) -> Shot | None:
         """The next frame; None where the source has come to its end.
 
-        Raises CameraError where none came within `timeout` seconds or the connection broke, InputError for one frame
-        that cannot be decoded, after which the next can be asked for.
+        Raises CameraError where none came within `timeout` seconds or the connection broke, NoPictureYetError where none
+        came and the connection stands, InputError for one frame that cannot be decoded, after which the next can be asked for.
         """
 
     def close(self) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from edgeleuk.errors import CameraError, InputError
-from edgeleuk.sources._looks import Looks, Patience
+from edgeleuk.errors import CameraError, InputError, NoPictureYetError
+from edgeleuk.sources._looks import Looks, Pace, Patience
 from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
 from edgeleuk.types import Shot
 
@@ -56,7 +56,7 @@ class Capture:
         chosen = patience or Patience()
         self._patience = chosen if stall_s is None else replace(chosen, stall=stall_s)
         self._open, self._clock = open, clock
-        self._looks = Looks(self._patience)
+        self._looks, self._pace = Looks(self._patience), Pace(self._patience)
         self._changed = threading.Condition()
         self._slot: Shot | None = None
         self._info: SourceInfo | None = None
@@ -123,10 +123,10 @@ class Capture:
         """How the camera is. Never blocks, from any thread."""
         now, status = self._clock(), self._status
         quiet_since = self._quiet_since()
-        if status.word == "running" and now - quiet_since > self._patience.stall / 2:
+        if status.word == "running" and now - quiet_since > self._pace.usual:
             status = _Status("waiting", quiet_since, f"no picture for {now - quiet_since:.0f} s.")
         since = max(0.0, now - status.since)
-        return CameraState(status.word, since, status.text, self.reopened, self.dropped)
+        return CameraState(status.word, since, status.text, self.reopened, self.dropped, self.unreadable)
 
     def close(self) -> None:
         """Stop, and let go of the source. Safe to call twice; takes about a second, also where the source hangs."""
@@ -213,6 +213,7 @@ class Capture:
             if not life.abandoned:
                 life.opened, self._info = True, info
                 self._looks.begin(self._clock())
+                self._pace = Pace(self._patience)
                 self._last_good = self._clock()
                 self._changed.notify_all()
 
@@ -235,6 +236,7 @@ class Capture:
                 self._failures = 0
                 self._say("running")
             self._last_good = self._clock()
+            self._pace.good(self._last_good)
             self.dropped += self._slot is not None
             self._slot = self._continued(life, shot)
             self._changed.notify_all()
@@ -257,14 +259,21 @@ class Capture:
             if life.abandoned:
                 return False
             self.unreadable += 1
+            self._pace.bad()
             self._trouble = f"{self.unreadable} could not be read. The last one: {error}"
             self._say(self._status.word, self._trouble)
-            if not self.info.live or self._clock() - self._last_good < self._patience.stall:
+            if not self.info.live or not self._pace.only_bad(self._clock() - self._last_good):
                 return True
             self._say(
                 "lost", f"no picture of the stream can be read; opening it again. The last one: {error}"
             )
             return False
+
+    def _waits(self, life: _Life, error: CameraError) -> bool:
+        """The camera is there and slow. False where it has been silent for longer than its pace tells."""
+        with self._changed:
+            silent = self._clock() - self._last_good >= self._pace.bearable
+        return self._late(life, error) if silent else not life.abandoned
 
     def _late(self, life: _Life, error: CameraError) -> bool:
         """No frame came. False where the source is to be opened again; a folder is asked again."""
@@ -324,6 +333,8 @@ class _Life(threading.Thread):
             shot = source.read(capture._patience.stall)
         except InputError as error:
             return capture._unreadable(self, error)
+        except NoPictureYetError as error:
+            return capture._waits(self, error)
         except CameraError as error:
             return capture._late(self, error)
         self.asked = None

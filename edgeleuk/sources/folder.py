@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edgeleuk._addresses import shown_mistake
+from edgeleuk._text import tamed
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources._pages import pages
 from edgeleuk.sources.decoding import FORMATS, decode, decode_file, shrinkable
@@ -55,14 +57,21 @@ def _expand_one(text: str, recursive: bool) -> Iterator[Path | InputError]:
         yield from _folder(Path(text), recursive)
     elif os.path.lexists(text):
         yield Path(text)
+    elif "://" in text:
+        yield InputError(
+            f"{tamed(shown_mistake(text), 200)} is an address. Download its pictures first, or count a camera with "
+            "`edgeleuk live --source`."
+        )
     elif glob.has_magic(text):
         matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # may be absolute
         files = [match for match in matches if not match.is_dir()]
         if not files:
-            yield InputError(f"no file matches {text}. Check the pattern, or name a folder.")
+            yield InputError(f"no file matches {shown_mistake(text)}. Check the pattern, or name a folder.")
         yield from files
     else:
-        yield InputError(f"{text or 'an empty path'} does not exist. Check the path; a pattern needs quotes.")
+        yield InputError(
+            f"{shown_mistake(text) or 'an empty path'} does not exist. Check the path; a pattern needs quotes."
+        )
 
 
 def _folder(folder: Path, recursive: bool) -> Iterator[Path | InputError]:

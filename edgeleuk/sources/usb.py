@@ -8,8 +8,8 @@ import time
 
 import cv2
 
-from edgeleuk.errors import CameraError, UsageError
-from edgeleuk.sources._opencv import grab, open_video
+from edgeleuk.errors import CameraError, InputError, UsageError
+from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources._v4l2 import PERMISSION, devices
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
@@ -42,7 +42,12 @@ class UsbSource:
             video.set(cv2.CAP_PROP_FPS, fps)
         # Of several buffered frames the oldest would come first.
         video.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        first = next((image for _ in range(FIRST_TRIES) if (image := grab(video)) is not None), None)
+        try:
+            require_size(video, node)
+            first = next((image for _ in range(FIRST_TRIES) if (image := grab(video)) is not None), None)
+        except InputError as error:
+            video.release()
+            raise CameraError(str(error)) from error
         if first is None:
             video.release()
             raise CameraError(

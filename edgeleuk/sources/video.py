@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from edgeleuk.errors import InputError
-from edgeleuk.sources._opencv import grab, open_video
+from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
@@ -25,6 +25,8 @@ class VideoSource:
         if not path.is_file():
             raise InputError(f"{path} does not exist. Check the path.")
         video = open_video(str(path), cv2.CAP_FFMPEG)
+        if video is not None:
+            require_size(video, str(path))
         first = grab(video) if video is not None else None
         if video is None or first is None:
             if video is not None:

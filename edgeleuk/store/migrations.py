@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from edgeleuk import __version__
+from edgeleuk._addresses import shown_source
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -134,7 +135,17 @@ def m003_records(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE UNIQUE INDEX sessions_by_uuid ON sessions (uuid)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records)
+def m004_no_passwords(connection: sqlite3.Connection) -> None:
+    """Sources of sessions without the passwords that were in their addresses.
+
+    Where SQLite keeps what a row held before is written over (secure_delete, see `Database`), and the log is emptied.
+    """
+    for session, source in connection.execute("SELECT id, source FROM sessions").fetchall():
+        if (shown := shown_source(source)) != source:
+            connection.execute("UPDATE sessions SET source = ? WHERE id = ?", (shown, session))
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, m004_no_passwords)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:

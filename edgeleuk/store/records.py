@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from edgeleuk._addresses import without_secrets
 from edgeleuk.codec import decode, encode
 from edgeleuk.errors import RecordError, StoreError
 from edgeleuk.store import old_records
@@ -31,11 +32,19 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
     """The field that `insert` wrote. Raises StoreError where its record was damaged since."""
     record = fetch("SELECT record FROM fields WHERE key = ?", (key,))[0]["record"]
     if record is None:
-        return _numbered(old_records.rebuild(fetch, key))
+        return _shown(_numbered(old_records.rebuild(fetch, key)))
     try:
-        return _numbered(decode(record, CountedField))
+        return _shown(_numbered(decode(record, CountedField)))
     except RecordError as error:
         raise _damaged("a counted field", key, error) from error
+
+
+def _shown(counted: CountedField) -> CountedField:
+    """The field by a name without passwords, which older edgeleuk kept where they stood in a parameter of the address."""
+    name = without_secrets(counted.field.name)
+    return (
+        counted if name == counted.field.name else replace(counted, field=replace(counted.field, name=name))
+    )
 
 
 def _numbered(counted: CountedField) -> CountedField:
@@ -56,7 +65,8 @@ def refusals(fetch: Fetch, session: str) -> Iterator[Refusal]:
     """In order. Raises StoreError where a record was damaged."""
     for key, record in fetch("SELECT key, record FROM refusals WHERE session = ? ORDER BY key", (session,)):
         try:
-            yield decode(record, Refusal)
+            refusal = decode(record, Refusal)
+            yield replace(refusal, name=without_secrets(refusal.name), text=without_secrets(refusal.text))
         except RecordError as error:
             raise _damaged("a refusal", key, error) from error
 

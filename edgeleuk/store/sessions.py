@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgeleuk import folders
+from edgeleuk._addresses import shown_source
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store.database import RESERVE_BYTES, Database
@@ -204,6 +205,7 @@ def _row(new: NewSession) -> dict[str, str | int | float | None]:
         name: readable(getattr(new, name))  # a path may hold bytes that are no text
         for name in ("source", "slide", "operator", "site", "device", "notes")
     }
+    texts["source"] = shown_source(texts["source"])  # no password lies on the disk
     return texts | {
         "uuid": new.uuid,
         "kind": new.kind,

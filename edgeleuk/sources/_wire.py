@@ -1,0 +1,225 @@
+"""A connection to a server, on which every wait has an end, and an HTTP answer as it comes over it.
+
+Our own and not http.client, which waits for as long as single bytes trickle in, knows no ICY answer, and forgets on a timeout
+what had come.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from edgeleuk._addresses import shown_source
+from edgeleuk._text import tamed
+from edgeleuk.errors import UsageError
+
+CHUNK = 1 << 16
+MAX_HEAD_BYTES = 1 << 16
+"""Of a status line with its headers; cameras send a few hundred."""
+MOST_INTERIM = 8
+"""Interim answers (1xx) before the real one."""
+STATUS_LINE = re.compile(rb"(?:HTTP/\d(?:\.\d)?|ICY)[ \t]+(\d{3})(?:[ \t]+([^\r\n]*))?\r?\n")
+"""RFC 9112, and as SHOUTcast and some cameras write it."""
+STARTS = (b"HTTP/", b"ICY ")
+_HEAD_END = re.compile(rb"\n\r?\n")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+class ServerError(Exception):
+    """What a server does wrong, as the rest of a sentence that begins with its name."""
+
+
+class Wire:
+    """A socket whose received bytes stay in `buffer` until they are taken: a wait that ended can be gone on with."""
+
+    def __init__(self, host: str, port: int, tls: bool, until: float) -> None:
+        """Raises OSError, and TimeoutError where it is not connected at `until` on the monotonic clock."""
+        self.buffer = bytearray()
+        self.received = 0
+        self._socket: socket.socket = socket.create_connection((host, port), timeout=left(until))
+        try:
+            if tls:
+                self._socket.settimeout(left(until))
+                self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def send(self, data: bytes, until: float) -> None:
+        self._socket.settimeout(left(until))
+        self._socket.sendall(data)
+
+    def more(self, until: float) -> bool:
+        """Wait for bytes. False at their end; TimeoutError where none come in time."""
+        self._socket.settimeout(left(until))
+        data = self._socket.recv(CHUNK)
+        self.buffer += data
+        self.received += len(data)
+        return bool(data)
+
+    def has_more(self) -> bool:
+        """Whether bytes are there without waiting."""
+        if self.buffer or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case, and values without control characters, in order."""
+
+    def all(self, name: str) -> list[str]:
+        return [value for each, value in self.headers if each == name]
+
+    def first(self, name: str) -> str:
+        """The header's value; empty where it is absent."""
+        return next(iter(self.all(name)), "")
+
+
+def read_head(wire: Wire, until: float) -> Head:
+    """The head of the final answer. Raises ServerError for what is no answer of HTTP, and TimeoutError; it can then be asked again."""
+    for _ in range(MOST_INTERIM):
+        while (end := _HEAD_END.search(wire.buffer)) is None or end.start() > MAX_HEAD_BYTES:
+            _refuse_other_protocols(wire.buffer)
+            if len(wire.buffer) > MAX_HEAD_BYTES:
+                raise ServerError("sends headers without end. It is no camera that can be used.")
+            if not wire.more(until):
+                raise ServerError("has closed the connection without an answer.")
+        _refuse_other_protocols(wire.buffer)
+        head = _parsed(bytes(wire.buffer[: end.end()]))
+        del wire.buffer[: end.end()]
+        if head.status >= 200 or head.status == 101:
+            return head
+    raise ServerError("sends interim answers without end. It is no camera that can be used.")
+
+
+def _refuse_other_protocols(data: bytearray) -> None:
+    if not any(start.startswith(data[: len(start)]) for start in STARTS) or (
+        b"\n" in data and not STATUS_LINE.match(data)
+    ):
+        raise ServerError(
+            "does not answer as a web server does. Check the port, and whether it is https:// there."
+        )
+
+
+def _parsed(raw: bytes) -> Head:
+    line = STATUS_LINE.match(raw)
+    assert line
+    headers: list[tuple[str, str]] = []
+    for each in raw[line.end() :].decode("latin-1").split("\n"):
+        text = _CONTROL.sub(" ", each.rstrip("\r"))
+        name, colon, value = text.partition(":")
+        if text[:1] in (" ", "\t") and headers:  # a folded line belongs to the one before
+            headers[-1] = headers[-1][0], f"{headers[-1][1]} {text.strip()}"
+        elif colon:
+            headers.append((name.strip().lower(), value.strip()))
+    return Head(int(line[1]), (line[2] or b"").decode("latin-1").strip(), tuple(headers))
+
+
+class Body:
+    """The body behind a head: by its length, in chunks, or up to the end of the connection."""
+
+    def __init__(self, wire: Wire, head: Head) -> None:
+        """Raises ServerError for a coding that was not asked for."""
+        self._wire = wire
+        coding = head.first("transfer-encoding").lower()
+        packed = head.first("content-encoding").lower()
+        if packed not in ("", "identity") or coding not in ("", "identity", "chunked"):
+            raise ServerError(
+                "sends its pictures compressed once more, though it was asked not to. Switch compression off in its settings."
+            )
+        length = head.first("content-length")
+        self._chunked = coding == "chunked"
+        self._left = int(length) if length.isdecimal() and len(length) < 19 and not self._chunked else None
+        """Bytes to come of the body, or of the chunk; None where it is not known."""
+        self._ended = False
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing tells where it ends."""
+        return self._left is None and not self._chunked
+
+    def some(self, until: float) -> bytes:
+        """Bytes as they come; none at the end. Raises ServerError, OSError and TimeoutError; it can then be asked again."""
+        if self._chunked and not self._left and not self._ended:
+            self._left = self._chunk(until)
+            self._ended = self._left == 0
+        if self._ended or self._left == 0:
+            return b""
+        if not self._wire.buffer and not self._wire.more(until):
+            self._ended = True
+            return b""
+        taken = bytes(self._wire.buffer[: self._left])
+        del self._wire.buffer[: len(taken)]
+        if self._left is not None:
+            self._left -= len(taken)
+        return taken
+
+    def _chunk(self, until: float) -> int:
+        """The size of the next chunk; 0 at the end of all."""
+        buffer = self._wire.buffer
+        while not (line := re.match(rb"(?:\r?\n)?[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n", buffer)):
+            if len(buffer) > 256 or (buffer and not re.match(rb"[\r\n \t0-9a-fA-F]", buffer)):
+                raise ServerError("sends chunks that cannot be read.")
+            if not self._wire.more(until):
+                return 0
+        size = int(line[1], 16)  # first: the match looks into the buffer
+        del buffer[: line.end()]
+        return size
+
+
+def left(until: float) -> float:
+    """Seconds up to a time on the monotonic clock. Raises TimeoutError where it is over."""
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an address. Raises UsageError for what is none."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")
+        complete = bool(host) and (parts.port is None or parts.port > 0)
+    except ValueError:  # also of letters that no name of a computer has
+        complete = False
+    if not complete:
+        raise UsageError(
+            f"{tamed(shown_source(url), 200)} is no address. Write it as http://host:port/path; in a user name or a password "
+            "%2F for /, %3F for ?, %23 for # and %40 for @."
+        )
+    return parts
+
+
+def reason(error: Exception) -> str:
+    """What went wrong on the network or at the server, as the rest of a sentence."""
+    if isinstance(error, ServerError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "does not answer in time."
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection. Is the camera's program running?"
+    if isinstance(error, socket.gaierror):
+        return "cannot be found on the network. Check the name and the connection."
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"has no certificate to trust ({tamed(error.verify_message)}). Use http:// on a network of your own."
+    if isinstance(error, ssl.SSLError):
+        return f"does not speak https ({tamed(error.reason or '')}). Try http://, or another port."
+    if isinstance(error, ConnectionError):
+        return "has closed the connection."
+    return f"fails: {tamed(str(error)) or type(error).__name__}."
