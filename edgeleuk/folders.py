@@ -13,6 +13,17 @@ BASES = {"data": ("XDG_DATA_HOME", ".local/share"), "config": ("XDG_CONFIG_HOME"
 """By kind: the variable that names the folder of all programs, and its place in the home folder without that."""
 
 
+def expanded(named: str | Path, where: str, kind: type[EdgeleukError]) -> Path:
+    """A path with its leading ~ replaced by the home folder. Raises `kind` where there is no such user; `where` named it."""
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        user = Path(named).parts[0]
+        raise kind(
+            f"{where} names {named}, and there is no home folder of {user}. Write the whole path."
+        ) from error
+
+
 def users(name: str, kind: Literal["data", "config"], variable: str, homeless: EdgeleukError) -> Path:
     """What the environment variable `variable` names, else edgeleuk/`name` in the user's folder of that kind.
 
@@ -20,7 +31,7 @@ def users(name: str, kind: Literal["data", "config"], variable: str, homeless: E
     `homeless` for a user without a home folder.
     """
     if named := os.environ.get(variable):
-        return Path(named).expanduser()
+        return expanded(named, variable, type(homeless))
     every, below_home = BASES[kind]
     base = Path(os.environ.get(every, ""))
     try:

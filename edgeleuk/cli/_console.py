@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from edgeleuk import _files
 from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
 
@@ -120,15 +121,14 @@ def writable_folder(folder: Path) -> Path:
     return folder
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8."""
-    partial = path.with_name(f".{path.name}.partial")
+def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
+    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8.
+
+    `mode`: permissions, whatever the umask; None for those of any new file.
+    """
     try:
-        partial.write_bytes(readable(content).encode() if isinstance(content, str) else content)
-        partial.replace(path)
+        _files.write_whole(path, readable(content).encode() if isinstance(content, str) else content, mode)
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror}. Free some space or give another --out."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

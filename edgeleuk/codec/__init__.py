@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import msgspec
 import numpy as np
 
+from edgeleuk import _files
 from edgeleuk.codec import _parts
 from edgeleuk.errors import InputError, RecordError
 from edgeleuk.results import SlideResult
@@ -109,7 +110,7 @@ def decode(data: bytes, kind: type[T]) -> T:
 def read_result(path: Path) -> SlideResult:
     """A slide's result from the file that `edgeleuk sessions export` writes. Raises InputError or its child RecordError."""
     try:
-        data = path.read_bytes()
+        data = _files.read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     try:

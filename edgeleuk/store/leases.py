@@ -14,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from edgeleuk import _files
 from edgeleuk.errors import StoreError
 
 PATIENCE_S = 0.25
 """For a lock that somebody only looks at (see `held`), not one that is held for a session."""
 RETRY_S = 0.02
+MOST_BYTES = 1000
+"""Of what a lock file says of its holder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,6 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _holder(path: Path) -> Holder | None:
     """None where the holder has not written yet who it is."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+        return Holder(**_files.read_json(path, MOST_BYTES))
     except (OSError, ValueError, TypeError):
         return None

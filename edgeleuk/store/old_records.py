@@ -43,7 +43,7 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
     """The field that was written under `key`. Raises StoreError where it was damaged since."""
     try:
         return _rebuild(fetch, key)
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise StoreError(
             f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `edgeleuk sessions list` shows"
             " which other sessions are there."
