@@ -62,6 +62,17 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_absent(path: Path) -> bool:
+    """Whether nothing of this name is there. Never raises: what cannot be looked at is no such case."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; links are followed. Never raises."""
     try:

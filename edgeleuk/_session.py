@@ -94,7 +94,7 @@ def _refuse_forbidden(path: Path) -> None:
     try:
         content = _files.read_bytes(path, MOST_BYTES)
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}. Install the model again.") from error
+        raise ModelError(f"cannot open {path}: {error.strerror}. Install the model again.") from error
     for mark, what in FORBIDDEN.items():
         if mark in content:
             raise ModelError(f"{path} {what}. Use another model.")

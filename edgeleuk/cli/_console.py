@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from edgeleuk import _files
+from edgeleuk import _files, _private
 from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
 
@@ -108,10 +108,16 @@ def print_csv(table: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def writable_folder(folder: Path) -> Path:
-    """Make a folder for results, or say why that cannot be; asked before hours of work, not after."""
+def writable_folder(folder: Path, *, private: bool = False) -> Path:
+    """Make a folder for results, or say why that cannot be; asked before hours of work, not after.
+
+    A new one is for this user alone where it is `private`, whatever the umask.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if private:
+            _private.make_folder(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror}. Give another --out."

@@ -129,11 +129,15 @@ def count_live(options: Options, start: Start) -> None:
 
 def _take_up(session: Session, counter: LiveCounter) -> None:
     """Go on with a kept session, whose fields, read for this, do not stay in memory."""
-    from edgeleuk.cli.sessions import check_types
+    from edgeleuk.cli.sessions import check_types, tell_lost
 
-    counted = tuple(session.counted())
-    check_types(session.summary, counted, counter.analyser.model)
-    counter.resume(counted, session.marks())
+    lost: list[str] = []
+    counted = tuple(session.counted(lost))
+    check_types(session.known(lost), counted, counter.analyser.model)
+    marks = session.marks(lost)
+    last = session.give_up(counted, lost) if lost else 0
+    tell_lost(lost)
+    counter.resume(counted, marks, last=last)
 
 
 def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:

@@ -35,6 +35,15 @@ MOST_BYTES = 1 << 30
 """That a body may inflate to; a slide of 53,000 cells has 7 million."""
 ESCAPE = "\x1a"
 """Begins, with four hexadecimal digits, a letter that UTF-8 has not: of the name of a file whose bytes are no text."""
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+)
 _ODD = re.compile(f"[{ESCAPE}\ud800-\udfff]")
 _ESCAPED = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
 
@@ -103,7 +112,7 @@ def decode(data: bytes, kind: type[T]) -> T:
         part = _part(_inflated(content), wanted.wire, content.odd)
         part.check()
         return cast(T, part.value(iter(content.pictures)))
-    except (ValueError, TypeError, OverflowError, StopIteration, zlib.error, msgspec.MsgspecError) as error:
+    except (*_MALFORMED, StopIteration, zlib.error, msgspec.MsgspecError) as error:
         _refuse(str(error))
 
 
