@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeleuk.cli._console import notices, results
+import typer
+
+from edgeleuk.cli._console import notices, results, warn
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
+from edgeleuk.errors import StoreError
 
 if TYPE_CHECKING:
     from edgeleuk.cli._starting import Start
@@ -125,6 +128,8 @@ def count_live(options: Options, start: Start) -> None:
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say)
+    if counter.waits_for_disk:
+        raise typer.Exit(StoreError.exit_code)
 
 
 def _take_up(session: Session, counter: LiveCounter) -> None:
@@ -251,7 +256,9 @@ def _close(
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
         _summarise(options, analyser, counter, session, reason)
-    if session:
+    if session and counter.waits_for_disk:
+        warn(f"the last fields are not in session {session.id}: {counter.message}")
+    elif session:
         notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
     _tell_verdict(options, said)
 

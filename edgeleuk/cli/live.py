@@ -152,7 +152,7 @@ def _before(session: str, store: Path | None, mag: str | None) -> SessionSummary
     from edgeleuk.zoo import same_objective
 
     with open_store(store, create=False) as kept:
-        summary = kept.get(session).summary
+        summary = kept.get(session).known([])
     require_resumable(summary)
     if mag and not same_objective(mag, summary.magnification):
         raise UsageError(

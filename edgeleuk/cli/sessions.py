@@ -246,7 +246,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     return Kept(
         summary,
         session.notes(lost),
-        session.unassessed(),
+        session.unassessed(lost),
         slide.result(summary.about),
         slide.map.cells,
         model,
@@ -254,10 +254,15 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     )
 
 
-def tell_lost(lost: Iterable[str]) -> None:
+def tell_lost(lost: Sequence[str]) -> None:
     """Say what a damaged file of sessions did not give."""
     for text in lost:
         warn(text)
+    if lost:
+        warn(
+            "the file of the sessions is damaged, and its disk may be failing. Copy it elsewhere; `sqlite3 FILE .recover` may"
+            " save more of it."
+        )
 
 
 def _checked(

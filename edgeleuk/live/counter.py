@@ -88,6 +88,11 @@ class LiveCounter:
         return time.monotonic() - self._began
 
     @property
+    def waits_for_disk(self) -> bool:
+        """Whether the last field that should have been counted could not be kept."""
+        return self._disk.waits
+
+    @property
     def scale(self) -> Scale | None:
         """Of the last frame; None until enough red cells were seen."""
         return self.slide.current_scale

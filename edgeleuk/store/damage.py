@@ -51,13 +51,12 @@ def rows(
     for statement in statements:
         try:
             return database.query(statement, parameters)
-        except DamagedError as error:
+        except DamagedError:
             if lost is None:
                 raise
-            fault = error
         some = database.query_while_possible(statement, parameters)
         found = max(found, some, key=len)
-    tell(lost, f"{what} cannot be read, or not all of it: {fault}")
+    tell(lost, f"{what} cannot be read, or not all of it.")
     return found
 
 

@@ -47,8 +47,6 @@ class Database:
         self.path = path
         self.damaged = False
         """Whether it is damaged so much that it can only be read."""
-        self.harmed = False
-        """Whether a damaged part of it was met."""
         with self._translated():
             self.path = _resolved(path)  # a link and its file are one store, with the same locks
             absent = self._is_absent()
@@ -83,12 +81,6 @@ class Database:
         with suppress(DamagedError), self._translated():
             found.extend(self._connection.execute(sql, parameters))
         return found
-
-    def mend(self) -> None:
-        """Make the indexes anew from their tables, where that is possible: they are what is needed to write on."""
-        if self.writable:
-            with suppress(StoreError), self._translated():
-                self._connection.execute("REINDEX")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -340,7 +332,6 @@ class Database:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreError(f"{text} Another program keeps it for itself: close that, and try again.")
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                self.harmed = True
                 return DamagedError(
                     f"{text} The file is damaged. Keep a copy; `sqlite3 FILE .recover` saves what can be saved."
                     " Give another --store to go on."

@@ -51,7 +51,9 @@ class Session:
         own: Lost | None = None if lost is None else []
         found = summaries(self._database, self.id, lost=own)
         if not found:
-            raise DamagedError(f"session {self.id} cannot be read. {' '.join(own or ())}")
+            raise DamagedError(
+                f"session {self.id} cannot be read. {' '.join(own or ())} `edgeleuk sessions list` shows which others are there."
+            )
         for text in own or ():
             tell(lost, text)
         return found[0]
@@ -161,10 +163,10 @@ class Session:
         for key, number in self._keys(lost):
             try:
                 yield records.rebuild(self._database.query, key)
-            except DamagedError as error:
+            except DamagedError:
                 if lost is None:
                     raise
-                tell(lost, f"field {number} of session {self.id} cannot be read: {error}")
+                tell(lost, f"field {number} of session {self.id} is damaged and was left out.")
 
     def give_up(self, kept: Iterable[CountedField], lost: Lost) -> int:
         """Take back the fields that `counted` left out, so that the session goes on without them; a note keeps what was lost.
@@ -183,12 +185,18 @@ class Session:
     def _keys(self, lost: Lost | None) -> list[sqlite3.Row]:
         return rows(self._database, FIELDS, (self.id,), f"the list of the fields of session {self.id}", lost)
 
-    def unassessed(self) -> frozenset[int]:
-        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality."""
-        found = self._database.query(
-            "SELECT f.number FROM fields AS f JOIN old_fields AS o ON o.key = f.key"
-            " WHERE f.session = ? AND f.undone IS NULL AND f.record IS NULL AND o.assessment IS NULL",
-            (self.id,),
+    def unassessed(self, lost: Lost | None = None) -> frozenset[int]:
+        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality.
+
+        `lost` as in `counted`.
+        """
+        ways = [
+            f"SELECT f.number FROM old_fields AS o CROSS JOIN fields AS f {way} ON f.key = o.key"
+            " WHERE f.session = ? AND f.undone IS NULL AND f.record IS NULL AND o.assessment IS NULL"
+            for way in ("", "NOT INDEXED")
+        ]
+        found = rows(
+            self._database, ways, (self.id,), f"the quality of older fields of session {self.id}", lost
         )
         return frozenset(row["number"] for row in found)
 
@@ -199,10 +207,10 @@ class Session:
         for (key,) in rows(self._database, REFUSALS, (self.id,), what, lost):
             try:
                 found.append(records.refusal(self._database.query, key))
-            except DamagedError as error:
+            except DamagedError:
                 if lost is None:
                     raise
-                tell(lost, f"a refusal of session {self.id} cannot be read: {error}")
+                tell(lost, f"a refusal of session {self.id} is damaged and was left out.")
         return tuple(found)
 
     def marks(self, lost: Lost | None = None) -> dict[int, str]:
@@ -247,6 +255,9 @@ def summaries(
     made = []
     for row in found:
         try:
+            if lost is not None and row["last"] is not None and not is_time(row["last"]):
+                tell(lost, f"session {row['id']}: the time of its last field is damaged.")
+                row["last"] = None
             made.append(_summary(database, row))
         except DamagedError as error:
             if lost is None:
@@ -260,8 +271,8 @@ def _one_by_one(database: Database, session: str | None, lost: Lost) -> Iterator
         if session in (None, each["id"]):
             try:
                 yield facts(database, each["id"], each["rowid"], lost)
-            except DamagedError as error:
-                tell(lost, f"session {each['id']} cannot be read: {error}")
+            except DamagedError:
+                tell(lost, f"session {each['id']} is damaged: what is known of it cannot be read.")
 
 
 def lease_name(database: Database, session: str) -> str:

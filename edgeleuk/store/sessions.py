@@ -163,8 +163,6 @@ class Store:
 
     def _hold(self, session: str, *, counting: bool = True) -> Session:
         self._database.require_writable()
-        if self._database.harmed:  # an index that is damaged would keep everything from being written
-            self._database.mend()
         taken = f"session {session} is being written by {{holder}}. Finish it there first."
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
         self._held.append(Session(self._database, session, lease, counting=counting))
