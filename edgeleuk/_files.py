@@ -81,6 +81,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """What is in a folder and fits a pattern, by name; nothing where it cannot be looked into."""
+    try:
+        return sorted(folder.glob(pattern))
+    except (OSError, ValueError):
+        return []
+
+
 def require_regular(path: Path) -> os.stat_result:
     """Raise OSError unless a regular file is there, without opening it."""
     about = path.stat()
@@ -195,9 +203,10 @@ def _open(path: Path, most: int) -> int:
 
 
 def _mode(path: Path) -> int | None:
+    """None where nothing is there; OSError where that cannot be told, as of a link in a ring."""
     try:
         return path.stat().st_mode
-    except OSError:
+    except FileNotFoundError:
         return None
 
 
@@ -259,4 +268,6 @@ def _too_deep() -> str:
 
 def _cut(error: Exception) -> str:
     """An error of a parser, without a number or a text that has no end."""
+    if "int_max_str_digits" in str(error):  # Python's advice is for programmers
+        return "a number of it has more than 4300 digits"
     return re.sub(rf"(\S{{{_LONG}}})\S+", r"\1...", str(error).splitlines()[0])[:200]

@@ -24,6 +24,8 @@ _FAILURES: tuple[type[Exception], ...] = (
 """What its part in C++ raises; which of them it is depends on the version."""
 MOST_BYTES = 256_000_000
 """Largest network that is opened; `zoo` reads no larger one either."""
+MOST_LETTERS = 300
+"""Of what the library says of a fault."""
 FORBIDDEN = {
     b"\x0a\x08location\x12": "keeps its weights in another file, which cannot be trusted",
     b"\x22\x04Loop": "has a loop, which may never end",
@@ -101,4 +103,6 @@ def _refuse_forbidden(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """Without its full stop, and no longer than a person reads: the library tells where in its source it was."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:MOST_LETTERS]

@@ -254,7 +254,7 @@ def folder() -> Path:
 
 def available() -> dict[str, Path]:
     """Files by name, in order."""
-    return {path.stem: path for path in sorted(folder().glob("*.toml"))}
+    return {path.stem: path for path in _files.listed(folder(), "*.toml")}
 
 
 def path_of(name: str) -> Path:
@@ -269,7 +269,7 @@ def path_of(name: str) -> Path:
 def find(name: str) -> Path:
     """The file of a profile, by its name or by its path ending in .toml. Raises UsageError where there is none."""
     if name.endswith(".toml"):
-        path = Path(name)
+        path = folders.expanded(name, "--profile", UsageError)
         if not _files.is_regular(path):
             raise UsageError(f"there is no profile {name}, or it is no file. Check the path, or give a name.")
         return path

@@ -31,6 +31,9 @@ STORE_VARIABLE = "EDGELEUK_MODEL_STORE"
 MOST_NETWORK_BYTES = 256_000_000
 """Largest network that is read, thirty times the largest of this project: a small computer's memory holds it."""
 
+SHOWN = 300
+"""Letters of a fault of a manifest in a message."""
+
 BUILTIN = "builtin"
 """Stands for the version of the model that came with the program."""
 
@@ -75,7 +78,7 @@ def shipped() -> dict[str, Path]:
     """Folders of the models in `roots()` by magnification, weakest objective first."""
     found: dict[str, Path] = {}
     for root in roots():
-        for manifest in sorted(root.glob("*/model.json")):
+        for manifest in _files.listed(root, "*/model.json"):
             if re.fullmatch(r"[0-9]+x", manifest.parent.name):
                 found.setdefault(manifest.parent.name, manifest.parent)
     return _weakest_first(found)
@@ -234,7 +237,7 @@ def read_manifest(folder: Path) -> Model:
     try:
         if document["schema"] != SCHEMA:
             raise ModelError(
-                f"{path} has schema {document['schema']}; this program reads {SCHEMA}. Update edgeleuk or the model."
+                f"{path} has schema {str(document['schema'])[:60]!r}; this program reads {SCHEMA}. Update edgeleuk or the model."
             )
         return Model(
             magnification=text(document["magnification"]),
@@ -246,11 +249,19 @@ def read_manifest(folder: Path) -> Model:
             real_slides=document.get("real_slides"),
         )
     except KeyError as error:
-        raise ModelError(f"{path} lacks {error}. Compare it with `edgeleuk schema model`.") from error
+        raise ModelError(
+            f"{path} lacks {str(error)[:60]}. Compare it with `edgeleuk schema model`."
+        ) from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
-            f"{path} is not a model manifest: {error}. Compare it with `edgeleuk schema model`."
+            f"{path} is not a model manifest: {_shortened(error)}. Compare it with `edgeleuk schema model`."
         ) from error
+
+
+def _shortened(error: Exception) -> str:
+    """What is wrong with a value, which may be of any length."""
+    text = str(error)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 2 :]}"
 
 
 def manifest_bytes(folder: Path) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from edgeleuk import _files, _private
+from edgeleuk import _files, _private, folders
 from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
 
@@ -113,6 +113,7 @@ def writable_folder(folder: Path, *, private: bool = False) -> Path:
 
     A new one is for this user alone where it is `private`, whatever the umask.
     """
+    folder = folders.expanded(folder, "--out", OutputError)
     try:
         if private:
             _private.make_folder(folder)
@@ -132,9 +133,10 @@ def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
 
     `mode`: permissions, whatever the umask; None for those of any new file.
     """
+    path = folders.expanded(path, "the command line", OutputError)
     try:
         _files.write_whole(path, readable(content).encode() if isinstance(content, str) else content, mode)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror}. Free some space or give another --out."
+            f"cannot write {path}: {error.strerror}. Free some space, or name another place."
         ) from error

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeleuk import folders
 from edgeleuk.cli._console import notices
-from edgeleuk.errors import UsageError
+from edgeleuk.errors import ModelMissingError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.profiles import Profile
@@ -38,6 +39,7 @@ def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None)
 
     if folder is None:
         return in_use(profile.magnification if profile else mag or "100x")
+    folder = folders.expanded(folder, "--model", ModelMissingError)
     model = zoo.load_folder(folder)
     if mag and not zoo.same_objective(mag, model.magnification):
         raise UsageError(

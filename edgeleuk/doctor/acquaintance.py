@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from edgeleuk import __version__, machine, zoo
+from edgeleuk import __version__, _files, machine, zoo
 from edgeleuk.doctor.trial import PATIENCE_S, tried
 from edgeleuk.errors import ModelError
 
@@ -31,7 +31,7 @@ def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: N
     if _came_along(content) or _is_installed(model.folder):
         return
     mark = _mark(content)
-    if mark and mark.exists():
+    if mark and _files.is_regular(mark):
         return
     telling(
         f"trying the {model.magnification} model in {model.folder} on the sample first, since it is not known here"
@@ -45,7 +45,7 @@ def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: N
 def _came_along(content: bytes) -> bool:
     """Whether it is, byte by byte, a model of this package."""
     for root in zoo.own_roots():
-        for path in root.glob("*/model.json"):
+        for path in _files.listed(root, "*/model.json"):
             with suppress(ModelError):
                 if zoo.manifest_bytes(path.parent) == content:
                     return True

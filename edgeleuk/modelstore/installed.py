@@ -210,7 +210,7 @@ def _folders(magnification: str) -> Iterator[Path]:
     place = zoo.store() / magnification
     if magnification not in zoo.MAGNIFICATIONS:
         raise UsageError(f"unknown magnification {magnification!r}. Known: {', '.join(zoo.MAGNIFICATIONS)}.")
-    if place.is_dir():
+    if _files.is_folder(place):
         yield from sorted(each for each in place.iterdir() if VERSION.fullmatch(each.name) and each.is_dir())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -306,10 +307,9 @@ class Database:
             if not hasattr(error, "sqlite_errorcode"):  # raised by Python's module: a mistake in this package
                 raise
             raise self._in_words(error) from error
-        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead to each other
-            why = error.strerror if isinstance(error, OSError) else str(error)
+        except OSError as error:
             raise StoreError(
-                f"cannot use {self.path}: {why}. Check the path and its permissions, or give another --store."
+                f"cannot use {self.path}: {error.strerror}. Check the path and its permissions, or give another --store."
             ) from error
 
     def _in_words(self, error: sqlite3.DatabaseError) -> EdgeleukError:
@@ -346,9 +346,15 @@ class Database:
 
 
 def _resolved(path: Path) -> Path:
-    """The file that a path names. Raises OSError, or RuntimeError where there is no such user or where links go in a ring."""
+    """The file that a path names. Raises OSError with the reason."""
     try:
-        return path.expanduser().resolve()
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder of {path.parts[0]}") from error
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, "it is a link in a ring of links") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(error.errno, "the folder that this program was started in is gone") from error
 
