@@ -63,7 +63,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return {key: _value(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if origin is Annotated and isinstance(value, str):
         return _template(value, hint.__metadata__[0].split(), where)
-    if origin is Literal and value in arguments:
+    if origin is Literal and (type(value), value) in [(type(each), each) for each in arguments]:
         return value
     if hint is float and type(value) in (int, float) and isfinite(value) and value >= 0:
         return value

@@ -237,7 +237,7 @@ def read_manifest(folder: Path) -> Model:
     try:
         if document["schema"] != SCHEMA:
             raise ModelError(
-                f"{path} has schema {str(document['schema'])[:60]!r}; this program reads {SCHEMA}. Update edgeleuk or the model."
+                f"{path} has schema {repr(str(document['schema'])[:60])[1:-1]}; this program reads {SCHEMA}. Update edgeleuk or the model."
             )
         return Model(
             magnification=text(document["magnification"]),

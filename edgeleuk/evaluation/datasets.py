@@ -18,6 +18,9 @@ from edgeleuk.errors import InputError, UsageError
 from edgeleuk.manifest import RED_CELL_BOX_UM
 from edgeleuk.types import RED_CELL, Boxes, Scale
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What a document raises that is built otherwise than it should be."""
+
 MIN_RED_CELLS = 5
 """Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
 
@@ -86,9 +89,9 @@ def load_fields(coco: Path, images: Path) -> tuple[list[FieldSample], tuple[str,
             _field_sample(entry, by_image.get(entry["id"], []), images, names, index)
             for entry in document["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{coco} is no COCO file: {error!r}. It needs images, annotations (bbox: x, y, w, h), categories."
+            f"{coco} is no COCO file: {repr(error)[:200]}. It needs images, annotations (bbox: x, y, w, h), categories."
         ) from error
     return samples, names
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.evaluation.datasets import read_document
+from edgeleuk.evaluation.datasets import MALFORMED, read_document
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.evaluation.slides import Progress, count_slide
 from edgeleuk.evaluation.verdicts import for_blasts
@@ -89,9 +89,9 @@ def load_screen(table: Path, images: Path, truth: str) -> list[PictureGroup]:
             if entry["truth"] == truth:
                 groups[str(entry["source"]), str(entry["group"])].append(images / entry["file"])
         known = sorted({str(entry["truth"]) for entry in entries})
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{table} is no list of pictures: {error!r}. Each needs file, source, group and truth."
+            f"{table} is no list of pictures: {repr(error)[:200]}. Each needs file, source, group and truth."
         ) from error
     if not groups:
         raise UsageError(f"no picture of {table} has the truth {truth!r}. There are: {', '.join(known)}.")

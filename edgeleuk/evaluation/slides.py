@@ -15,7 +15,7 @@ from edgeleuk.batch import Analysed, Batch, Failed
 from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.errors import InputError
-from edgeleuk.evaluation.datasets import read_document
+from edgeleuk.evaluation.datasets import MALFORMED, read_document
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.pipeline import Analyser
@@ -125,9 +125,9 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
             )
             for entry in entries
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{table} is no list of slides: {error!r}. Each needs slide, fields (file names), cell_counts."
+            f"{table} is no list of slides: {repr(error)[:200]}. Each needs slide, fields (file names), cell_counts."
         ) from error
 
 
