@@ -109,7 +109,8 @@ class Database:
             raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
 
     def require_space(self) -> None:
-        """Raises DiskFullError where less than the reserve is free."""
+        """Raises DiskFullError where less than the reserve is free, StoreError where the file is gone."""
+        self._require_place(written=False)
         free = self._free_bytes()
         if free < self.reserve_bytes:
             raise DiskFullError(
@@ -171,6 +172,7 @@ class Database:
         ):
             _tell_open(self.path.parent)
         if self.writable and self._is_absent():
+            _private.own_folder(self.locks)
             _private.make_file(self.path)  # SQLite gives its log the permissions of the file
         for name in ("", "-wal", "-shm", "-journal"):
             path = self.path.with_name(f"{self.path.name}{name}")
