@@ -114,12 +114,12 @@ def test_what_cannot_be_made_private_is_told(caplog: pytest.LogCaptureFixture) -
             started(store).add(counted_field(1))
         path.chmod(0o644)
         Path(folder).chmod(0o755)
-        os.seteuid(NOBODY)
+        os.setresuid(NOBODY, NOBODY, 0)
         try:
             with open_store(path, create=False) as store:
                 assert len(store.list()) == 1
         finally:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
         assert mode(path) == 0o644
     assert [f"others may read {path}" in text for text in caplog.messages] == [True]
 
