@@ -115,7 +115,7 @@ class Database:
         if free < self.reserve_bytes:
             raise DiskFullError(
                 f"the disk of {self.path} has {free / 1e6:.0f} MB left, and {self.reserve_bytes / 1e6:.0f} MB are kept"
-                " free. Nothing is lost: free some space, as with `edgeleuk sessions delete`, and go on."
+                " free. Free some space, as with `edgeleuk sessions delete`, and go on."
             )
 
     def give_back(self) -> None:
@@ -342,9 +342,7 @@ class Database:
                 return StoreError(f"cannot use {text} Give another --store.")
 
     def _full(self) -> DiskFullError:
-        return DiskFullError(
-            f"the disk of {self.path} is full. What was counted is kept: free some space on it, and go on."
-        )
+        return DiskFullError(f"the disk of {self.path} is full. Free some space on it, and go on.")
 
 
 def _resolved(path: Path) -> Path:
