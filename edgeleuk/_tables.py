@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from math import isfinite
@@ -11,9 +10,12 @@ from string import Formatter
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from edgeleuk import _files
 from edgeleuk.errors import InputError
 
 T = TypeVar("T")
+SHOWN = 80
+"""Letters of a wrong value in a message."""
 
 
 def load_table(kind: type[T], path: Path, like: Path | str) -> T:
@@ -26,11 +28,9 @@ def load_table(kind: type[T], path: Path, like: Path | str) -> T:
     """
     hint = f"Compare it with {like}."
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}. {hint}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is no TOML file: {error}. {hint}") from error
+        document = _files.read_toml(path)
+    except (OSError, _files.UnreadableError) as error:
+        raise InputError(f"cannot read {path}: {_files.plain(error)}. {hint}") from error
     try:
         return _build(kind, document, "")
     except ValueError as error:
@@ -63,7 +63,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return {key: _value(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if origin is Annotated and isinstance(value, str):
         return _template(value, hint.__metadata__[0].split(), where)
-    if origin is Literal and value in arguments:
+    if origin is Literal and (type(value), value) in [(type(each), each) for each in arguments]:
         return value
     if hint is float and type(value) in (int, float) and isfinite(value) and value >= 0:
         return value
@@ -71,7 +71,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if (hint is int and type(value) is int and value >= 0) or (hint is str and isinstance(value, str)):
         return value
-    raise ValueError(f"{where} is {value!r}, not {_wanted(hint)}")
+    raise ValueError(f"{where} is {shortened(value)}, not {_wanted(hint)}")
+
+
+def shortened(value: Any) -> str:
+    """A value for a message, however long it is."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _wanted(hint: Any) -> str:

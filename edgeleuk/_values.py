@@ -41,6 +41,14 @@ def positive(value: Any) -> float:
     return number
 
 
+def within(low: float, high: float, value: Any) -> float:
+    """A number from `low` to `high`."""
+    number = float(value)
+    if not low <= number <= high:
+        raise ValueError(f"{value!r} is not from {low:g} to {high:g}")
+    return number
+
+
 def not_negative(value: Any) -> float:
     """A number from 0."""
     number = float(value)

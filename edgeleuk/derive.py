@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import zoo
+from edgeleuk import _files, zoo
 from edgeleuk.errors import ModelMissingError, OutputError, UsageError
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.modelstore.update import check_version
@@ -62,9 +62,9 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
     if os.path.lexists(folder):
         raise UsageError(f"{folder} is there already. Name a new folder for the derived model.")
     model.verify()
-    source = (model.folder / "model.json").read_bytes()
+    source = zoo.manifest_bytes(model.folder)
     files = _networks(model, changes)
-    document = _document(json.loads(source), changes)
+    document = _document(_files.parse_json(source), changes)
     for part in PARTS:
         document[part]["sha256"] = _sha256(files[document[part]["file"]])
     document["lineage"] = [
@@ -85,7 +85,7 @@ def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
     for part, own in zip(PARTS, (model.finder.path, model.reader.path), strict=True):
         path = changes.networks.get(part, own)
         try:
-            files[own.name] = path.read_bytes()
+            files[own.name] = _files.read_bytes(path, zoo.MOST_NETWORK_BYTES)
         except OSError as error:
             raise ModelMissingError(
                 f"the network {path} cannot be read: {error.strerror}. Name an ONNX file for the {part}."
@@ -110,7 +110,7 @@ def _document(parent: dict[str, Any], changes: Changes) -> dict[str, Any]:
 @cache
 def _schema() -> Mapping[str, Any]:
     """What a manifest can say, by part."""
-    properties: Mapping[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
+    properties: Mapping[str, Any] = _files.read_json(SCHEMA)["properties"]
     return properties
 
 

@@ -14,6 +14,7 @@ EdgeleukError                exit 1
 ├── CameraError              exit 8   a camera or stream cannot be opened, or gives no pictures
 │   └── NoPictureYetError
 ├── StoreError               exit 9   a session cannot be opened, read or written
+│   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
 └── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
 
@@ -97,6 +98,10 @@ class StoreError(EdgeleukError):
     """A session's file cannot be opened, read or written; what was announced as counted is still in it."""
 
     exit_code = 9
+
+
+class DamagedError(StoreError):
+    """A part of a session's file is damaged, as by a failing disk; what lies elsewhere in it can be read."""
 
 
 class DiskFullError(StoreError):

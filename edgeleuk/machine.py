@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from edgeleuk import folders
+from edgeleuk import _files, folders
 from edgeleuk.errors import OutputError
 
 Arithmetic = Literal["int8", "float"]
@@ -98,9 +98,7 @@ def save(setting: Setting) -> Path:
     text = json.dumps({"machine": fingerprint(), "setting": asdict(setting)}, indent=2) + "\n"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
+        _files.write_whole(target, text.encode())
     except OSError as error:
         raise OutputError(
             f"cannot write {target}: {error.strerror}. Set EDGELEUK_MACHINE to a file that can be written."
@@ -116,7 +114,7 @@ def setting_here() -> Setting:
     A note that cannot be read is no reason to stop a count: the default always works.
     """
     try:
-        document = json.loads(path().read_text(encoding="utf-8"))
+        document = _files.read_json(path())
         if document["machine"] != fingerprint():
             return DEFAULT
         threads, arithmetic = document["setting"]["threads"], document["setting"]["arithmetic"]

@@ -68,6 +68,10 @@ class Tiling:
             )
 
 
+UM_PER_PX = (0.001, 100.0)
+"""Far beyond what any objective shows; outside, a picture would be resampled to a size that no memory holds."""
+TEMPERATURES = (0.001, 1000.0)
+"""Beyond them probabilities are no numbers any more."""
 CAMERAS_UM_PER_PX = (0.031, 0.138)
 """Those behind a 100x objective (`microscope.OBJECTIVES`)."""
 RED_CELL_BOX_UM = 7.78
@@ -202,7 +206,7 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
     return FinderManifest(
         path=checked.inside(folder, part["file"]),
         sha256=checked.text(part["sha256"]),
-        um_per_px=checked.positive(part["um_per_px"]),
+        um_per_px=checked.within(*UM_PER_PX, part["um_per_px"]),
         stride=checked.count(part["stride"]),
         multiple=checked.count(part["input"]["multiple"]),
         pad=checked.share(part["input"]["pad"]),
@@ -231,7 +235,7 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     return ReaderManifest(
         path=checked.inside(folder, part["file"]),
         sha256=checked.text(part["sha256"]),
-        um_per_px=checked.positive(part["um_per_px"]),
+        um_per_px=checked.within(*UM_PER_PX, part["um_per_px"]),
         size=checked.count(part["input"]["size"]),
         density=_density(part["input"]),
         views=_views(part["input"].get("views", 1)),
@@ -244,7 +248,7 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         merge=checked.texts(part["merge"]),
         mature=checked.names(part.get("mature", MATURE)),
         groups={name: checked.names(types) for name, types in part.get("groups", GROUPS).items()},
-        temperature=checked.positive(part["temperature"]),
+        temperature=checked.within(*TEMPERATURES, part["temperature"]),
         threshold=checked.share(part["threshold"]),
         attributes=attributes,
         attribute_thresholds={name: checked.share(part["attribute_thresholds"][name]) for name in attributes},

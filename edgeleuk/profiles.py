@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgeleuk import colour, folders
+from edgeleuk import _files, colour, folders
 from edgeleuk._tables import load_table
 from edgeleuk.errors import OutputError, UsageError
 from edgeleuk.eyepiece import surrounded
@@ -43,6 +43,11 @@ RED_CELL: colour.Rgb = (0.22, 0.33, 0.19)
 NUCLEUS: colour.Rgb = (0.92, 2.0, 0.43)
 """Optical densities (R, G, B; natural logarithm) of red cells and of white cells' nuclei that corrected pictures come
 near: midway between the medians of pbc's and of raabin's training fields."""
+
+MOST_PIXELS = 100_000
+"""Of a side of a camera's picture."""
+UM_PER_PX = (0.001, 100.0)
+"""Far beyond any microscope's; a scale outside would have a picture resampled to a size that no memory holds."""
 
 Rows = tuple[tuple[float, ...], ...]
 MeasuredOn = Literal["micrometer", "red cells", "given"]
@@ -149,10 +154,16 @@ class Profile:
             raise ValueError(
                 f"name {self.name!r} has other characters than letters, digits, '.', '_' and '-'"
             )
-        if min(self.picture.width, self.picture.height) < 1:
-            raise ValueError("picture has no size")
-        if self.scale and min(self.scale.um_per_px_x, self.scale.um_per_px_y) <= 0:
-            raise ValueError("scale is not above 0")
+        if not all(1 <= side <= MOST_PIXELS for side in (self.picture.width, self.picture.height)):
+            raise ValueError(
+                f"picture has sides of {self.picture.width} x {self.picture.height}, not 1 to {MOST_PIXELS}"
+            )
+        if self.scale:
+            sides = (self.scale.um_per_px_x, self.scale.um_per_px_y)
+            if min(sides) <= 0:
+                raise ValueError("scale is not above 0")
+            if min(sides) < UM_PER_PX[0] or max(sides) > UM_PER_PX[1]:
+                raise ValueError(f"scale is not from {UM_PER_PX[0]} to {UM_PER_PX[1]:g} um per pixel")
 
     def scale_of(self, frame: Frame) -> Scale | None:
         """Of a frame's own pixels; None where no scale was measured."""
@@ -243,7 +254,7 @@ def folder() -> Path:
 
 def available() -> dict[str, Path]:
     """Files by name, in order."""
-    return {path.stem: path for path in sorted(folder().glob("*.toml"))}
+    return {path.stem: path for path in _files.listed(folder(), "*.toml")}
 
 
 def path_of(name: str) -> Path:
@@ -258,9 +269,9 @@ def path_of(name: str) -> Path:
 def find(name: str) -> Path:
     """The file of a profile, by its name or by its path ending in .toml. Raises UsageError where there is none."""
     if name.endswith(".toml"):
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"there is no profile {name}. Check the path, or give a name.")
+        path = folders.expanded(name, "--profile", UsageError)
+        if not _files.is_regular(path):
+            raise UsageError(f"there is no profile {name}, or it is no file. Check the path, or give a name.")
         return path
     here = available()
     if name not in here:
@@ -288,13 +299,10 @@ def require_writable(path: Path) -> None:
 
 def save(profile: Profile, path: Path) -> None:
     """Write a whole file or nothing. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(as_toml(profile), encoding="utf-8")
-        partial.replace(path)
+        _files.write_whole(path, as_toml(profile).encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 

@@ -88,9 +88,14 @@ class Reader:
         mean is taken, as `slidemap.fusion` does with several sights of a cell."""
         upright, views = prepare(crops, self.manifest.density), self.manifest.views
         turned = [np.rot90(upright, turn, (2, 3)) for turn in range(0, 4, 4 // views)]
-        mean: NDArray[np.float32] = np.mean(
-            [self._session.run(np.ascontiguousarray(each))[0] for each in turned], axis=0
-        )
+        given = [self._session.run(np.ascontiguousarray(each))[0] for each in turned]
+        for each in given:
+            if each.ndim != 2 or len(each) != len(crops):
+                raise ModelError(
+                    f"{self.manifest.path} gives {' x '.join(map(str, each.shape)) or 'one number'} for"
+                    f" {len(crops)} crops, not a row of values for each. Publish the model again."
+                )
+        mean: NDArray[np.float32] = np.mean(given, axis=0)
         return mean
 
     def _small_enough(self, types: NDArray[np.float32], boxes: Boxes, scale: Scale) -> NDArray[np.float32]:

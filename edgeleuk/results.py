@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk import zoo
 from edgeleuk.differential import Differential
-from edgeleuk.errors import EdgeleukError, ModelError, QualityError
+from edgeleuk.errors import EdgeleukError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates
 from edgeleuk.types import WHITE_CELL, CountedField, Field, Overlap, Refusal, Tally
 from edgeleuk.verdict import Verdict
@@ -36,11 +37,7 @@ class ModelIdentity:
 
 def identify(model: Model) -> ModelIdentity:
     """Which model it is, whatever its version says: by its files. Raises ModelError where it is gone."""
-    path = model.folder / "model.json"
-    try:
-        manifest = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}. Install the model again.") from error
+    manifest = zoo.manifest_bytes(model.folder)
     return ModelIdentity(
         model.magnification,
         model.version,

@@ -6,8 +6,6 @@ it); where one of them is in use it comes first, as long as every byte of it is 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import re
@@ -17,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import folders
+from edgeleuk import _files, folders
 from edgeleuk._values import inside, text
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
 from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, reader_manifest
@@ -29,6 +27,12 @@ MAGNIFICATIONS = ("10x", "40x", "100x")
 
 STORE_VARIABLE = "EDGELEUK_MODEL_STORE"
 """Environment variable that names the folder of installed models."""
+
+MOST_NETWORK_BYTES = 256_000_000
+"""Largest network that is read, thirty times the largest of this project: a small computer's memory holds it."""
+
+SHOWN = 300
+"""Letters of a fault of a manifest in a message."""
 
 BUILTIN = "builtin"
 """Stands for the version of the model that came with the program."""
@@ -59,16 +63,22 @@ class Model:
 
 def roots() -> list[Path]:
     """Folders that may hold models, first come first served: EDGELEUK_MODELS, the package's own, the checkout's."""
+    if named := os.environ.get("EDGELEUK_MODELS"):
+        return [folders.expanded(named, "EDGELEUK_MODELS", ModelError)]
+    return own_roots()
+
+
+def own_roots() -> list[Path]:
+    """Folders of the models that came with the program."""
     package = Path(__file__).parent
-    named = os.environ.get("EDGELEUK_MODELS")
-    return [Path(named)] if named else [package / "_models", package.parent / "models"]
+    return [package / "_models", package.parent / "models"]
 
 
 def shipped() -> dict[str, Path]:
     """Folders of the models in `roots()` by magnification, weakest objective first."""
     found: dict[str, Path] = {}
     for root in roots():
-        for manifest in sorted(root.glob("*/model.json")):
+        for manifest in _files.listed(root, "*/model.json"):
             if re.fullmatch(r"[0-9]+x", manifest.parent.name):
                 found.setdefault(manifest.parent.name, manifest.parent)
     return _weakest_first(found)
@@ -131,7 +141,7 @@ def _magnification(name: str) -> str:
 
 def load_folder(folder: Path) -> Model:
     """The model of a folder anywhere, both networks verified by their hashes. Raises ModelError, or its child that fits."""
-    if not (folder / "model.json").is_file():
+    if not _files.is_regular(folder / "model.json"):
         raise ModelMissingError(
             f"no model in {folder}: it has no model.json. Name a model folder, which holds that and the networks."
         )
@@ -170,11 +180,11 @@ def used(magnification: str) -> tuple[str, ...]:
     """
     path = store() / f"{magnification}.json"
     try:
-        document = json.loads(path.read_bytes())
+        document = _files.read_json(path)
         return tuple(text(name) for name in (document["in_use"], *document["before"]))
     except (FileNotFoundError, NotADirectoryError):
         return (BUILTIN,)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} should say which {magnification} model is in use and cannot be read ({error})."
             f" `edgeleuk models use {magnification} {BUILTIN}`, or another version, writes it anew."
@@ -200,11 +210,11 @@ def installed(folder: Path, magnification: str) -> Model:
     """A folder of the store as a model, every file verified. Raises ModelError, or its child that fits."""
     path = folder / UPDATE
     try:
-        for name, entry in json.loads(path.read_bytes())["files"].items():
+        for name, entry in _files.read_json(path)["files"].items():
             verify(inside(folder, name), text(entry["sha256"]))
     except FileNotFoundError as error:
         raise ModelMissingError(f"no model is installed in {folder}. Install it again.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelAlteredError(
             f"{path} cannot be read ({error}). Install the model again; what lies there cannot be trusted."
         ) from error
@@ -215,17 +225,19 @@ def read_manifest(folder: Path) -> Model:
     """The manifest of a model folder, checked for what the runtime needs but not yet verified."""
     path = folder / "model.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = _files.read_json(path)
     except FileNotFoundError as error:
         raise ModelMissingError(
             f"{folder} has no model.json. Publish a model there, or install the package again."
         ) from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}. Install the package again.") from error
+    except (OSError, _files.UnreadableError) as error:
+        raise ModelError(
+            f"cannot read {path}: {_files.plain(error)}. Install the model again, or name another folder."
+        ) from error
     try:
         if document["schema"] != SCHEMA:
             raise ModelError(
-                f"{path} has schema {document['schema']}; this program reads {SCHEMA}. Update edgeleuk or the model."
+                f"{path} has schema {repr(str(document['schema'])[:60])[1:-1]}; this program reads {SCHEMA}. Update edgeleuk or the model."
             )
         return Model(
             magnification=text(document["magnification"]),
@@ -237,11 +249,28 @@ def read_manifest(folder: Path) -> Model:
             real_slides=document.get("real_slides"),
         )
     except KeyError as error:
-        raise ModelError(f"{path} lacks {error}. Compare it with `edgeleuk schema model`.") from error
+        raise ModelError(
+            f"{path} lacks {str(error)[:60]}. Compare it with `edgeleuk schema model`."
+        ) from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
-            f"{path} is not a model manifest: {error}. Compare it with `edgeleuk schema model`."
+            f"{path} is not a model manifest: {_shortened(error)}. Compare it with `edgeleuk schema model`."
         ) from error
+
+
+def _shortened(error: Exception) -> str:
+    """What is wrong with a value, which may be of any length."""
+    text = str(error)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 2 :]}"
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """The manifest of a model folder as it stands there. Raises ModelError where it is gone."""
+    path = folder / "model.json"
+    try:
+        return _files.read_bytes(path)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}. Install the model again.") from error
 
 
 def _lineage(value: Any) -> tuple[Mapping[str, Any], ...]:
@@ -255,7 +284,7 @@ def _lineage(value: Any) -> tuple[Mapping[str, Any], ...]:
 def verify(path: Path, sha256: str) -> None:
     """Raise unless `path` exists and has this SHA-256."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = _files.sha256_of(path, MOST_NETWORK_BYTES)
     except OSError as error:
         raise ModelMissingError(
             f"model file {path} cannot be read: {error.strerror}. Install the model again."

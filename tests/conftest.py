@@ -26,6 +26,8 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     path = tmp_path_factory.mktemp("sessions") / "sessions.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGELEUK_SESSIONS", str(path))
+        # So that a model that a test tries is not remembered among the user's.
+        patch.setenv("EDGELEUK_MODEL_STORE", str(path.parent / "models"))
         for name in ("EDGELEUK_SITE", "EDGELEUK_DEVICE", "EDGELEUK_OPERATOR"):
             patch.delenv(name, raising=False)
         yield path

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +210,44 @@ def test_a_disk_that_fills_ends_keeping_and_not_the_count(
     with open_store(path) as store:
         (summary,) = store.list()
         assert (summary.fields, summary.refused, summary.state) == (1, 0, "interrupted")
+
+
+@pytest.mark.parametrize("most_bytes", [0, 20_000, 150_000])
+def test_what_finds_no_room_is_not_called_kept(tmp_path: Path, most_bytes: int) -> None:
+    """For real: no file of this process can be larger. The result is printed, the reason is told, and the exit code is 9."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}))"
+    code = f"{limit}; import runpy; runpy.run_module('edgeleuk', run_name='__main__')"
+    arguments = ["analyze", "--demo", "--json", "--threads", "1", "--store", str(tmp_path / "s.db")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 9
+    assert json.loads(done.stdout)["images"]
+    assert done.stderr.count("warning: the result is not kept") == 1
+    assert "kept as session" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_what_goes_into_a_removed_folder_is_not_called_kept(
+    tmp_path: Path, after: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stick that is pulled out, or a folder that somebody tidied away, at any moment of the count."""
+    folder = tmp_path / "stick"
+    with Keeper(NEW, folder / "sessions.db") as keeper:
+        for number in (1, 2):
+            if number > after:
+                folder.rename(tmp_path / "gone") if folder.exists() else None
+            keeper.add(counted_field(number))
+        if after == 2:
+            folder.rename(tmp_path / "gone")
+        keeper.finish("analysed 2 pictures")
+        keeper.tell()
+    told = capsys.readouterr().err
+    assert keeper.failed
+    assert told.count("the result is not kept") == 1
+    assert "kept as session" not in told
 
 
 def test_a_count_that_is_left_is_kept_as_interrupted(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_model_that_does_not_work_is_not_installed(place: Place) -> None:
     ("arguments", "code", "text"),
     [
         (["install", "gone.zip"], 3, "cannot read gone.zip: No such file or directory"),
-        (["install", "."], 3, ". is no file"),
+        (["install", "."], 3, "cannot read .: it is a folder, no file"),
         (["install", "text.zip"], 3, "the model update is refused: it is no archive made by"),
         (["use", "63x", "2.0"], 2, "unknown magnification"),
         (["pack", "63x"], 2, "unknown magnification"),

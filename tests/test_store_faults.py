@@ -332,7 +332,7 @@ def test_an_empty_file_becomes_a_file_of_sessions(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_file_of_sessions(tmp_path: Path) -> None:
     """And says so in one sentence."""
-    with pytest.raises(StoreError, match="Is a directory"):
+    with pytest.raises(StoreError, match="it is a folder, no file"):
         open_store(tmp_path)
 
 

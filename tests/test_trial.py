@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import packed
 import pytest
 from standard import REFERENCE, RULES
+from typer.testing import CliRunner
 
 from edgeleuk import zoo
-from edgeleuk.doctor import trial
+from edgeleuk.cli import app
+from edgeleuk.doctor import acquaintance, trial
 from edgeleuk.errors import ModelError
 
 onnx = pytest.importorskip("onnx", reason="the extra `dev` is not installed")
@@ -66,6 +69,19 @@ def endless() -> bytes:
     return network(nodes, {"rounds": np.array(2**63 - 1), "yes": np.array(True)})
 
 
+def slow() -> bytes:
+    """A chain of products that takes hours, without a loop."""
+    side, rounds = 4096, 10_000
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("ReduceMax", ["image"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["zeros", "largest"], ["p0"]),
+        *(helper.make_node("MatMul", [f"p{i}", f"p{i}"], [f"p{i + 1}"]) for i in range(rounds)),
+        helper.make_node("Identity", [f"p{rounds}"], ["values"]),
+    ]
+    return network(nodes, {"shape": np.array([side, side])})
+
+
 def elsewhere() -> bytes:
     """Weights in another file."""
     model = onnx.load_model_from_string(
@@ -115,6 +131,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "a text": lambda: b"network",
     "weights elsewhere": elsewhere,
+    "a loop": endless,
     "two inputs": two_inputs,
     "a network that gives the picture back": plain("Identity"),
     "a network that gives the picture's shape": plain("Shape"),
@@ -164,7 +181,7 @@ def test_a_model_that_never_ends_is_ended(
     """After a time that any good one ends within; what it computed in it tells a slow computer from a busy one."""
     monkeypatch.setattr(trial, "PATIENCE_S", 8.0)
     with pytest.raises(trial.UnfinishedError, match="was not through with the sample after 8 s") as caught:
-        trial.tried(altered(model, tmp_path / "model", finder=endless()))
+        trial.tried(altered(model, tmp_path / "model", finder=slow()))
     assert caught.value.seconds == 8.0
     assert 0.5 < caught.value.processor_seconds < 9.0
     assert len(str(caught.value).splitlines()) == 1
@@ -176,3 +193,64 @@ def test_half_of_the_time_without_the_processor_is_a_busy_computer(
 ) -> None:
     """Otherwise it is a slow one."""
     assert trial.UnfinishedError(model, 180.0, processor_s).busy is busy
+
+
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The models that were put to work; nothing is remembered from before."""
+    monkeypatch.setenv("EDGELEUK_MODEL_STORE", str(tmp_path / "models"))
+    found: list[str] = []
+
+    def tried(model: zoo.Model) -> None:
+        found.append(model.version)
+        trial.tried(model)
+
+    monkeypatch.setattr(acquaintance, "tried", tried)
+    return found
+
+
+def test_a_model_from_elsewhere_is_tried_once(model: zoo.Model, tmp_path: Path, met: list[str]) -> None:
+    """And again when a byte of it changes; the one that came with the program never is."""
+    acquaintance.require_tried(model)
+    shutil.copytree(model.folder, tmp_path / "copy")
+    acquaintance.require_tried(zoo.load_folder(tmp_path / "copy"))
+    assert met == []
+    other = altered(model, tmp_path / "other")
+    said: list[str] = []
+    for _ in range(2):
+        acquaintance.require_tried(other, said.append)
+    assert met == [other.version]
+    assert len(said) == 1
+    document = json.loads((other.folder / "model.json").read_text())
+    (other.folder / "model.json").write_text(json.dumps(document | {"version": "2"}))
+    acquaintance.require_tried(zoo.load_folder(other.folder))
+    assert met == [other.version, "2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a program", "weights elsewhere", "a loop", "a network that gives one number"]
+)
+def test_a_model_that_does_not_work_is_tried_each_time(
+    model: zoo.Model, tmp_path: Path, met: list[str], name: str
+) -> None:
+    """It is not remembered, and the command that was to use it ends with exit code 4 and one sentence."""
+    hostile = altered(model, tmp_path / "model", finder=HOSTILE[name]())
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["analyze", "--demo", "--no-keep", "--model", str(hostile.folder)])
+        assert isinstance(done.exception, ModelError)
+        assert len(str(done.exception).splitlines()) == 1
+    assert len(met) == 2
+
+
+def test_a_network_that_gives_no_numbers_is_refused(model: zoo.Model, tmp_path: Path) -> None:
+    """NaN is no count of nothing."""
+    content = onnx.load_model_from_string(model.finder.path.read_bytes())
+    name = content.graph.output[0].name
+    for node in content.graph.node:
+        for place, output in enumerate(node.output):
+            if output == name:
+                node.output[place] = "before"
+    content.graph.initializer.append(numpy_helper.from_array(np.float32(np.nan), "nan"))
+    content.graph.node.append(helper.make_node("Add", ["before", "nan"], [name]))
+    with pytest.raises(ModelError, match="gives what is no number"):
+        trial.work(altered(model, tmp_path / "model", finder=content.SerializeToString()), RULES, REFERENCE)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from edgeleuk import _files, _private, folders
 from edgeleuk._addresses import without_secrets
 from edgeleuk._text import readable
 from edgeleuk.errors import EdgeleukError, OutputError
@@ -108,10 +109,17 @@ def print_csv(table: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def writable_folder(folder: Path) -> Path:
-    """Make a folder for results, or say why that cannot be; asked before hours of work, not after."""
+def writable_folder(folder: Path, *, private: bool = False) -> Path:
+    """Make a folder for results, or say why that cannot be; asked before hours of work, not after.
+
+    A new one is for this user alone where it is `private`, whatever the umask.
+    """
+    folder = folders.expanded(folder, "--out", OutputError)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if private:
+            _private.make_folder(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror}. Give another --out."
@@ -121,15 +129,15 @@ def writable_folder(folder: Path) -> Path:
     return folder
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8."""
-    partial = path.with_name(f".{path.name}.partial")
+def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
+    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8.
+
+    `mode`: permissions, whatever the umask; None for those of any new file.
+    """
+    path = folders.expanded(path, "the command line", OutputError)
     try:
-        partial.write_bytes(readable(content).encode() if isinstance(content, str) else content)
-        partial.replace(path)
+        _files.write_whole(path, readable(content).encode() if isinstance(content, str) else content, mode)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror}. Free some space or give another --out."
+            f"cannot write {path}: {error.strerror}. Free some space, or name another place."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeleuk._addresses import shown_mistake, shown_source
-from edgeleuk.cli._console import notices, results
+from edgeleuk.cli._console import notices, results, warn
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import StoreError
@@ -134,11 +134,15 @@ def count_live(options: Options, start: Start) -> None:
 
 def _take_up(session: Session, counter: LiveCounter) -> None:
     """Go on with a kept session, whose fields, read for this, do not stay in memory."""
-    from edgeleuk.cli.sessions import check_types
+    from edgeleuk.cli.sessions import check_types, tell_lost
 
-    counted = tuple(session.counted())
-    check_types(session.summary, counted, counter.analyser.model)
-    counter.resume(counted, session.marks())
+    lost: list[str] = []
+    counted = tuple(session.counted(lost))
+    check_types(session.known(lost), counted, counter.analyser.model)
+    marks = session.marks(lost)
+    last = session.give_up(counted, lost) if lost else 0
+    tell_lost(lost)
+    counter.resume(counted, marks, last=last)
 
 
 def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
@@ -261,7 +265,9 @@ def _close(
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
         _summarise(options, analyser, counter, session, reason, unreadable)
-    if session:
+    if session and counter.refused_by_disk:
+        warn(f"the last fields are not in session {session.id}: {counter.message}")
+    elif session:
         notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
     _tell_verdict(options, said)
 

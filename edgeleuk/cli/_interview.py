@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeleuk.cli._console import notices, report
+from edgeleuk.cli._model import in_use
 from edgeleuk.errors import CameraError, EdgeleukError, UsageError
 
 if TYPE_CHECKING:
@@ -102,13 +103,11 @@ class Interview:
         return self._done
 
     def _model(self) -> Model:
-        from edgeleuk import zoo
-
         if self._magnification:
-            return zoo.load(self._magnification)
+            return in_use(self._magnification)
         while True:
             try:
-                return zoo.load(typer.prompt("Objective (100x, 40x or 10x)", default="100x", err=True))
+                return in_use(typer.prompt("Objective (100x, 40x or 10x)", default="100x", err=True))
             except EdgeleukError as error:
                 report(error)
 

@@ -31,7 +31,7 @@ class Keeper:
         """`path`: file of the sessions, else the user's. Nothing is kept unless `wanted`."""
         from edgeleuk.store import open_store
 
-        self._new = new
+        self._new, self._wanted = new, wanted
         self._store: Store | None = None
         self._session: Session | None = None
         self._kept = ""
@@ -42,6 +42,11 @@ class Keeper:
                 self._store = open_store(path)
                 self._session = self._store.start(new)
                 self._kept = self._session.id
+
+    @property
+    def failed(self) -> bool:
+        """Whether all was to be kept, and was not."""
+        return self._wanted and not self._kept
 
     @property
     def keeping(self) -> bool:

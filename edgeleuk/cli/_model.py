@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.errors import UsageError
+from edgeleuk import folders
+from edgeleuk.cli._console import notices
+from edgeleuk.errors import ModelMissingError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.profiles import Profile
@@ -36,7 +38,8 @@ def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None)
     from edgeleuk import zoo
 
     if folder is None:
-        return zoo.load(profile.magnification if profile else mag or "100x")
+        return in_use(profile.magnification if profile else mag or "100x")
+    folder = folders.expanded(folder, "--model", ModelMissingError)
     model = zoo.load_folder(folder)
     if mag and not zoo.same_objective(mag, model.magnification):
         raise UsageError(
@@ -48,4 +51,18 @@ def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None)
             f"{folder} holds a {model.magnification} model, profile {profile.name} is of a {profile.magnification} "
             "objective. Name the folder of a model of that objective, or use another profile."
         )
+    return _tried(model)
+
+
+def in_use(magnification: str) -> Model:
+    """The model that is in use for an objective. Raises ModelError where it cannot be trusted or does not work."""
+    from edgeleuk import zoo
+
+    return _tried(zoo.load(magnification))
+
+
+def _tried(model: Model) -> Model:
+    from edgeleuk.doctor.acquaintance import require_tried
+
+    require_tried(model, lambda text: notices.print(text, markup=False))
     return model

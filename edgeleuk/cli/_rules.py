@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeleuk import folders
+from edgeleuk.errors import InputError
+
 if TYPE_CHECKING:
     from edgeleuk.rules import Reference, Rules
 
@@ -30,4 +33,8 @@ def standards(rules: Path | None = None, reference: Path | None = None) -> tuple
     """Load the rules and the reference ranges, those that ship where no file is named. Raises InputError."""
     from edgeleuk.rules import load_reference, load_rules
 
+    if rules:
+        rules = folders.expanded(rules, "--rules", InputError)
+    if reference:
+        reference = folders.expanded(reference, "--reference", InputError)
     return load_rules(rules), load_reference(reference)

@@ -38,7 +38,7 @@ from edgeleuk.cli._who import (
     StoreOption,
     Who,
 )
-from edgeleuk.errors import EdgeleukError, QualityError, UsageError
+from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.batch import Analysed, Batch
@@ -141,7 +141,7 @@ def analyze(
     Several pictures are those of one slide: where they overlap, a cell that two of them show counts once. A picture
     that cannot be read or scaled, or is refused as too poor or as no smear, is named at the end; the rest is done. The
     exit code is then that of the first such error. The result is kept with pictures of its white cells; no patient name
-    is asked for, do not enter one.
+    is asked for, do not enter one. Where it cannot be kept that is said, and the exit code is 9.
     """
     from edgeleuk import machine
     from edgeleuk.batch import Batch
@@ -201,6 +201,8 @@ def analyze(
     finally:
         if stop:
             _interrupted(stop, count.number, len(pictures))
+    if keeper.failed:
+        raise typer.Exit(StoreError.exit_code)
 
 
 def demo_picture() -> str:

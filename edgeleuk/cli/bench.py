@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, progress_bar, results
-from edgeleuk.cli._model import ModelOption, chosen
+from edgeleuk.cli._model import ModelOption, chosen, in_use
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
 
@@ -79,7 +79,7 @@ def _in_use(mag: str | None) -> list[Model]:
     names = list(zoo.available()) if mag in (None, "all") else [mag]
     if not names:
         raise UsageError("there is no model to measure. See `edgeleuk models list`.")
-    return [zoo.load(name) for name in names if name]
+    return [in_use(name) for name in names if name]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, results, warn
 from edgeleuk.cli._interview import Interview, files
+from edgeleuk.cli._model import in_use
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,11 +110,10 @@ def _measured(
     threads: int | None,
 ) -> Calibrated:
     """The profile of the files that the options name."""
-    from edgeleuk import zoo
     from edgeleuk.calibration.device import Pictures, calibrate
     from edgeleuk.finder import Finder
 
-    model = zoo.load(mag or "100x")
+    model = in_use(mag or "100x")
     pictures = Pictures(*(files(each or []) for each in named))
     with notices.status("measuring", spinner="line"):
         return calibrate(name, model.magnification, pictures, spacing_um, Finder(model.finder, threads))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeleuk import _private
 from edgeleuk.cli._console import notices, print_json, results, write
 
 if TYPE_CHECKING:
@@ -61,5 +62,5 @@ def _write_bundle(found: Report, target: Path) -> None:
     plain = Console(width=100, color_system=None, highlight=False)
     with plain.capture() as text:
         plain.print(render.report(found), crop=False)
-    write(target, bundle(found, text.get()))
+    write(target, bundle(found, text.get()), _private.FILE)
     notices.print(f"{target}: look at it before you send it (unzip -p {target} | less)", markup=False)

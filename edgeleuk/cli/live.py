@@ -154,7 +154,7 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
     from edgeleuk.zoo import same_objective
 
     with open_store(store, create=False) as kept:
-        summary = kept.get(session).summary
+        summary = kept.get(session).known([])
     require_resumable(summary)
     if is_incomplete(summary.source) and not source:
         raise UsageError(

@@ -8,7 +8,7 @@ import typer
 
 from edgeleuk.cli import models_update
 from edgeleuk.cli._console import print_json, report, results
-from edgeleuk.cli._model import ModelOption, chosen
+from edgeleuk.cli._model import ModelOption, chosen, in_use
 from edgeleuk.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One model: its types, attributes, thresholds, figures, where they come from, and what it was derived from."""
-    import json
-
+    from edgeleuk import _files
     from edgeleuk.render import models as render
 
     model = chosen(model_folder, magnification)
     if as_json:
-        print_json(json.loads((model.folder / "model.json").read_text(encoding="utf-8")))
+        print_json(_files.read_json(model.folder / "model.json"))
     else:
         results().print(render.card(model))
 
@@ -84,7 +83,7 @@ def verify(
                 failed = True
     for name in names:
         try:
-            _verified(zoo.load(name))
+            _verified(in_use(name))
         except ModelError as error:
             report(error)
             failed = True

@@ -99,14 +99,11 @@ def pack(
     ] = None,
 ) -> None:
     """Pack a model into an archive that `models install` takes, for a stick."""
-    from edgeleuk import modelstore, zoo
+    from edgeleuk import _files, modelstore, zoo
     from edgeleuk.modelstore import signing
 
-    if Path(model).is_dir():
-        packed = zoo.read_manifest(Path(model))
-        packed.verify()
-    else:
-        packed = zoo.load(model)
+    folder = Path(model)
+    packed = zoo.load_folder(folder) if _files.is_folder(folder) else zoo.load(model)
     sign = partial(signing.sign, signing.signer(key)) if key else None
     content = modelstore.pack(packed, sign)
     target = out or Path(f"edgeleuk-{packed.magnification}-{packed.version}.zip")
@@ -150,14 +147,12 @@ def trust(
 
 def _content(file: Path) -> bytes:
     """The archive, not read further than the largest there may be."""
+    from edgeleuk import _files
     from edgeleuk.modelstore import MAX_ARCHIVE_BYTES
 
     if str(file) == "-":
         return sys.stdin.buffer.read(MAX_ARCHIVE_BYTES + 1)
     try:
-        if file.exists() and not file.is_file():
-            raise InputError(f"{file} is no file. Name the archive itself.")
-        with file.open("rb") as opened:
-            return opened.read(MAX_ARCHIVE_BYTES + 1)
+        return _files.read_bytes(file, MAX_ARCHIVE_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}. Check the path and the stick.") from error

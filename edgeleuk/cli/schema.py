@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from edgeleuk import _files
+
 
 class Document(StrEnum):
     """What has a schema."""
@@ -21,4 +23,4 @@ def schema(
 ) -> None:
     """Print the JSON Schema of `analyze --json`, or of a model's model.json."""
     path = Path(__file__).parents[1] / "data" / f"{document}.schema.json"
-    typer.echo(path.read_text(encoding="utf-8"), nl=False)
+    typer.echo(_files.read_text(path), nl=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeleuk import _files, _private
 from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -56,15 +57,18 @@ def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
     from edgeleuk.store import default_path, open_store
 
     path = store or default_path()
-    if store is None and not path.exists():  # nothing was counted yet, which is no mistake
+    lost: list[str] = []
+    if store is None and _files.is_absent(path):  # nothing was counted yet, which is no mistake
         found = []
     else:
         with open_store(path, create=False) as opened:
-            found = opened.list()
+            found = opened.list(lost)
     if as_json:
-        print_json({"path": str(path), "sessions": [render.summary(each) for each in found]})
+        sessions = [render.summary(each) for each in found]
+        print_json({"path": str(path), "sessions": sessions, "lost": lost})
     else:
         results().print(render.listing(found, path))
+    tell_lost(lost)
 
 
 @app.command()
@@ -86,6 +90,7 @@ def show(
         print_json(render.shown(kept))
     else:
         results().print(render.show(kept))
+    tell_lost(kept.lost)
 
 
 @app.command()
@@ -168,14 +173,20 @@ def export(
     with open_store(store, create=False) as opened:
         found = opened.get(session)
         kept = _kept(found, model_folder, *standards(rules, reference))
-        folder = writable_folder(out or Path(kept.summary.id))
-        for name, picture in render.crops(kept, found.counted()):
-            write(writable_folder((folder / name).parent) / Path(name).name, picture)
-    write(folder / "result.edgeleuk", encode(kept.result))
-    write(folder / "cells.csv", render.cells_csv(kept))
-    write(folder / "verdict.csv", tables.verdict_csv(kept.result.verdict))
-    write(folder / "differential.csv", tables.differential_csv(kept.result.differential))
-    write(folder / "session.json", json_text(render.document(kept)))
+        folder = writable_folder(out or Path(kept.summary.id), private=True)
+        for name, picture in render.crops(kept, found.counted([])):
+            place = writable_folder((folder / name).parent, private=True)
+            write(place / Path(name).name, picture, _private.FILE)
+    files: dict[str, str | bytes] = {
+        "result.edgeleuk": encode(kept.result),
+        "cells.csv": render.cells_csv(kept),
+        "verdict.csv": tables.verdict_csv(kept.result.verdict),
+        "differential.csv": tables.differential_csv(kept.result.differential),
+        "session.json": json_text(render.document(kept)),
+    }
+    for name, content in files.items():
+        write(folder / name, content, _private.FILE)
+    tell_lost(kept.lost)
     notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
 
 
@@ -189,7 +200,7 @@ def delete(
     from edgeleuk.store import open_store
 
     with open_store(store, create=False) as opened:
-        doomed = opened.get(session).summary
+        doomed = opened.get(session).known([])
         what = f"session {doomed.id} with {doomed.fields} fields and {doomed.white_cells} white cells"
         if not yes:
             if not sys.stdin.isatty():
@@ -207,7 +218,8 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     from edgeleuk.render.sessions import Kept
     from edgeleuk.slidemap import made_of_stills
 
-    summary = session.summary
+    lost: list[str] = []
+    summary = session.known(lost)
     model = chosen(model_folder, None if model_folder else summary.magnification)
     if model.magnification != summary.magnification:
         raise UsageError(
@@ -219,7 +231,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    analyser, counted = Analyser(model, threads=1), session.counted()
+    analyser, counted = Analyser(model, threads=1), session.counted(lost)
     first = next(counted, None)
     options = SlideOptions(
         stills=first is not None and made_of_stills(first, model), red_cells=summary.red_cells
@@ -227,11 +239,30 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), options)
     # One field at a time: their pictures do not stay in memory.
     slide.restore(
-        _checked(chain(filter(None, [first]), counted), summary, model), session.marks(), session.refused()
+        _checked(chain(filter(None, [first]), counted), summary, model),
+        session.marks(lost),
+        session.refused(lost),
     )
     return Kept(
-        summary, session.notes(), session.unassessed(), slide.result(summary.about), slide.map.cells, model
+        summary,
+        session.notes(lost),
+        session.unassessed(lost),
+        slide.result(summary.about),
+        slide.map.cells,
+        model,
+        tuple(lost),
     )
+
+
+def tell_lost(lost: Sequence[str]) -> None:
+    """Say what a damaged file of sessions did not give."""
+    for text in lost:
+        warn(text)
+    if lost:
+        warn(
+            "the file of the sessions is damaged, and its disk may be failing. Copy it elsewhere; `sqlite3 FILE .recover` may"
+            " save more of it."
+        )
 
 
 def _checked(

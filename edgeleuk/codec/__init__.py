@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import msgspec
 import numpy as np
 
+from edgeleuk import _files
 from edgeleuk.codec import _parts
 from edgeleuk.errors import InputError, RecordError
 from edgeleuk.results import SlideResult
@@ -34,6 +35,15 @@ MOST_BYTES = 1 << 30
 """That a body may inflate to; a slide of 53,000 cells has 7 million."""
 ESCAPE = "\x1a"
 """Begins, with four hexadecimal digits, a letter that UTF-8 has not: of the name of a file whose bytes are no text."""
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+)
 _ODD = re.compile(f"[{ESCAPE}\ud800-\udfff]")
 _ESCAPED = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
 
@@ -102,14 +112,14 @@ def decode(data: bytes, kind: type[T]) -> T:
         part = _part(_inflated(content), wanted.wire, content.odd)
         part.check()
         return cast(T, part.value(iter(content.pictures)))
-    except (ValueError, TypeError, OverflowError, StopIteration, zlib.error, msgspec.MsgspecError) as error:
+    except (*_MALFORMED, StopIteration, zlib.error, msgspec.MsgspecError) as error:
         _refuse(str(error))
 
 
 def read_result(path: Path) -> SlideResult:
     """A slide's result from the file that `edgeleuk sessions export` writes. Raises InputError or its child RecordError."""
     try:
-        data = path.read_bytes()
+        data = _files.read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     try:

@@ -246,15 +246,23 @@ class SlideCount:
         self._changed()
 
     def restore(
-        self, counted: Iterable[CountedField], marks: Mapping[int, str], refused: Iterable[Refusal] = ()
+        self,
+        counted: Iterable[CountedField],
+        marks: Mapping[int, str],
+        refused: Iterable[Refusal] = (),
+        last: int = 0,
     ) -> None:
-        """Continue from what was stored: the same map, the same tally, the same scale."""
+        """Continue from what was stored: the same map, the same tally, the same scale.
+
+        `last` is the number of the last field where that one cannot be read any more.
+        """
         self._refusals = list(refused)
         self.map.restore(counted, marks)
         self._names = dict.fromkeys(self.map.names)
-        if last := self.map.last:
-            self._number = last.number
-            self.stream.scale.take_up(last.field)
+        self._number = last
+        if newest := self.map.last:
+            self._number = max(newest.number, last)
+            self.stream.scale.take_up(newest.field)
         self._changed()
 
     def _changed(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk import _files
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.manifest import RED_CELL_BOX_UM
 from edgeleuk.types import RED_CELL, Boxes, Scale
+
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What a document raises that is built otherwise than it should be."""
 
 MIN_RED_CELLS = 5
 """Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
@@ -85,9 +89,9 @@ def load_fields(coco: Path, images: Path) -> tuple[list[FieldSample], tuple[str,
             _field_sample(entry, by_image.get(entry["id"], []), images, names, index)
             for entry in document["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{coco} is no COCO file: {error!r}. It needs images, annotations (bbox: x, y, w, h), categories."
+            f"{coco} is no COCO file: {repr(error)[:200]}. It needs images, annotations (bbox: x, y, w, h), categories."
         ) from error
     return samples, names
 
@@ -127,10 +131,9 @@ def load_cells(
     Raises InputError.
     """
     try:
-        with table.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {table}: {error}.") from error
+        rows = list(csv.DictReader(io.StringIO(_files.read_text(table, _files.TABLE_BYTES), newline="")))
+    except (OSError, _files.UnreadableError, csv.Error) as error:
+        raise InputError(f"cannot read {table}: {_files.plain(error)}.") from error
     if not rows or not {"file", "label"} <= rows[0].keys():
         raise InputError(f"{table} needs a header with the columns file and label, and at least one row.")
     return [_cell_sample(row, table, images, attributes, told_by_label) for row in rows]
@@ -219,11 +222,16 @@ def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
     return np.sqrt(areas)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> Any:
+    """What a file of JSON with labelled data holds. Raises InputError."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}.") from error
+        return _files.read_json(path, _files.TABLE_BYTES)
+    except (OSError, _files.UnreadableError) as error:
+        raise InputError(f"cannot read {path}: {_files.plain(error)}.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    document = read_document(path)
     if not isinstance(document, dict):
         raise InputError(f"{path} is no COCO file: it holds a {type(document).__name__}, not an object.")
     return document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.evaluation.datasets import MALFORMED, read_document
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.evaluation.slides import Progress, count_slide
 from edgeleuk.evaluation.verdicts import for_blasts
@@ -83,15 +83,15 @@ class ScreenReport:
 def load_screen(table: Path, images: Path, truth: str) -> list[PictureGroup]:
     """The groups of a JSON list of pictures with file, source, group and truth. Raises InputError, UsageError."""
     groups: defaultdict[tuple[str, str], list[Path]] = defaultdict(list)
+    entries = read_document(table)
     try:
-        entries = json.loads(table.read_text(encoding="utf-8"))
         for entry in entries:
             if entry["truth"] == truth:
                 groups[str(entry["source"]), str(entry["group"])].append(images / entry["file"])
         known = sorted({str(entry["truth"]) for entry in entries})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{table} is no list of pictures: {error!r}. Each needs file, source, group and truth."
+            f"{table} is no list of pictures: {repr(error)[:200]}. Each needs file, source, group and truth."
         ) from error
     if not groups:
         raise UsageError(f"no picture of {table} has the truth {truth!r}. There are: {', '.join(known)}.")

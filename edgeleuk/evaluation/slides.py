@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from edgeleuk.batch import Analysed, Batch, Failed
 from edgeleuk.counting.scale import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.errors import InputError
+from edgeleuk.evaluation.datasets import MALFORMED, read_document
 from edgeleuk.evaluation.readings import proportion
 from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.pipeline import Analyser
@@ -115,8 +115,8 @@ def leading(counts: Mapping[str, int], groups: Groups) -> str | None:
 
 def load_slides(table: Path, images: Path) -> list[SlideSample]:
     """The slides of a JSON list of objects with slide, fields and cell_counts. Raises InputError."""
+    entries = read_document(table)
     try:
-        entries = json.loads(table.read_text(encoding="utf-8"))
         return [
             SlideSample(
                 str(entry["slide"]),
@@ -125,11 +125,9 @@ def load_slides(table: Path, images: Path) -> list[SlideSample]:
             )
             for entry in entries
         ]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read {table}: {error}.") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(
-            f"{table} is no list of slides: {error!r}. Each needs slide, fields (file names), cell_counts."
+            f"{table} is no list of slides: {repr(error)[:200]}. Each needs slide, fields (file names), cell_counts."
         ) from error
 
 

@@ -171,11 +171,15 @@ class LiveCounter:
             self._tell("warning", SPACE_AGAIN)
 
     def resume(
-        self, counted: Iterable[CountedField], marks: Mapping[int, str], refused: Iterable[Refusal] = ()
+        self,
+        counted: Iterable[CountedField],
+        marks: Mapping[int, str],
+        refused: Iterable[Refusal] = (),
+        last: int = 0,
     ) -> None:
-        """Go on from a session that was kept: the same map, the same tally, the same scale."""
-        self.slide.restore(counted, marks, refused)
-        if (last := self.map.last) and (behind := self._clock.behind(last.at)):
+        """Go on from a session that was kept: the same map, the same tally, the same scale. `last` as `SlideCount.restore`."""
+        self.slide.restore(counted, marks, refused, last)
+        if (newest := self.map.last) and (behind := self._clock.behind(newest.at)):
             self._warn(behind_text(behind))
         self._recount()
         machine.give_back()  # all that the session was read into

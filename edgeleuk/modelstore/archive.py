@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from edgeleuk import _files
 from edgeleuk.errors import ModelMissingError
 from edgeleuk.modelstore.update import (
     FILE_NAME,
@@ -74,7 +75,11 @@ def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
     names = [MODEL, "README.md", model.finder.path.name, model.reader.path.name]
     paths = [model.folder / name for name in names]
     try:
-        files = {path.name: path.read_bytes() for path in paths if path.name != "README.md" or path.exists()}
+        files = {
+            path.name: _files.read_bytes(path, limit(path.name))
+            for path in paths
+            if path.name != "README.md" or path.exists()
+        }
     except OSError as error:
         raise ModelMissingError(
             f"{error.filename} cannot be read: {error.strerror}. Install the model again."

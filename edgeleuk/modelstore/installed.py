@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from edgeleuk import zoo
+from edgeleuk import _files, zoo
 from edgeleuk.errors import ModelError, UsageError
 from edgeleuk.modelstore import _disk, signing
 from edgeleuk.modelstore.archive import Archive, read
@@ -130,7 +130,7 @@ def _is_there(archive: Archive) -> bool:
                 zoo.installed(folder, update.magnification)
             except ModelError:
                 return False  # it is damaged; the archive mends it
-            if (folder / MANIFEST).read_bytes() == archive.manifest:
+            if _files.read_bytes(folder / MANIFEST) == archive.manifest:
                 return True
         if folder.name.casefold() == update.version.casefold():
             raise UsageError(
@@ -166,10 +166,7 @@ def _put(archive: Archive, check: Check) -> None:
 
 def _checked(folder: Path, update: Update) -> zoo.Model:
     """The unpacked model, which must be the one its archive announced. Raises ModelError."""
-    try:
-        model = zoo.installed(folder, update.magnification)
-    except RecursionError as error:
-        raise ModelError("its model.json is not one (too deep)") from error
+    model = zoo.installed(folder, update.magnification)
     if model.version != update.version:
         raise ModelError(f"it says version {update.version}, its model {model.version[:60]!r}")
     networks = {path.name for path in folder.glob("*.onnx")}
@@ -213,7 +210,7 @@ def _folders(magnification: str) -> Iterator[Path]:
     place = zoo.store() / magnification
     if magnification not in zoo.MAGNIFICATIONS:
         raise UsageError(f"unknown magnification {magnification!r}. Known: {', '.join(zoo.MAGNIFICATIONS)}.")
-    if place.is_dir():
+    if _files.is_folder(place):
         yield from sorted(each for each in place.iterdir() if VERSION.fullmatch(each.name) and each.is_dir())
 
 

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeleuk import zoo
+from edgeleuk import _files, folders, zoo
 from edgeleuk.errors import InputError, MissingExtraError, ModelAlteredError, ModelError, UsageError
 from edgeleuk.modelstore import _disk
 from edgeleuk.modelstore.archive import Archive
@@ -31,7 +31,9 @@ _PRIVATE = b"PRIVATE KEY"
 def folder() -> Path:
     """Where trusted keys lie, one PEM file each: EDGELEUK_KEYS, else keys/ in the store."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else zoo.store() / "keys"
+    if named:
+        return folders.expanded(named, VARIABLE, ModelError)
+    return zoo.store() / "keys"
 
 
 def _locked() -> Path:
@@ -52,7 +54,7 @@ def trusted() -> dict[str, bytes]:
     place = folder()
     try:
         paths = sorted(path for path in place.iterdir() if path.suffix == ".pem")
-        texts = {path: path.read_bytes() for path in paths}
+        texts = {path: _files.read_bytes(path, MAX_KEY_BYTES) for path in paths}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -84,7 +86,7 @@ def forget(name: str) -> None:
         raise UsageError(f"no key {name!r} is trusted. Trusted: {', '.join(keys) or 'none'}.")
     with _disk.changing(_locked()):
         for path in place.iterdir():
-            if path.suffix == ".pem" and _public(path.read_bytes(), path) == keys[name]:
+            if path.suffix == ".pem" and _public(_read(path), path) == keys[name]:
                 path.unlink()
         _disk.sync(place)
 
@@ -153,7 +155,7 @@ def _verified(signature: bytes, manifest: bytes) -> bytes:
     library = _library()
     wrong = refusal("its signature is wrong", ModelAlteredError)
     try:
-        document = json.loads(signature)
+        document = _files.parse_json(signature)
         algorithm, key, value = (document[name] for name in ("algorithm", "key", "signature"))
         raw = bytes.fromhex(key)
         if algorithm != ALGORITHM:
@@ -198,8 +200,7 @@ def _pem(key: bytes) -> bytes:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            return opened.read(MAX_KEY_BYTES)
+        return _files.read_bytes(file, MAX_KEY_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}. Check the path.") from error
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeleuk import zoo
+from edgeleuk import _files, zoo
 from edgeleuk.errors import EdgeleukError, InputError, ModelAlteredError
 
 FORMAT = "edgeleuk-model-update/1"
@@ -85,14 +85,14 @@ def refusal(what: str, kind: type[EdgeleukError] = InputError) -> EdgeleukError:
 def read_update(text: bytes) -> Update:
     """The manifest from its bytes. Raises InputError where it is not exactly as `Update.as_bytes` tells."""
     try:
-        document = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant)
+        document = _files.parse_json(text)
         if type(document) is dict and document.get("format", FORMAT) != FORMAT:
             raise refusal(
                 f"its format is {str(document['format'])[:60]!r}, and this program reads {FORMAT!r}; update edgeleuk"
             )
         keys = _fields(document, "format", "magnification", "version", "files")
-        return Update(_magnification(keys["magnification"]), check_version(keys["version"]), _files(keys))
-    except (ValueError, TypeError, RecursionError) as error:
+        return Update(_magnification(keys["magnification"]), check_version(keys["version"]), _listed(keys))
+    except (ValueError, TypeError) as error:
         raise refusal(f"its {MANIFEST} is not one ({str(error)[:200]})") from error
 
 
@@ -118,7 +118,7 @@ def _magnification(value: Any) -> str:
     return str(value)
 
 
-def _files(document: Mapping[str, Any]) -> dict[str, Entry]:
+def _listed(document: Mapping[str, Any]) -> dict[str, Entry]:
     listed = document["files"]
     if type(listed) is not dict or not 0 < len(listed) <= MAX_FILES or MODEL not in listed:
         raise ValueError(f"files must be {MODEL} and up to {MAX_FILES - 1} others")
@@ -140,17 +140,6 @@ def _fields(value: Any, *names: str) -> dict[str, Any]:
     if type(value) is not dict or {*value} != {*names}:
         raise ValueError(f"{', '.join(names)} and nothing else must be in it")
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("it names something twice")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
 
 
 def _some(names: set[str]) -> str:

@@ -47,6 +47,8 @@ class Kept:
     cells: Mapping[int, MappedCell]
     """White cells of the map by their number, each read from all its views, or as marked."""
     model: Model
+    lost: tuple[str, ...] = ()
+    """What a damaged file of sessions did not give, in a sentence each."""
 
 
 def summary(session: SessionSummary) -> dict[str, Any]:
@@ -119,6 +121,8 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
             yield name, text
     if kept.result.marks:
         yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.result.marks.items())
+    for text in kept.lost:
+        yield "lost", text
     if about.notes:
         yield "note", about.notes
     for note in kept.notes:
@@ -187,6 +191,7 @@ def shown(kept: Kept) -> dict[str, Any]:
         "refused": [tables.refused(each) for each in kept.result.refused],
         "differential": as_json(kept.result.differential),
         "estimates": kept.result.estimates.as_json(),
+        "lost": list(kept.lost),
     }
 
 

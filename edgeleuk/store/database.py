@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import shutil
 import sqlite3
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import __version__
-from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError, UsageError
+from edgeleuk import __version__, _files, _private, folders
+from edgeleuk.errors import DamagedError, DiskFullError, EdgeleukError, StoreError, UsageError
 from edgeleuk.store.leases import Lease, held
 from edgeleuk.store.migrations import APPLICATION_ID, MIGRATIONS, applied, migrate, pending
-from edgeleuk.store.openings import OPENING, Key, closed, is_open, opened
+from edgeleuk.store.openings import OPENING, Key, closed, is_open, key_of, opened
 
 RESERVE_BYTES = 50_000_000
 """Kept free on the disk. Marks, notes and the end of a session still fit when no field is taken any more, and so does
@@ -43,18 +45,26 @@ class Database:
 
     def __init__(self, path: Path, *, create: bool, reserve_bytes: int) -> None:
         """UsageError where the file is absent and not to be made; StoreError where it cannot be used, unaltered."""
-        self.path = path.expanduser().resolve()  # a link and its file are one store, with the same locks
+        self.path = path
+        self.damaged = False
+        """Whether it is damaged so much that it can only be read."""
+        with self._translated():
+            self.path = _resolved(path)  # a link and its file are one store, with the same locks
+            absent = self._is_absent()
         self.reserve_bytes = reserve_bytes
-        if self._is_absent() and not create:
+        if absent and not create:
             raise UsageError(
                 f"there is no file of sessions at {self.path}. Check --store, or count with `edgeleuk live`."
             )
         with self._translated(), OPENING:
+            if not absent:
+                _files.require_regular(self.path)
             self._refuse_foreign()
             self.writable = self._is_writable()
-            self._refuse_newer()
-            self._connection = self._connect()
+            self._make_private()
+            self._connection = self._opened()
             self._key: Key | None = opened(self.path)
+            self._log: Key | None = None
 
     @property
     def locks(self) -> Path:
@@ -62,18 +72,28 @@ class Database:
         return self.path.parent / "locks"
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """All rows. Raises DamagedError where a part of the file that it needs is damaged."""
         with self._translated():
             return self._connection.execute(sql, parameters).fetchall()
+
+    def query_while_possible(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows up to the first one that a damaged part of the file does not give."""
+        found: list[sqlite3.Row] = []
+        with suppress(DamagedError), self._translated():
+            found.extend(self._connection.execute(sql, parameters))
+        return found
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it on the disk when the block is left, or nothing where an error leaves it."""
         self.require_writable()
+        self._require_place(written=False)
         with self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
+                self._require_place(written=True)
             except BaseException:
                 if self._connection.in_transaction:  # after some errors SQLite has rolled back by itself
                     self._connection.execute("ROLLBACK")
@@ -81,16 +101,21 @@ class Database:
 
     def require_writable(self) -> None:
         """Raises StoreError where the file can only be read."""
+        if self.damaged:
+            raise DamagedError(
+                f"{self.path} is damaged, and can only be read. Export what you need, and give another --store."
+            )
         if not self.writable:
             raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
 
     def require_space(self) -> None:
-        """Raises DiskFullError where less than the reserve is free."""
+        """Raises DiskFullError where less than the reserve is free, StoreError where the file is gone."""
+        self._require_place(written=False)
         free = self._free_bytes()
         if free < self.reserve_bytes:
             raise DiskFullError(
                 f"the disk of {self.path} has {free / 1e6:.0f} MB left, and {self.reserve_bytes / 1e6:.0f} MB are kept"
-                " free. Nothing is lost: free some space, as with `edgeleuk sessions delete`, and go on."
+                " free. Free some space, as with `edgeleuk sessions delete`, and go on."
             )
 
     def give_back(self) -> None:
@@ -136,9 +161,53 @@ class Database:
 
     def _is_writable(self) -> bool:
         if self._is_absent():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _private.make_folder(self.path.parent)
             return True  # whether it can be made shows when it is
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK | os.X_OK)
+
+    def _make_private(self) -> None:
+        """The file, its log and its folder are this user's alone; where that cannot be, it is told once."""
+        if self.path.parent == folders.programs("data") and _private.is_open_to_others(
+            self.path.parent, _private.FOLDER
+        ):
+            _tell_open(self.path.parent)
+        if self.writable and self._is_absent():
+            _private.own_folder(self.locks)
+            _private.make_file(self.path)  # SQLite gives its log the permissions of the file
+        for name in ("", "-wal", "-shm", "-journal"):
+            path = self.path.with_name(f"{self.path.name}{name}")
+            if _private.is_open_to_others(path, _private.FILE):
+                _tell_open(path)
+
+    def _require_place(self, *, written: bool) -> None:
+        """Raise StoreError unless the file and its log are still where they were opened: what is written to a file that was
+        removed is lost with it. The log is there from the first transaction on."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if written:
+                self._log = self._log or key_of(log)
+            if key_of(self.path) == self._key and (self._log is None or key_of(log) == self._log):
+                return
+        except OSError:
+            pass  # one of them is gone
+        raise StoreError(
+            f"{self.path} or its log was removed or replaced while it was written: nothing more is kept. Put its folder or"
+            " its disk back, or give another --store."
+        )
+
+    def _opened(self) -> sqlite3.Connection:
+        """A connection; where the file is too damaged to be written, one that reads what can be read."""
+        try:
+            with self._translated():
+                self._refuse_newer()
+                return self._connect()
+        except DamagedError:
+            self.damaged, self.writable = True, False
+            connection = self._connect()
+            connection.execute(
+                "SELECT COUNT(*) FROM sqlite_schema"
+            ).fetchone()  # without it nothing can be found
+            return connection
 
     def _refuse_foreign(self) -> None:
         """By its first bytes, before SQLite opens it: even reading would leave files of its own beside it."""
@@ -189,6 +258,10 @@ class Database:
         connection = self._open("rwc" if self.writable else "ro")
         try:
             connection.row_factory = sqlite3.Row
+            connection.text_factory = _text
+            if self.damaged:
+                # Otherwise SQLite refuses a file that is shorter than it says of itself.
+                connection.execute("PRAGMA writable_schema = ON")
             connection.execute("PRAGMA foreign_keys = ON")
             if self.writable:
                 connection.execute("PRAGMA synchronous = FULL")
@@ -252,14 +325,16 @@ class Database:
                 return (
                     self._full()
                     if full
-                    else StoreError(f"{text} The disk may be failing: copy the file elsewhere.")
+                    else StoreError(
+                        f"{text} Its disk may be failing, or a limit of size or a quota is reached: copy the file elsewhere."
+                    )
                 )
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
                 return StoreError(f"cannot write {text} The disk may be read-only. Give another --store.")
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreError(f"{text} Another program keeps it for itself: close that, and try again.")
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                return StoreError(
+                return DamagedError(
                     f"{text} The file is damaged. Keep a copy; `sqlite3 FILE .recover` saves what can be saved."
                     " Give another --store to go on."
                 )
@@ -267,6 +342,30 @@ class Database:
                 return StoreError(f"cannot use {text} Give another --store.")
 
     def _full(self) -> DiskFullError:
-        return DiskFullError(
-            f"the disk of {self.path} is full. What was counted is kept: free some space on it, and go on."
-        )
+        return DiskFullError(f"the disk of {self.path} is full. Free some space on it, and go on.")
+
+
+def _resolved(path: Path) -> Path:
+    """The file that a path names. Raises OSError with the reason."""
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder of {path.parts[0]}") from error
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, "it is a link in a ring of links") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "the folder that this program was started in is gone") from error
+
+
+def _text(content: bytes) -> str:
+    """A text of the file, also where damage made it none."""
+    return content.decode("utf-8", "backslashreplace")
+
+
+def _tell_open(path: Path) -> None:
+    logging.getLogger(__name__).warning(
+        "warning: others may read %s, and this user cannot change that: `chmod go= FILE`, by its owner, does.",
+        path,
+    )

@@ -14,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from edgeleuk import _files, _private
 from edgeleuk.errors import StoreError
 
 PATIENCE_S = 0.25
 """For a lock that somebody only looks at (see `held`), not one that is held for a session."""
 RETRY_S = 0.02
+MOST_BYTES = 1000
+"""Of what a lock file says of its holder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,14 @@ class Lease:
 
     def _try(self) -> int | None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            _private.own_folder(self.path.parent)
+            descriptor = _private.open_own(self.path, create=True)
+        except FileNotFoundError as error:
+            if self.path.parent.is_dir():  # whoever held the last lock swept the folder
+                return None
+            raise self._impossible(error) from error
         except OSError as error:
-            raise StoreError(
-                f"cannot lock {self.path}: {error.strerror}. Change its permissions, or give another --store."
-            ) from error
+            raise self._impossible(error) from error
         # Who held it before may have removed the file between our open and our lock: then ours has no name any more.
         if _lock(descriptor) and _is_at(descriptor, self.path):
             now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -68,6 +73,11 @@ class Lease:
             return descriptor
         os.close(descriptor)
         return None
+
+    def _impossible(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot lock {self.path}: {error.strerror}. Put that right, or name a --store in a folder that is yours alone."
+        )
 
     @property
     def held(self) -> bool:
@@ -102,8 +112,8 @@ def lock_file(folder: Path, name: str) -> Path:
 def held(folder: Path, name: str) -> bool:
     """Whether some process, this one included, holds the lease of a name."""
     try:
-        descriptor = os.open(lock_file(folder, name), os.O_RDONLY)
-    except OSError:
+        descriptor = _private.open_own(lock_file(folder, name), create=False)
+    except OSError:  # absent, or no lock of this user's
         return False
     try:
         return not _lock(descriptor, fcntl.LOCK_SH)
@@ -129,6 +139,8 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _holder(path: Path) -> Holder | None:
     """None where the holder has not written yet who it is."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        told = _files.read_json(path, MOST_BYTES)
+        since = datetime.fromisoformat(told["since"]).astimezone(UTC)
+        return Holder(int(told["process"]), since.isoformat(timespec="seconds"))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.errors import StoreError
+from edgeleuk.errors import DamagedError
 from edgeleuk.types import (
     Aperture,
     Assessment,
@@ -40,11 +40,11 @@ Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 
 def rebuild(fetch: Fetch, key: int) -> CountedField:
-    """The field that was written under `key`. Raises StoreError where it was damaged since."""
+    """The field that was written under `key`. Raises DamagedError where it was damaged since."""
     try:
         return _rebuild(fetch, key)
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise StoreError(
+    except (ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+        raise DamagedError(
             f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `edgeleuk sessions list` shows"
             " which other sessions are there."
         ) from error

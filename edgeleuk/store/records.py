@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeleuk._addresses import without_secrets
 from edgeleuk.codec import decode, encode
-from edgeleuk.errors import RecordError, StoreError
+from edgeleuk.errors import DamagedError, RecordError
 from edgeleuk.store import old_records
 from edgeleuk.types import WHITE_CELL, CountedField, Refusal, numbered
 
@@ -29,8 +29,11 @@ def insert(connection: sqlite3.Connection, session: str, counted: CountedField) 
 
 
 def rebuild(fetch: Fetch, key: int) -> CountedField:
-    """The field that `insert` wrote. Raises StoreError where its record was damaged since."""
-    record = fetch("SELECT record FROM fields WHERE key = ?", (key,))[0]["record"]
+    """The field that `insert` wrote. Raises DamagedError where its record was damaged since."""
+    found = fetch("SELECT record FROM fields WHERE key = ?", (key,))
+    if not found:
+        raise DamagedError(f"a counted field (record {key}) is in the index and not in the table.")
+    record = found[0]["record"]
     if record is None:
         return _shown(_numbered(old_records.rebuild(fetch, key)))
     try:
@@ -61,14 +64,15 @@ def insert_refusal(connection: sqlite3.Connection, session: str, refusal: Refusa
     )
 
 
-def refusals(fetch: Fetch, session: str) -> Iterator[Refusal]:
-    """In order. Raises StoreError where a record was damaged."""
-    for key, record in fetch("SELECT key, record FROM refusals WHERE session = ? ORDER BY key", (session,)):
-        try:
-            refusal = decode(record, Refusal)
-            yield replace(refusal, name=without_secrets(refusal.name), text=without_secrets(refusal.text))
-        except RecordError as error:
-            raise _damaged("a refusal", key, error) from error
+def refusal(fetch: Fetch, key: int) -> Refusal:
+    """One picture that was not counted. Raises DamagedError where its record was damaged."""
+    try:
+        found = decode(fetch("SELECT record FROM refusals WHERE key = ?", (key,))[0]["record"], Refusal)
+    except IndexError as error:
+        raise DamagedError(f"a refusal (record {key}) is in the index and not in the table.") from error
+    except RecordError as error:
+        raise _damaged("a refusal", key, error) from error
+    return replace(found, name=without_secrets(found.name), text=without_secrets(found.text))
 
 
 def _white_cells(counted: CountedField) -> Iterator[tuple[int, bool, bool]]:
@@ -81,8 +85,8 @@ def _white_cells(counted: CountedField) -> Iterator[tuple[int, bool, bool]]:
         yield identity, identity in counted.fresh, was_read
 
 
-def _damaged(what: str, key: int, error: RecordError) -> StoreError:
-    return StoreError(
+def _damaged(what: str, key: int, error: RecordError) -> DamagedError:
+    return DamagedError(
         f"{what} (record {key}): {error} The disk may be failing; `edgeleuk sessions list` shows which other sessions"
         " are there."
     )

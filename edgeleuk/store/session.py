@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from edgeleuk._text import readable
-from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.errors import DamagedError, StoreError, UsageError
 from edgeleuk.store import records
+from edgeleuk.store.damage import FIELDS, REFUSALS, Lost, facts, is_time, known, rows, summary, tell
 from edgeleuk.store.database import Database
 from edgeleuk.store.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.store.leases import Lease, held
@@ -41,8 +43,20 @@ class Session:
 
     @property
     def summary(self) -> SessionSummary:
-        """As of now, from the disk."""
-        return summaries(self._database, self.id)[0]
+        """As of now, from the disk. Raises DamagedError where a part of it cannot be read."""
+        return self.known(None)
+
+    def known(self, lost: Lost | None) -> SessionSummary:
+        """`summary` with what a damaged file still gives; `lost` takes the rest. Raises DamagedError where that is nothing."""
+        own: Lost | None = None if lost is None else []
+        found = summaries(self._database, self.id, lost=own)
+        if not found:
+            raise DamagedError(
+                f"session {self.id} cannot be read. {' '.join(own or ())} `edgeleuk sessions list` shows which others are there."
+            )
+        for text in own or ():
+            tell(lost, text)
+        return found[0]
 
     def add(self, counted: CountedField) -> None:
         """Keep a counted field. It survives a power cut from the moment this returns.
@@ -141,38 +155,78 @@ class Session:
         if self._lease:
             self._lease.release()
 
-    def counted(self) -> Iterator[CountedField]:
-        """The counted fields as they were, in order, one at a time from the disk."""
-        keys = self._database.query(
-            "SELECT key FROM fields WHERE session = ? AND undone IS NULL ORDER BY key", (self.id,)
+    def counted(self, lost: Lost | None = None) -> Iterator[CountedField]:
+        """The counted fields as they were, in order, one at a time from the disk.
+
+        A field that is damaged is left out, and named in `lost`; without that DamagedError is raised.
+        """
+        for key, number in self._keys(lost):
+            try:
+                yield records.rebuild(self._database.query, key)
+            except DamagedError:
+                if lost is None:
+                    raise
+                tell(lost, f"field {number} of session {self.id} is damaged and was left out.")
+
+    def give_up(self, kept: Iterable[CountedField], lost: Lost) -> int:
+        """Take back the fields that `counted` left out, so that the session goes on without them; a note keeps what was lost.
+
+        Gives the number of the last field that there was, whether it can be read or not.
+        """
+        there = {counted.number for counted in kept}
+        numbers = {key: int(number) for key, number in self._keys([])}
+        for key in (key for key, number in numbers.items() if number not in there):
+            with suppress(DamagedError), self._writing() as connection:
+                connection.execute("UPDATE fields SET undone = ? WHERE key = ?", (now(), key))
+        for text in lost:
+            self.note(text)
+        return max(numbers.values(), default=0)
+
+    def _keys(self, lost: Lost | None) -> list[sqlite3.Row]:
+        return rows(self._database, FIELDS, (self.id,), f"the list of the fields of session {self.id}", lost)
+
+    def unassessed(self, lost: Lost | None = None) -> frozenset[int]:
+        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality.
+
+        `lost` as in `counted`.
+        """
+        ways = [
+            f"SELECT f.number FROM old_fields AS o CROSS JOIN fields AS f {way} ON f.key = o.key"
+            " WHERE f.session = ? AND f.undone IS NULL AND f.record IS NULL AND o.assessment IS NULL"
+            for way in ("", "NOT INDEXED")
+        ]
+        found = rows(
+            self._database, ways, (self.id,), f"the quality of older fields of session {self.id}", lost
         )
-        for (key,) in keys:
-            yield records.rebuild(self._database.query, key)
+        return frozenset(row["number"] for row in found)
 
-    def unassessed(self) -> frozenset[int]:
-        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality."""
-        rows = self._database.query(
-            "SELECT f.number FROM fields AS f JOIN old_fields AS o ON o.key = f.key"
-            " WHERE f.session = ? AND f.undone IS NULL AND f.record IS NULL AND o.assessment IS NULL",
-            (self.id,),
-        )
-        return frozenset(row["number"] for row in rows)
+    def refused(self, lost: Lost | None = None) -> tuple[Refusal, ...]:
+        """The pictures that were not counted, in order. `lost` as in `counted`."""
+        what = f"the refusals of session {self.id}"
+        found = []
+        for (key,) in rows(self._database, REFUSALS, (self.id,), what, lost):
+            try:
+                found.append(records.refusal(self._database.query, key))
+            except DamagedError:
+                if lost is None:
+                    raise
+                tell(lost, f"a refusal of session {self.id} is damaged and was left out.")
+        return tuple(found)
 
-    def refused(self) -> tuple[Refusal, ...]:
-        """The pictures that were not counted, in order."""
-        return tuple(records.refusals(self._database.query, self.id))
+    def marks(self, lost: Lost | None = None) -> dict[int, str]:
+        """What the operator said of cells, by their number on the map. `lost` as in `counted`."""
+        found = self._both_ways("SELECT identity, label FROM marks", "AND undone IS NULL", "marks", lost)
+        return {row["identity"]: row["label"] for row in found}
 
-    def marks(self) -> dict[int, str]:
-        """What the operator said of cells, by their number on the map."""
-        rows = self._database.query(
-            "SELECT identity, label FROM marks WHERE session = ? AND undone IS NULL ORDER BY key", (self.id,)
-        )
-        return {row["identity"]: row["label"] for row in rows}
+    def notes(self, lost: Lost | None = None) -> tuple[Note, ...]:
+        """The remarks in order. `lost` as in `counted`."""
+        found = self._both_ways("SELECT at, text FROM notes", "", "notes", lost)
+        return tuple(Note(row["at"], row["text"]) for row in found if is_time(row["at"]))
 
-    def notes(self) -> tuple[Note, ...]:
-        """The remarks in order."""
-        rows = self._database.query("SELECT at, text FROM notes WHERE session = ? ORDER BY key", (self.id,))
-        return tuple(Note(row["at"], row["text"]) for row in rows)
+    def _both_ways(self, select: str, only: str, what: str, lost: Lost | None) -> list[sqlite3.Row]:
+        """By the index of the sessions, or without it."""
+        ways = [f"{select} {way} WHERE session = ? {only} ORDER BY key" for way in ("", "NOT INDEXED")]
+        return rows(self._database, ways, (self.id,), f"the {what} of session {self.id}", lost)
 
     def _need_lease(self, *, counting: bool = False) -> None:
         if self._lease is None or not self._lease.held:
@@ -185,9 +239,40 @@ class Session:
         return self._database.transaction()
 
 
-def summaries(database: Database, session: str | None = None) -> list[SessionSummary]:
-    """Every session, or the one named, newest first, also by a computer whose clock was set back in between."""
-    return [_summary(database, row) for row in database.query(_SUMMARIES, (session,))]
+def summaries(
+    database: Database, session: str | None = None, *, lost: Lost | None = None
+) -> list[SessionSummary]:
+    """Every session, or the one named, newest first, also by a computer whose clock was set back in between.
+
+    `lost` takes what a damaged file does not give; without it DamagedError is raised.
+    """
+    try:
+        found = [dict(row) for row in database.query(_SUMMARIES, (session,))]
+    except DamagedError:
+        if lost is None:
+            raise
+        found = list(_one_by_one(database, session, lost))
+    made = []
+    for row in found:
+        try:
+            if lost is not None and row["last"] is not None and not is_time(row["last"]):
+                tell(lost, f"session {row['id']}: the time of its last field is damaged.")
+                row["last"] = None
+            made.append(_summary(database, row))
+        except DamagedError as error:
+            if lost is None:
+                raise
+            tell(lost, str(error))
+    return made
+
+
+def _one_by_one(database: Database, session: str | None, lost: Lost) -> Iterator[dict[str, Any]]:
+    for each in known(database, lost):
+        if session in (None, each["id"]):
+            try:
+                yield facts(database, each["id"], each["rowid"], lost)
+            except DamagedError:
+                tell(lost, f"session {each['id']} is damaged: what is known of it cannot be read.")
 
 
 def lease_name(database: Database, session: str) -> str:
@@ -204,8 +289,8 @@ def _utc(time: str) -> str:
     return datetime.fromisoformat(time).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _summary(database: Database, row: sqlite3.Row) -> SessionSummary:
+def _summary(database: Database, row: dict[str, Any]) -> SessionSummary:
     state: State = "finished" if row["ended"] else "interrupted"
-    if held(database.locks, lease_name(database, row["id"])):
+    if held(database.locks, lease_name(database, str(row["id"]))):
         state = "running"
-    return SessionSummary(state=state, **dict(row))
+    return summary(row, state)

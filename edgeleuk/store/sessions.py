@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from edgeleuk import folders
+from edgeleuk import _private, folders
 from edgeleuk._addresses import shown_source
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.store import damage
+from edgeleuk.store.damage import Lost
 from edgeleuk.store.database import RESERVE_BYTES, Database
 from edgeleuk.store.facts import NewSession, SessionSummary
 from edgeleuk.store.leases import Lease
@@ -59,10 +61,15 @@ def claim_source(name: str, folder: Path | None = None) -> Lease:
 def _locks_of_sources() -> Path:
     with suppress(OSError, StoreError):
         folder = default_path().parent / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        _private.make_folder(folder)
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
-    return Path(tempfile.gettempdir()) / f"edgeleuk-{os.getuid()}"
+    try:
+        return Path(tempfile.gettempdir()) / f"edgeleuk-{os.getuid()}"
+    except OSError as error:
+        raise StoreError(
+            f"there is no folder for temporary files: {error.strerror}. Name one in TMPDIR."
+        ) from error
 
 
 class Store:
@@ -93,12 +100,14 @@ class Store:
             raise
         return session
 
-    def list(self) -> Summaries:
-        """Every session, newest first."""
-        return summaries(self._database)
+    def list(self, lost: Lost | None = None) -> Summaries:
+        """Every session, newest first. `lost` takes what a damaged file does not give; without it DamagedError is raised."""
+        return summaries(self._database, lost=lost)
 
     def get(self, session: str) -> Session:
         """A session to read, also while another process writes it. The beginning of its id or UUID is enough.
+
+        In a damaged file it is sought among those that can still be read.
 
         Raises UsageError, which lists what exists, where it fits no session or several.
         """
@@ -109,7 +118,7 @@ class Store:
 
         Raises StoreError where another one holds it, UsageError where it is of pictures.
         """
-        require_resumable(self.get(session).summary)
+        require_resumable(self.get(session).known([]))
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -162,17 +171,17 @@ class Store:
 
     def _new_id(self) -> str:
         """Sorts by time and is short enough to be read out; UTC, and two digits for sessions of one second."""
-        taken = {row[0] for row in self._database.query("SELECT id FROM sessions")}
+        taken = {row["id"] for row in damage.known(self._database, [])}
         while True:
             made = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(1)}"
             if made not in taken:
                 return made
 
     def _full_id(self, beginning: str) -> str:
-        rows = self._database.query("SELECT id, uuid FROM sessions ORDER BY rowid DESC")
+        rows = damage.known(self._database, [])
         every = [row["id"] for row in rows]
         fitting = [each for each in every if each.startswith(beginning)]
-        fitting = fitting or [row["id"] for row in rows if row["uuid"].startswith(beginning.lower())]
+        fitting = fitting or [row["id"] for row in rows if (row["uuid"] or "").startswith(beginning.lower())]
         if beginning in fitting or len(fitting) == 1:
             return beginning if beginning in fitting else fitting[0]
         if not every:

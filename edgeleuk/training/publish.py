@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgeleuk import __version__, manifest, zoo
+from edgeleuk import __version__, _files, manifest, zoo
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
@@ -125,7 +125,7 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards) -> None
 def _published(folder: Path) -> dict[str, Any]:
     """What is published of the network that stays."""
     try:
-        document: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        document: dict[str, Any] = _files.read_json(folder / "model.json")
     except (OSError, ValueError) as error:
         raise ModelMissingError(
             f"no published model in {folder} of which a network could stay. Give --finder and --reader."

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import manifest
+from edgeleuk import _files, manifest
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.manifest import Density
 
@@ -37,16 +36,17 @@ class Recipe:
 def load_recipe(name: str, kind: str | None = None) -> Recipe:
     """A recipe by the name of one that ships, or by path; of a finder or a reader where `kind` says so."""
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
-    if not path.is_file():
+    if not _files.is_regular(path):
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise UsageError(
             f"no recipe {name}. Recipes here: {shipped}. Use one of these, or the path of a .toml file."
         )
-    raw = path.read_bytes()
     try:
-        sections = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML file: {error}.") from error
+        sections = _files.read_toml(path)
+    except (OSError, _files.UnreadableError) as error:
+        raise InputError(
+            f"cannot read {path}: {_files.plain(error)}. See {RECIPES} for what a recipe is."
+        ) from error
     recipe = Recipe(path.stem, sections, _training_digest(sections))
     if kind and recipe["model"]["kind"] != kind:
         raise UsageError(
