@@ -10,23 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
 from rich.text import Text
 
-from edgeleuk._text import readable
+from edgeleuk._text import escaped, readable
 from edgeleuk.errors import EdgeleukError, OutputError
+from edgeleuk.render.console import PlainConsole
 
-notices = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+notices = PlainConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
 """Breaks lines between words on a terminal; in a log or a pipe a notice is one line."""
 
 
-def results() -> Console:
+def results() -> PlainConsole:
     """The console for results; plain where stdout is no terminal."""
-    return Console(highlight=False)
+    return PlainConsole()
+
+
+def tell(text: str) -> None:
+    """One line on stderr, whatever names it quotes."""
+    notices.print(escaped(text))
 
 
 def warn(text: str) -> None:
-    notices.print(Text.assemble(("warning: ", "yellow"), text))
+    notices.print(Text.assemble(("warning: ", "yellow"), escaped(text)))
 
 
 def report(error: EdgeleukError) -> None:
@@ -122,7 +127,7 @@ def writable_folder(folder: Path) -> Path:
 
 def write(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".edgeleuk-{os.getpid()}.partial")  # short, however long the name is
     try:
         partial.write_bytes(readable(content).encode() if isinstance(content, str) else content)
         partial.replace(path)
