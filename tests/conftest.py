@@ -26,6 +26,7 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     path = tmp_path_factory.mktemp("sessions") / "sessions.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGELEUK_SESSIONS", str(path))
+        patch.setenv("EDGELEUK_FAULTS", str(path.with_name("faults.log")))
         for name in ("EDGELEUK_SITE", "EDGELEUK_DEVICE", "EDGELEUK_OPERATOR"):
             patch.delenv(name, raising=False)
         yield path
