@@ -260,7 +260,7 @@ def _output(
     from edgeleuk.render.leftout import left_out_lines
 
     faults: list[EdgeleukError] = []
-    document = tables.document(result, overlays.names())
+    document = tables.with_overlays(tables.document(result), overlays.names())
     if folder:
         forms = _files(result, model, document, as_json or write_all, as_csv or write_all)
         for name, content in forms.items():

@@ -33,9 +33,8 @@ SCHEMA = "edgeleuk-analysis/1"
 RESEARCH_USE = "Research use only. Not a diagnosis."
 
 
-def document(result: SlideResult, overlays: Mapping[int, str] | None = None) -> dict[str, Any]:
-    """What `analyze --json` prints; `edgeleuk schema` describes it. `overlays`: annotated pictures by number of the field."""
-    drawn = overlays or {}
+def document(result: SlideResult) -> dict[str, Any]:
+    """What `analyze --json` prints; `edgeleuk schema` describes it. Annotated pictures are named by `with_overlays`."""
     return {
         "schema": SCHEMA,
         "edgeleuk": result.about.program,
@@ -43,7 +42,7 @@ def document(result: SlideResult, overlays: Mapping[int, str] | None = None) -> 
         "verdict": verdict_json(result.verdict),
         "result": about(result),
         "model": asdict(result.about.model),
-        "images": [each | {"overlay": drawn.get(each["number"])} for each in images(result)],
+        "images": [each | {"overlay": None} for each in images(result)],
         "failures": [_failure(each) for each in result.refused if each.exit_code],
         "refused": [refused(each) for each in result.not_counted],
         "left_out": left_out(result),
@@ -52,6 +51,11 @@ def document(result: SlideResult, overlays: Mapping[int, str] | None = None) -> 
         "differential": as_json(result.differential),
         "estimates": result.estimates.as_json(),
     }
+
+
+def with_overlays(told: dict[str, Any], drawn: Mapping[int, str]) -> dict[str, Any]:
+    """A document with the names of the annotated pictures, by the numbers of the counted fields."""
+    return told | {"images": [each | {"overlay": drawn.get(each["number"])} for each in told["images"]]}
 
 
 def about(result: SlideResult) -> dict[str, Any]:
