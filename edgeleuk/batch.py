@@ -13,9 +13,11 @@ from edgeleuk._pools import leaving
 from edgeleuk.counting.scale import Progress
 from edgeleuk.counting.slide import Examined, SlideCount
 from edgeleuk.errors import EdgeleukError, StoreError
-from edgeleuk.types import CountedField, Field, Frame, PictureFile
+from edgeleuk.faults import unforeseen
+from edgeleuk.types import CountedField, Field, Frame, PictureFile, Refusal
 
-Item = PictureFile | EdgeleukError
+Item = PictureFile | Refusal | EdgeleukError
+"""A picture, what is left out beside pictures, or what cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,20 @@ class Batch:
     def analyse_all(
         self, items: Sequence[Item], stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Analysed | Failed]:
-        """Analyse and count each picture in turn; one that cannot be analysed never ends a batch.
+        """Analyse and count each picture in turn; one that cannot be analysed never ends a batch, whatever is wrong.
 
         Once it is `stopped` those that were begun are the last ones. Raises StoreError where a recorder does not keep a
         counted picture.
         """
+        self.slide.leave_out([each for each in items if isinstance(each, Refusal)])
         if not self.slide.scale.surveyed:
             self.survey(items)
         with leaving(ThreadPoolExecutor(self._workers)) as pool:
-            waiting: deque[tuple[Item, Future[Examined]]] = deque()
-            coming = iter(items)
+            waiting: deque[tuple[PictureFile | EdgeleukError, Future[Examined]]] = deque()
+            coming = (each for each in items if not isinstance(each, Refusal))
             while True:
                 if stopped():
-                    coming = iter(())
+                    coming.close()
                     waiting = deque(each for each in waiting if not each[1].cancel())
                 for item in islice(coming, self._most - len(waiting)):
                     waiting.append((item, pool.submit(self._examined, item)))
@@ -89,22 +92,23 @@ class Batch:
         first = self.slide.scale.given is not None and not self.slide.number
         return 1 if first else self._workers + 1
 
-    def _examined(self, item: Item) -> Examined:
+    def _examined(self, item: PictureFile | EdgeleukError) -> Examined:
         """In a worker's thread: nothing of the slide changes."""
         if isinstance(item, EdgeleukError):
             raise item
         return self.slide.examine(self.slide.scale.read(item))
 
-    def _counted(self, item: Item, work: Future[Examined]) -> Analysed | Failed:
+    def _counted(self, item: PictureFile | EdgeleukError, work: Future[Examined]) -> Analysed | Failed:
         try:
             examined = work.result()
             return self._analysed(*self.slide.counted(examined))
         except StoreError:
             raise
-        except EdgeleukError as error:
+        except Exception as error:  # noqa: BLE001  # of any library: a picture's fault is that picture's
             name = str(item) if isinstance(item, PictureFile) else ""
-            self.slide.refuse(name, error)
-            return Failed(name, error)
+            told = unforeseen(error, name)
+            self.slide.refuse(name, told)
+            return Failed(name, told)
 
     @staticmethod
     def _analysed(examined: Examined, counted: CountedField) -> Analysed:

@@ -1,6 +1,7 @@
 """Every error a user can meet. A message says what happened, what exists, and what to do.
 
 EdgeleukError                exit 1
+├── UnforeseenError          exit 1   a fault of the program, or of a library it uses
 ├── UsageError               exit 2   the request cannot be carried out as written
 ├── InputError               exit 3   a picture, folder or table cannot be read
 │   ├── NotAnImageError
@@ -25,11 +26,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgeleuk._text import message
+
 
 class EdgeleukError(Exception):
-    """Base of all errors meant for the user. `str(error)` is one clear sentence or two."""
+    """Base of all errors meant for the user. `str(error)` is one clear sentence or two.
+
+    A message quotes names of files, and what servers and libraries say: `str` escapes what steers a terminal.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return message(super().__str__())
+
+
+class UnforeseenError(EdgeleukError):
+    """A fault that nobody foresaw, of this program or of a library; `faults` gives it a reference for support."""
 
 
 class UsageError(EdgeleukError):

@@ -1,4 +1,4 @@
-"""Where a user's files lie: one rule for sessions, models, profiles and the machine's setting."""
+"""Where a user's files lie: one rule for sessions, models, profiles, faults and the machine's setting."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Literal
 from edgeleuk.errors import EdgeleukError
 
 PROGRAM = "edgeleuk"
-BASES = {"data": ("XDG_DATA_HOME", ".local/share"), "config": ("XDG_CONFIG_HOME", ".config")}
+BASES = {
+    "data": ("XDG_DATA_HOME", ".local/share"),
+    "config": ("XDG_CONFIG_HOME", ".config"),
+    "state": ("XDG_STATE_HOME", ".local/state"),
+}
 """By kind: the variable that names the folder of all programs, and its place in the home folder without that."""
 
 
-def programs(kind: Literal["data", "config"]) -> Path | None:
+def programs(kind: Literal["data", "config", "state"]) -> Path | None:
     """This program's folder of a kind, where no variable names another; None for a user without a home folder."""
     every, below_home = BASES[kind]
     base = Path(os.environ.get(every, ""))
@@ -34,7 +38,9 @@ def expanded(named: str | Path, where: str, kind: type[EdgeleukError]) -> Path:
         ) from error
 
 
-def users(name: str, kind: Literal["data", "config"], variable: str, homeless: EdgeleukError) -> Path:
+def users(
+    name: str, kind: Literal["data", "config", "state"], variable: str, homeless: EdgeleukError
+) -> Path:
     """What the environment variable `variable` names, else edgeleuk/`name` in the user's folder of that kind.
 
     As in https://specifications.freedesktop.org/basedir-spec/latest/, which has a relative XDG folder ignored. Raises

@@ -13,7 +13,7 @@ from edgeleuk import zoo
 from edgeleuk.differential import Differential
 from edgeleuk.errors import EdgeleukError, QualityError
 from edgeleuk.estimates import NOTHING, Estimates
-from edgeleuk.types import WHITE_CELL, CountedField, Field, Overlap, Refusal, Tally
+from edgeleuk.types import BESIDE, WHITE_CELL, CountedField, Field, Overlap, Refusal, Tally
 from edgeleuk.verdict import Verdict
 from edgeleuk.zoo import Model
 
@@ -93,6 +93,16 @@ class SlideResult:
     """Cells per microlitre, where the red-cell count of the blood is known."""
     verdict: Verdict = NO_VERDICT
     """What the count allows to say."""
+
+    @property
+    def not_counted(self) -> tuple[Refusal, ...]:
+        """Those of `refused` that are pictures or frames."""
+        return tuple(each for each in self.refused if each.code not in BESIDE)
+
+    @property
+    def left_out(self) -> tuple[Refusal, ...]:
+        """The others of `refused`: what lay beside the pictures, or in their files."""
+        return tuple(each for each in self.refused if each.code in BESIDE)
 
     def as_counted(self) -> tuple[Field, ...]:
         """The counted fields with all their cells, the white ones read as they count.

@@ -474,6 +474,14 @@ class Overlap:
     """Micrometres of the earlier one to one of the later by its own scale."""
 
 
+BESIDE = frozenset(
+    {
+        "folder", "link", "hidden", "special", "result", "video", "archive", "raw", "scan", "format", "inside", "other",
+    }
+)  # fmt: skip
+"""Codes of what lies beside pictures in a folder, or in a file beside its picture, and is not analysed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A picture or frame that was not counted, with the reason."""
@@ -481,7 +489,7 @@ class Refusal:
     name: str
     """Of the picture, as it was given; empty where the error names none."""
     code: str
-    """One word: a code of `quality.toml`, "seen", "scale", "copy", or the name of the error."""
+    """One word: a code of `quality.toml`, "seen", "scale", "copy", one of BESIDE, or the name of the error."""
     text: str
     """What is wrong, and what to do."""
     findings: tuple[Finding, ...] = ()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from edgeleuk._text import escaped
 from edgeleuk.differential import Differential
 from edgeleuk.rules import Rules
 from edgeleuk.types import WHITE_CELL, Place, Refusal, Tally
@@ -149,7 +150,7 @@ def told_apart(names: Iterable[str]) -> dict[str, str]:
     """Short names of pictures by their paths: the file's, with as many of its folders as tell it from the others."""
     short = dict.fromkeys(names, 1)
     while True:
-        spoken = {name: Path(*Path(name).parts[-parts:]).as_posix() for name, parts in short.items()}
+        spoken = {name: escaped(Path(*Path(name).parts[-parts:]).as_posix()) for name, parts in short.items()}
         alike = Counter(spoken.values())
         longer = [
             name for name, text in spoken.items() if alike[text] > 1 and short[name] < len(Path(name).parts)

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import cv2
 import pytest
 from standard import slide_of
 
 from edgeleuk.batch import Analysed, Batch, Failed
-from edgeleuk.cli import analyze
+from edgeleuk.cli._overlays import Overlays
+from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.counting.scale import SAMPLED
 from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import InputError, NotAnImageError
@@ -122,15 +124,19 @@ def test_cells_have_one_reading_wherever_they_are_given(
     assert Counter(cell["label"] for cell in cells) == counted
 
 
+def overlays_in(folder: Path, labels: Sequence[str]) -> Overlays:
+    return Overlays(ResultFolder(folder, Run(str(UUID(int=1)), "key", "pictures", "")), labels)
+
+
 def test_annotated_pictures_have_the_readings_that_count(
     analyser: Analyser, halves: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first of two pictures is drawn again; the second one, whose own readings it keeps, is not."""
     batch, labels = batch_of(analyser, UM_PER_PX), analyser.reader.labels
     read_otherwise(batch, "right", monkeypatch)
-    overlays: dict[str, analyze.Overlay] = {}
+    drawn = overlays_in(tmp_path, labels)
     for each in analysed(batch, halves):
-        analyze._draw(each, labels, tmp_path, overlays)
+        drawn.draw(each)
     again: list[Field] = []
 
     def draw(image: Image, field: Field, _: Sequence[str]) -> Image:
@@ -139,9 +145,9 @@ def test_annotated_pictures_have_the_readings_that_count(
 
     monkeypatch.setattr(overlay, "draw", draw)
     result = batch.slide.result()
-    analyze._sign([*overlays.values()], result, labels)
+    drawn.sign(result)
     assert again == [result.as_counted()[0]]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["left.overlay.jpg", "right.overlay.jpg"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["left.overlay.jpg", "right.overlay.jpg"]
 
 
 def test_a_picture_that_is_gone_when_it_is_drawn_again_stays_as_it_was(
@@ -151,13 +157,13 @@ def test_a_picture_that_is_gone_when_it_is_drawn_again_stays_as_it_was(
     batch, labels = batch_of(analyser, UM_PER_PX), analyser.reader.labels
     read_otherwise(batch, "right", monkeypatch)
     stick = [Path(shutil.copy(each, tmp_path)) for each in halves]
-    overlays: dict[str, analyze.Overlay] = {}
+    drawn = overlays_in(tmp_path, labels)
     for each in analysed(batch, stick):
-        analyze._draw(each, labels, tmp_path, overlays)
+        drawn.draw(each)
         assert each.frame.file is not None
         each.frame.file.path.unlink()
     before = cv2.imread(str(tmp_path / "left.overlay.jpg"))
-    analyze._sign([*overlays.values()], batch.slide.result(), labels)
+    drawn.sign(batch.slide.result())
     after = cv2.imread(str(tmp_path / "left.overlay.jpg"))
     assert after.shape[0] > before.shape[0]
     assert abs(after[: len(before) - 16].astype(int) - before[:-16]).mean() < 1

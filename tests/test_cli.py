@@ -10,7 +10,7 @@ import pty
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import cv2
@@ -34,6 +34,24 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Run:
     command = [sys.executable, "-m", "edgeleuk", *map(str, arguments)]
     env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)
+
+
+def called(*arguments: object) -> Run:
+    """The program in this process: as `run`, without the time that a start takes."""
+    words = ["edgeleuk", *map(str, arguments)]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+    ):
+        patch.setattr(sys, "argv", words)
+        patch.setenv("COLUMNS", "80")
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Run(words, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +86,8 @@ def test_demo_prints_a_differential_within_80_columns(demo: tuple[Run, Path]) ->
 
 def test_demo_leaves_json_csv_and_overlay(demo: tuple[Run, Path]) -> None:
     """--out without further wishes holds everything, and no half-written file."""
-    names = sorted(path.name for path in demo[1].iterdir())
+    marker, *names = sorted(path.name for path in demo[1].iterdir())
+    assert marker == ".edgeleuk-results.json"
     assert names == [
         *("cells.csv", "demo.overlay.jpg", "differential.csv", "pictures.csv", "results.json", "verdict.csv")
     ]

@@ -520,7 +520,7 @@ def test_the_support_archive_holds_nothing_of_anybody(monkeypatch: pytest.Monkey
     data = bundle(report, "the report of maria on lab-7", lambda: LOG)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
-    assert {*texts} == {"README.txt", "report.json", "report.txt", "versions.txt", "log.txt"}
+    assert {*texts} == {"README.txt", "report.json", "report.txt", "versions.txt", "log.txt", "faults.txt"}
     assert not any(name in text for name in ("maria", "lab-7", "clinic", "Garcia") for text in texts.values())
     assert json.loads(texts["report.json"])["checks"][0]["said"] == "~ of NAME"
     assert "numpy==" in texts["versions.txt"]

@@ -34,7 +34,7 @@ def test_plain_is_one_line_with_time_kind_and_text() -> None:
 def test_plain_stays_one_line() -> None:
     """A line break or an escape sequence in a note, or in a file's name, reaches no terminal."""
     line = events.plain(Event("note", 0, "two\nlines\x1b[2J\r"))
-    assert line == " 0:00:00  note      two lines [2J"
+    assert line == r" 0:00:00  note      two\nlines\x1b[2J\r"
 
 
 def test_json_is_one_line_with_the_fields() -> None:

@@ -9,7 +9,6 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from PIL import Image as Pillow
 
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources import _pixels, _tiff
-from edgeleuk.sources.folder import decode, expand, read_picture
-from edgeleuk.types import Image
+from edgeleuk.sources.folder import decode, read_picture
+from edgeleuk.sources.listing import pictures
+from edgeleuk.types import Image, PictureFile, Refusal
 
 WIDTH, HEIGHT = 112, 80
 GROUND, MARK = (232, 205, 214), (120, 60, 150)
@@ -120,7 +120,7 @@ def slides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(*paths: str, recursive: bool = False) -> list[str]:
     """Pictures by path, and the message of each error in its place."""
-    return [str(item) for item in expand(paths, recursive)]
+    return [str(item) for item in pictures(paths, recursive) if not isinstance(item, Refusal)]
 
 
 @pytest.mark.usefixtures("slides")
@@ -169,8 +169,8 @@ def test_a_picture_named_twice_is_analysed_once(slides: Path) -> None:
 @pytest.mark.usefixtures("slides")
 def test_what_is_missing_is_named_in_its_place_and_the_rest_goes_on() -> None:
     """One wrong path costs one line, not the batch."""
-    first, missing, last = expand(["slides/a.PNG", "lost.jpg", "slides/b.jpg"])
-    assert (first, last) == (Path("slides/a.PNG"), Path("slides/b.jpg"))
+    first, missing, last = pictures(["slides/a.PNG", "lost.jpg", "slides/b.jpg"])
+    assert (first, last) == (PictureFile(Path("slides/a.PNG")), PictureFile(Path("slides/b.jpg")))
     assert isinstance(missing, InputError)
     assert str(missing) == "lost.jpg does not exist. Check the path; a pattern needs quotes."
 
@@ -179,7 +179,7 @@ def test_what_is_missing_is_named_in_its_place_and_the_rest_goes_on() -> None:
 @pytest.mark.usefixtures("slides")
 def test_an_impossible_path_is_missing(text: str) -> None:
     """An empty path is not the working directory, and a name no file can have is no crash."""
-    (only,) = expand([text])
+    (only,) = pictures([text])
     assert isinstance(only, InputError)
 
 
@@ -212,9 +212,9 @@ def test_an_unreadable_subfolder_is_named_and_the_rest_goes_on(slides: Path) -> 
     closed.chmod(0)
     Path.cwd().chmod(0o755)
     with nobody():
-        items = list(expand(["slides"], recursive=True))
+        items = found("slides", recursive=True)
     closed.chmod(stat.S_IRWXU)
-    assert [str(item) for item in items[3:]] == [
+    assert items[3:] == [
         "cannot list slides/day0: Permission denied. Check its permissions.",
         "slides/day1/d.webp",
     ]
@@ -233,8 +233,8 @@ def test_a_missing_file_and_a_link_in_a_circle_are_input_errors(tmp_path: Path) 
     with pytest.raises(InputError, match="does not exist"):
         read_picture(tmp_path / "gone.jpg")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    (only,) = expand([str(tmp_path / "loop.jpg")])
-    assert isinstance(only, Path)
+    (only,) = pictures([str(tmp_path / "loop.jpg")])
+    assert isinstance(only, PictureFile)
     with pytest.raises(InputError, match=r"cannot read .*symbolic links"):
         read_picture(only)
 
@@ -791,15 +791,6 @@ def test_48_megapixels_of_16_bits_stay_under_500_megabytes(
     peak, shrunk = memory(path, "from edgeleuk import pipeline; before = 0")
     assert shrunk == 2
     assert peak < 500e6
-
-
-def test_a_picture_from_a_pipe_is_read(tmp_path: Path) -> None:
-    """What can be read only once is: as of `edgeleuk analyze <(...)`."""
-    pipe = tmp_path / "x.png"
-    os.mkfifo(pipe)
-    data = encoded(textured(), "PNG")
-    threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
-    np.testing.assert_array_equal(read_picture(pipe).pixels, textured())
 
 
 def test_a_smaller_decoding_is_turned_upright_too(tmp_path: Path) -> None:

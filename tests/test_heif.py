@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 from test_folder import ORIENTATIONS, exif, picture, stored
 
 from edgeleuk.errors import NotAnImageError
-from edgeleuk.sources.folder import decode, expand, read_picture
-from edgeleuk.types import Frame, Image
+from edgeleuk.sources.folder import decode, read_picture
+from edgeleuk.sources.listing import pictures
+from edgeleuk.types import Frame, Image, PictureFile
 
 
 def heic(image: Image, **options: object) -> bytes:
@@ -32,10 +33,10 @@ def test_a_heic_is_read_closely_and_found_in_folders(tmp_path: Path) -> None:
     """Its colours within what its compression costs, by each of its suffixes."""
     for name in ("a.heic", "b.HEIF", "c.hif"):
         (tmp_path / name).write_bytes(heic(picture()))
-    paths = list(expand([str(tmp_path)]))
+    paths = list(pictures([str(tmp_path)]))
     assert [Path(str(path)).name for path in paths] == ["a.heic", "b.HEIF", "c.hif"]
     for path in paths:
-        assert isinstance(path, Path)
+        assert isinstance(path, PictureFile)
         frame = read_picture(path)
         assert (frame.width, frame.height, frame.shrunk) == (112, 80, 1)
         np.testing.assert_allclose(frame.pixels[::79, ::111].astype(int), picture()[::79, ::111], atol=6)

@@ -279,8 +279,8 @@ class Kept:
     def add(self, counted: CountedField) -> None:
         self.counted.append(counted)
 
-    def refuse(self, refusal: Refusal) -> None:
-        self.refused.append(refusal)
+    def refuse(self, *refusals: Refusal) -> None:
+        self.refused += refusals
 
     def undo(self) -> None: ...
 

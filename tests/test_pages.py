@@ -13,8 +13,9 @@ from standard import slide_of
 from edgeleuk.batch import Batch
 from edgeleuk.errors import NotAnImageError
 from edgeleuk.pipeline import Analyser
-from edgeleuk.sources.folder import pages_of, pictures, read_picture
-from edgeleuk.types import Frame, Image, PictureFile
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.sources.listing import pages_of, pictures
+from edgeleuk.types import Frame, Image, PictureFile, Refusal
 
 
 def paged(path: Path, images: list[Image]) -> Path:
@@ -49,7 +50,7 @@ def test_a_file_of_one_page_is_named_by_itself(tmp_path: Path, coloured: list[Im
 
 
 def test_smaller_copies_of_a_page_are_no_pictures(tmp_path: Path, coloured: list[Image]) -> None:
-    """A reduced copy, as a pyramid holds it, is marked as one in its directory (NewSubfileType 1) and left out."""
+    """A reduced copy, as a pyramid holds it, is marked as one in its directory (NewSubfileType 1): left out, and told."""
     path = paged(tmp_path / "pyramid.tif", coloured)
     data = bytearray(path.read_bytes())
     order = "<" if data[:2] == b"II" else ">"
@@ -61,7 +62,13 @@ def test_smaller_copies_of_a_page_are_no_pictures(tmp_path: Path, coloured: list
                 struct.pack_into(order + "I", data, at + 8, 1)
         place = struct.unpack_from(order + "I", data, place + 2 + 12 * entries)[0]
     path.write_bytes(data)
-    assert len(list(pages_of(path))) == 1
+    picture, told = pages_of(path)
+    assert picture == PictureFile(path)
+    assert isinstance(told, Refusal)
+    assert (
+        told.text
+        == f"{path} holds 2 smaller copies or masks of its pictures. Only the pictures themselves are analysed."
+    )
 
 
 def test_a_circle_of_pages_ends(tmp_path: Path, coloured: list[Image]) -> None:

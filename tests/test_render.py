@@ -272,7 +272,7 @@ def test_without_support_counts_stand_alone(model: Model) -> None:
         ("a/b/field.jpg", 9, "field.jpg"),
         ("slide-2026-07-01-morning-0001.jpg", 20, "slide-20...-0001.jpg"),
         ("slide-2026-07-01-morning-0002.jpg", 20, "slide-20...-0002.jpg"),
-        ("x/\x1b[2J\n.jpg", 40, "x/ [2J .jpg"),
+        ("x/\x1b[2J\n.jpg", 40, "x/\\x1b[2J\\n.jpg"),
         ("涂片涂片涂片涂片-0001.jpg", 20, "涂片涂片...-0001.jpg"),
         ("field.jpg", 3, "..."),
         ("field.jpg", 0, ""),

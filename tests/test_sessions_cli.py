@@ -25,6 +25,7 @@ import pytest
 from counted import counted_field, started
 
 from edgeleuk import zoo
+from edgeleuk._marks import marked
 from edgeleuk.cli import sessions
 from edgeleuk.cli._rules import standards
 from edgeleuk.codec import read_result
@@ -239,7 +240,7 @@ def test_export_has_every_field_with_its_place(exported: Path) -> None:
 
 
 def test_export_sorts_the_crops_by_type(exported: Path) -> None:
-    """One crop a cell, of its sharpest field, byte for byte as it was kept; no label leads out of the folder."""
+    """One crop a cell, of its sharpest field, as it was kept, with the mark of a result; no label leads out of the folder."""
     written = {path.name: path for path in (exported / "crops").rglob("*.jpg")}
     best: dict[int, tuple[float, str, bytes]] = {}
     for number in range(1, FIELDS + 1):
@@ -250,13 +251,18 @@ def test_export_sorts_the_crops_by_type(exported: Path) -> None:
             best[identity] = max(view, best.get(identity, view))
     expected = {name: crop for _, name, crop in best.values()}
     assert len(expected) < sum(len(counted_field(number).crops) for number in range(1, FIELDS + 1))
-    assert {name: path.read_bytes() for name, path in written.items()} == expected
+    result = json.loads((exported / "session.json").read_text())["result"]["id"]
+    assert {name: path.read_bytes() for name, path in written.items()} == {
+        name: marked(crop, result) for name, crop in expected.items()
+    }
     assert cv2.imdecode(np.frombuffer(next(iter(expected.values())), np.uint8), cv2.IMREAD_COLOR) is not None
     assert "_artefact" in {path.parent.name for path in written.values()}
     assert sorted(path.name for path in exported.iterdir()) == [
+        ".edgeleuk-results.json",
         "cells.csv",
         "crops",
         "differential.csv",
+        "pictures.csv",
         "result.edgeleuk",
         "session.json",
         "verdict.csv",

@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from edgeleuk.calibration import blank, micrometer, smear
-from edgeleuk.errors import InputError, ScaleError, UsageError
+from edgeleuk.errors import EdgeleukError, InputError, ScaleError, UsageError
 from edgeleuk.eyepiece import find_disc
+from edgeleuk.faults import unforeseen
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import objective
 from edgeleuk.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
 from edgeleuk.scale import estimate_scale
 from edgeleuk.sources.folder import read_picture
-from edgeleuk.types import RED_CELL_UM, Frame, Scale
+from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)
 """Mean diameters that no adult's smear is outside of by microcytosis or macrocytosis alone: severe iron deficiency has
 about 6, megaloblastic anaemia 8.5 (Price-Jones, Red Blood Cell Diameters, 1933). A wrong spacing is off by 2 or more."""
 FEW_FIELDS = 3
+Picture = Path | PictureFile | InputError | Frame
 ONE_WAY = (
     "lines were found in one direction, so pixels are taken to be square. If the camera squeezes its pictures, add a second "
     "one with the ruling turned by 90 degrees."
@@ -31,12 +33,12 @@ ONE_WAY = (
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures by what they show, each part may be empty: files, or frames of a camera."""
+    """Pictures by what they show, each part may be empty: files, the errors in place of some, or frames of a camera."""
 
-    micrometer: Sequence[Path | Frame] = ()
-    red_cells: Sequence[Path | Frame] = ()
-    blank: Sequence[Path | Frame] = ()
-    smear: Sequence[Path | Frame] = ()
+    micrometer: Sequence[Picture] = ()
+    red_cells: Sequence[Picture] = ()
+    blank: Sequence[Picture] = ()
+    smear: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,21 @@ class Calibrated:
     profile: Profile
     notes: tuple[str, ...]
     """What the user should know of it."""
+    failures: tuple[EdgeleukError, ...] = ()
+    """Of pictures that could not be read. Others showed the same."""
 
 
 def calibrate(
     name: str, magnification: str, pictures: Pictures, spacing_um: float | None, finder: Finder
 ) -> Calibrated:
     """The profile of a device. Raises InputError, ScaleError or UsageError where the pictures do not give what they
-    should."""
-    frames = {part: _read(getattr(pictures, part)) for part in ("micrometer", "red_cells", "blank", "smear")}
+    should.
+
+    A picture that cannot be read is left out where another one shows the same part, else its error is raised.
+    """
+    failures: list[EdgeleukError] = []
+    parts = ("micrometer", "red_cells", "blank", "smear")
+    frames = {part: _read(getattr(pictures, part), failures) for part in parts}
     every = [frame for part in frames.values() for frame in part]
     if not every:
         raise UsageError(
@@ -89,11 +98,27 @@ def calibrate(
             )
     cells = frames["red_cells"] or frames["smear"]
     notes += _scale_notes(profile, cells if frames["micrometer"] else [], finder)
-    return Calibrated(profile, tuple(notes))
+    return Calibrated(profile, tuple(notes), tuple(failures))
 
 
-def _read(pictures: Sequence[Path | Frame]) -> list[Frame]:
-    return [each if isinstance(each, Frame) else read_picture(each) for each in pictures]
+def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Frame]:
+    """The pictures that can be read; of the others the errors are added to `failures`."""
+    frames: list[Frame] = []
+    faults: list[EdgeleukError] = []
+    for each in pictures:
+        if isinstance(each, Frame):
+            frames.append(each)
+        elif isinstance(each, InputError):
+            faults.append(each)
+        else:
+            try:
+                frames.append(read_picture(each))
+            except Exception as error:  # noqa: BLE001  # of any library: the others are measured all the same
+                faults.append(unforeseen(error, str(each)))
+    if faults and not frames:
+        raise faults[0]
+    failures += faults
+    return frames
 
 
 def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> tuple[Ruler, bool]:

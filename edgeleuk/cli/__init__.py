@@ -34,6 +34,7 @@ from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._stop import Commands
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.faults import unforeseen
 
 app = typer.Typer(
     name="edgeleuk",
@@ -94,3 +95,5 @@ def main() -> None:
         # The reader of a pipe went away (`edgeleuk ... | head`): nothing is wrong, and nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the user gets a line and support a reference
+        fail(unforeseen(error))

@@ -10,25 +10,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
 from rich.text import Text
 
 from edgeleuk import _files, _private, folders
 from edgeleuk._addresses import without_secrets
-from edgeleuk._text import readable
+from edgeleuk._text import escaped, readable
 from edgeleuk.errors import EdgeleukError, OutputError
+from edgeleuk.render.console import PlainConsole
 
-notices = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+notices = PlainConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
 """Breaks lines between words on a terminal; in a log or a pipe a notice is one line."""
 
 
-def results() -> Console:
+def results() -> PlainConsole:
     """The console for results; plain where stdout is no terminal."""
-    return Console(highlight=False)
+    return PlainConsole()
+
+
+def tell(text: str) -> None:
+    """One line on stderr, whatever names it quotes."""
+    notices.print(escaped(text))
 
 
 def warn(text: str) -> None:
-    notices.print(Text.assemble(("warning: ", "yellow"), without_secrets(text)))
+    notices.print(Text.assemble(("warning: ", "yellow"), escaped(without_secrets(text))))
 
 
 def report(error: EdgeleukError) -> None:

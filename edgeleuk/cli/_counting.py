@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeleuk._addresses import shown_mistake, shown_source
-from edgeleuk.cli._console import notices, results, warn
+from edgeleuk.cli._console import notices, results, tell, warn
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import StoreError
@@ -67,6 +67,7 @@ def count_live(options: Options, start: Start) -> None:
     from edgeleuk.live.run import Loop
     from edgeleuk.live.watchdog import Watchdog
     from edgeleuk.pipeline import Analyser
+    from edgeleuk.render.leftout import left_out_lines
     from edgeleuk.sources import default_source, open_source
     from edgeleuk.sources.capture import Capture
     from edgeleuk.store import claim_source
@@ -98,7 +99,9 @@ def count_live(options: Options, start: Start) -> None:
         if info.live:
             stack.enter_context(claim_source(info.name))
         for text in info.notes:
-            notices.print(text, markup=False)
+            tell(text)
+        for line in left_out_lines(info.left_out):
+            notices.print(line)
         session = _session(stack, options, analyser, spec) if options.keep else None
         slide = SlideCount(analyser, rules, ranges, scale, SlideOptions(stills=info.stills))
         counter = LiveCounter(
@@ -112,6 +115,8 @@ def count_live(options: Options, start: Start) -> None:
         if session and options.resume:
             start.step(f"reading what session {session.id} counted")
             _take_up(session, counter)
+        else:
+            slide.leave_out(info.left_out)
         start.step("waiting for the first picture")
         _tell_start(say, counter, info.name, session)
         if session and options.resume:
@@ -211,7 +216,7 @@ def _view(
 
 
 def _notice(text: str) -> None:
-    notices.print(text, markup=False)
+    tell(text)
 
 
 class _Nowhere:
@@ -268,7 +273,7 @@ def _close(
     if session and counter.refused_by_disk:
         warn(f"the last fields are not in session {session.id}: {counter.message}")
     elif session:
-        notices.print(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`", markup=False)
+        tell(f"kept as session {session.id}: `edgeleuk sessions show {session.id}`")
     _tell_verdict(options, said)
 
 
@@ -302,4 +307,4 @@ def _tell_verdict(options: Options, said: Verdict) -> None:
     if options.output == "view":
         out.print(*verdict_lines(said, out.width), sep="\n")
     elif options.output == "plain":
-        out.print(said.line, markup=False, soft_wrap=True)
+        out.print(said.line, soft_wrap=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgeleuk.cli._console import notices, report
+from edgeleuk.cli._console import notices, report, tell
 from edgeleuk.cli._model import in_use
-from edgeleuk.errors import CameraError, EdgeleukError, UsageError
+from edgeleuk.errors import CameraError, EdgeleukError, InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeleuk.calibration.device import Calibrated, Pictures
     from edgeleuk.finder import Finder
     from edgeleuk.sources.capture import Capture
-    from edgeleuk.types import Frame
+    from edgeleuk.types import Frame, PictureFile
     from edgeleuk.zoo import Model
 
 CAMERA = "camera"
@@ -115,7 +115,7 @@ class Interview:
         """Ask until the pictures are ones that can be measured, or there are none."""
         from edgeleuk.calibration.device import calibrate
 
-        notices.print(f"\n{step.explanation}", markup=False)
+        notices.print(f"\n{step.explanation}")
         while True:
             try:
                 pictures = self._shown(step, magnification)
@@ -138,11 +138,11 @@ class Interview:
         scale = done.profile.scale
         if step.part == "micrometer" and scale:
             x, y = f"{scale.um_per_px_x:.4g}", f"{scale.um_per_px_y:.4g}"
-            notices.print(f"measured: {x if x == y else f'{x} x {y}'} um per pixel")
+            tell(f"measured: {x if x == y else f'{x} x {y}'} um per pixel")
         else:
             notices.print("measured")
 
-    def _shown(self, step: Step, magnification: str) -> Sequence[Path | Frame]:
+    def _shown(self, step: Step, magnification: str) -> Sequence[PictureFile | InputError | Frame]:
         """The pictures that are answered, of files or of a camera; none for an empty answer."""
         from edgeleuk.sources import default_source, is_camera
 
@@ -165,16 +165,23 @@ def _lies_here(name: str) -> bool:
     return Path(name).is_file() or Path(name).is_dir()
 
 
-def files(named: Sequence[str]) -> list[Path]:
-    """The files that are named. Raises the first error among them."""
-    from edgeleuk.sources.folder import expand
+def files(named: Sequence[str]) -> list[PictureFile | InputError]:
+    """The pictures that are named, and what of it cannot be read. What lies beside them is told.
 
-    found = []
-    for each in expand(named):
-        if isinstance(each, EdgeleukError):
-            raise each
-        found.append(each)
-    return found
+    Raises InputError where nothing of it can be read.
+    """
+    from edgeleuk.render.leftout import left_out_lines
+    from edgeleuk.sources.listing import pictures
+    from edgeleuk.types import Refusal
+
+    found = list(pictures(named))
+    for line in left_out_lines([each for each in found if isinstance(each, Refusal)]):
+        notices.print(line)
+    usable = [each for each in found if not isinstance(each, Refusal)]
+    faults = [each for each in usable if isinstance(each, InputError)]
+    if faults and len(faults) == len(usable):
+        raise faults[0]
+    return usable
 
 
 def stills(spec: str, magnification: str, what: str) -> list[Frame]:
@@ -189,7 +196,7 @@ def stills(spec: str, magnification: str, what: str) -> list[Frame]:
         capture = stack.enter_context(Capture(lambda: open_source(spec, magnification=magnification)))
         if capture.info.live:
             stack.enter_context(claim_source(capture.info.name))
-        notices.print(f"{capture.info.name}: Enter takes a picture, d and Enter ends.", markup=False)
+        tell(f"{capture.info.name}: Enter takes a picture, d and Enter ends.")
         while True:
             question = f"{what}, picture {len(frames) + 1}"
             answer = typer.prompt(question, default="", show_default=False, err=True).strip().lower()
@@ -204,7 +211,7 @@ def stills(spec: str, magnification: str, what: str) -> list[Frame]:
                 report(error)
                 continue
             frames.append(replace(frame, name=f"{capture.info.name} picture {len(frames) + 1}"))
-            notices.print(f"taken: {frame.width} x {frame.height} px", markup=False)
+            tell(f"taken: {frame.width} x {frame.height} px")
 
 
 def still(capture: Capture) -> Frame:
@@ -232,4 +239,4 @@ def _spacing(default: float) -> float:
         )
         if low <= answer <= high:
             return answer
-        notices.print(f"{answer:g} is outside {low:g} to {high:g}.", markup=False)
+        tell(f"{answer:g} is outside {low:g} to {high:g}.")

@@ -67,8 +67,8 @@ class Keeper:
     def add(self, counted: CountedField) -> None:
         self._try(lambda session: session.add(counted))
 
-    def refuse(self, refusal: Refusal) -> None:
-        self._try(lambda session: session.refuse(refusal))
+    def refuse(self, *refusals: Refusal) -> None:
+        self._try(lambda session: session.refuse(*refusals))
 
     def undo(self) -> None:
         self._try(lambda session: session.undo())

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import typer
 from typer.core import TyperGroup
 
+from edgeleuk._text import message
 from edgeleuk.cli._console import notices
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of the signal, as shells have it; after SIGTERM it is 143."""
 
 
+MISTAKE: type[Exception] = typer.BadParameter.__mro__[1]
+"""In the command line: `UsageError` of the library below typer, which is another one in each version."""
 ENDING = "ending (Ctrl-C: at once)"
 
 
@@ -77,13 +81,29 @@ def at_once(number: int) -> None:
         os._exit(128 + number)
 
 
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """A mistake in the command line is told with its words as they were typed, whatever they would do to a terminal."""
+    try:
+        yield
+    except MISTAKE as error:
+        vars(error)["message"] = message(str(vars(error)["message"]))
+        raise
+
+
 class Commands(TyperGroup):
     """The commands, of which each ends at Ctrl-C with one line."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the words of the command line."""
+        with _plainly():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with _plainly():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             midway = notices.is_terminal  # which shows ^C
         except typer.Abort as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,13 +21,15 @@ from edgeleuk.cli._console import (
     progress_bar,
     report,
     results,
+    tell,
     warn,
     writable_folder,
-    write,
 )
 from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._overlays import Overlays, attempt
 from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.cli._results import ResultFolder, Run, key_of
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._stop import Stopped, Stopping
 from edgeleuk.cli._who import (
@@ -41,25 +44,11 @@ from edgeleuk.cli._who import (
 from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from edgeleuk.batch import Analysed, Batch
+    from edgeleuk.batch import Batch, Item
     from edgeleuk.results import SlideResult
-    from edgeleuk.types import Field, PictureFile
     from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """An annotated picture that was written."""
-
-    path: Path
-    file: PictureFile | None
-    """That it was decoded from."""
-    number: int
-    """Of the counted field."""
-    types: Mapping[int, str]
-    """As drawn: the type of each white cell by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +56,7 @@ class Outcome:
     """What became of the pictures, beside their count."""
 
     failures: Failures
-    """Those left out, with the error."""
-    overlays: list[Overlay]
-    """Annotated pictures that were written."""
+    """Those that failed, with the error."""
     warnings: Mapping[str, list[str]]
     """By what is said of them, names of pictures."""
 
@@ -149,7 +136,7 @@ def analyze(
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.estimates import check
     from edgeleuk.pipeline import Analyser
-    from edgeleuk.sources.folder import pictures as pictures_of
+    from edgeleuk.sources.listing import pictures as pictures_of
     from edgeleuk.types import PictureFile, Scale
 
     if demo == bool(paths):
@@ -163,41 +150,46 @@ def analyze(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."
         )
     check(red_cells)
-    folder = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
+    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
     rule_set, ranges = standards(rules, reference)
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
     scale = None if um_per_px is None else Scale.given(um_per_px)
     pictures = list(pictures_of([demo_picture()] if demo else paths or [], recursive))
-    workers = min(threads or os.cpu_count() or 1, len(pictures))
+    files = [each for each in pictures if isinstance(each, PictureFile)]
+    workers = max(1, min(threads or os.cpu_count() or 1, len(files)))
     machine.share_heap()
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
     names = ["demo"] if demo else paths or []
     new = pictures_session(
         analyser, names, Who(slide, operator, site, microscope, notes), um_per_px, red_cells
     )
+    run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
+    folder = ResultFolder(target, run) if target else None
     write_all = folder is not None and not (as_json or as_csv or overlay)
-    draw = folder if overlay or write_all else None
+    overlays = Overlays(folder if overlay or write_all else None, model.reader.labels)
 
-    readable = any(isinstance(each, PictureFile) for each in pictures)
-    with Stopping() as stop, Keeper(new, store, wanted=keep and readable) as keeper:
+    with Stopping() as stop, Keeper(new, store, wanted=keep and bool(files)) as keeper:
         options = SlideOptions(
-            overlapping=len(pictures) > 1 and not separate, red_cells=red_cells, crops=keeper.keeping
+            overlapping=len(files) > 1 and not separate, red_cells=red_cells, crops=keeper.keeping
         )
         policy = ScalePolicy(analyser, scale)
         count = SlideCount(analyser, rule_set, ranges, policy, options, keeper if keeper.keeping else None)
-        outcome = _analyse_all(Batch(count, workers), pictures, draw, stop)
+        outcome = _analyse_all(Batch(count, workers), pictures, overlays, stop)
         if not stop:
             keeper.finish(f"analysed {count.number} picture{'s' * (count.number != 1)}")
     if stop and not (count.number or outcome.failures):
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
-    _sign(outcome.overlays, result, model.reader.labels)
-    _output(result, model, as_json, as_csv, folder, write_all, details)
+    overlays.sign(result)
+    faults = [
+        *overlays.faults,
+        *_output(result, model, as_json, as_csv, folder, write_all, details, overlays),
+    ]
     if not stop or count.number:
         keeper.tell()
     try:
-        _close(result, outcome, folder)
+        _close(result, outcome, folder, faults)
     finally:
         if stop:
             _interrupted(stop, count.number, len(pictures))
@@ -213,11 +205,11 @@ def demo_picture() -> str:
 def _interrupted(stop: Stopping, done: int, of: int) -> NoReturn:
     """Say how far a batch came, and end with the signal's exit code."""
     what = "the result is of these alone" if done else "there is no result"
-    notices.print(f"interrupted: {done} of {of} pictures were analysed; {what}.", markup=False)
+    tell(f"interrupted: {done} of {of} pictures were analysed; {what}.")
     raise typer.Exit(stop.exit_code)
 
 
-def _survey(batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], stop: Stopping) -> None:
+def _survey(batch: Batch, pictures: Sequence[Item], stop: Stopping) -> None:
     """Measure the scale that the pictures have in common, unless the user asks to end."""
     with (
         suppress(Stopped),
@@ -231,66 +223,28 @@ def _survey(batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], stop:
         batch.survey(pictures, step)
 
 
-def _analyse_all(
-    batch: Batch, pictures: Sequence[PictureFile | EdgeleukError], draw: Path | None, stop: Stopping
-) -> Outcome:
+def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, stop: Stopping) -> Outcome:
     """Every picture that can be analysed, until the user asks to end."""
     from edgeleuk.batch import Failed
+    from edgeleuk.types import Refusal
 
     _survey(batch, pictures, stop)
     failures: Failures = []
-    overlays: dict[str, Overlay] = {}
     texts: dict[str, str] = {}
     warnings: defaultdict[str, list[str]] = defaultdict(list)
-    with progress_bar(stop.instead("analysing"), shown=len(pictures) > 1) as progress:
-        progress(0, len(pictures))
+    of = sum(not isinstance(each, Refusal) for each in pictures)
+    with progress_bar(stop.instead("analysing"), shown=of > 1) as progress:
+        progress(0, of)
         for number, done in enumerate(batch.analyse_all(pictures, lambda: bool(stop)), 1):
-            progress(number, len(pictures))
+            progress(number, of)
             if isinstance(done, Failed):
                 failures.append((done.path, done.error))
                 continue
             for key, text in done.warnings:
                 texts.setdefault(key, text)
                 warnings[key].append(done.frame.name)
-            if draw:
-                _draw(done, batch.slide.analyser.reader.labels, draw, overlays)
-    return Outcome(failures, [*overlays.values()], {texts[key]: names for key, names in warnings.items()})
-
-
-def _draw(done: Analysed, labels: Sequence[str], folder: Path, overlays: dict[str, Overlay]) -> None:
-    """Write the annotated copy; pictures of the same name from different folders get a number."""
-    from edgeleuk.render.overlay import draw, encode
-
-    stem, number = Path(done.frame.name).stem, 1
-    name = f"{stem}.overlay.jpg"
-    while name in overlays:
-        number += 1
-        name = f"{stem}-{number}.overlay.jpg"
-    overlays[name] = Overlay(folder / name, done.frame.file, done.counted.number, _types(done.field))
-    write(folder / name, encode(draw(done.frame.pixels, done.field, labels)))
-
-
-def _types(field: Field) -> dict[int, str]:
-    """Type of each white cell that was read, by its number."""
-    return {cell.number: cell.reading.label for cell in field.cells if cell.number and cell.reading}
-
-
-def _sign(overlays: Sequence[Overlay], result: SlideResult, labels: Sequence[str]) -> None:
-    """Write the slide's verdict, which is known at the end, below the legend of each annotated picture.
-
-    A picture whose cells other pictures show too is drawn again where they are read otherwise together,
-    unless its file is gone by then: the slide's results matter more.
-    """
-    from edgeleuk.render.overlay import draw, encode, with_verdict
-    from edgeleuk.sources.folder import read_picture
-
-    fields = {each.number: field for each, field in zip(result.counted, result.as_counted(), strict=True)}
-    for each in overlays:
-        picture, field = each.path.read_bytes(), fields[each.number]
-        if each.file and _types(field) != each.types:
-            with suppress(EdgeleukError):
-                picture = encode(draw(read_picture(each.file).pixels, field, labels))
-        write(each.path, with_verdict(picture, result.verdict))
+            overlays.draw(done)
+    return Outcome(failures, {texts[key]: names for key, names in warnings.items()})
 
 
 def _output(
@@ -298,47 +252,76 @@ def _output(
     model: Model,
     as_json: bool,
     as_csv: bool,
-    folder: Path | None,
+    folder: ResultFolder | None,
     write_all: bool,
     details: bool,
-) -> None:
+    overlays: Overlays,
+) -> list[EdgeleukError]:
+    """Write and print the result. Gives what could not be written: one form of it never takes the others."""
     from edgeleuk.render import tables, terminal
+    from edgeleuk.render.leftout import left_out_lines
 
-    document, attributes = tables.document(result), model.reader.attributes
-    if folder and (as_json or write_all):
-        write(folder / "results.json", json_text(document))
-    if folder and (as_csv or write_all):
-        write(folder / "verdict.csv", tables.verdict_csv(result.verdict))
-        write(folder / "cells.csv", tables.cells_csv(result, attributes))
-        write(folder / "differential.csv", tables.differential_csv(result.differential))
-        if result.estimates.values:
-            write(folder / "estimates.csv", tables.estimates_csv(result.estimates))
-        write(folder / "pictures.csv", tables.pictures_csv(result))
+    faults: list[EdgeleukError] = []
+    document = tables.with_overlays(tables.document(result), overlays.names())
+    if folder:
+        forms = _files(result, model, document, as_json or write_all, as_csv or write_all)
+        for name, content in forms.items():
+            attempt(faults, name, "written", partial(_written, folder, name, content))
+        attempt(faults, str(folder.path), "finished", folder.close)
     if as_json:
         print_json(document)
     elif as_csv and not folder:
-        print_csv(tables.cells_csv(result, attributes))
-        notices.print(result.verdict.line, markup=False)
+        print_csv(tables.cells_csv(result, model.reader.attributes))
+        tell(result.verdict.line)
     elif result.counted:
         results().print(terminal.analysis(result, model, details=details))
+        return faults
     elif any(each.findings for each in result.refused):
         results().print(terminal.verdict_line(result.verdict))
+    for line in left_out_lines(result.left_out):
+        notices.print(line)
+    return faults
 
 
-def _close(result: SlideResult, outcome: Outcome, folder: Path | None) -> None:
+def _written(folder: ResultFolder, name: str, content: Callable[[], str]) -> None:
+    folder.write(name, content())
+
+
+def _files(
+    result: SlideResult, model: Model, document: Any, with_json: bool, with_csv: bool
+) -> dict[str, Callable[[], str]]:
+    """What is written into the folder, by name."""
+    from edgeleuk.render import tables
+
+    files: dict[str, Callable[[], str]] = {"results.json": lambda: json_text(document)} if with_json else {}
+    if with_csv:
+        files |= {
+            "verdict.csv": lambda: tables.verdict_csv(result.verdict),
+            "cells.csv": lambda: tables.cells_csv(result, model.reader.attributes),
+            "differential.csv": lambda: tables.differential_csv(result.differential),
+            "pictures.csv": lambda: tables.pictures_csv(result),
+        }
+    if with_csv and result.estimates.values:
+        files["estimates.csv"] = lambda: tables.estimates_csv(result.estimates)
+    return files
+
+
+def _close(
+    result: SlideResult, outcome: Outcome, folder: ResultFolder | None, faults: Sequence[EdgeleukError]
+) -> None:
     """Say what is wrong with pictures, after the result: its first lines say what to do."""
     for text, names in outcome.warnings.items():
         warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}")
     if folder:
-        notices.print(f"results are in {folder}", markup=False)
+        tell(f"results are in {folder.path}")
     failures = outcome.failures
-    for _, error in failures:
+    for error in (*faults, *(error for _, error in failures)):
         report(error)
     done = len(result.counted)
     if failures and done + len(failures) > 1:
-        notices.print(f"{done} analysed, {_not_done(failures)}", markup=False)
-    if failures:
-        raise typer.Exit(failures[0][1].exit_code)
+        tell(f"{done} analysed, {_not_done(failures)}")
+    for error in (*faults, *(error for _, error in failures)):
+        raise typer.Exit(error.exit_code)
 
 
 def _not_done(failures: Failures) -> str:

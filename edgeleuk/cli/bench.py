@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, progress_bar, results
+from edgeleuk.cli._console import notices, print_json, progress_bar, results, tell
 from edgeleuk.cli._model import ModelOption, chosen, in_use
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
@@ -92,7 +92,7 @@ def _following(magnification: str, settings: int) -> Iterator[Progress]:
             nonlocal doing
             if what != doing and not notices.is_terminal:
                 times = f" {settings} times each" if what == "timing" else ""
-                notices.print(f"{magnification}: {what} {total} fields{times}", markup=False)
+                tell(f"{magnification}: {what} {total} fields{times}")
             doing = what
             bar(done, total)
 

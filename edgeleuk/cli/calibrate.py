@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results, warn
+from edgeleuk.cli._console import notices, print_json, report, results, tell, warn
 from edgeleuk.cli._interview import Interview, files
 from edgeleuk.cli._model import in_use
 from edgeleuk.errors import UsageError
@@ -66,7 +66,8 @@ def calibrate(
     """Measure one microscope with its camera once, and use it with --profile from then on.
 
     Without pictures it asks for them, step by step, and takes them from the camera where you wish. Each option takes a
-    file, a folder or a pattern in quotes, and may be repeated. Pictures must be whole, as the camera gives them.
+    file, a folder or a pattern in quotes, and may be repeated. Pictures must be whole, as the camera gives them. One that
+    cannot be read is named at the end, and the others are measured; the exit code is then that of its error.
     """
     from dataclasses import asdict
 
@@ -99,7 +100,11 @@ def calibrate(
         print_json(asdict(done.profile))
     else:
         results().print(render.card(done.profile, path))
-    notices.print(f"saved. Use it with `edgeleuk analyze ... --profile {name}`", markup=False)
+    for failure in done.failures:
+        report(failure)
+    tell(f"saved. Use it with `edgeleuk analyze ... --profile {name}`")
+    if done.failures:
+        raise typer.Exit(done.failures[0].exit_code)
 
 
 def _measured(

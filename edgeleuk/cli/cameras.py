@@ -30,7 +30,7 @@ def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     if as_json:
         print_json(document(found, of_pi, has_library))
     else:
-        results().print(text(found, of_pi, has_library), markup=False, soft_wrap=True)
+        results().print(text(found, of_pi, has_library), soft_wrap=True)
 
 
 def document(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> dict[str, Any]:

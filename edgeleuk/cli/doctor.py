@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk import _private
-from edgeleuk.cli._console import notices, print_json, results, write
+from edgeleuk.cli._console import notices, print_json, results, tell, write
 
 if TYPE_CHECKING:
     from edgeleuk.doctor.findings import Report
@@ -54,13 +54,12 @@ def doctor(
 
 
 def _write_bundle(found: Report, target: Path) -> None:
-    from rich.console import Console
-
     from edgeleuk.doctor.bundle import bundle
     from edgeleuk.render import doctor as render
+    from edgeleuk.render.console import PlainConsole
 
-    plain = Console(width=100, color_system=None, highlight=False)
+    plain = PlainConsole(width=100, color_system=None)
     with plain.capture() as text:
         plain.print(render.report(found), crop=False)
     write(target, bundle(found, text.get()), _private.FILE)
-    notices.print(f"{target}: look at it before you send it (unzip -p {target} | less)", markup=False)
+    tell(f"{target}: look at it before you send it (unzip -p {target} | less)")

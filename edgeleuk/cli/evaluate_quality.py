@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,21 +37,22 @@ def quality(
     from edgeleuk.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
     from edgeleuk.pipeline import Analyser
     from edgeleuk.render.evaluation_quality import render_quality
-    from edgeleuk.sources.folder import expand
+    from edgeleuk.sources.listing import pictures
+    from edgeleuk.types import PictureFile
 
     model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
     if not samples:
         raise UsageError(f"{coco} lists no pictures. Give a file with some.")
-    others = list(expand(strangers or [], recursive=True))
+    others = list(pictures(strangers or [], recursive=True))
     if fault := next((each for each in others if isinstance(each, EdgeleukError)), None):
         raise fault
-    paths = [each for each in others if isinstance(each, Path)]
+    strange = [each for each in others if isinstance(each, PictureFile)]
     analyser = Analyser(model, threads)
     with progress_bar("judging") as progress:
         judged = judge_sources(analyser, evenly(samples, limit), progress)
     with progress_bar("other pictures") as progress:
-        foreign = judge_strangers(analyser, evenly(paths, limit), progress) if paths else None
+        foreign = judge_strangers(analyser, evenly(strange, limit), progress) if strange else None
     with progress_bar("ladders") as progress:
         climbs = climb_ladders(analyser, evenly(samples, ladders), names, progress) if ladders else {}
     report = QualityReport(judged, foreign, climbs)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results, warn, write
+from edgeleuk.cli._console import print_json, results, tell, warn, write
 from edgeleuk.errors import InputError, UsageError
 
 Magnification = Annotated[str, typer.Argument(help="100x, 40x or 10x.", show_default=False)]
@@ -45,9 +45,9 @@ def install(
     done = modelstore.install(_content(file), tried, unsigned=unsigned, use_it=not keep)
     state = "was installed already" if done.was_there else "is installed"
     then = ", beside the one in use" if keep else ", and is in use"
-    notices.print(f"the {done.magnification} model {done.version} {state}{then}")
+    tell(f"the {done.magnification} model {done.version} {state}{then}")
     if done.key:
-        notices.print(f"signed with the trusted key {done.key}")
+        tell(f"signed with the trusted key {done.key}")
     elif done.signed:
         warn("it is signed, and by no key that is trusted here. `edgeleuk models trust KEYFILE` trusts one.")
     else:
@@ -61,7 +61,7 @@ def use(magnification: Magnification, version: Version) -> None:
     from edgeleuk import modelstore
 
     modelstore.use(magnification, version)
-    notices.print(f"the {magnification} model {version} is in use")
+    tell(f"the {magnification} model {version} is in use")
 
 
 def rollback(magnification: Magnification) -> None:
@@ -69,7 +69,7 @@ def rollback(magnification: Magnification) -> None:
     from edgeleuk import modelstore
 
     version = modelstore.rollback(magnification)
-    notices.print(f"the {magnification} model {version} is in use again")
+    tell(f"the {magnification} model {version} is in use again")
 
 
 def remove(magnification: Magnification, version: Version) -> None:
@@ -77,7 +77,7 @@ def remove(magnification: Magnification, version: Version) -> None:
     from edgeleuk import modelstore
 
     modelstore.remove(magnification, version)
-    notices.print(f"the {magnification} model {version} is removed")
+    tell(f"the {magnification} model {version} is removed")
 
 
 def pack(
@@ -109,7 +109,7 @@ def pack(
     target = out or Path(f"edgeleuk-{packed.magnification}-{packed.version}.zip")
     write(target, content)
     signed = "signed" if sign else "not signed"
-    notices.print(f"{target}: {len(content) / 1e6:.1f} MB, {signed}", markup=False)
+    tell(f"{target}: {len(content) / 1e6:.1f} MB, {signed}")
 
 
 def trust(
@@ -133,16 +133,16 @@ def trust(
     if file and forget:
         raise UsageError("a key is trusted or forgotten, not both at once. Give one of them.")
     if file:
-        notices.print(f"key {signing.trust(file)} is trusted")
+        tell(f"key {signing.trust(file)} is trusted")
     elif forget:
         signing.forget(forget)
-        notices.print(f"key {forget} is not trusted any more")
+        tell(f"key {forget} is not trusted any more")
     keys = list(signing.trusted())
     if as_json:
         print_json({"folder": str(signing.folder()), "keys": keys})
     elif not file and not forget:
         none = f"No keys are trusted; any model can be installed. Their folder is {signing.folder()}."
-        results().print("\n".join(keys) or none, markup=False, soft_wrap=True)
+        results().print("\n".join(keys) or none, soft_wrap=True)
 
 
 def _content(file: Path) -> bytes:

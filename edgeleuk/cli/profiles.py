@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results
+from edgeleuk.cli._console import print_json, results, tell
 from edgeleuk.errors import EdgeleukError, OutputError
 
 app = typer.Typer(help="The device profiles on this machine: list, show, remove.", no_args_is_help=True)
@@ -67,4 +67,4 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
         path.unlink()
     except OSError as error:
         raise OutputError(f"cannot delete {path}: {error.strerror}. Check its permissions.") from error
-    notices.print(f"deleted {path}", markup=False)
+    tell(f"deleted {path}")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk import _files, _private
-from edgeleuk.cli._console import json_text, notices, print_json, results, warn, writable_folder, write
+from edgeleuk import _files
+from edgeleuk._text import escaped
+from edgeleuk.cli._console import json_text, print_json, results, tell, warn
 from edgeleuk.cli._model import ModelOption, chosen
+from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
     MoreNotes,
@@ -146,7 +148,7 @@ def set_facts(
     else:
         said = [*map(str, changes), *(["remark added."] if notes else [])]
         text = " ".join(said) or "nothing changed: it was so already."
-        results().print(f"session {summary.id}: {text}", markup=False, soft_wrap=True)
+        results().print(escaped(f"session {summary.id}: {text}"), soft_wrap=True)
 
 
 @app.command()
@@ -160,10 +162,11 @@ def export(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Write a session as files: session.json, verdict.csv, cells.csv, differential.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
+    """Write a session as files: session.json, *.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
-    A crop is the best view of a white cell: whole where a field shows it whole, and sharpest. result.edgeleuk holds every
-    number exactly, for programs: `edgeleuk.codec.read_result` reads it.
+    The CSV files are verdict, cells, differential and pictures. A crop is the best view of a white cell: whole where a field
+    shows it whole, and sharpest. result.edgeleuk holds every number exactly, for programs: `edgeleuk.codec.read_result`
+    reads it. The folder may hold an older export of this session, which is replaced, and no other result.
     """
     from edgeleuk.codec import encode
     from edgeleuk.render import sessions as render
@@ -173,21 +176,23 @@ def export(
     with open_store(store, create=False) as opened:
         found = opened.get(session)
         kept = _kept(found, model_folder, *standards(rules, reference))
-        folder = writable_folder(out or Path(kept.summary.id), private=True)
+        about = kept.summary
+        folder = ResultFolder(
+            out or Path(about.id),
+            Run(about.uuid, about.uuid, f"session {about.id}", about.about.started),
+            private=True,
+        )
         for name, picture in render.crops(kept, found.counted([])):
-            place = writable_folder((folder / name).parent, private=True)
-            write(place / Path(name).name, picture, _private.FILE)
-    files: dict[str, str | bytes] = {
-        "result.edgeleuk": encode(kept.result),
-        "cells.csv": render.cells_csv(kept),
-        "verdict.csv": tables.verdict_csv(kept.result.verdict),
-        "differential.csv": tables.differential_csv(kept.result.differential),
-        "session.json": json_text(render.document(kept)),
-    }
-    for name, content in files.items():
-        write(folder / name, content, _private.FILE)
+            folder.write(name, picture)
+    folder.write("result.edgeleuk", encode(kept.result))
+    folder.write("cells.csv", render.cells_csv(kept))
+    folder.write("verdict.csv", tables.verdict_csv(kept.result.verdict))
+    folder.write("differential.csv", tables.differential_csv(kept.result.differential))
+    folder.write("pictures.csv", tables.pictures_csv(kept.result))
+    folder.write("session.json", json_text(render.document(kept)))
+    folder.close()
     tell_lost(kept.lost)
-    notices.print(f"session {kept.summary.id} is in {folder}", markup=False)
+    tell(f"session {about.id} is in {folder.path}")
 
 
 @app.command()
@@ -207,7 +212,7 @@ def delete(
                 raise UsageError(f"nobody is there to ask whether to delete {what}. Give --yes to do so.")
             typer.confirm(f"Delete {what} for good?", abort=True, err=True)
         opened.delete(doomed.id)
-    notices.print(f"deleted {what}", markup=False)
+    tell(f"deleted {what}")
 
 
 def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: Reference) -> Kept:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, writable_folder, write
+from edgeleuk.cli._console import tell, writable_folder, write
 from edgeleuk.errors import UsageError
 
 
@@ -50,7 +50,7 @@ def simulate(
     encoded = cv2.imencode(".png", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
     write(folder / "simulated.png", encoded)
     write(folder / "truth.json", json.dumps(truth_document(stage), indent=2) + "\n")
-    notices.print(f"simulated.png and truth.json are in {folder}", markup=False)
+    tell(f"simulated.png and truth.json are in {folder}")
 
 
 COMPOSITION = {"neutrophil": 6, "lymphocyte": 4, "monocyte": 1, "eosinophil": 1, "basophil": 1, "blast": 1}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import notices, print_json, results, writable_folder
+from edgeleuk.cli._console import notices, print_json, results, tell, writable_folder
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import MissingExtraError, UsageError
 
@@ -103,7 +103,7 @@ def restore(
     from edgeleuk.training.restore import restored
 
     restored(loaded, models, folder)
-    notices.print(f"restored; checkpoint in {folder}.", markup=False)
+    tell(f"restored; checkpoint in {folder}.")
 
 
 @app.command()
@@ -125,7 +125,7 @@ def variants(
         if len(table.columns) == 2:
             for name in outcome.figures:
                 table.add_column(name, justify="right")
-        notices.print(f"done: {outcome.name}", markup=False)
+        tell(f"done: {outcome.name}")
         table.add_row(outcome.name, str(outcome.kilobytes), *(f"{v:.4f}" for v in outcome.figures.values()))
     results().print(table)
 
@@ -149,9 +149,7 @@ def leftout(
     recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
     unseeing = None if reader is None else load_recipe(reader, "reader")
     work = writable_folder(runs / f"leftout-{source}")
-    found = left_out(
-        recipe, control, unseeing, source, runs, work, lambda name: notices.print(f"measuring: {name}")
-    )
+    found = left_out(recipe, control, unseeing, source, runs, work, lambda name: tell(f"measuring: {name}"))
     if as_json:
         print_json(found.as_json())
     else:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from edgeleuk._pools import leaving
-from edgeleuk.errors import EdgeleukError, ScaleError
+from edgeleuk.errors import ScaleError
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
 from edgeleuk.pooling import CONTRADICTING, LEAST, NEAR, WITNESSES, common
@@ -127,12 +127,12 @@ class ScalePolicy:
                 self._common[size] = shared
 
     def _measured(self, picture: PictureFile, near: Scale | None) -> tuple[Size, Scale] | None:
-        """Size and scale of a file; None where it cannot be told, which is an error when its turn comes."""
+        """Size and scale of a file; None where it cannot be told, which is that picture's error when its turn comes."""
         try:
             seen = Observation.of(read_picture(picture))
             self._keep(picture, seen)
             scale = self._analyser.estimate(seen, near and near.shrunk(seen.frame.shrunk))
-        except EdgeleukError:
+        except Exception:  # noqa: BLE001  # of any library
             return None
         return file_size(seen.frame), scale.shrunk(1 / seen.frame.shrunk)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,6 +19,7 @@ from edgeleuk.counting.stream import Hold, Stream, timed
 from edgeleuk.differential import Differential
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.estimates import estimate
+from edgeleuk.faults import unforeseen
 from edgeleuk.judge import judge_by
 from edgeleuk.observation import Observation
 from edgeleuk.pipeline import Analyser
@@ -41,7 +42,7 @@ class Recorder(Protocol):
     def add(self, counted: CountedField) -> None:
         """Keep a counted field. Raises StoreError where it cannot; the field is then not counted."""
 
-    def refuse(self, refusal: Refusal) -> None: ...
+    def refuse(self, *refusals: Refusal) -> None: ...
     def undo(self) -> None: ...
     def mark(self, identity: int, label: str) -> None: ...
 
@@ -113,17 +114,22 @@ class SlideCount:
         shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
         self.seconds.clear()
         if not self.options.stills:
-            return self._in_stream(shot, hold, forced)
+            try:
+                return self._in_stream(shot, hold, forced)
+            except EdgeleukError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a frame's fault is that frame's
+                return refusal(shot.frame.name, unforeseen(error, shot.frame.name))
         if held := hold():
             return Refusal(shot.frame.name, held, "")
         try:
             with timed(self.seconds, "look"):
                 seen = self.scale.observe(shot.frame)
             return self.counted(self.examine(seen), shot.seconds)[1]
-        except EdgeleukError as error:
-            if isinstance(error, StoreError):
-                raise
-            return self.refuse(shot.frame.name, error)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a picture's fault is that picture's
+            return self.refuse(shot.frame.name, unforeseen(error, shot.frame.name))
 
     def examine(self, seen: Observation) -> Examined:
         """Analyse a picture at the scale that the slide's policy has for it. Raises ScaleError, QualityError.
@@ -161,6 +167,13 @@ class SlideCount:
             placement = self.map.locate(seen.frame.pixels, field)
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
 
+    def leave_out(self, left_out: Sequence[Refusal]) -> None:
+        """Keep what lay beside the pictures and is none, with the reasons. Raises StoreError."""
+        if left_out:
+            self._refusals += left_out
+            if self.recorder:
+                self.recorder.refuse(*left_out)
+
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
         """Keep that a picture is left out, with the reason."""
         left_out = refusal(name, error)
@@ -197,7 +210,7 @@ class SlideCount:
         if self.recorder:
             try:
                 self.recorder.add(counted)
-            except StoreError:
+            except Exception:
                 self.map.undo()
                 raise
         for stage, took in field.seconds.items():

@@ -1,6 +1,7 @@
 """The support archive: what helps somebody far away, and nothing of any patient, slide, session or user.
 
-It holds the report, the versions of all Python packages, and of the service's log the lines that tell of faults. What a
+It holds the report, the versions of all Python packages, the faults that nobody foresaw, and of the service's log the lines
+that tell of faults. What a
 count found is not in these lines, and they are cut out of any other.
 """
 
@@ -22,6 +23,7 @@ from importlib import metadata
 from edgeleuk import __version__
 from edgeleuk._addresses import without_secrets
 from edgeleuk.doctor.findings import Report, without_names
+from edgeleuk.faults import told
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
 LINES = 2000
@@ -46,6 +48,7 @@ def bundle(report: Report, text: str, log: Callable[[], str] | None = None) -> b
         "report.txt": without_people(text),
         "versions.txt": "".join(f"{line}\n" for line in versions()),
         "log.txt": without_people(faults((log or service_log)())),
+        "faults.txt": without_people(told()),
     }
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -62,6 +65,7 @@ It holds no picture, no session, no count, and no name of a user, a computer or 
 report.txt, report.json   what was examined
 versions.txt              Python packages
 log.txt                   lines of the service's log that tell of faults
+faults.txt                faults of the program by their references, without what they said of names
 """
 
 

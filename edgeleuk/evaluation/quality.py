@@ -181,25 +181,27 @@ def judge_sources(
     return {source: Verdicts.of(found) for source, found in judged.items()}
 
 
-def judge_strangers(analyser: Analyser, paths: Sequence[Path], progress: Progress | None = None) -> Verdicts:
+def judge_strangers(
+    analyser: Analyser, paths: Sequence[PictureFile], progress: Progress | None = None
+) -> Verdicts:
     """The verdicts on pictures that are no smears, each at the scale that it seems to have."""
     judged: list[tuple[str, Assessment | str]] = []
-    for path in paths:
-        judged.append((path.name, _verdict(analyser, path, ScalePolicy(analyser))))
+    for each in paths:
+        judged.append((each.path.name, _verdict(analyser, each, ScalePolicy(analyser))))
         if progress:
             progress(len(judged), len(paths))
     return Verdicts.of(judged)
 
 
-def _verdict(analyser: Analyser, path: Path, scale: ScalePolicy) -> Assessment | str:
+def _verdict(analyser: Analyser, picture: Path | PictureFile, scale: ScalePolicy) -> Assessment | str:
     try:
-        seen = Observation.of(read_picture(path))
+        seen = Observation.of(read_picture(picture))
     except EdgeleukError:
         return NO_PICTURE
     try:
         return analyser.analyse(seen.frame, scale.choose(seen).scale, vouched=False, seen=seen).assessment
     except ScaleError:
-        early = analyser.quality.judge(path.name, seen.measures)
+        early = analyser.quality.judge(str(picture), seen.measures)
         return early if early.verdict == "refused" else NO_SCALE
 
 

@@ -11,7 +11,7 @@ from edgeleuk import machine
 from edgeleuk.counting import slide
 from edgeleuk.counting.slide import SlideCount
 from edgeleuk.differential import Differential
-from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.errors import StoreError, UnforeseenError, UsageError
 from edgeleuk.live.keys import Command, Mark, Question, asked
 from edgeleuk.live.pace import Pace
 from edgeleuk.live.setbacks import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
@@ -81,6 +81,8 @@ class LiveCounter:
         self._last_cell: LastCell | None = None
         self._flags: set[str] = set()
         self._told_target = False
+        self._faults: set[str] = set()
+        """What was said of faults that nobody foresaw."""
 
     @property
     def seconds(self) -> float:
@@ -146,10 +148,17 @@ class LiveCounter:
         if verdict == "scale" and not self.paused:
             self.message = self.slide.stream.message
         elif verdict == "unreadable":
-            self._warn(refusal.text)
+            self._warn_once(refusal)
         if self.slide.stream.change and self.slide.number:
             self._warn(self.slide.stream.change)
         return verdict
+
+    def _warn_once(self, refusal: Refusal) -> None:
+        """Of a fault that nobody foresaw, which may meet every frame of a stream, say one reference once."""
+        told = refusal.text.replace(refusal.name, "")
+        if refusal.code != UnforeseenError.__name__ or told not in self._faults:
+            self._warn(refusal.text)
+        self._faults.add(told)
 
     def _tell_misfit(self, field: Field) -> None:
         """Once, until frames fit again: a count that goes on without the profile's light and colour looks the same."""

@@ -54,11 +54,6 @@ class Disk:
         self._again = inf
         return before
 
-    @property
-    def waits(self) -> bool:
-        """Whether the last field was not kept."""
-        return self._refused
-
     def leave(self) -> None:
         """Do not try: the operator decides when counting goes on."""
         self._again = inf

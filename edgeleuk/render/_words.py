@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.text import Text
 
+from edgeleuk._text import escaped
 from edgeleuk.rules import Severity
 from edgeleuk.types import spoken
 
@@ -33,6 +34,7 @@ PICTURE_WORDS: Mapping[str, str] = {
     "objective": "other objective?",
     "scale": "scale unknown",
     "ScaleError": "scale unknown",
+    "UnforeseenError": "fault in the program",
 }
 """What limits a picture, by the code of a finding or refusal."""
 
@@ -87,8 +89,8 @@ class Fitted:
 
 
 def clean(text: str) -> str:
-    """Without line breaks and the control characters by which a file's name could steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    """On one line, with what could steer a terminal written out, see `escaped`; spaces of any width are plain ones."""
+    return "".join(" " if char.isspace() else char for char in escaped(text))
 
 
 def elapsed(seconds: float) -> str:

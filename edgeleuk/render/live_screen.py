@@ -14,6 +14,7 @@ from rich.control import Control
 from rich.text import Text
 
 from edgeleuk.live._terminal import unwound_by_signals
+from edgeleuk.render.console import PlainConsole
 
 KEPT_LINES = 20
 """Of what others wrote to standard error meanwhile."""
@@ -34,7 +35,7 @@ class Screen:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or PlainConsole()
         self._stack = ExitStack()
         self._drawn: list[Text] = []
         self._size = (0, 0)

@@ -21,7 +21,9 @@ from rich.text import Text
 from edgeleuk import __version__
 from edgeleuk.differential import as_json
 from edgeleuk.render import tables
+from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
+from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_line
 from edgeleuk.results import SlideResult
 from edgeleuk.slidemap import MappedCell
@@ -31,6 +33,8 @@ from edgeleuk.verdict import as_json as verdict_json
 from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-session/1"
+LONGEST_TYPE = 60
+"""Letters of a folder's name; two types that begin alike share one."""
 _STATES = {"running": "green", "finished": "", "interrupted": "yellow"}
 
 
@@ -114,8 +118,11 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
         yield "fields", f"{len(kept.result.counted)} on {parts} of the slide"
         yield "area", _area_text(kept)
         yield "quality", _quality_text(quality(kept))
-    if kept.result.refused:
-        yield "refused", _refused_text(kept.result.refused)
+    if kept.result.not_counted:
+        yield "refused", _refused_text(kept.result.not_counted)
+    for line in left_out_lines(kept.result.left_out):
+        head, _, said = line.plain.partition(": ")
+        yield head.lower(), said
     for name in ("slide", "operator", "site", "device", "profile"):
         if text := getattr(about, name):
             yield name, text
@@ -187,8 +194,9 @@ def shown(kept: Kept) -> dict[str, Any]:
         "notes": [asdict(note) for note in kept.notes],
         "quality": quality(kept),
         "area_mm2": kept.result.area_mm2,
-        "overlaps": tables.overlaps(kept.result),
-        "refused": [tables.refused(each) for each in kept.result.refused],
+        "overlaps": tables.overlaps_of(kept.result),
+        "refused": [tables.refused(each) for each in kept.result.not_counted],
+        "left_out": tables.left_out(kept.result),
         "differential": as_json(kept.result.differential),
         "estimates": kept.result.estimates.as_json(),
         "lost": list(kept.lost),
@@ -208,11 +216,13 @@ def document(kept: Kept) -> dict[str, Any]:
 def cells_csv(kept: Kept) -> str:
     """One row for each cell in each counted field: `analyze --csv`, after the field, the cell's number on the map,
     whether it was seen here first, what the operator marked it as, and the type that all its views give together."""
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
+    return csv_text(_rows(kept))
+
+
+def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
     as_analyzed = tables.cells_csv(kept.result, kept.model.reader.attributes)
     rows = csv.reader(io.StringIO(as_analyzed))
-    writer.writerow(["field", "cell", "fresh", "marked", "type", *next(rows)])
+    yield ("field", "cell", "fresh", "marked", "type", *next(rows))
     for counted in kept.result.counted:
         for position, identity in enumerate(counted.identities):
             head = (
@@ -221,8 +231,7 @@ def cells_csv(kept: Kept) -> str:
                 int(identity in counted.fresh),
                 kept.result.marks.get(identity),
             )
-            writer.writerow([*head, _type(kept, counted, position), *next(rows)])
-    return target.getvalue()
+            yield (*head, _type(kept, counted, position), *next(rows))
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
@@ -239,7 +248,7 @@ def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, byt
         for position, cell in sorted(wanted[counted.number], key=lambda each: each[1].identity):
             if picture := counted.crops.get(position):
                 label = cell.reading.label if cell.reading else "unread"
-                folder = re.sub(r"[^A-Za-z0-9_-]+", "_", label)
+                folder = re.sub(r"[^A-Za-z0-9_-]+", "_", label)[:LONGEST_TYPE]
                 yield f"crops/{folder}/{cell.identity:05d}-{counted.number:04d}.jpg", picture
 
 

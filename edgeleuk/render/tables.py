@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from typing import Any
@@ -14,6 +12,7 @@ from edgeleuk.differential import Differential, as_json
 from edgeleuk.errors import QualityError
 from edgeleuk.estimates import Estimates, PerMicrolitre
 from edgeleuk.intervals import Share
+from edgeleuk.render._csv import csv_of, csv_text
 from edgeleuk.results import SlideResult
 from edgeleuk.types import (
     PLATELET,
@@ -35,7 +34,7 @@ RESEARCH_USE = "Research use only. Not a diagnosis."
 
 
 def document(result: SlideResult) -> dict[str, Any]:
-    """What `analyze --json` prints; `edgeleuk schema` describes it."""
+    """What `analyze --json` prints; `edgeleuk schema` describes it. Annotated pictures are named by `with_overlays`."""
     return {
         "schema": SCHEMA,
         "edgeleuk": result.about.program,
@@ -43,14 +42,20 @@ def document(result: SlideResult) -> dict[str, Any]:
         "verdict": verdict_json(result.verdict),
         "result": about(result),
         "model": asdict(result.about.model),
-        "images": images(result),
+        "images": [each | {"overlay": None} for each in images(result)],
         "failures": [_failure(each) for each in result.refused if each.exit_code],
-        "refused": [refused(each) for each in result.refused],
-        "overlaps": overlaps(result),
+        "refused": [refused(each) for each in result.not_counted],
+        "left_out": left_out(result),
+        "overlaps": overlaps_of(result),
         "area_mm2": result.area_mm2,
         "differential": as_json(result.differential),
         "estimates": result.estimates.as_json(),
     }
+
+
+def with_overlays(told: dict[str, Any], drawn: Mapping[int, str]) -> dict[str, Any]:
+    """A document with the names of the annotated pictures, by the numbers of the counted fields."""
+    return told | {"images": [each | {"overlay": drawn.get(each["number"])} for each in told["images"]]}
 
 
 def about(result: SlideResult) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def about(result: SlideResult) -> dict[str, Any]:
     return {name: getattr(result.about, name) for name in names}
 
 
-def overlaps(result: SlideResult) -> list[dict[str, Any]]:
+def overlaps_of(result: SlideResult) -> list[dict[str, Any]]:
     """Which pictures share ground, or are copies of each other."""
     names = {each.number: each.field.name for each in result.counted}
     return [
@@ -93,6 +98,11 @@ def refused(refusal: Refusal) -> dict[str, Any]:
         "exit_code": refusal.exit_code,
         "findings": [_finding(each) for each in refusal.findings],
     }
+
+
+def left_out(result: SlideResult) -> list[dict[str, Any]]:
+    """What lay beside the pictures, or in them, and was not analysed."""
+    return [{"path": each.name, "code": each.code, "reason": each.text} for each in result.left_out]
 
 
 def _image(counted: CountedField) -> dict[str, Any]:
@@ -199,10 +209,10 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def cells_csv(result: SlideResult, attributes: Iterable[str]) -> str:
     """One row a cell, read as it counts; empty where nothing is known, attribute values only where the reader was sure."""
-    names = list(attributes)
-    measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
+    return csv_text(_cell_rows(result, list(attributes)))
+
+
+def _cell_rows(result: SlideResult, attributes: Sequence[str]) -> Iterator[Iterable[Any]]:
     head = (
         "path",
         "number",
@@ -217,56 +227,40 @@ def cells_csv(result: SlideResult, attributes: Iterable[str]) -> str:
         "whole",
         "counted",
     )
-    writer.writerow([*head, *measures, *names])
+    measures = ("diameter_um", "nucleus_area_um2", "nc_ratio", "lobes")
+    yield (*head, *measures, *attributes)
     for counted, field in zip(result.counted, result.as_counted(), strict=True):
         each = replace(counted, field=field)
         for i, cell in enumerate(field.cells):
             row = _counted_cell(each, i)
-            known = row["attributes"] or {}
-            measured = row["morphometry"] or {}
-            writer.writerow(
-                [
-                    *(
-                        each.field.name,
-                        row["number"],
-                        cell.kind,
-                        row["label"],
-                        row["probability"],
-                        row["score"],
-                        *row["box"],
-                        int(cell.whole),
-                        int(row["counted"]),
-                    ),
-                    *(measured.get(name) for name in measures),
-                    *(
-                        known[name]["value"] if name in known and known[name]["sure"] else None
-                        for name in names
-                    ),
-                ]
+            known, measured = row["attributes"] or {}, row["morphometry"] or {}
+            sure = (
+                known[name]["value"] if name in known and known[name]["sure"] else None for name in attributes
             )
-    return target.getvalue()
+            yield (
+                field.name, row["number"], cell.kind, row["label"], row["probability"], row["score"], *row["box"],
+                int(cell.whole), int(row["counted"]), *(measured.get(name) for name in measures), *sure,
+            )  # fmt: skip
 
 
 def pictures_csv(result: SlideResult) -> str:
-    """One row a picture, with the verdict on its quality and the reasons; those that were not analysed at the end."""
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(
-        ("path", "verdict", "forced", "reasons", "text", "um_per_px", WHITE_CELL, RED_CELL, PLATELET)
-    )
+    """One row a picture, with the verdict on its quality and the reasons; what was not analysed at the end."""
+    return csv_text(_picture_rows(result))
+
+
+def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
+    kinds = (WHITE_CELL, RED_CELL, PLATELET)
+    yield ("path", "verdict", "forced", "reasons", "text", "um_per_px", *kinds)
     for field in (each.field for each in result.counted):
         judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
-        numbers = (
-            None if kind in field.not_counted else counts[kind] for kind in (WHITE_CELL, RED_CELL, PLATELET)
-        )
+        numbers = (None if kind in field.not_counted else counts[kind] for kind in kinds)
         row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
-        writer.writerow([*row, round(field.scale.um_per_px, 5), *numbers])
+        yield (*row, round(field.scale.um_per_px, 5), *numbers)
     for each in result.refused:
         codes, _ = _reasons(each.findings)
         error = _failure(each)["error"]
         verdict = "refused" if error == QualityError.__name__ else "failed" if each.exit_code else "left out"
-        writer.writerow([each.name, verdict, 0, codes or error, each.text, *[None] * 4])
-    return target.getvalue()
+        yield (each.name, verdict, 0, codes or error, each.text, *[None] * 4)
 
 
 def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
@@ -277,15 +271,15 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
 
 def verdict_csv(verdict: Verdict) -> str:
     """The verdict in the first row, then one row for each cell of each reason, or for the reason where it has none."""
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(("code", "text", "path", "number"))
-    writer.writerow((verdict.code, verdict.text, None, None))
+    rows: list[tuple[Any, ...]] = [
+        ("code", "text", "path", "number"),
+        (verdict.code, verdict.text, None, None),
+    ]
     for reason in verdict.reasons:
         for place in reason.cells or (None,):
             where = (place.picture, place.number or None) if place else (None, None)
-            writer.writerow((reason.code, reason.text, *where))
-    return target.getvalue()
+            rows.append((reason.code, reason.text, *where))
+    return csv_text(rows)
 
 
 def differential_csv(result: Differential) -> str:
@@ -295,11 +289,9 @@ def differential_csv(result: Differential) -> str:
     cells alone. The values of a type's second level follow it as type/value, of its cells where the reader was sure. Where
     shares are corrected, three more columns have them. What lies outside the denominator comes last.
     """
-    target = io.StringIO()
     names = ["type", "count", "of", "percent", "low", "high", "recognised_low", "recognised_high"]
     names += ["corrected", "corrected_low", "corrected_high"] if result.corrected else []
-    writer = csv.DictWriter(target, names, lineterminator="\n")
-    writer.writeheader()
+    rows: list[dict[str, Any]] = []
     for label, share in result.types.items():
         row = _share_row(label, share)
         if bounds := result.bounds.get(label):
@@ -311,21 +303,17 @@ def differential_csv(result: Differential) -> str:
             row["corrected"] = round(estimate.percent, 3)
         if estimate and label in result.bounds:
             row |= {"corrected_low": round(estimate.low, 3), "corrected_high": round(estimate.high, 3)}
-        writer.writerow(row)
+        rows.append(row)
         if level := result.subtypes.get(label):
-            writer.writerows(_share_row(f"{label}/{value}", part) for value, part in level.values.items())
-            writer.writerow({"type": f"{label}/unsure", "count": level.unsure})
-    writer.writerows({"type": label, "count": count} for label, count in result.outside.items())
-    return target.getvalue()
+            rows += [_share_row(f"{label}/{value}", part) for value, part in level.values.items()]
+            rows.append({"type": f"{label}/unsure", "count": level.unsure})
+    rows += [{"type": label, "count": count} for label, count in result.outside.items()]
+    return csv_of(names, rows)
 
 
 def estimates_csv(estimates: Estimates) -> str:
     """One row an estimate: cells per uL with their 95 % interval, and what it rests on."""
-    target = io.StringIO()
-    writer = csv.DictWriter(target, [each.name for each in fields_of(PerMicrolitre)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(estimates.as_json()["values"])
-    return target.getvalue()
+    return csv_of([each.name for each in fields_of(PerMicrolitre)], estimates.as_json()["values"])
 
 
 def _share_row(name: str, share: Share) -> dict[str, Any]:

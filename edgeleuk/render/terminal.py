@@ -22,6 +22,7 @@ from edgeleuk.intervals import Share
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.render._words import Fitted, picture_word, short
 from edgeleuk.render.colours import hexadecimal, of_label
+from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.results import SlideResult
 from edgeleuk.types import (
@@ -67,6 +68,7 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
         *_overlaps(result),
         *_copies(fields, result.overlaps),
         *_quality(result, details),
+        *left_out_lines(result.left_out),
     ]
     if details or len(fields) == 1:
         parts += [_picture(field, model.reader) for field in result.as_counted()]

@@ -195,7 +195,8 @@ class SlideMap:
         """Count a field at the place that `place` or `locate` gave for its frame `image`, and tell each of its cells.
 
         The field is in pixels of the file, of which each pixel of `image` stands for `shrunk` in either direction. A cell's
-        identity is 0 where the field is a copy of a better picture, which does not show the cell.
+        identity is 0 where the field is a copy of a better picture, which does not show the cell. Whatever this raises, the
+        map is as it was before.
         """
         placed = self._placed
         if placed is None or placed.image is not image:
@@ -219,7 +220,13 @@ class SlideMap:
         counted = replace(counted, identities=identities, fresh=fresh)
         if self._stills and new.near and len(fresh) >= LEAST_OF_A_PART:
             counted = self._without_copied_parts(counted, new)
-        self._keep(counted, seen, new, alone=self._alone is image)
+        before = len(self._counted)
+        try:
+            self._keep(counted, seen, new, alone=self._alone is image)
+        except Exception:
+            # Whatever failed, half a field on the map would count cells that nobody was told of.
+            self.restore(_first_of(self._counted, self._islands, before), self._marks)
+            raise
         if self._stills:
             self._placed = self._alone = None  # a picture of 48 megapixels need not wait for the next one
         return counted
@@ -359,7 +366,7 @@ class SlideMap:
         if last is None:
             return None
         marks = {i: label for i, label in self._marks.items() if i not in last.fresh}
-        self.restore(_all_but_last(self._counted, self._islands), marks)
+        self.restore(_first_of(self._counted, self._islands, len(self._counted) - 1), marks)
         return last
 
     def mark(self, identity: int, label: str) -> None:
@@ -525,9 +532,9 @@ def _merit(view: View) -> tuple[bool, bool, float]:
     return cell.whole, cell.reading is not None, field.rest.sharpness
 
 
-def _all_but_last(fields: PackedFields, islands: Islands) -> Iterator[CountedField]:
-    """Counted fields with their thumbnails, one at a time from the shelf."""
-    for position in range(len(fields) - 1):
+def _first_of(fields: PackedFields, islands: Islands, number: int) -> Iterator[CountedField]:
+    """The first counted fields with their thumbnails, one at a time from the shelf."""
+    for position in range(number):
         counted = fields[position].unpacked()
         yield replace(counted, thumbnail=islands.thumbnail(counted.number))
 

@@ -149,8 +149,10 @@ def _simulated(wish: Wish) -> Source:
 
 
 def _video(wish: Wish) -> Source:
+    from edgeleuk.sources._kinds import require_file
     from edgeleuk.sources.video import VideoSource
 
+    require_file(Path(wish.spec))
     return VideoSource(Path(wish.spec))
 
 

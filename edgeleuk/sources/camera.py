@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edgeleuk.types import Shot
+from edgeleuk.types import Refusal, Shot
 
 CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
 """What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
@@ -46,6 +46,8 @@ class SourceInfo:
     """Where the source knows it (a simulation); None else."""
     notes: tuple[str, ...] = ()
     """Differences between what was asked and what is given, one sentence each."""
+    left_out: tuple[Refusal, ...] = ()
+    """What lies beside the pictures of a folder and is none."""
 
 
 class Source(Protocol):

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from edgeleuk.errors import CameraError, InputError, NoPictureYetError
+from edgeleuk.errors import CameraError, EdgeleukError, NoPictureYetError
+from edgeleuk.faults import unforeseen
 from edgeleuk.sources._looks import Looks, Pace, Patience
 from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
 from edgeleuk.types import Shot
@@ -21,6 +22,8 @@ __all__ = ["Capture", "Patience"]
 
 CLOSE_S = 1.0
 """For the source to let go of its device when the capture ends."""
+MOST_FAULTS = 3
+"""Pictures in succession that fail for a reason that nobody foresaw, before a source is given up, or opened again."""
 FAULTS: dict[CameraWord, str] = {
     "frozen": "the camera gives the same picture again and again; opening it again.",
     "black": "the pictures are black: check the lamp and the light path. Opening the camera again.",
@@ -253,7 +256,7 @@ class Capture:
         self._number += 1
         return Shot(shot.frame, self._seconds, self._number - 1)
 
-    def _unreadable(self, life: _Life, error: InputError) -> bool:
+    def _unreadable(self, life: _Life, error: EdgeleukError) -> bool:
         """One frame is bad. False where there has been no good one for too long."""
         with self._changed:
             if life.abandoned:
@@ -286,6 +289,9 @@ class Capture:
 
     def _over(self, life: _Life) -> None:
         with self._changed:
+            if not life.abandoned and life.opened and life.error and not self.info.live:
+                life.ended = True  # opened again it would begin anew, and count what was counted
+                self._trouble = f"{unforeseen(life.error)}"
             if not life.abandoned and life.ended:
                 self._say("ended", self._trouble)
             elif not life.abandoned and life.error:
@@ -303,6 +309,8 @@ class _Life(threading.Thread):
         self.asked: float | None = None
         """When the source was given control that it has not given back; None while it waits for nothing."""
         self.offset: float | None = None
+        self.faults = 0
+        """Of the source or its decoder that nobody foresaw, one after the other."""
         self.opened = self.over = self.ended = self.abandoned = False
         self.error: Exception | None = None
 
@@ -331,13 +339,18 @@ class _Life(threading.Thread):
         self.asked = capture._clock()
         try:
             shot = source.read(capture._patience.stall)
-        except InputError as error:
-            return capture._unreadable(self, error)
         except NoPictureYetError as error:
             return capture._waits(self, error)
         except CameraError as error:
             return capture._late(self, error)
-        self.asked = None
+        except EdgeleukError as error:
+            return capture._unreadable(self, error)
+        except Exception as error:
+            self.faults += 1
+            if self.faults > MOST_FAULTS:
+                raise
+            return capture._unreadable(self, unforeseen(error, "a picture"))
+        self.asked, self.faults = None, 0
         if shot is None:
             self.ended = True
             return False

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from edgeleuk.errors import NotAnImageError
 from edgeleuk.sources import _damage, _heif, _jpeg, _tiff, _unpacked, _webp
 from edgeleuk.sources._headers import Header, is_heif, read_header, read_tiff_header
+from edgeleuk.sources._kinds import FORMATS
 from edgeleuk.sources._pixels import is_grey, to_rgb
 from edgeleuk.types import Image
 
-FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
 MAX_MEGAPIXELS = 120
 """A 108-megapixel phone picture passes; a decompression bomb does not."""
 MAX_BYTES = 400_000_000

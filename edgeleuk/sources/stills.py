@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from edgeleuk.errors import CameraError, InputError
+from edgeleuk.errors import CameraError, EdgeleukError, InputError
+from edgeleuk.faults import unforeseen
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.sources.folder import SUFFIXES, pages_of, pictures, read_picture
-from edgeleuk.types import Frame, PictureFile, Shot
+from edgeleuk.sources.folder import read_picture
+from edgeleuk.sources.listing import Found, pages_of, pictures
+from edgeleuk.types import Frame, PictureFile, Refusal, Shot
 
 POLL_S = 0.3
 """Between two looks at a watched folder; a file whose size and time stay the same for so long is whole."""
@@ -41,6 +44,16 @@ class PlainReader:
 PLAIN = PlainReader()
 
 
+def _read(reader: PictureReader, found: PictureFile | InputError) -> Frame:
+    """Decode a picture. Raises EdgeleukError, whatever its decoder raises: the others are read all the same."""
+    if isinstance(found, InputError):
+        raise found
+    try:
+        return reader.read_frame(found)
+    except Exception as error:
+        raise unforeseen(error, str(found)) from error
+
+
 class FolderSource:
     """The picture files that paths, folders and globs name. A second of its clock is one picture."""
 
@@ -48,15 +61,18 @@ class FolderSource:
         """Raises InputError where no picture is there, or none can be read. `reader` decodes them, once it has seen which
         there are."""
         found = list(pictures(paths))
+        left_out = tuple(each for each in found if isinstance(each, Refusal))
         self._reader = reader
         reader.survey([each for each in found if isinstance(each, PictureFile)])
-        self._found: Iterator[PictureFile | InputError] = iter(found)
+        self._found = iter([each for each in found if not isinstance(each, Refusal)])
         self._number = 0
-        self._unread: list[InputError] = []
+        self._unread: list[EdgeleukError] = []
         """Errors met on the way to the first picture, told in their turn."""
         first = self._first_frame()
         self._first: Frame | None = first
-        self._info = SourceInfo(", ".join(paths), first.width, first.height, None, live=False, stills=True)
+        self._info = SourceInfo(
+            ", ".join(paths), first.width, first.height, None, live=False, stills=True, left_out=left_out
+        )
 
     @property
     def info(self) -> SourceInfo:
@@ -64,7 +80,7 @@ class FolderSource:
         return self._info
 
     def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
-        """See Source; InputError for each path that cannot be read, in its turn."""
+        """See Source; EdgeleukError for each path that cannot be read, in its turn."""
         if self._unread:
             raise self._unread.pop(0)
         frame, self._first = self._first, None
@@ -83,7 +99,7 @@ class FolderSource:
         while True:
             try:
                 frame = self._next_frame()
-            except InputError as error:
+            except EdgeleukError as error:
                 self._unread.append(error)
                 continue
             if frame is None:
@@ -92,13 +108,13 @@ class FolderSource:
 
     def _next_frame(self) -> Frame | None:
         found = next(self._found, None)
-        if isinstance(found, InputError):
-            raise found
-        return None if found is None else self._reader.read_frame(found)
+        return None if found is None else _read(self._reader, found)
 
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns: what tells a new picture under an old name."""
+UNFINISHED = frozenset({".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp"})
+"""Suffixes of files that are still being written and get another name at the end."""
 
 
 class WatchSource:
@@ -107,7 +123,7 @@ class WatchSource:
     def __init__(self, folder: Path, reader: PictureReader = PLAIN) -> None:
         """Raises InputError where there is no such folder, or it cannot be listed."""
         self._folder, self._reader = folder, reader
-        self._pages: list[PictureFile] = []
+        self._pages: list[Found] = []
         """Of a file that appeared, those that were not given yet."""
         self._opened, self._number = time.monotonic(), 0
         self._seen = self._listing()
@@ -123,7 +139,10 @@ class WatchSource:
         return self._info
 
     def read(self, timeout: float) -> Shot:
-        """The next picture that appears. CameraError where none did in time; then ask again."""
+        """The next picture that appears. CameraError where none did in time; then ask again.
+
+        EdgeleukError for what appears and is no picture, or cannot be read.
+        """
         until = time.monotonic() + timeout
         while not self._pages:
             if path := self._whole():
@@ -133,7 +152,8 @@ class WatchSource:
             if left <= 0:
                 raise CameraError(self._trouble or f"no new picture in {self._folder} yet.")
             time.sleep(min(POLL_S, left))
-        frame = self._reader.read_frame(self._pages.pop(0))
+        found = self._pages.pop(0)
+        frame = _read(self._reader, InputError(found.text) if isinstance(found, Refusal) else found)
         shot = Shot(frame, time.monotonic() - self._opened, self._number)
         self._number += 1
         return shot
@@ -156,7 +176,12 @@ class WatchSource:
                 before, since = self._growing.get(path, (None, now))
                 growing[path] = (stamp, since if before == stamp else now)
         self._growing = growing
-        done = [path for path, (stamp, since) in growing.items() if stamp[0] and now - since >= POLL_S]
+        # What is no file, as a pipe, never has a size.
+        done = [
+            path
+            for path, (stamp, since) in growing.items()
+            if (stamp[0] or not path.is_file()) and now - since >= POLL_S
+        ]
         if not done:
             return None
         path = min(done, key=lambda p: (listing[p][1], p))
@@ -168,7 +193,10 @@ class WatchSource:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    if Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith("."):
+                    unfinished = Path(entry.name).suffix.lower() in UNFINISHED
+                    if entry.name.startswith(".") or unfinished or entry.is_dir():
+                        continue
+                    with suppress(OSError):  # it is gone, or a link to nothing
                         about = entry.stat()
                         found[Path(entry.path)] = (about.st_size, about.st_mtime_ns)
         except FileNotFoundError as error:

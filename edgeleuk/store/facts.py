@@ -99,7 +99,7 @@ class SessionSummary:
     """White cells that were read, each once, whatever they were read or marked as. The map may make two of them one
     when it finds that parts of it overlap; this count is of before."""
     refused: int
-    """Pictures that were not counted."""
+    """Pictures that were not counted, and what lay beside them and is none."""
 
     @property
     def about(self) -> Provenance:

@@ -57,10 +57,13 @@ def _numbered(counted: CountedField) -> CountedField:
     return replace(counted, field=replace(counted.field, cells=numbered(counted.field.cells)))
 
 
-def insert_refusal(connection: sqlite3.Connection, session: str, refusal: Refusal, at: str) -> None:
-    """Write a picture that was not counted. To be called within a transaction."""
-    connection.execute(
-        "INSERT INTO refusals (session, at, record) VALUES (?, ?, ?)", (session, at, encode(refusal))
+def insert_refusals(
+    connection: sqlite3.Connection, session: str, refusals: Sequence[Refusal], at: str
+) -> None:
+    """Write pictures that were not counted. To be called within a transaction."""
+    connection.executemany(
+        "INSERT INTO refusals (session, at, record) VALUES (?, ?, ?)",
+        [(session, at, encode(refusal)) for refusal in refusals],
     )
 
 

@@ -69,12 +69,12 @@ class Session:
         with self._database.transaction() as connection:
             records.insert(connection, self.id, counted)
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Keep that a picture was not counted, and why. Raises as `add`."""
+    def refuse(self, *refusals: Refusal) -> None:
+        """Keep that pictures were not counted, and why. Raises as `add`."""
         self._need_lease(counting=True)
         self._database.require_space()
         with self._database.transaction() as connection:
-            records.insert_refusal(connection, self.id, refusal, now())
+            records.insert_refusals(connection, self.id, refusals, now())
 
     def undo(self) -> None:
         """Take back the last field, and the marks on white cells that it was the first to show.

@@ -1,0 +1,130 @@
+"""What a file is: a picture, or something that lies beside pictures, by its first bytes and its name."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgeleuk.errors import InputError
+from edgeleuk.sources import VIDEO_SUFFIXES
+from edgeleuk.sources._headers import is_heif
+
+FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
+SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".mpo", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp",
+        ".heic", ".heif", ".hif",
+    }
+)  # fmt: skip
+"""Of pictures that are read. A file with another suffix, or with none, may be one too: its content tells."""
+RAW_SUFFIXES = frozenset(
+    {
+        ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",
+        ".3fr", ".iiq", ".x3f", ".rwl", ".kdc", ".dcr", ".mrw", ".erf",
+    }
+)  # fmt: skip
+"""Of cameras' raw files: most are TIFFs whose first page is a small preview."""
+SCAN_SUFFIXES = frozenset(
+    {
+        ".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".czi", ".lif", ".lsm", ".nd2", ".vsi", ".vms", ".vmu", ".oib", ".oif",
+        ".stk", ".ets", ".dcm",
+    }
+)  # fmt: skip
+"""Of slide scanners and microscopes: some are TIFFs, of many sizes and channels."""
+ARCHIVE_SUFFIXES = frozenset(
+    {".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz", ".zst", ".tbz2", ".txz", ".cab", ".iso"}
+)
+FORMAT_SUFFIXES = frozenset(
+    {".gif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".xcf", ".svg", ".ico", ".ppm", ".pgm", ".pnm", ".tga"}
+)
+"""Of pictures that are not read."""
+OFFICE_SUFFIXES = frozenset(
+    {".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".apk", ".whl"}
+)
+"""Of archives that are documents or programs."""
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
+ARCHIVES = (
+    b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd",
+)  # fmt: skip
+FORMAT_HEADS = (
+    b"GIF8",
+    b"8BPS",
+    b"\0\0\0\x0cjP",
+    b"\0\0\0\x0cJXL",
+    b"\xff\x0a",
+    b"gimp xcf",
+    b"P5\n",
+    b"P6\n",
+)
+VIDEO_HEADS = (b"\x1a\x45\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3")
+BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
+"""Sizes of a BMP's second header: two letters alone would make a picture of any text that begins with BM."""
+HEAD = 512
+"""Bytes that tell what a file is."""
+
+ADVICE: Mapping[str, str] = {
+    "hidden": "is hidden. Rename it to have it analysed.",
+    "folder": "is a folder inside the one that was named. Name it, or give -r.",
+    "link": "is a link to a folder, which is not followed. Name the folder itself.",
+    "result": "was written by this program. Results are never analysed; name the picture itself.",
+    "video": "is a video. Count it with `edgeleuk live --source`.",
+    "archive": "is an archive. Unpack it, and name the folder.",
+    "raw": "is a camera's raw file, which is not read. Save it as JPEG or TIFF.",
+    "scan": "is a file of a slide scanner or of microscope software. Export its fields as TIFF or JPEG.",
+    "format": "is a picture of a format that is not read. Save it as JPEG, PNG or TIFF.",
+    "other": "is no picture.",
+}
+"""Why something is left out, by its code; to follow the name in a sentence."""
+
+
+def kind_of(name: str, head: bytes) -> str:
+    """What a file is, by its name and its first HEAD bytes: "picture" or a code of ADVICE."""
+    suffix = Path(name).suffix.lower()
+    if suffix in RAW_SUFFIXES:
+        return "raw"
+    if suffix in SCAN_SUFFIXES or head[128:132] == b"DICM":
+        return "scan"
+    if head[:4] == b"RIFF":
+        return "picture" if head[8:12] == b"WEBP" else "video" if head[8:12] == b"AVI " else "other"
+    if head[4:8] == b"ftyp":
+        return "format" if head[8:11] == b"avi" else "picture" if is_heif(head) else "video"
+    if head.startswith(PICTURES) or _is_bmp(head):
+        return "picture"
+    if head.startswith(FORMAT_HEADS) or suffix in FORMAT_SUFFIXES:
+        return "format"
+    if head.startswith(VIDEO_HEADS) or suffix in VIDEO_SUFFIXES:
+        return "video"
+    if suffix in ARCHIVE_SUFFIXES or (
+        (head.startswith(ARCHIVES) or head[257:262] == b"ustar") and suffix not in OFFICE_SUFFIXES
+    ):
+        return "archive"
+    return "other"
+
+
+def _is_bmp(head: bytes) -> bool:
+    return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BMP_HEADERS
+
+
+def require_file(path: Path) -> None:
+    """Raise InputError for what is no regular file, before anything opens it: a pipe blocks, and a device may never end.
+
+    What is not there, or cannot be looked at, passes: opening it tells why.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if what := special(mode):
+        raise InputError(f"{path} is {what}, not a file. Copy what it holds into a file, and name that.")
+
+
+def special(mode: int) -> str:
+    """What something that is no regular file is, in words, by its mode; empty for a file."""
+    kinds = (
+        (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+    )  # fmt: skip
+    return next(
+        (words for test, words in kinds if test(mode)), "" if stat.S_ISREG(mode) else "something special"
+    )
