@@ -27,7 +27,7 @@ def main() -> int:
     if state.done:
         print(f"{len(state.done) * CHUNK} inputs were done before; going on", flush=True)
 
-    def tell(chunk: int, sums: Sums) -> None:
+    def tell(sums: Sums) -> None:
         for found in sums.faults:
             print(f"{found.name}: {found.fault}", flush=True)
         if len(state.done) % 20 == 0:

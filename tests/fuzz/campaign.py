@@ -182,7 +182,7 @@ def numbers(chunk: int) -> range:
     return range(chunk * CHUNK, (chunk + 1) * CHUNK)
 
 
-def campaign(inputs: int, state: State, workers: int, tell: Callable[[int, Sums], None]) -> Sums:
+def campaign(inputs: int, state: State, workers: int, tell: Callable[[Sums], None]) -> Sums:
     """Run what of `inputs` is not done yet; `tell` hears of each chunk."""
     chunks = -(-inputs // CHUNK)
     left: SimpleQueue[int] = SimpleQueue()
@@ -195,7 +195,7 @@ def campaign(inputs: int, state: State, workers: int, tell: Callable[[int, Sums]
     return state.sums(chunks)
 
 
-def _work(left: SimpleQueue[int], state: State, tell: Callable[[int, Sums], None]) -> None:
+def _work(left: SimpleQueue[int], state: State, tell: Callable[[Sums], None]) -> None:
     worker = Watched()
     try:
         for chunk in _taken(left):
@@ -203,7 +203,7 @@ def _work(left: SimpleQueue[int], state: State, tell: Callable[[int, Sums], None
             for number in numbers(chunk):
                 sums.add(worker.run(kind_of(number), number))
             state.note(chunk, sums)
-            tell(chunk, sums)
+            tell(sums)
     finally:
         worker.close()
 
