@@ -10,7 +10,7 @@ import pytest
 
 def test_a_killed_count_loses_no_announced_field(tmp_path: Path) -> None:
     """Nor does the one that goes on with its session and is killed as well."""
-    first, second = kills.killed(2, 3, tmp_path)
+    first, second = kills.killed(2, 7, tmp_path)
     assert second.session == first.session
     for each in (first, second):
         assert (each.lost, each.in_order, each.whole) == ([], True, True)

@@ -14,7 +14,7 @@ TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))  # makers of records are those of the tests
 
 from fuzz.campaign import CHUNK, State, Sums, Watched, campaign  # noqa: E402
-from fuzz.kinds import made  # noqa: E402
+from fuzz.kinds import ORDER, made  # noqa: E402
 from fuzz.report import page  # noqa: E402
 
 
@@ -23,7 +23,13 @@ def main() -> int:
     options = _options()
     if options.only:
         return _only(*options.only.split(":"), options.save)
-    state, began = State(options.state), time.monotonic()
+    order = [kind for kind in ORDER if not options.kinds or kind in options.kinds]
+    try:
+        state = State(options.state, f"edgeleuk {_commit()}, {' '.join(dict.fromkeys(order))}")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    began = time.monotonic()
     if state.done:
         print(f"{len(state.done) * CHUNK} inputs were done before; going on", flush=True)
 
@@ -34,7 +40,7 @@ def main() -> int:
             minutes = (time.monotonic() - began) / 60
             print(f"{len(state.done) * CHUNK} inputs done, {minutes:.1f} minutes", flush=True)
 
-    sums = campaign(options.inputs, state, options.workers, tell)
+    sums = campaign(options.inputs, state, options.workers, tell, order)
     text = page(sums, _commit())
     (options.state / "report.md").write_text(text)
     if options.report:
@@ -50,6 +56,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument(
         "--state", type=Path, help="folder of what was done; the same one goes on after a kill"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", choices=sorted(set(ORDER)), metavar="KIND", help="only these kinds"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", type=Path, help="write the report here too")

@@ -10,14 +10,14 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from .kinds import kind_of
+from .kinds import ORDER, kind_of
 from .worker import MOST_MB, Outcome
 
 CHUNK = 100
@@ -35,7 +35,8 @@ TESTS = Path(__file__).parents[1]
 class Watched:
     """A worker, begun anew whenever it died."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "fuzz.worker", hung_s: float = HUNG_S) -> None:
+        self._module, self._hung_s = module, hung_s
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, kind: str, seed: int) -> Outcome:
@@ -50,7 +51,7 @@ class Watched:
         process.stdin.write(f"{kind} {seed}\n".encode())
         process.stdin.flush()
         waited = 0.0
-        while waited < (HUNG_S if self._warm else START_S):
+        while waited < (self._hung_s if self._warm else START_S):
             if select.select([process.stdout], [], [], LOOK_S)[0]:
                 if answer := process.stdout.readline():
                     self._warm = True
@@ -59,7 +60,7 @@ class Watched:
             waited += LOOK_S
             if (mb := _resident_mb(process.pid)) > KILLED_MB + self._idle_mb:
                 return self._ended(kind, seed, waited, f"took more than {mb - self._idle_mb:.0f} MB", mb)
-        return self._ended(kind, seed, waited, f"did not end within {HUNG_S:.0f} s")
+        return self._ended(kind, seed, waited, f"did not end within {waited:.0f} s")
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -72,7 +73,7 @@ class Watched:
             }
             environment["TMPDIR"] = tempfile.gettempdir()  # what a killed one leaves goes with the rest
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fuzz.worker"],
+                [sys.executable, "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
@@ -154,12 +155,18 @@ class Sums:
 class State:
     """Which chunks are done, and what came of them: a line each in a file, which a kill leaves whole but for its end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, about: str) -> None:
+        """Raises ValueError where the folder is of other inputs or of another program, which `about` tells apart."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "done.jsonl"
         self.done: dict[int, Sums] = {}
         self._lock = threading.Lock()
-        for line in self.path.read_text().splitlines() if self.path.exists() else ():
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        if not lines:
+            self.path.write_text(f"{about}\n")
+        elif lines[0] != about:
+            raise ValueError(f"{folder} is of {lines[0]!r}, and this is {about!r}. Name another --state.")
+        for line in lines[1:]:
             with suppress(ValueError):  # the line that a kill cut off
                 number, sums = line.split(" ", 1)
                 self.done[int(number)] = Sums.from_json(sums)
@@ -182,26 +189,28 @@ def numbers(chunk: int) -> range:
     return range(chunk * CHUNK, (chunk + 1) * CHUNK)
 
 
-def campaign(inputs: int, state: State, workers: int, tell: Callable[[Sums], None]) -> Sums:
-    """Run what of `inputs` is not done yet; `tell` hears of each chunk."""
+def campaign(
+    inputs: int, state: State, workers: int, tell: Callable[[Sums], None], order: Sequence[str] = ORDER
+) -> Sums:
+    """Run what of `inputs` is not done yet; `tell` hears of each chunk. The kinds take turns in an `order`."""
     chunks = -(-inputs // CHUNK)
     left: SimpleQueue[int] = SimpleQueue()
     for chunk in range(chunks):
         if chunk not in state.done:
             left.put(chunk)
     with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(_work, left, state, tell) for _ in range(workers)]:
+        for done in [pool.submit(_work, left, state, tell, order) for _ in range(workers)]:
             done.result()
     return state.sums(chunks)
 
 
-def _work(left: SimpleQueue[int], state: State, tell: Callable[[Sums], None]) -> None:
+def _work(left: SimpleQueue[int], state: State, tell: Callable[[Sums], None], order: Sequence[str]) -> None:
     worker = Watched()
     try:
         for chunk in _taken(left):
             sums = Sums()
             for number in numbers(chunk):
-                sums.add(worker.run(kind_of(number), number))
+                sums.add(worker.run(kind_of(number, order), number))
             state.note(chunk, sums)
             tell(sums)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -213,9 +213,10 @@ ORDER: tuple[str, ...] = tuple(name for name, kind in KINDS.items() for _ in ran
 """The kinds of a round of inputs."""
 
 
-def kind_of(number: int) -> str:
+def kind_of(number: int, order: Sequence[str] = ORDER) -> str:
     """The kind of the input of a number; neighbours are of different kinds."""
-    return ORDER[number * 37 % len(ORDER)]
+    step = 37 if len(order) % 37 else 1
+    return order[number * step % len(order)]
 
 
 def made(kind: str, seed: int) -> bytes:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,8 +27,10 @@ MOST_MB = 500.0
 MOST_S = 5.0
 LIMIT_BYTES = 8 << 30
 """Of address space beyond what the process has: what asks for more is refused it, as on a small computer."""
-MOST_LETTERS = 2000
-"""Of a message for a person."""
+MOST_LETTERS = 25_000
+"""Of a message for a person: 2000, each written as an escape."""
+STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of what moves a cursor, breaks a line or turns the direction of writing; joiners do not."""
 PROC = Path("/proc/self")
 
 
@@ -80,8 +83,9 @@ def run(kind: str, seed: int, folder: Path) -> Outcome:
 
 
 def _badly_told(message: str) -> str:
-    """What is wrong with a message for a person: letters that move a cursor, or more than anybody reads."""
-    if not message.isprintable():
+    """What is wrong with a message for a person: letters that steer a terminal, or more than anybody reads."""
+    steering = {each for each in message if unicodedata.category(each) in STEERING} - {"\u200c", "\u200d"}
+    if steering:
         return f"a message with control characters: {message[:80]!r}"
     return f"a message of {len(message)} letters" if len(message) > MOST_LETTERS else ""
 
