@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)")
@@ -57,6 +57,8 @@ class Traced:
     """Reads of what tells this computer from others."""
     calls: int
     """That were looked at."""
+    said: str = ""
+    """By the program, on standard output."""
 
     @property
     def clean(self) -> bool:
@@ -85,7 +87,7 @@ def traced(command: Sequence[str], place: Path, timeout: float) -> Traced:
     found = judged(trace.read_text(errors="replace").splitlines(), home, work, temporary)
     left = [path for path in (*home.rglob("*"), *temporary.rglob("*")) if path.is_file()]
     strange = [str(path) for path in left if home / ".local/share/edgeleuk" not in path.parents]
-    return Traced(found.connections, found.foreign + strange, found.identities, found.calls)
+    return replace(found, foreign=found.foreign + strange, said=done.stdout)
 
 
 def judged(lines: list[str], home: Path, work: Path, temporary: Path) -> Traced:
@@ -126,7 +128,9 @@ def main(seconds: str = "60") -> int:
     for command in (ANALYZE, (*LIVE, seconds)):
         with tempfile.TemporaryDirectory() as place:
             found = traced(command, Path(place), float(seconds) + 600)
-        print(f"{' '.join(command[3:])}: {found.calls} calls followed")
+        fields = len(re.findall(r" field +field \d+: ", found.said))
+        counted = f", {fields} fields counted" if command is not ANALYZE else ""
+        print(f"{' '.join(command[3:])}: {found.calls} calls followed{counted}")
         for what in ("connections", "foreign", "identities"):
             each = getattr(found, what)
             print(f"  {what}: {len(each) or 'none'}", *each, sep="\n    ")
