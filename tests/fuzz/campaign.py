@@ -23,7 +23,7 @@ from .worker import MOST_MB, Outcome
 CHUNK = 100
 """Inputs that are noted as done together."""
 HUNG_S = 30.0
-"""Until a worker is killed: other programs share the machine, and a slow input is measured a second time."""
+"""By the clock, until a worker is killed."""
 START_S = 120.0
 KILLED_MB = 2 * MOST_MB
 LOOK_S = 0.25
@@ -41,12 +41,6 @@ class Watched:
 
     def run(self, kind: str, seed: int) -> Outcome:
         """The outcome of one input; a crash, a hang and memory without end are its faults."""
-        found = self._once(kind, seed)
-        if found.fault.startswith("took") and found.mb <= MOST_MB:
-            found = self._once(kind, seed)  # other programs share the machine
-        return found
-
-    def _once(self, kind: str, seed: int) -> Outcome:
         process = self._started()
         process.stdin.write(f"{kind} {seed}\n".encode())
         process.stdin.flush()

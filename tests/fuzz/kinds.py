@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from . import pictures, records, targets
+from .bombs import bomb
 from .documents import TOML_VALUES, damaged_json, damaged_toml
 from .mutations import mutated
 from .pictures import JPEG, SIDES, smear
@@ -185,6 +186,7 @@ def _kinds() -> dict[str, Kind]:
     }
     return kinds | {
         "nothing": Kind(odd, targets.picture(".jpg"), 1),
+        "bomb": Kind(bomb, targets.picture(".tif"), 5),
         "frame": Kind(_pictures(pictures.JPEG), targets.frame, 7),
         "stream": Kind(_stream, targets.stream, 5),
         "answer": Kind(_answer, targets.answer, 1),

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from random import Random
 
-from .places import Place, chunks, directories, places, segments
+from .places import Place, chunks, directories, places, segments, sides
 
 MOST_STEPS = 4
 MOST_COPIES = 3000
@@ -16,6 +16,13 @@ MOST_BYTES = 4_000_000
 """Of a damaged input; copies stop there."""
 REPAIRED = 0.7
 """Share of PNGs whose checksums are made right again, so that the decoder gets to see what was changed."""
+CLAIMING = 0.05
+"""Share of pictures that claim a size which they have not."""
+CLAIMS = (
+    (10_900, 10_900), (19_000, 19_000), (65_000, 1_800), (65_500, 65_500), (1, 100_000_000), (100_000_000, 1), (64, 1_800_000),
+    (2**31 - 1, 1), (2**31 - 1, 2**31 - 1), (2**32 - 1, 2**32 - 1), (2**31, 64), (64, 2**32 - 64), (0, 0), (64, 64),
+)  # fmt: skip
+"""Width and height: within what is read and beyond it, and what wraps round in 32 bits or turns negative."""
 Damage = Callable[[Random, bytearray], None]
 
 
@@ -23,6 +30,8 @@ def mutated(random: Random, whole: bytes, others: Sequence[bytes] = ()) -> bytes
     """A damaged copy of `whole`; parts of `others` may be put into it."""
     data = bytearray(whole)
     marked = places(whole)
+    if random.random() < CLAIMING:
+        claim(random, data, sides(whole))
     for _ in range(random.randint(1, MOST_STEPS)):
         if not data:
             break
@@ -37,6 +46,16 @@ def mutated(random: Random, whole: bytes, others: Sequence[bytes] = ()) -> bytes
     if data.startswith(b"\x89PNG") and random.random() < REPAIRED:
         repair_png(data)
     return bytes(data[:MOST_BYTES])
+
+
+def claim(random: Random, data: bytearray, found: Sequence[tuple[Place, Place]]) -> None:
+    """Another size of the whole picture, in both of its fields."""
+    size = random.choice(CLAIMS)
+    for both in found:
+        for place, number in zip(both, size, strict=True):
+            struct.pack_into(
+                place.form, data, place.at, number & ((1 << 8 * struct.calcsize(place.form)) - 1)
+            )
 
 
 def set_field(random: Random, data: bytearray, place: Place) -> None:

@@ -26,6 +26,27 @@ def places(data: bytes) -> list[Place]:
     return list(_boxes(data, 0, len(data))) if data[4:8] == b"ftyp" else []
 
 
+def sides(data: bytes) -> list[tuple[Place, Place]]:
+    """Where a whole picture says its width and its height; empty for a format of which that is not known."""
+    if data.startswith(b"\xff\xd8\xff"):
+        frames = [at for at, _ in segments(data) if 0xC0 <= data[at + 1] <= 0xC3]
+        return [(Place(at + 7, ">H"), Place(at + 5, ">H")) for at in frames]
+    if data.startswith(b"\x89PNG"):
+        return [(Place(16, ">I"), Place(20, ">I"))]
+    if data.startswith(b"BM"):
+        return [(Place(18, "<I"), Place(22, "<I"))]
+    if data.startswith((b"II*\0", b"MM\0*")):
+        found: dict[int, Place] = {}
+        for order, at, entries in directories(data):
+            for entry in range(at + 2, at + 2 + 12 * entries, 12):
+                tag, kind = struct.unpack_from(order + "HH", data, entry)
+                found.setdefault(tag, Place(entry + 8, order + ("H" if kind == 3 else "I")))
+        return [(found[256], found[257])] if {256, 257} <= found.keys() else []
+    if (at := data.find(b"ispe")) > 0:
+        return [(Place(at + 8, ">I"), Place(at + 12, ">I"))]
+    return [(Place(26, "<H"), Place(28, "<H"))] if data[12:16] == b"VP8 " else []
+
+
 def segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Where the segments of a JPEG before its first scan begin, and how long each is with its marker."""
     at = 2
