@@ -20,7 +20,7 @@ INPUTS = 1000
 """By which each kind has as many as it is heavy, and LEAST at least."""
 LEAST = 6
 UNSAFE = {
-    "bomb", "result", "field", "in-use", "cells", "jpeg", "png", "tiff", "heic", "frame", "stream", "answer", "archive", "manifest", "machine", "profile", "rules", "reference",
+    "bomb", "lock", "result", "field", "in-use", "cells", "jpeg", "png", "tiff", "heic", "frame", "stream", "answer", "archive", "manifest", "machine", "profile", "rules", "reference",
     "limits", "recipe", "coco", "slides", "screen", "session", "shown",
 }  # fmt: skip
 """Kinds of which the reader still lets faults through."""

@@ -192,6 +192,8 @@ def _kinds() -> dict[str, Kind]:
         "answer": Kind(_answer, targets.answer, 1),
         "archive": Kind(_archive, targets.model_archive, 5),
         "manifest": Kind(_json(records.manifest), targets.manifest, 4),
+        "key": Kind(_bytes(lambda: records.KEY), targets.key, 1),
+        "lock": Kind(_json(records.lock), targets.lock, 1),
         "in-use": Kind(_json(records.in_use), targets.installed, 1),
         "machine": Kind(_json(records.machine_note), targets.machine_note, 1),
         "profile": Kind(_toml(records.profile), targets.profile, 3),

@@ -20,7 +20,8 @@ import packed
 from standard import RULES, judged
 
 from edgeleuk import assessment, codec, colour, machine, profiles, rules, zoo
-from edgeleuk.modelstore.update import MANIFEST
+from edgeleuk.modelstore import signing
+from edgeleuk.modelstore.update import MANIFEST, SIGNATURE
 from edgeleuk.results import Provenance, SlideResult, without_pictures
 from edgeleuk.store import open_store
 from edgeleuk.tallies import tally
@@ -135,7 +136,25 @@ def rewritten_archive(random: Random, damage: Damage) -> bytes:
     name = random.choice(["model.json", "model.json", "README.md", "finder.onnx"])
     contents[name] = damage(random, contents[name])
     document = json.dumps(packed.update(contents, "2.0")).encode()
-    return packed.zipped([(MANIFEST, document), *contents.items()])
+    signed = [(SIGNATURE, damage(random, signature()))] if random.random() < 0.3 else []
+    return packed.zipped([(MANIFEST, document), *signed, *contents.items()])
+
+
+def signature() -> bytes:
+    """A signature of the right form, by nobody."""
+    return json.dumps({"algorithm": signing.ALGORITHM, "key": "5a" * 32, "signature": "a5" * 64}).encode()
+
+
+KEY = b"""-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+"""That of RFC 8410, 10.1."""
+
+
+def lock() -> bytes:
+    """What a program writes into the lock that it holds."""
+    return b'{"process": 4711, "since": "2026-01-01T10:10:10+00:00"}'
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import re
@@ -34,6 +35,7 @@ from edgeleuk.sources._opencv import decode_jpeg
 from edgeleuk.sources.folder import pages_of, read_picture
 from edgeleuk.sources.http import HttpSource
 from edgeleuk.store import open_store
+from edgeleuk.store.leases import Lease, held, lock_file
 from edgeleuk.training.recipe import load_recipe
 from edgeleuk.types import CountedField, Frame
 from edgeleuk.zoo import read_manifest
@@ -150,6 +152,24 @@ def installed(data: bytes, folder: Path) -> None:
     with _environment(EDGELEUK_MODEL_STORE=str(folder)):
         zoo.used("100x")
         zoo.in_use("100x")
+
+
+def key(data: bytes, folder: Path) -> None:
+    """Reads a key that is to be trusted, and keys that are."""
+    (folder / "key.pem").write_bytes(data)
+    with _environment(EDGELEUK_KEYS=str(folder)):
+        signing.trusted()
+        signing.trust(folder / "key.pem")
+
+
+def lock(data: bytes, folder: Path) -> None:
+    """Asks for what another program holds, whose lock says these bytes."""
+    path = lock_file(folder, "source")
+    path.write_bytes(data)
+    with path.open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        held(folder, "source")
+        Lease(folder, "source", "in use by {holder}.", patience_s=0)
 
 
 def profile(data: bytes, folder: Path) -> None:
