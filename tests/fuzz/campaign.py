@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import edgeleuk
+
 from .kinds import ORDER, kind_of
 from .worker import MOST_MB, Outcome
 
@@ -30,6 +32,8 @@ LOOK_S = 0.25
 """Between two looks at a worker's memory while it is busy."""
 KEPT_FAULTS = 400
 TESTS = Path(__file__).parents[1]
+PROGRAM = Path(edgeleuk.__file__).parents[1]
+"""Workers read with the program that is imported here, also where another one lies in the working directory."""
 
 
 class Watched:
@@ -58,7 +62,7 @@ class Watched:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+            path = os.pathsep.join([str(TESTS), str(PROGRAM), os.environ.get("PYTHONPATH", "")])
             environment = {
                 **os.environ,
                 "PYTHONPATH": path,
@@ -67,7 +71,7 @@ class Watched:
             }
             environment["TMPDIR"] = tempfile.gettempdir()  # what a killed one leaves goes with the rest
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
+                [sys.executable, "-P", "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
