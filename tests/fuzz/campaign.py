@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,8 @@ class Sums:
     faults: list[Outcome] = field(default_factory=list)
     """The first ones."""
     faulty: int = 0
+    seconds: float = 0.0
+    """By the clock, of one worker."""
 
     def add(self, found: Outcome) -> None:
         self.inputs[found.kind] += 1
@@ -127,6 +130,7 @@ class Sums:
         if other.slowest and other.largest:
             self._extremes(other.slowest, other.largest)
         self.faulty += other.faulty
+        self.seconds += other.seconds
         self.faults = (self.faults + other.faults)[:KEPT_FAULTS]
 
     def _extremes(self, slow: Outcome, large: Outcome) -> None:
@@ -136,7 +140,7 @@ class Sums:
             self.largest = large
 
     def as_json(self) -> str:
-        plain = {name: vars(self)[name] for name in ("inputs", "accepted", "faulty")}
+        plain = {name: vars(self)[name] for name in ("inputs", "accepted", "faulty", "seconds")}
         plain |= {name: (one := vars(self)[name]) and asdict(one) for name in ("slowest", "largest")}
         return json.dumps(plain | {"faults": [asdict(each) for each in self.faults]})
 
@@ -147,6 +151,7 @@ class Sums:
         return cls(
             Counter(document["inputs"]), Counter(document["accepted"]), one["slowest"], one["largest"],
             [Outcome(**each) for each in document["faults"]], document["faulty"],
+            document["seconds"],
         )  # fmt: skip
 
 
@@ -206,9 +211,10 @@ def _work(left: SimpleQueue[int], state: State, tell: Callable[[Sums], None], or
     worker = Watched()
     try:
         for chunk in _taken(left):
-            sums = Sums()
+            sums, began = Sums(), time.monotonic()
             for number in numbers(chunk):
                 sums.add(worker.run(kind_of(number, order), number))
+            sums.seconds = round(time.monotonic() - began, 1)
             state.note(chunk, sums)
             tell(sums)
     finally:

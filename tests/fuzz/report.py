@@ -17,11 +17,11 @@ EXAMPLES = 3
 """Of a fault, that are named."""
 
 
-def page(sums: Sums, commit: str, minutes: float | None = None) -> str:
+def page(sums: Sums, commit: str) -> str:
     """Markdown: the figures, a row a kind, and each fault with inputs that show it."""
     total = sums.inputs.total()
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
-    took = f" in {minutes:.0f} minutes" if minutes else ""
+    took = f" in {sums.seconds / 60:.0f} minutes of a worker" if sums.seconds >= 60 else ""
     lines = [
         "# The fuzzing campaign",
         "",
