@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,10 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    temporary = options.state / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a campaign that was killed
+    temporary.mkdir()
+    tempfile.tempdir = str(temporary.resolve())
     began = time.monotonic()
     if state.done:
         print(f"{len(state.done) * CHUNK} inputs were done before; going on", flush=True)
@@ -41,6 +46,7 @@ def main() -> int:
             print(f"{len(state.done) * CHUNK} inputs done, {minutes:.1f} minutes", flush=True)
 
     sums = campaign(options.inputs, state, options.workers, tell, order)
+    shutil.rmtree(temporary, ignore_errors=True)
     text = page(sums, _commit())
     (options.state / "report.md").write_text(text)
     if options.report:
@@ -92,6 +98,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="fuzz-campaign-") as place:
-        tempfile.tempdir = place
-        sys.exit(main())
+    sys.exit(main())

@@ -43,6 +43,8 @@ class Watched:
     def __init__(self, module: str = "fuzz.worker", hung_s: float = HUNG_S) -> None:
         self._module, self._hung_s = module, hung_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._place = tempfile.TemporaryDirectory(prefix="fuzz-")
+        """Of its temporary files: what a killed worker leaves goes with it."""
 
     def run(self, kind: str, seed: int) -> Outcome:
         """The outcome of one input; a crash, a hang and memory without end are its faults."""
@@ -69,8 +71,8 @@ class Watched:
                 "PYTHONPATH": path,
                 "OMP_NUM_THREADS": "1",
                 "OPENBLAS_NUM_THREADS": "1",
+                "TMPDIR": self._place.name,
             }
-            environment["TMPDIR"] = tempfile.gettempdir()  # what a killed one leaves goes with the rest
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", self._module],
                 stdin=subprocess.PIPE,
@@ -81,10 +83,14 @@ class Watched:
         return self._process
 
     def _ended(self, kind: str, seed: int, waited: float, fault: str, mb: float = 0.0) -> Outcome:
-        self.close()
+        self._kill()
         return Outcome(kind, seed, False, waited, mb, fault)
 
     def close(self) -> None:
+        self._kill()
+        self._place.cleanup()
+
+    def _kill(self) -> None:
         if self._process:
             self._process.kill()
             self._process.wait()
