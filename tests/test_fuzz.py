@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzz.campaign import CHUNK, State, Sums, Watched, numbers
+from fuzz.campaign import CHUNK, HUNG_S, State, Sums, Watched, numbers
 from fuzz.kinds import KINDS, ORDER, kind_of, made
 from fuzz.places import places
 from fuzz.report import page
@@ -64,15 +64,17 @@ def test_an_input_is_named_by_its_kind_and_its_seed(kind: str) -> None:
 )  # fmt: skip
 def test_each_fault_is_seen_and_the_next_input_is_run(kind: str, fault: str, misbehaving: Watched) -> None:
     """Whatever it does to its process."""
+    misbehaving.hung_s = 2.0 if kind == "hanging" else HUNG_S
     found = misbehaving.run(kind, 7)
     assert (found.name, bool(found.fault)) == (f"{kind}:7", bool(fault))
     assert fault in found.fault
+    misbehaving.hung_s = HUNG_S
     assert misbehaving.run("reading", 8).accepted
 
 
 @pytest.fixture(scope="module")
 def misbehaving() -> Iterator[Watched]:
-    worker = Watched("misbehaving", hung_s=2.0)
+    worker = Watched("misbehaving")
     assert worker.run("reading", 0).accepted  # what hangs is told from what starts
     yield worker
     worker.close()

@@ -40,8 +40,8 @@ PROGRAM = Path(edgeleuk.__file__).parents[1]
 class Watched:
     """A worker, begun anew whenever it died."""
 
-    def __init__(self, module: str = "fuzz.worker", hung_s: float = HUNG_S) -> None:
-        self._module, self._hung_s = module, hung_s
+    def __init__(self, module: str = "fuzz.worker") -> None:
+        self._module, self.hung_s = module, HUNG_S
         self._process: subprocess.Popen[bytes] | None = None
         self._place = tempfile.TemporaryDirectory(prefix="fuzz-")
         """Of its temporary files: what a killed worker leaves goes with it."""
@@ -52,7 +52,7 @@ class Watched:
         process.stdin.write(f"{kind} {seed}\n".encode())
         process.stdin.flush()
         waited = 0.0
-        while waited < (self._hung_s if self._warm else START_S):
+        while waited < (self.hung_s if self._warm else START_S):
             if select.select([process.stdout], [], [], LOOK_S)[0]:
                 if answer := process.stdout.readline():
                     self._warm = True
