@@ -13,6 +13,7 @@ from .pictures import tiff
 DEEP = (10_900, 10_900)
 """Pixels of a picture that is just within what is read."""
 DEEP_SHARE = 0.01
+BLOCK = 1 << 20
 NUMBERS = (0, 1, 2, 3, 7, 16, 2_147_483_629, 2**31, 2**32 - 1, 65_521, 100_003)
 """Rows, sizes and offsets; some of them are primes, so that nothing divides them."""
 
@@ -70,11 +71,13 @@ def _webp(random: Random) -> bytes:
 
 @cache
 def _zeros(size: int) -> bytes:
-    """So many zeros, deflated."""
-    packing = zlib.compressobj(9)
-    block = bytes(1 << 20)
-    packed = [packing.compress(block[: min(len(block), size - at)]) for at in range(0, size, len(block))]
-    return b"".join([*packed, packing.flush()])
+    """So many zeros, deflated, without deflating them: after a full flush each block of zeros is written alike."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    blocks = [
+        packing.compress(bytes(n)) + packing.flush(zlib.Z_FULL_FLUSH) for n in (BLOCK, BLOCK, size % BLOCK)
+    ]
+    checksum = struct.pack(">HH", size % 65_521, 1)  # Adler-32 (RFC 1950): of zeros it counts them
+    return b"\x78\xda" + blocks[1] * (size // BLOCK) + blocks[2] + packing.flush() + checksum
 
 
 @cache
