@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -32,6 +33,8 @@ from .documents import changed
 
 Damage = Callable[[Random, bytes], bytes]
 
+ID, UUID = "20260101-101010-aa", "5f0c1c36-4e63-4a0a-8d4e-35c2d2a1d0b1"
+TIME = "2026-01-01T10:10:10.000+00:00"
 FIELDS = 3
 """Of a session: enough for a slide, and small enough to be written anew for each input."""
 
@@ -164,9 +167,7 @@ def result() -> bytes:
     fields = tuple(each.field for each in counted_fields)
     total = tally(fields, RULES)
     found = judged(total, labels=counted.LABELS)
-    about = Provenance(
-        "5f0c1c36-4e63-4a0a-8d4e-35c2d2a1d0b1", "0.1.0", counted.MODEL, "2026-11-24T10:00:00+00:00"
-    )
+    about = Provenance(UUID, "0.1.0", counted.MODEL, "2026-11-24T10:00:00+00:00")
     refused = (Refusal("c.jpg", "focus", "out of focus."),)
     return codec.encode(
         SlideResult(about, counted_fields, fields, total, found, 0.02, refused, marks={3: "artefact"})
@@ -206,7 +207,8 @@ def _damaged_parts(random: Random, body: bytes, damage: Damage) -> bytes:
 def session() -> bytes:
     """A file with one session of every kind of row; a reader of it finds no log beside it."""
     with _folder() as place:
-        with open_store(place / "sessions.db", reserve_bytes=0) as store:
+        path = place / "sessions.db"
+        with open_store(path, reserve_bytes=0) as store:
             new = counted.started(store, slide="S-1")
             for number in range(1, FIELDS + 1):
                 new.add(counted.counted_field(number))
@@ -214,12 +216,31 @@ def session() -> bytes:
             new.mark(3, "artefact")
             new.note("a remark")
             new.finish("the target was reached")
-        return (place / "sessions.db").read_bytes()
+        _date(path)
+        return path.read_bytes()
 
 
 @cache
 def old_session() -> bytes:
     """A file of sessions as an older version wrote it."""
     with _folder() as place:
-        old_store.write(place / "old.db", [counted.counted_field(1), counted.counted_field(2)])
-        return (place / "old.db").read_bytes()
+        path = place / "old.db"
+        old_store.write(path, [counted.counted_field(1), counted.counted_field(2)])
+        _date(path)
+        return path.read_bytes()
+
+
+def _date(path: Path) -> None:
+    """Put fixed ids and times in place of those of now, so that a damaged file can be made again."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        fixed = {"at": TIME, "session": ID}
+        for table in tables:
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for column in sorted(columns & fixed.keys()):
+                connection.execute(f"UPDATE {table} SET {column} = ?", (fixed[column],))
+        if "uuid" in {row[1] for row in connection.execute("PRAGMA table_info(sessions)")}:
+            connection.execute("UPDATE sessions SET uuid = ?", (UUID,))
+        connection.execute("UPDATE sessions SET id = ?, started = ?, ended = ?", (ID, TIME, TIME))
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
