@@ -71,9 +71,9 @@ def run(kind: str, seed: int, folder: Path) -> Outcome:
             KINDS[kind].target(data, folder)
             accepted = True
         except EdgeleukError as error:
-            fault = _badly_told(str(error))
+            fault = _badly_told(str(error).replace(str(folder), "FOLDER"))
         except BaseException as error:  # noqa: BLE001  # it is what is sought, of whatever kind
-            fault, trace = _told(error), traceback.format_exc(limit=-12)
+            fault, trace = _told(error).replace(str(folder), "FOLDER"), traceback.format_exc(limit=-12)
         seconds = time.process_time() - began
         mb = max(0.0, _memory_mb("VmHWM") - before)
     emptied(folder)
