@@ -4,7 +4,7 @@
 #   deploy/bundle.sh [--arch aarch64|x86_64] [--python 3.11|3.13] [--out DIR] [--wheel FILE]
 #
 # 3.11 is for Raspberry Pi OS Bookworm, 3.13 for Trixie. The archive holds the wheels of edgeleuk (with its models) and
-# of every dependency, pip, the installer, the services, the licences of all that, and checksums.
+# of every dependency, pip, the installer, the services, the licences of all that, a list of it (SBOM), and checksums.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -79,6 +79,7 @@ commit=$(git -C "$project" rev-parse --short=12 HEAD 2> /dev/null || echo unknow
 [ -z "$(git -C "$project" status --porcelain 2> /dev/null)" ] || commit=$commit-changed
 # The same commit gives the same archive, wherever it is made from the same wheels.
 stamp=$(git -C "$project" log -1 --format=%ct 2> /dev/null || date +%s)
+"$host" "$here/sbom.py" "$bundle/wheels" "$bundle/sbom.cdx.json" "$stamp"
 cat > "$bundle/BUNDLE" << EOF
 version=$version
 python=$python

@@ -223,7 +223,7 @@ build() {
     # --ignore-installed: nothing of the system's stands in for what was tested together.
     PYTHONPATH=$pip "$to/venv/bin/python" -m pip install -q --no-index --find-links "$bundle/wheels" --no-cache-dir \
         --disable-pip-version-check --ignore-installed --no-warn-script-location --root-user-action=ignore "edgeleuk${extras:+[$extras]}"
-    cp "$bundle/BUNDLE" "$bundle/README.md" "$bundle/install.sh" "$to/"
+    cp "$bundle/BUNDLE" "$bundle/README.md" "$bundle/install.sh" "$bundle/sbom.cdx.json" "$to/"
     install -m 755 "$bundle/edgeleuk-live" "$to/edgeleuk-live"
     cp -r "$bundle/licences" "$to/licences"
     seal "$to"

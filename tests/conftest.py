@@ -15,6 +15,9 @@ from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Field, Frame
 
+# As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As for a job in the background. Programs that tests start and interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -87,6 +87,7 @@ def bundle(folder: Path, version: str, real_pip: bool = False) -> Path:
     shutil.copytree(DEPLOY / "systemd", folder / "systemd")
     (folder / "licences").mkdir()
     (folder / "licences" / "LICENCES.txt").write_text("edgeleuk: Apache-2.0\n")
+    (folder / "sbom.cdx.json").write_text("{}\n")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     (folder / "BUNDLE").write_text(
         f"version={version}\npython={python}\narch={platform.machine()}\ncommit=0\n"

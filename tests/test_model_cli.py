@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -126,3 +127,28 @@ def test_a_laboratory_brings_its_own_rules(tmp_path: Path) -> None:
     assert monocytes > 0
     assert ours["n"] == usual["n"] - monocytes
     assert ours["outside"]["monocyte"] == monocytes
+
+
+def _odd(document: dict[str, Any], place: str, value: object) -> None:
+    *path, last = place.split("/")
+    for name in path:
+        document = document[name]
+    document[last] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("real_slides", {"slides": {"Patient 1": {}}}), ("real_slides", [1]), ("real_slides", 0.5), ("finder/figures", {"here": 3}),
+        ("reader/figures", {"here": {"accuracy": "good"}}), ("reader/figures", [0.9]),
+        ("lineage", [{"magnification": "40x", "version": "1", "reason": "r", "data": "d", "at": "a", "changed": 5}]),
+    ],
+)  # fmt: skip
+def test_figures_that_make_no_sense_are_named(place: str, value: object, tmp_path: Path) -> None:
+    """A manifest is read without looking at them; showing them fails with the file's name, not with a traceback."""
+    folder = shutil.copytree(zoo.shipped()["40x"], tmp_path / "40x")
+    document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    _odd(document, place, value)
+    (folder / "model.json").write_text(json.dumps(document), encoding="utf-8")
+    code, _, told = run("models", "show", "--model", str(folder))
+    assert (code, str(folder / "model.json") in told) == (4, True), told

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeleuk.errors import ModelError
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.modelstore import Version
 from edgeleuk.zoo import BUILTIN, Model
@@ -65,9 +66,23 @@ def versions(installed: Mapping[str, Sequence[Version]], shipped: Container[str]
 
 
 def card(model: Model) -> RenderableType:
-    """What a model knows, how well, and where that was measured."""
+    """What a model knows, how well, and where that was measured.
+
+    Raises ModelError where its figures or its origin are not written as `publish` writes them: a count needs neither,
+    so that a manifest is read without looking at them.
+    """
+    try:
+        return Group(*_parts(model))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"the figures or the origin in {model.folder / 'model.json'} cannot be shown: {error!r}. Compare them with "
+            "those of a model that ships: `edgeleuk models show --json`."
+        ) from error
+
+
+def _parts(model: Model) -> list[RenderableType]:
     finder, reader = model.finder, model.reader
-    parts: list[RenderableType] = [
+    return [
         Text(f"{model.magnification} model, version {model.version}, in {model.folder}", style="bold"),
         _facts("Finder", {
             "scale": f"{finder.um_per_px} um per px",
@@ -87,7 +102,6 @@ def card(model: Model) -> RenderableType:
         _figures(reader.raw.get("figures", {}), ("accuracy", "accuracy5", "attribute_macro_f1"), "Reader on"),
         *_real_slides(model.real_slides),
     ]  # fmt: skip
-    return Group(*parts)
 
 
 def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
