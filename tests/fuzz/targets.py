@@ -32,12 +32,13 @@ from edgeleuk.render import profiles as render_profiles
 from edgeleuk.rules import load_reference, load_rules
 from edgeleuk.sources._multipart import Parts, boundary_of
 from edgeleuk.sources._opencv import decode_jpeg
-from edgeleuk.sources.folder import pages_of, read_picture
+from edgeleuk.sources.folder import read_picture
 from edgeleuk.sources.http import HttpSource
+from edgeleuk.sources.listing import pages_of
 from edgeleuk.store import open_store
 from edgeleuk.store.leases import Lease, held, lock_file
 from edgeleuk.training.recipe import load_recipe
-from edgeleuk.types import CountedField, Frame
+from edgeleuk.types import CountedField, Frame, Refusal
 from edgeleuk.zoo import read_manifest
 
 Target = Callable[[bytes, Path], None]
@@ -58,7 +59,11 @@ def picture(suffix: str) -> Target:
         path.write_bytes(data)
         refusals = []
         for page in islice(pages_of(path), MOST_PAGES):
+            if isinstance(page, Refusal):
+                continue
             try:
+                if isinstance(page, EdgeleukError):
+                    raise page
                 _check(read_picture(page).pixels)
             except EdgeleukError as error:
                 refusals.append(error)
