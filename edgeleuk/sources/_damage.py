@@ -26,6 +26,8 @@ SEAM = 2.0
 """Least step, in units of what is usual in the picture, that is told."""
 QUIET = 0.3
 """Levels that a step may have in a picture without any noise."""
+FLATTEST = 1.5
+"""Levels between the darkest and the brightest of a row of a scene, but for a few: a drawn bar has none."""
 LIKE = 0.4
 """Least correlation of what lies on both sides of a seam: a scene goes on across it, and ends at the edge of a drawing."""
 GARBAGE, BRIGHT_GARBAGE = 5.0, 40.0
@@ -144,7 +146,7 @@ def _spread(values: NDArray[Any]) -> float:
 
 def _alike(above: Plane, below: Plane) -> bool:
     one, other = above.ravel(), below.ravel()
-    if min(one.std(), other.std()) < QUIET:
+    if min(float(np.ptp(np.percentile(side, [15, 85]))) for side in (one, other)) < FLATTEST:
         return False
     return float(np.corrcoef(one, other)[0, 1]) >= LIKE
 
@@ -242,7 +244,7 @@ def _brightest(stored: NDArray[Any]) -> float:
     """Value that few pixels exceed."""
     if stored.dtype == np.uint8:
         return 255.0
-    some = np.nan_to_num(stored[::7, ::7].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    some = _numbers(stored[::7, ::7])
     return float(np.quantile(some, 0.99)) or 1.0
 
 
@@ -250,8 +252,12 @@ def _levels(stored: NDArray[Any], most: float) -> NDArray[Any]:
     """As 8 bits, but not cut at 255."""
     if stored.dtype == np.uint8:
         return stored.astype(np.int16)
-    numbers = np.nan_to_num(stored.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    return np.clip(numbers * (255 / most), 0, 1 << 16).astype(np.int32)
+    return np.clip(_numbers(stored) * (255 / most), 0, 1 << 16).astype(np.int32)
+
+
+def _numbers(stored: NDArray[Any]) -> Plane:
+    """Without what is no number, or larger than any level."""
+    return np.nan_to_num(np.clip(stored, 0, 1 << 32).astype(np.float32), nan=0.0)
 
 
 def in_coded(stored: NDArray[Any]) -> str:

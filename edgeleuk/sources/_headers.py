@@ -8,17 +8,13 @@ turns upright differs between its versions.
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from edgeleuk.sources import _jpeg, _tiff
-from edgeleuk.sources import _webp as _webp_file
-from edgeleuk.sources._directory import orientation_of
+from edgeleuk.sources import _jpeg, _png, _tiff, _webp
 from edgeleuk.sources._jpeg import CUT_SHORT
 
 ANIMATED = "is an animation. Save one of its pictures as JPEG or PNG and try again."
-WRONG_CHECKSUM = "is damaged: a checksum in it is wrong. Copy or take it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,9 @@ class Header:
     bytes_per_pixel: int = 3
     """When decoded."""
     jpeg: _jpeg.Layout | None = None
+    png: _png.Layout | None = None
     tiff: _tiff.Layout | None = None
+    webp: _webp.Layout | None = None
 
 
 def read_header(data: bytes) -> Header | None:
@@ -47,12 +45,12 @@ def read_header(data: bytes) -> Header | None:
     try:
         if data[:3] == b"\xff\xd8\xff":
             return _of_jpeg(data)
-        if data[:8] == b"\x89PNG\r\n\x1a\n":
-            return _png(data)
+        if data[:8] == _png.MAGIC:
+            return _of_png(data)
         if data[:2] == b"BM":
-            return _bmp(data)
+            return _of_bmp(data)
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _webp(data)
+            return _of_webp(data)
     except (struct.error, IndexError):
         pass
     return None
@@ -82,31 +80,18 @@ def _of_jpeg(data: bytes) -> Header | None:
     return Header("JPEG", layout.width, layout.height, layout.fault, layout.orientation, jpeg=layout)
 
 
-def _png(data: bytes) -> Header:
-    """Walk the chunks, each with its checksum, to IEND."""
-    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    fault: str | None = CUT_SHORT
-    orientation, alpha, position = 1, colour in (4, 6), 8
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        kind, end = data[position + 4 : position + 8], position + 8 + length
-        if end + 4 > len(data):
-            break
-        if zlib.crc32(memoryview(data)[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            fault = WRONG_CHECKSUM
-            break
-        if kind == b"eXIf":
-            orientation = orientation_of(data[position + 8 : end])
-        alpha |= kind == b"tRNS"
-        if kind == b"IEND":
-            fault = None
-            break
-        position = end + 4
-    pixel = (3 + alpha) * (2 if depth == 16 else 1)
-    return Header("PNG", width, height, fault, orientation, alpha, bytes_per_pixel=pixel)
+def _of_png(data: bytes) -> Header | None:
+    layout = _png.read_layout(data)
+    if layout is None:
+        return None
+    pixel = (3 + layout.alpha) * (2 if layout.depth == 16 else 1)
+    return Header(
+        "PNG", layout.width, layout.height, layout.fault, layout.orientation, layout.alpha,
+        bytes_per_pixel=pixel, png=layout,
+    )  # fmt: skip
 
 
-def _bmp(data: bytes) -> Header:
+def _of_bmp(data: bytes) -> Header:
     (size,) = struct.unpack_from("<I", data, 2)
     (header_size,) = struct.unpack_from("<I", data, 14)
     # The header of OS/2 and Windows 2 has 16-bit sizes; all later ones have signed 32-bit sizes.
@@ -118,12 +103,12 @@ def _bmp(data: bytes) -> Header:
     return Header("BMP", max(width, 0), abs(height), CUT_SHORT if cut else None)
 
 
-def _webp(data: bytes) -> Header | None:
-    layout = _webp_file.read_layout(data)
+def _of_webp(data: bytes) -> Header | None:
+    layout = _webp.read_layout(data)
     if layout is None:
         return None
     fault = CUT_SHORT if layout.cut else ANIMATED if layout.animated else None
     return Header(
         "WebP", layout.width, layout.height, fault, layout.orientation, layout.alpha,
-        bytes_per_pixel=3 + layout.alpha,
+        bytes_per_pixel=3 + layout.alpha, webp=layout,
     )  # fmt: skip

@@ -111,7 +111,7 @@ def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
     """(H, W, 3) RGB as stored, not turned, so many times smaller. Raises DamagedError; a CMYK is checked only at an eighth."""
     smaller = {"min_width": -(-layout.width // shrunk), "min_height": -(-layout.height // shrunk)}
     pixels: Image = _strict(data, layout, "RGB", **(smaller if shrunk > 1 else {}))
-    zeros = ZEROS.search(data, data.find(b"\xff\xda"), data.rfind(b"\xff\xd9")) is not None
+    zeros = ZEROS.search(_unpadded(data), data.find(b"\xff\xda")) is not None
     if sign := _damage.in_blocks(pixels, layout.unit, layout.restart, shrunk, zeros=zeros):
         raise DamagedError(f"is damaged: {sign}. Copy or take it again.")
     return pixels
@@ -163,7 +163,7 @@ def _frame(body: bytes) -> Layout | None:
         return None
     _, height, width, components = struct.unpack_from(">BHHB", body)
     sampling = body[7 : 6 + 3 * components : 3]
-    if not height or not width or len(sampling) != components:
+    if not height or not width or not components or len(sampling) != components:
         return None
     unit = (8 * max(each >> 4 for each in sampling), 8 * max(each & 15 for each in sampling))
     if components == 1 or 0 in unit:  # the one component is coded block by block

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import NotAnImageError
-from edgeleuk.sources import _damage, _heif, _jpeg, _tiff, _unpacked, _webp
+from edgeleuk.sources import _damage, _heif, _jpeg, _png, _tiff, _unpacked, _webp
 from edgeleuk.sources._headers import Header, is_heif, read_header, read_tiff_header
 from edgeleuk.sources._kinds import FORMATS
 from edgeleuk.sources._pixels import is_grey, to_rgb
@@ -38,8 +39,8 @@ LARGEST_SIDE = 4608
 0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for."""
 REDUCED = (2, 4, 8)
 """How much smaller a JPEG can be decoded, by averaging in its own blocks, which begin at its upper left corner."""
-INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "")
-"""Whether OpenCV, from 4.11 on, can decode a file without a copy."""
+INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "") and hasattr(os, "memfd_create") and Path("/dev/fd").exists()
+"""Whether OpenCV, from 4.11 on, can decode a file without a copy, and this system names open files."""
 UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda image: cv2.flip(image, 1),
     3: lambda image: cv2.flip(image, -1),
@@ -59,6 +60,18 @@ class Decoded:
     pixels: Image
     """(H, W, 3) RGB, upright."""
     shrunk: int
+
+
+@dataclass(slots=True)
+class _Read:
+    """An open file, and what was read of it; empty for a TIFF. It is let go as soon as a decoder does not need it."""
+
+    file: BinaryIO
+    data: bytes = b""
+
+    def give_up(self) -> bytes:
+        data, self.data = self.data, b""
+        return data
 
 
 def decode(data: bytes, name: str) -> Image:
@@ -85,22 +98,19 @@ def decode_file(
     if not head:
         raise NotAnImageError(f"{name} is empty. Copy or take it again.")
     if _tiff.is_tiff(head):
-        data, header = b"", read_tiff_header(file, size, page)
+        read, header = _Read(file), read_tiff_header(file, size, page)
     else:
         file.seek(0)
-        data = file.read(size)  # without its size it would be in memory twice
-        found = _heif.read_header(data, name) if is_heif(data) else read_header(data)
+        read = _Read(file, file.read(size))  # without its size it would be in memory twice
+        found = _heif.read_header(read.data, name) if is_heif(read.data) else read_header(read.data)
         if found is None:
             raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
         header = found
     shrunk = 1 if um_per_px == 0.0 else shrinkable((header.width, header.height), um_per_px, enough_um_per_px)
     _check(header, name, shrunk)
-    again = None if header.jpeg or header.tiff or header.format == "HEIC" else _again(file)
-    if again:
-        data = b""
     try:
         with _quiet():
-            pixels = _pixels_of(file, data, again, name, header, shrunk)
+            pixels = _pixels_of(read, name, header, shrunk)
     except _jpeg.DamagedError as error:
         raise NotAnImageError(f"{name} {error}") from error
     except cv2.error as error:
@@ -149,42 +159,16 @@ def _check(header: Header, name: str, shrunk: int) -> None:
         )
 
 
-def _again(file: BinaryIO) -> str | None:
-    """A path by which a decoder reads an open file for itself; None of what can be read once, as a pipe, and where
-    there is no such path, or OpenCV is too old to decode into memory that stays.
-
-    What it makes of bytes it copies once more, and the bytes are there too: of 48 megapixels 430 MB, not 145.
-    """
-    try:
-        again = f"/dev/fd/{file.fileno()}"
-    except OSError:  # no file, bytes in memory
-        return None
-    regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    return again if INTO_MEMORY and regular and os.path.exists(again) else None  # noqa: PTH110  # no file, a link
-
-
-def _pixels_of(
-    file: BinaryIO, data: bytes, again: str | None, name: str, header: Header, shrunk: int
-) -> Image:
+def _pixels_of(read: _Read, name: str, header: Header, shrunk: int) -> Image:
     """(H, W, 3) RGB as stored, not turned. Raises DamagedError, NotAnImageError, cv2.error."""
-    if header.jpeg:
-        if header.jpeg.components <= 3:
-            return _jpeg.decode(data, header.jpeg, shrunk)
-        _jpeg.check_inks(data, header.jpeg)
+    if header.jpeg and header.jpeg.components <= 3:
+        return _jpeg.decode(read.data, header.jpeg, shrunk)
     if header.tiff:
-        stored: NDArray[Any] | None = _tiff.decode(file, header.tiff)
+        stored: NDArray[Any] | None = _tiff.decode(read.file, header.tiff)
     elif header.format == "HEIC":
-        stored = _heif.decode(data, name)
+        stored = _heif.decode(read.data, name)
     else:
-        # Opacity comes only with UNCHANGED.
-        plain = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        flags = cv2.IMREAD_UNCHANGED if header.alpha else plain
-        if again:
-            stored = cv2.imread(again, None, flags)
-        else:
-            stored = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if header.format == "WebP" and stored is not None and not _webp.is_whole(data or _all_of(file)):
-            raise _jpeg.DamagedError("is damaged: its data make no sense. Copy or take it again.")
+        stored = _by_opencv(read, header)
     if stored is None:
         raise NotAnImageError(
             f"{name} is a damaged {header.format} file, or one of a rare kind. Copy or take it again, as JPEG or PNG."
@@ -198,9 +182,57 @@ def _pixels_of(
     return to_rgb(stored, shrunk, premultiplied=header.premultiplied)
 
 
-def _all_of(file: BinaryIO) -> bytes:
-    file.seek(0)
-    return file.read()
+def _by_opencv(read: _Read, header: Header) -> NDArray[Any] | None:
+    """What OpenCV decodes of what was checked; None where it cannot. Raises DamagedError."""
+    data = read.give_up()
+    if header.jpeg:
+        _jpeg.check_inks(data, header.jpeg)
+    if header.webp and not _webp.is_whole(data):
+        raise _jpeg.DamagedError(_png.SENSELESS)
+    if header.png:
+        if not _png.is_whole(data, header.png):
+            raise _jpeg.DamagedError(_png.SENSELESS)
+        as_stored = _png.is_plain(data, header.png)
+        data = data if as_stored else _png.plain(data, header.png)
+    else:
+        as_stored = header.format != "WebP"
+    # Opacity comes only with UNCHANGED.
+    plain = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_UNCHANGED if header.alpha else plain
+    with _path_to(read.file, b"" if as_stored and _is_regular(read.file) else data) as path:
+        if path is None:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        del data
+        return cv2.imread(path, None, flags)
+
+
+@contextmanager
+def _path_to(file: BinaryIO, data: bytes) -> Iterator[str | None]:
+    """A path by which a decoder reads `data`, or the open file where there are none; None where there can be no such path.
+
+    What it makes of bytes it copies once more: of 48 megapixels it takes 430 MB, not 145.
+    """
+    if not INTO_MEMORY:
+        yield None
+    elif not data:
+        yield f"/dev/fd/{file.fileno()}"
+    else:
+        number = os.memfd_create("picture")
+        try:
+            with os.fdopen(number, "wb", closefd=False) as memory:
+                memory.write(data)
+            del data
+            os.lseek(number, 0, os.SEEK_SET)
+            yield f"/dev/fd/{number}"
+        finally:
+            os.close(number)
+
+
+def _is_regular(file: BinaryIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except OSError:  # bytes in memory
+        return False
 
 
 def _sign(stored: NDArray[Any], header: Header) -> str:
