@@ -1,0 +1,91 @@
+"""Whether a picture's three numbers are the levels of red, green and blue light, as a camera shows them.
+
+A dye takes light away: where there is more of it, no channel is brighter. In pictures that hold other numbers, as CIE-LAB,
+YCrCb, HSV or a table of false colours, one channel rises where another falls. A nucleus keeps back more red than blue
+light, and green most: where it does not, channels were swapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.types import Boxes, Image
+
+LOOKED_AT = 240
+"""Long side of the copy that is looked at, pixels."""
+AROUND = 61
+"""Side of the surroundings that shade and cast are taken from, pixels of the copy: a fourth of it."""
+LEAST = 3.0
+"""Standard deviation, levels, of the channel that shows most: with less there is nothing to tell from noise."""
+CHROMA, WITHIN = (100.0, 156.0), (64.0, 192.0)
+"""Where the median of a channel that holds colour differences lies, about 128, and most of its values."""
+BRIGHTNESS = 165.0
+"""Median, at least, of the channel beside them, which holds brightness."""
+SURE = 0.6
+"""Score of a white cell whose nucleus is looked at."""
+DARKEST = 25.0
+"""Percentile of brightness in its box up to which there is its nucleus."""
+LEAST_DENSE = 0.1
+"""Optical density of a nucleus that tells its hue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """How the channels of a picture go together."""
+
+    opposed: float
+    """1 less the least covariance of two channels over the largest variance: 0 for grey, more than 1 where one channel rises
+    as another falls."""
+    chroma: bool
+    """Whether the second and third channel lie about 128, as colour differences do."""
+    weakest: float
+    """Standard deviation of the channel that shows least over that of the one that shows most."""
+    median: float
+    """Of the brightest channel, over its brightest hundredth: near 1 where much is empty slide, and low in a negative."""
+
+
+def channels(image: Image) -> Channels | None:
+    """Measure a picture (H, W, 3); None where hardly anything is in it. Takes 2 ms for 1280 x 720."""
+    factor = min(1.0, LOOKED_AT / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
+    levels = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1)
+    rest = (levels - cv2.blur(levels, (AROUND, AROUND))).reshape(-1, 3)
+    together = np.cov(rest, rowvar=False)
+    variances = np.diag(together)
+    most = float(variances.max())
+    if most < LEAST**2:
+        return None
+    low, middle, high = np.percentile(levels.reshape(-1, 3), (5, 50, 95), axis=0)
+    about = (middle > CHROMA[0]) & (middle < CHROMA[1]) & (low > WITHIN[0]) & (high < WITHIN[1])
+    chroma = bool(about[1:].all()) and middle[0] > BRIGHTNESS
+    pairs = together[0, 1], together[0, 2], together[1, 2]
+    half, full = np.percentile(levels.max(axis=2), (50, 99))
+    weakest = float(np.sqrt(variances.min() / most))
+    return Channels(1 - float(min(pairs)) / most, bool(chroma), weakest, float(half / max(full, 1.0)))
+
+
+def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> tuple[float, float] | None:
+    """How much more blue light than red, and green than blue, nuclei keep back, of what they keep back most: medians.
+
+    Of a picture (H, W, 3) with its white cells (N, 4) and their scores (N,); None without a sure one.
+    """
+    empty = np.percentile(small[::4, ::4].reshape(-1, 3), 95, axis=0).clip(1)
+    told = []
+    for x1, y1, x2, y2 in white[scores >= SURE].round().astype(int).clip(0).tolist():
+        pixels = small[y1:y2, x1:x2].reshape(-1, 3).astype(np.float32)
+        if not len(pixels):
+            continue
+        bright = pixels.sum(axis=1)
+        dark = pixels[bright <= np.percentile(bright, DARKEST)].mean(axis=0)
+        red, green, blue = np.log10(empty / dark.clip(1))
+        if (most := max(red, green, blue)) > LEAST_DENSE:
+            told.append(((blue - red) / most, (green - blue) / most))
+    if not told:
+        return None
+    more_blue, more_green = np.median(told, axis=0).tolist()
+    return more_blue, more_green
