@@ -7,7 +7,7 @@ What is measured stands in `quality` and `domain`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ import numpy as np
 from edgeleuk._tables import load_table
 from edgeleuk.domain import Kinship, kinship
 from edgeleuk.drawings import TOUCHED, drawn, strokes
-from edgeleuk.encoding import nuclei
+from edgeleuk.encoding import Nuclei, nuclei
 from edgeleuk.errors import QualityError
 from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
@@ -27,7 +27,6 @@ from edgeleuk.types import (
     WHITE_CELL,
     Aperture,
     Assessment,
-    Boxes,
     Detections,
     Finding,
     Image,
@@ -166,14 +165,13 @@ def after(
     # Of an eyepiece's disc the rim tells as well as the middle what the whole is.
     reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores
     kin = kinship(small, um_per_px, boxes[red], reds, white_scores, detail.unknown)
-    hue = nuclei(small, boxes[shown & found.are(WHITE_CELL)], found.scores[shown & found.are(WHITE_CELL)])
+    white = shown & found.are(WHITE_CELL)
     faint = kin.depth is not None and kin.depth < FAINT
     told = {
-        **_drawn(part, found.boxes - np.array([*corner, *corner], np.float32)),
+        **_drawn(part, replace(found, boxes=found.boxes - np.array([*corner, *corner], np.float32))),
         "rim_um": detail.rim_um,
         "fine_detail": detail.fine if scale.um_per_px < COARSEST else None,
-        "nuclear_blue": hue and hue[0],
-        "nuclear_green": hue and hue[1],
+        **_hue(nuclei(small, boxes[white], found.scores[white])),
         "way_um": detail.way_um,
         "stain": detail.contrast,
         "crowding_percent": None if detail.crowding is None else 100 * detail.crowding,
@@ -203,17 +201,26 @@ def _coloured(kin: Kinship) -> bool:
     return kin.tint is not None and kin.tint > TINTED and (kin.texture is None or kin.texture < REFRACTING)
 
 
-def _drawn(part: Image, boxes: Boxes) -> dict[str, float | None]:
-    """What drawings a picture has, and the share of its cells (N, 4) that they lie on."""
-    seen = drawn(part)
+def _hue(seen: Nuclei | None) -> dict[str, float | None]:
+    """What the hue of nuclei tells, under other names where it is that of one alone."""
+    if seen is None:
+        return {}
+    lone = "lone_" if seen.cells == 1 else ""
+    return {f"{lone}nuclear_blue": seen.blue, f"{lone}nuclear_green": seen.green}
+
+
+def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
+    """What drawings a picture has, and the share of what was found in it that they lie on."""
+    white = found.of(WHITE_CELL).boxes
+    seen = drawn(part, white)
     told: dict[str, float | None] = {
         "ink": seen.ink,
         "black_strokes": seen.black,
         "straight_lines": seen.lines,
         "seam": seen.seam,
     }
-    if seen.ink > INKED and len(boxes):
-        told["drawn_over_percent"] = 100 * float((strokes(part, boxes) > TOUCHED).mean())
+    if seen.ink > INKED and len(found):
+        told["drawn_over_percent"] = 100 * float((strokes(part, found.boxes, white) > TOUCHED).mean())
     return told
 
 

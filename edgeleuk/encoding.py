@@ -69,10 +69,21 @@ def channels(image: Image) -> Channels | None:
     return Channels(1 - float(min(pairs)) / most, bool(chroma), weakest, float(half / max(full, 1.0)))
 
 
-def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> tuple[float, float] | None:
-    """How much more blue light than red, and green than blue, nuclei keep back, of what they keep back most: medians.
+@dataclass(frozen=True, slots=True)
+class Nuclei:
+    """The hue of nuclei: parts of what they keep back most, medians."""
 
-    Of a picture (H, W, 3) with its white cells (N, 4) and their scores (N,); None without a sure one.
+    blue: float
+    """How much more blue light than red they keep back."""
+    green: float
+    """How much more green light than blue."""
+    cells: int
+
+
+def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> Nuclei | None:
+    """The hue of the nuclei in a picture (H, W, 3) with white cells (N, 4) and their scores (N,); None without a sure one.
+
+    One cell may be an eosinophil, whose granules are as dark as its nucleus, and red.
     """
     empty = np.percentile(small[::4, ::4].reshape(-1, 3), 95, axis=0).clip(1)
     told = []
@@ -87,5 +98,5 @@ def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> tuple[flo
             told.append(((blue - red) / most, (green - blue) / most))
     if not told:
         return None
-    more_blue, more_green = np.median(told, axis=0).tolist()
-    return more_blue, more_green
+    blue_most, green_most = np.median(told, axis=0).tolist()
+    return Nuclei(blue_most, green_most, len(told))

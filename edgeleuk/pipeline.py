@@ -257,7 +257,7 @@ def _clear_of_drawings(
     """What was found beside drawings, which of it (N,) they touch, and in words what they cost."""
     if not any(finding.code == DRAWN for finding in judged.findings):
         return found, np.zeros(len(found), bool), ()
-    shares = strokes(pixels, found.boxes)
+    shares = strokes(pixels, found.boxes, found.of(WHITE_CELL).boxes)
     kept, under = found.where(shares < ON), shares[shares < ON] > TOUCHED
     white = int((under & kept.are(WHITE_CELL)).sum())
     lost = len(found) - len(kept)

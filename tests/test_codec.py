@@ -114,9 +114,10 @@ def test_damage_is_told(data: st.DataObject) -> None:
         "cut": whole[:at],
         "longer": whole + whole[: at + 1],
     }[how]
-    with pytest.raises(RecordError) as told:
-        decode(damaged, CountedField)
-    assert len(str(told.value)) < 300
+    try:
+        assert decode(damaged, CountedField) == decode(whole, CountedField)  # as one of an older version
+    except RecordError as told:
+        assert len(str(told)) < 300
 
 
 @settings(max_examples=300, deadline=None)
@@ -187,7 +188,7 @@ def _of_version_1(value: Any, *added: str) -> bytes:
         for name in added:
             del body[name]
 
-    return _altered(value, alter).replace(b"/2", b"/1", 1)
+    return _altered(value, alter).replace(b"/3", b"/1", 1)
 
 
 def test_a_tally_of_version_1_has_no_doubts() -> None:
@@ -212,7 +213,7 @@ def test_cells_of_version_1_have_no_number() -> None:
     def without_numbers(body: Any) -> None:
         body["cells"]["examined"] = {i: each[:2] for i, each in body["cells"]["examined"].items()}
 
-    back = decode(_altered(field, without_numbers).replace(b"/2", b"/1", 1), Field)
+    back = decode(_altered(field, without_numbers).replace(b"/3", b"/1", 1), Field)
     plain = tuple(replace(cell, number=0) for cell in field.cells)
     assert any(cell.number for cell in field.cells)
     assert back == replace(field, cells=plain)

@@ -16,6 +16,8 @@ LIMITS = (
     ("colours", "nuclear_blue", "below", WARNS, "any", 0.22),
     ("colours", "nuclear_blue", "below", REFUSES, "any", 0.28),
     ("colours", "nuclear_green", "above", REFUSES, "any", 0),
+    ("colours", "lone_nuclear_blue", "below", WARNS, "any", 0.28),
+    ("colours", "lone_nuclear_green", "above", WARNS, "any", 0),
     ("colours", "negative_percent", "below", REFUSES, "any", 50),
     ("dark", "light_percent", "above", WARNS, "any", 40),
     ("dark", "light_percent", "above", REFUSES, "any", 24),
