@@ -49,22 +49,26 @@ class Channels:
 
 
 def channels(image: Image) -> Channels | None:
-    """Measure a picture (H, W, 3); None where hardly anything is in it. Takes 2 ms for 1280 x 720."""
-    factor = min(1.0, LOOKED_AT / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
+    """Measure a picture (H, W, 3); None where hardly anything is in it. Takes 2 ms for 1280 x 720 on one core of a laptop."""
+    # Every so many pixels, then their means: a fraction of the time, and noise says nothing here.
+    step = max(1, max(image.shape[:2]) // (2 * LOOKED_AT))
+    sample = np.ascontiguousarray(image[::step, ::step])
+    factor = min(1.0, LOOKED_AT / max(sample.shape[:2]))
+    size = max(1, round(sample.shape[1] * factor)), max(1, round(sample.shape[0] * factor))
+    small = cv2.resize(sample, size, interpolation=cv2.INTER_AREA) if factor < 1 else sample
     levels = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1)
     rest = (levels - cv2.blur(levels, (AROUND, AROUND))).reshape(-1, 3)
-    together = np.cov(rest, rowvar=False)
+    rest -= rest.mean(axis=0)
+    together = rest.T @ rest / len(rest)
     variances = np.diag(together)
     most = float(variances.max())
     if most < LEAST**2:
         return None
-    low, middle, high = np.percentile(levels.reshape(-1, 3), (5, 50, 95), axis=0)
+    low, middle, high = np.percentile(levels[::3, ::3].reshape(-1, 3), (5, 50, 95), axis=0)
     about = (middle > CHROMA[0]) & (middle < CHROMA[1]) & (low > WITHIN[0]) & (high < WITHIN[1])
     chroma = bool(about[1:].all()) and middle[0] > BRIGHTNESS
     pairs = together[0, 1], together[0, 2], together[1, 2]
-    half, full = np.percentile(levels.max(axis=2), (50, 99))
+    half, full = np.percentile(levels[::3, ::3].max(axis=2), (50, 99))
     weakest = float(np.sqrt(variances.min() / most))
     return Channels(1 - float(min(pairs)) / most, bool(chroma), weakest, float(half / max(full, 1.0)))
 
