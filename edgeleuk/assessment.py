@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from edgeleuk._tables import load_table
+from edgeleuk.channels import Nuclei, nuclei
 from edgeleuk.domain import Kinship, kinship
 from edgeleuk.drawings import TOUCHED, drawn, strokes
-from edgeleuk.encoding import Nuclei, nuclei
 from edgeleuk.errors import QualityError
 from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.encoding import Channels, channels
+from edgeleuk.channels import Channels, channels
 from edgeleuk.rims import above_surroundings, crossed
 from edgeleuk.types import Boxes, Image
 

@@ -1,91 +1,186 @@
-"""Whether a picture's numbers are red, green and blue light: other colour spaces, false colours, swaps and negatives."""
+"""Terminals, pipes and file names that have not every letter: nothing ends the program, and nothing that is kept is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edgeleuk.encoding import channels, nuclei
-from edgeleuk.errors import EdgeleukError, QualityError
-from edgeleuk.pipeline import Analyser
-from edgeleuk.types import Frame, Image, Scale
-from edgeleuk.zoo import Model
+from edgeleuk import cli
+from edgeleuk._text import readable
+from edgeleuk.cli._encoding import ERRORS, show_what_can_be_shown
+from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.store import claim_source
+from edgeleuk.types import Frame
 
-Turn = Callable[[Image], Image]
-MEASURED: dict[str, Turn] = {
-    "LAB": lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB),
-    "YCrCb": lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb),
-    "Luv": lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2LUV),
-    "HSV": lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV),
-    "HSV of all levels": lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV_FULL),
-    "jet": lambda rgb: np.ascontiguousarray(cv2.applyColorMap(rgb[..., 1], cv2.COLORMAP_JET)[..., ::-1]),
-    "viridis": lambda rgb: np.ascontiguousarray(
-        cv2.applyColorMap(rgb[..., 1], cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    ),
-    "green alone": lambda rgb: rgb * np.array([0, 1, 0], np.uint8),
-    "red and green": lambda rgb: rgb * np.array([1, 1, 0], np.uint8),
-}
-READ: dict[str, Turn] = {
-    "BGR": lambda rgb: np.ascontiguousarray(rgb[..., ::-1]),
-    "negative": lambda rgb: cv2.bitwise_not(rgb),
-    "negative BGR": lambda rgb: cv2.bitwise_not(np.ascontiguousarray(rgb[..., ::-1])),
-}
+ENCODINGS = ("ascii", "latin-1", "cp1252", "cp437")
+FOREIGN = "涂片 µ Jürgen.png"
+NO_TEXT = b"slide \xff.png"
+"""A file's name on a disk that came from an older computer."""
+
+
+def run(*arguments: str | bytes | Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The program in a process of its own; what it prints, as bytes."""
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
+    command = [sys.executable, "-m", "edgeleuk", *arguments]
+    return subprocess.run(command, capture_output=True, env=env, check=False, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
-def part(demo_frame: Frame) -> Image:
-    return np.ascontiguousarray(demo_frame.pixels[:700, :900])
+def pictures(tmp_path_factory: pytest.TempPathFactory, demo_frame: Frame) -> Path:
+    """A folder with a picture under a name that most encodings lack, and one under a name that is no text."""
+    folder = tmp_path_factory.mktemp("pictures")
+    cv2.imwrite(str(folder / "plain.png"), demo_frame.pixels[:400, :500, ::-1])
+    shutil.copy(folder / "plain.png", folder / FOREIGN)
+    (folder / "plain.png").rename(os.fsdecode(os.path.join(os.fsencode(folder), NO_TEXT)))  # noqa: PTH118  # bytes
+    return folder
 
 
-@pytest.mark.parametrize("how", [*MEASURED, *READ])
-def test_what_is_no_rgb_is_refused_as_such(model: Model, part: Image, how: str) -> None:
-    """The reason is the colours, and it comes first."""
-    image = (MEASURED | READ)[how](part)
-    with pytest.raises(EdgeleukError) as raised:
-        Analyser(model, refusing=True).analyse(Frame(image, how), Scale.given(0.0984))
-    assert isinstance(raised.value, QualityError)
-    assert raised.value.findings[0].code == "colours"
-
-
-def test_other_swaps_are_told(analyser: Analyser, part: Image) -> None:
-    """Green and blue swapped leave few white cells, and of one alone there is a warning."""
-    swapped = np.ascontiguousarray(part[..., [0, 2, 1]])
-    findings = analyser.analyse(Frame(swapped, "RBG"), Scale.given(0.0984)).assessment.findings
-    assert "colours" in {finding.code for finding in findings}
-
-
-@pytest.mark.parametrize("cast", [(1, 1, 1), (1, 0.8, 0.6), (0.6, 0.8, 1), (0.7, 1, 0.75)])
-def test_the_colour_of_the_lamp_says_nothing(part: Image, cast: tuple[float, float, float]) -> None:
-    """Channels go together under light of any colour."""
-    seen = channels((part * np.array(cast)).astype(np.uint8))
-    assert seen is not None
-    assert seen.opposed < 0.9
-    assert not seen.chroma
-    assert seen.weakest > 0.2
-
-
-def test_a_blank_picture_says_nothing() -> None:
-    """There is nothing whose channels could go together."""
-    assert channels(np.full((120, 160, 3), (230, 222, 205), np.uint8)) is None
+def shown(text: str, encoding: str) -> str:
+    show_what_can_be_shown()
+    return text.encode(encoding, ERRORS).decode(encoding)
 
 
 @pytest.mark.parametrize(
-    ("colour", "blue", "green"),
-    [((80, 40, 140), False, True), ((140, 40, 80), True, True), ((80, 140, 40), True, False)],
+    ("text", "encoding", "expected"),
+    [
+        ("7.2 µm ±7 %, 3 – 5 …", "ascii", "7.2 um +/-7 %, 3 - 5 ..."),
+        ("7.2 µm ±7 %, 3 – 5 …", "latin-1", "7.2 µm ±7 %, 3 - 5 ..."),
+        ("7.2 µm ±7 %, 3 – 5 …", "cp1252", "7.2 µm ±7 %, 3 – 5 …"),
+        ("7.2 µm ±7 %, 3 – 5 …", "cp437", "7.2 µm ±7 %, 3 - 5 ..."),
+        ("━━╌╌ █░ • ╭─╮ ┏┃", "ascii", "==-- #. * +-+ +|"),
+        ("━━╌╌ █░ • ╭─╮", "cp437", "==-- █░ * +─+"),
+        ("Rümke, Łódź, 12²", "ascii", "Rumke, Lodz, 122"),
+        ("涂片 ⠋ x", "latin-1", "???? * x"),
+        ("a\udcffb", "utf-8", "a\\xffb"),
+        ("\udcc2\udcb5m", "utf-8", "µm"),
+        ("\udcc2\udcb5m", "ascii", "um"),
+        ("\ud800", "utf-8", "\\xed\\xa0\\x80"),
+    ],
 )
-def test_nuclei_keep_back_red_more_than_blue(colour: tuple[int, int, int], blue: bool, green: bool) -> None:
-    """A violet disc is a nucleus, the same with channels swapped is none."""
-    image = np.full((200, 200, 3), 235, np.uint8)
-    cv2.circle(image, (100, 100), 40, colour, -1)
-    told = nuclei(image, np.array([[50, 50, 150, 150]], np.float32), np.array([0.9], np.float32))
-    assert told is not None
-    assert (told.blue > 0.2, told.green > 0) == (blue, green)
+def test_what_is_near_stands_for_what_is_lacking(text: str, encoding: str, expected: str) -> None:
+    """And what the encoding has stays; a byte that is no text is told, and text that was taken for bytes is text again."""
+    assert shown(text, encoding) == expected
 
 
-def test_a_cell_that_is_not_sure_tells_no_hue() -> None:
-    """Its nucleus may be dirt."""
-    image = np.full((200, 200, 3), 100, np.uint8)
-    assert nuclei(image, np.array([[50, 50, 150, 150]], np.float32), np.array([0.4], np.float32)) is None
+@given(
+    st.text(st.characters(), max_size=30), st.sampled_from((*ENCODINGS, "utf-8", "utf-16", "cp850", "gbk"))
+)
+def test_no_letter_is_an_error(text: str, encoding: str) -> None:
+    """In any encoding, also half of a surrogate pair."""
+    shown(text + "\udcff\ud800", encoding)
+
+
+@given(st.binary(max_size=20))
+def test_any_name_of_a_file_can_be_written_down(name: bytes) -> None:
+    """As UTF-8; one that is text already stays as it is."""
+    text = readable(name.decode("utf-8", "surrogateescape"))
+    assert text.encode().decode() == text
+    assert readable(text) == text
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command of the program, by its words."""
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("words", [*commands(typer.main.get_command(cli.app))], ids=" ".join)
+def test_every_command_has_help_in_any_encoding(
+    words: tuple[str, ...], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it does, with letters that the encoding has."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setattr(sys, "argv", ["edgeleuk", *words, "--help"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    sys.stdout.flush()
+    assert "Usage: " in written.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ("ascii", "cp437"))  # the least, and one with other bars
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyze", "--demo", "--no-keep"), ("models", "show", "100x"), ("models", "list"), ("cameras",), ("doctor",),
+        ("live", "--source", "simulated", "--seconds", "0.5", "--no-keep"), ("analyze", FOREIGN), ("profiles", "show", "µ"),
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_results_and_errors_are_printed_in_any_encoding(encoding: str, words: tuple[str, ...]) -> None:
+    """Without a traceback, and nothing in it is foreign to the encoding."""
+    done = run(*words, PYTHONIOENCODING=encoding)
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.decode(encoding) or done.stderr.decode(encoding)
+    if words[0] == "analyze" and "--demo" in words:
+        assert done.returncode == 0
+        assert b"recognised in 1 picture" in done.stdout
+
+
+LOCALES = (
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "cp437"},
+    {},
+)
+"""Of an old terminal without any encoding, of one with its own, and of ours."""
+
+
+@pytest.mark.parametrize("locale", LOCALES, ids=("C", "cp437", "usual"))
+def test_a_redirected_table_has_every_letter(locale: dict[str, str], pictures: Path) -> None:
+    """CSV in a pipe is UTF-8 and JSON is ASCII, whatever the terminal: the names are those of the files."""
+    table = run("analyze", pictures, "--csv", "--um-per-px", "0.1", "--no-keep", **locale)
+    names = {row["path"] for row in csv.DictReader(io.StringIO(table.stdout.decode("utf-8")))}
+    assert names == {str(pictures / FOREIGN), str(pictures / "slide \\xff.png")}
+    printed = run("analyze", pictures, "--json", "--um-per-px", "0.1", "--no-keep", **locale).stdout
+    paths = {readable(image["path"]) for image in json.loads(printed.decode("ascii"))["images"]}
+    assert paths == names
+
+
+@pytest.mark.parametrize("locale", LOCALES, ids=("C", "cp437", "usual"))
+def test_files_are_utf8_in_any_locale(locale: dict[str, str], pictures: Path, tmp_path: Path) -> None:
+    """Those of --out and those of an exported session, with names that are no text, and a slide's name beyond ASCII."""
+    store = tmp_path / "sessions.db"
+    done = run(
+        "analyze", pictures, "--out", tmp_path / "out", "--um-per-px", "0.1", "--store", store, "--slide", "µ 7", **locale
+    )  # fmt: skip
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    session = json.loads(run("sessions", "list", "--json", "--store", store).stdout)["sessions"][0]
+    assert session["slide"] == "µ 7"
+    assert (
+        run("sessions", "export", session["id"], "--out", tmp_path / "kept", "--store", store).returncode == 0
+    )
+    for path in (*(tmp_path / "out").glob("*.csv"), *(tmp_path / "kept").glob("*.csv")):
+        text = path.read_text(encoding="utf-8")
+        if path.name == "cells.csv":
+            assert FOREIGN in text
+            assert "slide \\xff.png" in text
+
+
+def test_a_source_that_is_no_text_can_be_claimed(tmp_path: Path) -> None:
+    """As a folder whose name came from another computer."""
+    with claim_source("watch:/media/\udcff", tmp_path):
+        assert list(tmp_path.iterdir())
+
+
+def test_what_is_read_does_not_depend_on_the_locale() -> None:
+    """No file is opened in the locale's encoding: Python would warn."""
+    done = run("analyze", demo_picture(), "--no-keep", **LOCALES[0], PYTHONWARNDEFAULTENCODING="1")
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stderr.decode("ascii").splitlines() if "EncodingWarning" in line]
+    assert not [line for line in warned if "edgeleuk/" in line.partition(":")[0]]
