@@ -7,7 +7,7 @@ What is measured stands in `quality` and `domain`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,12 +15,23 @@ from typing import Annotated, Literal
 import numpy as np
 
 from edgeleuk._tables import load_table
-from edgeleuk.domain import kinship
+from edgeleuk.channels import Nuclei, nuclei
+from edgeleuk.domain import Kinship, kinship
+from edgeleuk.drawings import TOUCHED, drawn, strokes
 from edgeleuk.errors import QualityError
 from edgeleuk.eyepiece import middle
 from edgeleuk.optics import Resampling
 from edgeleuk.quality import Look, inspect
-from edgeleuk.types import RED_CELL, WHITE_CELL, Aperture, Assessment, Detections, Finding, Image, Scale
+from edgeleuk.types import (
+    RED_CELL,
+    WHITE_CELL,
+    Aperture,
+    Assessment,
+    Detections,
+    Finding,
+    Image,
+    Scale,
+)
 
 LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
@@ -28,6 +39,17 @@ EVERY = "any"
 BARE = 0.05
 """Share of a picture that something stained covers, up to which what was found in it tells nothing: a single white cell at
 the end of a smear is no other thing than a blood smear."""
+FAINT = 0.16
+"""Optical density of a picture's darkest twenty-fifth below which hardly anything in it is stained."""
+TINTED = 0.06
+"""Difference in optical density between channels that only a dye makes."""
+REFRACTING = 0.14
+"""Unevenness of red cells from which on it is their rims that show, and not their stain. Grey ones of stained smears have 0.12
+at most, those of unstained ones 0.16 and more."""
+INKED = 1.0
+"""Of 10,000 pixels, those with the colour of a stroke: with more there are drawings."""
+COARSEST = 0.5
+"""um per pixel of a picture that has fine detail to lose."""
 
 Measures = Mapping[str, float]
 """By the names that rules use. What could not be measured is absent, and no rule is applied to it."""
@@ -111,11 +133,15 @@ class QualityPolicy:
 
 def look_measures(look: Look) -> Measures:
     """What a look tells, by the names that rules use."""
-    return {
+    told = {
         "light_percent": 100 * look.light,
         "clipped_percent": 100 * look.clipped,
         "picture_contrast": look.contrast,
     }
+    if seen := look.channels:
+        told |= {"opposed": seen.opposed, "weakest_channel": seen.weakest}
+        told |= {"opposed_chroma": seen.opposed} if seen.chroma else {}
+    return told
 
 
 def after(
@@ -138,9 +164,14 @@ def after(
     detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
     # Of an eyepiece's disc the rim tells as well as the middle what the whole is.
     reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores
-    kin = kinship(small, boxes[red], reds, white_scores, detail.unknown)
+    kin = kinship(small, um_per_px, boxes[red], reds, white_scores, detail.unknown)
+    white = shown & found.are(WHITE_CELL)
+    faint = kin.depth is not None and kin.depth < FAINT
     told = {
+        **_drawn(part, replace(found, boxes=found.boxes - np.array([*corner, *corner], np.float32))),
         "rim_um": detail.rim_um,
+        "fine_detail": detail.fine if scale.um_per_px < COARSEST else None,
+        **_hue(nuclei(small, boxes[white], found.scores[white])),
         "way_um": detail.way_um,
         "stain": detail.contrast,
         "crowding_percent": None if detail.crowding is None else 100 * detail.crowding,
@@ -150,8 +181,10 @@ def after(
         "layered_percent": None if detail.layered is None else 100 * detail.layered,
         "unknown_percent": 100 * detail.unknown,
         "cells": len(found),
-        "likeness_percent": 100 * kin.likeness if detail.covered > BARE else None,
-        "dye": kin.dye,
+        "faint_likeness_percent" if faint else "likeness_percent": 100 * kin.likeness
+        if detail.covered > BARE
+        else None,
+        "faint_dye" if faint else "dye": None if _coloured(kin) else kin.dye,
         "cyan": kin.cyan,
         "hues": kin.hues,
         "texture": kin.texture,
@@ -160,6 +193,35 @@ def after(
         "squeeze": max(scale.squeeze, 1 / scale.squeeze),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _coloured(kin: Kinship) -> bool:
+    """Whether a picture with grey red cells has the colour of dyes elsewhere, as in nuclei. Red cells that are no less
+    uneven than unstained ones tell that it is not theirs."""
+    return kin.tint is not None and kin.tint > TINTED and (kin.texture is None or kin.texture < REFRACTING)
+
+
+def _hue(seen: Nuclei | None) -> dict[str, float | None]:
+    """What the hue of nuclei tells, under other names where it is that of one alone."""
+    if seen is None:
+        return {}
+    lone = "lone_" if seen.cells == 1 else ""
+    return {f"{lone}nuclear_blue": seen.blue, f"{lone}nuclear_green": seen.green}
+
+
+def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
+    """What drawings a picture has, and the share of what was found in it that they lie on."""
+    white = found.of(WHITE_CELL).boxes
+    seen = drawn(part, white)
+    told: dict[str, float | None] = {
+        "ink": seen.ink,
+        "black_strokes": seen.black,
+        "straight_lines": seen.lines,
+        "seam": seen.seam,
+    }
+    if seen.ink > INKED and len(found):
+        told["drawn_over_percent"] = 100 * float((strokes(part, found.boxes, white) > TOUCHED).mean())
+    return told
 
 
 def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.rims import SURROUNDINGS_UM
 from edgeleuk.types import Boxes, Image
 
 # Logistic regression by source, L2 0.001: smears of txl_train, chula_train, phone_train and lattri100x, each once more as if
@@ -37,6 +38,10 @@ FAINTEST = 0.02
 """Optical density that a ratio is taken to at least, so that noise is no texture."""
 STAINED = 0.06
 """Optical density above the empty slide from which on a pixel tells the dyes."""
+DARKEST = 96.0
+"""Percentile of optical density that tells how strongly anything is stained."""
+MOST_COLOURED = 98.0
+"""Percentile of the difference between channels that tells whether anything has the colour of a dye."""
 COARSER = 4
 """Times that the copy is smaller whose colours are looked at."""
 WHITE_PERCENTILE = 95.0
@@ -52,6 +57,11 @@ class Kinship:
     dye: float | None
     """Of what is stained, the difference between the channel that absorbs most and the one that absorbs least, of a
     unit vector of optical density, median: 0 for grey."""
+    tint: float | None
+    """Of what is stained, that difference of optical density itself, of the most coloured fiftieth: of nuclei where there
+    are any. Red cells alone may be grey."""
+    depth: float | None
+    """Optical density of the darkest twenty-fifth of the picture above the empty slide, all channels together."""
     cyan: float | None
     """Of what is stained, the red channel's part of that vector, median: 1 where only red light is kept back. Smears of all
     training files have 0.88 at most, those behind a blue lamp; eosin alone has 0.2 to 0.5."""
@@ -67,13 +77,28 @@ class Kinship:
 
 
 def kinship(
-    small: Image, red: Boxes, reds: int, white_scores: NDArray[np.float32], unknown: float
+    small: Image,
+    um_per_px: float,
+    red: Boxes,
+    reds: int,
+    white_scores: NDArray[np.float32],
+    unknown: float,
 ) -> Kinship:
     """Of a picture of square pixels (H, W, 3) with its red cells (N, 4), the share of what is stained in it that is no cell,
     and of the whole that it may be the middle of, how many red cells it has and the scores of its white cells (M,)."""
-    dye, cyan, hues = _colours(small)
+    dye, tint, depth, cyan, hues = _colours(small, um_per_px)
     texture, relief, fullness = _unevenness(small, red)
-    return Kinship(likeness(reds, white_scores, unknown, texture), dye, cyan, hues, texture, relief, fullness)
+    return Kinship(
+        likeness(reds, white_scores, unknown, texture),
+        dye,
+        tint,
+        depth,
+        cyan,
+        hues,
+        texture,
+        relief,
+        fullness,
+    )
 
 
 def likeness(reds: int, white: NDArray[np.float32], unknown: float, texture: float | None) -> float:
@@ -85,20 +110,28 @@ def likeness(reds: int, white: NDArray[np.float32], unknown: float, texture: flo
     return float(1 / (1 + np.exp(-logit)))
 
 
-def _colours(small: Image) -> tuple[float | None, float | None, float | None]:
-    """See `Kinship.dye`, `Kinship.cyan` and `Kinship.hues`."""
+def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
+    """See `Kinship.dye`, `tint`, `depth`, `cyan` and `hues`. The shade of a vignette is no stain: what is stained is darker
+    than its surroundings."""
     height, width = small.shape[:2]
     size = max(1, width // COARSER), max(1, height // COARSER)
-    coarse = cv2.resize(small, size, interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    white = np.percentile(coarse, WHITE_PERCENTILE, axis=0).clip(1)
-    density = np.log10(white / coarse.clip(1))
+    coarse = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+    reach = max(1, round(SURROUNDINGS_UM / um_per_px / COARSER)) | 1
+    white = cv2.morphologyEx(coarse, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    white = cv2.GaussianBlur(white.astype(np.float32), (0, 0), reach / 3)
+    density = np.log10(white.clip(1) / coarse.clip(1)).reshape(-1, 3)
     stained = density[density.mean(axis=1) > STAINED]
+    # Of the whole picture: large things leave no surroundings, and are no less dark for it.
+    brightness = coarse.mean(axis=2)
+    empty, dark = np.percentile(brightness, (WHITE_PERCENTILE, 100 - DARKEST)).clip(1)
+    depth = float(np.log10(empty / dark))
     if not len(stained):
-        return None, None, None
+        return None, None, depth, None, None
+    tint = float(np.percentile(np.ptp(stained, axis=1), MOST_COLOURED))
     unit = stained / np.linalg.norm(stained, axis=1, keepdims=True)
     middle = np.median(unit, axis=0)
     away = np.linalg.norm(unit - middle, axis=1)
-    return float(np.median(np.ptp(unit, axis=1))), float(middle[0]), float(away.mean())
+    return float(np.median(np.ptp(unit, axis=1))), tint, depth, float(middle[0]), float(away.mean())
 
 
 def _unevenness(small: Image, red: Boxes) -> tuple[float | None, float | None, float | None]:

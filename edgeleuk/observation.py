@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from edgeleuk.assessment import Measures, look_measures
-from edgeleuk.eyepiece import find_disc, middle
+from edgeleuk.bars import find_view
+from edgeleuk.eyepiece import middle
 from edgeleuk.quality import Look, look
 from edgeleuk.types import Aperture, Frame
 
@@ -26,7 +27,7 @@ class Observation:
     @classmethod
     def of(cls, frame: Frame) -> Self:
         """Observe a frame. Takes 12 ms for 1280 x 720 on one core of a laptop."""
-        return cls.within(frame, find_disc(frame.pixels))
+        return cls.within(frame, find_view(frame.pixels))
 
     @classmethod
     def within(cls, frame: Frame, field_of_view: Aperture | None) -> Self:

@@ -8,10 +8,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import assessment, eyepiece, morphometry, zoo
+from edgeleuk.drawings import ON, TOUCHED, strokes
+from edgeleuk.errors import ScaleError
 from edgeleuk.finder import Finder
 from edgeleuk.machine import Arithmetic
 from edgeleuk.microscope import OBJECTIVES
@@ -24,6 +27,7 @@ from edgeleuk.scale import estimate_scale
 from edgeleuk.types import (
     WHITE_CELL,
     Aperture,
+    Assessment,
     Box,
     Cell,
     Detections,
@@ -37,6 +41,12 @@ from edgeleuk.types import (
 
 MIN_SHOWN = 0.7
 """A white cell at the picture's edge is read when its short side is at least this share of its long one."""
+NEGATIVE = 50.0
+"""Likeness of a negative, turned round, from which on it is told, percent; `quality.toml` has the same."""
+BRIGHT = 0.95
+"""Median of brightness from which on a picture is no negative: most of a field is as bright as its empty slide."""
+DRAWN = "drawn"
+"""Code of findings about drawings."""
 EDGE = 0.004
 """A box closer to the picture's edge than this share of its long side touches it."""
 
@@ -94,22 +104,31 @@ class Analyser:
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
         # what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
-        scale, found, small = self._found(frame, disc, scale, vouched, seconds)
+        try:
+            scale, found, small = self._found(frame, disc, scale, vouched, seconds)
+        except ScaleError as error:
+            if self._as_negative(seen) < NEGATIVE:
+                raise
+            raise ScaleError(f"{error} It looks like a negative: save it as a positive.") from error
         with _timed(seconds, "assess"):
             after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
             detail = {"um_per_px": scale.um_per_px / frame.shrunk}
-            judged = self.quality.judge(frame.name, {**seen.measures, **after, **detail})
+            measures = {**seen.measures, **after, **detail}
+            if self.quality.refusal(measures):
+                measures["negative_percent"] = self._as_negative(seen)
+            judged = self.quality.judge(frame.name, measures)
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         um_per_px = scale.um_per_px / frame.shrunk
         other = tuple(_other_objective(self.model, scale, um_per_px))
         judged = replace(judged, findings=(*judged.findings, *other))
         coarse = too_coarse(self.model.finder.counted_to, scale)
-        found = found.without(coarse)
-        whole = shown_enough(found, frame.width, frame.height, disc)
+        found, under, left_out = _clear_of_drawings(found.without(coarse), frame.pixels, judged)
+        whole = shown_enough(found, frame.width, frame.height, disc) & ~under
         cells = self._cells(pixels, scale, found, whole, seconds)
         warnings = (
             *doubts,
+            *left_out,
             *_warnings(cells, scale),
             *_not_counted(coarse, self.model.finder.counted_to, um_per_px),
         )
@@ -117,6 +136,20 @@ class Analyser:
             frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
             judged, profile=profile.name if profile else None,
         )  # fmt: skip
+
+    def _as_negative(self, seen: Observation) -> float:
+        """How much a frame looks like a smear with its levels turned round, percent; 0 where much of it is bright."""
+        channels = seen.look.channels
+        if channels is None or channels.median > BRIGHT:
+            return 0.0
+        frame, disc = seen.frame, seen.field_of_view
+        turned = replace(frame, pixels=cv2.bitwise_not(frame.pixels))
+        try:
+            scale, found, small = self._found(turned, disc, None, True, {})
+        except ScaleError:
+            return 0.0
+        after = assessment.after(turned.pixels, disc, scale, found, self.finder.um_per_px, small)
+        return after.get("likeness_percent", 0.0)
 
     def _cells(
         self,
@@ -206,7 +239,7 @@ class Analyser:
 def find_within(
     finder: FinderLike, pixels: Image, scale: Scale, disc: Aperture | None, floor: float | None = None
 ) -> Detections:
-    """What a finder finds in a picture (H, W, 3); of one with an eyepiece's `disc` what lies in that.
+    """What a finder finds in a picture (H, W, 3); of one with an eyepiece's `disc`, or bars, what lies in or between them.
 
     No more than the rectangle around the disc is looked at. `floor` as in `Finder.find`.
     """
@@ -218,6 +251,22 @@ def find_within(
     return found.where(eyepiece.seen(found.boxes, disc))
 
 
+def _clear_of_drawings(
+    found: Detections, pixels: Image, judged: Assessment
+) -> tuple[Detections, NDArray[np.bool_], tuple[str, ...]]:
+    """What was found beside drawings, which of it (N,) they touch, and in words what they cost."""
+    if not any(finding.code == DRAWN for finding in judged.findings):
+        return found, np.zeros(len(found), bool), ()
+    shares = strokes(pixels, found.boxes, found.of(WHITE_CELL).boxes)
+    kept, under = found.where(shares < ON), shares[shares < ON] > TOUCHED
+    white = int((under & kept.are(WHITE_CELL)).sum())
+    lost = len(found) - len(kept)
+    if not lost and not white:
+        return kept, under, ()
+    text = f"{lost} found on drawings not counted, {white} white cells under drawings not read. Take the picture without them."
+    return kept, under, (text,)
+
+
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
     """The kinds that a picture of this scale does not show well enough to be counted."""
     return frozenset(kind for kind, limit in counted_to.items() if scale.um_per_px > limit)
@@ -226,15 +275,19 @@ def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
 def shown_enough(
     found: Detections, width: int, height: int, disc: Aperture | None = None
 ) -> NDArray[np.bool_]:
-    """(N,) False for boxes that the picture's edge cuts so short that the cell cannot be read, or an eyepiece's rim at
-    all: a box at the slanting rim does not tell how much is missing."""
+    """(N,) False for boxes that the edge of the picture, or of a bar, cuts so short that the cell cannot be read, or an
+    eyepiece's rim at all: a box at the slanting rim does not tell how much is missing."""
     boxes = found.boxes
     sides = boxes[:, 2:] - boxes[:, :2]
-    near = np.maximum(2, EDGE * max(width, height))
-    cut = (boxes[:, :2] < near).any(axis=1) | (boxes[:, 2:] > np.array([width, height]) - near).any(axis=1)
+    left, top, right, bottom = (
+        disc.bounds(width, height) if disc and not disc.is_disc else (0, 0, width, height)
+    )
+    near = np.maximum(2, EDGE * max(right - left, bottom - top))
+    cut = (boxes[:, :2] < np.array([left, top]) + near).any(axis=1)
+    cut |= (boxes[:, 2:] > np.array([right, bottom]) - near).any(axis=1)
     enough: NDArray[np.bool_] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
     whole: NDArray[np.bool_] = ~cut | enough
-    return whole & ~eyepiece.cut(boxes, disc) if disc else whole
+    return whole & ~eyepiece.cut(boxes, disc) if disc and disc.is_disc else whole
 
 
 def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:

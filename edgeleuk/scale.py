@@ -134,7 +134,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What of a picture shows the slide: the rectangle around an eyepiece's disc, or all of it."""
+    """What of a picture shows the slide: the rectangle around an eyepiece's disc or between bars, or all of it."""
 
     image: Image
     disc: Aperture | None
@@ -146,7 +146,7 @@ class _View:
             return cls(image, None)
         height, width = image.shape[:2]
         left, top, right, bottom = disc.bounds(width, height)
-        return cls(image[top:bottom, left:right], disc.moved(-left, -top))
+        return cls(image[top:bottom, left:right], disc.moved(-left, -top) if disc.is_disc else None)
 
     def window(self, guess: Scale, um_per_px: float) -> _View:
         """Its middle, as large as guesses are tried on."""
@@ -180,6 +180,8 @@ def estimate_scale(
     """
     steps = guesses(finder.manifest.cameras)
     view, first = _View.of(image, disc), [near] if near else []
+    if disc and not disc.is_disc:
+        image, disc = view.image, None  # between bars lies a picture like any other
     if disc:
         first.append(_eyepiece_guess(disc, finder.manifest.cameras[1]))
     best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])

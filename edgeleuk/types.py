@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,7 +219,8 @@ def numbered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 @dataclass(frozen=True, slots=True)
 class Aperture:
     """The part of a picture that shows the slide: the disc of an eyepiece, an ellipse where the camera was tilted or the
-    picture squeezed. Frame pixels; it may reach beyond the picture, whose edge then cuts it."""
+    picture squeezed; or the upright rectangle between bars. Frame pixels; a disc may reach beyond the picture, whose edge
+    then cuts it."""
 
     x: float
     """Of the centre."""
@@ -228,10 +229,29 @@ class Aperture:
     semi_minor: float
     angle: float = 0.0
     """From the x axis to the major one, radians, clockwise as seen."""
+    shape: Literal["ellipse", "rectangle"] = "ellipse"
+    """Of a rectangle the semi-axes are half its width and half its height, whichever is longer; its angle is 0."""
+
+    @classmethod
+    def between(cls, left: float, top: float, right: float, bottom: float) -> Self:
+        """The rectangle between four edges, frame pixels."""
+        return cls(
+            (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2, shape="rectangle"
+        )
+
+    @property
+    def is_disc(self) -> bool:
+        """Whether it is the disc of an eyepiece."""
+        return self.shape == "ellipse"
 
     def covers(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """(N,) which of the points (N, 2), frame pixels, lie inside."""
         across, down = points[:, 0] - self.x, points[:, 1] - self.y
+        if not self.is_disc:
+            within: NDArray[np.bool_] = (np.abs(across) <= self.semi_major) & (
+                np.abs(down) <= self.semi_minor
+            )
+            return within
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         along, aside = across * cosine + down * sine, down * cosine - across * sine
         inside: NDArray[np.bool_] = (along / self.semi_major) ** 2 + (aside / self.semi_minor) ** 2 <= 1
@@ -246,6 +266,8 @@ class Aperture:
         self, at: NDArray[np.floating], *, down: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where rows at `at` (N,) enter and leave it, x; or with `down` columns, y. Twice the same where they miss it."""
+        if not self.is_disc:
+            return self._sides(at, down)
         # The quadratic form a dx^2 + 2 b dx dy + c dy^2 = 1, solved for the one when the other is known.
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         major, minor = self.semi_major**-2, self.semi_minor**-2
@@ -260,6 +282,13 @@ class Aperture:
         half = np.sqrt(((b * known) ** 2 - c * (a * known**2 - 1)).clip(0)) / c
         middle = (self.y if down else self.x) - b * known / c
         return middle - half, middle + half
+
+    def _sides(self, at: NDArray[np.floating], down: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`chords` of a rectangle."""
+        place, half = (self.y, self.semi_minor) if down else (self.x, self.semi_major)
+        other, reach = (self.x, self.semi_major) if down else (self.y, self.semi_minor)
+        there = np.where(np.abs(at - other) <= reach, half, 0.0)
+        return place - there, place + there
 
     @property
     def halves(self) -> tuple[float, float]:
@@ -283,6 +312,8 @@ class Aperture:
 
     def half_sides(self) -> tuple[float, float]:
         """Of the largest upright rectangle inside that is as wide for its height as the whole, frame pixels."""
+        if not self.is_disc:
+            return self.semi_major, self.semi_minor
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         wide = np.hypot(self.semi_major * cosine, self.semi_minor * sine)
         high = np.hypot(self.semi_major * sine, self.semi_minor * cosine)
@@ -294,12 +325,14 @@ class Aperture:
 
     def enlarged(self, times: float) -> Aperture:
         """The same in pixels of a picture `times` as large."""
-        return Aperture(
-            self.x * times, self.y * times, self.semi_major * times, self.semi_minor * times, self.angle
-        )
+        major, minor = self.semi_major * times, self.semi_minor * times
+        return replace(self, x=self.x * times, y=self.y * times, semi_major=major, semi_minor=minor)
 
     def stretched(self, across: float, down: float) -> Aperture:
         """The same in pixels of a picture so many times as wide and as high."""
+        if not self.is_disc:
+            sides = self.semi_major * across, self.semi_minor * down
+            return Aperture(self.x * across, self.y * down, *sides, shape=self.shape)
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         turned = np.array([[cosine, -sine], [sine, cosine]]) * [self.semi_major, self.semi_minor]
         axes, (major, minor), _ = np.linalg.svd(np.array([[across], [down]]) * turned)

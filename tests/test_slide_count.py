@@ -242,8 +242,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return wrapped
 
-    monkeypatch.setattr(observation, "find_disc", counting("field of view", observation.find_disc))
-    monkeypatch.setattr(disc, "find_disc", counting("field of view", disc.find_disc))
+    monkeypatch.setattr(observation, "find_view", counting("field of view", observation.find_view))
+    monkeypatch.setattr(disc, "find_view", counting("field of view", disc.find_view))
     monkeypatch.setattr(observation, "look", counting("look", observation.look))
     return times
 

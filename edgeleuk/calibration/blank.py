@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeleuk.bars import find_view
 from edgeleuk.colour import fit_light
 from edgeleuk.errors import InputError
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.profiles import Light
 from edgeleuk.types import Frame
 
@@ -27,7 +27,7 @@ def light(frames: Sequence[Frame]) -> Light:
         raise InputError(
             f"the blank pictures ({names}) are of different sizes. Take them with one camera setting."
         )
-    fit = fit_light([frame.pixels for frame in frames], find_disc(frames[0].pixels))
+    fit = fit_light([frame.pixels for frame in frames], find_view(frames[0].pixels))
     brightest = fit.grid.max(axis=(0, 1))
     if brightest.max() >= CLIPPED:
         raise InputError(

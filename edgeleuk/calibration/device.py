@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeleuk.bars import find_view
 from edgeleuk.calibration import blank, micrometer, smear
 from edgeleuk.errors import EdgeleukError, InputError, ScaleError, UsageError
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.faults import unforeseen
 from edgeleuk.finder import Finder
 from edgeleuk.microscope import objective
@@ -151,7 +151,7 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
             f"give {low:.2g} to {high:.2g}. Check --spacing-um and --mag."
         )
     for frame in cells[:1]:
-        disc = find_disc(frame.pixels)
+        disc = find_view(frame.pixels)
         seen = profile.corrected(frame, disc)
         try:
             told = estimate_scale(seen.pixels, finder, frame.name, disc=disc)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk import colour
+from edgeleuk.bars import find_view
 from edgeleuk.errors import InputError, ScaleError
-from edgeleuk.eyepiece import cut, find_disc, middle
+from edgeleuk.eyepiece import cut, middle
 from edgeleuk.finder import Finder
 from edgeleuk.optics import Resampling
 from edgeleuk.pipeline import find_within
@@ -60,7 +61,7 @@ def scaled_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Prof
     """The profile with the scale that the red cells of fields tell, those of the first one's size. Raises ScaleError."""
     first = frames[0]
     same = [frame for frame in frames if frame.pixels.shape == first.pixels.shape]
-    found = red_cell_ruler([profile.corrected(frame, find_disc(frame.pixels)) for frame in same], finder)
+    found = red_cell_ruler([profile.corrected(frame, find_view(frame.pixels)) for frame in same], finder)
     ruler = replace(
         found,
         um_per_px_x=significant(found.um_per_px_x * first.width / profile.picture.width),
@@ -81,7 +82,7 @@ def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
     for frame in frames:
         try:
             near = scales[-1] if scales else None
-            scales.append(estimate_scale(frame.pixels, finder, frame.name, near, find_disc(frame.pixels)))
+            scales.append(estimate_scale(frame.pixels, finder, frame.name, near, find_view(frame.pixels)))
         except ScaleError as error:
             failed = error
     if not scales:
@@ -107,7 +108,7 @@ def _beside_boxes(frames: Sequence[Frame], finder: Finder, scale: Scale) -> floa
 
 def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64]:
     """(N,) um, by their rims, of the red cells that neither the picture's edge nor an eyepiece's rim cuts."""
-    disc = find_disc(frame.pixels)
+    disc = find_view(frame.pixels)
     boxes = find_within(finder, frame.pixels, scale, disc).of(RED_CELL).boxes
     if disc:
         boxes = boxes[~cut(boxes, disc)]
@@ -117,7 +118,7 @@ def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64
 
 def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
     """The colours of a smear, from fields of the device of `profile`. Raises InputError where they show too little."""
-    discs = [find_disc(frame.pixels) for frame in frames]
+    discs = [find_view(frame.pixels) for frame in frames]
     scales = [
         profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name, disc=disc)
         for frame, disc in zip(frames, discs, strict=True)
@@ -146,7 +147,7 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
 
 def usual(frames: Sequence[Frame]) -> Usual:
     """Medians of what `quality.look` measures of the slide."""
-    looks = [look(middle(frame.pixels, find_disc(frame.pixels))[0]) for frame in frames]
+    looks = [look(middle(frame.pixels, find_view(frame.pixels))[0]) for frame in frames]
     values = (
         round(float(np.median([getattr(each, name) for each in looks])), 4)
         for name in ("sharpness", "light", "coverage", "contrast")

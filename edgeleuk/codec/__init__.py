@@ -28,7 +28,7 @@ from edgeleuk.types import CountedField, Field, Refusal, Tally
 
 T = TypeVar("T", Field, CountedField, Tally, Refusal, SlideResult)
 
-VERSION = 2
+VERSION = 3
 DEFLATION = 1
 """Of zlib's levels the quickest: the others gain a few per cent."""
 MOST_BYTES = 1 << 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import hypot
 
-from edgeleuk.eyepiece import find_disc
+from edgeleuk.bars import find_view
 from edgeleuk.types import Aperture, Frame, Shot
 
 AGAIN_S = 2.0
@@ -52,4 +52,4 @@ class Disc:
 
     def _look(self, shot: Shot) -> None:
         self._looked, self._frame = (shot.seconds, shot.frame.pixels.shape), shot.frame
-        self._found = find_disc(shot.frame.pixels)
+        self._found = find_view(shot.frame.pixels)

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.bars import find_view
 from edgeleuk.errors import InputError, ScaleError, UsageError
 from edgeleuk.evaluation.coco import AveragePrecision, Labelled, average_precision
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.scales import ScaleResult, ScaleRule
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.pipeline import find_within
 from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Boxes, Detections, Image, Scale
@@ -233,7 +233,7 @@ def _look(
     nothing = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
     )
-    disc = find_disc(image)
+    disc = find_view(image)
     # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
     # thing are settled at the operating threshold.
     every = find_within(finder, image, scale, disc, FLOOR) if scale else nothing

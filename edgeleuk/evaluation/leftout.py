@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from edgeleuk.bars import find_view
 from edgeleuk.calibration import smear
 from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.evaluation.cells import ReaderLike
 from edgeleuk.evaluation.datasets import FieldSample
 from edgeleuk.evaluation.fields import FieldsResult, evaluate_finder, read_field
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.finder import Finder
 from edgeleuk.intervals import Share
 from edgeleuk.profiles import SCHEMA, Profile, Size
@@ -108,7 +108,7 @@ def evaluate_left_out(
 
     def coloured(sample: FieldSample) -> Image:
         frame = Frame(read_field(sample), sample.path.name)
-        return profile.corrected(frame, find_disc(frame.pixels)).pixels
+        return profile.corrected(frame, find_view(frame.pixels)).pixels
 
     def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
         used = (finder, seen)[number]

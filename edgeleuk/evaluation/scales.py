@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgeleuk.bars import find_view
 from edgeleuk.errors import UsageError
 from edgeleuk.evaluation.datasets import FieldSample, annotated_scales
-from edgeleuk.eyepiece import find_disc
 from edgeleuk.finder import Finder
 from edgeleuk.scale import estimate_scale
 from edgeleuk.types import Image, Scale
@@ -21,7 +21,7 @@ ScaleMode = Literal["truth", "estimate", "given"]
 
 def estimate_by(finder: Finder) -> Callable[[Image], Scale]:
     """Estimates as `analyze` does: behind an eyepiece by the red cells in its disc. Raises ScaleError."""
-    return lambda image: estimate_scale(image, finder, disc=find_disc(image))
+    return lambda image: estimate_scale(image, finder, disc=find_view(image))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ WORDS: Mapping[str, Verdict] = {
     "dense": "stain",
     "thick": "thick",
     "domain": "foreign",
+    "colours": "foreign",
+    "drawn": "foreign",
     "seen": "seen",
     "scale": "scale",
     "ScaleError": "scale",

@@ -30,6 +30,8 @@ PICTURE_WORDS: Mapping[str, str] = {
     "sparse": "few cells",
     "unknown": "much unclear",
     "domain": "no smear",
+    "colours": "wrong colours",
+    "drawn": "drawn into",
     "coarse": "too little detail",
     "objective": "other objective?",
     "scale": "scale unknown",

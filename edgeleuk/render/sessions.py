@@ -167,7 +167,8 @@ def _quality_text(counts: Mapping[str, Any]) -> str:
 
 
 def _area_text(kept: Kept) -> str:
-    through = sum(each.field.aperture is not None for each in kept.result.counted)
+    apertures = (each.field.aperture for each in kept.result.counted)
+    through = sum(each is not None and each.is_disc for each in apertures)
     disc = f"; {through} through the disc of an eyepiece" if through else ""
     return f"{kept.result.area_mm2:.3g} mm² of the slide{disc}"
 

@@ -142,7 +142,8 @@ def _aperture(aperture: Aperture | None) -> dict[str, Any] | None:
     if aperture is None:
         return None
     lengths = {name: round(getattr(aperture, name), 2) for name in ("x", "y", "semi_major", "semi_minor")}
-    return lengths | {"angle": round(aperture.angle, 5)}
+    shape = {} if aperture.is_disc else {"shape": aperture.shape}
+    return lengths | {"angle": round(aperture.angle, 5)} | shape
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

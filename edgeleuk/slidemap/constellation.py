@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -164,7 +164,7 @@ class Constellation:
         if self.ground:
             glass = self.ground
             least = max(1.0, glass.semi_major - margin_um), max(1.0, glass.semi_minor - margin_um)
-            inner = Aperture(glass.x, glass.y, *least, glass.angle)
+            inner = replace(glass, semi_major=least[0], semi_minor=least[1])
             shown &= inner.covers(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(shown.shape)
         return shown
 
