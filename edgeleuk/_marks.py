@@ -5,11 +5,13 @@ A JPEG has a comment, which goes with it wherever it is copied. A folder of resu
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from edgeleuk import _files
+from edgeleuk._files import UnreadableError
 
 MARKER = ".edgeleuk-results.json"
 """Name of the file in a folder of results that lists them."""
@@ -46,10 +48,8 @@ def read_marker(folder: Path) -> Mapping[str, Any] | None:
     try:
         if not path.is_file():
             return None
-        if path.stat().st_size > MOST_BYTES:
-            return {}
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        said = _files.read_json(path, MOST_BYTES)
+    except (OSError, UnreadableError):
         return {}
     return said if isinstance(said, dict) and said.get("schema") == SCHEMA else {}
 

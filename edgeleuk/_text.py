@@ -7,6 +7,7 @@ for names of files. JSON needs none of them: it holds each text exactly.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def file_name(stem: str, suffix: str, taken: Callable[[str], bool]) -> str:
         end = suffix if number == 1 else f"-{number}{suffix}"
         name = f"{_cut(plain, MOST_BYTES - len(end.encode()))}{end}"
         if not taken(name):
-            return name
+            return os.fsdecode(name.encode())  # in a locale without an encoding a name is bytes
         number += 1
 
 

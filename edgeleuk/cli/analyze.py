@@ -46,6 +46,7 @@ from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 if TYPE_CHECKING:
     from edgeleuk.batch import Batch, Item
     from edgeleuk.results import SlideResult
+    from edgeleuk.sources.listing import Found
     from edgeleuk.zoo import Model
 
 Failures = list[tuple[str, EdgeleukError]]
@@ -155,7 +156,8 @@ def analyze(
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
     scale = None if um_per_px is None else Scale.given(um_per_px)
-    pictures = list(pictures_of([demo_picture()] if demo else paths or [], recursive))
+    found = pictures_of([demo_picture()] if demo else paths or [], recursive)
+    pictures = [each for each in found if not _is_folder(each, target)]
     files = [each for each in pictures if isinstance(each, PictureFile)]
     workers = max(1, min(threads or os.cpu_count() or 1, len(files)))
     machine.share_heap()
@@ -195,6 +197,17 @@ def analyze(
             _interrupted(stop, count.number, len(pictures))
     if keeper.failed:
         raise typer.Exit(StoreError.exit_code)
+
+
+def _is_folder(found: Found, target: Path | None) -> bool:
+    """Whether what was left out is the folder for this result, which nobody takes for pictures."""
+    from edgeleuk.types import Refusal
+
+    return (
+        target is not None
+        and isinstance(found, Refusal)
+        and os.path.realpath(found.name) == os.path.realpath(target)
+    )
 
 
 def demo_picture() -> str:

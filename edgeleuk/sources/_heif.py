@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,9 +61,7 @@ def _opened(data: bytes, name: str) -> Any:
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except (MissingExtraError, NotAnImageError):
-        raise
-    except Exception as error:  # of the decoder, whose exceptions are not documented
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, LookupError, struct.error) as error:
         raise NotAnImageError(
             f"{name} is a damaged HEIC file, or one of a rare kind. Copy or take it again, or save it as JPEG."
         ) from error
