@@ -33,12 +33,12 @@ def speaking(_: bytes, __: Path) -> None:
     os.write(2, b"libjpeg: what a picture\n")
 
 
-class _Unescaped(InputError):
+class UnescapedError(InputError):
     __str__ = Exception.__str__
 
 
 def moving_the_cursor(_: bytes, __: Path) -> None:
-    raise _Unescaped("it says \x1b[2J.")
+    raise UnescapedError("it says \x1b[2J.")
 
 
 def refusing(_: bytes, __: Path) -> None:
