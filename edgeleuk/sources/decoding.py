@@ -127,6 +127,21 @@ def decode_file(
     return Decoded(turn(pixels) if turn else pixels, shrunk)
 
 
+def decode_grey(png: bytes) -> NDArray[np.uint8]:
+    """A grey picture (H, W) of a PNG that this program wrote. Raises ValueError where it was damaged since."""
+    layout = _png.read_layout(png) if png[: len(_png.MAGIC)] == _png.MAGIC else None
+    if layout is None or layout.fault or max(layout.width, layout.height) > LARGEST_SIDE:
+        raise ValueError("the picture is none of this program's")
+    decoded = (
+        cv2.imdecode(np.frombuffer(_png.plain(png, layout), np.uint8), cv2.IMREAD_GRAYSCALE)
+        if _png.is_whole(png, layout)
+        else None
+    )
+    if decoded is None:
+        raise ValueError("the picture does not decode")
+    return decoded
+
+
 def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px: float) -> int:
     """How many times smaller a picture of this size is decoded: a divisor of its sides, so that places stay exact."""
     exact = [n for n in (1, *REDUCED) if size[0] % n == size[1] % n == 0]

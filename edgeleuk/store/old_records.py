@@ -11,11 +11,10 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeleuk.errors import DamagedError
+from edgeleuk.sources.decoding import decode_grey
 from edgeleuk.types import (
     Aperture,
     Assessment,
@@ -79,7 +78,7 @@ def _rebuild(fetch: Fetch, key: int) -> CountedField:
         sharpness=row["sharpness"],
         identities=tuple(identities[i] for i in range(len(cells))),
         fresh=frozenset(fresh),
-        thumbnail=_grey(row["thumbnail"]),
+        thumbnail=decode_grey(row["thumbnail"]),
         crops=crops,
     )
 
@@ -123,10 +122,3 @@ def _reading(row: sqlite3.Row) -> Reading:
         probabilities=json.loads(row["probabilities"]),
         attributes={name: AttributeReading(**each) for name, each in attributes.items()},
     )
-
-
-def _grey(png: bytes) -> NDArray[np.uint8]:
-    decoded: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if decoded is None:
-        raise ValueError("the thumbnail does not decode")
-    return decoded

@@ -47,11 +47,19 @@ def load_recipe(name: str, kind: str | None = None) -> Recipe:
         raise InputError(
             f"cannot read {path}: {_files.plain(error)}. See {RECIPES} for what a recipe is."
         ) from error
-    recipe = Recipe(path.stem, sections, _training_digest(sections))
-    if kind and recipe["model"]["kind"] != kind:
-        raise UsageError(
-            f"recipe {name} is of a {recipe['model']['kind']}, not of a {kind}. Use `train {recipe['model']['kind']}`."
-        )
+    try:
+        digest = _training_digest(sections)
+    except TypeError as error:
+        raise InputError(
+            f"{path} holds a date or a time, which no setting of a recipe is. Remove it."
+        ) from error
+    recipe = Recipe(path.stem, sections, digest)
+    model = sections.get("model")
+    own = model.get("kind") if isinstance(model, dict) else None
+    if own not in ("finder", "reader"):
+        raise InputError(f"{path} says no kind of model. Write kind = \"finder\" or \"reader\" under [model].")
+    if kind and own != kind:
+        raise UsageError(f"recipe {name} is of a {own}, not of a {kind}. Use `train {own}`.")
     return recipe
 
 
