@@ -47,7 +47,7 @@ class _Depth:
             found += np.bincount(np.clip(exponents, -1, BITS - 2).ravel() + 1, minlength=BITS)
         beyond = found[::-1].cumsum()[::-1]
         """By n, pixels of 2^(n - 1) or more."""
-        bits = int(np.flatnonzero(beyond > found.sum() * HOT)[-1]) - 1 if found.sum() else 0
+        bits = int(np.flatnonzero(beyond > max(1, found.sum() * HOT))[-1]) - 1 if found.sum() else 0
         if np.issubdtype(image.dtype, np.floating) and bits <= 1:
             return cls(255, 8)
         return cls(1, max(8, bits))

@@ -24,12 +24,14 @@ from edgeleuk.sources._jpeg import DamagedError
 WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, OFFSETS = 256, 257, 258, 259, 262, 273
 SAMPLES, ROWS, SIZES, PLANES = 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
-EXTRA_SAMPLES, TABLES = 338, 347
+EXTRA_SAMPLES, FORMAT, TABLES = 338, 339, 347
 DESCRIBING = frozenset({258, 259, 262, 266, 277, 284, 301, 317, 320, 332, 339, 529, 530, 531, 532})
 """Tags of the pixels that a chunk's own file has too: depth, packing, colours, fill order, predictor, palette, inks, format."""
 WANTED = DESCRIBING | {
     WIDTH, HEIGHT, OFFSETS, ROWS, SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, TABLES, ORIENTATION,
 }  # fmt: skip
+BIG = (b"II+\0", b"MM\0+")
+"""First bytes of a TIFF with 64-bit places."""
 LONG, SHORT = 4, 3
 RGB, INKS, YCBCR, LAB, ICC_LAB, ITU_LAB, RAW, LINEAR_RAW = 2, 5, 6, 8, 9, 10, 32803, 34892
 """Values of COLOURS (TIFF 6.0; DNG 1.4)."""
@@ -264,7 +266,8 @@ def _small_tiff(layout: Layout, chunks: Sequence[bytes], rows: int) -> bytes:
         OFFSETS: sizes,
     }
     if alone:
-        own |= {SAMPLES: (1,), PLANES: (1,), COLOURS: (1,), BITS: (layout.bits,)}
+        form = layout.entries[FORMAT].numbers(order)[:1] if FORMAT in layout.entries else ()
+        own |= {SAMPLES: (1,), PLANES: (1,), COLOURS: (1,), BITS: (layout.bits,), FORMAT: form or (1,)}
         entries = {tag: entry for tag, entry in entries.items() if entry.count == 1}
     elif EXTRA_SAMPLES in layout.entries:
         entries[EXTRA_SAMPLES] = Entry(SHORT, 1, struct.pack(order + "HH", MULTIPLIED, 0)[:2])

@@ -57,7 +57,7 @@ def load_recipe(name: str, kind: str | None = None) -> Recipe:
     model = sections.get("model")
     own = model.get("kind") if isinstance(model, dict) else None
     if own not in ("finder", "reader"):
-        raise InputError(f"{path} says no kind of model. Write kind = \"finder\" or \"reader\" under [model].")
+        raise InputError(f'{path} says no kind of model. Write kind = "finder" or "reader" under [model].')
     if kind and own != kind:
         raise UsageError(f"recipe {name} is of a {own}, not of a {kind}. Use `train {own}`.")
     return recipe
