@@ -91,7 +91,10 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 def require_regular(path: Path) -> os.stat_result:
     """Raise OSError unless a regular file is there, without opening it."""
-    about = path.stat()
+    try:
+        about = path.stat()
+    except ValueError as error:  # a name with a byte that no name has
+        raise FileNotFoundError(errno.ENOENT, "its name is none") from error
     if kind := kind_of(about.st_mode):
         raise _refused(path, kind)
     return about

@@ -57,8 +57,12 @@ class _Depth:
         if image.dtype == np.uint8:
             return image
         numbers = _numbers(image)
-        if np.issubdtype(image.dtype, np.floating):
-            numbers = (numbers * self.times).astype(np.int64)
+        whole = not np.issubdtype(image.dtype, np.floating)
+        numbers = (
+            numbers.astype(np.int32 if image.dtype.itemsize < 4 else np.int64)
+            if whole
+            else (numbers * self.times).astype(np.int64)
+        )
         shifted: NDArray[np.uint8] = np.minimum(numbers >> (self.bits - 8), 255).astype(np.uint8)
         return shifted
 

@@ -268,6 +268,7 @@ def _quiet() -> Iterator[None]:
     level = log.getLogLevel()
     log.setLogLevel(0)
     try:
-        yield
+        with np.errstate(all="ignore"):  # floats of a damaged file are no numbers
+            yield
     finally:
         log.setLogLevel(level)

@@ -290,7 +290,9 @@ class Database:
         # Without a log SQLite would make one, also to read; on a read-only disk nobody else writes one either.
         immutable = "&immutable=1" if mode == "ro" and not self.writable and not log.exists() else ""
         uri = f"{self.path.as_uri()}?mode={mode}{immutable}"
-        return sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, uri=True)
+        connection = sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, uri=True)
+        connection.text_factory = _text  # a damaged text costs its own letters
+        return connection
 
     def _free_bytes(self) -> int:
         try:
@@ -309,6 +311,10 @@ class Database:
             if not hasattr(error, "sqlite_errorcode"):  # raised by Python's module: a mistake in this package
                 raise
             raise self._in_words(error) from error
+        except UnicodeDecodeError as error:  # of SQLite's own message, which quotes a damaged name
+            raise DamagedError(
+                f"{self.path} is damaged: its tables have names that are no text. Give another --store to go on."
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"cannot use {self.path}: {error.strerror}. Check the path and its permissions, or give another --store."

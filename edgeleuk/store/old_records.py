@@ -42,7 +42,7 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
     """The field that was written under `key`. Raises DamagedError where it was damaged since."""
     try:
         return _rebuild(fetch, key)
-    except (ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         raise DamagedError(
             f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `edgeleuk sessions list` shows"
             " which other sessions are there."
