@@ -27,7 +27,7 @@ VECTORS = ("asimd", "avx512f", "avx2")
 ARCHITECTURES = ("aarch64", "x86_64")
 """That onnxruntime has wheels for."""
 PYTHON = (3, 11)
-LIBRARIES = ("msgspec", "numpy", "onnxruntime", "rich", "typer")
+LIBRARIES = ("msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
 OPENCV = (
     "opencv-python-headless",
     "opencv-python",
