@@ -24,7 +24,8 @@ def make_folder(folder: Path) -> None:
     for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         with suppress(FileExistsError):  # another process was quicker
             each.mkdir(FOLDER)
-            each.chmod(FOLDER)  # a umask may have taken even this user's permissions
+            if stat.S_IMODE(each.stat().st_mode) != FOLDER:  # a umask took even this user's permissions
+                each.chmod(FOLDER)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 

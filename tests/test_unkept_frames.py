@@ -57,7 +57,7 @@ def film(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stage(smear: Smear) -> Source:
-    script = Script(NEAR, (Stop(0.6), Move(PLACES[1], 240.0), Stop(1)))
+    script = Script(NEAR, (Stop(0.6), Move(PLACES[1], 240.0), Stop(2)))
     return StageSource(smear=smear, script=script, fps=5)
 
 

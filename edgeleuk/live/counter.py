@@ -68,7 +68,7 @@ class LiveCounter:
     ) -> None:
         self.slide, self.analyser, self.map = count, count.analyser, count.map
         self.target, self.manual, self.paused = target, manual, False
-        self.message = ""
+        self.message = self._of_scale = ""
         self._source, self._recorder, self._on_event = source, recorder, on_event
         count.recorder = recorder
         self._misfit = False
@@ -126,6 +126,8 @@ class LiveCounter:
                 self._kept()  # it was written down that this picture is left out
             return self._left_out(outcome)
         self._kept()
+        if self.message == self._of_scale:  # a field was counted: the doubt is over
+            self.message = ""
         self._tell_misfit(outcome.field)
         if moved := self._clock.moved():
             self._warn(set_text(moved))
@@ -148,7 +150,7 @@ class LiveCounter:
         """What to show of a frame that does not count; a change of the camera's picture is told once."""
         verdict = WORDS.get(refusal.code, "unreadable")
         if verdict == "scale" and not self.paused:
-            self.message = self.slide.stream.message
+            self.message = self._of_scale = self.slide.stream.message
         elif verdict == "unreadable":
             self._warn_once(refusal)
         if self.slide.stream.change and self.slide.number:
