@@ -128,7 +128,15 @@ def test_the_libraries_here_are_those_that_are_needed() -> None:
     """The tests run with them."""
     found = machine.libraries()
     assert found.state == "ok", found
-    assert {*found.facts["versions"]} == {"msgspec", "numpy", "onnxruntime", "opencv", "rich", "simplejpeg", "typer"}
+    assert {*found.facts["versions"]} == {
+        "msgspec",
+        "numpy",
+        "onnxruntime",
+        "opencv",
+        "rich",
+        "simplejpeg",
+        "typer",
+    }
     assert machine.python().state == "ok"
 
 

@@ -77,7 +77,9 @@ class Loop:
                 if shot:
                     verdict = self.counter.frame(shot)
                     if shot is self._unkept and verdict == "move":
-                        verdict = self.counter.frame(shot)  # what was not kept was forgotten: it is told still by itself
+                        verdict = self.counter.frame(
+                            shot
+                        )  # what was not kept was forgotten: it is told still by itself
                     unkept = verdict == "paused" and self.counter.refused_by_disk
                     self._unkept = shot if self._waits and unkept else None
                 self._obey()

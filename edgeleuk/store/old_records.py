@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeleuk.errors import DamagedError
+from edgeleuk.codec import decode, encode
+from edgeleuk.errors import DamagedError, RecordError
 from edgeleuk.sources.decoding import decode_grey
 from edgeleuk.types import (
     Aperture,
@@ -41,8 +42,18 @@ Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 def rebuild(fetch: Fetch, key: int) -> CountedField:
     """The field that was written under `key`. Raises DamagedError where it was damaged since."""
     try:
-        return _rebuild(fetch, key)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, zlib.error) as error:
+        return decode(
+            encode(_rebuild(fetch, key)), CountedField
+        )  # which looks at the type and range of every value
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        zlib.error,
+        RecordError,
+    ) as error:
         raise DamagedError(
             f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `edgeleuk sessions list` shows"
             " which other sessions are there."

@@ -70,6 +70,8 @@ def chunks(data: bytes) -> Iterator[tuple[int, int]]:
 def directories(data: bytes, base: int = 0) -> Iterator[tuple[str, int, int]]:
     """Byte order, first byte and number of entries of each directory of a TIFF or EXIF block at `base`."""
     order = "<" if data[base : base + 2] == b"II" else ">"
+    if base + 8 > len(data):
+        return
     (at,) = struct.unpack_from(order + "I", data, base + 4)
     while at > 0 and base + at + 2 <= len(data):
         (entries,) = struct.unpack_from(order + "H", data, base + at)
