@@ -10,11 +10,14 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageDraw
+from test_decoding import tiff_of, written
 
 from edgeleuk.errors import InputError, NotAnImageError
 from edgeleuk.sources import _damage, _unpacked
@@ -196,6 +199,141 @@ def test_noise_all_over_is_no_damage() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     assert _damage.in_rows(noise) == ""
     assert decode(saved("BMP", Pillow.fromarray(noise)), "field").shape == (300, 400, 3)
+
+
+@pytest.mark.parametrize("trailer", [bytes(100), bytes(512), b"phone" + bytes(9000)])
+def test_what_follows_the_end_of_a_jpeg_is_no_damage(trailer: bytes) -> None:
+    """Phones and cards append what they like."""
+    np.testing.assert_array_equal(decode(DEMO.read_bytes() + trailer, "x"), decode(DEMO.read_bytes(), "x"))
+
+
+def test_zeros_in_notes_are_no_damage() -> None:
+    """A camera's notes hold a thumbnail, a JPEG of its own, and room that is empty."""
+    data = DEMO.read_bytes()
+    notes = b"Exif\0\0II*\0\x08\0\0\0" + bytes(6) + saved("JPEG", demo(160)) + bytes(400)
+    profile = b"ICC_PROFILE\0\1\1" + bytes(900)
+    segments = b"".join(
+        bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+        for marker, body in ((0xE1, notes), (0xE2, profile))
+    )
+    np.testing.assert_array_equal(decode(data[:2] + segments + data[2:], "x"), decode(data, "x"))
+
+
+def with_scan_parameters(jpeg: bytes, bits: int) -> bytes:
+    """With a number of bits in its scan header, which a sequential JPEG has no use for."""
+    at = jpeg.rfind(b"\xff\xda")
+    (length,) = struct.unpack_from(">H", jpeg, at + 2)
+    return jpeg[: at + 1 + length] + bytes([bits]) + jpeg[at + 2 + length :]
+
+
+def test_what_some_cameras_write_and_libjpeg_warns_of_is_read() -> None:
+    """A scan header for another kind of JPEG, and a version of JFIF that does not exist."""
+    data = saved("JPEG", quality=85)
+    for odd in (with_scan_parameters(data, 0x10), data[:11] + b"\3\1" + data[13:]):
+        assert odd != data
+        np.testing.assert_array_equal(decode(odd, "x"), decode(data, "x"))
+
+
+def test_such_a_jpeg_is_decoded_strictly_all_the_same() -> None:
+    """What is mended before is no licence for damage."""
+    data = with_scan_parameters(saved("JPEG", quality=85), 0x10)
+    assert accepted(data, (512, 4096)) == []
+
+
+@pytest.mark.parametrize("quality", [60, 85, 95])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_what_is_drawn_across_a_picture_is_no_seam(quality: int, subsampling: int) -> None:
+    """Captions, separators and other exposures whose edges lie on the blocks of the JPEG."""
+    plain = np.asarray(demo()).astype(float)
+    for top, height, change in (
+        (0, 32, 0.7),
+        (64, 16, 0.9),
+        (1168, 32, 0.5),
+        (592, 608, 1.04),
+        (480, 4, 0.0),
+        (480, 16, 0.0),
+    ):
+        for left, right in ((0, 1600), (48, 1552), (0, 1200)):
+            picture = plain.copy()
+            picture[top : top + height, left:right] *= change
+            drawn = Pillow.fromarray(picture.clip(0, 255).astype(np.uint8))
+            assert decode(saved("JPEG", drawn, quality=quality, subsampling=subsampling), "x").size
+
+
+def test_light_in_stripes_is_no_seam() -> None:
+    """Bands of a flickering lamp, as wide as two rows of blocks."""
+    picture = np.asarray(demo()).astype(int) + 12 * (np.arange(1200)[:, None, None] // 32 % 2)
+    assert decode(
+        saved("JPEG", Pillow.fromarray(picture.clip(0, 255).astype(np.uint8)), quality=85), "x"
+    ).size
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.35, 0.5])
+def test_small_letters_are_no_garbage(scale: float) -> None:
+    """The time and the camera, as small as they can be read, in a JPEG."""
+    picture = np.asarray(demo()).copy()
+    for place in ((10, 24), (10, 1190), (901, 615)):
+        cv2.putText(picture, "2026-11-30 14:22:07 CAM1 100x OIL", place, 0, scale, (0, 0, 0), 1)
+    assert decode(saved("JPEG", Pillow.fromarray(picture), quality=90), "x").size
+
+
+@pytest.mark.parametrize("format", ["BMP", "TIFF"])
+def test_thin_lines_are_no_holes(format: str) -> None:
+    """Scale bars, frames and crosshairs of one pixel in black, as a microscope's program draws them."""
+    picture = demo().copy()
+    draw = ImageDraw.Draw(picture)
+    draw.line((200, 600, 1400, 600), fill=0)
+    draw.rectangle((100, 100, 1300, 1000), outline=(0, 0, 0))
+    draw.rectangle((1175, 1150, 1594, 1150), fill=0)
+    assert decode(saved(format, picture), "x").size
+
+
+@pytest.mark.parametrize("height", [300, 1193, 1200])
+@pytest.mark.parametrize("width", [1600, 6400])
+def test_jpeg_in_the_strips_of_a_tiff_is_read(height: int, width: int) -> None:
+    """Also where the last strip has fewer rows than a block."""
+    picture = Pillow.fromarray(np.tile(np.asarray(demo())[:height], (1, width // 1600, 1)))
+    data = saved("TIFF", picture, compression="jpeg", quality=90)
+    np.testing.assert_allclose(
+        decode(data, "x")[::50, ::50].astype(int), np.asarray(picture)[::50, ::50], atol=40
+    )
+
+
+def tiles(side: int, quality: int) -> bytes:
+    """A TIFF in tiles, each a JPEG of its own."""
+    image = np.asarray(demo(1024))
+    chunks = [
+        saved(
+            "JPEG",
+            Pillow.fromarray(image[top : top + side, left : left + side]),
+            quality=quality,
+            subsampling=0,
+        )
+        for top in range(0, 1024, side)
+        for left in range(0, 1024, side)
+    ]
+    places = [8]
+    for each in chunks:
+        places.append(places[-1] + len(each))
+    sizes = tuple(map(len, chunks))
+    fields = {
+        256: (1024,), 257: (1024,), 258: (8, 8, 8), 259: (7,), 262: (6,), 277: (3,), 284: (1,),
+        322: (side,), 323: (side,), 324: tuple(places[:-1]), 325: sizes,
+    }  # fmt: skip
+    return written(fields, b"".join(chunks))
+
+
+@pytest.mark.parametrize("side", [128, 256, 512])
+@pytest.mark.parametrize("quality", [75, 90])
+def test_jpeg_in_the_tiles_of_a_tiff_is_read(side: int, quality: int) -> None:
+    """A tile is small, and a step of one level in it is no seam."""
+    assert decode(tiles(side, quality), "x").shape == (1024, 1024, 3)
+
+
+@pytest.mark.parametrize("options", [{"tile": (128, 128)}, {"planar": True}])
+def test_damage_that_shows_in_tiles_and_planes_is_refused(options: dict[str, Any]) -> None:
+    """4,096 bytes of a TIFF that is not packed, in tiles or with channels apart."""
+    assert len(accepted(tiff_of(np.asarray(demo(1024)), **options), (4096,))) <= TRIES // 4
 
 
 # Packed rows

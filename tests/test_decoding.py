@@ -152,7 +152,8 @@ def written(fields: dict[int, tuple[int, ...]], body: bytes, doubled: int = 1) -
         ({278: (0,)}, "its parts have no size"),
         ({278: (4,)}, "it has 1 parts of 20"),
         ({279: (2**31,)}, "is cut short"),
-        ({259: (50000,)}, "rare kind (its compression or its colours)"),
+        ({259: (50000,)}, "rare kind (its compression)"),
+        ({259: (34933,)}, "rare kind (its compression)"),
     ],
 )  # fmt: skip
 def test_what_a_tiff_is_instead_is_told(entries: dict[int, tuple[int, ...]], why: str) -> None:
@@ -230,6 +231,13 @@ def prime_rows() -> bytes:
     return written(fields, bytes(64))  # fmt: skip
 
 
+def encoded_webp(width: int, height: int) -> bytes:
+    """A picture of one colour, in some 40 bytes."""
+    header = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    body = b"VP8L" + struct.pack("<I", 14) + b"/" + header + bytes(9)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
 HEAVY = {
     "prime rows": prime_rows,
     "a prime number of rows that fits": lambda: written(
@@ -244,6 +252,11 @@ HEAVY = {
     "16 bits with opacity, 40 megapixels": lambda: deep_png(8_000, 5_000),
     "a width below zero": lambda: signed(-400, 400),
     "the smallest height": lambda: signed(400, -(2**31)),
+    "a WebP of 119 megapixels": lambda: encoded_webp(12_000, 9_900),
+    "tiles of 16 x 16": lambda: written(
+        {256: (9984,), 257: (9984,), 258: (8,) * 3, 259: (1,), 262: (2,), 277: (3,), 322: (16,), 323: (16,), 324: (8,) * 389_376, 325: (768,) * 389_376},
+        bytes(800),
+    ),
     "TIFF of 16 bits, 119 megapixels": lambda: tiff_of(textured().astype("u2"), entries={256: (17_000,), 257: (7_000,), 278: (7_000,)}),
 }  # fmt: skip
 

@@ -24,14 +24,19 @@ Plane = NDArray[np.float32]
 
 SEAM = 2.0
 """Least step, in units of what is usual in the picture, that is told."""
-QUIET = 0.3
+QUIET = 0.6
 """Levels that a step may have in a picture without any noise."""
 FLATTEST = 1.5
 """Levels between the darkest and the brightest of a row of a scene, but for a few: a drawn bar has none."""
+LEAST_STEP = 2.0
+"""Levels; a smaller one may be a rounding of colours."""
 LIKE = 0.4
 """Least correlation of what lies on both sides of a seam: a scene goes on across it, and ends at the edge of a drawing."""
-GARBAGE, BRIGHT_GARBAGE = 5.0, 40.0
-"""Least contrast between neighbouring pixels of a block of garbage: in units of what is usual, and in levels."""
+CANDIDATES, ASIDE = 12, 3
+"""Places that are looked at more closely, and units from either side of the picture at which a seam cannot be told."""
+GARBAGE, BRIGHT_GARBAGE, ROUGH = 6.0, 90.0, 40.0
+"""Least contrast between neighbouring pixels of a block of garbage, in units of what is usual and in levels; and of a rough
+block, of which one alone is nothing."""
 STRANGE = ((0.02, 0.0008), (0.005, 0.002), (0.003, 0.006))
 """Shares of rough blocks and of green pixels that no picture of a smear has together. In 500 intact pictures the most are
 .008 and .003, never both, and in one with many green letters drawn on it .001 and .03."""
@@ -41,11 +46,16 @@ FLAT = 0.02
 """Share of flat blocks of a picture with drawn areas, which are coded in zeros."""
 HOLE = 400
 """Pixels without a gap that are told as overwritten: of 4,096 bytes there are 1,365, or at 16 bits 682."""
-WILD = 90
-"""Sum of the differences of three channels between neighbours that are beyond any edge in focus."""
+BLOCK = 512
+"""Bytes that a disk or a card writes at a time."""
+WILD = {1: 14}
+WILDEST = 90
+"""Sum of the differences of all channels between neighbours that is beyond any edge in focus, by the number of channels."""
+ALL_OVER = 0.3
+"""Share of such pixels of a picture that is noise, and not damaged."""
 STRIP, OVERLAP = 32, 8
 """Rows that are looked at at a time, and those of them again that came before."""
-FEWEST = 8
+FEWEST = 24
 """Units in a row of which a seam is told."""
 SHIFTED, SENSELESS, EMPTY, EMPTY_ROWS = (
     "from one place on its brightness or colour is shifted",
@@ -78,7 +88,7 @@ def _has_seam(image: Image, across: int, down: int, restart: int) -> bool:
         if columns < FEWEST or rows < 3:
             return False
         steps = np.median(below - above, axis=2)
-        if _is_seam(_windows(steps.ravel(), columns), _windows(above, columns), _windows(below, columns)):
+        if _is_seam(steps, above, below):
             return True
         if restart and _ends_early(steps, above, below, restart):
             return True
@@ -92,6 +102,8 @@ def _edges(image: Image, across: int, down: int) -> Iterator[tuple[Plane, Plane]
     """
     height, width = image.shape[0], image.shape[1] // across * across
     edges = np.arange(down, height - 1, down)
+    if not edges.size or not width:
+        return
     for channel, away in ((0, 0), (1, 1), (2, 1)):
         pair = [
             cv2.cvtColor(image[rows, :width], cv2.COLOR_RGB2YCrCb)[..., channel].astype(np.float32)
@@ -101,40 +113,57 @@ def _edges(image: Image, across: int, down: int) -> Iterator[tuple[Plane, Plane]
         yield above, below
 
 
-def _windows(values: Plane, length: int) -> Plane:
-    """Every part of so many units that follow each other in reading order, a few units further each: (n, length, ...)."""
-    flat = values.reshape(-1, *values.shape[2:]) if values.ndim > 1 else values
-    every = max(1, length // 32)
-    windows = np.lib.stride_tricks.sliding_window_view(flat, length, axis=0)[::every]
-    return windows if windows.ndim == 2 else np.moveaxis(windows, -1, 1)
-
-
 def _is_seam(steps: Plane, above: Plane, below: Plane) -> bool:
-    """Whether in one window the step is nearly the same everywhere, and the scene goes on across it."""
-    if len(steps) < 4:
+    """Whether for one row's length of units the step is nearly the same, and the scene goes on across it.
+
+    It must begin and end in the middle of a row: the edge of a bar or of another picture goes from one side to the other.
+    """
+    columns = steps.shape[1]
+    every = max(1, columns // 32)
+    windows = np.lib.stride_tricks.sliding_window_view(steps.ravel(), columns)[::every]
+    if len(windows) < 4:
         return False
-    low, middle, high = np.percentile(steps, [15, 50, 85], axis=1)
+    low, middle, high = np.percentile(windows, [15, 50, 85], axis=1)
     usual = QUIET + _spread(middle) + float(np.median(high - low)) / 4
     least = np.where(middle > 0, low, -high) / usual
-    return any(least[i] >= SEAM and _alike(above[i], below[i]) for i in np.argsort(-least)[:8])
+    for i in np.argsort(-least)[:CANDIDATES]:
+        if least[i] < SEAM:
+            return False
+        if abs(middle[i]) < LEAST_STEP:
+            continue
+        row, column = divmod(int(i) * every, columns)
+        if _wraps(steps, row, column, float(middle[i])) and _alike(
+            *(side.reshape(-1, side.shape[2])[i * every : i * every + columns] for side in (above, below))
+        ):
+            return True
+    return False
+
+
+def _wraps(steps: Plane, row: int, column: int, step: float) -> bool:
+    """Whether a step is there from a column on in one row, before it in the next, and not in the rest of the two."""
+    if not ASIDE <= column <= steps.shape[1] - ASIDE or row + 1 >= len(steps):
+        return False
+    inside = steps[row, column:], steps[row, -ASIDE:], steps[row + 1, :column], steps[row + 1, :ASIDE]
+    outside = steps[row, :column], steps[row + 1, column:]
+    there, elsewhere = ([float(np.median(part)) / step for part in parts] for parts in (inside, outside))
+    return min(there) > 0.5 > max(elsewhere)
 
 
 def _ends_early(steps: Plane, above: Plane, below: Plane, restart: int) -> bool:
     """Whether a shift ends where coding starts anew: it enters from above and leaves below, at the same columns."""
-    _, columns = steps.shape
+    columns = steps.shape[1]
     if restart % columns:
         return False
     both = (steps[:-1] - steps[1:]) / 2
     apart = np.abs(steps[:-1] + steps[1:]) / 2
     usual = QUIET + _spread(both) / 2
-    for length in {columns, columns // 2, columns // 4, FEWEST}:
-        if length < FEWEST:
-            continue
+    for length in {columns - ASIDE, columns // 2, columns // 4, FEWEST // 2}:
         own, rest = both[:, -length:], np.median(apart[:, -length:], axis=1)
         low, middle, high = np.percentile(own, [15, 50, 85], axis=1)
         least = np.where(middle > 0, low, -high) / usual
         for i in np.flatnonzero((least >= 2 * SEAM) & (rest < np.abs(middle) / 2)):
-            if _alike(above[i, -length:], below[i, -length:]):
+            before = float(np.median(both[i, : max(ASIDE, columns - length - ASIDE)])) / float(middle[i])
+            if (before < 0.5 or length < columns - ASIDE) and _alike(above[i, -length:], below[i, -length:]):
                 return True
     return False
 
@@ -155,6 +184,8 @@ def _contrast(image: Image) -> Plane:
     """Mean difference of neighbouring pixels across both diagonals, of each block of 8 x 8."""
     green = image[..., 1]
     rows, columns = green.shape[0] // 8, green.shape[1] // 8
+    if not rows or not columns:
+        return np.empty((0, 0), np.float32)
     kernel = np.array([[1, -1], [-1, 1]], np.float32)
     crossed = cv2.filter2D(green, cv2.CV_16S, kernel, anchor=(0, 0))
     blocks = np.abs(crossed[: 8 * rows, : 8 * columns]).astype(np.float32)
@@ -180,19 +211,39 @@ def in_rows(stored: NDArray[Any]) -> str:
 def _has_hole(stored: NDArray[Any]) -> bool:
     """Whether zeros that follow each other, from row to row, have none above and below: a drawn bar or a dark rim has.
 
-    Lines across the whole picture are drawn, too.
+    Lines are drawn, too: across the whole picture, or within one row, where a number of bytes like 4,096 tells damage from it.
     """
     rows, width = stored.shape[:2]
     for turned in (stored, stored[::-1]):  # bitmaps begin with the last row
         for start, end in _runs_of_zeros(turned):
             if start % width <= 1 and end % width <= 1:
                 continue
+            if start // width == (end - 1) // width and not _is_a_block(turned, start, end):
+                continue
             most = min(width, end - start)
-            if start >= width and end + width <= rows * width:
-                above = _zeros(turned, start - width, start - width + most)
-                below = _zeros(turned, end + width - most, end + width)
-                if max(above, below) < 0.1:
-                    return True
+            beside = []  # of a run that begins in the first row, or ends in the last one, only the other side is there
+            if start >= width:
+                beside.append(_zeros(turned, start - width, start - width + most))
+            if end + width <= rows * width:
+                beside.append(_zeros(turned, end + width - most, end + width))
+            if beside and max(beside) < 0.1:
+                return True
+    return False
+
+
+def _is_a_block(stored: NDArray[Any], start: int, end: int) -> bool:
+    """Whether zeros within a row are as many bytes as a block of a disk; its ends may lie within a pixel."""
+    row = stored[start // stored.shape[1]]
+    first, last = start % stored.shape[1], (end - 1) % stored.shape[1] + 1
+    size = row.itemsize * row.shape[1]
+    for order in (1, -1):  # of the channels in the file
+        line = np.ascontiguousarray(row[:, ::order]).view(np.uint8).reshape(-1)
+        before, after = line[(first - 1) * size : first * size], line[last * size : (last + 1) * size]
+        ends = [
+            len(part) if not part.any() else int(np.flatnonzero(part)[0]) for part in (before[::-1], after)
+        ]
+        if ((last - first) * size + sum(ends)) % BLOCK == 0:
+            return True
     return False
 
 
@@ -225,19 +276,20 @@ def _zeros(stored: NDArray[Any], first: int, end: int) -> float:
 def _has_noise(stored: NDArray[Any]) -> bool:
     """Whether many pixels that follow each other have nothing to do with those around them."""
     most, wild, longest = _brightest(stored), 0, 0
+    limit = WILD.get(stored.shape[2], WILDEST)
     for top in range(0, len(stored), STRIP):
         levels = _levels(stored[max(0, top - OVERLAP) : top + STRIP], most)
         if len(levels) < 2:
             continue
         across = np.abs(np.diff(levels, axis=1)).sum(axis=2)[1:]
         down = np.abs(np.diff(levels, axis=0)).sum(axis=2)[:, 1:]
-        found = (across > WILD) & (down > WILD)
+        found = (across > limit) & (down > limit)
         wild += int(np.count_nonzero(found))
         for rows in (found, found[::-1]):
             sums = np.cumsum(rows.ravel(), dtype=np.int32)
             if sums.size > HOLE:
                 longest = max(longest, int((sums[HOLE:] - sums[:-HOLE]).max()))
-    return longest > 0.7 * HOLE and wild < 0.05 * stored.shape[0] * stored.shape[1]
+    return longest > 0.7 * HOLE and wild < ALL_OVER * stored.shape[0] * stored.shape[1]
 
 
 def _brightest(stored: NDArray[Any]) -> float:
@@ -273,5 +325,5 @@ def in_coded(stored: NDArray[Any]) -> str:
     small = cv2.resize(stored[..., :3], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb)
     green = float(((colours[..., 1] < GREEN) & (colours[..., 2] < GREEN)).mean())
-    rough = float((contrast > BRIGHT_GARBAGE).mean())
+    rough = float((contrast > ROUGH).mean())
     return SENSELESS * any(rough >= least and green >= share for least, share in STRANGE)

@@ -14,6 +14,8 @@ from typing import BinaryIO
 from edgeleuk.sources import _jpeg, _png, _tiff, _webp
 from edgeleuk.sources._jpeg import CUT_SHORT
 
+WEBP_BYTES = 12
+"""Of a pixel of a WebP, in all that its decoder keeps at a time."""
 ANIMATED = "is an animation. Save one of its pictures as JPEG or PNG and try again."
 
 
@@ -99,7 +101,7 @@ def _of_bmp(data: bytes) -> Header:
     bits, packing = struct.unpack_from("<HI", data, 28) if header_size >= 40 else (24, 0)
     (start,) = struct.unpack_from("<I", data, 10)
     rows = (width * bits + 31) // 32 * 4 * abs(height) if packing == 0 else 0
-    cut = len(data) < max(size, start + rows)
+    cut = len(data) < (start + rows if rows else size)
     return Header("BMP", max(width, 0), abs(height), CUT_SHORT if cut else None)
 
 
@@ -110,5 +112,5 @@ def _of_webp(data: bytes) -> Header | None:
     fault = CUT_SHORT if layout.cut else ANIMATED if layout.animated else None
     return Header(
         "WebP", layout.width, layout.height, fault, layout.orientation, layout.alpha,
-        bytes_per_pixel=3 + layout.alpha, webp=layout,
+        bytes_per_pixel=WEBP_BYTES, webp=layout,
     )  # fmt: skip

@@ -30,6 +30,7 @@ APPLICATION_1, APPLICATION_14 = 0xE1, 0xEE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 USUAL = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 """Baseline, extended, progressive, and the two with arithmetic coding."""
+SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 MOST_SEGMENTS = 2000
 MOST_KEPT = 330_000_000
 """Bytes of coefficients, which a decoder keeps where a picture has several scans."""
@@ -37,8 +38,6 @@ MOST_WORK = 1_500_000_000
 """Pixels times scans: five seconds of one core."""
 ZEROS = re.compile(rb"\x00{48}")
 """No coded picture has as many zeros in a row, but where it is flat."""
-TOLERATED = ("Invalid SOS parameters", "unknown JFIF revision", "Unknown Adobe")
-"""What libjpeg warns of and some cameras write: nothing of the picture is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,9 @@ class Layout:
     scans: int = 0
     restart: int = 0
     """Units after which coding starts anew; 0 for never."""
+    coded: tuple[int, int] = (0, 0)
+    """First byte of its scans, and the end marker."""
+    sequential: bool = True
     orientation: int = 1
     fault: str | None = None
     """Why it must not be decoded, to follow the file's name in a sentence."""
@@ -65,14 +67,14 @@ class DamagedError(ValueError):
 def read_layout(data: bytes) -> Layout | None:
     """Walk the segments as libjpeg does, to the end marker. None where there is no frame header, or no sense."""
     frame: Layout | None = None
-    orientation, restart, scans, adobe = 1, 0, 0, False
-    position, fault = 2, CUT_SHORT
+    orientation, restart, scans, adobe, first = 1, 0, 0, False, 0
+    position, fault, sequential = 2, CUT_SHORT, True
     for _ in range(MOST_SEGMENTS):
         if (found := MARKER.search(data, position)) is None:
             break
         marker, position = found[1][0], found.end()
         if marker == END:
-            fault = "" if scans else RARE
+            fault, position = "" if scans else RARE, found.start()
             break
         if position + 2 > len(data):
             break
@@ -87,6 +89,7 @@ def read_layout(data: bytes) -> Layout | None:
             if marker not in USUAL:
                 fault = RARE
                 break
+            sequential = marker in SEQUENTIAL
         elif marker == APPLICATION_1 and body.startswith(EXIF):
             orientation = orientation_of(body)
         elif marker == APPLICATION_14 and body.startswith(b"Adobe"):
@@ -95,6 +98,7 @@ def read_layout(data: bytes) -> Layout | None:
             (restart,) = struct.unpack(">H", body)
         elif marker == SCAN:
             scans += 1
+            first = first or position + length
         position += length
     else:
         fault = RARE
@@ -102,7 +106,7 @@ def read_layout(data: bytes) -> Layout | None:
         return None
     inks = UNKNOWN_INKS if frame.components == 4 and not adobe else ""
     return Layout(
-        frame.width, frame.height, frame.components, frame.unit, scans, restart, orientation,
+        frame.width, frame.height, frame.components, frame.unit, scans, restart, (first, position), sequential, orientation,
         fault or inks or _cost(frame, scans) or None,
     )  # fmt: skip
 
@@ -111,7 +115,11 @@ def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
     """(H, W, 3) RGB as stored, not turned, so many times smaller. Raises DamagedError; a CMYK is checked only at an eighth."""
     smaller = {"min_width": -(-layout.width // shrunk), "min_height": -(-layout.height // shrunk)}
     pixels: Image = _strict(data, layout, "RGB", **(smaller if shrunk > 1 else {}))
-    zeros = ZEROS.search(_unpadded(data), data.find(b"\xff\xda")) is not None
+    first, end = layout.coded
+    found = ZEROS.search(data, first, end)
+    zeros = found is not None and bool(
+        data[found.start() : end].strip(b"\0")
+    )  # some cameras fill up with zeros
     if sign := _damage.in_blocks(pixels, layout.unit, layout.restart, shrunk, zeros=zeros):
         raise DamagedError(f"is damaged: {sign}. Copy or take it again.")
     return pixels
@@ -124,27 +132,43 @@ def check_inks(data: bytes, layout: Layout) -> None:
 
 def _strict(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArray[np.uint8]:
     try:
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        if (width, height) != (layout.width, layout.height):
-            raise DamagedError("is damaged: it has two sizes. Copy or take it again.")
         try:
-            return simplejpeg.decode_jpeg(data, colours, **smaller)
+            return _decoded(data, layout, colours, **smaller)
         except ValueError as error:
-            if "extraneous bytes before marker 0xd9" in str(error):
-                return simplejpeg.decode_jpeg(_unpadded(data), colours, **smaller)
-            if not any(each in str(error) for each in TOLERATED):
+            mended = _mended(data, layout, str(error))
+            if mended is None:
                 raise
-            return simplejpeg.decode_jpeg(data, colours, strict=False, **smaller)
+            return _decoded(mended, layout, colours, **smaller)
     except DamagedError:
         raise
     except (ValueError, MemoryError) as error:
         raise DamagedError(f"is damaged: {_said(error)}. Copy or take it again.") from error
 
 
-def _unpadded(data: bytes) -> bytes:
-    """Without zeros before the end marker, with which some cameras fill their pictures up."""
-    end = data.rfind(b"\xff\xd9")
-    return data[:end].rstrip(b"\0") + data[end:]
+def _decoded(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArray[np.uint8]:
+    """Raises ValueError with libjpeg's first warning or error, DamagedError where it finds another size."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if (width, height) != (layout.width, layout.height):
+        raise DamagedError("is damaged: it has two sizes. Copy or take it again.")
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colours, **smaller)
+    return pixels
+
+
+def _mended(data: bytes, layout: Layout, warning: str) -> bytes | None:
+    """Without what libjpeg warns of and some cameras write, where nothing of the picture is lost by it; None for all else."""
+    first, end = layout.coded
+    if "extraneous bytes before marker 0xd9" in warning:  # they fill a picture up with zeros
+        return data[:first] + data[first:end].rstrip(b"\0") + data[end:]
+    if "Invalid SOS parameters" in warning and layout.sequential:  # which a sequential decoder has no use for
+        mended = bytearray(data)
+        for found in re.finditer(rb"\xff\xda", data):
+            (length,) = struct.unpack_from(">H", data, found.end())
+            if length in (8, 10, 12) and length == 6 + 2 * data[found.end() + 2]:
+                mended[found.end() + length - 3 : found.end() + length] = b"\0\x3f\0"
+        return bytes(mended)
+    if "JFIF revision" in warning and data[2:4] == b"\xff\xe0":
+        return data[:11] + b"\1\1" + data[13:]
+    return None
 
 
 def _said(error: Exception) -> str:

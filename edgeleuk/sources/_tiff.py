@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.sources import _jpeg, _unpacked
+from edgeleuk.sources import _damage, _jpeg, _unpacked
 from edgeleuk.sources._directory import MAGIC, ORIENTATION, Entry, byte_order, orientation_in, read_directory
 from edgeleuk.sources._jpeg import DamagedError
 
@@ -41,6 +41,8 @@ MULTIPLIED, STRAIGHT = 1, 2
 PART = 1 << 22
 """Bytes that are decoded at a time, about: as they stand in the file, or of the picture where these are more."""
 MOST_PER_SAMPLE = 64
+MOST_TILES = 20_000
+"""Each is decoded by itself; of 48 megapixels there are 12,000 of the smallest usual ones, 64 x 64."""
 MOST_SLACK = 1 << 16
 """Bytes by which a packed chunk may have more than twice those that it unpacks to."""
 
@@ -148,6 +150,8 @@ def fault(layout: Layout, size: int) -> str | None:
         return RAW_DATA
     if layout.compression == OLD_JPEG:
         return RARE.format("JPEG of an old kind")
+    if layout.compression not in (JPEG, *_unpacked.CHECKS):
+        return RARE.format("its compression")
     if not 1 <= layout.samples <= 4 + (layout.colours == INKS) or not 1 <= layout.bits <= MOST_PER_SAMPLE:
         return RARE.format(f"{layout.samples} channels of {layout.bits} bits")
     if min(layout.chunk) < 1 or (layout.tiled and max(layout.chunk) > 1 << 14):
@@ -158,6 +162,8 @@ def fault(layout: Layout, size: int) -> str | None:
         return CUT_SHORT
     if max(count for _, count in layout.places) > 2 * layout.chunk[1] * layout.row + MOST_SLACK:
         return DAMAGED.format("its parts are too large")
+    if layout.tiled and len(layout.places) > MOST_TILES:
+        return RARE.format(f"{len(layout.places):,} tiles")
     return None
 
 
@@ -239,14 +245,25 @@ def _decoded(file: BinaryIO, layout: Layout, numbers: range) -> NDArray[Any]:
         part = cv2.imdecode(np.frombuffer(_small_tiff(layout, chunks, rows), np.uint8), cv2.IMREAD_UNCHANGED)
     if part is None or len(part) < rows or part.shape[1] < layout.chunk[0]:
         raise DamagedError(RARE.format("its compression or its colours"))
-    return part[:rows] if part.ndim == 3 else part[:rows, :, None]
+    part = part[:rows] if part.ndim == 3 else part[:rows, :, None]
+    apart = layout.tiled or layout.planes > 1
+    if (
+        layout.compression == _unpacked.NONE
+        and apart
+        and len(part) == layout.chunk[1]
+        and _damage.in_rows(part)
+    ):
+        raise DamagedError(DAMAGED.format(_damage.EMPTY_ROWS))
+    return part
 
 
 def _from_jpeg(layout: Layout, chunk: bytes) -> NDArray[Any]:
     tables = layout.entries[TABLES].data if TABLES in layout.entries else b""
     data = _jpeg.in_tiff(tables, chunk, layout.colours == RGB)
     inner = _jpeg.read_layout(data)
-    if inner is None or inner.fault or inner.components > 3:
+    if inner and inner.components > 3:
+        raise DamagedError(RARE.format("JPEG with inks"))
+    if inner is None or inner.fault:
         raise DamagedError(DAMAGED.format("a part of its data makes no sense"))
     if inner.width != layout.chunk[0] or inner.height > layout.chunk[1]:
         raise DamagedError(DAMAGED.format("its parts have two sizes"))

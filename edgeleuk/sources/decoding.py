@@ -171,8 +171,8 @@ def _check(header: Header, name: str, shrunk: int) -> None:
     as_decoded = made if header.jpeg else pixels * header.bytes_per_pixel + made
     if as_decoded > MAX_DECODED:
         raise NotAnImageError(
-            f"{name} has {size} of {header.bytes_per_pixel} bytes each, more than is decoded at once. "
-            "Save it with 8 bits a colour, or crop it."
+            f"{name} has {size}, more than is decoded at once from a {header.format} of this kind. "
+            "Save it as JPEG, or crop it."
         )
 
 
