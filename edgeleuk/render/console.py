@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from edgeleuk._text import escaped
+
+
+USUAL = ConsoleDimensions(80, 25)
+LEAST, MOST = 20, 1000
+"""Columns that a terminal may have: serial lines and containers say 0."""
 
 
 class PlainConsole(Console):
@@ -22,6 +27,18 @@ class PlainConsole(Console):
     def __init__(self, **options: Any) -> None:
         """`options` are those of `rich.console.Console`."""
         super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and rows; usual ones where a terminal says that it has none, or more than any has."""
+        told = super().size
+        width = told.width if LEAST <= told.width <= MOST else USUAL.width
+        height = told.height if 0 < told.height <= MOST else USUAL.height
+        return ConsoleDimensions(width, height)
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self._width, self._height = new
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(escaped(text, keep="\n"), **options)

@@ -139,8 +139,10 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
     for each in copies[:COPIES]:
         one, other = (short(Path(fields[number - 1].name).name, 22) for number in (each.other, each.number))
         yield Text(f"{one} and {other} are copies of one picture{_how(each)}.", style="yellow")
-    if len(copies) > COPIES:
-        yield Text(f"{len(copies) - COPIES} more pictures are copies.", style="yellow")
+    named = {each.number for each in copies[:COPIES]}
+    if others := {each.number for each in copies} - named:
+        more = "1 more picture is a copy" if len(others) == 1 else f"{len(others)} more pictures are copies"
+        yield Text(f"{more}.", style="yellow")
 
 
 def _how(copy: Overlap) -> str:

@@ -149,7 +149,7 @@ def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
             yield from (left_out(match, "folder") for match in folders)
     else:
         yield InputError(
-            f"{shown_mistake(text) or 'an empty path'} does not exist. Check the path; a pattern needs quotes."
+            f"{shown_mistake(text) or 'an empty path'} does not exist. Check the path; a pattern, or a name with blanks, needs quotes."
         )
 
 
