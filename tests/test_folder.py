@@ -172,7 +172,10 @@ def test_what_is_missing_is_named_in_its_place_and_the_rest_goes_on() -> None:
     first, missing, last = pictures(["slides/a.PNG", "lost.jpg", "slides/b.jpg"])
     assert (first, last) == (PictureFile(Path("slides/a.PNG")), PictureFile(Path("slides/b.jpg")))
     assert isinstance(missing, InputError)
-    assert str(missing) == "lost.jpg does not exist. Check the path; a pattern, or a name with blanks, needs quotes."
+    assert (
+        str(missing)
+        == "lost.jpg does not exist. Check the path; a pattern, or a name with blanks, needs quotes."
+    )
 
 
 @pytest.mark.parametrize("text", ["", "x" * 300, "x" * 300 + "*"])

@@ -176,3 +176,11 @@ def test_the_support_archive_has_no_password() -> None:
     """Whatever a library wrote into the service's log."""
     line = "error: cannot open rtsp://me:geheim@10.0.0.7/live?pwd=geheim: timeout"
     assert without_people(line) == "error: cannot open rtsp://10.0.0.7/live?pwd=*** timeout"
+
+
+def test_a_remark_keeps_no_password(tmp_path: Path) -> None:
+    """Somebody may write the camera's address into a remark, or into the name of the slide."""
+    with open_store(tmp_path / "s.db") as store:
+        session = started(store, slide="see http://admin:s3cr3t@cam/x")
+        session.note("again rtsp://u:s3cr3t@cam/y")
+    assert not any(b"s3cr3t" in file.read_bytes() for file in tmp_path.rglob("s.db*"))

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from edgeleuk._text import escaped
 
-
 USUAL = ConsoleDimensions(80, 25)
 LEAST, MOST = 20, 1000
 """Columns that a terminal may have: serial lines and containers say 0."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from edgeleuk._addresses import without_secrets
 from edgeleuk._text import readable
 from edgeleuk.errors import DamagedError, StoreError, UsageError
 from edgeleuk.store import records
@@ -115,7 +116,8 @@ class Session:
         """Keep a remark."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)", (self.id, now(), readable(text))
+                "INSERT INTO notes (session, at, text) VALUES (?, ?, ?)",
+                (self.id, now(), without_secrets(readable(text))),
             )
 
     def describe(self, facts: Mapping[str, str]) -> tuple[Change, ...]:

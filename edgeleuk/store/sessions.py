@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgeleuk import _private, folders
-from edgeleuk._addresses import shown_source
+from edgeleuk._addresses import shown_source, without_secrets
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.store import damage
@@ -211,7 +211,7 @@ def _row(new: NewSession) -> dict[str, str | int | float | None]:
     """The columns of a session as it begins."""
     started = datetime.fromisoformat(new.started)
     texts = {
-        name: readable(getattr(new, name))  # a path may hold bytes that are no text
+        name: without_secrets(readable(getattr(new, name)))  # a path may hold bytes that are no text
         for name in ("source", "slide", "operator", "site", "device", "notes")
     }
     texts["source"] = shown_source(texts["source"])  # no password lies on the disk
