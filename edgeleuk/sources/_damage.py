@@ -5,8 +5,8 @@ follows begins at a unit of the code, in the middle of a row of them, and ends o
 for one row's length of units, each differs from the one above it by the same step. Nothing in a scene looks like that. A few
 units of garbage come before.
 
-Thresholds: over 2,700 intact pictures of ten sources the largest seam is 1.0 and the largest garbage 3.7; of JPEGs with 64 bytes
-overwritten that a strict decoder accepts, nine of ten have a seam above 4.
+Limits were chosen so that none of 4,650 intact JPEGs of ten sources is refused, nor one with bars, captions, letters or frames drawn
+on it. Of JPEGs with 64 bytes overwritten that a strict decoder accepts, some 19 of 20 are told.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ALL_OVER = 0.3
 """Share of such pixels of a picture that is noise, and not damaged."""
 STRIP, OVERLAP = 32, 8
 """Rows that are looked at at a time, and those of them again that came before."""
-FEWEST = 24
+FEWEST = 20
 """Units in a row of which a seam is told."""
 SHIFTED, SENSELESS, EMPTY, EMPTY_ROWS = (
     "from one place on its brightness or colour is shifted",

@@ -25,7 +25,7 @@ COSTLY = "is a progressive JPEG that would take too much memory or time. Save it
 
 MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 """A marker with a segment, the start or the end. FF 00 is data, and restart markers stand inside of it."""
-START, END, SCAN, INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
+START, END, SCAN, INTERVAL, TABLES = 0xD8, 0xD9, 0xDA, 0xDD, 0xC4
 APPLICATION_1, APPLICATION_14 = 0xE1, 0xEE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 USUAL = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
@@ -55,6 +55,8 @@ class Layout:
     coded: tuple[int, int] = (0, 0)
     """First byte of its scans, and the end marker."""
     sequential: bool = True
+    blank: bool = True
+    """Whether its tables code the end of a block in zeros, so that a flat area may be a run of zeros."""
     orientation: int = 1
     fault: str | None = None
     """Why it must not be decoded, to follow the file's name in a sentence."""
@@ -68,7 +70,7 @@ def read_layout(data: bytes) -> Layout | None:
     """Walk the segments as libjpeg does, to the end marker. None where there is no frame header, or no sense."""
     frame: Layout | None = None
     orientation, restart, scans, adobe, first = 1, 0, 0, False, 0
-    position, fault, sequential = 2, CUT_SHORT, True
+    position, fault, sequential, blank = 2, CUT_SHORT, True, True
     for _ in range(MOST_SEGMENTS):
         if (found := MARKER.search(data, position)) is None:
             break
@@ -94,6 +96,8 @@ def read_layout(data: bytes) -> Layout | None:
             orientation = orientation_of(body)
         elif marker == APPLICATION_14 and body.startswith(b"Adobe"):
             adobe = True
+        elif marker == TABLES:
+            blank = blank and _blank(body)
         elif marker == INTERVAL and len(body) == 2:
             (restart,) = struct.unpack(">H", body)
         elif marker == SCAN:
@@ -106,7 +110,7 @@ def read_layout(data: bytes) -> Layout | None:
         return None
     inks = UNKNOWN_INKS if frame.components == 4 and not adobe else ""
     return Layout(
-        frame.width, frame.height, frame.components, frame.unit, scans, restart, (first, position), sequential, orientation,
+        frame.width, frame.height, frame.components, frame.unit, scans, restart, (first, position), sequential, blank, orientation,
         fault or inks or _cost(frame, scans) or None,
     )  # fmt: skip
 
@@ -120,6 +124,8 @@ def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
     zeros = found is not None and bool(
         data[found.start() : end].strip(b"\0")
     )  # some cameras fill up with zeros
+    if zeros and layout.sequential and not layout.blank:
+        raise DamagedError(f"is damaged: {_damage.EMPTY}. Copy or take it again.")
     if sign := _damage.in_blocks(pixels, layout.unit, layout.restart, shrunk, zeros=zeros):
         raise DamagedError(f"is damaged: {sign}. Copy or take it again.")
     return pixels
@@ -193,6 +199,17 @@ def _frame(body: bytes) -> Layout | None:
     if components == 1 or 0 in unit:  # the one component is coded block by block
         unit = (8, 8)
     return Layout(width, height, components, unit)
+
+
+def _blank(body: bytes) -> bool:
+    """Whether in each table for coefficients of a segment of tables the code of zeros alone ends a block."""
+    at = 0
+    while at + 17 <= len(body):
+        number = sum(body[at + 1 : at + 17])
+        if body[at] >> 4 and number and body[at + 17 : at + 18] != b"\0":
+            return False
+        at += 17 + number
+    return True
 
 
 def _cost(frame: Layout, scans: int) -> str:
