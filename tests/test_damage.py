@@ -375,9 +375,9 @@ def strips(picture: np.ndarray, compression: int) -> list[tuple[bytes, int]]:
 
 @pytest.mark.data
 def test_no_intact_picture_is_refused(data: Path) -> None:
-    """600 pictures of all laboratories; of 4,650 JPEGs and 2,400 WebP none was."""
-    files = sorted([*data.glob("fields/images/*/*.*"), *data.glob("slides/images/*/*.*")])[::6]
-    assert len(files) > 500
+    """300 pictures of all laboratories; of 4,650 JPEGs none was."""
+    files = sorted([*data.glob("fields/images/*/*.*"), *data.glob("slides/images/*/*.*")])[::12]
+    assert len(files) > 250
     refused = []
     for file in files:
         try:
