@@ -1,4 +1,4 @@
-"""Addresses of cameras as they may be shown, kept and sent: without the passwords in them."""
+"""Addresses of cameras without their passwords, to show and to keep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOGIN = re.compile(r"^(?!(?:watch|usb|picamera|simulated):)[^\s/]*:.*@", re.DOT
 
 
 def without_secrets(text: str) -> str:
-    """A text, as a message, whose addresses have no login and no value of a secret parameter.
+    """Remove logins and secret parameters from the addresses in a text.
 
     All before the last @ of an address goes: a password may hold any character, also those that end it by the rules.
     """
@@ -27,14 +27,14 @@ def without_secrets(text: str) -> str:
 
 
 def shown_source(source: str) -> str:
-    """What names a source, as it may be shown and kept; what is no address stays as it is."""
+    """Name of a source without secrets; what is no address stays."""
     if scheme := re.match(_SCHEME, source, re.IGNORECASE):
         return scheme[0] + _bare(source[scheme.end() :])
     return source
 
 
 def shown_mistake(source: str) -> str:
-    """What should have named a source, as it may be shown: also an address without its scheme."""
+    """Mistyped name of a source without secrets, also without a scheme."""
     shown = shown_source(source)
     if shown != source:
         return shown
@@ -42,7 +42,7 @@ def shown_mistake(source: str) -> str:
 
 
 def is_incomplete(source: str) -> bool:
-    """Whether a source, as it was kept, lacks what is needed to open it."""
+    """Whether a kept source lacks the login that opens it."""
     return f"={HIDDEN}" in source
 
 

@@ -1,4 +1,4 @@
-"""Files that somebody else may have made: read within limits, and written whole.
+"""Read files of others within limits, and write files whole.
 
 The one place that parses TOML and JSON from a file. What is no regular file is never opened: a pipe would wait for ever,
 and a device has no end. Faults of the disk and of the size are OSErrors, those of the content UnreadableErrors; both say

@@ -168,6 +168,8 @@ def _mended(data: bytes, layout: Layout, warning: str) -> bytes | None:
     if "Invalid SOS parameters" in warning and layout.sequential:  # which a sequential decoder has no use for
         mended = bytearray(data)
         for found in re.finditer(rb"\xff\xda", data):
+            if found.end() + 3 > end:
+                break
             (length,) = struct.unpack_from(">H", data, found.end())
             if length in (8, 10, 12) and length == 6 + 2 * data[found.end() + 2]:
                 mended[found.end() + length - 3 : found.end() + length] = b"\0\x3f\0"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MAGIC = (b"II*\0", b"MM\0*")
+from edgeleuk.sources._directory import MAGIC
+
 DESCRIPTION, SUBFILE, OLD_SUBFILE = 270, 254, 255
 """ImageDescription, NewSubfileType and SubfileType (TIFF 6.0, Adobe 1992)."""
 REDUCED, MASK = 1, 4
@@ -55,12 +56,6 @@ def survey(path: Path) -> Pages:
 def pages(path: Path) -> tuple[int, ...]:
     """Places of the directories of a TIFF's pages; empty where the file is no TIFF or cannot be read."""
     return survey(path).places
-
-
-def first_page(data: bytes, directory: int) -> bytes:
-    """A TIFF whose first page is the one of a directory at this place."""
-    order = "<" if data[:2] == b"II" else ">"
-    return data[:4] + struct.pack(order + "I", directory) + data[8:]
 
 
 def _survey(file: BinaryIO) -> Pages:

@@ -97,14 +97,14 @@ def decode_file(
     head = file.read(8)
     if not head:
         raise NotAnImageError(f"{name} is empty. Copy or take it again.")
+    if head[:4] in _tiff.BIG:
+        raise NotAnImageError(f"{name} {_tiff.RARE.format('BigTIFF')}")
     if _tiff.is_tiff(head):
         read, header = _Read(file), read_tiff_header(file, size, page)
     else:
         file.seek(0)
         read = _Read(file, file.read(size))  # without its size it would be in memory twice
         found = _heif.read_header(read.data, name) if is_heif(read.data) else read_header(read.data)
-        if head[:4] in _tiff.BIG:
-            raise NotAnImageError(f"{name} {_tiff.RARE.format('BigTIFF')}")
         if found is None:
             raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
         header = found

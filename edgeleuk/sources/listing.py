@@ -11,9 +11,10 @@ from edgeleuk._addresses import shown_mistake
 from edgeleuk._marks import MARKER, listed, mark_of
 from edgeleuk._text import tamed
 from edgeleuk.errors import InputError
+from edgeleuk.sources._directory import MAGIC
 from edgeleuk.sources._inside import others_in
 from edgeleuk.sources._kinds import ADVICE, FORMATS, HEAD, SUFFIXES, kind_of, require_file, special
-from edgeleuk.sources._pages import MAGIC, MOST, Pages, survey
+from edgeleuk.sources._pages import MOST, Pages, survey
 from edgeleuk.types import PictureFile, Refusal
 
 Found = PictureFile | Refusal | InputError
