@@ -1,7 +1,6 @@
 """The pages of a TIFF: each one is a picture of its own.
 
-The first directory of a TIFF stands where its header says, and each directory says where the next one stands. A header
-that names another directory makes that page the first one, so that whatever reads a TIFF reads that page.
+The header says where the first directory stands, and each directory says where the next one stands.
 """
 
 from __future__ import annotations
