@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,16 @@ Device = Annotated[
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")]
 
 
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        help="Laboratory to leave out, to measure how it is read by a reader that never saw it. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def finder(
     recipe: Annotated[
@@ -57,37 +68,17 @@ def reader(
     recipe: Annotated[
         str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
     ] = "reader-100x",
+    without: Without = None,
     out: Out = Path("runs"),
     threads: Threads = None,
     device: Device = "cpu",
 ) -> None:
     """Train a reader on the cells that EDGELEUK_DATA holds."""
-    begun = _begun("reader", recipe, out, threads, device)
+    begun = _begun("reader", recipe, out, threads, device, without or ())
     from edgeleuk.training.reader import train
 
-    loaded, folder, where = begun
-    train(loaded, folder, standards()[0], where)
+    train(*begun)
     _trained(begun)
-
-
-@app.command()
-def teachers(
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
-    ] = "reader-teachers",
-    out: Out = Path("runs"),
-    threads: Threads = None,
-    device: Device = "cpu",
-) -> None:
-    """Train the large readers whose readings of cells they never saw the small ones learn from."""
-    begun = _begun("reader", recipe, out, threads, device)
-    from edgeleuk.training.teachers import teach
-
-    teach(*begun)
-    notices.print(
-        f"taught; lessons in {begun[1]}. Recipes with [taught] learn from them: `edgeleuk train reader`.",
-        markup=False,
-    )
 
 
 @app.command()
@@ -210,18 +201,25 @@ def publish(
 
 
 def _begun(
-    kind: str | None, name: str, out: Path, threads: int | None, device: str
+    kind: str | None,
+    name: str,
+    out: Path,
+    threads: int | None,
+    device: str,
+    laboratories: Sequence[str] = (),
 ) -> tuple[Recipe, Path, torch.device]:
     """What a training needs: its recipe, its folder, where it runs."""
     _need_torch()
     import torch
 
     from edgeleuk.training.loop import device_named
-    from edgeleuk.training.recipe import load_recipe
+    from edgeleuk.training.recipe import load_recipe, without
 
     if threads:
         torch.set_num_threads(threads)
     recipe, where = load_recipe(name, kind), device_named(device)
+    if laboratories:
+        recipe = without(recipe, laboratories)
     return recipe, writable_folder(out / recipe.name), where
 
 

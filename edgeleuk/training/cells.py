@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from edgeleuk import zoo
 from edgeleuk._pools import leaving
 from edgeleuk.evaluation.cells import read_cell
 from edgeleuk.evaluation.datasets import (
@@ -23,18 +25,23 @@ from edgeleuk.evaluation.datasets import (
     load_cells,
     load_fields,
 )
+from edgeleuk.evaluation.fields import read_field
+from edgeleuk.finder import Finder
 from edgeleuk.microscope import Objective, draw, objective, render
 from edgeleuk.optics import crop_um, resize
 from edgeleuk.sources.folder import read_picture
+from edgeleuk.training.labels import Labels
 from edgeleuk.training.loop import console
-from edgeleuk.training.recipe import Recipe, held_out, told_by_label
-from edgeleuk.types import WHITE_CELL, Image, Scale
+from edgeleuk.training.recipe import Recipe, held_out, learns_from, told_by_label
+from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Boxes, Image, Scale
 
 CACHE_UM_PER_PX = 0.15
 FIELD_CELL_UM = 24.0
 """Side of the square that is cut around a cell of a field."""
 UNKNOWN = -1
-UNLABELLED = ""
+PLATELET_TYPE = "platelet"
+NOT_A_CELL = "not_a_cell"
+"""Type of what is no white cell: red cells, debris, torn nuclei, dirt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +61,113 @@ class TrainingCell:
 
 
 def training_cells(recipe: Recipe) -> list[TrainingCell]:
-    """All labelled cells that a recipe trains on."""
-    return in_memory(load_training_cells(recipe, kept_aside=False)) + list(load_field_cells(recipe))
+    """All cells that a recipe trains on, and what it learns is no white cell."""
+    cells = in_memory(load_training_cells(recipe, kept_aside=False))
+    return [*cells, *load_field_cells(recipe), *things_beside(recipe)]
 
 
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
     """Training cells of a recipe's sources, or those of them kept aside for thresholds and calibration.
 
     Types are merged as the recipe says. Cells are kept aside by patient where that is known, else by the file's name
-    without its ending, or with the one that the recipe gives: that of the files which a published reader learnt from.
+    without its ending. Pictures that stand under two labels are left out.
     """
-    data, root = recipe["data"], data_root() / "cells"
-    ending = recipe.sections.get("publish", {}).get("kept_aside_as", "")
-    merge, labels = data["merge"], recipe["model"]["labels"]
+    data, root, labels = recipe["data"], data_root() / "cells", Labels.of(recipe)
     samples = []
     told = told_by_label(recipe)
     for sample in load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"]), told):
         if sample.split != "train" or sample.source not in data["sources"]:
             continue
-        if held_out(sample.patient or sample.path.stem + ending, data["held_out"]) != kept_aside:
+        if not learns_from(recipe, sample.source):
             continue
-        if (label := merge.get(sample.label, sample.label)) in labels:
-            samples.append(replace(sample, label=label))
-    return samples
+        if held_out(sample.patient or sample.path.stem, data["held_out"]) != kept_aside:
+            continue
+        merged = replace(sample, label=data["merge"].get(sample.label, sample.label))
+        if labels.knows(merged):
+            samples.append(merged)
+    return of_one_label(samples)
+
+
+def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
+    """The samples whose picture does not stand under another label too."""
+    pictures = [hashlib.sha256(sample.path.read_bytes()).digest() for sample in samples]
+    given: dict[bytes, set[str]] = {}
+    for sample, picture in zip(samples, pictures, strict=True):
+        given.setdefault(picture, set()).add(sample.label)
+    return [each for each, picture in zip(samples, pictures, strict=True) if len(given[picture]) == 1]
 
 
 def load_field_cells(recipe: Recipe) -> Iterator[TrainingCell]:
     """White cells of the recipe's fields whose subtype is annotated. None of them is kept aside."""
-    root, merge = data_root() / "fields", recipe["data"]["merge"]
+    root, merge, labels = data_root() / "fields", recipe["data"]["merge"], Labels.of(recipe)
     for name, settings in recipe["data"].get("fields", {}).items():
-        scale = Scale.given(settings["um_per_px"])
-        for field in load_fields(root / f"{name}_train.json", root / "images")[0]:
-            labels = [merge.get(subtype, subtype) for subtype in field.subtypes]
-            chosen = [i for i, label in enumerate(labels) if label in recipe["model"]["labels"]]
-            yield from _cut(field, scale, chosen, [str(label) for label in labels])
-
-
-def unlabelled_cells(recipe: Recipe) -> Iterator[TrainingCell]:
-    """White cells of the recipe's [data.unlabelled] cameras, whose type nobody said. None of them is kept aside."""
-    root = data_root() / "fields"
-    for name, settings in recipe["data"].get("unlabelled", {}).items():
+        if not learns_from(recipe, name):
+            continue
         samples, names = load_fields(root / f"{name}_train.json", root / "images")
         scales = annotated_scales(samples, names)
         for field in samples:
-            if field.source in settings["sources"]:
-                white = np.flatnonzero(field.kinds == names.index(WHITE_CELL)).tolist()
-                yield from _cut(field, scales[field.image_id], white, [UNLABELLED] * len(field.boxes))
+            nominal = settings.get("um_per_px")
+            scale = Scale.given(nominal) if nominal else scales[field.image_id]
+            kinds = [str(merge.get(subtype, subtype)) for subtype in field.subtypes]
+            yield from _cut(field, scale, [i for i, kind in enumerate(kinds) if kind in labels.names], kinds)
+
+
+def things_beside(recipe: Recipe) -> Iterator[TrainingCell]:
+    """What a finder takes for white cells, red cells and platelets, of fields on which all of them are annotated.
+
+    The finder is the published one of the recipe's magnification or, without one, that of 100x.
+    """
+    settings = recipe["data"].get("not_cells")
+    if not settings:
+        return
+    root, rng = data_root() / "fields", np.random.default_rng(recipe["train"]["seed"])
+    finder = Finder(zoo.load(settings["finder"]).finder)
+    for name in settings["fields"]:
+        samples, names = load_fields(root / f"{name}_train.json", root / "images")
+        scales = annotated_scales(samples, names)
+        white, red, platelet = (names.index(kind) for kind in (WHITE_CELL, RED_CELL, PLATELET))
+        for field in track(samples, f"looking for what is no white cell in {name}", console=console):
+            if not learns_from(recipe, field.source) or field.image_id not in scales:
+                continue
+            scale = scales[field.image_id]
+            found = finder.find(read_field(field), scale, floor=settings["from"]).of(WHITE_CELL)
+            cells = field.boxes[field.kinds == white]
+            # What scores more was often a white cell that nobody annotated.
+            doubtful = found.boxes[found.scores < settings["below"]]
+            boxes = doubtful[_apart(doubtful, cells) & _inside(doubtful, field)]
+            reds = field.boxes[(field.kinds == red) & _inside(field.boxes, field)]
+            reds = reds[_apart(reds, cells)]
+            reds = reds[rng.permutation(len(reds))[: settings["red_cells"]]]
+            small = _are(boxes, field.boxes[field.kinds == platelet])
+            kinds = [*(PLATELET_TYPE if near else NOT_A_CELL for near in small), *[NOT_A_CELL] * len(reds)]
+            both = replace(field, boxes=np.concatenate([boxes, reds]).astype(np.float32))
+            yield from _cut(both, scale, range(len(kinds)), kinds)
+
+
+def _apart(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
+    """(N,) whether no other box's middle lies within a box, nor its own within another one grown by half."""
+    return ~(_holds(boxes, others).any(axis=1) | _holds(others, boxes, 1.5).any(axis=0))
+
+
+def _are(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
+    """(N,) whether a box and another one, grown to twice its size, hold each other's middle."""
+    are: NDArray[np.bool_] = (_holds(boxes, others) & _holds(others, boxes, 2.0).T).any(axis=1)
+    return are
+
+
+def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]:
+    """(N, M) whether a box, grown about its middle, holds another's middle."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * grown
+    theirs = (others[:, :2] + others[:, 2:]) / 2
+    within: NDArray[np.bool_] = (np.abs(theirs[None] - middle[:, None]) < half[:, None]).all(axis=2)
+    return within
+
+
+def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
+    """(N,) whether a box touches no edge of its field: what is cut there is annotated differently by everybody."""
+    limit = np.array([field.width, field.height], np.float32) - 3
+    within: NDArray[np.bool_] = (boxes[:, :2] > 3).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
+    return within
 
 
 def _cut(
@@ -151,10 +219,13 @@ def _shot(
     return [(view.image, view.scale) for view in views]
 
 
-def encode(samples: list[CellSample], recipe: Recipe) -> NDArray[np.int64]:
-    """Targets (N, 1 + attributes): index of the type, then of each attribute's value; UNKNOWN where not labelled."""
-    labels = recipe["model"]["labels"]
-    columns = [[UNKNOWN if s.label == UNLABELLED else labels.index(s.label) for s in samples]]
+def encode(samples: Sequence[CellSample], recipe: Recipe) -> NDArray[np.int64]:
+    """Targets (N, 1 + attributes): index of the label, see `Labels.names`, then of each attribute's value.
+
+    UNKNOWN where an attribute is not labelled.
+    """
+    labels = Labels.of(recipe)
+    columns = [[labels.index(sample) for sample in samples]]
     for name, values in recipe["attributes"].items():
         columns.append(
             [values.index(s.attributes[name]) if name in s.attributes else UNKNOWN for s in samples]

@@ -1,18 +1,14 @@
-"""The two networks. Plain convolutions, batch norm and ReLU: what INT8 kernels on small processors run fastest.
-
-The reader's first stages may also normalise half of their channels within each picture, which forgets a stain that
-batch norm would remember (IBN-a of Pan, Luo, Shi, Tang, Two at once: enhancing learning and generalization
-capacities via IBN-Net, ECCV 2018).
-"""
+"""The two networks: convolutions, batch norm and ReLU, which INT8 kernels on small processors run fastest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from edgeleuk.training.efficientnet import FEATURES, EfficientNetLite0
 
 STRIDE = 4
 """Pixels of the finder's input per cell of its output grid."""
@@ -26,27 +22,12 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequ
     )
 
 
-class HalfInstanceNorm(nn.Module):
-    """Instance norm on the first half of the channels, batch norm on the rest."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.half = channels // 2
-        self.instance = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = nn.BatchNorm2d(channels - self.half)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.instance(x[:, : self.half]), self.batch(x[:, self.half :])], dim=1)
-
-
 class Residual(nn.Module):
     """Two 3x3 convolutions around a shortcut; the first may halve the size."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, half_instance: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.first = conv(inputs, outputs, 3, stride)
-        if half_instance:
-            self.first[1] = HalfInstanceNorm(outputs)
         self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
@@ -97,26 +78,21 @@ class FinderNet(nn.Module):
 class ReaderNet(nn.Module):
     """One white cell's crop to its type and all its attributes in one pass.
 
-    Input (N, 3, S, S), as `reader.prepare` makes it. Output (N, sum of heads): logits, the type first, then each
-    attribute's values. `half_instance` is the number of stages that normalise half of their channels by picture.
+    Input (N, 3, S, S), as `reader.prepare` makes it: optical density from 0, the background, to `most_dense`. Output
+    (N, sum of heads): logits, the types first, then each attribute's values.
     """
 
-    def __init__(
-        self, heads: Sequence[int], widths: Sequence[int], dropout: float, half_instance: int = 0
-    ) -> None:
+    def __init__(self, heads: Sequence[int], dropout: float, most_dense: float) -> None:
         super().__init__()
-        stages: list[nn.Module] = [conv(3, widths[0], 3, 2)]
-        for number, (before, after) in enumerate(pairwise(widths)):
-            half = number < half_instance
-            stages += [Residual(before, after, 2, half), Residual(after, after, 1, half)]
-        self.body = nn.Sequential(*stages)
+        self.most_dense = most_dense
+        self.backbone = EfficientNetLite0()
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(widths[-1] * 2, sum(heads))
+        self.head = nn.Linear(FEATURES, sum(heads))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))
 
     def features(self, x: Tensor) -> Tensor:
-        """Mean and maximum of the last stage's channels, (N, 2 x channels)."""
-        x = self.body(x)
-        return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        """Mean of the last layer's channels, (N, FEATURES)."""
+        # The backbone knows photographs: 1 is white and -1 is black there.
+        return self.backbone(1 - x * (2 / self.most_dense)).mean(dim=(2, 3))

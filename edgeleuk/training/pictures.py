@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,24 +19,30 @@ FINER = 2
 
 
 class Pictures:
-    """N pictures of any size, in one tensor."""
+    """N pictures of any size; on a graphics processor in one tensor."""
 
     def __init__(self, pictures: Sequence[Image], device: torch.device) -> None:
+        self._pictures = pictures
+        self.device = device
+        self.centres = np.array([[p.shape[1] / 2, p.shape[0] / 2] for p in pictures])
+        """(N, 2) x y, pixels."""
+        if device.type == "cpu":
+            return
         side = max(max(picture.shape[:2]) for picture in pictures)
         levels = np.empty((len(pictures), 3, side, side), np.uint8)
         for row, picture in zip(levels, pictures, strict=True):
             beyond = ((0, side - picture.shape[0]), (0, side - picture.shape[1]), (0, 0))
             row[...] = np.pad(picture, beyond, mode="edge").transpose(2, 0, 1)
         self.levels = torch.from_numpy(levels).to(device)
-        self.centres = np.array([[p.shape[1] / 2, p.shape[0] / 2] for p in pictures])
-        """(N, 2) x y, pixels."""
 
     def crops(self, which: NDArray[np.int64], maps: NDArray[np.float64], size: int) -> Tensor:
         """Crops (B, 3, size, size), 0 to 1, of the pictures `which` (B,) under `maps` (B, 2, 3) from `affines`.
 
         Beyond a picture its edge repeats.
         """
-        device, side = self.levels.device, self.levels.shape[-1]
+        if self.device.type == "cpu":  # where OpenCV is eight times faster
+            return self._warped(which, maps, size)
+        device, side = self.device, self.levels.shape[-1]
         back = np.linalg.inv(maps[:, :, :2])
         offset = -np.einsum("nij,nj->ni", back, maps[:, :, 2])
         # grid_sample counts from -1 to 1 over the edges of what it reads and, in affine_grid, of what it writes.
@@ -51,6 +58,22 @@ class Pictures:
         chosen = self.levels[torch.from_numpy(which).to(device)].float() / 255
         points = F.grid_sample(chosen, grid, "bilinear", "border", align_corners=False)
         return F.avg_pool2d(points, FINER)
+
+    def _warped(self, which: NDArray[np.int64], maps: NDArray[np.float64], size: int) -> Tensor:
+        finer = maps * FINER
+        finer[:, :, 2] += finer[:, :, :2].sum(axis=2) / 2 - 0.5  # OpenCV counts from the middles of pixels
+        crops = np.empty((len(which), size, size, 3), np.uint8)
+        for crop, number, matrix in zip(crops, which.tolist(), finer, strict=True):
+            picture = self._pictures[number]
+            seen = cv2.warpAffine(
+                picture,
+                matrix,
+                (size * FINER, size * FINER),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            cv2.resize(seen, (size, size), crop, interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
 
 
 def prepare(crops: Tensor, density: Density | None) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,33 @@ def density_of(recipe: Recipe) -> Density | None:
     if "normalise" not in model:
         return None
     return Density(**model["density"]) if "density" in model else manifest.DENSITY
+
+
+def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
+    """The recipe without the cells of some laboratories, or without some slides of its bags.
+
+    Its reader then tells how one reads in a laboratory that it never saw. Raises UsageError for a name it does not have.
+    """
+    data = recipe["data"]
+    known = {*data["sources"], *data.get("fields", {}), *recipe.sections.get("bags", {}).get("names", ())}
+    if unknown := sorted({*laboratories} - known):
+        raise UsageError(
+            f"recipe {recipe.name} does not learn from {unknown[0]}. It learns from: {', '.join(sorted(known))}."
+        )
+    left = {**data, "left_out": sorted(laboratories)}
+    sections = {**recipe.sections, "data": left}
+    name = f"{recipe.name}-without-{'-'.join(left['left_out'])}".replace(" ", "").lower()
+    return replace(recipe, name=name, sections=sections, digest=_training_digest(sections))
+
+
+def learns_from(recipe: Recipe, laboratory: str) -> bool:
+    """Whether a recipe has not left a laboratory out, see `without`."""
+    return laboratory not in recipe["data"].get("left_out", ())
+
+
+def head_sizes(recipe: Recipe) -> list[int]:
+    """Outputs of each head of a reader: the types, then each attribute's values."""
+    return [len(recipe["model"]["labels"]), *(len(values) for values in recipe["attributes"].values())]
 
 
 def told_by_label(recipe: Recipe) -> Mapping[str, Mapping[str, str]]:
