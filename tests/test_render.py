@@ -24,6 +24,7 @@ from edgeleuk.bounds import Missed
 from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential, Errors
 from edgeleuk.judge import judge_by
+from edgeleuk.manifest import HeadFile
 from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render._words import picture_word, short
 from edgeleuk.render.colours import of_label
@@ -418,6 +419,21 @@ def test_a_model_is_shown_with_its_second_levels_and_its_confusion(model: Model)
     plain = _text(models.card(replace(model, reader=replace(model.reader, subtypes={}, confusion=None))))
     assert "second level" not in plain
     assert "corrected by" not in plain
+
+
+def test_a_model_says_which_types_it_prints_as_one(model: Model) -> None:
+    """And that its head lies apart; a model without either says nothing of them."""
+    printed = {name: name for name in model.reader.labels if name != "blast"} | {
+        "lymphoblast": "blast",
+        "myeloblast": "blast",
+    }
+    head = HeadFile(model.folder / "reader-head.npz", "0" * 64)
+    text = _text(models.card(replace(model, reader=replace(model.reader, printed=printed, head=head))))
+    assert "blast: lymphoblast, myeloblast" in " ".join(text.split())
+    assert "reader-head.npz" in text
+    plain = _text(models.card(model))
+    assert "tells apart" not in plain
+    assert "head" not in plain.split()
 
 
 def test_second_level_without_a_sure_cell_is_one_row(model: Model) -> None:

@@ -27,7 +27,7 @@ def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
         "classes": list(model.finder.classes),
         "types": list(model.reader.labels),
         "attributes": list(model.reader.attributes),
-        "bytes": sum(part.path.stat().st_size for part in (model.finder, model.reader) if part.path.exists()),
+        "bytes": sum(path.stat().st_size for path in model.files if path.exists()),
         "derived_from": [step["version"] for step in model.lineage],
         "installed": [asdict(version) for version in installed],
     }
@@ -148,6 +148,15 @@ def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 def _optional(reader: ReaderManifest) -> dict[str, str]:
     """What not every reader has."""
     facts = {}
+    if reader.types != reader.labels:
+        printed = (
+            (label, [name for name in reader.types if reader.printed[name] == label])
+            for label in reader.labels
+        )
+        finer = (f"{label}: {', '.join(names)}" for label, names in printed if names != [label])
+        facts["tells apart"] = "; ".join(finer).replace("_", " ")
+    if reader.head:
+        facts["head"] = reader.head.path.name
     if reader.subtypes:
         levels = (f"{label}: {', '.join(reader.attributes[name])}" for label, name in reader.subtypes.items())
         facts["second level"] = "; ".join(levels)
