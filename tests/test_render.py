@@ -115,6 +115,18 @@ def test_terminal_fits_80_columns(demo_field: Field, model: Model) -> None:
             assert max(map(len, _shown(some, result, model, details=details).splitlines())) <= 80
 
 
+def test_what_is_not_a_white_cell_is_called_so(model: Model) -> None:
+    """In the table of cells and beside the percentages; the label is for files."""
+    fields = [_field("neutrophil", "not_a_cell", "unclassified")]
+    text = _shown(
+        fields, judged(tally(fields, RULES), labels=["neutrophil", "not_a_cell"]), model, details=True
+    )
+    assert "not_a_cell" not in text
+    assert "Not in these: not a white cell 1." in text
+    assert re.search(r"\b2 +not a white cell", text)
+    assert "1 of 2 white cells" in " ".join(text.split())
+
+
 def test_the_verdict_is_the_first_line(model: Model) -> None:
     """Its title highlighted, and nothing above it."""
     fields = [_field("neutrophil")]
@@ -336,7 +348,7 @@ def test_overlay_holds_no_metadata() -> None:
 
 def test_types_of_a_reader_have_colours_of_their_own(model: Model) -> None:
     """No two types share a colour, and what was not recognised is grey."""
-    labels = model.reader.labels
+    labels = (*model.reader.labels, "not_a_cell")
     assert len({of_label(label, labels) for label in labels}) == len(labels)
     assert len(set(of_label("unclassified", labels))) == 1
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from edgeleuk.errors import ModelError
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.modelstore import Version
+from edgeleuk.types import spoken
 from edgeleuk.zoo import BUILTIN, Model
 
 
@@ -91,7 +92,7 @@ def _parts(model: Model) -> list[RenderableType]:
         }),
         _facts("Reader", {
             "scale": f"{reader.um_per_px} um per px, {reader.size} px",
-            "types": ", ".join(label.replace("_", " ") for label in reader.labels),
+            "types": ", ".join(map(spoken, reader.labels)),
             "attributes": ", ".join(name.replace("_", " ") for name in reader.attributes),
             "not recognised": f"under {reader.threshold:.2f}",
             **_optional(reader),
