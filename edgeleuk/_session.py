@@ -73,6 +73,11 @@ class Session:
             raise ModelError(f"{path} is no network of this program: it has not one input of float numbers.")
         self._input = inputs[0].name
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the network gives, in its order."""
+        return tuple(each.name for each in self._session.get_outputs())
+
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """All outputs for one input batch. Raises ModelError where it fails, or gives what is no number."""
         try:

@@ -25,8 +25,8 @@ from edgeleuk.zoo import Model
 
 PARTS = ("finder", "reader")
 SCHEMA = Path(__file__).parent / "data" / "model.schema.json"
-COMPUTED = frozenset({"file", "sha256"})
-"""Keys of a part that follow from its network."""
+COMPUTED = frozenset({"file", "sha256", "head"})
+"""Keys of a part that follow from its network. A reader's head stays as it is, also beside another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,17 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 
 
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
-    """The networks of the new model by their files' names."""
+    """The networks of the new model, and the reader's head, by their files' names."""
     if unknown := sorted({*changes.networks} - {*PARTS}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
     files = {}
-    for part, own in zip(PARTS, (model.finder.path, model.reader.path), strict=True):
-        path = changes.networks.get(part, own)
+    own = {"finder": model.finder.path, "reader": model.reader.path}
+    if model.reader.head:
+        own["reader's head"] = model.reader.head.path
+    for part, there in own.items():
+        path = changes.networks.get(part, there)
         try:
-            files[own.name] = _files.read_bytes(path, zoo.MOST_NETWORK_BYTES)
+            files[there.name] = _files.read_bytes(path, zoo.MOST_NETWORK_BYTES)
         except OSError as error:
             raise ModelMissingError(
                 f"the network {path} cannot be read: {error.strerror}. Name an ONNX file for the {part}."

@@ -151,11 +151,21 @@ class FinderManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadFile:
+    """Where a reader's head lies, see `heads`."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderManifest:
     """The [reader] part of model.json."""
 
     path: Path
     sha256: str
+    head: HeadFile | None
+    """Turns the features that the network gives into logits; None where it gives logits."""
     um_per_px: float
     size: int
     density: Density | None
@@ -163,10 +173,13 @@ class ReaderManifest:
     views: int
     """Quarter turns of a crop that are read, 1, 2 or 4: a cell has no upright, and the mean of several is nearer the truth."""
     labels: tuple[str, ...]
+    """The types that are printed, and all that is measured and set is of."""
+    printed: Mapping[str, str]
+    """By type of the network, in its order, the label that it is printed as: several may share one."""
     largest_um: Mapping[str, float]
     """By type, the side of the largest box that can hold it, um; the probability of it is 0 in a larger one."""
     merge: Mapping[str, str]
-    """Type names of the data that this reader does not tell apart, to the type it reads them as."""
+    """Type names of the data that are none of the labels, to the label that this reader prints them as."""
     mature: tuple[str, ...]
     """The types of the five-part differential, by the names of the data: what evaluation calls mature cells."""
     groups: Mapping[str, tuple[str, ...]]
@@ -193,6 +206,11 @@ class ReaderManifest:
     healthy: tuple[HealthyCells, ...]
     """How blast-like the cells of healthy slides are: at home, then elsewhere; empty where that was not measured."""
     raw: Mapping[str, Any]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that the network tells apart, in its order."""
+        return tuple(self.printed)
 
     @property
     def blast_like(self) -> tuple[str, ...]:
@@ -232,20 +250,24 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     """The part "reader" of a manifest; errors as `finder_manifest`."""
     attributes = {name: checked.names(values) for name, values in part["attributes"].items()}
     labels = checked.names(part["labels"])
+    printed = _printed(part, labels)
     return ReaderManifest(
         path=checked.inside(folder, part["file"]),
         sha256=checked.text(part["sha256"]),
+        head=_head(folder, part["head"]) if "head" in part else None,
         um_per_px=checked.within(*UM_PER_PX, part["um_per_px"]),
         size=checked.count(part["input"]["size"]),
         density=_density(part["input"]),
         views=_views(part["input"].get("views", 1)),
         labels=labels,
+        printed=printed,
         largest_um={
             label: checked.positive(um)
             for label, um in part.get("largest_um", LARGEST_UM).items()
             if label in labels
         },
-        merge=checked.texts(part["merge"]),
+        merge={type_: label for type_, label in printed.items() if type_ != label}
+        | {name: printed.get(as_, as_) for name, as_ in checked.texts(part["merge"]).items()},
         mature=checked.names(part.get("mature", MATURE)),
         groups={name: checked.names(types) for name, types in part.get("groups", GROUPS).items()},
         temperature=checked.within(*TEMPERATURES, part["temperature"]),
@@ -282,6 +304,22 @@ def _cell_classes(classes: tuple[str, ...], stands_for: Mapping[str, Any]) -> di
     if len(set(translated.values())) < len(translated):
         raise ValueError(f"two classes stand for one: {', '.join(translated.values())}")
     return translated
+
+
+def _head(folder: Path, value: Mapping[str, Any]) -> HeadFile:
+    return HeadFile(checked.inside(folder, value["file"]), checked.text(value["sha256"]))
+
+
+def _printed(part: Mapping[str, Any], labels: Collection[str]) -> dict[str, str]:
+    """The label of each type, in the network's order; without "types" the labels are the types."""
+    types = checked.names(part.get("types", labels))
+    coarser = checked.texts(part.get("printed", {}))
+    if unknown := sorted({*coarser} - {*types}):
+        raise ValueError(f"printed has {unknown[0]!r}, not one of the types")
+    printed = {name: coarser.get(name, name) for name in types}
+    if differing := sorted({*printed.values()} ^ {*labels}):
+        raise ValueError(f"labels and printed types do not match: {', '.join(differing)}")
+    return printed
 
 
 def _tiling(value: Mapping[str, Any]) -> Tiling:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk import heads
 from edgeleuk._session import Session
 from edgeleuk.errors import ModelError
 from edgeleuk.machine import Arithmetic
@@ -16,6 +17,8 @@ from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading
 
 BATCH = 16
 """Crops that the network reads at a time; what it says of one does not depend on the others."""
+FEATURES = "features"
+"""What a network gives that has a head beside it."""
 
 
 class Reader:
@@ -26,10 +29,16 @@ class Reader:
     ) -> None:
         self.manifest = manifest
         self._session = Session(manifest.path, threads, arithmetic)
+        self._head = self._opened_head(manifest)
 
     @property
     def labels(self) -> tuple[str, ...]:
         return self.manifest.labels
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """What the network tells apart; several may be printed as one of the labels."""
+        return self.manifest.types
 
     @property
     def merge(self) -> Mapping[str, str]:
@@ -71,21 +80,71 @@ class Reader:
     def probabilities(
         self, crops: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Calibrated probabilities of crops (N, size, size, 3): of the types (N, K), and of each attribute's values."""
-        logits = np.concatenate([self._logits(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
-        sizes = [len(self.labels), *(len(values) for values in self.attributes.values())]
+        """Calibrated probabilities of crops (N, size, size, 3): of the labels (N, K), and of each attribute's values."""
+        types, attributes = self._read(crops)
+        return self._printed(types), attributes
+
+    def type_probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Calibrated probabilities of crops (N, size, size, 3) by the network's own types (N, T)."""
+        return self._read(crops)[0]
+
+    def _read(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Calibrated probabilities of the types (N, T), and of each attribute's values."""
+        given = np.concatenate([self._given(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
+        logits = self._logits(given)
+        sizes = self._sizes()
         if logits.shape != (len(crops), sum(sizes)):
             raise ModelError(
-                f"{self.manifest.path} gives {' x '.join(map(str, logits.shape[1:]))} values; the labels and attributes of its manifest "
+                f"{self.manifest.path} gives {' x '.join(map(str, logits.shape[1:]))} values; the types and attributes of its manifest "
                 f"need {sum(sizes)}. Publish the model again."
             )
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
         types = softmax(parts[0] / self.manifest.temperature)
         return types, dict(zip(self.attributes, (softmax(part) for part in parts[1:]), strict=True))
 
-    def _logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, outputs) of crops (N, size, size, 3), the mean over their quarter turns: probabilities of which the geometric
-        mean is taken, as `slidemap.fusion` does with several sights of a cell."""
+    def _printed(self, types: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of the labels (N, K): sums over the types (N, T) that are printed as each."""
+        if self.types == self.labels:
+            return types
+        printed = np.array([self.labels.index(label) for label in self.manifest.printed.values()])
+        sums = [types[:, printed == i].sum(axis=1) for i in range(len(self.labels))]
+        return np.stack(sums, axis=1).clip(max=np.float32(1))
+
+    def _sizes(self) -> list[int]:
+        """Logits of the types, then of each attribute."""
+        return [len(self.types), *(len(values) for values in self.attributes.values())]
+
+    def _opened_head(self, manifest: ReaderManifest) -> heads.Head | None:
+        """The head beside the network. Raises ModelError unless it fits the network's output and the manifest."""
+        if manifest.head is None:
+            return None
+        if self._session.outputs != (FEATURES,):
+            raise ModelError(
+                f"{manifest.path} gives {', '.join(self._session.outputs)}, not {FEATURES}, which its head"
+                f" {manifest.head.path.name} is for. Publish the model again."
+            )
+        head = heads.load(manifest.head.path, manifest.head.sha256)
+        if head.outputs != sum(self._sizes()):
+            raise ModelError(
+                f"{manifest.head.path} gives {head.outputs} values; the types and attributes of its manifest need"
+                f" {sum(self._sizes())}. Publish the model again."
+            )
+        return head
+
+    def _logits(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, outputs) of what the network gives: the same, or features that its head takes."""
+        if self._head is None:
+            return given
+        if given.ndim != 2 or given.shape[1] != self._head.features:
+            raise ModelError(
+                f"{self.manifest.path} gives {' x '.join(map(str, given.shape[1:]))} features; its head takes"
+                f" {self._head.features}. Publish the model again."
+            )
+        return self._head.logits(given)
+
+    def _given(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, outputs) of crops (N, size, size, 3), the mean over their quarter turns: of logits, and so the geometric mean
+        of the probabilities, as `slidemap.fusion` takes of several sights of a cell. A head is linear: features do as well."""
         upright, views = prepare(crops, self.manifest.density), self.manifest.views
         turned = [np.rot90(upright, turn, (2, 3)) for turn in range(0, 4, 4 // views)]
         given = [self._session.run(np.ascontiguousarray(each))[0] for each in turned]

@@ -170,11 +170,15 @@ class Reading:
 
 UNCLASSIFIED = "unclassified"
 """The label, in files, of a cell below the reader's threshold."""
+NOT_A_CELL = "not_a_cell"
+"""The label, in files, of what the finder takes for a white cell and the reader for none: stain, a red cell, a torn nucleus."""
+SPOKEN = {UNCLASSIFIED: "not recognised", NOT_A_CELL: "not a white cell"}
+"""Labels that people call by another name."""
 
 
 def spoken(name: str) -> str:
     """A label, attribute or code as a person writes it."""
-    return "not recognised" if name == UNCLASSIFIED else name.replace("_", " ")
+    return SPOKEN.get(name, name.replace("_", " "))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,16 @@ class Model:
     real_slides: Mapping[str, Any] | None = None
     """What it made of slides really taken through its objective; None where that was not measured."""
 
+    @property
+    def files(self) -> dict[Path, str]:
+        """Its networks, and the reader's head where that is a file of its own, with their SHA-256."""
+        parts = (self.finder, self.reader, self.reader.head)
+        return {part.path: part.sha256 for part in parts if part}
+
     def verify(self) -> None:
-        """Raise ModelMissingError or ModelAlteredError unless both networks are as published."""
-        for part in (self.finder, self.reader):
-            verify(part.path, part.sha256)
+        """Raise ModelMissingError or ModelAlteredError unless its files are as published."""
+        for path, sha256 in self.files.items():
+            verify(path, sha256)
 
 
 def roots() -> list[Path]:
@@ -140,7 +146,7 @@ def _magnification(name: str) -> str:
 
 
 def load_folder(folder: Path) -> Model:
-    """The model of a folder anywhere, both networks verified by their hashes. Raises ModelError, or its child that fits."""
+    """The model of a folder anywhere, its networks verified by their hashes. Raises ModelError, or its child that fits."""
     if not _files.is_regular(folder / "model.json"):
         raise ModelMissingError(
             f"no model in {folder}: it has no model.json. Name a model folder, which holds that and the networks."

@@ -174,6 +174,18 @@ def test_percentages_are_of_identified_white_cells() -> None:
     assert not {"erythroblast", "smudge", "platelet", "unclassified"} & set(result.types)
 
 
+def test_what_was_read_as_no_white_cell_is_none() -> None:
+    """It is named apart, and neither of the white cells found nor of those not recognised."""
+    with_it = read({"neutrophil": 150, "unclassified": 30, "not_a_cell": 20})
+    without, marked = (
+        read({"neutrophil": 150, "unclassified": 30} | more) for more in ({}, {"artefact": 20})
+    )
+    assert with_it.outside["not_a_cell"] == 20
+    assert (with_it.n, with_it.not_recognised, with_it.white_cells) == (150, 30, 180)
+    assert with_it.types == without.types
+    assert with_it.bounds == marked.bounds
+
+
 def test_an_unseen_type_has_its_interval_too() -> None:
     """A type the reader knows and did not see is 0 %, up to 1.83 %."""
     share = read({"neutrophil": 200}).types["blast"]

@@ -61,7 +61,8 @@ def test_a_cell_that_an_edge_cuts_counts_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "counted"), [("erythroblast", 1), ("artefact", 1), ("smudge", 2), ("blast", 2)]
+    ("label", "counted"),
+    [("erythroblast", 1), ("artefact", 1), ("not_a_cell", 1), ("smudge", 2), ("blast", 2)],
 )
 def test_what_the_reader_takes_for_no_white_cell_is_none(label: str, counted: int) -> None:
     """Nucleated red cells and artefacts are left out; smudges were white cells and stay."""

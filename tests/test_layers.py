@@ -15,7 +15,7 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "_text", "errors", "_addresses", "_files", "_marks", "_private", "_pools", "folders", "faults", "machine", "types", "_tables", "intervals", "correction", "bounds", "likeness", "rules", "flags", "_values", "manifest", "zoo", "modelstore", "derive", "optics", "colour", "eyepiece", "bars", "profiles",
+    "_text", "errors", "_addresses", "_files", "_marks", "_private", "_pools", "folders", "faults", "machine", "types", "_tables", "intervals", "correction", "bounds", "likeness", "rules", "flags", "_values", "heads", "manifest", "zoo", "modelstore", "derive", "optics", "colour", "eyepiece", "bars", "profiles",
     "microscope", "_session", "tiling", "suppression", "finder", "reader", "rims", "scale", "pooling", "outline", "morphometry", "tallies", "differential", "estimates", "verdict", "judge", "channels", "quality", "domain", "drawings", "assessment", "observation",
     "slidemap", "results", "codec", "pipeline", "sources", "calibration", "counting", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
 )  # fmt: skip

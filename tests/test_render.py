@@ -24,6 +24,7 @@ from edgeleuk.bounds import Missed
 from edgeleuk.correction import Confusion
 from edgeleuk.differential import Differential, Errors
 from edgeleuk.judge import judge_by
+from edgeleuk.manifest import HeadFile
 from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render._words import picture_word, short
 from edgeleuk.render.colours import of_label
@@ -112,6 +113,18 @@ def test_terminal_fits_80_columns(demo_field: Field, model: Model) -> None:
     for some in (fields, fields[1:]):
         for details in (False, True):
             assert max(map(len, _shown(some, result, model, details=details).splitlines())) <= 80
+
+
+def test_what_is_not_a_white_cell_is_called_so(model: Model) -> None:
+    """In the table of cells and beside the percentages; the label is for files."""
+    fields = [_field("neutrophil", "not_a_cell", "unclassified")]
+    text = _shown(
+        fields, judged(tally(fields, RULES), labels=["neutrophil", "not_a_cell"]), model, details=True
+    )
+    assert "not_a_cell" not in text
+    assert "Not in these: not a white cell 1." in text
+    assert re.search(r"\b2 +not a white cell", text)
+    assert "1 of 2 white cells" in " ".join(text.split())
 
 
 def test_the_verdict_is_the_first_line(model: Model) -> None:
@@ -335,7 +348,7 @@ def test_overlay_holds_no_metadata() -> None:
 
 def test_types_of_a_reader_have_colours_of_their_own(model: Model) -> None:
     """No two types share a colour, and what was not recognised is grey."""
-    labels = model.reader.labels
+    labels = (*model.reader.labels, "not_a_cell")
     assert len({of_label(label, labels) for label in labels}) == len(labels)
     assert len(set(of_label("unclassified", labels))) == 1
 
@@ -418,6 +431,21 @@ def test_a_model_is_shown_with_its_second_levels_and_its_confusion(model: Model)
     plain = _text(models.card(replace(model, reader=replace(model.reader, subtypes={}, confusion=None))))
     assert "second level" not in plain
     assert "corrected by" not in plain
+
+
+def test_a_model_says_which_types_it_prints_as_one(model: Model) -> None:
+    """And that its head lies apart; a model without either says nothing of them."""
+    printed = {name: name for name in model.reader.labels if name != "blast"} | {
+        "lymphoblast": "blast",
+        "myeloblast": "blast",
+    }
+    head = HeadFile(model.folder / "reader-head.npz", "0" * 64)
+    text = _text(models.card(replace(model, reader=replace(model.reader, printed=printed, head=head))))
+    assert "blast: lymphoblast, myeloblast" in " ".join(text.split())
+    assert "reader-head.npz" in text
+    plain = _text(models.card(model))
+    assert "tells apart" not in plain
+    assert "head" not in plain.split()
 
 
 def test_second_level_without_a_sure_cell_is_one_row(model: Model) -> None:

@@ -177,6 +177,12 @@ def test_what_was_recognised_beside_the_white_cells_is_not_blast_like() -> None:
     assert (result.blast_like, result.blast_like_doubted) == (0, 0)
 
 
+def test_what_was_read_as_no_white_cell_has_no_blast_likeness() -> None:
+    """And is not shown among the most blast-like cells."""
+    result = tally([field(cell("not_a_cell", not_a_cell=0.7, blast=0.3))], RULES, DOUBTS)
+    assert (result.blast_like, result.most_blast_like) == (0, ())
+
+
 def test_the_most_blast_like_cells_are_named_first() -> None:
     """Of all white cells, recognised or not, however little; with their place and number over all fields."""
     first = field(unsure(0, blast=0.2), cell("neutrophil", 20, neutrophil=0.9, promyelocyte=0.04))

@@ -14,6 +14,7 @@ from edgeleuk.evaluation.coco import RECALLS
 from edgeleuk.evaluation.fields import FinderReport
 from edgeleuk.evaluation.metrics import BINS, Reliability
 from edgeleuk.evaluation.readings import Readings
+from edgeleuk.types import spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +70,7 @@ def _confusion(axes: Axes, readings: Readings) -> None:
     counts = readings.confusion
     occurs = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
     counts = counts[np.ix_(occurs, occurs)]
-    names = [readings.labels[i].replace("_", " ") for i in occurs]
+    names = [spoken(readings.labels[i]) for i in occurs]
     cells = counts.sum(axis=1)
     shares: NDArray[np.float64] = counts / np.maximum(cells, 1)[:, None]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -72,8 +72,7 @@ def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
 
     Raises ModelMissingError where a file cannot be read, InputError where the archive could not be installed.
     """
-    names = [MODEL, "README.md", model.finder.path.name, model.reader.path.name]
-    paths = [model.folder / name for name in names]
+    paths = [model.folder / MODEL, model.folder / "README.md", *model.files]
     try:
         files = {
             path.name: _files.read_bytes(path, limit(path.name))

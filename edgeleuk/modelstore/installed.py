@@ -17,7 +17,7 @@ from edgeleuk import _files, zoo
 from edgeleuk.errors import ModelError, UsageError
 from edgeleuk.modelstore import _disk, signing
 from edgeleuk.modelstore.archive import Archive, read
-from edgeleuk.modelstore.update import MANIFEST, SIGNATURE, VERSION, Update, refusal
+from edgeleuk.modelstore.update import MANIFEST, NETWORKS, SIGNATURE, VERSION, Update, refusal
 
 REMEMBERED = 16
 """Versions that `rollback` can go back through."""
@@ -169,8 +169,8 @@ def _checked(folder: Path, update: Update) -> zoo.Model:
     model = zoo.installed(folder, update.magnification)
     if model.version != update.version:
         raise ModelError(f"it says version {update.version}, its model {model.version[:60]!r}")
-    networks = {path.name for path in folder.glob("*.onnx")}
-    if surplus := networks ^ {model.finder.path.name, model.reader.path.name}:
+    networks = {path.name for path in folder.iterdir() if path.suffix in NETWORKS}
+    if surplus := networks ^ {path.name for path in model.files}:
         raise ModelError(f"its networks and its model.json do not match ({', '.join(sorted(surplus))})")
     return model
 

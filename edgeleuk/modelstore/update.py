@@ -11,20 +11,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
-from edgeleuk import _files, zoo
+from edgeleuk import _files, heads, zoo
 from edgeleuk.errors import EdgeleukError, InputError, ModelAlteredError
 
 FORMAT = "edgeleuk-model-update/1"
 MANIFEST, SIGNATURE, MODEL = zoo.UPDATE, "update.sig", "model.json"
 
 MAX_FILES = 6
-"""A model has four: its manifest, its card, its finder and its reader."""
+"""A model has up to five: its manifest, its card, its finder, its reader and the reader's head."""
 MAX_NETWORK_BYTES, MAX_TEXT_BYTES = 32_000_000, 2_000_000
 """This project's choice, more than ten times what its models need: a Raspberry Pi with a gigabyte holds it easily."""
 MAX_MANIFEST_BYTES = 16_000
-FILE_NAME = re.compile(r"model\.json|README\.md|[a-z0-9][a-z0-9_-]{0,40}\.onnx")
+NETWORKS = {".onnx": MAX_NETWORK_BYTES, ".npz": heads.MOST_BYTES}
+"""Suffixes of what a network consists of, with the largest size of such a file, bytes."""
+FILE_NAME = re.compile(r"model\.json|README\.md|[a-z0-9][a-z0-9_-]{0,40}\.(onnx|npz)")
 """Files of a model. No folders, nothing hidden, no two that differ only in case, nothing that can be run."""
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,62}")
 """A version is the name of a folder."""
@@ -107,7 +110,7 @@ def check_version(name: Any) -> str:
 
 def limit(name: str) -> int:
     """The largest size of a file of this name, bytes."""
-    return MAX_NETWORK_BYTES if name.endswith(".onnx") else MAX_TEXT_BYTES
+    return NETWORKS.get(PurePath(name).suffix, MAX_TEXT_BYTES)
 
 
 def _magnification(value: Any) -> str:

@@ -20,6 +20,7 @@ from edgeleuk.evaluation.scales import ScaleResult
 from edgeleuk.evaluation.slides import SlidesReport, leading, shares
 from edgeleuk.evaluation.whole import WholeReport
 from edgeleuk.manifest import BLAST_LIKE
+from edgeleuk.types import spoken
 
 NOTHING = "–"
 """What is undefined: no such cell in the data."""
@@ -108,7 +109,7 @@ def render_whole(report: WholeReport) -> RenderableType:
         if read != truth
     ]
     for n, truth, read in sorted(mistakes, key=lambda mistake: -mistake[0])[:CONFUSIONS]:
-        wrong.add_row(truth, read.replace("_", " "), str(n))
+        wrong.add_row(truth, spoken(read), str(n))
     parts: list[RenderableType] = [table, shares, wrong]
     if report.refused:
         parts.append(Text(f"{_pictures(len(report.refused))} not analysed, such as {report.refused[0]}"))
@@ -255,7 +256,7 @@ def _types(readings: Readings) -> Table:
     for label, figures in readings.by_type().items():
         wrong = figures["false_positives"]
         table.add_row(
-            label.replace("_", " "),
+            spoken(label),
             str(figures["n"]),
             _share(figures["recall"]),
             _share(figures["precision"]),
@@ -267,7 +268,7 @@ def _types(readings: Readings) -> Table:
 
 def _mistakes(readings: Readings) -> Table:
     counts = readings.confusion
-    names = [label.replace("_", " ") for label in readings.labels]
+    names = [spoken(label) for label in readings.labels]
     cells = counts.sum(axis=1)
     wrong = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts) if i != j]
     table = _table("Most frequent mistakes", ("Truth", "Read as", "Cells", "Of"), texts=2)

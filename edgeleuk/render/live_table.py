@@ -13,7 +13,7 @@ from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.live_text import SHADE, Piece, fit, line, number, whiskers
 from edgeleuk.render.terminal import ceil, decimals, floor
 from edgeleuk.rules import Reference
-from edgeleuk.types import PLATELET, UNCLASSIFIED, spoken
+from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED, spoken
 
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 """Widths of the columns, characters."""
@@ -23,6 +23,8 @@ FEW = 9.9
 """Up to which bounds have a decimal where there is room for two figures."""
 WITH_RANGE = 96
 """Width of the screen from which the reference ranges are there."""
+BESIDE = {PLATELET.casefold(): "large platelet", NOT_A_CELL: "no white cell"}
+"""Labels that have a short name of their own beside the percentages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
 
 
 def _named(label: str) -> str:
-    """A label beside the percentages. The finder counts platelets too, so those that the reader found have another name."""
-    return "large platelet" if label.casefold() == PLATELET.casefold() else spoken(label)
+    """A label beside the percentages, in a few letters. The finder counts platelets too: those of the reader have another name."""
+    return BESIDE.get(label.casefold()) or spoken(label)
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from edgeleuk.errors import ModelError
 from edgeleuk.manifest import ReaderManifest
 from edgeleuk.modelstore import Version
+from edgeleuk.types import spoken
 from edgeleuk.zoo import BUILTIN, Model
 
 
@@ -27,7 +28,7 @@ def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
         "classes": list(model.finder.classes),
         "types": list(model.reader.labels),
         "attributes": list(model.reader.attributes),
-        "bytes": sum(part.path.stat().st_size for part in (model.finder, model.reader) if part.path.exists()),
+        "bytes": sum(path.stat().st_size for path in model.files if path.exists()),
         "derived_from": [step["version"] for step in model.lineage],
         "installed": [asdict(version) for version in installed],
     }
@@ -91,7 +92,7 @@ def _parts(model: Model) -> list[RenderableType]:
         }),
         _facts("Reader", {
             "scale": f"{reader.um_per_px} um per px, {reader.size} px",
-            "types": ", ".join(label.replace("_", " ") for label in reader.labels),
+            "types": ", ".join(map(spoken, reader.labels)),
             "attributes": ", ".join(name.replace("_", " ") for name in reader.attributes),
             "not recognised": f"under {reader.threshold:.2f}",
             **_optional(reader),
@@ -148,6 +149,15 @@ def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 def _optional(reader: ReaderManifest) -> dict[str, str]:
     """What not every reader has."""
     facts = {}
+    if reader.types != reader.labels:
+        printed = (
+            (label, [name for name in reader.types if reader.printed[name] == label])
+            for label in reader.labels
+        )
+        finer = (f"{label}: {', '.join(names)}" for label, names in printed if names != [label])
+        facts["tells apart"] = "; ".join(finer).replace("_", " ")
+    if reader.head:
+        facts["head"] = reader.head.path.name
     if reader.subtypes:
         levels = (f"{label}: {', '.join(reader.attributes[name])}" for label, name in reader.subtypes.items())
         facts["second level"] = "; ".join(levels)

@@ -1,0 +1,154 @@
+"""Heads of a reader: matrices that turn what its network sees of a cell into logits.
+
+A head lies beside its network in a file of its own, a plain `.npz` with the arrays `weight` (F, O) and `bias` (O,). It is
+read whole, within a limit, and only in the form that `save` writes: stored entries, no objects of Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import zipfile
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk import _files
+from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError
+
+MOST_BYTES = 16_000_000
+"""Largest file of a head: 2,000 features to 100 values take 0.4 MB."""
+NAMES = ("weight", "bias")
+KINDS = (np.dtype("<f2"), np.dtype("<f4"))
+_PLAIN = (1, 0)
+"""Version of the `.npy` format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
+_MALFORMED = (
+    zipfile.BadZipFile,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+)
+"""What zipfile and numpy raise for bytes that are none of theirs; the file is in memory, so that no OSError is the disk's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One matrix with its bias. Sums are of 64 bits, so that they do not depend on how many cells are read together."""
+
+    weight: NDArray[np.float64]
+    """(F, O)"""
+    bias: NDArray[np.float64]
+    """(O,)"""
+
+    @property
+    def features(self) -> int:
+        return int(self.weight.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        return int(self.weight.shape[1])
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, O) of features (N, F)."""
+        result: NDArray[np.float32] = (features @ self.weight + self.bias).astype(np.float32)
+        return result
+
+
+def load(path: Path, sha256: str) -> Head:
+    """The head in a file that has this SHA-256.
+
+    Raises ModelMissingError where it cannot be read, ModelAlteredError where it is not the one published, ModelError where
+    it is no head.
+    """
+    try:
+        content = _files.read_bytes(path, MOST_BYTES)
+    except OSError as error:
+        raise ModelMissingError(
+            f"model file {path} cannot be read: {error.strerror}. Install the model again."
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise ModelAlteredError(
+            f"model file {path} is not the one published (SHA-256 {digest[:12]}..., expected {sha256[:12]}...). "
+            "Install the model again; its results cannot be trusted."
+        )
+    try:
+        return _head(*_arrays(content))
+    except _MALFORMED as error:
+        raise ModelError(
+            f"{path} is no head of a reader: {str(error)[:200]}. Publish the model again."
+        ) from error
+
+
+def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> str:
+    """Write a head in 16-bit numbers and give the SHA-256 of its file; the same arrays give the same bytes.
+
+    Raises ValueError where the arrays are no head, or beyond what 16 bits hold; OSError where the file cannot be written.
+    """
+    with np.errstate(over="ignore"):  # what is beyond them is told below
+        arrays = [np.ascontiguousarray(each, dtype="<f2") for each in (weight, bias)]
+    _head(*arrays)
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in zip(NAMES, arrays, strict=True):
+            info = zipfile.ZipInfo(f"{name}.npy")  # of 1980, whenever it is written
+            info.create_system = 3  # Unix, wherever it is written
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, array, _PLAIN, allow_pickle=False)
+            archive.writestr(info, entry.getvalue())
+    content = written.getvalue()
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"the head has {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} MB")
+    _files.write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _head(weight: NDArray[np.floating], bias: NDArray[np.floating]) -> Head:
+    """Raises ValueError unless the two arrays belong together and hold numbers only."""
+    if weight.ndim != 2 or bias.shape != weight.shape[1:] or not weight.size:
+        raise ValueError(
+            f"weight is {_shape(weight)} and bias {_shape(bias)}, not features x values and values"
+        )
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise ValueError("it holds what is no number, or none of 16 bits")
+    return Head(weight.astype(np.float64), bias.astype(np.float64))
+
+
+def _arrays(content: bytes) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        infos = {info.filename: info for info in archive.infolist()}
+        if len(archive.infolist()) != len(NAMES) or {*infos} != {f"{name}.npy" for name in NAMES}:
+            raise ValueError(f"it holds something else than the arrays {' and '.join(NAMES)}")
+        for name, info in infos.items():
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
+                raise ValueError(f"{name} in it is compressed")
+        weight, bias = (_array(archive.read(f"{name}.npy")) for name in NAMES)
+    return weight, bias
+
+
+def _array(entry: bytes) -> NDArray[np.floating]:
+    """An array whose header promises just what follows: memory for it is asked for by that."""
+    stream = io.BytesIO(entry)
+    if np.lib.format.read_magic(stream) != _PLAIN:
+        raise ValueError("an array of it has another version of the format")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    if kind not in KINDS:
+        raise ValueError(f"an array of it is {kind}, not float16 or float32")
+    if prod(shape) * kind.itemsize != len(entry) - stream.tell():
+        raise ValueError("an array of it has not the length that it says")
+    array: NDArray[np.floating] = np.load(io.BytesIO(entry), allow_pickle=False)
+    return array
+
+
+def _shape(array: NDArray[np.floating]) -> str:
+    return " x ".join(map(str, array.shape)) or "one number"
