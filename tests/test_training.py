@@ -15,12 +15,15 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from edgeleuk import finder as runtime  # noqa: E402  # torch is looked for first
 from edgeleuk._session import Session  # noqa: E402
-from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError  # noqa: E402
+from edgeleuk.errors import EdgeleukError, InputError, ModelMissingError, UsageError  # noqa: E402
+from edgeleuk.evaluation.datasets import CellSample  # noqa: E402
 from edgeleuk.training import (  # noqa: E402
     assign,
     augment,
+    bags,
     cells,
     fields,
+    labels,
     loop,
     networks,
     quantize,
@@ -28,7 +31,8 @@ from edgeleuk.training import (  # noqa: E402
     thresholds,
     virtual,
 )
-from edgeleuk.training.recipe import held_out, load_recipe  # noqa: E402
+from edgeleuk.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
+from edgeleuk.training.recipe import held_out, load_recipe, without  # noqa: E402
 
 
 def test_unknown_recipe_names_those_that_ship() -> None:
@@ -189,33 +193,96 @@ def test_export_computes_the_same(exported: tuple[networks.FinderNet, Path]) -> 
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_half_instance_norm_forgets_the_stain_on_its_half() -> None:
-    """A gain and an offset of the input leave the first half of the channels as they are."""
-    norm = networks.HalfInstanceNorm(6).eval()
-    x = torch.rand(2, 6, 8, 8, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        plain, changed = norm(x), norm(1.7 * x + 0.3)
-    assert torch.allclose(plain[:, :3], changed[:, :3], atol=1e-3)
-    assert not torch.allclose(plain[:, 3:], changed[:, 3:], atol=1e-3)
-
-
-def test_a_reader_with_half_instance_norm_exports(tmp_path: Path) -> None:
-    """onnxruntime and torch agree on it."""
-    network = networks.ReaderNet([3, 2], [8, 8, 16], 0.1, half_instance=1).eval()
-    quantize.export(network, tmp_path / "r.onnx", (1, 3, 32, 32), ["logits"], {0})
+def test_a_published_reader_gives_features_and_its_head_logits(tmp_path: Path) -> None:
+    """onnxruntime and numpy together give what torch gives."""
+    torch.manual_seed(0)
+    network = networks.ReaderNet([3, 2], 0.1, 1.3).eval()
+    quantize.export(networks.FeaturesAlone(network), tmp_path / "r.onnx", (1, 3, 32, 32), ["features"], {0})
     x = np.random.default_rng(0).random((5, 3, 32, 32), np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(Session(tmp_path / "r.onnx").run(x)[0], expected, atol=1e-4)
+    head = network.head.weight.detach().numpy().T, network.head.bias.detach().numpy()
+    given = Session(tmp_path / "r.onnx").run(x)[0] @ head[0] + head[1]
+    np.testing.assert_allclose(given, expected, atol=1e-4)
+
+
+def test_the_backbone_starts_from_imagenet() -> None:
+    """All of its layers but their counters change, and none stays as it was made."""
+    torch.manual_seed(0)
+    network = EfficientNetLite0()
+    made = {name: value.clone() for name, value in network.state_dict().items()}
+    load_imagenet(network)
+    weights = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    assert not any(torch.equal(value, made[name]) for name, value in weights.items())
+
+
+def test_a_coarse_label_takes_the_sum_of_its_types() -> None:
+    """Of probabilities .1, .2, .7 a label of the last two has .9."""
+    logits = torch.tensor([[0.1, 0.2, 0.7]]).log()
+    allowed = torch.tensor([[False, True, True]])
+    assert float(reader.type_loss(logits, allowed, 0.0)) == pytest.approx(-np.log(0.9))
+
+
+def test_a_bag_that_is_read_as_annotated_has_the_least_loss() -> None:
+    """Crops read for sure in the annotated proportions lose less than those in any others."""
+    beside = torch.tensor([False, False, True])
+    known = torch.tensor([0.75, 0.25, 0.0]), torch.tensor(0.2)
+
+    def loss(*numbers: int) -> float:
+        read = torch.tensor([i for i, n in enumerate(numbers) for _ in range(n)])
+        logits = torch.nn.functional.one_hot(read, 3) * 30.0
+        return float(bags.proportions_loss(logits, *known, beside))
+
+    right = loss(12, 4, 4)
+    assert all(loss(*wrong) > right for wrong in ((8, 8, 4), (16, 0, 4), (15, 5, 0), (6, 2, 12)))
+
+
+def test_labels_of_a_laboratory_may_stand_for_several_types() -> None:
+    """A promyelocyte of an APL patient may be an abnormal one, one of a healthy donor may not."""
+    known = labels.Labels.of(load_recipe("reader-100x"))
+    cell = CellSample(Path("x.jpg"), "deepapl", "train", "", "promyelocyte", 0.1)
+    at = {each: i for i, each in enumerate(known.types)}
+    apl, healthy = (known.masks[known.index(replace(cell, source=s))] for s in ("deepapl", "pbc"))
+    assert np.flatnonzero(apl).tolist() == [at["promyelocyte"], at["abnormal_promyelocyte"]]
+    assert np.flatnonzero(healthy).tolist() == [at["promyelocyte"]]
+
+
+def test_all_lineages_of_blasts_are_printed_as_one() -> None:
+    """And what is printed is what the coarse label is called."""
+    known = labels.Labels.of(load_recipe("reader-100x"))
+    assert {known.printed(each) for each in ("myeloblast", "lymphoblast", "monoblast", "blast")} == {"blast"}
+    assert "myeloblast" not in known.printing
+
+
+def test_a_label_that_stands_for_types_printed_apart_is_refused() -> None:
+    """What a cell of it should be read as would not be known."""
+    recipe = load_recipe("reader-100x")
+    data = {**recipe["data"], "allows": {"mononuclear": ["lymphocyte", "monocyte"]}}
+    with pytest.raises(InputError, match="printed under one label"):
+        labels.Labels.of(replace(recipe, sections={**recipe.sections, "data": data}))
+
+
+def test_a_recipe_without_a_laboratory_is_another_recipe() -> None:
+    """Its checkpoint is not taken for that of the whole."""
+    whole = load_recipe("reader-100x")
+    part = without(whole, ["krd"])
+    assert part.name == "reader-100x-without-krd"
+    assert part.digest != whole.digest
+
+
+def test_an_unknown_laboratory_cannot_be_left_out() -> None:
+    """The error lists those of the recipe."""
+    with pytest.raises(UsageError, match=r"does not learn from moon. It learns from: chula, deepapl, "):
+        without(load_recipe("reader-100x"), ["moon"])
 
 
 def test_a_training_starts_from_layers_of_the_same_shape() -> None:
     """Where types are merged the head starts anew, everything else does not."""
-    first, other = networks.ReaderNet([5], [8, 8, 16], 0.1), networks.ReaderNet([3], [8, 8, 16], 0.1)
+    first, other = networks.ReaderNet([5], 0.1, 1.3), networks.ReaderNet([3], 0.1, 1.3)
     head = other.head.weight.clone()
     reader._start_from(other, first.state_dict())
     assert torch.equal(other.head.weight, head)
-    assert torch.equal(other.body[0][0].weight, first.body[0][0].weight)
+    assert torch.equal(other.backbone.stem[0].weight, first.backbone.stem[0].weight)
 
 
 def test_a_training_cannot_start_from_what_is_not_there(tmp_path: Path) -> None:
@@ -241,9 +308,9 @@ def test_cells_are_seen_through_the_objective() -> None:
 def test_merged_types_teach_their_group() -> None:
     """A 10x reader learns myelocytes as immature granulocytes."""
     samples = cells.load_training_cells(load_recipe("reader-10x"), kept_aside=True)
-    labels = {sample.label for sample in samples}
-    assert "immature_granulocyte" in labels
-    assert "myelocyte" not in labels
+    names = {sample.label for sample in samples}
+    assert "immature_granulocyte" in names
+    assert "myelocyte" not in names
 
 
 @pytest.mark.usefixtures("data")
@@ -302,7 +369,8 @@ def test_temperature_of_an_overconfident_reader_is_above_one() -> None:
     logits = rng.normal(0, 1.5, (4000, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     truth = np.array([rng.choice(4, p=p) for p in probabilities])
-    assert thresholds.temperature((logits * 2).astype(np.float32), truth) == pytest.approx(2, rel=0.1)
+    allowed = np.eye(4, dtype=bool)[truth]
+    assert thresholds.temperature((logits * 2).astype(np.float32), allowed) == pytest.approx(2, rel=0.1)
 
 
 def test_rejection_threshold_is_the_smallest_that_is_accurate_enough() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -98,18 +98,26 @@ def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
 
 
 def load_field_cells(recipe: Recipe) -> Iterator[TrainingCell]:
-    """White cells of the recipe's fields whose subtype is annotated. None of them is kept aside."""
+    """White cells of the recipe's training fields whose subtype is annotated. None of them is kept aside."""
+    named = [name for name in recipe["data"].get("fields", {}) if learns_from(recipe, name)]
+    yield from field_cells(recipe, "train", named)
+
+
+def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> Iterator[TrainingCell]:
+    """White cells of a split of the recipe's fields whose subtype is annotated, of some laboratories."""
     root, merge, labels = data_root() / "fields", recipe["data"]["merge"], Labels.of(recipe)
     for name, settings in recipe["data"].get("fields", {}).items():
-        if not learns_from(recipe, name):
+        if name not in laboratories:
             continue
-        samples, names = load_fields(root / f"{name}_train.json", root / "images")
+        samples, names = load_fields(root / f"{name}_{split}.json", root / "images")
         scales = annotated_scales(samples, names)
         for field in samples:
             nominal = settings.get("um_per_px")
             scale = Scale.given(nominal) if nominal else scales[field.image_id]
             kinds = [str(merge.get(subtype, subtype)) for subtype in field.subtypes]
-            yield from _cut(field, scale, [i for i, kind in enumerate(kinds) if kind in labels.names], kinds)
+            known = [i for i, kind in enumerate(kinds) if kind in labels.names]
+            for cell in _cut(field, scale, known, kinds):
+                yield replace(cell, sample=replace(cell.sample, split=split))
 
 
 def things_beside(recipe: Recipe) -> Iterator[TrainingCell]:

@@ -59,6 +59,11 @@ class Labels:
         """The labels that are printed, in the order of the types."""
         return tuple(dict.fromkeys(map(self.printed, self.types)))
 
+    @cached_property
+    def printing_matrix(self) -> NDArray[np.float32]:
+        """(types, printing): 1 where a type is printed under a label, else 0."""
+        return np.array([[self.printed(t) == name for name in self.printing] for t in self.types], np.float32)
+
     def index(self, sample: CellSample) -> int:
         """Of a sample's label in `names`. Raises ValueError where the recipe does not know it."""
         own = f"{sample.source}/{sample.label}"

@@ -29,6 +29,7 @@ from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.training.fields import training_samples
+from edgeleuk.training.labels import Labels
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
@@ -163,34 +164,36 @@ def reader_thresholds(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str,
         recipe["publish"],
         look_of(recipe),
     )
-    targets = encode(samples, recipe)
-    types, attributes = reader.probabilities(np.stack([middle(reader, *look(s)) for s in samples]))
-    logits = np.log(np.clip(types, 1e-12, 1))
-    warmth = temperature(logits, targets[:, 0])
-    types = runtime_reader.softmax(logits / warmth)
+    labels, targets = Labels.of(recipe), encode(samples, recipe)
+    truth = labels.printed_index(samples)
+    crops = np.stack([middle(reader, *look(each)) for each in samples])
+    logits = np.log(reader.type_probabilities(crops).clip(1e-12))
+    warmth = temperature(logits, labels.masks[targets[:, 0]])
+    types = runtime_reader.softmax(logits / warmth) @ labels.printing_matrix
+    _, attributes = reader.probabilities(crops)
     confidence, read = types.max(axis=1), types.argmax(axis=1)
-    mature = np.isin(targets[:, 0], [reader.labels.index(name) for name in settings["mature"]])
+    mature = np.isin(truth, [reader.labels.index(name) for name in settings["mature"]])
     threshold = rejection_threshold(
         confidence[mature],
-        (read == targets[:, 0])[mature],
+        (read == truth)[mature],
         settings["min_accuracy"],
         settings["min_threshold"],
     )
     sure = {}
-    for (name, values), truth in zip(attributes.items(), targets.T[1:], strict=True):
-        known = truth != UNKNOWN
-        right = values[known].argmax(axis=1) == truth[known]
+    for (name, values), own in zip(attributes.items(), targets.T[1:], strict=True):
+        known = own != UNKNOWN
+        right = values[known].argmax(axis=1) == own[known]
         sure[name] = rejection_threshold(values[known].max(axis=1), right, settings["sure_accuracy"], 0.5)
     return {
         "temperature": warmth,
         "threshold": threshold,
         "attribute_thresholds": sure,
         "false_positive_rates": _false_positives(
-            reader.labels, targets[:, 0], read, mature & (confidence >= threshold), rules
+            reader.labels, truth, read, mature & (confidence >= threshold), rules
         ),
         "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
         "confusion": Confusion.counted(
-            KEPT_ASIDE, reader.labels, targets[:, 0], read, confidence >= threshold
+            KEPT_ASIDE, reader.labels, truth, read, confidence >= threshold
         ).as_json(),
     }
 

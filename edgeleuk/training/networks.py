@@ -96,3 +96,17 @@ class ReaderNet(nn.Module):
         """Mean of the last layer's channels, (N, FEATURES)."""
         # The backbone knows photographs: 1 is white and -1 is black there.
         return self.backbone(1 - x * (2 / self.most_dense)).mean(dim=(2, 3))
+
+
+class FeaturesAlone(nn.Module):
+    """What is published of a reader's network; its head lies beside it as a matrix."""
+
+    NAME = "reader"
+    """Of the reader in it, before the names of all its layers."""
+
+    def __init__(self, reader: ReaderNet) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reader.features(x)

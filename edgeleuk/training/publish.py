@@ -16,17 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgeleuk import __version__, _files, manifest, zoo
+from edgeleuk import __version__, _files, heads, manifest, zoo
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.microscope import objective
-from edgeleuk.reader import Reader
+from edgeleuk.reader import FEATURES, Reader
 from edgeleuk.rules import Reference, Rules
 from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
 from edgeleuk.training.doubts import measure_doubts
+from edgeleuk.training.labels import Labels
 from edgeleuk.training.loop import console
 from edgeleuk.training.measure import (
     counted_to,
@@ -38,11 +39,12 @@ from edgeleuk.training.measure import (
     reader_thresholds,
     source_probe,
 )
-from edgeleuk.training.networks import STRIDE
+from edgeleuk.training.networks import STRIDE, FeaturesAlone
 from edgeleuk.training.real import real_slides
 from edgeleuk.training.recipe import Recipe, density_of, load_recipe, told_by_label
 
 MULTIPLE = 32
+HEAD = "reader-head.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ def publish(
     makers = {"finder": publish_finder, "reader": partial(publish_reader, standards=standards)}
     document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in recipes:
-        (work / f"{kind}.onnx").replace(folder / f"{kind}.onnx")
+    for file in (part["file"] for kind in recipes for part in _files_of(document[kind])):
+        (work / file).replace(folder / file)
     _write(folder, document, standards)
     return folder
 
@@ -122,6 +124,11 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards) -> None
     (folder / "README.md").write_text(card.card(document), encoding="utf-8")
 
 
+def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a network's manifest that name a file: itself, and the head of a reader."""
+    return [part, *([part["head"]] if "head" in part else [])]
+
+
 def _published(folder: Path) -> dict[str, Any]:
     """What is published of the network that stays."""
     try:
@@ -136,7 +143,7 @@ def _published(folder: Path) -> dict[str, Any]:
 def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     """The finder's part of the manifest; its file is left in `work`."""
     full = exported(recipe, runs, work)
-    part = manifest_part(recipe, _quantized(recipe, full))
+    part = manifest_part(recipe, quantized(recipe, full))
     part["thresholds"] = finder_operating_point(recipe, Finder(finder_manifest(work, part)))
     part["counted_to"] = counted_to(recipe, Finder(finder_manifest(work, part)))
     measured = finder_manifest(work, part)
@@ -151,7 +158,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     """The reader's part of the manifest; its file is left in `work`."""
     rules = standards.rules
     full = exported(recipe, runs, work)
-    part = manifest_part(recipe, _quantized(recipe, full))
+    part = manifest_part(recipe, quantized(recipe, full))
     part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)), rules)
     part |= measure_doubts(recipe, Reader(reader_manifest(work, part)), rules, standards.reference)
     measured = reader_manifest(work, part)
@@ -183,7 +190,9 @@ def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
     else:
         reader = reader_training.build(recipe)
         _load(reader, recipe, runs)
-        quantize.export(reader, path, (1, 3, model["size"], model["size"]), ["logits"], {0})
+        shape = (1, 3, model["size"], model["size"])
+        quantize.export(FeaturesAlone(reader), path, shape, [FEATURES], {0})
+        heads.save(work / HEAD, reader.head.weight.detach().numpy().T, reader.head.bias.detach().numpy())
     return path
 
 
@@ -214,10 +223,15 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
     density = density_of(recipe)
     normalised = {"normalise": model["normalise"], "density": asdict(density)} if density else {}
     top = density.most_dense if density else 1
+    labels = Labels.of(recipe)
+    head = path.with_name(HEAD)
     return {
         **common,
+        "head": {"file": HEAD, "sha256": _sha256(head)},
         "input": {**layout, "range": [0, top], "size": model["size"], **normalised, **views},
-        "labels": model["labels"],
+        "types": list(labels.types),
+        "printed": labels.prints,
+        "labels": list(labels.printing),
         "merge": recipe["data"]["merge"],
         **_reader_numbers(recipe),
         "temperature": 1.0,
@@ -246,7 +260,7 @@ def _finder_numbers(recipe: Recipe) -> dict[str, Any]:
 
 def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
     """Likewise of a reader."""
-    given, labels = recipe["publish"], recipe["model"]["labels"]
+    given, labels = recipe["publish"], Labels.of(recipe).printing
     usual = {label: um for label, um in manifest.LARGEST_UM.items() if label in labels}
     return {
         "largest_um": given.get("largest_um", usual),
@@ -256,7 +270,8 @@ def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _quantized(recipe: Recipe, full: Path) -> Path:
+def quantized(recipe: Recipe, full: Path) -> Path:
+    """The INT8 network of a recipe beside its FP32 one."""
     settings = recipe["quantize"]
     small = full.with_name(f"{recipe['model']['kind']}.onnx")
     quantize.quantize(full, small, calibration(recipe, full), settings["method"], settings["keep_float"])

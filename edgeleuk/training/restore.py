@@ -18,23 +18,18 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from edgeleuk import zoo
+from edgeleuk import heads, zoo
 from edgeleuk.errors import EdgeleukError, ModelError
 from edgeleuk.evaluation.fields import read_field
+from edgeleuk.manifest import ReaderManifest
 from edgeleuk.training import finder, reader
+from edgeleuk.training.batches import ReaderBatches
 from edgeleuk.training.cells import in_memory, load_training_cells, through_objective
 from edgeleuk.training.fields import cached, training_samples
 from edgeleuk.training.loop import CPU, save
-from edgeleuk.training.networks import FinderNet, ReaderNet
+from edgeleuk.training.networks import FeaturesAlone, FinderNet, ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
-
-PARTS = {
-    "Gemm": ("weight", "bias"),
-    "InstanceNormalization": ("weight", "bias"),
-    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
-}
-"""By operator, its inputs after the first, as the network's own names for them."""
 
 CELLS, FIELDS, BATCHES = 600, 150, 4
 """Cells or fields, and batches of them, that the norms' statistics are taken from."""
@@ -60,6 +55,8 @@ def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
         )
     network = (finder.build if kind == "finder" else reader.build)(recipe)
     restore(network, manifest.path)
+    if isinstance(network, ReaderNet):
+        restore_head(network, model.reader)
     settle(network, _finder_inputs(recipe) if kind == "finder" else _reader_inputs(recipe))
     state = network.state_dict()
     save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
@@ -70,7 +67,7 @@ def _reader_inputs(recipe: Recipe) -> Iterator[Tensor]:
     cells = in_memory(_some(load_training_cells(recipe, kept_aside=False), CELLS, recipe))
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
-    return _few(reader.ReaderBatches(recipe, cells, CPU)(0))
+    return _few(ReaderBatches(recipe, cells, CPU)(0))
 
 
 def _finder_inputs(recipe: Recipe) -> Iterator[Tensor]:
@@ -97,19 +94,16 @@ def restore(network: Network, path: Path) -> None:
     In `eval` mode its outputs are then the file's to within the quantization of activations.
     """
     graph = onnx.load(path).graph
-    state = network.state_dict()
+    state, eps = network.state_dict(), _eps(network)
     values = _Values(graph)
     for node in graph.node:
         if node.op_type == "Conv":
-            module = _module(node.name)
+            module = _module(node.name).removeprefix(f"{FeaturesAlone.NAME}.")
             state[f"{module}.weight"] = values.of(node.input[1])
             if f"{module}.bias" in state:
                 state[f"{module}.bias"] = values.of(node.input[2])
             elif len(node.input) > 2:
-                state |= _folded(module, values.of(node.input[2]))
-        elif node.op_type in PARTS:
-            for name, given in zip(PARTS[node.op_type], node.input[1:], strict=True):
-                state[f"{_module(node.name)}.{name}"] = values.of(given)
+                state |= _folded(module, values.of(node.input[2]), eps)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -117,6 +111,16 @@ def restore(network: Network, path: Path) -> None:
             f"{path} is no network of this recipe's shape: {str(error).splitlines()[-1].strip()}"
         ) from error
     network.eval()
+
+
+def restore_head(network: ReaderNet, manifest: ReaderManifest) -> None:
+    """Give a reader the head that lies beside its published network, in place."""
+    if manifest.head is None:
+        raise ModelError(f"{manifest.path} has no head beside it, so that it is of another recipe.")
+    head = heads.load(manifest.head.path, manifest.head.sha256)
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(head.weight.T))
+        network.head.bias.copy_(torch.from_numpy(head.bias))
 
 
 @torch.no_grad()
@@ -163,7 +167,13 @@ class _Values:
         return torch.from_numpy((levels - zero.reshape(along)) * scale.reshape(along))
 
 
-def _folded(module: str, bias: Tensor) -> dict[str, Tensor]:
+def _eps(network: Network) -> float:
+    """What all of a network's batch norms add to the variance."""
+    (eps,) = {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+    return eps
+
+
+def _folded(module: str, bias: Tensor, eps: float) -> dict[str, Tensor]:
     """The norm after a convolution, where all it does is to add the bias that was folded into that."""
     before, _, index = module.rpartition(".")
     norm = f"{before}.{int(index) + 1}"
@@ -172,7 +182,7 @@ def _folded(module: str, bias: Tensor) -> dict[str, Tensor]:
         f"{norm}.weight": one,
         f"{norm}.bias": bias,
         f"{norm}.running_mean": torch.zeros_like(bias),
-        f"{norm}.running_var": one - nn.BatchNorm2d(1).eps,
+        f"{norm}.running_var": one - eps,
     }
 
 

@@ -50,18 +50,17 @@ def _best(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int, whit
     return float(GRID[((1 + beta) * found / (beta * truth + counts)).argmax()])
 
 
-def temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """The temperature (Guo et al., ICML 2017) of least negative log-likelihood, by a fine grid."""
-    grid = np.exp(np.linspace(np.log(0.3), np.log(3), 200))
+def temperature(logits: NDArray[np.floating], allowed: NDArray[np.bool_]) -> float:
+    """The temperature (Guo et al., ICML 2017) of least negative log-likelihood, by a fine grid.
+
+    `logits` are (N, types), `allowed` (N, types) the types that each cell's label allows.
+    """
+    grid = np.exp(np.linspace(np.log(0.3), np.log(4), 200))
 
     def loss(t: float) -> float:
-        scaled = logits / t
-        top = scaled.max(axis=1)
-        return float(
-            (
-                top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[np.arange(len(truth)), truth]
-            ).mean()
-        )
+        powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / t)
+        shares = (powers * allowed).sum(axis=1) / powers.sum(axis=1)
+        return float(-np.log(shares.clip(1e-12)).mean())
 
     return float(min(grid, key=loss))
 
