@@ -43,6 +43,7 @@ SAMPLINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.38)
 """um per pixel, tried in this order."""
 LEAST_COUNTED = 0.85
 """Recall and precision under which the number of cells of a kind is not worth printing. This project's choice."""
+PROBED = ("pbc", "deepapl")
 KEPT_ASIDE = "training cells kept aside"
 
 Look = Callable[[CellSample], tuple[Image, Scale]]
@@ -232,10 +233,13 @@ def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, An
 def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str, Any]:
     """How well a linear probe tells the laboratory of validation cells of the same type: before, and in the network.
 
+    Between PROBED, the two laboratories that share most types.
+
     "levels" and "input" are mean and standard deviation of each channel, before and after the normalisation.
     """
     root = data_root() / "cells"
-    samples = of_split(load_cells(root / "cells.csv", root / "images"), "val")
+    cells = of_split(load_cells(root / "cells.csv", root / "images"), "val")
+    samples = [sample for sample in cells if sample.source in PROBED]
     look = look_of(recipe)
     crops = np.stack([middle(reader, *look(sample)) for sample in samples])
     prepared = {
