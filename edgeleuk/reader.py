@@ -49,6 +49,10 @@ class Reader:
         return self.manifest.attributes
 
     @property
+    def blast_like(self) -> tuple[str, ...]:
+        return self.manifest.blast_like
+
+    @property
     def threshold(self) -> float:
         return self.manifest.threshold
 

@@ -21,7 +21,7 @@ from edgeleuk.evaluation.cells import ReaderReport, evaluate_reader
 from edgeleuk.evaluation.datasets import CellSample, load_cells, of_split
 from edgeleuk.evaluation.plots import plot_reader
 from edgeleuk.intervals import clopper_pearson
-from edgeleuk.manifest import MATURE, TOLD_BY_LABEL
+from edgeleuk.manifest import GROUPS, MATURE, TOLD_BY_LABEL
 from edgeleuk.render.evaluation import render_reader
 from edgeleuk.types import Image, Scale
 
@@ -37,6 +37,7 @@ class Fixed:
     labels = LABELS
     merge: Mapping[str, str] = {"band": "neutrophil"}
     mature = MATURE
+    blast_like = GROUPS["blast_like"]
     subtypes: Mapping[str, str] = {}
     attributes: Mapping[str, tuple[str, ...]] = ATTRIBUTES
     threshold = 0.6

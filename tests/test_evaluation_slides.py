@@ -42,8 +42,10 @@ def test_no_cells_no_leader() -> None:
 
 
 def read_as(predicted: dict[str, int], annotated: dict[str, int]) -> SlideResult:
-    """A slide of which one white cell in four was not recognised."""
-    return SlideResult(predicted, annotated, GROUPS, (), Verdict("look_again", "Look."), 1, 4)
+    """A slide of which one white cell in four was not recognised; two annotated cells are beside the percentages."""
+    return SlideResult(
+        predicted, annotated, GROUPS, (), Verdict("look_again", "Look."), 1, 4, sum(annotated.values()) + 2
+    )
 
 
 def test_the_report_compares_shares() -> None:
@@ -65,6 +67,21 @@ def test_the_report_says_what_was_not_recognised_and_the_verdict() -> None:
     assert slide["not_recognised"]["share"] == 0.25
 
 
+def test_the_report_says_how_much_is_no_white_cell() -> None:
+    """Of all boxes that were read, those not recognised too; and of all that was annotated. Groups know nothing of it."""
+    read = {"blast": 1, "unclassified": 2, "not_a_cell": 1, "platelet": 1}
+    slide = read_as(read, {"blast": 2, "none": 4}).as_json()
+    assert (slide["predicted"], slide["annotated"]) == (read, {"blast": 2, "none": 4})
+    assert slide["not_a_cell"] == {"predicted_share": 1 / 5, "annotated_share": 4 / 8}
+    assert slide["blast_like"] == {"predicted": 100.0, "annotated": 100.0}
+
+
+def test_a_slide_without_cells_has_no_share_of_what_is_none() -> None:
+    """Nothing was read on it."""
+    empty = SlideResult({}, {}, GROUPS, (), Verdict("look_again", "Look."), 0, 0, 0).as_json()
+    assert empty["not_a_cell"] == {"predicted_share": None, "annotated_share": None}
+
+
 def slides_file(folder: Path, fields: list[str]) -> Path:
     counts = {"neutrophil": 5, "atypical lymphocyte": 2, "none": 7}
     table = folder / "slides.json"
@@ -81,14 +98,15 @@ def test_a_bad_file_says_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_a_slide_goes_through_the_pipeline(tmp_path: Path) -> None:
-    """The demo picture as a slide: read, compared, artefacts left out; a missing field is named and the rest done."""
+    """The demo picture as a slide: read and compared; artefacts are kept apart. A missing field is named and the rest done."""
     demo = Path(demo_picture())
     table = slides_file(tmp_path, [demo.name, "gone.jpg"])
     done = CliRunner().invoke(app, ["eval", "slides", str(table), "--images", str(demo.parent), "--json"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     slide = report["slides"]["demo"]
-    assert slide["annotated"] == {"neutrophil": 5, "atypical_lymphocyte": 2}
+    assert slide["annotated"] == {"neutrophil": 5, "atypical_lymphocyte": 2, "none": 7}
+    assert slide["not_a_cell"] == {"predicted_share": 0.0, "annotated_share": 7 / 14}
     assert sum(slide["predicted"].values()) > 0
     assert slide["leading"] == {"predicted": "granulocytic", "annotated": "granulocytic"}
     assert slide["blast_like"]["annotated"] == 0.0

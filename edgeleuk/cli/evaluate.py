@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
@@ -140,7 +140,8 @@ def reader(
         str | None, typer.Option("--split", help="Only rows of this split.", show_default=False)
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="Only rows of this source.", show_default=False)
+        list[str] | None,
+        typer.Option("--source", help="Only rows of this source; repeat for more.", show_default="all"),
     ] = None,
     as_json: Json = False,
     virtual: Virtual = None,
@@ -167,7 +168,7 @@ def reader(
     model = chosen(model_folder, mag)
     rule_set, _ = standards(rules)
     every = load_cells(cells, images, tuple(model.reader.attributes), model.reader.told_by_label)
-    picked = _of(every, split, source, cells)
+    picked = _of(every, split, source or (), cells)
     picked = picked[:: _step(len(picked), limit)]
     with progress_bar("reading") as progress:
         report = evaluate_reader(
@@ -422,14 +423,16 @@ def evenly(items: Sequence[T], limit: int | None) -> Sequence[T]:
     return items[:: _step(len(items), limit)]
 
 
-def _of(every: Sequence[CellSample], split: str | None, source: str | None, table: Path) -> list[CellSample]:
-    """The cells of a split and a source, of all where these are None. Raises UsageError where there are none."""
-    picked = [s for s in every if split in (None, s.split) and source in (None, s.source)]
-    if not picked:
+def _of(
+    every: Sequence[CellSample], split: str | None, wanted: Collection[str], table: Path
+) -> list[CellSample]:
+    """The cells of a split and of the wanted sources, of all where there is none. Raises UsageError where a source has no cell."""
+    picked = [s for s in every if split in (None, s.split) and (not wanted or s.source in wanted)]
+    if not picked or {*wanted} - {s.source for s in picked}:
         splits = ", ".join(sorted({s.split for s in every})) or "none"
         sources = ", ".join(sorted({s.source for s in every})) or "none"
         raise UsageError(
-            f"no row of {table} is of this split and source. Splits: {splits}; sources: {sources}."
+            f"no row of {table} is of this split and of each source. Splits: {splits}; sources: {sources}."
         )
     return picked
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import UsageError
+from edgeleuk.evaluation import kinds
+from edgeleuk.evaluation.blasts import Told, tell
 from edgeleuk.evaluation.datasets import CellSample
+from edgeleuk.evaluation.kinds import Vocabulary
 from edgeleuk.evaluation.metrics import confusion, macro_f1
 from edgeleuk.evaluation.readings import Readings
 from edgeleuk.intervals import clopper_pearson
@@ -43,6 +47,8 @@ class ReaderLike(Protocol):
     def subtypes(self) -> Mapping[str, str]: ...
     @property
     def mature(self) -> tuple[str, ...]: ...
+    @property
+    def blast_like(self) -> tuple[str, ...]: ...
     @property
     def threshold(self) -> float: ...
     def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image: ...
@@ -112,17 +118,26 @@ class ReaderReport:
     readings: Readings
     sources: tuple[str, ...]
     """(N,) of each cell."""
+    blasts: Told
+    """Blasts of any lineage against all other white cells."""
+    blast_like: Told
+    """Blasts and promyelocytes of any lineage, as the reader's manifest groups them, likewise."""
     attributes: Mapping[str, AttributeResult]
     """Those that are no second level of a type."""
     subtypes: Mapping[str, SubtypeResult]
     """By type."""
     left_out: Mapping[str, int]
     """Cells by a type that the model does not know, after its merging."""
+    coarse: Mapping[str, int]
+    """Cells by a label that allows several types of the model."""
+    blasts_only: Mapping[str, int]
+    """Cells by a label that tells nothing but whether they are blasts: in `blasts` and `blast_like`, and in nothing else."""
 
     @property
     def by_source(self) -> dict[str, Readings]:
-        sources = np.array(self.sources)
-        return {str(source): self.readings.where(sources == source) for source in np.unique(sources)}
+        sources = np.array(self.sources, str)
+        every = sorted({*self.sources, *self.blast_like.sources.tolist()})
+        return {source: self.readings.where(sources == source) for source in every}
 
     @property
     def attribute_macro_f1(self) -> float | None:
@@ -133,12 +148,23 @@ class ReaderReport:
     def as_json(self) -> dict[str, Any]:
         return {
             **self.readings.as_json(),
-            "by_source": {source: readings.as_json() for source, readings in self.by_source.items()},
+            "blast": self.blasts.separation(),
+            "blast_like": self.blast_like.as_json(),
+            "by_source": {
+                source: readings.as_json()
+                | {
+                    "blast": self.blasts.of(source).separation(),
+                    "blast_like": self.blast_like.of(source).as_json(),
+                }
+                for source, readings in self.by_source.items()
+            },
             "by_source_and_type": {source: readings.recalls() for source, readings in self.by_source.items()},
             "attributes": {name: result.as_json() for name, result in self.attributes.items()},
             "attribute_macro_f1": self.attribute_macro_f1,
             "subtypes": {label: result.as_json() for label, result in self.subtypes.items()},
             "left_out": dict(self.left_out),
+            "coarse": dict(self.coarse),
+            "blasts_only": dict(self.blasts_only),
         }
 
 
@@ -151,35 +177,77 @@ def evaluate_reader(
 ) -> ReaderReport:
     """Reads the cell in the middle of each picture at the sample's own scale and compares with its labels.
 
+    A label may be finer or coarser than the reader's. A cell of a type that the reader prints as another one, or merges with it,
+    is right where that is read: a lymphoblast, myeloblast or monoblast where a blast is, an abnormal promyelocyte where a
+    promyelocyte is. A cell whose label allows several types, such as immature_granulocyte, is right where any of them is the
+    best. The relations are those of the reader's manifest (`merge`, `printed`) and of `data/coarse_labels.toml`. Labels of that
+    table that no type of the reader fits, such as not_blast, enter the blast figures only; all other unknown labels are left out.
+
     `look` gives a sample's picture and scale; without it, its file as it is.
 
     Raises InputError where a picture cannot be read, UsageError where no sample has a type the reader knows.
     """
-    merged = [reader.merge.get(sample.label, sample.label) for sample in samples]
-    known = [i for i, label in enumerate(merged) if label in reader.labels]
-    if not known:
+    vocabulary = Vocabulary(reader.labels, reader.merge, kinds.shipped())
+    allowed = [vocabulary.allowed(sample.label) for sample in samples]
+    chosen = [sample for sample, right in zip(samples, allowed, strict=True) if right is not None]
+    if not chosen:
         raise UsageError(
             f"none of the {len(samples)} cells has a type the reader knows: {', '.join(reader.labels)}. "
             "Check the column label and the split."
         )
-    chosen = [samples[i] for i in known]
     types, values = read_all(reader, chosen, progress, look or read_cell)
-    truth = np.array([reader.labels.index(merged[i]) for i in known], np.int64)
-    readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, rules)
+    told = partial(
+        tell,
+        vocabulary,
+        [sample.label for sample in chosen],
+        [sample.source for sample in chosen],
+        types,
+        rules=rules,
+        threshold=reader.threshold,
+    )
+    rights = [right for right in allowed if right is not None]
+    typed = np.array([bool(right) for right in rights], bool)
+    cells = [sample for sample, right in zip(chosen, rights, strict=True) if right]
+    values = {name: each[typed] for name, each in values.items()}
+    readings = Readings(
+        reader.labels,
+        _truth(reader.labels, [right for right in rights if right], types[typed]),
+        types[typed],
+        reader.threshold,
+        reader.mature,
+        np.array([len(right) == 1 for right in rights if right], bool),
+    )
     return ReaderReport(
         readings=readings,
-        sources=tuple(sample.source for sample in chosen),
+        sources=tuple(sample.source for sample in cells),
+        blasts=told(types=rules.group("blasts").labels),
+        blast_like=told(types=reader.blast_like),
         attributes={
-            name: _attribute(name, reader.attributes[name], chosen, values[name])
+            name: _attribute(name, reader.attributes[name], cells, values[name])
             for name in reader.attributes
             if name not in reader.subtypes.values()
         },
         subtypes={
-            label: _subtype(label, name, reader.attributes[name], readings, chosen, values[name])
+            label: _subtype(label, name, reader.attributes[name], readings, cells, values[name])
             for label, name in reader.subtypes.items()
         },
-        left_out=Counter(label for label in merged if label not in reader.labels),
+        left_out=Counter(
+            vocabulary.own(sample.label)
+            for sample, right in zip(samples, allowed, strict=True)
+            if right is None
+        ),
+        coarse=Counter(s.label for s, right in zip(chosen, rights, strict=True) if len(right) > 1),
+        blasts_only=Counter(s.label for s, right in zip(chosen, rights, strict=True) if not right),
     )
+
+
+def _truth(
+    labels: Sequence[str], rights: Sequence[Collection[str]], probabilities: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """(N,) of each cell the likeliest label of those that are right for it, as an index into `labels`."""
+    right = np.array([[label in each for label in labels] for each in rights], bool).reshape(-1, len(labels))
+    truth: NDArray[np.int64] = np.where(right, probabilities, -1).argmax(axis=1)
+    return truth
 
 
 def read_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from edgeleuk.evaluation import metrics
 from edgeleuk.intervals import clopper_pearson
-from edgeleuk.rules import Rules
-
-SPECIFICITY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +19,23 @@ class Readings:
 
     labels: tuple[str, ...]
     truth: NDArray[np.int64]
-    """(N,) index into `labels`."""
+    """(N,) index into `labels`; of a cell whose label allows several, the likeliest of these."""
     probabilities: NDArray[np.float32]
     """(N, K) calibrated, over `labels`."""
     threshold: float
     """Probability of the best type below which `analyze` says "unclassified"."""
     mature: tuple[str, ...]
     """The types of the five-part differential."""
-    rules: Rules
-    """Say which types the differential counts, and which are blasts."""
+    single: NDArray[np.bool_]
+    """(N,) whether the label allows one type. Figures by type are of these cells; accuracy, rejection and calibration of all."""
 
     def where(self, mask: NDArray[np.bool_]) -> Readings:
         """Only the cells whose `mask` (N,) is true."""
-        return Readings(
-            self.labels, self.truth[mask], self.probabilities[mask], self.threshold, self.mature, self.rules
+        return replace(
+            self,
+            truth=self.truth[mask],
+            probabilities=self.probabilities[mask],
+            single=self.single[mask],
         )
 
     @property
@@ -58,7 +58,7 @@ class Readings:
     def correct5(self) -> NDArray[np.bool_]:
         """(n5,) of the cells of the five mature types: whether the best of these five is right."""
         five = self._indices(self.mature)
-        mature = np.isin(self.truth, five)
+        mature = self.single & np.isin(self.truth, five)
         if not mature.any():
             return np.zeros(0, bool)
         right: NDArray[np.bool_] = (
@@ -80,7 +80,7 @@ class Readings:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """(K, K) cells: row is the truth, column the best type."""
-        return metrics.confusion(self.truth, self.predicted, len(self.labels))
+        return metrics.confusion(self.truth[self.single], self.predicted[self.single], len(self.labels))
 
     @property
     def macro_f1(self) -> float | None:
@@ -93,20 +93,6 @@ class Readings:
     def reliability(self) -> metrics.Reliability:
         return metrics.reliability(self.confidence, self.correct)
 
-    def blast(self) -> dict[str, float | None]:
-        """How well the probability of a blast, of any lineage, tells blasts from all other white cells.
-
-        The white cells are those that the differential counts: no erythroblasts, smudge cells or platelets.
-        """
-        counted = ~np.isin(self.truth, self._indices(self.rules.not_counted))
-        blasts = self._indices(self.rules.group("blasts").labels)
-        scores = self.probabilities[counted][:, blasts].sum(axis=1)
-        positive = np.isin(self.truth[counted], blasts)
-        return {
-            "auroc": metrics.auroc(scores, positive),
-            "sensitivity_at_95_specificity": metrics.sensitivity_at(scores, positive, SPECIFICITY),
-        }
-
     def by_type(self) -> dict[str, dict[str, Any]]:
         """Figures of each type that occurs in truth or in the readings.
 
@@ -117,7 +103,7 @@ class Readings:
         occurs = counts.sum(axis=0) + counts.sum(axis=1) > 0
         figures = {}
         for i in np.flatnonzero(occurs):
-            others = self.truth != i
+            others = self.single & (self.truth != i)
             named = others & self.accepted & (self.predicted == i)
             recall, precision, f1 = (_number(column[i]) for column in columns)
             figures[self.labels[i]] = {
@@ -132,12 +118,18 @@ class Readings:
     def recalls(self) -> dict[str, dict[str, Any]]:
         """Share recognised of each type that occurs in the truth, with its cells and exact 95 % interval."""
         right = self.correct
-        own = {label: self.truth == i for i, label in enumerate(self.labels)}
+        own = {label: self.single & (self.truth == i) for i, label in enumerate(self.labels)}
         return {
             label: {"n": int(mask.sum()), **_share("recall", right[mask])}
             for label, mask in own.items()
             if mask.any()
         }
+
+    @property
+    def mean_recall_mature(self) -> float | None:
+        """Mean recall over the mature types that occur in the truth."""
+        recalls = [each["recall"] for label, each in self.recalls().items() if label in self.mature]
+        return float(np.mean(recalls)) if recalls else None
 
     def as_json(self) -> dict[str, Any]:
         counts = self.confusion
@@ -146,13 +138,13 @@ class Readings:
             **_share("accuracy", self.correct),
             "n5": len(self.correct5),
             **_share("accuracy5", self.correct5),
+            "mean_recall_mature": self.mean_recall_mature,
             "macro_f1": self.macro_f1,
             "by_type": self.by_type(),
             "confusion": {
                 self.labels[i]: {self.labels[j]: int(counts[i, j]) for j in np.flatnonzero(counts[i])}
                 for i in np.flatnonzero(counts.sum(axis=1))
             },
-            "blast": self.blast(),
             "rejection": {
                 "threshold": self.threshold,
                 "coverage": _mean(self.accepted),

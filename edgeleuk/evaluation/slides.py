@@ -20,9 +20,11 @@ from edgeleuk.evaluation.readings import proportion
 from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.pipeline import Analyser
 from edgeleuk.rules import Reference, Rules
-from edgeleuk.types import PictureFile
+from edgeleuk.types import NOT_A_CELL, PictureFile
 from edgeleuk.verdict import Verdict
 
+NONE = "none"
+"""Annotators' name of what is no cell."""
 Groups = Mapping[str, Collection[str]]
 """Types by what a slide is led by, see `ReaderManifest.groups`."""
 
@@ -45,7 +47,9 @@ class SlideResult:
     """What was read on a slide and what was annotated, by type."""
 
     predicted: Mapping[str, int]
+    """Every white cell that was found and read, also as "unclassified" or as what is beside the percentages."""
     annotated: Mapping[str, int]
+    """Those of the percentages, and what is no cell."""
     groups: Groups
     refused: tuple[str, ...]
     """Fields that could not be analysed, with the reason."""
@@ -54,6 +58,8 @@ class SlideResult:
     """White cells below the reader's threshold."""
     white_cells: int
     """Those, and the identified ones."""
+    annotated_cells: int
+    """All that were annotated, also beside the percentages."""
 
     def as_json(self) -> dict[str, Any]:
         both = {"predicted": self.predicted, "annotated": self.annotated}
@@ -66,6 +72,10 @@ class SlideResult:
             "refused": list(self.refused),
             "verdict": verdict.as_json(self.verdict),
             "not_recognised": proportion(self.not_recognised, self.white_cells),
+            "not_a_cell": {
+                "predicted_share": _share(self.predicted.get(NOT_A_CELL, 0), sum(self.predicted.values())),
+                "annotated_share": _share(self.annotated.get(NONE, 0), self.annotated_cells),
+            },
         }
 
 
@@ -98,6 +108,10 @@ class SlidesReport:
             "leading_right": self.leading_right,
             "blast_like_mae": self.blast_like_mae,
         }
+
+
+def _share(count: int, of: int) -> float | None:
+    return count / of if of else None
 
 
 def shares(counts: Mapping[str, int], groups: Groups) -> dict[str, float]:
@@ -171,11 +185,12 @@ def evaluate_slides(
         read = Counter(dict(slide.tally().white))
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),
-            annotated={kind: n for kind, n in sample.counts.items() if kind not in outside},
+            annotated={kind: n for kind, n in sample.counts.items() if kind == NONE or kind not in outside},
             groups=analyser.model.reader.groups,
             refused=tuple(refused),
             verdict=slide.verdict(),
             not_recognised=slide.differential().not_recognised,
             white_cells=slide.differential().white_cells,
+            annotated_cells=sum(sample.counts.values()),
         )
     return SlidesReport(slides)

@@ -46,7 +46,8 @@ def render_reader(report: ReaderReport) -> RenderableType:
     parts: list[RenderableType] = [_headline(report)]
     by_source = report.by_source
     if len(by_source) > 1:
-        parts.append(_sources(by_source))
+        parts.append(_sources(report))
+    parts.append(_blast_like(report))
     parts += [_types(report.readings), _mistakes(report.readings)]
     if report.attributes:
         parts.append(_attributes(report))
@@ -55,6 +56,9 @@ def render_reader(report: ReaderReport) -> RenderableType:
     if report.left_out:
         left = ", ".join(f"{label} {n}" for label, n in sorted(report.left_out.items()))
         parts.append(Text(f"Types the reader does not know, left out: {left}."))
+    if report.blasts_only:
+        only = ", ".join(f"{label} {n}" for label, n in sorted(report.blasts_only.items()))
+        parts.append(Text(f"Of no single type, in the figures of blasts alone: {only}."))
     return Group(*parts)
 
 
@@ -210,7 +214,7 @@ def _scale(scale: ScaleResult) -> Text:
 
 def _headline(report: ReaderReport) -> Table:
     figures = report.readings.as_json()
-    blast, rejection = figures["blast"], figures["rejection"]
+    blast, rejection = report.blasts.separation(), figures["rejection"]
     table = _table("All cells", ("Measure", "Value", "95 % interval", "Cells"))
     table.add_row(
         "Accuracy", _share(figures["accuracy"]), _interval(figures["accuracy_interval"]), str(figures["n"])
@@ -236,9 +240,9 @@ def _headline(report: ReaderReport) -> Table:
     return table
 
 
-def _sources(by_source: Mapping[str, Readings]) -> Table:
+def _sources(report: ReaderReport) -> Table:
     table = _table("By source", ("Source", "Cells", "Accuracy", "Five types", "Macro F1", "Blast AUROC"))
-    for source, readings in by_source.items():
+    for source, readings in report.by_source.items():
         figures = readings.as_json()
         table.add_row(
             source or "no source",
@@ -246,8 +250,26 @@ def _sources(by_source: Mapping[str, Readings]) -> Table:
             _share(figures["accuracy"]),
             _share(figures["accuracy5"]),
             _share(figures["macro_f1"]),
-            _share(figures["blast"]["auroc"]),
+            _share(report.blasts.of(source).separation()["auroc"]),
         )
+    return table
+
+
+def _blast_like(report: ReaderReport) -> Table:
+    """A row a source, and one for all together."""
+    columns = ("Source", "Cells", "AUROC", "At spec. .95", "Recognised", "Sure", "Mature")
+    table = _table("Blasts and promyelocytes against the rest; recall of mature types", columns)
+    rows = {
+        source or "no source": (report.blast_like.of(source), each)
+        for source, each in report.by_source.items()
+    }
+    for name, (told, readings) in (
+        rows if len(rows) == 1 else rows | {"all": (report.blast_like, report.readings)}
+    ).items():
+        figures = told.as_json()
+        keys = ("auroc", "sensitivity_at_95_specificity", "recognised", "sure")
+        shares = (_share(figures[key]) for key in keys)
+        table.add_row(name, str(told.n), *shares, _share(readings.mean_recall_mature))
     return table
 
 
