@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-from torch import Tensor, nn  # noqa: E402  # torch is looked for first
+from torch import Tensor  # noqa: E402  # torch is looked for first
 
 from edgeleuk import zoo  # noqa: E402
 from edgeleuk._session import Session  # noqa: E402
