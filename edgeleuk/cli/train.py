@@ -194,7 +194,7 @@ def publish(
     if remeasure and (finder_recipe or reader_recipe):
         raise UsageError("--remeasure takes a published model as it is. Leave --finder and --reader out.")
     if remeasure:
-        folder = publishing.remeasure(remeasure, models, measured_by)
+        folder = publishing.remeasure(remeasure, models, runs, measured_by)
     else:
         folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), measured_by)
     results().print(f"published {folder}")

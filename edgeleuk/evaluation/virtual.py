@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeleuk.errors import UsageError
-from edgeleuk.evaluation.cells import read_cell
+from edgeleuk.evaluation.cells import Look, read_cell
 from edgeleuk.evaluation.composed import lift, wide_fields, wide_sample
 from edgeleuk.evaluation.datasets import CellSample, FieldSample, annotated_scales
 from edgeleuk.evaluation.fields import read_field
@@ -96,11 +96,11 @@ def virtual_fields(
     return shown, replace(rule, truth=truth, given=None), read
 
 
-def virtual_cells(lens: Objective) -> Callable[[CellSample], tuple[Image, Scale]]:
-    """The way to read a single cell's picture through `lens`."""
+def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
+    """The way to read a single cell's picture, which `look` gives, through `lens`."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
-        image, scale = read_cell(sample)
+        image, scale = look(sample)
         rendered = render(image, scale, lens, shot_of(sample.path, lens, scale))
         return rendered.image, rendered.scale
 

@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgeleuk.evaluation.cells import Look, evaluate_reader, middle, read_cell
+from edgeleuk.evaluation.cells import evaluate_reader, read_cell
 from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells
 from edgeleuk.manifest import reader_manifest
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
-from edgeleuk.training.cells import field_cells, of_one_label
+from edgeleuk.training.cells import field_cells, of_one_label, things_beside
 from edgeleuk.training.labels import Labels
-from edgeleuk.training.recipe import Recipe, told_by_label, without
+from edgeleuk.training.recipe import Recipe, load_recipe, told_by_label, without
 from edgeleuk.types import Image, Scale
 
 SPLITS = ("train", "val")
@@ -59,7 +56,8 @@ def foreign_cells(
     merged = [replace(each, label=merge.get(each.label, each.label)) for each in own]
     samples = of_one_label([each for each in merged if labels.knows(each)])
     cut = [cell for split in splits for cell in field_cells(recipe, split, laboratories)]
-    # Of fields, those of another type than the recipe's were never cut.
+    if "train" in splits:
+        cut += things_beside(recipe, laboratories)
     pictures = {id(cell.sample): cell.pictures[0] for cell in cut}
     return ForeignCells((*samples, *(cell.sample for cell in cut)), pictures)
 
@@ -77,12 +75,13 @@ class Unseeing:
 def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPLITS) -> Iterator[Unseeing]:
     """One for each of the recipe's groups of laboratories, quantized like the published one.
 
-    Raises ModelMissingError where a network has not been trained.
+    They are networks of the recipe itself, or of the one that its [publish] names as `across_by`. Raises ModelMissingError where a network has not been trained.
     """
     from edgeleuk.training.publish import exported, manifest_part, quantized  # it imports this module
 
+    base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
     for left_out in groups(recipe):
-        own = without(recipe, left_out)
+        own = without(base, left_out)
         folder = work / own.name
         folder.mkdir(parents=True, exist_ok=True)
         part = manifest_part(own, quantized(own, exported(own, runs, folder)))
@@ -98,10 +97,3 @@ def figures(each: Unseeing, rules: Rules) -> dict[str, Any]:
         ).as_json()
         for laboratory in each.laboratories
     }
-
-
-def logits(reader: Reader, samples: Sequence[CellSample], look: Look) -> NDArray[np.float32]:
-    """Logarithms (N, types) of what a reader says of cells, at the temperature of its manifest."""
-    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
-    said: NDArray[np.float32] = np.log(reader.type_probabilities(crops).clip(1e-12))
-    return said

@@ -120,10 +120,10 @@ def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> It
                 yield replace(cell, sample=replace(cell.sample, split=split))
 
 
-def things_beside(recipe: Recipe) -> Iterator[TrainingCell]:
-    """What a finder takes for white cells, red cells and platelets, of fields on which all of them are annotated.
+def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -> Iterator[TrainingCell]:
+    """What the recipe's finder takes for white cells, and red cells, of fields on which all cells are annotated.
 
-    The finder is the published one of the recipe's magnification or, without one, that of 100x.
+    Of some laboratories; without them, of all that the recipe learns from.
     """
     settings = recipe["data"].get("not_cells")
     if not settings:
@@ -135,7 +135,10 @@ def things_beside(recipe: Recipe) -> Iterator[TrainingCell]:
         scales = annotated_scales(samples, names)
         white, red, platelet = (names.index(kind) for kind in (WHITE_CELL, RED_CELL, PLATELET))
         for field in track(samples, f"looking for what is no white cell in {name}", console=console):
-            if not learns_from(recipe, field.source) or field.image_id not in scales:
+            known = (
+                learns_from(recipe, field.source) if laboratories is None else field.source in laboratories
+            )
+            if not known or field.image_id not in scales:
                 continue
             scale = scales[field.image_id]
             found = finder.find(read_field(field), scale, floor=settings["from"]).of(WHITE_CELL)

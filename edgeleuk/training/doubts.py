@@ -3,66 +3,50 @@ the cells of healthy slides are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.evaluation.alarms import adult_proportions
-from edgeleuk.evaluation.cells import read_all
-from edgeleuk.evaluation.datasets import CellSample, data_root, load_cells, of_split
+from edgeleuk.evaluation.datasets import CellSample
 from edgeleuk.manifest import POSSIBLE_FROM
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Reference, Rules
-from edgeleuk.training.cells import load_training_cells
-from edgeleuk.training.measure import KEPT_ASIDE, look_of
+from edgeleuk.training.evidence import Evidence
 from edgeleuk.training.recipe import Recipe
 
 EDGES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001)
 """Between which cells are put together; each part keeps its mean, so that the sum of many cells stays the same."""
 
 
-def measure_doubts(recipe: Recipe, reader: Reader, rules: Rules, reference: Reference) -> dict[str, Any]:
-    """Measure "possible" and "healthy" of a reader's part of the manifest, with the reader as it is published."""
-    aside, look = load_training_cells(recipe, kept_aside=True), look_of(recipe)
-    types, _ = read_all(reader, aside, None, look)
-    laboratories = {*recipe["publish"].get("healthy", recipe["data"]["sources"])}
-    own = np.array([each.source in laboratories for each in aside], bool)
-    home = [each for each, chosen in zip(aside, own, strict=True) if chosen]
-    parts = [healthy(reader, home, types[own], reference, "kept aside of its training")]
-    if strangers := _strangers(laboratories - {*recipe["data"]["sources"]}, reader):
-        mature = np.concatenate([types[own], read_all(reader, strangers, None, look)[0]])
-        parts.append(
-            healthy(reader, [*home, *strangers], mature, reference, "also of laboratories it never saw")
-        )
-    return {"possible": possible(reader, aside, types, rules), "healthy": parts}
-
-
-def _strangers(foreign: Collection[str], reader: Reader) -> list[CellSample]:
-    """Training cells of mature types of the laboratories that the reader never learnt from."""
-    root = data_root() / "cells"
-    samples = load_cells(
-        root / "cells.csv", root / "images", tuple(reader.attributes), reader.manifest.told_by_label
-    )
-    return [
-        each for each in of_split(samples, "train") if each.source in foreign and _is_mature(each, reader)
-    ]
-
-
-def _is_mature(sample: CellSample, reader: Reader) -> bool:
-    return sample.label in reader.mature
-
-
-def possible(
-    reader: Reader, samples: Sequence[CellSample], types: NDArray[np.float32], rules: Rules
+def measure_doubts(
+    recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules, reference: Reference
 ) -> dict[str, Any]:
+    """Measure "possible" and "healthy" of a reader's part of the manifest, with the reader as it is published."""
+    types = evidence.printed(reader.manifest.temperature)
+    laboratories = {*recipe["publish"].get("healthy", recipe["data"]["sources"])}
+    own = np.array([each.source in laboratories for each in evidence.samples], bool)
+    home = own & ~evidence.foreign
+
+    def part(chosen: NDArray[np.bool_], where: str) -> dict[str, Any]:
+        samples = [each for each, one in zip(evidence.samples, chosen, strict=True) if one]
+        return healthy(reader, samples, types[chosen], reference, where)
+
+    parts = [part(home, "kept aside of its training")]
+    if (own & evidence.foreign).any():
+        parts.append(part(own, "also read by networks that never saw the laboratory"))
+    return {"possible": possible(reader, evidence, types, rules), "healthy": parts}
+
+
+def possible(reader: Reader, evidence: Evidence, types: NDArray[np.float32], rules: Rules) -> dict[str, Any]:
     """How many held-out cells of each type, or group of the rules, are neither recognised nor left possible.
 
-    `types` (N, K) are the calibrated probabilities of the samples.
+    `types` (N, K) are the calibrated probabilities of the evidence.
     """
     labels = np.array(reader.labels)
-    truth = np.array([reader.merge.get(each.label, each.label) for each in samples])
+    truth = labels[evidence.truth]
     best, sure = labels[types.argmax(axis=1)], types.max(axis=1) >= reader.threshold
 
     def missed(own: Sequence[str]) -> dict[str, int]:
@@ -76,7 +60,7 @@ def possible(
     }
     return {
         "from": POSSIBLE_FROM,
-        "of": KEPT_ASIDE,
+        "of": evidence.of,
         "missed": {label: missed([label]) for label in reader.labels},
         "missed_groups": {key: {**missed(own), "labels": own} for key, own in groups.items() if own},
     }

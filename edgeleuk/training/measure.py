@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 from edgeleuk import finder as runtime_finder
 from edgeleuk import reader as runtime_reader
 from edgeleuk.correction import Confusion
-from edgeleuk.evaluation.cells import evaluate_reader, middle, read_cell
-from edgeleuk.evaluation.datasets import CellSample, FieldSample, data_root, load_cells, load_fields, of_split
+from edgeleuk.evaluation.cells import evaluate_reader, middle
+from edgeleuk.evaluation.datasets import FieldSample, data_root, load_cells, load_fields, of_split
 from edgeleuk.evaluation.fields import evaluate_finder, read_field
 from edgeleuk.evaluation.probe import probe_sources
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
-from edgeleuk.evaluation.virtual import composed_fields, virtual_cells, virtual_fields
+from edgeleuk.evaluation.virtual import composed_fields, virtual_fields
 from edgeleuk.finder import Finder
-from edgeleuk.microscope import Objective, objective
+from edgeleuk.microscope import Objective
 from edgeleuk.optics import Resampling
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
+from edgeleuk.training.evidence import Evidence
 from edgeleuk.training.fields import training_samples
-from edgeleuk.training.labels import Labels
+from edgeleuk.training.lenses import lens_of, look_of
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
@@ -44,15 +45,6 @@ SAMPLINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.38)
 LEAST_COUNTED = 0.85
 """Recall and precision under which the number of cells of a kind is not worth printing. This project's choice."""
 PROBED = ("pbc", "deepapl")
-KEPT_ASIDE = "training cells kept aside"
-
-Look = Callable[[CellSample], tuple[Image, Scale]]
-
-
-def lens_of(recipe: Recipe) -> Objective | None:
-    """The objective that a recipe's pictures go through; None where they stay as they were taken."""
-    virtual = recipe.sections.get("virtual")
-    return objective(virtual["objective"]) if virtual else None
 
 
 def kept_aside_fields(
@@ -149,29 +141,15 @@ def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32
         yield runtime_reader.prepare(crop[None], reader.manifest.density)
 
 
-def look_of(recipe: Recipe) -> Look:
-    """How the recipe's cells look: as they are, or through its objective."""
-    lens = lens_of(recipe)
-    return read_cell if lens is None else virtual_cells(lens)
+def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
+    """Temperature, rejection, certainty of attributes, false-positive rates and confusion.
 
-
-def reader_thresholds(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, Any]:
-    """Temperature, rejection, certainty of attributes, false-positive rates and confusion, on cells kept aside.
-
-    False-positive rates are by type and by the rules' groups of types.
+    Attributes are measured on the cells kept aside; all else on the whole evidence, that is on laboratories which were
+    left out too. False-positive rates are by type and by the rules' groups of types.
     """
-    samples, settings, look = (
-        load_training_cells(recipe, kept_aside=True),
-        recipe["publish"],
-        look_of(recipe),
-    )
-    labels, targets = Labels.of(recipe), encode(samples, recipe)
-    truth = labels.printed_index(samples)
-    crops = np.stack([middle(reader, *look(each)) for each in samples])
-    logits = np.log(reader.type_probabilities(crops).clip(1e-12))
-    warmth = temperature(logits, labels.masks[targets[:, 0]])
-    types = runtime_reader.softmax(logits / warmth) @ labels.printing_matrix
-    _, attributes = reader.probabilities(crops)
+    settings, truth = recipe["publish"], evidence.truth
+    warmth = temperature(evidence.logits, evidence.allowed)
+    types = evidence.printed(warmth)
     confidence, read = types.max(axis=1), types.argmax(axis=1)
     mature = np.isin(truth, [reader.labels.index(name) for name in settings["mature"]])
     threshold = rejection_threshold(
@@ -180,23 +158,29 @@ def reader_thresholds(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str,
         settings["min_accuracy"],
         settings["min_threshold"],
     )
-    sure = {}
-    for (name, values), own in zip(attributes.items(), targets.T[1:], strict=True):
-        known = own != UNKNOWN
-        right = values[known].argmax(axis=1) == own[known]
-        sure[name] = rejection_threshold(values[known].max(axis=1), right, settings["sure_accuracy"], 0.5)
+    accepted = confidence >= threshold
     return {
         "temperature": warmth,
         "threshold": threshold,
-        "attribute_thresholds": sure,
-        "false_positive_rates": _false_positives(
-            reader.labels, truth, read, mature & (confidence >= threshold), rules
-        ),
-        "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
-        "confusion": Confusion.counted(
-            KEPT_ASIDE, reader.labels, truth, read, confidence >= threshold
-        ).as_json(),
+        "attribute_thresholds": _sure(recipe, reader),
+        "false_positive_rates": _false_positives(reader.labels, truth, read, mature & accepted, rules),
+        "false_positives_of": f"accepted cells of the mature types, {evidence.of}",
+        "confusion": Confusion.counted(evidence.of, reader.labels, truth, read, accepted).as_json(),
     }
+
+
+def _sure(recipe: Recipe, reader: Reader) -> dict[str, float]:
+    """By attribute, the least probability at which it is right as often as the recipe asks for."""
+    samples, look = load_training_cells(recipe, kept_aside=True), look_of(recipe)
+    _, attributes = reader.probabilities(np.stack([middle(reader, *look(each)) for each in samples]))
+    sure = {}
+    for (name, values), own in zip(attributes.items(), encode(samples, recipe).T[1:], strict=True):
+        known = own != UNKNOWN
+        right = values[known].argmax(axis=1) == own[known]
+        sure[name] = rejection_threshold(
+            values[known].max(axis=1), right, recipe["publish"]["sure_accuracy"], 0.5
+        )
+    return sure
 
 
 def _false_positives(

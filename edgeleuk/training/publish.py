@@ -27,6 +27,7 @@ from edgeleuk.training import card, quantize
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import reader as reader_training
 from edgeleuk.training.doubts import measure_doubts
+from edgeleuk.training.evidence import gather
 from edgeleuk.training.labels import Labels
 from edgeleuk.training.loop import console
 from edgeleuk.training.measure import (
@@ -93,7 +94,7 @@ def publish(
     return folder
 
 
-def remeasure(magnification: str, models: Path, standards: Standards) -> Path:
+def remeasure(magnification: str, models: Path, runs: Path, standards: Standards) -> Path:
     """Measure what the verdict rests on anew for a published reader, and write its manifest and card again.
 
     For models that were published before it was measured, or other data to measure it on: networks, thresholds and all other
@@ -103,7 +104,9 @@ def remeasure(magnification: str, models: Path, standards: Standards) -> Path:
     document = _published(folder)
     reader = Reader(reader_manifest(folder, document["reader"]))
     recipe = load_recipe(document["reader"]["recipe"], "reader")
-    document["reader"] |= measure_doubts(recipe, reader, standards.rules, standards.reference)
+    untempered = Reader(replace(reader.manifest, temperature=1.0))
+    evidence = gather(recipe, untempered, runs, runs / f"publish-{magnification}")
+    document["reader"] |= measure_doubts(recipe, reader, evidence, standards.rules, standards.reference)
     for group in standards.rules.groups:
         known = [label for label in group.labels if label in reader.labels]
         if known and group.key in document["reader"]["false_positive_rates"]:
@@ -159,8 +162,10 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     rules = standards.rules
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, quantized(recipe, full))
-    part |= reader_thresholds(recipe, Reader(reader_manifest(work, part)), rules)
-    part |= measure_doubts(recipe, Reader(reader_manifest(work, part)), rules, standards.reference)
+    untempered = Reader(reader_manifest(work, part))
+    evidence = gather(recipe, untempered, runs, work)
+    part |= reader_thresholds(recipe, untempered, evidence, rules)
+    part |= measure_doubts(recipe, Reader(reader_manifest(work, part)), evidence, rules, standards.reference)
     measured = reader_manifest(work, part)
     console.print("measuring the reader")
     figures = reader_figures(recipe, Reader(measured), rules)

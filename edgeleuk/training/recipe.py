@@ -74,7 +74,8 @@ def density_of(recipe: Recipe) -> Density | None:
 def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     """The recipe without the cells of some laboratories, or without some slides of its bags.
 
-    Its reader then tells how one reads in a laboratory that it never saw. Raises UsageError for a name it does not have.
+    Its reader then tells how one reads in a laboratory that it never saw. What [publish] has as `across_train` is another
+    setting of its training. Raises UsageError for a name it does not have.
     """
     data = recipe["data"]
     known = {*data["sources"], *data.get("fields", {}), *recipe.sections.get("bags", {}).get("names", ())}
@@ -83,7 +84,8 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
             f"recipe {recipe.name} does not learn from {unknown[0]}. It learns from: {', '.join(sorted(known))}."
         )
     left = {**data, "left_out": sorted(laboratories)}
-    sections = {**recipe.sections, "data": left}
+    train = recipe["train"] | recipe["publish"].get("across_train", {})
+    sections = {**recipe.sections, "data": left, "train": train}
     name = f"{recipe.name}-without-{'-'.join(left['left_out'])}".replace(" ", "").lower()
     return replace(recipe, name=name, sections=sections, digest=_training_digest(sections))
 

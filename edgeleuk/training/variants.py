@@ -16,7 +16,8 @@ from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
 from edgeleuk.training import quantize
 from edgeleuk.training.cells import load_training_cells
-from edgeleuk.training.measure import kept_aside_fields, look_of, no_estimate
+from edgeleuk.training.lenses import look_of
+from edgeleuk.training.measure import kept_aside_fields, no_estimate
 from edgeleuk.training.publish import calibration, exported, manifest_part
 from edgeleuk.training.recipe import Recipe
 
@@ -50,7 +51,7 @@ def variants(recipe: Recipe) -> Iterator[Variant]:
         if method != own:
             yield Variant(f"ranges by {method}", method, True, kept)
     yield Variant("nothing float", own, True, ())
-    first = "/stem/" if recipe["model"]["kind"] == "finder" else "/body/body.0/"
+    first = "/stem/" if recipe["model"]["kind"] == "finder" else "/reader/backbone/stem/"
     yield Variant("first layer float too", own, True, (*kept, first))
 
 

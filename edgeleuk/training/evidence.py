@@ -1,0 +1,91 @@
+"""What a reader's thresholds and bounds are chosen on: cells that no network which reads them has learnt from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.evaluation.cells import Look, middle
+from edgeleuk.evaluation.datasets import CellSample
+from edgeleuk.reader import Reader, softmax
+from edgeleuk.training.across import unseeing
+from edgeleuk.training.cells import load_training_cells
+from edgeleuk.training.labels import Labels
+from edgeleuk.training.lenses import lens_of, look_of, through
+from edgeleuk.training.recipe import Recipe
+
+MOST = 100
+"""Cells of a type and laboratory that a network which never saw it reads: no large laboratory speaks for the others."""
+KEPT_ASIDE = "training cells kept aside"
+LEFT_OUT = "training cells of laboratories left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """N cells and what was said of them."""
+
+    samples: tuple[CellSample, ...]
+    logits: NDArray[np.float32]
+    """(N, types) logarithms of probabilities at temperature 1."""
+    foreign: NDArray[np.bool_]
+    """(N,) read by a network that never saw the cell's laboratory; the others by the published one."""
+    labels: Labels
+
+    @property
+    def of(self) -> str:
+        return f"{KEPT_ASIDE}, and {LEFT_OUT}" if self.foreign.any() else KEPT_ASIDE
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """(N,) index of the printed label."""
+        return self.labels.printed_index(self.samples)
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(N, types) that each cell's label allows."""
+        mask: NDArray[np.bool_] = self.labels.masks[[self.labels.index(each) for each in self.samples]]
+        return mask
+
+    def printed(self, temperature: float) -> NDArray[np.float32]:
+        """Probabilities (N, printed labels) at a temperature."""
+        sums: NDArray[np.float32] = softmax(self.logits / temperature) @ self.labels.printing_matrix
+        return sums
+
+
+def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
+    """The recipe's cells kept aside, read by `reader`, and cells of each laboratory left out of one of its networks.
+
+    `reader` has temperature 1. Raises ModelMissingError where a network of the recipe's `across` has not been trained.
+    """
+    aside = load_training_cells(recipe, kept_aside=True)
+    samples, parts = list(aside), [_logits(reader, aside, look_of(recipe))]
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    for each in unseeing(recipe, runs, work, ("train",)):
+        look = through(lens_of(recipe), each.cells.look)
+        for laboratory in each.laboratories:
+            chosen = _few_of_each(each.cells.of(laboratory), rng)
+            samples += chosen
+            parts.append(_logits(each.reader, chosen, look))
+    foreign = np.arange(len(samples)) >= len(aside)
+    return Evidence(tuple(samples), np.concatenate(parts), foreign, Labels.of(recipe))
+
+
+def _few_of_each(samples: list[CellSample], rng: np.random.Generator) -> list[CellSample]:
+    """At most MOST of each label, chosen at random."""
+    kept: Counter[str] = Counter()
+    chosen = []
+    for i in rng.permutation(len(samples)).tolist():
+        kept[samples[i].label] += 1
+        if kept[samples[i].label] <= MOST:
+            chosen.append(samples[i])
+    return chosen
+
+
+def _logits(reader: Reader, samples: list[CellSample], look: Look) -> NDArray[np.float32]:
+    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
+    said: NDArray[np.float32] = np.log(reader.type_probabilities(crops).clip(1e-12))
+    return said
