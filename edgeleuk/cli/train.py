@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -145,6 +146,77 @@ def leftout(
         print_json(found.as_json())
     else:
         results().print(_left_out(found))
+
+
+@app.command()
+def across(
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
+    ] = "reader-100x",
+    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how a reader's recipe reads in laboratories that its network never saw.
+
+    Train one network for each group of laboratories first, with `train reader --without`; the recipe's [publish] names the
+    groups as `across`.
+    """
+    _need_torch()
+    from edgeleuk import _files
+    from edgeleuk.training.across import measure
+    from edgeleuk.training.publish import ACROSS
+    from edgeleuk.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, "reader")
+    work = writable_folder(runs / f"across-{loaded.name}")
+    found = {}
+    for laboratory, figures in measure(loaded, runs, work, standards()[0]):
+        tell(f"measured: {laboratory}")
+        found[laboratory] = figures
+    _files.write_whole(work / ACROSS, json.dumps(found, indent=2).encode())
+    if as_json:
+        print_json(found)
+    else:
+        results().print(_across(found))
+
+
+def _across(found: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, title="Laboratories that the network never saw")
+    headings = (
+        "laboratory",
+        "cells",
+        "recall",
+        "accuracy",
+        "named",
+        "of named",
+        "blasts",
+        "AUROC",
+        "read so",
+    )
+    for name in headings:
+        table.add_column(name, justify="left" if name == "laboratory" else "right")
+    for laboratory, parts in found.items():
+        for name in ("val", "all"):
+            if name not in parts:
+                continue
+            own = parts[name]
+            blasts = own["by_source"][laboratory]["blast_like"]
+            numbers = (
+                own["by_source"][laboratory]["mean_recall_mature"],
+                own["accuracy"],
+                own["rejection"]["coverage"],
+                own["rejection"]["accuracy"],
+            )
+            shown = [_three(number) for number in numbers]
+            of_blasts = [str(blasts["n"]), _three(blasts["auroc"]), _three(blasts["recognised"])]
+            table.add_row(f"{laboratory} {name}", str(own["n"]), *shown, *of_blasts)
+    return table
+
+
+def _three(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3f}"
 
 
 def _left_out(found: LeftOut) -> Table:

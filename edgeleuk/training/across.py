@@ -89,11 +89,20 @@ def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPL
         yield Unseeing(own, tuple(left_out), reader, foreign_cells(recipe, left_out, splits))
 
 
-def figures(each: Unseeing, rules: Rules) -> dict[str, Any]:
-    """By laboratory, what `eval reader --json` says of its cells."""
-    return {
-        laboratory: evaluate_reader(
-            each.reader, each.cells.of(laboratory), rules, None, each.cells.look
-        ).as_json()
-        for laboratory in each.laboratories
-    }
+def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tuple[str, dict[str, Any]]]:
+    """By laboratory, what `eval reader --json` says of its cells: under "all", and under "val" where there are some."""
+    for each in unseeing(recipe, runs, work):
+        for laboratory in each.laboratories:
+            own = [s for s in each.cells.of(laboratory) if s.label not in rules.outside.no_white_cells]
+            parts = {"all": own, "val": [sample for sample in own if sample.split == "val"]}
+            yield (
+                laboratory,
+                {
+                    "network": each.recipe.name,
+                    **{
+                        name: evaluate_reader(each.reader, part, rules, None, each.cells.look).as_json()
+                        for name, part in parts.items()
+                        if part
+                    },
+                },
+            )

@@ -46,6 +46,8 @@ from edgeleuk.training.recipe import Recipe, density_of, load_recipe, told_by_la
 
 MULTIPLE = 32
 HEAD = "reader-head.npz"
+ACROSS = "across.json"
+"""What `train across` measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +182,15 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
         "figures": figures,
         "figures_fp32": full_figures,
         "source_probe": probe,
+        **_across(recipe, runs),
         **_origin(recipe),
     }
+
+
+def _across(recipe: Recipe, runs: Path) -> dict[str, Any]:
+    """What was measured with laboratories left out, if it was."""
+    path = runs / f"across-{recipe.name}" / ACROSS
+    return {"across": _files.read_json(path)} if path.is_file() else {}
 
 
 def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
