@@ -16,8 +16,8 @@ from edgeleuk._session import Session  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
 from edgeleuk.reader import Reader, prepare  # noqa: E402
 from edgeleuk.training import finder, loop, quantize, reader  # noqa: E402
+from edgeleuk.training.export import manifest_part  # noqa: E402
 from edgeleuk.training.networks import FeaturesAlone, FinderNet, ReaderNet  # noqa: E402
-from edgeleuk.training.publish import manifest_part  # noqa: E402
 from edgeleuk.training.recipe import load_recipe  # noqa: E402
 from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
 from edgeleuk.types import Field, Frame  # noqa: E402

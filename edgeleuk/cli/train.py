@@ -261,8 +261,9 @@ def publish(
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
     from edgeleuk.training import publish as publishing
+    from edgeleuk.training.export import Standards
 
-    measured_by = publishing.Standards(*standards())
+    measured_by = Standards(*standards())
     if remeasure and (finder_recipe or reader_recipe):
         raise UsageError("--remeasure takes a published model as it is. Leave --finder and --reader out.")
     if remeasure:

@@ -17,6 +17,7 @@ from edgeleuk.manifest import reader_manifest
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
 from edgeleuk.training.cells import field_cells, of_one_label, things_beside
+from edgeleuk.training.export import exported, manifest_part, quantized
 from edgeleuk.training.labels import Labels
 from edgeleuk.training.recipe import Recipe, load_recipe, told_by_label, without
 from edgeleuk.types import Image, Scale
@@ -77,8 +78,6 @@ def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPL
 
     They are networks of the recipe itself, or of the one that its [publish] names as `across_by`. Raises ModelMissingError where a network has not been trained.
     """
-    from edgeleuk.training.publish import exported, manifest_part, quantized  # it imports this module
-
     base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
     for left_out in groups(recipe):
         own = without(base, left_out)

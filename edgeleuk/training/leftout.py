@@ -11,7 +11,7 @@ from edgeleuk.evaluation.leftout import LeftOut, calibrated, evaluate_left_out, 
 from edgeleuk.finder import Finder
 from edgeleuk.manifest import finder_manifest, reader_manifest
 from edgeleuk.reader import Reader
-from edgeleuk.training.publish import exported, manifest_part
+from edgeleuk.training.export import exported, manifest_part
 from edgeleuk.training.recipe import Recipe
 
 FILES = {"raabin": "txl", "pbc": "txl", "bccd": "txl", "chula": "chula", "phone": "phone"}

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import zoo
+from edgeleuk import _files, zoo
 from edgeleuk.evaluation.datasets import data_root
-from edgeleuk.evaluation.slides import evaluate_slides, load_slides
+from edgeleuk.evaluation.slides import SlidesReport, evaluate_slides, load_slides
 from edgeleuk.pipeline import Analyser
-from edgeleuk.rules import Reference, Rules
+from edgeleuk.training.export import Standards, exported, manifest_part, quantized
+from edgeleuk.training.recipe import Recipe, without
 
 SLIDES = {"40x": "lld40x.json"}
 """By objective, the file under `slides/` with slides that were really taken through it."""
 
 
 def real_slides(
-    folder: Path, magnification: str, rules: Rules, reference: Reference
+    folder: Path, magnification: str, standards: Standards, unseeing: Mapping[str, Path] | None = None
 ) -> dict[str, Any] | None:
-    """Count the real slides of an objective with the model in `folder`; None where there are none."""
+    """Count the real slides of an objective with the model in `folder`; None where there are none.
+
+    `unseeing` has, for slides that the model's reader learnt from, a model folder of a reader that did not. A slide whose
+    counts were learnt has "learnt" true.
+    """
     if magnification not in SLIDES:
         return None
     table = data_root() / "slides" / SLIDES[magnification]
-    samples = load_slides(table, data_root() / "slides" / "images")
-    analyser = Analyser(zoo.load_folder(folder), refusing=True)
-    report = evaluate_slides(analyser, samples, rules, reference)
-    document = report.as_json()
-    for slide in document["slides"].values():
+    parts = {}
+    learnt = zoo.load_folder(folder).reader.raw.get("learnt_slides", [])
+    for sample in load_slides(table, data_root() / "slides" / "images"):
+        used = (unseeing or {}).get(sample.name, folder)
+        analyser = Analyser(zoo.load_folder(used), refusing=True)
+        report = evaluate_slides(analyser, [sample], standards.rules, standards.reference)
+        parts[sample.name] = report.slides[sample.name]
+    document = SlidesReport(parts).as_json()
+    for name, slide in document["slides"].items():
         # The reasons name cells of files that only this machine has.
-        slide["verdict"] = {name: slide["verdict"][name] for name in ("code", "text")}
+        slide["verdict"] = {key: slide["verdict"][key] for key in ("code", "text")}
+        slide["learnt"] = name in learnt and name not in (unseeing or {})
     return {"of": table.stem, **document}
+
+
+def unseeing_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
+    """By slide of the recipe's bags, a model folder whose reader was trained without it, where one was.
+
+    All but the network and its head is that of the model in `folder`, thresholds among it.
+    """
+    found = {}
+    for slide in recipe.sections.get("bags", {}).get("names", ()):
+        own = without(recipe, [slide])
+        if not (runs / own.name / "checkpoint.pt").is_file():
+            continue
+        made = work / own.name
+        made.mkdir(parents=True, exist_ok=True)
+        document = _files.read_json(folder / "model.json")
+        shutil.copy(folder / document["finder"]["file"], made)
+        part = manifest_part(own, quantized(own, exported(own, runs, made)))
+        document["reader"] |= {name: part[name] for name in ("sha256", "head")}
+        (made / "model.json").write_text(json.dumps(document), encoding="utf-8")
+        found[slide] = made
+    return found
