@@ -123,10 +123,18 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
         )
     yield table
     yield Text(
-        f"Real slides ({real['of']}) are of patients that the model never learnt from. Figures above them are of single "
-        "cells, and at 40x and 10x of pictures through a simulated objective.",
+        f"{_read_by(real)} Figures above them are of single cells, and at 40x and 10x of pictures through a simulated "
+        "objective.",
         style="dim",
     )
+
+
+def _read_by(real: Mapping[str, Any]) -> str:
+    """What the reader of each real slide had learnt of it."""
+    slides = f"Real slides ({real['of']})"
+    if any(each.get("learnt") for each in real["slides"].values()):
+        return f"{slides} are of patients whose counts the reader learnt."
+    return f"{slides} were each read by a reader that learnt nothing of the patient."
 
 
 def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
