@@ -70,14 +70,26 @@ def reader(
         str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
     ] = "reader-100x",
     without: Without = None,
+    across: Annotated[
+        bool,
+        typer.Option(
+            "--across",
+            help="Train the networks that leave laboratories or slides out, as the recipe names them.",
+        ),
+    ] = False,
     out: Out = Path("runs"),
     threads: Threads = None,
     device: Device = "cpu",
 ) -> None:
     """Train a reader on the cells that EDGELEUK_DATA holds."""
     begun = _begun("reader", recipe, out, threads, device, without or ())
-    from edgeleuk.training.reader import train
+    from edgeleuk.training.reader import train, train_across
 
+    if across:
+        loaded, _, where = begun
+        for own in train_across(loaded, out, where):
+            tell(f"trained {own.name}")
+        return
     train(*begun)
     _trained(begun)
 

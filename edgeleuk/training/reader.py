@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeleuk.training.bags import BagBatches, bag_loss, load_bags
+from edgeleuk.training.bags import Bag, BagBatches, bag_loss, load_bags
 from edgeleuk.training.batches import ReaderBatches
-from edgeleuk.training.cells import UNKNOWN, encode, through_objective, training_cells
+from edgeleuk.training.cells import UNKNOWN, TrainingCell, encode, through_objective, training_cells
 from edgeleuk.training.efficientnet import load_imagenet
 from edgeleuk.training.labels import Labels
 from edgeleuk.training.loop import CPU, Loss, fit, started
 from edgeleuk.training.networks import ReaderNet
-from edgeleuk.training.recipe import Recipe, density_of, head_sizes
+from edgeleuk.training.recipe import Recipe, density_of, head_sizes, learns_from, left_outs
 
 
 def reader_loss(recipe: Recipe, targets: NDArray[np.int64], device: torch.device) -> Loss:
@@ -81,19 +82,39 @@ def build(recipe: Recipe) -> ReaderNet:
 
 def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
     """The averaged network after the recipe's last epoch."""
+    return _train(recipe, *learnt_from(recipe), out, device)
+
+
+def train_across(recipe: Recipe, runs: Path, device: torch.device = CPU) -> Iterator[Recipe]:
+    """Train the recipe's left-out networks one after the other, each in a folder of `runs`; gives each as it is done."""
+    cells, bags = learnt_from(recipe)
+    for own in left_outs(recipe):
+        mine = [cell for cell in cells if learns_from(own, cell.sample.source)]
+        _train(own, mine, [bag for bag in bags if learns_from(own, bag.slide)], runs / own.name, device)
+        yield own
+
+
+def learnt_from(recipe: Recipe) -> tuple[list[TrainingCell], list[Bag]]:
+    """All labelled cells of a recipe, and the slides of which it learns the counts."""
+    cells = training_cells(recipe)
+    if "virtual" in recipe.sections:
+        cells = through_objective(recipe, cells)
+    return cells, load_bags(recipe) if "bags" in recipe.sections else []
+
+
+def _train(
+    recipe: Recipe, cells: list[TrainingCell], bags: list[Bag], out: Path, device: torch.device
+) -> nn.Module:
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
     if start := recipe["model"].get("start"):
         _start_from(network, started(out.parent / start))
     else:
         load_imagenet(network.backbone)
-    cells = training_cells(recipe)
-    if "virtual" in recipe.sections:
-        cells = through_objective(recipe, cells)
     batches: ReaderBatches | BagBatches = ReaderBatches(recipe, cells, device)
     loss = reader_loss(recipe, encode([cell.sample for cell in cells], recipe), device)
-    if "bags" in recipe.sections:
-        batches, loss = BagBatches(recipe, batches, load_bags(recipe)), bag_loss(recipe, loss)
+    if bags:
+        batches, loss = BagBatches(recipe, batches, bags), bag_loss(recipe, loss)
     return fit(
         network, batches, batches.steps, loss, batches.schedule, out / "checkpoint.pt", recipe.digest, device
     )

@@ -90,6 +90,17 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     return replace(recipe, name=name, sections=sections, digest=_training_digest(sections))
 
 
+def left_outs(recipe: Recipe) -> list[Recipe]:
+    """The recipe without each group of laboratories that its [publish] names as `across`, and each slide of its bags.
+
+    Where `across_by` names another recipe, that one's networks stand for the groups.
+    """
+    publish = recipe["publish"]
+    groups = [] if "across_by" in publish else publish.get("across", [])
+    slides = [[name] for name in recipe.sections.get("bags", {}).get("names", ())]
+    return [without(recipe, each) for each in (*groups, *slides)]
+
+
 def learns_from(recipe: Recipe, laboratory: str) -> bool:
     """Whether a recipe has not left a laboratory out, see `without`."""
     return laboratory not in recipe["data"].get("left_out", ())
