@@ -22,8 +22,8 @@ from edgeleuk.rules import Reference, Rules
 from edgeleuk.training import finder as finder_training
 from edgeleuk.training import quantize
 from edgeleuk.training import reader as reader_training
+from edgeleuk.training.inputs import finder_inputs, reader_inputs
 from edgeleuk.training.labels import Labels
-from edgeleuk.training.measure import finder_inputs, reader_inputs
 from edgeleuk.training.networks import STRIDE, FeaturesAlone
 from edgeleuk.training.recipe import Recipe, density_of, told_by_label
 

@@ -13,30 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeleuk import finder as runtime_finder
 from edgeleuk import reader as runtime_reader
 from edgeleuk.correction import Confusion
 from edgeleuk.evaluation.cells import evaluate_reader, middle
 from edgeleuk.evaluation.datasets import FieldSample, data_root, load_cells, load_fields, of_split
-from edgeleuk.evaluation.fields import evaluate_finder, read_field
+from edgeleuk.evaluation.fields import evaluate_finder
 from edgeleuk.evaluation.probe import probe_sources
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.evaluation.virtual import composed_fields, virtual_fields
 from edgeleuk.finder import Finder
-from edgeleuk.microscope import Objective
-from edgeleuk.optics import Resampling
 from edgeleuk.reader import Reader
 from edgeleuk.rules import Rules
 from edgeleuk.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.training.evidence import Evidence
 from edgeleuk.training.fields import training_samples
+from edgeleuk.training.inputs import no_estimate, seen_through
 from edgeleuk.training.lenses import lens_of, look_of
 from edgeleuk.training.networks import ReaderNet
 from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold, temperature
 from edgeleuk.types import WHITE_CELL, Image, Scale
 
-CALIBRATION_SIDE = 384
 NOMINAL_UM_PER_PX = {"chula_val": 0.18, "phone_val": 0.50}
 """Of pictures without annotated red cells that go through an objective, where blur needs a size."""
 
@@ -51,32 +48,7 @@ def kept_aside_fields(
     recipe: Recipe,
 ) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
     """Training fields that the finder never saw, renumbered across files: samples, scales, and how to read them."""
-    return _seen(training_samples(recipe, kept_aside=True), lens_of(recipe))
-
-
-def _seen(
-    chosen: Sequence[tuple[FieldSample, Scale]], lens: Objective | None
-) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
-    samples = [replace(sample, image_id=number) for number, (sample, _) in enumerate(chosen)]
-    scales = {number: scale for number, (_, scale) in enumerate(chosen)}
-    if lens is None:
-        return samples, scales, read_field
-    shown, seen, read = virtual_fields(samples, ScaleRule("truth", scales, None, no_estimate), lens)
-    return shown, seen.truth, read
-
-
-def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Iterator[NDArray[np.float32]]:
-    """Training fields as the runtime prepares them, the upper left part of each."""
-    fields = training_samples(recipe, kept_aside=False)
-    rng = np.random.default_rng(recipe["train"]["seed"])
-    chosen = rng.choice(len(fields), min(number, len(fields)), replace=False)
-    samples, scales, read = _seen([fields[i] for i in chosen], lens_of(recipe))
-    for sample in samples:
-        resampling = Resampling.to_scale(
-            sample.width, sample.height, scales[sample.image_id], recipe["model"]["um_per_px"]
-        )
-        small = resampling.apply(read(sample))[:CALIBRATION_SIDE, :CALIBRATION_SIDE]
-        yield runtime_finder.prepare(small, multiple, pad)
+    return seen_through(training_samples(recipe, kept_aside=True), lens_of(recipe))
 
 
 def finder_operating_point(recipe: Recipe, finder: Finder) -> dict[str, float]:
@@ -130,15 +102,6 @@ def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[s
         rule = replace(rule, given=Scale.given(nominal) if nominal else None)
         shown, at, read = virtual_fields(samples, rule, lens)
         yield through, evaluate_finder(finder, shown, names, at, None, read).as_json()
-
-
-def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
-    """Training cells as the runtime crops and prepares them."""
-    samples, look = load_training_cells(recipe, kept_aside=False), look_of(recipe)
-    rng = np.random.default_rng(recipe["train"]["seed"])
-    for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
-        crop = middle(reader, *look(samples[i]))
-        yield runtime_reader.prepare(crop[None], reader.manifest.density)
 
 
 def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
@@ -246,7 +209,3 @@ def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str
         [s.patient or s.path.name for s in samples],
     )
     return {name: probe_sources(each, *names).as_json() for name, each in features.items()}
-
-
-def no_estimate(_: Image) -> Scale:
-    raise AssertionError("every training field has a scale")

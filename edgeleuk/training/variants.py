@@ -17,8 +17,9 @@ from edgeleuk.rules import Rules
 from edgeleuk.training import quantize
 from edgeleuk.training.cells import load_training_cells
 from edgeleuk.training.export import calibration, exported, manifest_part
+from edgeleuk.training.inputs import no_estimate
 from edgeleuk.training.lenses import look_of
-from edgeleuk.training.measure import kept_aside_fields, no_estimate
+from edgeleuk.training.measure import kept_aside_fields
 from edgeleuk.training.recipe import Recipe
 
 

@@ -1,0 +1,66 @@
+"""Training pictures as the runtime gives them to a network: what it is quantized with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk import finder as runtime_finder
+from edgeleuk import reader as runtime_reader
+from edgeleuk.evaluation.cells import middle
+from edgeleuk.evaluation.datasets import FieldSample
+from edgeleuk.evaluation.fields import read_field
+from edgeleuk.evaluation.scales import ScaleRule
+from edgeleuk.evaluation.virtual import virtual_fields
+from edgeleuk.microscope import Objective
+from edgeleuk.optics import Resampling
+from edgeleuk.reader import Reader
+from edgeleuk.training.cells import load_training_cells
+from edgeleuk.training.fields import training_samples
+from edgeleuk.training.lenses import lens_of, look_of
+from edgeleuk.training.recipe import Recipe
+from edgeleuk.types import Image, Scale
+
+CALIBRATION_SIDE = 384
+
+
+def seen_through(
+    chosen: Sequence[tuple[FieldSample, Scale]], lens: Objective | None
+) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
+    """Fields through an objective, renumbered across files: samples, scales, and how to read them."""
+    samples = [replace(sample, image_id=number) for number, (sample, _) in enumerate(chosen)]
+    scales = {number: scale for number, (_, scale) in enumerate(chosen)}
+    if lens is None:
+        return samples, scales, read_field
+    shown, seen, read = virtual_fields(samples, ScaleRule("truth", scales, None, no_estimate), lens)
+    return shown, seen.truth, read
+
+
+def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Iterator[NDArray[np.float32]]:
+    """Training fields as the runtime prepares them, the upper left part of each."""
+    fields = training_samples(recipe, kept_aside=False)
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    chosen = rng.choice(len(fields), min(number, len(fields)), replace=False)
+    samples, scales, read = seen_through([fields[i] for i in chosen], lens_of(recipe))
+    for sample in samples:
+        resampling = Resampling.to_scale(
+            sample.width, sample.height, scales[sample.image_id], recipe["model"]["um_per_px"]
+        )
+        small = resampling.apply(read(sample))[:CALIBRATION_SIDE, :CALIBRATION_SIDE]
+        yield runtime_finder.prepare(small, multiple, pad)
+
+
+def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
+    """Training cells as the runtime crops and prepares them."""
+    samples, look = load_training_cells(recipe, kept_aside=False), look_of(recipe)
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
+        crop = middle(reader, *look(samples[i]))
+        yield runtime_reader.prepare(crop[None], reader.manifest.density)
+
+
+def no_estimate(_: Image) -> Scale:
+    raise AssertionError("every training field has a scale")
