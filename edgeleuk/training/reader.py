@@ -86,9 +86,12 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
 
 
 def train_across(recipe: Recipe, runs: Path, device: torch.device = CPU) -> Iterator[Recipe]:
-    """Train the recipe's left-out networks one after the other, each in a folder of `runs`; gives each as it is done."""
+    """Train the recipe's network, then those that leave laboratories or slides out, each in a folder of `runs`.
+
+    Gives the recipe of each as it is done.
+    """
     cells, bags = learnt_from(recipe)
-    for own in left_outs(recipe):
+    for own in (recipe, *left_outs(recipe)):
         mine = [cell for cell in cells if learns_from(own, cell.sample.source)]
         _train(own, mine, [bag for bag in bags if learns_from(own, bag.slide)], runs / own.name, device)
         yield own
