@@ -45,11 +45,11 @@ def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
     path = work / f"{model['kind']}.fp32.onnx"
     if model["kind"] == "finder":
         finder = finder_training.build(recipe)
-        load(finder, recipe, runs)
+        load_trained(finder, recipe, runs)
         quantize.export(finder, path, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
     else:
         reader = reader_training.build(recipe)
-        load(reader, recipe, runs)
+        load_trained(reader, recipe, runs)
         shape = (1, 3, model["size"], model["size"])
         quantize.export(FeaturesAlone(reader), path, shape, [FEATURES], {0})
         heads.save(work / HEAD, reader.head.weight.detach().numpy().T, reader.head.bias.detach().numpy())
@@ -138,7 +138,7 @@ def quantized(recipe: Recipe, full: Path) -> Path:
     return small
 
 
-def load(network: nn.Module, recipe: Recipe, runs: Path) -> None:
+def load_trained(network: nn.Module, recipe: Recipe, runs: Path) -> None:
     """Give a network the averaged weights of its recipe's finished training.
 
     Raises ModelMissingError where there is none, EdgeleukError where it is unfinished or of another recipe.

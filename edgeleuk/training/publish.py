@@ -18,7 +18,7 @@ from edgeleuk.reader import Reader
 from edgeleuk.training import card
 from edgeleuk.training.doubts import measure_doubts
 from edgeleuk.training.evidence import gather
-from edgeleuk.training.export import Standards, exported, load, manifest_part, quantized
+from edgeleuk.training.export import Standards, exported, load_trained, manifest_part, quantized
 from edgeleuk.training.loop import console
 from edgeleuk.training.measure import (
     counted_to,
@@ -153,7 +153,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     for name in figures:
         _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
     network = build(recipe)
-    load(network, recipe, runs)
+    load_trained(network, recipe, runs)
     probe = source_probe(recipe, Reader(measured), network.eval())
     return {
         **part,
