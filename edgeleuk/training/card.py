@@ -78,6 +78,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, figures in reader["figures"].items():
         yield from _reader_tables(name, figures, reader["figures_fp32"][name])
         yield ""
+    yield from _lineage(reader.get("lineage"))
     yield from _probe(reader["source_probe"])
     yield "## Limits"
     yield ""
@@ -232,6 +233,19 @@ def _reader_tables(data: str, figures: Mapping[str, Any], full: Mapping[str, Any
     yield ""
     for source, values in sources.items():
         yield f"- {source}: {_mistakes(values['confusion'])}"
+
+
+def _lineage(told: Mapping[str, Any] | None) -> Iterator[str]:
+    if not told:
+        return
+    sides = (
+        f"{told[side]['cells']} of {told[side]['patients']} patients" for side in ("lymphoid", "myeloid")
+    )
+    yield (
+        f"Lymphoid against myeloid blasts ({' against '.join(sides)}, kept aside): AUROC {_number(told['auroc'])}. Under 0.900 "
+        "the lineage is not printed."
+    )
+    yield ""
 
 
 def _probe(probe: Mapping[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from edgeleuk.correction import Confusion
 from edgeleuk.evaluation.cells import evaluate_reader, middle
 from edgeleuk.evaluation.datasets import FieldSample, data_root, load_cells, load_fields, of_split
 from edgeleuk.evaluation.fields import evaluate_finder
+from edgeleuk.evaluation.metrics import auroc
 from edgeleuk.evaluation.probe import probe_sources
 from edgeleuk.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.evaluation.virtual import composed_fields, virtual_fields
@@ -175,6 +176,34 @@ def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, An
     )
     name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
     return {name: evaluate_reader(reader, samples, rules, None, look_of(recipe)).as_json()}
+
+
+LYMPHOID, MYELOID = ("lymphoblast",), ("myeloblast", "monoblast")
+
+
+def lineage(recipe: Recipe, reader: Reader) -> dict[str, Any] | None:
+    """How well a reader tells lymphoid from myeloid blasts, on validation cells of patients kept aside.
+
+    None where its types have no lineage. The area under the ROC curve is of the share of the lymphoid types in the
+    probability of all blasts.
+    """
+    both = [reader.types.index(each) for each in (*LYMPHOID, *MYELOID) if each in reader.types]
+    if len(both) < len(LYMPHOID) + len(MYELOID):
+        return None
+    root, look = data_root() / "cells", look_of(recipe)
+    cells = of_split(load_cells(root / "cells.csv", root / "images"), "val")
+    own = [cell for cell in cells if cell.label in (*LYMPHOID, *MYELOID) and cell.patient]
+    types = reader.type_probabilities(np.stack([middle(reader, *look(cell)) for cell in own]))
+    lymphoid = types[:, both[: len(LYMPHOID)]].sum(axis=1) / types[:, both].sum(axis=1).clip(min=1e-9)
+    truth = np.array([cell.label in LYMPHOID for cell in own])
+    patients = [
+        len({cell.patient for cell in own if (cell.label in LYMPHOID) == side}) for side in (True, False)
+    ]
+    return {
+        "lymphoid": {"cells": int(truth.sum()), "patients": patients[0]},
+        "myeloid": {"cells": int((~truth).sum()), "patients": patients[1]},
+        "auroc": auroc(lymphoid, truth),
+    }
 
 
 def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from edgeleuk.training.measure import (
     counted_to,
     finder_figures,
     finder_operating_point,
+    lineage,
     reader_figures,
     reader_thresholds,
     source_probe,
@@ -160,6 +161,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
         "figures": figures,
         "figures_fp32": full_figures,
         "source_probe": probe,
+        "lineage": lineage(recipe, Reader(measured)),
         **_across(recipe, runs),
         **_origin(recipe),
     }
