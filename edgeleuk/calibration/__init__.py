@@ -1,1 +1,1 @@
-"""What `edgeleuk calibrate` measures of a device: its scale, its light, its stain, and how its good pictures look."""
+"""Calibration of a device: scale, light, stain and typical image quality."""

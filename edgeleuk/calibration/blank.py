@@ -1,4 +1,4 @@
-"""The light of a device, from pictures of an empty part of a slide."""
+"""Illumination of a device, from images of an empty field."""
 
 from __future__ import annotations
 
@@ -13,15 +13,28 @@ from edgeleuk.profiles import Light
 from edgeleuk.types import Frame
 
 MOST_OFF = 0.03
-"""Share of the field darker than the light by more than 5 %: dust is less, a single white cell through 100x is more."""
+"""Maximum share of the field darker than the fitted light.
+
+A pixel counts if it is more than 5 % darker. Dust covers less than this share, a single white cell through a 100x
+objective more.
+"""
 CLIPPED = 253
-"""Mean level of a channel at the brightest node from which on the sensor may have cut the light off."""
+"""Minimum mean channel level treated as clipped.
+
+Compared at the brightest node of the light grid; from this level on the sensor may have clipped the light.
+"""
 DARKEST = 40
 
 
 def light(frames: Sequence[Frame]) -> Light:
-    """The light over the field from one or more pictures of one size. Raises InputError where they are not empty, or
-    too bright or dark to tell it."""
+    """Estimate the illumination over the field from empty-field images.
+
+    Args:
+        frames: One or more images of one size.
+
+    Raises:
+        InputError: The images differ in size, are not empty, or are too bright or too dark to measure.
+    """
     names = ", ".join(frame.name for frame in frames)
     if len({frame.pixels.shape for frame in frames}) > 1:
         raise InputError(

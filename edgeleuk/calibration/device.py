@@ -1,4 +1,4 @@
-"""From a handful of pictures to a device profile."""
+"""Device profiles from a handful of calibration images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)
-"""Mean diameters that no adult's smear is outside of by microcytosis or macrocytosis alone: severe iron deficiency has
-about 6, megaloblastic anaemia 8.5 (Price-Jones, Red Blood Cell Diameters, 1933). A wrong spacing is off by 2 or more."""
+"""(min, max) plausible mean red-cell diameter, micrometres.
+
+Microcytosis or macrocytosis alone takes no adult's smear outside: severe iron deficiency gives about 6, megaloblastic
+anaemia 8.5 (Price-Jones, Red Blood Cell Diameters, 1933). A wrong spacing is off by a factor of 2 or more.
+"""
 FEW_FIELDS = 3
 Picture = Path | PictureFile | InputError | Frame
 ONE_WAY = (
@@ -33,7 +36,10 @@ ONE_WAY = (
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures by what they show, each part may be empty: files, the errors in place of some, or frames of a camera."""
+    """Calibration images, grouped by what they show.
+
+    Each group may be empty. Its items are files, errors in place of files, or frames of a camera.
+    """
 
     micrometer: Sequence[Picture] = ()
     red_cells: Sequence[Picture] = ()
@@ -45,18 +51,29 @@ class Pictures:
 class Calibrated:
     profile: Profile
     notes: tuple[str, ...]
-    """What the user should know of it."""
+    """Warnings about the profile, for the user."""
     failures: tuple[EdgeleukError, ...] = ()
-    """Of pictures that could not be read. Others showed the same."""
+    """Errors of unreadable images; others showed the same part."""
 
 
 def calibrate(
     name: str, magnification: str, pictures: Pictures, spacing_um: float | None, finder: Finder
 ) -> Calibrated:
-    """The profile of a device. Raises InputError, ScaleError or UsageError where the pictures do not give what they
-    should.
+    """Build a device profile from calibration images.
 
-    A picture that cannot be read is left out where another one shows the same part, else its error is raised.
+    An unreadable image is skipped if another one shows the same part; otherwise its error is raised.
+
+    Args:
+        name: Name of the new profile.
+        magnification: Objective, as "100x".
+        pictures: Images by what they show; at least one.
+        spacing_um: Distance between the lines of the ruling, micrometres; needed for `pictures.micrometer`.
+        finder: Cell finder, for red cells and stain.
+
+    Raises:
+        InputError: Images cannot be read, or do not show what they should.
+        ScaleError: The red cells do not give a scale.
+        UsageError: There are no images, they differ in aspect ratio, or `spacing_um` is missing.
     """
     failures: list[EdgeleukError] = []
     parts = ("micrometer", "red_cells", "blank", "smear")
@@ -66,7 +83,7 @@ def calibrate(
         raise UsageError(
             "nothing to calibrate with. Give --micrometer, --red-cells, --blank or --smear, one at least."
         )
-    # Light and scale are of whole pictures of one shape; resolution may differ, and the scale goes by the first.
+    # Light and scale need whole images of one aspect ratio. Resolution may differ; the first image sets it.
     for frame in every:
         if abs(np.log(frame.width / frame.height / (every[0].width / every[0].height))) > ASPECT:
             raise UsageError(
@@ -102,7 +119,10 @@ def calibrate(
 
 
 def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Frame]:
-    """The pictures that can be read; of the others the errors are added to `failures`."""
+    """Read images, appending the errors of others to `failures`.
+
+    If no image can be read, the first error is raised instead.
+    """
     frames: list[Frame] = []
     faults: list[EdgeleukError] = []
     for each in pictures:
@@ -113,7 +133,7 @@ def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Fr
         else:
             try:
                 frames.append(read_picture(each))
-            except Exception as error:  # noqa: BLE001  # of any library: the others are measured all the same
+            except Exception as error:  # noqa: BLE001  # from any library; the other images are still measured
                 faults.append(unforeseen(error, str(each)))
     if faults and not frames:
         raise faults[0]
@@ -122,7 +142,10 @@ def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Fr
 
 
 def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) -> tuple[Ruler, bool]:
-    """In pixels of the profile's picture, and whether it tells x and y apart."""
+    """Measure the scale from images of rulings.
+
+    Returns the scale in pixels of the profile's image, and whether x and y were measured separately.
+    """
     if spacing_um is None:
         raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
     if len({frame.pixels.shape for frame in ruled}) > 1:
@@ -139,7 +162,10 @@ def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) 
 
 
 def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> Iterator[str]:
-    """Whether the scale is one that cameras behind the objective give, and red cells agree with a ruling."""
+    """Yield warnings about an implausible scale.
+
+    The scale is compared with the range of cameras behind the objective, and red cells with the ruling.
+    """
     if profile.scale is None:
         yield "no scale was measured: with this profile it is still told from each picture's red cells."
         return

@@ -1,9 +1,10 @@
-"""Micrometres per pixel from a picture of lines ruled at a known spacing: a stage micrometer or a counting chamber.
+"""Scale from images of lines at a known spacing.
 
-Where the lines run and how far apart they roughly are comes from the picture's gradients and its autocorrelation.
-Then each line is located in many short pieces, and all pieces together are fitted: the k-th line lies where
-a x + b y + c = k. The vector (a, b), lines per pixel along x and y, holds direction and spacing to a fraction of a
-thousandth, and its error follows from the fit.
+The lines are those of a stage micrometer or a counting chamber; the scale is in micrometres per pixel. The image's
+gradients and autocorrelation give the direction and the approximate spacing of the lines. Then each line is located
+in many short segments, and all segments are fitted together: the k-th line lies where a x + b y + c = k. The vector
+(a, b), lines per pixel along x and y, holds direction and spacing to a fraction of a thousandth, and its error
+follows from the fit.
 """
 
 from __future__ import annotations
@@ -21,65 +22,88 @@ from edgeleuk.types import Image, Scale
 Floats = NDArray[np.float64]
 
 LONGEST = 1600
-"""Side that a picture is worked on at, pixels; a ruling of 100 lines is then sampled well enough."""
+"""Maximum side of the processed image, pixels.
+
+A ruling of 100 lines is then sampled well enough.
+"""
 LEAST_PITCH = 6.0
-"""Pixels between lines, below which pixels and lines beat."""
+"""Minimum line spacing, pixels; below it pixels and lines beat."""
 LEAST_LINES = 3
 STRIPS = 16
-"""Pieces that each line is cut into."""
+"""Number of segments each line is cut into."""
 ANGLES = np.radians(np.arange(0, 180, 1.0))
 APART = np.radians(30)
-"""Least angle between the two directions of a grid, in a picture squeezed to half as well."""
+"""Minimum angle between the two directions of a grid, radians.
+
+It also holds for an image squeezed to half.
+"""
 SECOND = 0.4
-"""Contrast of the second direction's lines at least, as a share of the first's: lines seen askew, and the steps that
-pixels make of them, stay under a quarter."""
+"""Minimum contrast of the second direction relative to the first.
+
+Lines seen askew, and the steps that pixels make of them, stay under a quarter.
+"""
 REGULAR = 0.3
-"""Autocorrelation at one spacing that lines have at least; cells, print and dust stay under half of it."""
+"""Minimum autocorrelation of lines at their spacing.
+
+Cells, print and dust stay under half of it.
+"""
 FAINTEST = 0.35
-"""Height of a piece of line as a share of the median piece's, under which it is no line."""
+"""Minimum height of a line segment relative to the median segment."""
 ROUNDS = 5
 LEAST_KEPT = 0.6
-"""Share of the pieces that must fit into one ruling."""
+"""Minimum share of segments that fit one ruling."""
 LARGEST_ERROR = 0.003
-"""Relative, of a ruling's frequency, beyond which it is taken for none: right ones state 0.001 at most, and lines that are
-none, along the ends of ticks or between the steps of pixels, 0.0035 and more."""
+"""Maximum relative error of a ruling's frequency.
+
+Real rulings state 0.001 at most; false ones, along the ends of ticks or between the steps of pixels, 0.0035 and more.
+"""
 OWN_ERROR = 0.001
-"""95 % of the ruling itself: stage micrometers are certified to a few tenths of a um in 1 mm, chambers to 1 in 500."""
+"""Relative error of the ruling itself, 95 %.
+
+Stage micrometers are certified to a few tenths of a um in 1 mm, chambers to 1 in 500.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """One direction of lines, in the picture's own pixels."""
+    """Parallel lines of one direction, in pixels of the original image."""
 
     a: float
-    """Lines crossed per pixel along x."""
+    """Lines per pixel along x."""
     b: float
-    """Along y, down."""
+    """Lines per pixel along y, downwards."""
     error: float
-    """Relative, 95 %, of the lines' frequency."""
+    """Relative error of the line frequency, 95 %."""
     lines: int
 
     @property
     def pitch(self) -> float:
-        """Pixels between two lines, at right angles to them."""
+        """Line spacing perpendicular to the lines, pixels."""
         return float(1 / np.hypot(self.a, self.b))
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A device's scale, and what it rests on."""
+    """Scale of a device, with the rulings behind it."""
 
     scale: Scale
     rulings: tuple[Ruling, ...]
     both_axes: bool
-    """Whether x and y were measured apart; else pixels are taken to be square."""
+    """Whether x and y were measured separately; else pixels are assumed square."""
 
 
 def measure(pictures: Sequence[Image], spacing_um: float, names: Sequence[str]) -> Measured:
-    """The scale from one or more pictures (H, W, 3) of one size that show lines `spacing_um` apart.
+    """Measure the scale from images of a ruling.
 
-    Lines in two directions, of a grid or of two pictures, tell x and y apart. Raises InputError where a picture shows
-    no ruling.
+    Lines in two directions, of a grid or of two images, give separate scales along x and y.
+
+    Args:
+        pictures: One or more images (H, W, 3) of one size.
+        spacing_um: Distance between adjacent lines, micrometres.
+        names: Name of each image, for messages.
+
+    Raises:
+        InputError: An image shows no ruling.
     """
     found = [
         (number, ruling) for number, image in enumerate(pictures) for ruling in rulings(image, names[number])
@@ -104,7 +128,11 @@ def measure(pictures: Sequence[Image], spacing_um: float, names: Sequence[str]) 
 
 
 def rulings(image: Image, name: str) -> tuple[Ruling, ...]:
-    """The lines of a picture: those of one direction, or of the two that cross. Raises InputError."""
+    """Detect the ruling of an image: one direction, or two crossing.
+
+    Raises:
+        InputError: The image shows no ruling.
+    """
     times = min(1.0, LONGEST / max(image.shape[:2]))
     size = (round(image.shape[1] * times), round(image.shape[0] * times))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -128,7 +156,10 @@ def rulings(image: Image, name: str) -> tuple[Ruling, ...]:
 
 
 def _flat(grey: NDArray[np.uint8]) -> Floats:
-    """(H, W) without slow changes of light, of unit spread, the lines positive."""
+    """Flatten slow illumination changes of a grey image (H, W).
+
+    The result has unit standard deviation, and its lines are positive.
+    """
     height, width = grey.shape
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
     terms = [np.outer(y**j, x**i).ravel() for i in range(5) for j in range(5 - i)]
@@ -142,7 +173,11 @@ def _flat(grey: NDArray[np.uint8]) -> Floats:
 
 
 def _directions(flat: Floats) -> list[float]:
-    """Angles (radians from the x axis) at right angles to the lines: the strongest, and the strongest far from it."""
+    """Find the two strongest directions across lines, radians.
+
+    Angles are measured from the x axis, perpendicular to the lines. The second is the strongest one that lies more
+    than APART from the first.
+    """
     smooth = cv2.GaussianBlur(flat.astype(np.float32), (0, 0), 1.5)
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     angle = np.mod(np.arctan2(down, across), np.pi)
@@ -156,7 +191,10 @@ def _directions(flat: Floats) -> list[float]:
 
 
 def _steepest(flat: Floats, theta: float) -> float:
-    """The angle near `theta` at which sums along the lines vary most: there all of a line falls into one sum."""
+    """Refine `theta` to maximise the variance of line sums.
+
+    At the right angle all of a line falls into one sum.
+    """
     every = 3 if min(flat.shape) > 500 else 2  # rows: enough of them to tell, and a third of the work
     for step in (1.0, 0.25, 0.06):
         tried = theta + np.radians(step) * np.arange(-4, 5)
@@ -165,7 +203,10 @@ def _steepest(flat: Floats, theta: float) -> float:
 
 
 def _summed(flat: Floats, theta: float, every: int = 1) -> Floats:
-    """Mean along lines at right angles to `theta`, by the pixel of distance; of each so many-th row."""
+    """Average `flat` along lines perpendicular to `theta`.
+
+    The result has one value per pixel of distance. Only each `every`-th row is used.
+    """
     places = _distances(flat.shape, theta)[::every]
     bins = np.rint(places - places.min()).astype(int).ravel()
     counts = np.bincount(bins)
@@ -175,13 +216,19 @@ def _summed(flat: Floats, theta: float, every: int = 1) -> Floats:
 
 
 def _distances(shape: tuple[int, ...], theta: float) -> Floats:
-    """(H, W) of each pixel's middle from the origin, along `theta`."""
+    """Return the distance of each pixel along `theta` (H, W).
+
+    Distances run from the origin to the centre of the pixel.
+    """
     y, x = np.ogrid[: shape[0], : shape[1]]
     return (x + 0.5) * np.cos(theta) + (y + 0.5) * np.sin(theta)
 
 
 def _pitch(profile: Floats) -> tuple[float, float]:
-    """Spacing of a profile's peaks, pixels, and its autocorrelation there: of the first that nears the highest."""
+    """Return a profile's peak spacing in pixels and its autocorrelation there.
+
+    Of the peaks that come near the highest, the first counts. Without a peak both are 0.
+    """
     centred = profile - profile.mean()
     size = len(centred)
     power = np.abs(np.fft.rfft(centred, 2 * size)) ** 2
@@ -193,7 +240,7 @@ def _pitch(profile: Floats) -> tuple[float, float]:
         return 0.0, 0.0
     inner = np.arange(max(int(below[0]), int(LEAST_PITCH)), len(similar) - 1)
     peaks = inner[(similar[inner] >= similar[inner - 1]) & (similar[inner] > similar[inner + 1])]
-    # Below 0 is a slope alone: far points of it differ, and some a little less.
+    # Below 0 there is only a slope: distant points differ, some a little less.
     if not len(peaks) or similar[peaks].max() <= 0:
         return 0.0, 0.0
     first = int(peaks[similar[peaks] >= 0.7 * similar[peaks].max()][0])
@@ -203,7 +250,10 @@ def _pitch(profile: Floats) -> tuple[float, float]:
 
 
 def _ruling(flat: Floats, theta: float, summed: Floats) -> Ruling | None:
-    """The lines at right angles to `theta`, along which the picture sums to `summed`; None where there are none."""
+    """Fit the lines perpendicular to `theta`, or return None.
+
+    `summed` is the image averaged along these lines.
+    """
     pitch, regular = _pitch(summed)
     if pitch < LEAST_PITCH or regular < REGULAR:
         return None
@@ -213,7 +263,10 @@ def _ruling(flat: Floats, theta: float, summed: Floats) -> Ruling | None:
 
 
 def _pieces(flat: Floats, theta: float, pitch: float) -> tuple[Floats, Floats]:
-    """Middles (N, 2) x y of short pieces of lines, and their heights (N,)."""
+    """Locate short line segments.
+
+    Returns their centres (N, 2) x y and their heights (N,).
+    """
     along = _distances(flat.shape, theta + np.pi / 2)
     places = _distances(flat.shape, theta)
     low, start = along.min(), places.min()
@@ -238,7 +291,10 @@ def _pieces(flat: Floats, theta: float, pitch: float) -> tuple[Floats, Floats]:
 
 
 def _peaks(mean: Floats, pitch: float) -> list[tuple[float, float]]:
-    """Places and heights of the lines in one strip: each the highest within half a spacing, its middle by weight."""
+    """Locate the lines in one strip, with their heights.
+
+    Each line is the maximum within half a spacing; its position is the weighted centre.
+    """
     reach = max(2, round(pitch * 0.45))
     peaks = []
     for i in range(len(mean)):
@@ -248,7 +304,7 @@ def _peaks(mean: Floats, pitch: float) -> list[tuple[float, float]]:
             continue
         floor = np.nanquantile(near, 0.3)
         gap = ~(near > (floor + near[top]) / 2)
-        # Both flanks must be there, or the picture's edge would move the line's middle.
+        # Both flanks must be visible, or the image's edge would shift the centre of the line.
         if not gap[:top].any() or not gap[top:].any():
             continue
         left, right = top - int(gap[:top][::-1].argmax()), top + int(gap[top:].argmax())
@@ -261,14 +317,18 @@ def _peaks(mean: Floats, pitch: float) -> list[tuple[float, float]]:
 
 
 def _fit(points: Floats, frequency: Floats) -> Ruling | None:
-    """Least squares of a x + b y + c = k over the pieces (N, 2), k the nearest whole number, without those far off."""
+    """Fit the line equation to segments (N, 2), or return None.
+
+    Least squares of a x + b y + c = k, with k the nearest whole number, without outliers. None if the segments make no
+    ruling.
+    """
     if len(points) < 2 * LEAST_LINES:
         return None
     middle = points.mean(axis=0)
     design = np.column_stack([points - middle, np.ones(len(points))])
     phases = design[:, :2] @ frequency
     solution = np.array([*frequency, -np.angle(np.exp(2j * np.pi * phases).sum()) / (2 * np.pi)])
-    # From the middle outwards: an error of the first guess grows with the distance, and with it the line's number.
+    # From the centre outwards: an error of the first guess grows with distance, until line numbers are wrong.
     reach, kept, lines = 2.0, design, np.zeros(0)
     while True:
         near = np.abs(phases) <= reach
@@ -280,7 +340,7 @@ def _fit(points: Floats, frequency: Floats) -> Ruling | None:
     numbers = len(np.unique(lines))
     if numbers < LEAST_LINES or len(kept) < LEAST_KEPT * len(points):
         return None
-    # Pieces of one line share its own error: what counts is the lines, not the pieces.
+    # Segments of one line share its own error, so the number of lines counts, not that of segments.
     variance = float(((kept @ solution - lines) ** 2).mean()) * len(kept) / numbers
     covariance = np.linalg.inv(kept.T @ kept)[:2, :2] * variance
     a, b = solution[:2].tolist()
@@ -290,7 +350,10 @@ def _fit(points: Floats, frequency: Floats) -> Ruling | None:
 
 
 def _settled(design: Floats, solution: Floats) -> tuple[Floats, Floats, Floats]:
-    """A solution fitted again to the pieces near it; these, and the numbers of their lines."""
+    """Refit a solution to the segments near it.
+
+    Returns the solution, these segments, and the numbers of their lines.
+    """
     for _ in range(ROUNDS):
         lines = np.rint(design @ solution)
         rest = np.abs(design @ solution - lines)

@@ -1,8 +1,8 @@
-"""What smear fields tell of a device: its scale from red cells, the colours of its stain, how its good pictures measure.
+"""Scale, stain colours and usual image quality from smear fields.
 
-No label is needed. The finder, at its ordinary thresholds, says which pixels are red cells and which are white cells'
-nuclei; where it does not know the device well, those it is surest of are enough, and it looks again at the fields with
-the colours it has found.
+No labels are needed. The finder, at its ordinary thresholds, says which pixels are red cells and which are nuclei of
+white cells. Where it does not know the device well, its surest detections are enough, and it then runs again on the
+fields with the measured colours.
 """
 
 from __future__ import annotations
@@ -27,30 +27,54 @@ from edgeleuk.scale import diameters_um, estimate_scale
 from edgeleuk.types import RED_CELL, RED_CELL_UM, WHITE_CELL, Detections, Frame, Scale
 
 FLOOR = 0.2
-"""Least score of a cell whose colour is measured: on a strange device scores are lower than on those learnt from."""
+"""Minimum score of a cell whose colour is measured.
+
+Scores are lower on an unknown device than on those trained on.
+"""
 SURE = 0.5
-"""Least score of a white cell, as a share of the best in all fields: on a camera that a finder had never seen, of what
-passed FLOOR alone two in three were red cells, and the nuclei's colour was theirs."""
+"""Minimum white-cell score, as a share of the best score.
+
+The best is taken over all fields. On a camera that a finder had never seen, two in three of the detections that passed
+FLOOR alone were red cells, and the colour of the nuclei was theirs.
+"""
 MOST_CELLS = 60
-"""Of either kind and field, the surest."""
+"""Maximum number of cells per cell class and field, surest first."""
 LEAST_WHITE, LEAST_RED = 3, 20
-"""Cells over all fields that the colours rest on."""
+"""Minimum cells over all fields for the stain colours."""
 NUCLEUS_SHARE = 0.25
-"""Densest share of a white cell's box that is nucleus on any type: 30 % to 70 % of a box are."""
+"""Densest share of a white cell's box taken as nucleus.
+
+Nuclei of every type fill more: 30 % to 70 % of a box.
+"""
 RED_SHARE = 0.5
-"""Densest share of a red cell's box: the ring around its pale middle, without the corners."""
+"""Densest share of a red cell's box taken as cell.
+
+It covers the ring around the pale centre, without the corners.
+"""
 LEAST_ANGLE = np.radians(4)
-"""Between the colours of red cells and nuclei. Closer ones are one colour, and what would be told apart is noise."""
+"""Minimum angle between red-cell and nucleus colours, radians.
+
+Closer colours are one colour, and separating them would only amplify noise.
+"""
 ROUNDS = 2
 
 Colours = NDArray[np.float64]
 
 
 def known_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Profile:
-    """The profile with everything that smear fields tell: stain, usual looks, and the scale where it has none.
+    """Add stain, usual image quality and scale to a profile.
 
-    Red cells are measured once more with their colours put right: more of them are recognised then.
-    Raises ScaleError or InputError.
+    A scale that the profile already has is kept. Otherwise red cells are measured once more with corrected colours,
+    because more of them are recognised then.
+
+    Args:
+        profile: Profile to extend.
+        frames: Smear fields of the device.
+        finder: Cell finder.
+
+    Raises:
+        InputError: The fields show too little.
+        ScaleError: The red cells do not give a scale.
     """
     scaled = profile if profile.scale else scaled_by(profile, frames, finder)
     stained = replace(scaled, stain=stain(frames, finder, scaled), usual=usual(frames))
@@ -58,7 +82,16 @@ def known_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Profi
 
 
 def scaled_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Profile:
-    """The profile with the scale that the red cells of fields tell, those of the first one's size. Raises ScaleError."""
+    """Add a scale from red cells to a profile.
+
+    Args:
+        profile: Profile to extend.
+        frames: Smear fields; only those with the size of the first are used.
+        finder: Cell finder.
+
+    Raises:
+        ScaleError: The red cells do not give a scale.
+    """
     first = frames[0]
     same = [frame for frame in frames if frame.pixels.shape == first.pixels.shape]
     found = red_cell_ruler([profile.corrected(frame, find_view(frame.pixels)) for frame in same], finder)
@@ -71,12 +104,23 @@ def scaled_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Prof
 
 
 def significant(number: float) -> float:
-    """To six digits: no ruler is better, and the file stays readable."""
+    """Round to six significant digits.
+
+    No ruler is more accurate, and the file stays readable.
+    """
     return float(f"{number:.6g}")
 
 
 def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
-    """The scale that the red cells of several fields tell together, at least one. Raises ScaleError where none does."""
+    """Estimate one scale from the red cells of several fields.
+
+    Args:
+        frames: One or more fields.
+        finder: Cell finder.
+
+    Raises:
+        ScaleError: No field gives a scale.
+    """
     scales: list[Scale] = []
     failed: ScaleError | None = None
     for frame in frames:
@@ -95,11 +139,14 @@ def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
 
 
 def _beside_boxes(frames: Sequence[Frame], finder: Finder, scale: Scale) -> float:
-    """By how much larger a scale is by the rims of red cells than by the finder's boxes; 1 where too few rims show.
+    """Return the scale correction from red-cell rims over boxes.
 
-    Boxes keep off from cells as the annotators of the cameras did that a picture resembles: by the rims, cells in boxes of
-    7.78 um measure 6.7 um on bccd, 6.9 on chula, 7.0 on raabin and 7.2 on pbc training fields, and 6.8 to 7.0 where they
-    are simulated. For the networks, which learnt at the scale of the boxes, that is little; of a ruler it is too much.
+    The factor is above 1 if the rims give a larger scale than the finder's boxes, and 1 if too few rims are visible.
+
+    Boxes keep a margin around cells as the annotators did for the cameras that an image resembles: by the rims, cells in
+    boxes of 7.78 um measure 6.7 um on bccd, 6.9 on chula, 7.0 on raabin and 7.2 on pbc training fields, and 6.8 to 7.0
+    where they are simulated. For the networks, trained at the scale of the boxes, this is little; for a ruler it is too
+    much.
     """
     diameters = [_diameters(frame, finder, scale) for frame in frames]
     every = np.concatenate(diameters)
@@ -107,7 +154,10 @@ def _beside_boxes(frames: Sequence[Frame], finder: Finder, scale: Scale) -> floa
 
 
 def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64]:
-    """(N,) um, by their rims, of the red cells that neither the picture's edge nor an eyepiece's rim cuts."""
+    """Measure red-cell diameters by their rims, micrometres (N,).
+
+    Cells cut by the image's edge or by the rim of the field of view are left out.
+    """
     disc = find_view(frame.pixels)
     boxes = find_within(finder, frame.pixels, scale, disc).of(RED_CELL).boxes
     if disc:
@@ -117,7 +167,16 @@ def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64
 
 
 def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
-    """The colours of a smear, from fields of the device of `profile`. Raises InputError where they show too little."""
+    """Measure the stain colours of a smear.
+
+    Args:
+        frames: Smear fields of the device.
+        finder: Cell finder.
+        profile: Profile of the device, with light and scale if known.
+
+    Raises:
+        InputError: The fields show too few cells, or the stains have the same hue.
+    """
     discs = [find_view(frame.pixels) for frame in frames]
     scales = [
         profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name, disc=disc)
@@ -146,7 +205,7 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
 
 
 def usual(frames: Sequence[Frame]) -> Usual:
-    """Medians of what `quality.look` measures of the slide."""
+    """Return the medians of `quality.look` over the fields."""
     looks = [look(middle(frame.pixels, find_view(frame.pixels))[0]) for frame in frames]
     values = (
         round(float(np.median([getattr(each, name) for each in looks])), 4)
@@ -156,7 +215,10 @@ def usual(frames: Sequence[Frame]) -> Usual:
 
 
 def _colours(dense: colour.Floats, cells: Detections, share: float) -> list[Colours]:
-    """Of each cell (3,), the median density of the densest `share` of its box."""
+    """Return the median density (3,) of each cell's densest pixels.
+
+    `share` is the share of a cell's box that is used.
+    """
     found = []
     height, width = dense.shape[:2]
     for x1, y1, x2, y2 in np.rint(cells.boxes[:MOST_CELLS]).astype(int).tolist():
