@@ -1,1 +1,1 @@
-"""Whether this machine can do its work: each thing looked at, and for what is wrong the command that mends it."""
+"""Checks of this machine, each with the command that fixes it."""

@@ -1,7 +1,8 @@
-"""A model from elsewhere is put to work once, in a process that can be spared, before a command opens it.
+"""Trial run of unknown models before first use.
 
-`models install` tries every model that it installs. A folder that `--model` or EDGELEUK_MODELS names was tried by nobody:
-it is tried when it is first met, and remembered by what it consists of, so that a changed file is met anew.
+A trial runs in a process of its own, whose crash harms nothing. `models install` tries every model that it installs. A
+folder named by `--model` or EDGELEUK_MODELS was tried by nobody: it is tried on first use, and remembered by its content,
+so that a changed file is tried again.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from edgeleuk.doctor.trial import PATIENCE_S, tried
 from edgeleuk.errors import ModelError
 
 REMEMBERED = "tried"
-"""Folder in the store of models: an empty file for each model that was tried, named by `_name`."""
+"""Folder in the model store that records tried models.
+
+It holds an empty file for each of them, named by `_mark`.
+"""
 
 
 def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: None) -> None:
-    """Try a model that is not known here, and remember that it works. Raises ModelError where it does not.
+    """Try an unknown model once, and remember that it works.
 
-    `telling` hears that it is tried. Known are the models that came with the program, the installed ones, and those that
-    this program tried on this machine. Where nothing can be remembered, it is tried each time.
+    Known models are those that came with the program, the installed ones, and those that this program tried on this
+    machine. If nothing can be remembered, the model is tried each time. `telling` is called before a trial.
+
+    Raises:
+        ModelError: The model does not work.
     """
     content = zoo.manifest_bytes(model.folder)  # names both networks by their hashes
     if _came_along(content) or _is_installed(model.folder):
@@ -43,7 +50,7 @@ def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: N
 
 
 def _came_along(content: bytes) -> bool:
-    """Whether it is, byte by byte, a model of this package."""
+    """Check whether a manifest equals, byte by byte, a shipped one."""
     for root in zoo.own_roots():
         for path in _files.listed(root, "*/model.json"):
             with suppress(ModelError):
@@ -59,7 +66,11 @@ def _is_installed(folder: Path) -> bool:
 
 
 def _mark(content: bytes) -> Path | None:
-    """The file that says that it was tried, here and by this program; None for a user without home."""
+    """Return the file that records a trial of this model.
+
+    It is specific to the model, the versions of this program and onnxruntime, and the processor. None for a user without
+    a home folder.
+    """
     about = (
         hashlib.sha256(content).hexdigest(),
         __version__,

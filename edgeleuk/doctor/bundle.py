@@ -1,8 +1,7 @@
-"""The support archive: what helps somebody far away, and nothing of any patient, slide, session or user.
+"""Support archive without data of patients, slides, sessions or users.
 
-It holds the report, the versions of all Python packages, the faults that nobody foresaw, and of the service's log the lines
-that tell of faults. What a
-count found is not in these lines, and they are cut out of any other.
+It holds the report, the versions of all Python packages, the unforeseen faults, and the lines of the service's log that
+tell of faults. Results of a count are not in these lines, and are removed from any other.
 """
 
 from __future__ import annotations
@@ -27,21 +26,33 @@ from edgeleuk.faults import told
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
 LINES = 2000
-"""Of the log, the newest, before those that tell of no fault are left out."""
+"""Maximum number of newest log lines, before filtering."""
 FAULT = re.compile(
     r"\b(?:error|warning|fail\w*|Traceback|watchdog|timeout|killed|signal|exited|Out of memory|oom\w*"
     r"|Under-?voltage|throttl\w*|Start(?:ed|ing)|Stopp(?:ed|ing)|Scheduled restart)\b",
     re.IGNORECASE,
 )
-"""Of lines that stay: those of systemd about the service, and the program's own about faults."""
+"""Pattern of log lines to keep.
+
+These are lines of systemd about the service, and the program's own lines about faults.
+"""
 FOUND = re.compile(r"\b(?:counted|undone|marked|note|target|finished)\b {2,}|\bfield \d", re.IGNORECASE)
-"""Of lines that go, even so: the kinds of events that tell what a count found or what its operator wrote."""
+"""Pattern of log lines to drop, even if FAULT matches.
+
+These are the kinds of events that tell what a count found or what its operator wrote.
+"""
 COMMON = frozenset({"root", "edgeleuk", "pi", "user", "admin", "localhost", "raspberrypi"})
-"""Names that say nothing about anybody, and stand in many words."""
+"""Names that identify nobody and are part of many words."""
 
 
 def bundle(report: Report, text: str, log: Callable[[], str] | None = None) -> bytes:
-    """The archive, a zip. `text` is the report for a person, `log` what the service wrote."""
+    """Return the support archive as a zip file.
+
+    Args:
+        report: Report, written as JSON.
+        text: The same report as text for people.
+        log: Returns the log of the service; the system's journal by default.
+    """
     files = {
         "README.txt": README,
         "report.json": without_people(json.dumps(report.as_json(), indent=2)) + "\n",
@@ -70,13 +81,16 @@ faults.txt                faults of the program by their references, without wha
 
 
 def versions() -> list[str]:
-    """Every Python package that is installed here, as `pip` names it."""
+    """List the installed Python packages, as `pip` names them."""
     found = {(each.metadata["Name"] or "").lower(): each.version for each in metadata.distributions()}
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name]
 
 
 def service_log() -> str:
-    """The newest lines of the services' journal, or why there are none."""
+    """Return the newest lines of the services' journal.
+
+    If there are none, the text says why.
+    """
     journalctl = shutil.which("journalctl")
     if journalctl is None:
         return "warning: this system has no journal (journalctl)"
@@ -102,13 +116,16 @@ def service_log() -> str:
 
 
 def faults(log: str) -> str:
-    """The lines that tell of faults, and of no cell, slide or note."""
+    """Keep log lines about faults, without cells, slides or notes."""
     kept = [line for line in log.splitlines() if FAULT.search(line) and not FOUND.search(line)]
     return "".join(f"{line}\n" for line in kept)
 
 
 def without_people(text: str) -> str:
-    """The text without folders of users, their names, or the computer's, and without passwords in addresses."""
+    """Remove user folders, names and passwords from a text.
+
+    Names are those of users and of the computer; passwords are those in addresses.
+    """
     shortened: str = without_secrets(without_names(text))
     for name in _names():
         shortened = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "NAME", shortened)
@@ -116,13 +133,13 @@ def without_people(text: str) -> str:
 
 
 def _names() -> Iterable[str]:
-    """Of this user and this computer, longest first."""
+    """Return names of this user and computer, longest first."""
     names = {
         os.environ.get("SUDO_USER", ""),
         os.environ.get("LOGNAME", ""),
         socket.gethostname(),
         socket.getfqdn(),
     }
-    with suppress(KeyError, OSError):  # a user without an entry among the users
+    with suppress(KeyError, OSError):  # a user without an entry in the password file
         names.add(getpass.getuser())
     return sorted((name for name in names - COMMON if len(name) > 1), key=len, reverse=True)

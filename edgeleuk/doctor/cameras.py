@@ -1,4 +1,4 @@
-"""The cameras: found, permitted, and giving pictures."""
+"""Camera checks: present, permitted, and delivering images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICAMERA, SITE = (
     "And a virtual environment made with --system-site-packages.",
 )
 FIRST_S = 15.0
-"""For the first picture."""
+"""Timeout for the first image, seconds."""
 
 Opener = Callable[[str], Source]
 
@@ -31,9 +31,13 @@ Opener = Callable[[str], Source]
 def cameras(
     *, opened: Opener | None = open_source, telling: Callable[[str], None] = lambda _: None
 ) -> Iterator[Finding]:
-    """One finding for each camera, after a picture was taken from it, or one that there is none.
+    """Check each camera by taking an image with it.
 
-    With `opened` None no camera is started. One that a count uses now is left alone.
+    Yields one finding per camera, or one that there is none. A camera that a count is using is left alone.
+
+    Args:
+        opened: Opens a camera by its source; None starts no camera.
+        telling: Called with a message before each camera is started.
     """
     found = devices()
     usable = {f"usb:{each.number}": each.name for each in found if each.captures and not each.of_pi}
@@ -78,14 +82,17 @@ def _camera(source: str, name: str, opened: Opener | None) -> Finding:
 
 def _forbidden(device: Device) -> Finding:
     permitted = os.access(device.path, os.R_OK | os.W_OK)
-    # A node that is there and is no camera, as of a codec, hinders nobody.
+    # A node that is no camera, such as a codec, hinders nobody.
     state: State = "warning" if permitted else "failure"
     check, said = f"device {device.path}", f"{device.name}: {device.problem}"
     return Finding(check, state, said, *(("edgeleuk cameras",) if permitted else (JOIN, THEN)))
 
 
 def groups(nodes: Path = Path("/dev")) -> Finding:
-    """Whether this user may use cameras: a member of the group video, where there is one."""
+    """Check whether this user may use cameras.
+
+    Root and members of the group `video` may, and everybody where no device asks for the group.
+    """
     cameras_here = sorted(str(path) for path in nodes.glob("video*"))
     names = sorted(filter(None, map(_group, {os.getegid(), *os.getgroups()})))
     facts = {"member": GROUP in names, "root": os.geteuid() == 0, "devices": len(cameras_here)}

@@ -1,4 +1,7 @@
-"""The clock: a Raspberry Pi 4 has no battery behind it, and without a network shows some past time after a start."""
+"""Clock check.
+
+A Raspberry Pi 4 has no battery for its clock, and without a network shows some past time after a start.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,27 @@ from edgeleuk.doctor.findings import Finding
 from edgeleuk.store import SessionSummary
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
-"""Before this version of edgeleuk was made. A clock that shows less is wrong."""
+"""Earliest plausible date; a clock that shows less is wrong.
+
+It lies before this version of edgeleuk was made.
+"""
 TOLERANCE = timedelta(minutes=2)
-"""By which a session may be newer than now: clocks are set by some seconds at any time."""
+"""Tolerated lead of a session's time over the clock.
+
+Clocks are set by some seconds at any time.
+"""
 DRIFT_S = 3600.0
-"""Difference between the clock's chip and the system beyond which that chip keeps no time, as one without a battery."""
+"""Maximum difference between hardware clock and system, seconds.
+
+A chip beyond it keeps no time, as one without a battery.
+"""
 NOT_SYNCHRONISED = 5
-"""TIME_ERROR of adjtimex(2)."""
+"""Value TIME_ERROR of adjtimex(2)."""
 TIMEX_BYTES = 512
-"""More than struct timex has on any architecture (208 on 64-bit ones)."""
+"""Buffer size for struct timex, bytes.
+
+More than it has on any architecture (208 on 64-bit ones).
+"""
 SET = 'sudo date -s "2026-12-31 09:00"'
 HOW = "With the right date and time, that of this place. Where there is a network: sudo timedatectl set-ntp true"
 
@@ -31,7 +46,16 @@ def clock(
     synchronised: Callable[[], bool | None] | None = None,
     chips: Path = Path("/sys/class/rtc"),
 ) -> Finding:
-    """Whether the date may be right. Sessions keep their order, and counts their pace, whatever it is."""
+    """Check whether the date is plausible.
+
+    Sessions keep their order, and counts their pace, whatever the date is.
+
+    Args:
+        newest: Newest session, which must not lie in the future.
+        now: Returns the current time.
+        synchronised: Returns whether a time server set the clock; the kernel's answer by default.
+        chips: Folder of the hardware clocks.
+    """
     at, set_by_network = now(), (synchronised or is_synchronised)()
     kept = _battery(chips, at)
     facts = {
@@ -63,7 +87,10 @@ KEEPS = "Sessions and fields keep their order; their dates are as wrong as the c
 
 
 def is_synchronised() -> bool | None:
-    """Whether the kernel knows its clock to be set by a time server; None where it does not tell (not Linux)."""
+    """Return whether a time server sets the kernel's clock.
+
+    None where the kernel does not tell (not Linux).
+    """
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         state = libc.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))  # all zero: nothing is changed
@@ -73,7 +100,10 @@ def is_synchronised() -> bool | None:
 
 
 def _battery(chips: Path, now: datetime) -> bool:
-    """Whether a clock of its own runs beside the system's. A Pi 5 has one, and a battery only where one was added."""
+    """Check whether a battery-backed hardware clock is running.
+
+    A Pi 5 has the clock, and a battery only where one was added.
+    """
     for path in sorted(chips.glob("rtc*/since_epoch")):
         try:
             if abs(float(path.read_text()) - now.timestamp()) < DRIFT_S:
@@ -84,6 +114,9 @@ def _battery(chips: Path, now: datetime) -> bool:
 
 
 def _latest(session: SessionSummary) -> datetime:
-    """The latest time that a session bears; the clock may have been set within it."""
+    """Return the latest time recorded in a session.
+
+    The clock may have been set during the session.
+    """
     times = filter(None, (session.started, session.last, session.ended))
     return max(datetime.fromisoformat(each) for each in times)

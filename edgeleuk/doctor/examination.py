@@ -1,4 +1,4 @@
-"""All that the doctor looks at, in the order in which it is told."""
+"""Examination of the machine, in the order of the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ Telling = Callable[[str], None]
 
 
 def examine(*, quick: bool = False, telling: Telling = lambda _: None) -> Report:
-    """Look at this machine. `quick` runs no network and starts no camera; `telling` hears what takes long."""
+    """Run all checks of this machine.
+
+    Args:
+        quick: Run no network and start no camera.
+        telling: Called with a message before each slow step.
+    """
     return Report([nameless(finding) for finding in _findings(quick, telling)])
 
 

@@ -1,4 +1,4 @@
-"""What the doctor says: one line for each thing looked at."""
+"""Findings and report of the doctor, one line per check."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from typing import Any, Literal
 from edgeleuk import __version__
 
 State = Literal["ok", "warning", "failure"]
-"""As it should be; something to know or to mend, and the work can be done; the work cannot be done, or not trusted."""
+"""State of a check.
+
+"ok": as it should be. "warning": something to know or to fix, and the work can be done. "failure": the work cannot be
+done, or not be trusted.
+"""
 SCHEMA = "edgeleuk-doctor/1"
 _OTHER_HOMES = re.compile(r"(?<![\w/])/(?:home|Users|media|run/media)/[^/\s:;,'\"]+")
-"""Also a stick's folder, which bears the user's name."""
+"""Pattern of other home folders, and of mounted sticks.
+
+The folder of a stick contains the user's name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     check: str
-    """Its name, which scripts may rely on."""
+    """Name of the check; scripts may rely on it."""
     state: State
     said: str
-    """One or two sentences."""
+    """Result in one or two sentences."""
     remedy: str = ""
-    """The command that mends it, as it can be copied."""
+    """Command that fixes it, ready to copy."""
     advice: str = ""
-    """What to do where no command can, or besides: a sentence."""
+    """Advice in one sentence, instead of a command or besides."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Numbers and names behind it, ready for JSON."""
+    """Numbers and names of the check, ready for JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An examination of a machine. It names no user, and no folder of theirs."""
+    """Report of an examination, without users' names or folders."""
 
     findings: Sequence[Finding]
 
@@ -51,7 +58,10 @@ class Report:
         return self.worst != "failure"
 
     def as_json(self) -> dict[str, Any]:
-        """`edgeleuk-doctor/1`: keys are added within a version, none removed."""
+        """Return the report as JSON, schema `edgeleuk-doctor/1`.
+
+        Keys are added within a version, none removed.
+        """
         checks = [
             {"check": each.check, "state": each.state, "said": each.said, "remedy": each.remedy,
              "advice": each.advice, "facts": dict(each.facts)}
@@ -61,7 +71,10 @@ class Report:
 
 
 def without_names(value: Any) -> Any:
-    """Texts, also inside lists and mappings, with the user's folders shortened to ~ and no names in other paths."""
+    """Remove users' names from all texts in a value.
+
+    Texts inside lists and mappings are included. The user's own folders become ~, and names in other paths are removed.
+    """
     if isinstance(value, Mapping):
         return {without_names(key): without_names(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The computer itself: processor, memory, Python and libraries."""
+"""Machine checks: processor, memory, Python and libraries."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ DOT_PRODUCTS = {
     "avx512_vnni": "8-bit dot products",
     "avx_vnni": "8-bit dot products",
 }
-"""Flags in /proc/cpuinfo of instructions that 8-bit networks are fast with: Arm's FEAT_DotProd and FEAT_I8MM
-(https://docs.kernel.org/arch/arm64/elf_hwcaps.html), Intel's VNNI. A Raspberry Pi 5 has asimddp, a Pi 4 has none."""
+"""Flags in /proc/cpuinfo that make 8-bit networks fast.
+
+They stand for instructions: Arm's FEAT_DotProd and FEAT_I8MM (https://docs.kernel.org/arch/arm64/elf_hwcaps.html), and
+Intel's VNNI. A Raspberry Pi 5 has asimddp, a Pi 4 has none.
+"""
 VECTORS = ("asimd", "avx512f", "avx2")
 ARCHITECTURES = ("aarch64", "x86_64")
-"""That onnxruntime has wheels for."""
+"""Architectures that onnxruntime has wheels for."""
 PYTHON = (3, 11)
 LIBRARIES = ("msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
 OPENCV = (
@@ -34,17 +37,23 @@ OPENCV = (
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
-"""One of these; Debian's own has no entry among Python's packages."""
+"""Packages that provide OpenCV; one is needed.
+
+Debian's own OpenCV has no entry among the Python packages.
+"""
 LEAST_MB, ENOUGH_MB = 250, 500
-"""Of free memory. Resident at most, measured: 130 MB to analyse the sample, 370 MB for a live count of 1280 x 720 pixels
-with its simulated camera."""
+"""Free memory for an analysis, and for a live count, MB.
+
+Peak resident memory, measured: 130 MB to analyse the sample, 370 MB for a live count of 1280 x 720 pixels with its
+simulated camera.
+"""
 CLOSE = "Close other programs, a browser first; the command shows the largest."
 BUNDLED = Path("/opt/edgeleuk")
-"""Where the offline bundle installs."""
+"""Folder that the offline bundle installs into."""
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
-    """Architecture, name, and whether 8-bit networks are fast on it."""
+    """Check the architecture, and whether 8-bit networks run fast."""
     kind, bits = platform.machine(), 64 if sys.maxsize > 2**32 else 32
     found = machine.flags(cpuinfo)
     fast = [name for name in DOT_PRODUCTS if name in found]
@@ -61,7 +70,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
             "measured": machine.setting_here() != machine.DEFAULT,
         },
     }
-    # Where the kernel gives no name, the architecture stands for it.
+    # If the kernel gives no name, the architecture stands for it.
     about = ", ".join(dict.fromkeys((str(facts["processor"]), kind, f"{facts['cores']} cores")))
     if kind not in ARCHITECTURES or bits == 32:
         said = f"{about}, {bits}-bit: onnxruntime, which runs the networks, is made for 64-bit systems."
@@ -84,7 +93,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
-    """What is there, and what is free."""
+    """Check total and free memory."""
     total, free, least = _sizes(meminfo)
     if free is None:
         return Finding("memory", "warning", "the kernel does not tell how much there is.")
@@ -98,9 +107,10 @@ def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
 
 
 def _sizes(meminfo: Path) -> tuple[float, float | None, bool]:
-    """MB that there are, MB that programs can have, and whether these may be more.
+    """Return total MB, available MB, and whether these are minima.
 
-    An emulator or a container may not show the kernel's file; then from what nobody uses at all, which is less.
+    An emulator or a container may not show the kernel's file. Then unused memory stands for available memory, which is
+    more.
     """
     try:
         pairs = re.findall(r"^(\w+):\s+(\d+) kB", meminfo.read_text(), re.MULTILINE)
@@ -117,7 +127,7 @@ def _sizes(meminfo: Path) -> tuple[float, float | None, bool]:
 
 
 def python() -> Finding:
-    """The interpreter."""
+    """Check the version of the Python interpreter."""
     version = platform.python_version()
     facts = {"version": version, "virtual_environment": sys.prefix != sys.base_prefix}
     if sys.version_info < PYTHON:
@@ -128,7 +138,10 @@ def python() -> Finding:
 
 
 def again(*options: str) -> tuple[str, str]:
-    """The command that installs edgeleuk again by the way it came, and where to give it."""
+    """Return the reinstall command, and where to run it.
+
+    It installs edgeleuk in the same way as it was installed.
+    """
     if BUNDLED in Path(edgeleuk.__file__).parents:
         return "sudo bash install.sh", "In the folder of the unpacked bundle; sessions and options stay."
     return shlex.join(
@@ -137,7 +150,7 @@ def again(*options: str) -> tuple[str, str]:
 
 
 def libraries() -> Finding:
-    """What edgeleuk is built on: there, and as new as it must be."""
+    """Check that the required libraries are present and recent enough."""
     versions = {name: _version(name) for name in LIBRARIES}
     versions["opencv"] = next(filter(None, map(_version, OPENCV)), None) or _version_of_cv2()
     missing = [name for name, version in versions.items() if version is None]
@@ -151,7 +164,10 @@ def libraries() -> Finding:
 
 
 def extras() -> Finding:
-    """What is optional, as a fact: a command that needs one says so itself."""
+    """List the optional parts that are installed.
+
+    Nothing is a failure: a command that needs one says so itself.
+    """
     here = {
         "signing": util.find_spec("cryptography") is not None,
         "picamera2": util.find_spec("picamera2") is not None,
@@ -171,7 +187,7 @@ def _version(name: str) -> str | None:
 
 
 def _version_of_cv2() -> str | None:
-    """Of an OpenCV that came with the system."""
+    """Return the version of the system's own OpenCV."""
     try:
         import cv2
     except ImportError:
@@ -180,7 +196,10 @@ def _version_of_cv2() -> str | None:
 
 
 def _too_old(versions: dict[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Names and least versions, where edgeleuk was installed as a package that says them."""
+    """Yield outdated libraries with their minimum version.
+
+    Yields nothing unless edgeleuk was installed as a package that states its requirements.
+    """
     try:
         required = metadata.requires("edgeleuk") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The models: as published, and put to work."""
+"""Model checks: files as published, and a trial run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from edgeleuk.errors import ModelError
 
 
 def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
-    """One finding for each magnification, and for each installed version that is not used because it is altered.
+    """Check the model of each magnification.
 
-    `at_work` also opens each model and runs it on the sample, in a process of its own; `telling` hears which. After one
-    that was not through in time the others are not tried: they would take as long.
+    Yields also one finding for each installed version that is not used because it is altered. After a model that did not
+    finish in time the others are not tried: they would take as long.
+
+    Args:
+        at_work: Also open each model and run it on the sample, in a process of its own.
+        telling: Called with a message before each trial.
     """
     here = zoo.available()
     if not here:
@@ -60,7 +64,10 @@ def _model(magnification: str, at_work: bool) -> Finding:
 
 
 def _unfinished(check: str, model: zoo.Model, error: UnfinishedError) -> Finding:
-    """A warning: its files are those that did their work where it was published, or when it was installed."""
+    """Report a trial that did not finish in time.
+
+    It is only a warning: the files worked where the model was published, or when it was installed.
+    """
     seconds, used = round(error.seconds), round(error.processor_seconds)
     facts = {
         "version": model.version, "origin": _origin(model), "tried": True, "unfinished": True,
@@ -84,7 +91,7 @@ def _origin(model: zoo.Model) -> str:
 
 
 def _whole_again() -> tuple[str, str]:
-    """What brings the models back that came with the program."""
+    """Return the command that restores the shipped models, with advice."""
     if os.environ.get("EDGELEUK_MODELS"):
         return (
             "unset EDGELEUK_MODELS",

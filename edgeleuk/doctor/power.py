@@ -1,4 +1,4 @@
-"""Power and heat, where a Raspberry Pi tells of them."""
+"""Power and temperature checks, for a Raspberry Pi."""
 
 from __future__ import annotations
 
@@ -15,24 +15,37 @@ BITS = {
     2: "it is throttled",
     3: "the soft temperature limit is reached",
 }
-"""Of `vcgencmd get_throttled`, now; 16 places higher: since the start. Section get_throttled of
-https://www.raspberrypi.com/documentation/computers/os.html#vcgencmd."""
+"""Bits of `vcgencmd get_throttled` for the present state.
+
+The same bits 16 places higher stand for the time since the start. Section get_throttled of
+https://www.raspberrypi.com/documentation/computers/os.html#vcgencmd.
+"""
 SINCE_START = 16
 SYSFS = "sys/devices/platform/soc/soc:firmware/get_throttled"
-"""Of Raspberry Pi's own kernel; hexadecimal, without 0x. https://github.com/raspberrypi/linux, drivers/firmware/raspberrypi.c"""
+"""Path of the flags in the Raspberry Pi's own kernel.
+
+Hexadecimal, without 0x. https://github.com/raspberrypi/linux, drivers/firmware/raspberrypi.c
+"""
 HWMON = "rpi_volt"
-"""Name of the kernel's voltage sensor, whose in0_lcrit_alarm is 1 when the voltage was too low:
-https://docs.kernel.org/hwmon/raspberrypi-hwmon.html."""
+"""Name of the kernel's voltage sensor.
+
+Its in0_lcrit_alarm is 1 when the voltage was too low: https://docs.kernel.org/hwmon/raspberrypi-hwmon.html.
+"""
 HOT_C = 80.0
-"""Where a Raspberry Pi begins to throttle: https://www.raspberrypi.com/documentation/computers/raspberry-pi.html,
-frequency management and thermal control."""
+"""Temperature at which a Raspberry Pi begins to throttle, °C.
+
+https://www.raspberrypi.com/documentation/computers/raspberry-pi.html, frequency management and thermal control.
+"""
 SUPPLY = "Use the Pi's own supply (5 V 3 A; Pi 5: 5 V 5 A) and a short cable. After a new start 0x0 is right."
 COOL = "Add a heat sink or a fan, and keep it out of the sun."
 ASK, ASK_HEAT = "vcgencmd get_throttled", "vcgencmd measure_temp"
 
 
 def power(root: Path = Path("/"), vcgencmd: Callable[[], str] | None = None) -> Iterator[Finding]:
-    """Undervoltage, throttling and temperature; one finding that there is nothing to ask where this is no Pi."""
+    """Check undervoltage, throttling and temperature.
+
+    On a computer that is no Raspberry Pi, one finding says that there is nothing to ask.
+    """
     word = throttled(root, vcgencmd or _vcgencmd)
     alarm = _alarm(root)
     if word is not None:
@@ -60,7 +73,7 @@ def power(root: Path = Path("/"), vcgencmd: Callable[[], str] | None = None) -> 
 
 
 def throttled(root: Path, vcgencmd: Callable[[], str]) -> int | None:
-    """The word of flags; None where nobody tells it."""
+    """Return the throttling flags, or None if unavailable."""
     try:
         return int((root / SYSFS).read_text().strip(), 16)
     except (OSError, ValueError):
@@ -81,7 +94,7 @@ def _throttling(word: int) -> Finding:
     if before:
         parts.append(f"Since the start, at some time: {', '.join(before)}.")
     low = BITS[0] in now or BITS[0] in before
-    # What is written while the voltage is too low may not be what was meant.
+    # Data written while the voltage is too low may be corrupt.
     state: State = "failure" if BITS[0] in now else "warning"
     return Finding("power", state, f"{' '.join(parts)} ({hex(word)})", ASK, SUPPLY if low else COOL, facts)
 
@@ -97,7 +110,7 @@ def _alarm(root: Path) -> bool | None:
 
 
 def _temperature(root: Path) -> float | None:
-    """The hottest processor's, degrees Celsius."""
+    """Return the temperature of the hottest processor, °C."""
     found = []
     for kind in (root / "sys/class/thermal").glob("thermal_zone*/type"):
         try:

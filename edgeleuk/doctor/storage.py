@@ -1,4 +1,4 @@
-"""Where sessions are kept: writable, with room, and fast enough to write to."""
+"""Storage checks for the sessions: permissions, space, write speed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.store import RESERVE_BYTES, SessionSummary, default_path, open_store
 
 ENOUGH_BYTES = 10 * RESERVE_BYTES
-"""Of free disk. Ten times what a live count never touches, and room for hundreds of fields."""
+"""Free disk space that is enough, bytes.
+
+Ten times what a live count never touches, and room for hundreds of fields.
+"""
 BLOCK, BLOCKS = 1_000_000, 4
-"""Bytes written and synced at a time, and how often: little for a card that wears out, and more than its first buffer."""
+"""Bytes written and synced at a time, and how often.
+
+Little for a card that wears out, and more than its first buffer.
+"""
 COMMIT, COMMITS = 4096, 10
-"""Likewise for what a small transaction writes."""
+"""The same for the writes of a small transaction."""
 SLOW_MB_S, SLOW_COMMIT_S = 2.0, 0.25
-"""A fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1), and a
+"""Speed below, and commit time above, which storage is slow.
+
+A fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1), and a
 hundred times as long as its 500 small writes a second. A field, a few hundred kilobytes in two commits, then takes about
-as long to be written as to be counted."""
+as long to be written as to be counted.
+"""
 ELSEWHERE, A_NEW_FILE = (
     'export EDGELEUK_SESSIONS="$HOME/edgeleuk-sessions.db"',
     "This begins a new file, and leaves the old one as it is.",
@@ -35,15 +44,18 @@ ELSEWHERE, A_NEW_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a folder's disk writes, with everything on it when the time stops."""
+    """Write speed of a folder's disk, with every write synced."""
 
     mb_s: float
     commit_s: float
-    """Median of small writes, each synced."""
+    """Median time of a small synced write, seconds."""
 
 
 def sessions() -> tuple[Finding, SessionSummary | None]:
-    """Whether the file of sessions can be read and written; and the newest session."""
+    """Check that the session file can be read and written.
+
+    Also returns the newest session, or None.
+    """
     try:
         path = default_path()
         if not path.exists():
@@ -64,7 +76,10 @@ def sessions() -> tuple[Finding, SessionSummary | None]:
 
 
 def _to_be_made(path: Path) -> Finding:
-    """The nearest folder that exists must let the others be made."""
+    """Check whether a missing session file can be created.
+
+    The nearest existing folder must allow the others to be created in it.
+    """
     place = existing(path.parent)
     facts = {"path": str(path), "sessions": 0, "writable": os.access(place, os.W_OK | os.X_OK)}
     if facts["writable"]:
@@ -77,18 +92,28 @@ def _to_be_made(path: Path) -> Finding:
 
 
 def _closed(said: str, folder: Path, facts: Mapping[str, Any]) -> Finding:
-    """A folder of somebody else. Nobody is told to take it: it may be the system's."""
+    """Report a folder that this user may not write to.
+
+    Nobody is told to take it over: it may be the system's.
+    """
     advice = f"{A_NEW_FILE} Or ask the owner of {folder} to let you write there."
     return Finding("sessions", "failure", said, ELSEWHERE, advice, facts)
 
 
 def existing(folder: Path) -> Path:
-    """A folder, or the nearest one above it that is there. Raises OSError where one may not be looked into."""
+    """Return a folder, or its nearest existing parent.
+
+    Raises:
+        OSError: A folder may not be looked into.
+    """
     return next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
 
 
 def disk() -> Iterator[Finding]:
-    """Free space where sessions are kept, and how fast it is written. Nothing is left there."""
+    """Check free space and write speed where sessions are kept.
+
+    Nothing is left on the disk.
+    """
     try:
         place = existing(default_path().parent)
         usage = shutil.disk_usage(place)
@@ -136,9 +161,15 @@ def _speed(speed: Speed) -> Finding:
 
 
 def measure(folder: Path) -> Speed:
-    """Write to a file that has no name and goes with this process, however that ends. Raises OSError."""
+    """Measure the write speed of a folder's disk.
+
+    The temporary file has no name and disappears with this process, however that ends.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        content = os.urandom(BLOCK)  # what some disks would squeeze
+        content = os.urandom(BLOCK)  # random, since some disks compress
         began = time.perf_counter()
         for _ in range(BLOCKS):
             file.write(content)

@@ -1,8 +1,9 @@
-"""A model put to work in a process of its own: `python -m edgeleuk.cli._trial FOLDER`.
+"""Trial run of a model in a process of its own.
 
-What opens a network is a large library in C++, and a network from elsewhere may crash it, never end, or ask for more
-memory than there is; on a processor that the library was not built for, any network may. So the first to meet it is a
-process that can be spared, with limits. A model passes that does everything `analyze` asks of it, on the sample.
+The process is `python -m edgeleuk.cli._trial FOLDER`. A network is opened by a large C++ library, and a network from
+elsewhere may crash it, never end, or ask for more memory than there is; on a processor that the library was not built
+for, any network may. So an expendable process with limits opens it first. A model passes if it does everything that
+`analyze` asks of it, on the sample.
 """
 
 from __future__ import annotations
@@ -19,24 +20,36 @@ from edgeleuk.errors import ModelError
 from edgeleuk.rules import Reference, Rules
 
 PATIENCE_S = 180.0
-"""The sample takes 1 s on a desktop's core and about 15 s on a Raspberry Pi 4's (estimated: deploy/PERFORMANCE.md)."""
+"""Time limit of a trial, seconds.
+
+The sample takes 1 s on a desktop's core and about 15 s on a Raspberry Pi 4's (estimated: deploy/PERFORMANCE.md).
+"""
 MEMORY_BYTES = 1_000_000_000
-"""Of the process's own; the models that ship need 350 MB with the libraries (measured), and 300 are too few."""
+"""Memory limit of the trial process, bytes.
+
+The models that ship need 350 MB with the libraries (measured), and 300 are too few.
+"""
 BUSY_SHARE = 0.5
-"""Of that time. A trial that had the processor for less was kept waiting by other programs."""
+"""Minimum share of PATIENCE_S with the processor.
+
+A trial that had the processor for less was kept waiting by other programs.
+"""
 SAMPLE_UM_PER_PX = 0.1
 
 
 class UnfinishedError(ModelError):
-    """A model was not through with the sample in time: the computer is slow or busy, or the model never ends."""
+    """A model that did not finish the sample in time.
+
+    The computer is slow or busy, or the model never ends.
+    """
 
     def __init__(self, model: zoo.Model, seconds: float, processor_seconds: float) -> None:
         self.seconds = seconds
-        """It was given."""
+        """Time given to the trial, seconds."""
         self.processor_seconds = processor_seconds
-        """Of these it had a processor."""
+        """Processor time used by the trial, seconds."""
         self.busy = processor_seconds < BUSY_SHARE * seconds
-        """Whether other programs kept it waiting."""
+        """Whether other programs kept the trial waiting."""
         super().__init__(
             f"the {model.magnification} model {model.version[:60]} was not through with the sample after {seconds:.0f} s, "
             f"with the processor for {processor_seconds:.0f} s of them. Close other programs and try again; if that "
@@ -45,13 +58,20 @@ class UnfinishedError(ModelError):
 
 
 def tried(model: zoo.Model) -> None:
-    """Raise ModelError unless a model works; UnfinishedError where there was too little time to tell.
+    """Try a model in a separate process.
 
-    Nothing that it does can harm the process that asks.
+    Nothing that the model does can harm the calling process.
+
+    Raises:
+        UnfinishedError: There was too little time to tell.
+        ModelError: The model does not work.
     """
     before = _processor_seconds()
     command = [sys.executable, "-B", "-m", "edgeleuk.cli._trial", str(model.folder.resolve())]
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each would have its share of the memory
+    threads = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }  # each thread would take its share of the memory
     try:
         done = subprocess.run(
             command,
@@ -59,7 +79,7 @@ def tried(model: zoo.Model) -> None:
             text=True,
             errors="replace",
             env={**os.environ, **threads},
-            # Where this package lies: the folder of the user may hold another `edgeleuk`, as a stick might.
+            # Where this package lies: the user's folder may hold another `edgeleuk`, as a stick might.
             cwd=Path(edgeleuk.__file__).parents[1],
             timeout=PATIENCE_S,
             check=False,
@@ -74,7 +94,16 @@ def tried(model: zoo.Model) -> None:
 
 
 def work(model: zoo.Model, rules: Rules, reference: Reference) -> None:
-    """Do what `analyze` does, on the sample. Raises ModelError, or whatever a malformed model makes of it."""
+    """Run a model on the sample as `analyze` does.
+
+    Args:
+        model: Model to run.
+        rules: Rules of the count.
+        reference: Reference ranges.
+
+    Raises:
+        ModelError: The model does not work. A malformed model may raise any other error.
+    """
     import numpy as np
 
     from edgeleuk.judge import judge_by
@@ -95,7 +124,7 @@ def work(model: zoo.Model, rules: Rules, reference: Reference) -> None:
 
 
 def _processor_seconds() -> float:
-    """Of all processes that this one began and that have ended."""
+    """Return the processor time of ended child processes, seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -106,7 +135,10 @@ def _failed(model: zoo.Model, why: str) -> ModelError:
 
 
 def limit() -> None:
-    """No more memory than a model needs, no file written, no image of a crash left on the disk."""
+    """Limit memory and file writes of this process.
+
+    It gets no more memory than a model needs, writes no file, and leaves no core dump on the disk.
+    """
     for what, most in (
         (resource.RLIMIT_DATA, MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, 0),
@@ -118,5 +150,8 @@ def limit() -> None:
 
 
 def told(error: Exception) -> str:
-    """What the process says of the error that ended its work: its last line."""
+    """Describe the error that ended a trial.
+
+    The trial process prints this as its last line.
+    """
     return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
