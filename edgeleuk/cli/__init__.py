@@ -1,6 +1,7 @@
-"""The command line. A command parses, calls, prints and exits; results to stdout, notices to stderr.
+"""Command line interface.
 
-Only what `--help` needs is imported here; each command imports its own work when it runs.
+A command parses, calls, prints and exits; results go to stdout, notices to stderr. Only what `--help` needs is imported
+here; each command imports its own work when it runs.
 """
 
 from __future__ import annotations
@@ -85,15 +86,18 @@ app.command("schema")(schema.schema)
 
 
 def main() -> None:
-    """Run, and turn every error meant for the user into one line and its exit code."""
+    """Run the command line.
+
+    Every error meant for the user becomes one line and its exit code.
+    """
     show_what_can_be_shown()
     try:
         app()
     except EdgeleukError as error:
         fail(error)
     except BrokenPipeError:
-        # The reader of a pipe went away (`edgeleuk ... | head`): nothing is wrong, and nothing is left to say.
+        # The reader of a pipe closed it (`edgeleuk ... | head`): nothing is wrong, and nothing is left to print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the user gets a line and support a reference
+    except Exception as error:  # noqa: BLE001  # any other error: a line for the user, a reference for support
         fail(unforeseen(error))

@@ -1,4 +1,4 @@
-"""Where commands print: results on stdout, everything else on stderr."""
+"""Console output: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from edgeleuk.errors import EdgeleukError, OutputError
 from edgeleuk.render.console import PlainConsole
 
 notices = PlainConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
-"""Breaks lines between words on a terminal; in a log or a pipe a notice is one line."""
+"""Console for notices on stderr.
+
+It breaks lines between words on a terminal; in a log or a pipe a notice is one line.
+"""
 
 
 def results() -> PlainConsole:
-    """The console for results; plain where stdout is no terminal."""
+    """Return the console for results, plain without a terminal."""
     return PlainConsole()
 
 
 def tell(text: str) -> None:
-    """One line on stderr, whatever names it quotes."""
+    """Print one line on stderr, with quoted names escaped."""
     notices.print(escaped(text))
 
 
@@ -37,12 +40,12 @@ def warn(text: str) -> None:
 
 
 def report(error: EdgeleukError) -> None:
-    """One line for an error, without ending the program."""
+    """Print one line for an error, without exiting."""
     notices.print(Text.assemble(("error: ", "red"), without_secrets(str(error))))
 
 
 def fail(error: EdgeleukError) -> NoReturn:
-    """One line, and the exit code of its kind."""
+    """Print one line for an error, and exit with its code."""
     report(error)
     sys.exit(error.exit_code)
 
@@ -51,9 +54,10 @@ def fail(error: EdgeleukError) -> NoReturn:
 def progress_bar(
     text: str | Callable[[], str], *, shown: bool = True
 ) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr, to be told how many are done, and of how many; nothing elsewhere.
+    """Show a progress bar on a terminal's stderr, else nothing.
 
-    `text` stands before it, or what it gives then.
+    Yields a function that takes the number done and the total. `text` stands before the bar, or what it returns at the
+    time.
     """
     from rich.progress import (
         BarColumn,
@@ -65,7 +69,7 @@ def progress_bar(
     )
 
     class Words(ProgressColumn):
-        def render(self, task: Task) -> Text:  # noqa: ARG002  # there is one
+        def render(self, task: Task) -> Text:  # noqa: ARG002  # there is only one task
             return Text(text if isinstance(text, str) else text())
 
     columns = (Words(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -76,13 +80,19 @@ def progress_bar(
 
 
 LEVELS = 4
-"""Of a document, that are broken into lines: a picture's cells then have a line each."""
+"""Levels of a JSON document that are broken into lines.
+
+The cells of an image then have a line each.
+"""
 
 
 def json_text(document: Any) -> str:
-    """JSON with a line break at its end, for people as well as programs. Raises ValueError for NaN.
+    """Return readable JSON text that ends with a line break.
 
-    Broken into lines throughout, as Python does it, a slide of 50,000 cells has a million lines and takes 2 s.
+    Broken into lines throughout, as Python does it, a slide of 50,000 cells would have a million lines and take 2 s.
+
+    Raises:
+        ValueError: The document contains NaN.
     """
     return "".join(_json_parts(document, 0)) + "\n"
 
@@ -105,7 +115,10 @@ def print_json(document: Any) -> None:
 
 
 def print_csv(table: str) -> None:
-    """A table in the letters of the terminal; in a pipe or a file it is UTF-8, which a program can rely on."""
+    """Print a CSV table.
+
+    A terminal gets its own encoding; a pipe or a file gets UTF-8, which a program can rely on.
+    """
     if sys.stdout.isatty():
         sys.stdout.write(table)
         return
@@ -115,9 +128,14 @@ def print_csv(table: str) -> None:
 
 
 def writable_folder(folder: Path, *, private: bool = False) -> Path:
-    """Make a folder for results, or say why that cannot be; asked before hours of work, not after.
+    """Create a folder for results, before hours of work.
 
-    A new one is for this user alone where it is `private`, whatever the umask.
+    Args:
+        folder: Folder to create, with its parents.
+        private: Give a new folder to this user alone, whatever the umask.
+
+    Raises:
+        OutputError: The folder cannot be created or written.
     """
     folder = folders.expanded(folder, "--out", OutputError)
     try:
@@ -135,9 +153,17 @@ def writable_folder(folder: Path, *, private: bool = False) -> Path:
 
 
 def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
-    """Write a whole file or nothing: a full disk or a power cut leaves the old one. Text is UTF-8.
+    """Write a file atomically: all of it or nothing.
 
-    `mode`: permissions, whatever the umask; None for those of any new file.
+    A full disk or a power cut leaves the old file.
+
+    Args:
+        path: File to write.
+        content: Bytes, or text that is encoded as UTF-8.
+        mode: Permissions, whatever the umask; None for those of any new file.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     path = folders.expanded(path, "the command line", OutputError)
     try:

@@ -1,4 +1,4 @@
-"""A live count from the options of `edgeleuk live`: what it takes, put together, and what is said at both ends."""
+"""Live count of `edgeleuk live`: set-up, run and closing messages."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asked for, checked."""
+    """Checked options of a live count."""
 
     model: Model
     source: str
     target: int
     output: str
-    """view, plain or json."""
+    """Output form: view, plain or json."""
     profile: Profile | None = None
     um_per_px: float | None = None
     size: tuple[int | None, int | None] = (None, None)
@@ -48,9 +48,9 @@ class Options:
     store: Path | None = None
     resume: str | None = None
     who: Who = NOBODY
-    """Of a new session."""
+    """Facts about a new session."""
     other: Other = UNCHANGED
-    """What is said otherwise of the session that is resumed."""
+    """Changed facts of a resumed session."""
     until_target: bool = False
     most_seconds: float | None = None
     rules: Path | None = None
@@ -59,7 +59,15 @@ class Options:
 
 
 def count_live(options: Options, start: Start) -> None:
-    """Until the operator, the target or the time ends it."""
+    """Count until the operator, the target or the time ends it.
+
+    Args:
+        options: Checked options of the command line.
+        start: Screen and keys, already open.
+
+    Raises:
+        StoreError: The count ended while no field could be kept.
+    """
     from edgeleuk import machine
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
@@ -129,7 +137,7 @@ def count_live(options: Options, start: Start) -> None:
             until_target=options.until_target, most_seconds=options.most_seconds,
         )  # fmt: skip
         reason = loop.run()
-        start.close()  # what is said after the count is said on the former screen
+        start.close()  # closing messages belong on the former screen
         if session:
             session.finish(reason)
         _close(options, analyser, counter, session, reason, say, capture.unreadable)
@@ -138,7 +146,10 @@ def count_live(options: Options, start: Start) -> None:
 
 
 def _take_up(session: Session, counter: LiveCounter) -> None:
-    """Go on with a kept session, whose fields, read for this, do not stay in memory."""
+    """Continue a kept session.
+
+    Its fields are read for this and do not stay in memory.
+    """
     from edgeleuk.cli.sessions import check_types, tell_lost
 
     lost: list[str] = []
@@ -151,7 +162,7 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
 
 def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
-    """Keep what is said otherwise of a session that goes on, and tell what changed."""
+    """Update the facts of a resumed session and report the changes."""
     from edgeleuk.live.state import Event
 
     said = [str(change) for change in other.keep(session)]
@@ -184,7 +195,10 @@ def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) 
 
 
 def _speaker(options: Options) -> Callable[[Event], None]:
-    """Where events go: lines on stdout, or nowhere while the screen shows what they say."""
+    """Return the function that prints events.
+
+    Events are lines on stdout, or go nowhere while the screen shows them.
+    """
     from edgeleuk.render import events
 
     if options.output == "view":
@@ -201,7 +215,10 @@ def _speaker(options: Options) -> Callable[[Event], None]:
 def _view(
     start: Start, counter: LiveCounter, ranges: Reference
 ) -> tuple[View, Callable[[], Iterator[Request]]]:
-    """The view and the operator's requests. Keys work wherever stdin is a terminal, also with --plain and --json."""
+    """Return the view and the source of operator requests.
+
+    Keys work wherever stdin is a terminal, also with --plain and --json.
+    """
     from edgeleuk.live.keys import Controls
     from edgeleuk.render.live import LiveView
 
@@ -220,10 +237,10 @@ def _notice(text: str) -> None:
 
 
 class _Nowhere:
-    """A view for those who read the events."""
+    """Null view, for output as events."""
 
     def update(self, state: LiveState) -> None:
-        """Nothing is shown."""
+        """Ignore the state."""
 
 
 def _tell_start(
@@ -285,7 +302,10 @@ def _summarise(
     reason: str,
     unreadable: int,
 ) -> None:
-    """On the terminal that the screen gave back: what matters, and before it the attributes, where they are kept nowhere."""
+    """Print a summary on the restored terminal.
+
+    Before it come the attributes, if no session keeps them.
+    """
     from edgeleuk.render import terminal
     from edgeleuk.render.live_summary import Ended
 
@@ -300,7 +320,10 @@ def _summarise(
 
 
 def _tell_verdict(options: Options, said: Verdict) -> None:
-    """Last of all, so that it stays on the screen; JSON has it in its last event."""
+    """Print the verdict last, so that it stays on the screen.
+
+    JSON has it in its last event.
+    """
     from edgeleuk.render.live_findings import verdict_lines
 
     out = results()

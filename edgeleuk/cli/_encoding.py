@@ -1,4 +1,4 @@
-"""Output on terminals and in pipes that cannot show every letter: what is near in ASCII stands for the rest."""
+"""ASCII substitutes for characters that an output cannot encode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import unicodedata
 from edgeleuk._text import readable
 
 ERRORS = "edgeleuk.nearest"
-"""Name of the handler, as a stream's `errors`."""
+"""Name of the codec error handler, the `errors` of a stream."""
 NEAREST = str.maketrans(
     {
         "µ": "u", "μ": "u", "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "…": "...", "±": "+/-", "×": "x", "•": "*",
@@ -20,11 +20,14 @@ NEAREST = str.maketrans(
     }
 )  # fmt: skip
 LINES, BLOCKS, DOTS = range(0x2500, 0x2580), range(0x2580, 0x25A0), range(0x2800, 0x2900)
-"""Drawn with: corners and crossings of boxes, parts of bars, and the dots of a wheel that turns while one waits."""
+"""Code points of box lines, bar blocks, and spinner dots."""
 
 
 def show_what_can_be_shown() -> None:
-    """Let no letter end the program, on stdout or stderr, whatever their encoding."""
+    """Prevent encoding errors on stdout and stderr.
+
+    No character ends the program, whatever the encoding.
+    """
     codecs.register_error(ERRORS, _nearest)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -32,21 +35,24 @@ def show_what_can_be_shown() -> None:
 
 
 def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What stands for letters that an encoding lacks, and where to go on; called by the codec."""
+    """Return substitutes for characters that an encoding lacks.
+
+    A codec calls this. The second value is where encoding continues.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     end = error.end
     while end < len(error.object) and "\udc80" <= error.object[end] <= "\udcff":
-        end += 1  # some codecs, as those of East Asia, give the bytes of one letter one by one
+        end += 1  # some codecs, such as those of East Asia, report the bytes of a character singly
     lacking = readable(error.object[error.start : end])
     if error.encoding == "utf-8":
         return lacking.encode(), end
-    # Most other codecs do not tell their names, and every one has ASCII.
+    # Most other codecs do not state their name, and each of them has ASCII.
     return "".join(map(_ascii, lacking)), end
 
 
 def _ascii(char: str) -> str:
-    """A letter, or what is near it; a question mark for what has nothing near."""
+    """Return the nearest ASCII text, or a question mark."""
     plain = unicodedata.normalize("NFKD", char.translate(NEAREST))
     if near := plain.encode("ascii", "ignore").decode():
         return near
@@ -56,5 +62,5 @@ def _ascii(char: str) -> str:
         return "#"
     if ord(char) in DOTS:
         return "*"
-    # As wide as the letter, so that what follows in a table stays in its column.
+    # As wide as the character, so that table columns stay aligned.
     return "??" if unicodedata.east_asian_width(char) in "WF" else "?"

@@ -1,4 +1,7 @@
-"""The questions of `edgeleuk calibrate`, step by step. What was answered stays; what cannot be used is asked for again."""
+"""Step-by-step questions of `edgeleuk calibrate`.
+
+Answers are kept; an answer that cannot be used is asked for again.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +27,24 @@ if TYPE_CHECKING:
     from edgeleuk.zoo import Model
 
 CAMERA = "camera"
-"""The answer that takes pictures from the camera."""
+"""Answer that takes images with the camera."""
 DONE = frozenset({"d", "done"})
 WAIT_S = 10.0
-"""For a picture of the camera."""
+"""Timeout for a camera image, seconds."""
 STALE = 2
-"""Frames of a camera that may have been exposed before somebody pressed Enter: one here, one in its driver."""
+"""Number of camera frames to discard.
+
+They may have been exposed before somebody pressed Enter: one here, one in the driver.
+"""
 SPACINGS_UM = (0.1, 2000.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the questions."""
+    """One question of the interview."""
 
     part: str
-    """Field of `Pictures`."""
+    """Name of the field in `Pictures`."""
     question: str
     explanation: str
 
@@ -66,7 +72,7 @@ STEPS = (
 
 
 class Interview:
-    """Asks a person for everything that a profile is made of."""
+    """Interview for everything that a profile is made of."""
 
     def __init__(
         self,
@@ -76,7 +82,15 @@ class Interview:
         source: str | None,
         threads: int | None,
     ) -> None:
-        """What is not None is not asked for. `source` is the camera, else the first one of the machine."""
+        """Set the answers known in advance.
+
+        Args:
+            name: Name of the new profile.
+            magnification: Objective; None asks for it.
+            spacing_um: Distance between the lines of the ruling, micrometres; None asks for it.
+            source: Camera; None for the first one of the machine.
+            threads: Threads of the network; None for all cores.
+        """
         from edgeleuk.calibration.device import Pictures
 
         self._name, self._source, self._threads = name, source, threads
@@ -86,7 +100,11 @@ class Interview:
         self._done: Calibrated | None = None
 
     def held(self) -> Calibrated:
-        """The profile of the answers. Raises UsageError where every question was skipped."""
+        """Hold the interview and return the profile.
+
+        Raises:
+            UsageError: Every question was skipped.
+        """
         from edgeleuk.finder import Finder
 
         notices.print(
@@ -112,7 +130,7 @@ class Interview:
                 report(error)
 
     def _take(self, step: Step, magnification: str, finder: Finder) -> None:
-        """Ask until the pictures are ones that can be measured, or there are none."""
+        """Ask until the images can be measured, or there are none."""
         from edgeleuk.calibration.device import calibrate
 
         notices.print(f"\n{step.explanation}")
@@ -134,7 +152,7 @@ class Interview:
             return
 
     def _tell(self, step: Step, done: Calibrated) -> None:
-        """What was measured, while it can be put right."""
+        """Print the measurement, while it can still be corrected."""
         scale = done.profile.scale
         if step.part == "micrometer" and scale:
             x, y = f"{scale.um_per_px_x:.4g}", f"{scale.um_per_px_y:.4g}"
@@ -143,7 +161,10 @@ class Interview:
             notices.print("measured")
 
     def _shown(self, step: Step, magnification: str) -> Sequence[PictureFile | InputError | Frame]:
-        """The pictures that are answered, of files or of a camera; none for an empty answer."""
+        """Ask for images, from files or from a camera.
+
+        An empty answer gives none.
+        """
         from edgeleuk.sources import default_source, is_camera
 
         answer = typer.prompt(step.question, default="", show_default=False, err=True)
@@ -161,14 +182,17 @@ class Interview:
 
 
 def _lies_here(name: str) -> bool:
-    """Whether it is a file or a folder, and not a camera's device."""
+    """Check for a file or folder, as opposed to a camera device."""
     return Path(name).is_file() or Path(name).is_dir()
 
 
 def files(named: Sequence[str]) -> list[PictureFile | InputError]:
-    """The pictures that are named, and what of it cannot be read. What lies beside them is told.
+    """Resolve named images, with errors in place of unreadable ones.
 
-    Raises InputError where nothing of it can be read.
+    Other files beside them are reported.
+
+    Raises:
+        InputError: No image can be read.
     """
     from edgeleuk.render.leftout import left_out_lines
     from edgeleuk.sources.listing import pictures
@@ -185,8 +209,18 @@ def files(named: Sequence[str]) -> list[PictureFile | InputError]:
 
 
 def stills(spec: str, magnification: str, what: str) -> list[Frame]:
-    """Pictures of a camera, one each time that Enter is pressed. Raises CameraError or UsageError where it cannot be opened,
-    StoreError where a count has it."""
+    """Take images with a camera, one for each press of Enter.
+
+    Args:
+        spec: Camera to open.
+        magnification: Objective.
+        what: Text of the question.
+
+    Raises:
+        CameraError: The camera cannot be opened.
+        UsageError: The camera's name is not valid.
+        StoreError: A count is using the camera.
+    """
     from edgeleuk.sources import open_source
     from edgeleuk.sources.capture import Capture
     from edgeleuk.store import claim_source
@@ -215,7 +249,11 @@ def stills(spec: str, magnification: str, what: str) -> list[Frame]:
 
 
 def still(capture: Capture) -> Frame:
-    """A picture of now. Raises CameraError where none comes."""
+    """Take a current image.
+
+    Raises:
+        CameraError: No image arrives.
+    """
     for _ in range(STALE if capture.info.live else 0):
         _next(capture)
     return _next(capture)

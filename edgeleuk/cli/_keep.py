@@ -1,4 +1,4 @@
-"""Keeping what `edgeleuk analyze` counts as a session."""
+"""Session recording for `edgeleuk analyze`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ if TYPE_CHECKING:
 
 
 class Keeper:
-    """A recorder that does what can be done: where nothing can be written it warns once, and the count goes on.
+    """Session recorder that tolerates a failing store.
 
-    A context manager. A count that is left by an error, or by Ctrl-C, is in the store as one that was interrupted.
+    Where nothing can be written it warns once, and the count goes on. As a context manager it closes the session: a count
+    left by an error, or by Ctrl-C, is in the store as one that was interrupted.
     """
 
     def __init__(self, new: NewSession, path: Path | None = None, *, wanted: bool = True) -> None:
-        """`path`: file of the sessions, else the user's. Nothing is kept unless `wanted`."""
+        """Open the store and start the session, if `wanted`.
+
+        Args:
+            new: Session to start.
+            path: Session file; None for the user's own.
+            wanted: Keep the session at all.
+        """
         from edgeleuk.store import open_store
 
         self._new, self._wanted = new, wanted
         self._store: Store | None = None
         self._session: Session | None = None
         self._kept = ""
-        """Id of the session, as long as all was kept."""
+        """Session id, while everything was kept."""
         self._ended: str | None = None
         if wanted:
             with self._tolerant():
@@ -45,17 +52,17 @@ class Keeper:
 
     @property
     def failed(self) -> bool:
-        """Whether all was to be kept, and was not."""
+        """Whether keeping was wanted and failed."""
         return self._wanted and not self._kept
 
     @property
     def keeping(self) -> bool:
-        """Whether what is counted now would be kept."""
+        """Whether a field counted now would be kept."""
         return self._session is not None
 
     @property
     def about(self) -> Provenance:
-        """Who counted what; the same whether it is kept or not."""
+        """Provenance of the count, whether it is kept or not."""
         from edgeleuk.results import Provenance
 
         new = self._new
@@ -87,7 +94,10 @@ class Keeper:
         self._try(lambda session: session.finish(reason, self._ended))
 
     def tell(self) -> None:
-        """Say where the count was kept. One that did not come to its end is there as one that was interrupted."""
+        """Print where the count was kept.
+
+        A count that did not come to its end is kept as an interrupted one.
+        """
         if self._kept:
             notices.print(
                 f"kept as session {self._kept}: `edgeleuk sessions show {self._kept}`", markup=False
@@ -126,7 +136,15 @@ class Keeper:
 def pictures_session(
     analyser: Analyser, paths: list[str], who: Who, um_per_px: float | None, red_cells: float | None
 ) -> NewSession:
-    """What is known of a count of pictures as it begins."""
+    """Return the new session of a count of images.
+
+    Args:
+        analyser: Analyser with its model and profile.
+        paths: Images or folders, as named by the user; at least one.
+        who: Slide, operator, site, device and notes.
+        um_per_px: Given scale, micrometres per pixel, or None.
+        red_cells: Red-cell count of the blood, 10^12 per litre, or None.
+    """
     from edgeleuk.results import identify
     from edgeleuk.store import NewSession
 

@@ -1,4 +1,4 @@
-"""The process in which `doctor.trial` puts a model to work: `python -m edgeleuk.cli._trial FOLDER`."""
+"""Trial process of `doctor.trial`: `python -m edgeleuk.cli._trial FOLDER`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Work with the model, within limits; what is wrong with it is printed, and the exit code is then 1."""
+    """Run the model within limits.
+
+    An error of the model is printed, and the exit code is then 1.
+    """
     from edgeleuk.doctor import trial
 
     trial.limit()
@@ -16,7 +19,7 @@ def main() -> None:
         from edgeleuk.cli._rules import standards
 
         trial.work(zoo.read_manifest(Path(sys.argv[1])), *standards())
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the model's doing
+    except Exception as error:  # noqa: BLE001  # whatever it is, the model caused it
         print(trial.told(error))
         sys.exit(1)
 

@@ -109,8 +109,8 @@ def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
 def _sizes(meminfo: Path) -> tuple[float, float | None, bool]:
     """Return total MB, available MB, and whether these are minima.
 
-    An emulator or a container may not show the kernel's file. Then unused memory stands for available memory, which is
-    more.
+    An emulator or a container may not show the kernel's file. Then unused memory is returned, which is less than the
+    available memory.
     """
     try:
         pairs = re.findall(r"^(\w+):\s+(\d+) kB", meminfo.read_text(), re.MULTILINE)
