@@ -1,4 +1,4 @@
-"""What `--model` means beside `--mag` and `--profile`."""
+"""Model options: `--model` together with `--mag` and `--profile`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,18 @@ MagOption = Annotated[
 
 
 def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None) -> Model:
-    """The model of a folder, else the one in use for the profile's objective or for --mag; 100x where nothing is said.
+    """Return the model that the options select.
 
-    Raises UsageError where the folder's model is of another objective than --mag or the profile, ModelError where it cannot
-    be trusted.
+    It is the model of a folder, else the one in use for the profile's objective or for --mag; 100x if nothing is given.
+
+    Args:
+        folder: Model folder of --model.
+        mag: Objective of --mag.
+        profile: Device profile.
+
+    Raises:
+        UsageError: The folder's model is for another objective than --mag or the profile.
+        ModelError: The model cannot be trusted.
     """
     from edgeleuk import zoo
 
@@ -55,7 +63,11 @@ def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None)
 
 
 def in_use(magnification: str) -> Model:
-    """The model that is in use for an objective. Raises ModelError where it cannot be trusted or does not work."""
+    """Return the model in use for an objective.
+
+    Raises:
+        ModelError: The model cannot be trusted or does not work.
+    """
     from edgeleuk import zoo
 
     return _tried(zoo.load(magnification))

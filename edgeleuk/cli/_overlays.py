@@ -1,4 +1,7 @@
-"""The annotated pictures of an analysis: drawn as pictures are counted, and signed with the verdict at the end."""
+"""Annotated images of an analysis.
+
+They are drawn as images are counted, and signed with the verdict at the end.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,20 @@ SUFFIX = ".overlay.jpg"
 
 
 def attempt(faults: list[EdgeleukError], name: str, doing: str, action: Callable[[], None]) -> bool:
-    """Do what must not end what comes after it. Whether it was done; else the error is added to `faults`."""
+    """Run an action whose failure must not stop the rest.
+
+    Args:
+        faults: List that receives the error.
+        name: Name of what is acted on, for the message.
+        doing: Past participle of the action, for the message.
+        action: Action to run.
+
+    Returns:
+        Whether the action succeeded.
+    """
     try:
         action()
-    except Exception as error:  # noqa: BLE001  # of any library, and of a full disk
+    except Exception as error:  # noqa: BLE001  # from any library, or a full disk
         faults.append(unforeseen(error, name, doing))
         return False
     return True
@@ -34,30 +47,36 @@ def attempt(faults: list[EdgeleukError], name: str, doing: str, action: Callable
 @dataclass(frozen=True, slots=True)
 class _Overlay:
     name: str
-    """Of the file, in the folder of the results."""
+    """File name in the result folder."""
     file: PictureFile | None
-    """That it was decoded from."""
+    """File that the image was decoded from."""
     types: Mapping[int, str]
-    """As drawn: the type of each white cell by its number."""
+    """Drawn cell types by white-cell number."""
 
 
 class Overlays:
-    """Writes an annotated copy of each picture. What fails costs that copy alone."""
+    """Writer of annotated copies, one for each image.
+
+    A failure costs that copy alone.
+    """
 
     def __init__(self, folder: ResultFolder | None, labels: Sequence[str]) -> None:
-        """Without a `folder` none is written."""
+        """Set the result folder; None writes no copies."""
         self._folder, self._labels = folder, labels
         self._drawn: dict[int, _Overlay] = {}
-        """By the number of the counted field."""
+        """Overlays by number of the counted field."""
         self.faults: list[EdgeleukError] = []
-        """Of copies that were not written."""
+        """Errors of copies that were not written."""
 
     def names(self) -> Mapping[int, str]:
-        """Names of the files by the numbers of the counted fields."""
+        """Return the file names by number of the counted field."""
         return {number: each.name for number, each in self._drawn.items()}
 
     def draw(self, done: Analysed) -> None:
-        """Write the annotated copy of a picture; of pictures with the same name each has a number."""
+        """Write the annotated copy of an image.
+
+        Copies of images with the same name are numbered.
+        """
         from edgeleuk.render.overlay import draw, encode
 
         folder = self._folder
@@ -72,10 +91,10 @@ class Overlays:
             self._drawn[done.counted.number] = _Overlay(name, done.frame.file, _types(done.field))
 
     def sign(self, result: SlideResult) -> None:
-        """Write the slide's verdict, which is known at the end, below the legend of each annotated picture.
+        """Write the slide's verdict below each image's legend.
 
-        A picture whose cells other pictures show too is drawn again where they are read otherwise together, unless its file
-        is gone by then: the slide's results matter more.
+        The verdict is known only at the end. An image whose cells are visible in other images too is drawn again if
+        their combined reading differs, unless its file is gone by then: the slide's results matter more.
         """
         fields = {each.number: field for each, field in zip(result.counted, result.as_counted(), strict=True)}
         for number, each in self._drawn.items():
@@ -94,5 +113,5 @@ class Overlays:
 
 
 def _types(field: Field) -> dict[int, str]:
-    """Type of each white cell that was read, by its number."""
+    """Return the cell type of each read white cell by number."""
     return {cell.number: cell.reading.label for cell in field.cells if cell.number and cell.reading}

@@ -1,4 +1,4 @@
-"""What `--profile` and `--mag` mean together."""
+"""Profile option: `--profile` together with `--mag`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ ProfileOption = Annotated[
 
 
 def device(name: str | None, mag: str | None) -> tuple[Profile | None, str]:
-    """The profile, and the magnification: the profile's where --mag does not say.
+    """Return the profile and the magnification.
 
-    Raises UsageError where there is no such profile, or where it is of another objective than --mag.
+    If --mag is not given, the magnification is the profile's.
+
+    Raises:
+        UsageError: There is no such profile, or it is for another objective than --mag.
     """
     from edgeleuk import profiles, zoo
 

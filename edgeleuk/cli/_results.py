@@ -1,4 +1,4 @@
-"""The folder that a result is written into: it holds one result, and says which."""
+"""Result folder: it holds one result, and says which."""
 
 from __future__ import annotations
 
@@ -23,23 +23,32 @@ TABLES = frozenset(
         "pictures.csv",
     }
 )  # fmt: skip
-"""Files of fixed names."""
+"""Result files with fixed names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is written: a result by its UUID, and whether another one is the same again."""
+    """Identity of a result to write.
+
+    `result` is its UUID; `key` says whether another result is the same again.
+    """
 
     result: str
     key: str
-    """The same for what may take the place of another result: a session, or the very same pictures."""
+    """Key shared by results that may replace each other.
+
+    It stands for a session, or for the very same images.
+    """
     source: str
-    """For people."""
+    """Source as shown to people."""
     started: str
 
 
 def key_of(files: Iterable[Path]) -> str:
-    """Of the result of these pictures: paths, sizes and times of their last change."""
+    """Return the key of the result of these images.
+
+    It covers their paths, sizes and modification times.
+    """
     found = []
     for path in sorted({os.path.realpath(file) for file in files}):
         with suppress(OSError):
@@ -49,20 +58,32 @@ def key_of(files: Iterable[Path]) -> str:
 
 
 class ResultFolder:
-    """Writes one result into a folder, as a context manager that leaves nothing of an older one beside it.
+    """Writer of one result into a folder, as a context manager.
 
-    The same result written again takes the place of the old one, file by file. Any other one is refused, before hours of
-    work and again before the first file is written.
+    Nothing of an older result stays beside it: the same result written again replaces the old one, file by file. Any
+    other result is refused, before hours of work and again before the first file is written.
     """
 
     def __init__(self, folder: Path, run: Run, *, private: bool = False) -> None:
-        """Raises OutputError where the folder cannot be written, or holds another result. `private`: for its owner alone."""
+        """Create and claim the folder.
+
+        Args:
+            folder: Folder to write into.
+            run: Result to write.
+            private: Make a new folder readable by its owner alone.
+
+        Raises:
+            OutputError: The folder cannot be written, or holds another result.
+        """
         self.path, self._run, self._private = writable_folder(folder, private=private), run, private
         self._before = self._claimed()
         self._written: dict[str, None] = {}
 
     def picture_name(self, stem: str, suffix: str) -> str:
-        """A name for a picture that is not written yet, and that no file of somebody else has."""
+        """Return an unused image name in the folder.
+
+        The name belongs neither to an image already written nor to somebody else's file.
+        """
         written = {name.casefold() for name in self._written}
 
         def taken(name: str) -> bool:
@@ -73,7 +94,13 @@ class ResultFolder:
         return file_name(stem, suffix, taken)
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Write a file by its name below the folder; a JPEG with the mark of this result. Raises OutputError."""
+        """Write a file below the folder.
+
+        A JPEG gets the mark of this result.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         if not self._written:
             self._before = self._claimed()
             self._tell(complete=False, names=self._before.get("files", []))
@@ -85,7 +112,11 @@ class ResultFolder:
         write(self.path / name, content, _private.FILE if self._private else None)
 
     def close(self) -> None:
-        """Take away what an older writing of this result left, and say what is there. Raises OutputError."""
+        """Remove files of an older version, and list those present.
+
+        Raises:
+            OutputError: The list cannot be written.
+        """
         if not self._written:
             return
         for name in map(str, self._before.get("files", [])):
@@ -95,7 +126,11 @@ class ResultFolder:
         self._tell(complete=True, names=[])
 
     def _claimed(self) -> Mapping[str, Any]:
-        """What the folder says of an older writing of this result. Raises OutputError where it holds another one."""
+        """Return the marker of an older version of this result.
+
+        Raises:
+            OutputError: The folder holds another result.
+        """
         marker = read_marker(self.path)
         if marker is None:
             older = sorted(name for name in TABLES if os.path.lexists(self.path / name))
@@ -121,7 +156,10 @@ class ResultFolder:
         write(self.path / MARKER, json_text(document), _private.FILE if self._private else None)
 
     def _is_ours(self, name: str) -> bool:
-        """Whether a file is of an older writing of this result, by what is in it and not by its name alone."""
+        """Check whether a file belongs to an older version.
+
+        Its content decides, not its name alone.
+        """
         path = self.path / name
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or path.is_symlink():
             return False

@@ -1,4 +1,7 @@
-"""What `--rules` and `--reference` name. Only commands load either; everything below is handed them."""
+"""Options `--rules` and `--reference`.
+
+Only commands load either; everything below is handed them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,13 @@ ReferenceOption = Annotated[
 
 
 def standards(rules: Path | None = None, reference: Path | None = None) -> tuple[Rules, Reference]:
-    """Load the rules and the reference ranges, those that ship where no file is named. Raises InputError."""
+    """Load the rules and the reference ranges.
+
+    Where no file is named, those that ship are loaded.
+
+    Raises:
+        InputError: A file cannot be read or is not valid.
+    """
     from edgeleuk.rules import load_reference, load_rules
 
     if rules:

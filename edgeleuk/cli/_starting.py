@@ -1,4 +1,4 @@
-"""What `edgeleuk live` shows from the first moment on: a screen, or lines, that say what takes so long."""
+"""Start of `edgeleuk live`: a screen or lines that show progress."""
 
 from __future__ import annotations
 
@@ -21,28 +21,34 @@ if TYPE_CHECKING:
 
 
 def output_here(plain: bool) -> str:
-    """view, where a screen can be drawn, or plain."""
+    """Return view where a screen can be drawn, else plain."""
     return "view" if not plain and can_show(Console()) else "plain"
 
 
 class Start:
-    """Screen, keys and preview of a live count, from before its models are loaded to its end. A context manager."""
+    """Screen, keys and preview of a live count.
+
+    A context manager, from before the models are loaded to the end of the count.
+    """
 
     def __init__(self, output: str, *, preview: bool = False) -> None:
-        """`output` is view, plain or json; `preview` asks for a window with the picture."""
+        """Set the output: view, plain or json.
+
+        `preview` asks for a window with the image.
+        """
         self._output, self._preview = output, preview
         self._stack, self._window = ExitStack(), ExitStack()
         self.show_frame: Callable[[Frame, LiveState], None] | None = None
-        """Shows a frame in the preview; None where there is none."""
+        """Function that shows a frame in the preview, or None."""
         self._steps: list[str] = []
         self._began = time.monotonic()
         self.screen: Screen | None = None
-        """None where none is drawn."""
+        """Screen, or None if none is drawn."""
         self.keys = Keys()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            # First: there may be no desktop, and threads, of which the screen has one, upset Tk.
+            # First: there may be no desktop, and Tk fails with other threads, of which the screen has one.
             window = stack.enter_context(ExitStack())
             self.show_frame = _shown_in(window) if self._preview else None
             if self._output == "view":
@@ -57,10 +63,13 @@ class Start:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._window.close()  # last, when no camera's thread runs any more
+        self._window.close()  # last, when the camera's thread has ended
 
     def step(self, text: str) -> None:
-        """Say what is being done now, in a few words. JSON begins when the count does."""
+        """Report the current step, in a few words.
+
+        JSON output begins only with the count.
+        """
         self._steps.append(text)
         if self.screen:
             size = self.screen.size
@@ -72,12 +81,17 @@ class Start:
             sys.stdout.flush()
 
     def close(self) -> None:
-        """Give keys and screen back. Safe to call twice."""
+        """Release keys and screen; safe to call twice."""
         self._stack.close()
 
 
 def _shown_in(window: ExitStack) -> Callable[[Frame, LiveState], None]:
-    """Open the preview. Raises UsageError where there is no desktop, MissingExtraError where there is no Tk."""
+    """Open the preview window.
+
+    Raises:
+        UsageError: There is no desktop.
+        MissingExtraError: There is no Tk.
+    """
     try:
         from edgeleuk.live.preview import Preview
     except ImportError as error:

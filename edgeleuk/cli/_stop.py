@@ -1,4 +1,4 @@
-"""What Ctrl-C, and a request to end, do to a command."""
+"""Handling of Ctrl-C and SIGTERM in commands."""
 
 from __future__ import annotations
 
@@ -16,22 +16,29 @@ from edgeleuk._text import message
 from edgeleuk.cli._console import notices
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the number of the signal, as shells have it; after SIGTERM it is 143."""
+"""Exit code after Ctrl-C.
+
+It is 128 plus the signal's number, as in shells; after SIGTERM it is 143.
+"""
 
 
 MISTAKE: type[Exception] = typer.BadParameter.__mro__[1]
-"""In the command line: `UsageError` of the library below typer, which is another one in each version."""
+"""Error class for mistakes in the command line.
+
+It is `UsageError` of the library below typer, which is another one in each version.
+"""
 ENDING = "ending (Ctrl-C: at once)"
 
 
 class Stopped(Exception):  # noqa: N818  # no error
-    """The user asked to end."""
+    """Request of the user to end."""
 
 
 class Stopping:
-    """Hears Ctrl-C and SIGTERM, so that a command can end where nothing is torn. A second one ends the program at once.
+    """Listener for Ctrl-C and SIGTERM.
 
-    A context manager, of the main thread. A signal that whoever started the program had ignored stays so.
+    A command can then end at a safe point. A second signal ends the program at once. A context manager, for the main
+    thread. A signal that the parent process had ignored stays ignored.
     """
 
     def __init__(self) -> None:
@@ -39,7 +46,7 @@ class Stopping:
         self._before: dict[signal.Signals, Any] = {}
 
     def __bool__(self) -> bool:
-        """Whether the user asked to end."""
+        """Tell whether the user asked to end."""
         return self._heard is not None
 
     @property
@@ -47,11 +54,11 @@ class Stopping:
         return 128 + (self._heard or 0)
 
     def instead(self, text: str) -> Callable[[], str]:
-        """What to say while a command is at work: `text`, and after Ctrl-C that it ends."""
+        """Return the progress text: `text`, or that it is ending."""
         return lambda: ENDING if self else text
 
     def check(self) -> None:
-        """Raise Stopped where the user asked to end."""
+        """Raise Stopped if the user asked to end."""
         if self:
             raise Stopped
 
@@ -74,7 +81,10 @@ class Stopping:
 
 
 def at_once(number: int) -> None:
-    """End without another word. What was counted is on the disk; threads at work are not waited for."""
+    """Exit at once, without a message.
+
+    Counted fields are on the disk; working threads are not waited for.
+    """
     try:
         notices.show_cursor()
     finally:
@@ -83,7 +93,10 @@ def at_once(number: int) -> None:
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """A mistake in the command line is told with its words as they were typed, whatever they would do to a terminal."""
+    """Escape the user's words in command-line errors.
+
+    They are shown as typed, whatever they would do to a terminal.
+    """
     try:
         yield
     except MISTAKE as error:
@@ -92,25 +105,28 @@ def _plainly() -> Iterator[None]:
 
 
 class Commands(TyperGroup):
-    """The commands, of which each ends at Ctrl-C with one line."""
+    """Command group that handles Ctrl-C.
+
+    Each command ends at Ctrl-C with one line.
+    """
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the words of the command line."""
+        """Parse the command line."""
         with _plainly():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the chosen command."""
         try:
             with _plainly():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             midway = notices.is_terminal  # which shows ^C
         except typer.Abort as error:
-            midway = True  # in the line of a question
+            midway = True  # in the middle of a prompt line
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
-        # Threads and processes at work are waited for from here on: another Ctrl-C must not meet them with a traceback.
+        # From here on working threads and processes are waited for: another Ctrl-C must not cause a traceback.
         signal.signal(signal.SIGINT, lambda number, _: at_once(number))
         notices.print("\ninterrupted" if midway else "interrupted")
         raise typer.Exit(INTERRUPTED)

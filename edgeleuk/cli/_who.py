@@ -1,4 +1,7 @@
-"""Options that say which slide is counted, by whom, where and on which microscope. No patient name is asked for."""
+"""Options for slide, operator, site, device and notes.
+
+No patient name is asked for.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ StoreOption = Annotated[
 ]
 
 
-# What is set later is set by name alone: a variable that holds for every new count must not rename an old one.
+# These options have no environment variable: one meant for every new count must not rename an old one.
 OtherSlide = Annotated[
     str | None,
     typer.Option("--slide", help="Slide id, in place of the one that is kept.", show_default=False),
@@ -55,7 +58,10 @@ MoreNotes = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """What is said of a kept session now; None where nothing is said. An empty text takes the old one away."""
+    """Changes to a kept session.
+
+    None leaves a fact as it is; an empty text removes it.
+    """
 
     slide: str | None = None
     operator: str | None = None
@@ -67,7 +73,10 @@ class Other:
         return self != Other()
 
     def keep(self, session: Session) -> tuple[Change, ...]:
-        """Put it into a session that is held; gives what changed. Notes are added, and none is lost."""
+        """Apply the changes to an open session, and return them.
+
+        Notes are added, and none is lost.
+        """
         facts = {"slide": self.slide, "operator": self.operator, "site": self.site, "device": self.device}
         changes = session.describe({name: text for name, text in facts.items() if text is not None})
         if self.notes:
@@ -77,7 +86,7 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """What these options said."""
+    """Values of these options."""
 
     slide: str = ""
     operator: str = ""
