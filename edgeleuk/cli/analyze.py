@@ -1,4 +1,4 @@
-"""`edgeleuk analyze`: pictures in, counts, differential and flags out."""
+"""`edgeleuk analyze`: counts, differential and flags from images."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ Failures = list[tuple[str, EdgeleukError]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the pictures, beside their count."""
+    """Failures and warnings of an analysis, beside the count."""
 
     failures: Failures
-    """Those that failed, with the error."""
+    """Images that failed, with the error."""
     warnings: Mapping[str, list[str]]
-    """By what is said of them, names of pictures."""
+    """Names of images by warning text."""
 
 
 def analyze(
@@ -200,7 +200,10 @@ def analyze(
 
 
 def _is_folder(found: Found, target: Path | None) -> bool:
-    """Whether what was left out is the folder for this result, which nobody takes for pictures."""
+    """Check whether a refused item is this result's own folder.
+
+    The folder is not meant as an image.
+    """
     from edgeleuk.types import Refusal
 
     return (
@@ -211,19 +214,22 @@ def _is_folder(found: Found, target: Path | None) -> bool:
 
 
 def demo_picture() -> str:
-    """Path of the simulated smear in the package."""
+    """Return the path of the simulated smear in the package."""
     return str(Path(__file__).parents[1] / "data" / "demo.jpg")
 
 
 def _interrupted(stop: Stopping, done: int, of: int) -> NoReturn:
-    """Say how far a batch came, and end with the signal's exit code."""
+    """Report an interrupted batch, and exit with the signal's code."""
     what = "the result is of these alone" if done else "there is no result"
     tell(f"interrupted: {done} of {of} pictures were analysed; {what}.")
     raise typer.Exit(stop.exit_code)
 
 
 def _survey(batch: Batch, pictures: Sequence[Item], stop: Stopping) -> None:
-    """Measure the scale that the pictures have in common, unless the user asks to end."""
+    """Measure the common scale of the images.
+
+    It stops if the user asks to end.
+    """
     with (
         suppress(Stopped),
         progress_bar(stop.instead("measuring the scale"), shown=len(pictures) > 1) as progress,
@@ -237,7 +243,7 @@ def _survey(batch: Batch, pictures: Sequence[Item], stop: Stopping) -> None:
 
 
 def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, stop: Stopping) -> Outcome:
-    """Every picture that can be analysed, until the user asks to end."""
+    """Analyse all images until the user asks to end."""
     from edgeleuk.batch import Failed
     from edgeleuk.types import Refusal
 
@@ -270,7 +276,10 @@ def _output(
     details: bool,
     overlays: Overlays,
 ) -> list[EdgeleukError]:
-    """Write and print the result. Gives what could not be written: one form of it never takes the others."""
+    """Write and print the result, and return what failed.
+
+    One form that cannot be written does not prevent the others.
+    """
     from edgeleuk.render import tables, terminal
     from edgeleuk.render.leftout import left_out_lines
 
@@ -303,7 +312,7 @@ def _written(folder: ResultFolder, name: str, content: Callable[[], str]) -> Non
 def _files(
     result: SlideResult, model: Model, document: Any, with_json: bool, with_csv: bool
 ) -> dict[str, Callable[[], str]]:
-    """What is written into the folder, by name."""
+    """Return the result files by name, as functions."""
     from edgeleuk.render import tables
 
     files: dict[str, Callable[[], str]] = {"results.json": lambda: json_text(document)} if with_json else {}
@@ -322,7 +331,10 @@ def _files(
 def _close(
     result: SlideResult, outcome: Outcome, folder: ResultFolder | None, faults: Sequence[EdgeleukError]
 ) -> None:
-    """Say what is wrong with pictures, after the result: its first lines say what to do."""
+    """Report problems with images, and exit if there are errors.
+
+    This comes after the result, whose first lines say what to do.
+    """
     for text, names in outcome.warnings.items():
         warn(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}")
     if folder:

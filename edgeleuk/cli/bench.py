@@ -1,4 +1,4 @@
-"""`edgeleuk bench`: how fast this machine counts, and which setting suits it."""
+"""`edgeleuk bench`: counting speed and best setting of this machine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def bench(
     for model in models:
         with _following(model.magnification, len(settings)) as step:
             done.append(measure(model, settings, *loaded, width, height, frames, step))
-        if not as_json:  # each as soon as it is there: the next one may take minutes
+        if not as_json:  # print each result at once: the next one may take minutes
             results().print(_table(done[-1]))
             results().print(report_line(done[-1]), soft_wrap=True)
     if as_json:
@@ -73,7 +73,11 @@ def bench(
 
 
 def _in_use(mag: str | None) -> list[Model]:
-    """The models of one objective, or of all that have one. Raises UsageError where none has."""
+    """Return the models of one objective, or of all.
+
+    Raises:
+        UsageError: There is no model.
+    """
     from edgeleuk import zoo
 
     names = list(zoo.available()) if mag in (None, "all") else [mag]
@@ -84,7 +88,10 @@ def _in_use(mag: str | None) -> list[Model]:
 
 @contextmanager
 def _following(magnification: str, settings: int) -> Iterator[Progress]:
-    """How far a measurement is: a bar on a terminal's stderr, else a line for each part of it."""
+    """Show the progress of a measurement.
+
+    A bar on a terminal's stderr, else a line for each part of it.
+    """
     doing = ""
     with progress_bar(lambda: f"{magnification}: {doing} fields") as bar:
 
@@ -100,7 +107,10 @@ def _following(magnification: str, settings: int) -> Iterator[Progress]:
 
 
 def _for_all(done: list[BenchResult]) -> Setting:
-    """The setting that is best over all magnifications together: one machine, one setting."""
+    """Choose the best setting over all magnifications together.
+
+    One machine has one setting.
+    """
     totals = {
         result.setting: sum(
             1 / other.fps for each in done for other in each.results if other.setting == result.setting
@@ -137,5 +147,5 @@ def _table(result: BenchResult) -> RenderableType:
 
 
 def _stage(name: str, result: SettingResult) -> float:
-    """Median ms of one stage."""
+    """Return the median time of one stage, ms."""
     return result.stages[name].median

@@ -1,4 +1,7 @@
-"""`edgeleuk calibrate`: from a handful of pictures to a device profile, asked for step by step or named as options."""
+"""`edgeleuk calibrate`: a device profile from a few images.
+
+The images are asked for step by step, or named as options.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,7 @@ def _measured(
     spacing_um: float | None,
     threads: int | None,
 ) -> Calibrated:
-    """The profile of the files that the options name."""
+    """Calibrate with the files that the options name."""
     from edgeleuk.calibration.device import Pictures, calibrate
     from edgeleuk.finder import Finder
 

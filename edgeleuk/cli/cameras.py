@@ -1,4 +1,4 @@
-"""`edgeleuk cameras`: what cameras are on this machine, and how to use each."""
+"""`edgeleuk cameras`: cameras of this machine, and their use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgeleuk.sources._v4l2 import Device, Mode
 
 MOST_SIZES = 4
-"""Of each format, the largest; a camera may have dozens."""
+"""Maximum sizes listed per format, largest first.
+
+A camera may have dozens.
+"""
 
 
 def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -34,7 +37,16 @@ def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def document(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> dict[str, Any]:
-    """Ready for JSON: each camera with the `source` that opens it, nodes that give no pictures, and the other kinds."""
+    """Return the cameras as a document ready for JSON.
+
+    Args:
+        found: Devices of the system.
+        of_pi: Names of the Pi's own cameras.
+        has_library: Whether picamera2 is installed.
+
+    Returns:
+        Each camera with the `source` that opens it, devices that give no images, and the other kinds of sources.
+    """
     from edgeleuk.sources import KINDS
 
     return {
@@ -64,7 +76,13 @@ def document(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -
 
 
 def text(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> str:
-    """The same for a person, one camera a paragraph."""
+    """Return the cameras as text, one per paragraph.
+
+    Args:
+        found: Devices of the system.
+        of_pi: Names of the Pi's own cameras.
+        has_library: Whether picamera2 is installed.
+    """
     from edgeleuk.sources import KINDS
 
     parts = [f"{name}\n  edgeleuk live --source picamera:{number}" for number, name in enumerate(of_pi)]
@@ -88,7 +106,10 @@ def text(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> st
 
 
 def usable(found: Sequence[Device]) -> list[Device]:
-    """The devices that give pictures by themselves; the Pi's own come through picamera2."""
+    """Return the devices that give images by themselves.
+
+    The Pi's own cameras come through picamera2.
+    """
     return [device for device in found if device.captures and not device.of_pi]
 
 

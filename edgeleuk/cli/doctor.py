@@ -1,4 +1,4 @@
-"""`edgeleuk doctor`: can this machine do its work, and what mends what is wrong?"""
+"""`edgeleuk doctor`: checks of this machine, with remedies."""
 
 from __future__ import annotations
 

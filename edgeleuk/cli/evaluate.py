@@ -1,4 +1,7 @@
-"""`edgeleuk eval`: figures of the finder, the reader and the whole pipeline on labelled data. Needs the extra `eval` for the finder."""
+"""`edgeleuk eval`: measurements on labelled data.
+
+It measures the finder, the reader and the whole pipeline. The finder needs the extra `eval`.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the network
 
 
 class ScaleOption(StrEnum):
-    """Where the scale comes from."""
+    """Origin of the scale."""
 
     TRUTH = "truth"
     ESTIMATE = "estimate"
@@ -399,7 +402,7 @@ R = TypeVar("R", bound="Report")
 
 
 class Report(Protocol):
-    """What every command reports."""
+    """Report of an evaluation command."""
 
     def as_json(self) -> dict[str, Any]: ...
 
@@ -419,14 +422,23 @@ T = TypeVar("T")
 
 
 def evenly(items: Sequence[T], limit: int | None) -> Sequence[T]:
-    """About `limit` of the items, evenly spread; all where there is no limit."""
+    """Return about `limit` items, evenly spread.
+
+    All of them if there is no limit.
+    """
     return items[:: _step(len(items), limit)]
 
 
 def _of(
     every: Sequence[CellSample], split: str | None, wanted: Collection[str], table: Path
 ) -> list[CellSample]:
-    """The cells of a split and of the wanted sources, of all where there is none. Raises UsageError where a source has no cell."""
+    """Select the cells of a split and of the wanted sources.
+
+    None, or no sources, selects all.
+
+    Raises:
+        UsageError: No cell is left, or a source has none.
+    """
     picked = [s for s in every if split in (None, s.split) and (not wanted or s.source in wanted)]
     if not picked or {*wanted} - {s.source for s in picked}:
         splits = ", ".join(sorted({s.split for s in every})) or "none"
@@ -438,7 +450,10 @@ def _of(
 
 
 def _look(virtual: str | None, restain: int | None = None) -> Look:
-    """How cells are shown: as they are or through an objective, and then re-stained."""
+    """Return the function that reads a cell's image.
+
+    The image is shown as it is or through an objective, and is then re-stained if wanted.
+    """
     from edgeleuk.evaluation.cells import read_cell
     from edgeleuk.evaluation.restain import restained_cells
     from edgeleuk.evaluation.virtual import virtual_cells

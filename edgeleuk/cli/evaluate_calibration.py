@@ -1,4 +1,7 @@
-"""`edgeleuk eval calibration`: the scale that a calibration finds, against simulated devices of known scale."""
+"""`edgeleuk eval calibration`: scale error on simulated devices.
+
+The scale that a calibration finds is compared with the known scale.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`edgeleuk eval live`: the live count against simulated slides of known truth."""
+"""`edgeleuk eval live`: live counts of simulated slides.
+
+The counts are compared with the known truth.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`edgeleuk eval quality`: the verdicts on pictures, good, worse and of other things."""
+"""`edgeleuk eval quality`: image-quality verdicts on varied images.
+
+The images are good ones, degraded ones, and images of other things.
+"""
 
 from __future__ import annotations
 
