@@ -119,7 +119,7 @@ def calibrate(
 
 
 def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Frame]:
-    """Read images, appending the errors of others to `failures`.
+    """Read images, appending errors to `failures`.
 
     If no image can be read, the first error is raised instead.
     """

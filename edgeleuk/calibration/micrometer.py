@@ -89,7 +89,10 @@ class Measured:
     scale: Scale
     rulings: tuple[Ruling, ...]
     both_axes: bool
-    """Whether x and y were measured separately; else pixels are assumed square."""
+    """Whether x and y were measured separately.
+
+    If not, pixels are assumed square.
+    """
 
 
 def measure(pictures: Sequence[Image], spacing_um: float, names: Sequence[str]) -> Measured:
@@ -225,9 +228,10 @@ def _distances(shape: tuple[int, ...], theta: float) -> Floats:
 
 
 def _pitch(profile: Floats) -> tuple[float, float]:
-    """Return a profile's peak spacing in pixels and its autocorrelation there.
+    """Return the peak spacing of a profile and its autocorrelation.
 
-    Of the peaks that come near the highest, the first counts. Without a peak both are 0.
+    The spacing is in pixels, and the autocorrelation is that at this spacing. Of the peaks that come near the highest,
+    the first counts. Without a peak both are 0.
     """
     centred = profile - profile.mean()
     size = len(centred)

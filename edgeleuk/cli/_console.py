@@ -128,7 +128,9 @@ def print_csv(table: str) -> None:
 
 
 def writable_folder(folder: Path, *, private: bool = False) -> Path:
-    """Create a folder for results, before hours of work.
+    """Create a writable folder for results.
+
+    It is called before hours of work, not after them.
 
     Args:
         folder: Folder to create, with its parents.

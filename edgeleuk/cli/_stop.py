@@ -30,7 +30,7 @@ It is `UsageError` of the library below typer, which is another one in each vers
 ENDING = "ending (Ctrl-C: at once)"
 
 
-class Stopped(Exception):  # noqa: N818  # no error
+class Stopped(Exception):  # noqa: N818  # a request, not an error
     """Request of the user to end."""
 
 

@@ -1,4 +1,4 @@
-"""`edgeleuk live`: the camera on the microscope, counted as the stage moves."""
+"""`edgeleuk live`: live counts with the microscope's camera."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def live(
 
 
 def _first_step(mag: str | None, folder: Path | None, profile: str | None, resume: str | None) -> str:
-    """What is being loaded, as far as the options tell."""
+    """Describe what is being loaded, as far as the options tell."""
     if folder:
         return f"loading the model in {folder}"
     if resume:
@@ -148,8 +148,12 @@ def _first_step(mag: str | None, folder: Path | None, profile: str | None, resum
 
 
 def _before(session: str, store: Path | None, mag: str | None, source: str | None = None) -> SessionSummary:
-    """The session to go on with. Raises UsageError where it is of another objective, of pictures, or, without a `source`, of
-    a camera whose address had a password in it."""
+    """Return the session to resume.
+
+    Raises:
+        UsageError: The session is of another objective, of images, or, without a `source`, of a camera whose address
+            contained a password.
+    """
     from edgeleuk.store import open_store, require_resumable
     from edgeleuk.zoo import same_objective
 
@@ -170,7 +174,10 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
 
 
 def _other(context: typer.Context, who: Who) -> Other:
-    """What the command line says of a session that is resumed: what the environment says holds for new ones."""
+    """Return the changes that the command line makes to a session.
+
+    Environment variables are left out: they hold for new sessions.
+    """
     named = {
         "slide": who.slide,
         "operator": who.operator,
@@ -188,7 +195,15 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def resume_session(session_id: str, store: Path | None, other: Other) -> None:
-    """Go on with a kept session on its own source, at its own magnification, for its own target."""
+    """Resume a kept session.
+
+    It keeps its own source, magnification and target.
+
+    Args:
+        session_id: Session to resume.
+        store: Session file; None for the user's own.
+        other: Changes to the session.
+    """
     from edgeleuk.cli._starting import Start, output_here
 
     output = output_here(plain=False)

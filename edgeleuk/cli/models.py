@@ -1,4 +1,4 @@
-"""`edgeleuk models`: what models are here, what they know, whether they are as published, and new ones."""
+"""`edgeleuk models`: list, show, verify and update models."""
 
 from __future__ import annotations
 
@@ -92,7 +92,11 @@ def verify(
 
 
 def _verified(model: Model) -> None:
-    """Open a model whose hashes are right. Raises ModelError where it does not open."""
+    """Open a model whose hashes are right, and report it.
+
+    Raises:
+        ModelError: The model does not open.
+    """
     from edgeleuk.pipeline import Analyser
 
     Analyser(model)

@@ -1,4 +1,7 @@
-"""`edgeleuk models install` and its kin: models that came on a stick, several versions side by side."""
+"""`edgeleuk models install` and other commands that change models.
+
+Models come on a stick, several versions side by side.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,7 @@ def trust(
 
 
 def _content(file: Path) -> bytes:
-    """The archive, not read further than the largest there may be."""
+    """Read an archive, up to the maximum size."""
     from edgeleuk import _files
     from edgeleuk.modelstore import MAX_ARCHIVE_BYTES
 

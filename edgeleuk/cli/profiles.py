@@ -1,4 +1,4 @@
-"""`edgeleuk profiles`: the device profiles on this machine."""
+"""`edgeleuk profiles`: device profiles on this machine."""
 
 from __future__ import annotations
 

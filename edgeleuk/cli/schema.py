@@ -1,4 +1,4 @@
-"""`edgeleuk schema`: the published form of what the program writes and reads."""
+"""`edgeleuk schema`: JSON Schemas of written and read documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeleuk import _files
 
 
 class Document(StrEnum):
-    """What has a schema."""
+    """Documents with a schema."""
 
     ANALYSIS = "analysis"
     MODEL = "model"

@@ -1,4 +1,4 @@
-"""`edgeleuk sessions`: the counts that were kept."""
+"""`edgeleuk sessions`: kept counts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
 
     path = store or default_path()
     lost: list[str] = []
-    if store is None and _files.is_absent(path):  # nothing was counted yet, which is no mistake
+    if store is None and _files.is_absent(path):  # nothing was counted yet: no error
         found = []
     else:
         with open_store(path, create=False) as opened:
@@ -216,7 +216,13 @@ def delete(
 
 
 def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: Reference) -> Kept:
-    """Everything of a session, with the differential of its map by the model and the rules that are here."""
+    """Return a session with its differential.
+
+    The differential is that of its slide map, by the present model and rules.
+
+    Raises:
+        UsageError: The named model is for another objective.
+    """
     from edgeleuk.counting.scale import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.pipeline import Analyser
@@ -242,7 +248,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
         stills=first is not None and made_of_stills(first, model), red_cells=summary.red_cells
     )
     slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), options)
-    # One field at a time: their pictures do not stay in memory.
+    # One field at a time, so that their images do not stay in memory.
     slide.restore(
         _checked(chain(filter(None, [first]), counted), summary, model),
         session.marks(lost),
@@ -260,7 +266,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
 
 
 def tell_lost(lost: Sequence[str]) -> None:
-    """Say what a damaged file of sessions did not give."""
+    """Warn about data lost from a damaged session file."""
     for text in lost:
         warn(text)
     if lost:
@@ -273,14 +279,29 @@ def tell_lost(lost: Sequence[str]) -> None:
 def _checked(
     counted: Iterable[CountedField], summary: SessionSummary, model: Model
 ) -> Iterator[CountedField]:
-    """The fields of a session as they come from the disk. Raises ModelError as `check_types`."""
+    """Yield the fields of a session as they are read.
+
+    Raises:
+        ModelError: As by `check_types`.
+    """
     for each in counted:
         check_types(summary, [each], model)
         yield each
 
 
 def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
-    """Views of a cell can only be put together by a reader that knows every type they were weighed by."""
+    """Require that the model knows all cell types of a session.
+
+    Views of a cell can only be combined by a reader that knows every type they were weighed by.
+
+    Args:
+        summary: Session, for the message.
+        counted: Fields of the session.
+        model: Model that reads the session now.
+
+    Raises:
+        ModelError: The session was read with other types.
+    """
     readings = (cell.reading for each in counted for cell in each.field.cells if cell.reading)
     if any(reading.probabilities.keys() != {*model.reader.labels} for reading in readings):
         raise ModelError(

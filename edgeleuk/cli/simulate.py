@@ -1,4 +1,4 @@
-"""`edgeleuk simulate`: a smear with known truth."""
+"""`edgeleuk simulate`: smears with known truth."""
 
 from __future__ import annotations
 
@@ -54,4 +54,7 @@ def simulate(
 
 
 COMPOSITION = {"neutrophil": 6, "lymphocyte": 4, "monocyte": 1, "eosinophil": 1, "basophil": 1, "blast": 1}
-"""White cells of a field; a healthy differential has fewer of the rare types, which would then not be seen."""
+"""White cells of a field, by type.
+
+A healthy differential has fewer of the rare types, which would then not be visible.
+"""

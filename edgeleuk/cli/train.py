@@ -1,4 +1,7 @@
-"""`edgeleuk train` and `publish`: from a recipe to a model folder. Needs the extra `train`."""
+"""`edgeleuk train` and `publish`: model folders from recipes.
+
+They need the extra `train`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
 
 CONTROL = "finder-100x-long"
-"""Recipe of the finder that saw all cameras, trained like those that one was kept from."""
+"""Recipe of the finder that saw all cameras.
+
+It is trained like the finders for which one camera was left out.
+"""
 
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for checkpoints; a stopped training goes on from there.")
@@ -293,7 +299,7 @@ def _begun(
     device: str,
     laboratories: Sequence[str] = (),
 ) -> tuple[Recipe, Path, torch.device]:
-    """What a training needs: its recipe, its folder, where it runs."""
+    """Load the recipe, folder and device of a training."""
     _need_torch()
     import torch
 
@@ -318,7 +324,7 @@ def _trained(begun: tuple[Recipe, Path, torch.device]) -> None:
 
 def _need_torch() -> None:
     try:
-        import onnx  # noqa: F401  # looked for, used by the modules imported next
+        import onnx  # noqa: F401  # only checked for here; the next imports use it
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(

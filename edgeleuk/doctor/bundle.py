@@ -140,6 +140,6 @@ def _names() -> Iterable[str]:
         socket.gethostname(),
         socket.getfqdn(),
     }
-    with suppress(KeyError, OSError):  # a user without an entry in the password file
+    with suppress(KeyError, OSError):  # a user without an entry in the user database
         names.add(getpass.getuser())
     return sorted((name for name in names - COMMON if len(name) > 1), key=len, reverse=True)

@@ -30,11 +30,11 @@ Little for a card that wears out, and more than its first buffer.
 COMMIT, COMMITS = 4096, 10
 """The same for the writes of a small transaction."""
 SLOW_MB_S, SLOW_COMMIT_S = 2.0, 0.25
-"""Speed below, and commit time above, which storage is slow.
+"""Minimum write speed, MB/s, and maximum commit time, seconds.
 
-A fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1), and a
-hundred times as long as its 500 small writes a second. A field, a few hundred kilobytes in two commits, then takes about
-as long to be written as to be counted.
+They are a fifth of what application class A1 promises for long writes (10 MB/s: SD Physical Layer Specification 5.1),
+and a hundred times as long as its 500 small writes a second. A field, a few hundred kilobytes in two commits, then takes
+about as long to be written as to be counted.
 """
 ELSEWHERE, A_NEW_FILE = (
     'export EDGELEUK_SESSIONS="$HOME/edgeleuk-sessions.db"',
