@@ -138,8 +138,8 @@ LARGEST_UM = {"platelet": 7.2, "giant_platelet": 7.2, "platelet_clump": 7.2}
 
 A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the
 standardization of nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol
-2015;37:287-303). Choice of this project: readers took the small lymphocytes of a laboratory that they never
-saw for platelets, with high confidence.
+2015;37:287-303). Choice of this project: readers confidently took small lymphocytes from a laboratory unseen
+in training for platelets.
 """
 MATURE = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
 GROUPS = {
