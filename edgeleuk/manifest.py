@@ -314,7 +314,7 @@ class ReaderManifest:
     healthy: tuple[HealthyCells, ...]
     """Blast-likeness of cells on healthy slides.
 
-    First of the reader's own laboratory, then of others; empty where not measured.
+    First from the training laboratories, then also from unseen ones; empty where not measured.
     """
     raw: Mapping[str, Any]
 
