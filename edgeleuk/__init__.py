@@ -1,4 +1,7 @@
-"""Blood-smear analysis at the bench. Research use only: nothing here is a diagnosis."""
+"""Blood-smear analysis at the bench.
+
+Research use only: nothing here is a diagnosis.
+"""
 
 import os
 

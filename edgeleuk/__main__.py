@@ -1,4 +1,4 @@
-"""`python -m edgeleuk`."""
+"""Entry point of `python -m edgeleuk`."""
 
 from edgeleuk.cli import main
 

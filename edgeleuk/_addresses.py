@@ -1,15 +1,18 @@
-"""Addresses of cameras without their passwords, to show and to keep."""
+"""Camera addresses without passwords, for display and storage."""
 
 from __future__ import annotations
 
 import re
 
 HIDDEN = "***"
-"""Stands for a value that is not shown."""
+"""Placeholder for a value that is not shown."""
 SECRETS = "pass|pwd|token|secret|auth|user|usr|login|account|credential|session|signature"
-"""Parts of the names of parameters whose values are not shown: many cameras take a login in them."""
+"""Parts of parameter names whose values are hidden.
+
+Many cameras take a login in such parameters.
+"""
 SHORT_SECRETS = "u|p|pw|psw|pin|key|api_?key|sig|sid|jwt"
-"""Whole names of such parameters."""
+"""Whole parameter names whose values are hidden."""
 _SCHEME = r"(?!watch:)[A-Za-z][A-Za-z0-9+.-]*:/{2,}|(?:https?|rtsps?|rtmps?):/{0,2}"
 _ADDRESS = re.compile(rf"\b(?P<scheme>{_SCHEME})(?P<rest>\S+)", re.IGNORECASE)
 _PARAMETER = re.compile(
@@ -19,22 +22,29 @@ _LOGIN = re.compile(r"^(?!(?:watch|usb|picamera|simulated):)[^\s/]*:.*@", re.DOT
 
 
 def without_secrets(text: str) -> str:
-    """Remove logins and secret parameters from the addresses in a text.
+    """Remove logins and secret parameters from addresses in a text.
 
-    All before the last @ of an address goes: a password may hold any character, also those that end it by the rules.
+    Everything before the last @ of an address is removed: a password may hold any character, also those that
+    end it by the rules.
     """
     return _ADDRESS.sub(lambda found: found["scheme"] + _bare(found["rest"]), text)
 
 
 def shown_source(source: str) -> str:
-    """Name of a source without secrets; what is no address stays."""
+    """Return a source's name without secrets.
+
+    A name that is not an address is returned unchanged.
+    """
     if scheme := re.match(_SCHEME, source, re.IGNORECASE):
         return scheme[0] + _bare(source[scheme.end() :])
     return source
 
 
 def shown_mistake(source: str) -> str:
-    """Mistyped name of a source without secrets, also without a scheme."""
+    """Return a mistyped source name without secrets.
+
+    Also handles names without a scheme.
+    """
     shown = shown_source(source)
     if shown != source:
         return shown
@@ -42,10 +52,10 @@ def shown_mistake(source: str) -> str:
 
 
 def is_incomplete(source: str) -> bool:
-    """Whether a kept source lacks the login that opens it."""
+    """Return whether a stored source lacks its login."""
     return f"={HIDDEN}" in source
 
 
 def _bare(rest: str) -> str:
-    """The part of an address behind its scheme."""
+    """Return the part after the scheme without login and secrets."""
     return _PARAMETER.sub(rf"\1{HIDDEN}", rest.rpartition("@")[2])

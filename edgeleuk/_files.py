@@ -1,8 +1,8 @@
-"""Read files of others within limits, and write files whole.
+"""Size-limited file reading and atomic file writing.
 
-The one place that parses TOML and JSON from a file. What is no regular file is never opened: a pipe would wait for ever,
-and a device has no end. Faults of the disk and of the size are OSErrors, those of the content UnreadableErrors; both say
-in a clause what is wrong, and callers say which file it is and what to do.
+The only module that parses TOML and JSON from a file. Only regular files are opened: a pipe would block for
+ever, and a device has no end. Faults of the disk and of the size are OSErrors, those of the content
+UnreadableErrors. Both state in a clause what is wrong; callers add which file it is and what to do.
 """
 
 from __future__ import annotations
@@ -22,19 +22,34 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 JSON_BYTES = 4_000_000
-"""Largest manifest, note or report; the largest model.json that ships has 120,000 bytes."""
+"""Maximum size of a manifest, note or report, bytes.
+
+The largest model.json that ships has 120,000 bytes.
+"""
 TABLE_BYTES = 100_000_000
-"""Largest table of labelled data. Parsed it takes ten times as much memory; COCO files of 15,000 cells have 6 MB."""
+"""Maximum size of a table of labelled data, bytes.
+
+Parsed it takes ten times as much memory. COCO files of 15,000 cells have 6 MB.
+"""
 TOML_BYTES = 250_000
-"""Largest file of settings; the largest that ships has 11,000 bytes."""
+"""Maximum size of a settings file, bytes.
+
+The largest that ships has 11,000 bytes.
+"""
 MOST_DEPTH = 64
-"""Of brackets in brackets. Nothing that this program reads has more than ten levels."""
+"""Maximum nesting depth of a document.
+
+Nothing that this program reads has more than ten levels.
+"""
 MOST_DOTS = 400
-"""In one line of TOML. The time that Python takes for a key grows with the square of its parts."""
+"""Maximum number of dots in one line of TOML.
+
+The time that Python takes to parse a key grows with the square of its parts.
+"""
 LARGEST_INTEGER = 2**63 - 1
-"""What TOML promises, and numpy takes."""
+"""Largest integer that TOML guarantees and numpy accepts."""
 _LONG = 24
-"""Letters of a number in a message."""
+"""Maximum characters of a number in a message."""
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -44,26 +59,38 @@ _KINDS = {
 
 
 class UnreadableError(ValueError):
-    """The content of a file is not what its kind promises; `str` is a clause."""
+    """Invalid file content.
+
+    `str` of it is a clause.
+    """
 
 
 def kind_of(mode: int) -> str:
-    """What a file of this mode is, where it is no regular file; empty for one."""
+    """Name the kind of a non-regular file.
+
+    Returns an empty string for a regular file.
+    """
     if stat.S_ISREG(mode):
         return ""
     return "a folder" if stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a file is there that can be read like one; links are followed. Never raises."""
+    """Return whether a regular file exists at `path`.
+
+    Follows links. Never raises.
+    """
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError):  # a name that is too long, a loop of links, a zero byte
+    except (OSError, ValueError):  # name too long, loop of links, null byte
         return False
 
 
 def is_absent(path: Path) -> bool:
-    """Whether nothing of this name is there. Never raises: what cannot be looked at is no such case."""
+    """Return whether nothing exists at `path`.
+
+    Never raises: a path that cannot be examined does not count as absent.
+    """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -74,7 +101,10 @@ def is_absent(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; links are followed. Never raises."""
+    """Return whether a folder exists at `path`.
+
+    Follows links. Never raises.
+    """
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError):
@@ -82,7 +112,10 @@ def is_folder(path: Path) -> bool:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """What is in a folder and fits a pattern, by name; nothing where it cannot be looked into."""
+    """List files in a folder that match a pattern, sorted.
+
+    Returns an empty list where the folder cannot be read.
+    """
     try:
         return sorted(folder.glob(pattern))
     except (OSError, ValueError):
@@ -90,10 +123,14 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def require_regular(path: Path) -> os.stat_result:
-    """Raise OSError unless a regular file is there, without opening it."""
+    """Check that a regular file exists, without opening it.
+
+    Raises:
+        OSError: There is none.
+    """
     try:
         about = path.stat()
-    except ValueError as error:  # a name with a byte that no name has
+    except ValueError as error:  # null byte in the name
         raise FileNotFoundError(errno.ENOENT, "its name is none") from error
     if kind := kind_of(about.st_mode):
         raise _refused(path, kind)
@@ -101,34 +138,57 @@ def require_regular(path: Path) -> os.stat_result:
 
 
 def read_bytes(path: Path, most: int = JSON_BYTES) -> bytes:
-    """A regular file of at most `most` bytes. Raises OSError."""
+    """Read a regular file of at most `most` bytes.
+
+    Raises:
+        OSError: It cannot be read, or is larger.
+    """
     with os.fdopen(_open(path, most), "rb") as file:
         content = file.read(most + 1)
-    if len(content) > most:  # it grew, or is one of those of /proc, which have no size
+    if len(content) > most:  # it grew, or is in /proc, where files report no size
         raise _too_large(path, len(content), most)
     return content
 
 
 def sha256_of(path: Path, most: int) -> str:
-    """SHA-256 of a regular file of at most `most` bytes, which is not held in memory. Raises OSError."""
+    """Return the SHA-256 of a regular file.
+
+    The file is not held in memory.
+
+    Raises:
+        OSError: It cannot be read, or is larger than `most` bytes.
+    """
     with os.fdopen(_open(path, most), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, most: int = JSON_BYTES) -> str:
-    """A regular file in UTF-8, also with the mark that some editors put at its beginning. Raises OSError, UnreadableError."""
+    """Read a regular UTF-8 file, with or without BOM.
+
+    Raises:
+        OSError: It cannot be read, or is larger than `most` bytes.
+        UnreadableError: It is not UTF-8.
+    """
     return _text(read_bytes(path, most))
 
 
 def read_json(path: Path, most: int = JSON_BYTES) -> Any:
-    """The document in a file of JSON. Raises OSError, UnreadableError."""
+    """Read a JSON file.
+
+    Raises:
+        OSError: It cannot be read, or is larger than `most` bytes.
+        UnreadableError: It is malformed, see `parse_json`.
+    """
     return parse_json(read_bytes(path, most))
 
 
 def parse_json(content: bytes | str) -> Any:
-    """A document of JSON, in which no key stands twice, no number is NaN or endless, and nothing is nested too deep.
+    """Parse JSON strictly.
 
-    Raises UnreadableError.
+    Duplicate keys, NaN, infinite numbers and nesting deeper than MOST_DEPTH are refused.
+
+    Raises:
+        UnreadableError: The document is malformed.
     """
     text = content if isinstance(content, str) else _text(content)
     try:
@@ -144,12 +204,21 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The document in a file of TOML. Raises OSError, UnreadableError."""
+    """Read a TOML file.
+
+    Raises:
+        OSError: It cannot be read, or is larger than TOML_BYTES.
+        UnreadableError: It is malformed, see `parse_toml`.
+    """
     return parse_toml(read_bytes(path, TOML_BYTES))
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:
-    """A document of TOML that is not nested too deep. Raises UnreadableError."""
+    """Parse TOML with limited nesting depth.
+
+    Raises:
+        UnreadableError: The document is malformed, or nested too deep.
+    """
     text = _text(content)
     if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
         raise UnreadableError(f"a line of it has more than {MOST_DOTS} dots")
@@ -164,10 +233,17 @@ def parse_toml(content: bytes) -> dict[str, Any]:
 
 
 def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Write a file whole or not at all, and put it on the disk. Raises OSError; the old file is then as it was.
+    """Write a file atomically and flush it to disk.
 
-    `mode`: permissions, whatever the umask; without it those of any new file. The temporary file beside it is always a
-    new one: a link that somebody put there is not followed.
+    The temporary file beside it is always a new one: a link that somebody put there is not followed.
+
+    Args:
+        path: Target; replaced only once the content is on the disk.
+        content: Bytes to write.
+        mode: Permissions, whatever the umask; None for those of any new file.
+
+    Raises:
+        OSError: It cannot be written; the old file is unchanged.
     """
     if (there := _mode(path)) and (kind := kind_of(there)):
         raise _refused(path, kind)
@@ -189,12 +265,15 @@ def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
 
 
 def plain(error: Exception) -> str:
-    """What is wrong, of an error that these functions raise, as a clause without the path."""
+    """Describe an error of this module without the path."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _open(path: Path, most: int) -> int:
-    """A descriptor of a regular file, looked at before and after: what it names may change in between."""
+    """Open a regular file and return its descriptor.
+
+    It is checked before and after opening: what the path names may change in between.
+    """
     about = require_regular(path)
     if about.st_size > most:
         raise _too_large(path, about.st_size, most)
@@ -206,7 +285,10 @@ def _open(path: Path, most: int) -> int:
 
 
 def _mode(path: Path) -> int | None:
-    """None where nothing is there; OSError where that cannot be told, as of a link in a ring."""
+    """Return the mode of a path; None where nothing exists.
+
+    Raises OSError where that cannot be determined, as for a loop of links.
+    """
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -245,7 +327,11 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _check(document: Any, *, endless: bool) -> None:
-    """Level by level, so that no depth of it can exhaust the stack. `endless`: whether it may hold infinity, as TOML may."""
+    """Refuse numbers that are too large and too deep nesting.
+
+    Goes level by level, so that no depth of the document can exhaust the stack. `endless`: whether infinity
+    is allowed, as in TOML.
+    """
     level = [document]
     for _ in range(MOST_DEPTH):
         for each in level:
@@ -270,7 +356,7 @@ def _too_deep() -> str:
 
 
 def _cut(error: Exception) -> str:
-    """An error of a parser, without a number or a text that has no end."""
-    if "int_max_str_digits" in str(error):  # Python's advice is for programmers
+    """Shorten a parser's message, including long numbers and texts."""
+    if "int_max_str_digits" in str(error):  # Python's own message advises programmers
         return "a number of it has more than 4300 digits"
     return re.sub(rf"(\S{{{_LONG}}})\S+", r"\1...", str(error).splitlines()[0])[:200]

@@ -1,6 +1,7 @@
-"""What this program writes is marked as its own, so that it is never taken for a picture of a smear.
+"""Marks on the program's own output files.
 
-A JPEG has a comment, which goes with it wherever it is copied. A folder of results has a file that lists them.
+A marked file is never analysed as a picture of a smear. A JPEG has a comment, which stays with it wherever it
+is copied. A results folder has a file that lists its results.
 """
 
 from __future__ import annotations
@@ -14,18 +15,27 @@ from edgeleuk import _files
 from edgeleuk._files import UnreadableError
 
 MARKER = ".edgeleuk-results.json"
-"""Name of the file in a folder of results that lists them."""
+"""Name of the file that lists the results in a folder."""
 SCHEMA = "edgeleuk-results/1"
 COMMENT = b"edgeleuk result "
-"""Begins the comment of a JPEG; the UUID of the result follows."""
+"""Prefix of the JPEG comment.
+
+The UUID of the result follows it.
+"""
 HEAD = 512
-"""Bytes at the beginning of a JPEG that hold the comment."""
+"""Bytes at the start of a JPEG that hold the comment."""
 MOST_BYTES = 50_000_000
-"""Of a marker; one of 100,000 results has 5 million."""
+"""Maximum size of a marker file, bytes.
+
+A marker of 100,000 results has 5 million.
+"""
 
 
 def marked(jpeg: bytes, result: str) -> bytes:
-    """A JPEG of the result with this UUID, with the comment that says so. Pixels stay as they are."""
+    """Add the result's UUID to a JPEG as a comment.
+
+    Pixels are unchanged.
+    """
     after = 2
     if jpeg[2:4] == b"\xff\xe0":  # JFIF's segment must stand first
         after += 2 + struct.unpack_from(">H", jpeg, 4)[0]
@@ -34,7 +44,10 @@ def marked(jpeg: bytes, result: str) -> bytes:
 
 
 def mark_of(head: bytes) -> str | None:
-    """UUID of the result that a JPEG belongs to, by its first HEAD bytes; None for any other picture."""
+    """Read the result's UUID from a JPEG's first HEAD bytes.
+
+    Returns None for any other picture.
+    """
     at = head.find(b"\xff\xfe", 0, HEAD)
     if head[:2] != b"\xff\xd8" or at < 0 or head[at + 4 : at + 4 + len(COMMENT)] != COMMENT:
         return None
@@ -43,7 +56,10 @@ def mark_of(head: bytes) -> str | None:
 
 
 def read_marker(folder: Path) -> Mapping[str, Any] | None:
-    """What a folder of results says of itself; None where it is no such folder. An empty mapping where that is damaged."""
+    """Read the marker of a results folder.
+
+    Returns None where the folder has no marker, and an empty mapping where the marker is damaged.
+    """
     path = folder / MARKER
     try:
         if not path.is_file():
@@ -55,6 +71,6 @@ def read_marker(folder: Path) -> Mapping[str, Any] | None:
 
 
 def listed(folder: Path) -> frozenset[str]:
-    """Names of the results in a folder, as its marker lists them."""
+    """Return the result file names in a folder's marker."""
     files = (read_marker(folder) or {}).get("files", [])
     return frozenset(map(str, files)) if isinstance(files, list) else frozenset()

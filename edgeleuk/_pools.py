@@ -1,4 +1,4 @@
-"""Executors that can be left early."""
+"""Early exit from executors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ E = TypeVar("E", bound=Executor)
 
 @contextmanager
 def leaving(pool: E) -> Iterator[E]:
-    """Start no more work in an executor after an error or Ctrl-C.
+    """Cancel pending work of an executor on error or Ctrl-C.
 
-    By itself it would first do all that was asked of it: the other 4,000 pictures.
+    By default an executor first finishes all submitted work: the other 4,000 pictures.
     """
     with pool:
         try:

@@ -1,6 +1,7 @@
-"""Files and folders that belong to this user alone, whatever the umask and whoever else may write beside them.
+"""Files and folders accessible to this user only.
 
-Refusals are OSErrors whose text says in a clause what is wrong; callers say which file it is for, and what to do.
+They stay private whatever the umask and whoever else may write beside them. Refusals are OSErrors whose text
+states in a clause what is wrong; callers add which file it is for, and what to do.
 """
 
 from __future__ import annotations
@@ -16,24 +17,28 @@ from edgeleuk import _files
 FILE, FOLDER = 0o600, 0o700
 """Permissions: this user alone."""
 OTHERS = 0o077
-"""What permissions others have."""
+"""Permission bits of group and others."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are absent, for this user alone. Those that are there stay as they are."""
+    """Make a private folder and its missing parents.
+
+    Existing folders keep their permissions.
+    """
     for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         with suppress(FileExistsError):  # another process was quicker
             each.mkdir(FOLDER)
-            if stat.S_IMODE(each.stat().st_mode) != FOLDER:  # a umask took even this user's permissions
+            if stat.S_IMODE(each.stat().st_mode) != FOLDER:  # the umask removed even this user's permissions
                 each.chmod(FOLDER)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def own_folder(folder: Path) -> None:
-    """Make a folder for locks, or make one that is there this user's alone.
+    """Make a folder for locks, or make an existing one private.
 
-    Raises OSError where it is a link, or belongs to somebody else, or lies where others could put another in its place.
+    Raises:
+        OSError: It is a link, belongs to somebody else, or lies where others could replace it.
     """
     make_folder(folder.parent)
     require_trusted(folder.parent)
@@ -48,9 +53,13 @@ def own_folder(folder: Path) -> None:
 
 
 def require_trusted(folder: Path) -> None:
-    """Raise OSError where others than this user and the system's could replace what lies in a folder."""
+    """Check that no other user can replace a folder's content.
+
+    Raises:
+        OSError: Others than this user and the system could.
+    """
     about = folder.stat()
-    if about.st_mode & stat.S_ISVTX:  # only its owner takes a file away, as in /tmp
+    if about.st_mode & stat.S_ISVTX:  # sticky bit: only the owner can remove a file, as in /tmp
         return
     if about.st_uid not in (0, os.geteuid()):
         raise _refused(_of_another(folder, about.st_uid))
@@ -59,10 +68,13 @@ def require_trusted(folder: Path) -> None:
 
 
 def open_own(path: Path, *, create: bool) -> int:
-    """A descriptor to lock a file of this user's, which is made where it is absent and `create`.
+    """Open a lock file of this user and return its descriptor.
 
-    Raises OSError where it is a link, no regular file, or another user's: a link could name any file of this user's, and
-    a pipe would wait for ever.
+    `create`: whether an absent file is made.
+
+    Raises:
+        OSError: It is a link, no regular file, or another user's. A link could name any file of this user's,
+            and a pipe would block for ever.
     """
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_RDWR | os.O_CREAT if create else os.O_RDONLY)
     try:
@@ -82,7 +94,11 @@ def open_own(path: Path, *, create: bool) -> int:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file for this user alone; one that is there stays. Raises OSError."""
+    """Make an empty private file, unless it exists.
+
+    Raises:
+        OSError: It cannot be made.
+    """
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
         os.fchmod(descriptor, FILE)
@@ -90,14 +106,17 @@ def make_file(path: Path) -> None:
 
 
 def is_open_to_others(path: Path, mode: int) -> bool:
-    """Whether others have permissions on a file or folder that cannot be taken away; they are, where that is possible."""
+    """Return whether others keep permissions on a path.
+
+    Their permissions are removed first, where that is possible.
+    """
     try:
         if not path.stat().st_mode & OTHERS:
             return False
         with suppress(OSError):
             path.chmod(mode)
         return bool(path.stat().st_mode & OTHERS)
-    except OSError:  # it is not there
+    except OSError:  # it does not exist
         return False
 
 

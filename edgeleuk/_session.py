@@ -1,4 +1,7 @@
-"""The one place that imports onnxruntime. The finder and the reader open their networks here."""
+"""ONNX Runtime sessions for finder and reader.
+
+The only module that imports onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +24,46 @@ _FAILURES: tuple[type[Exception], ...] = (
         if isinstance(each, type) and issubclass(each, Exception)
     ),
 )
-"""What its part in C++ raises; which of them it is depends on the version."""
+"""Exceptions of onnxruntime's C++ part.
+
+Which of them is raised depends on the version.
+"""
 MOST_BYTES = 256_000_000
-"""Largest network that is opened; `zoo` reads no larger one either."""
+"""Maximum size of a network, bytes.
+
+`zoo` reads no larger one either.
+"""
 MOST_LETTERS = 300
-"""Of what the library says of a fault."""
+"""Maximum characters of a library's error message."""
 FORBIDDEN = {
     b"\x0a\x08location\x12": "keeps its weights in another file, which cannot be trusted",
     b"\x22\x04Loop": "has a loop, which may never end",
     b"\x22\x04Scan": "has a loop, which may never end",
 }
-"""What no finder and no reader has, as protobuf writes it: the name of another file (StringStringEntryProto, field 1), and a
-node's kind (NodeProto, field 4), of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Six bytes are found by chance
-in one of ten million networks."""
+"""Byte patterns of forbidden network content, with messages.
+
+As protobuf writes them: the name of another file (StringStringEntryProto, field 1), and a node's kind
+(NodeProto, field 4), of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. No finder and no reader has
+either. Six bytes are found by chance in one of ten million networks.
+"""
 
 
 class Session:
-    """A network with one float32 input, on the CPU."""
+    """CPU session of a network with one float32 input."""
 
     def __init__(
         self, path: Path, threads: int | None = None, arithmetic: machine.Arithmetic | None = None
     ) -> None:
-        """`threads` and `arithmetic` where not given are those that `edgeleuk bench` found best on this machine."""
+        """Open a network on the CPU.
+
+        Args:
+            path: ONNX file.
+            threads: Number of threads; None for the best that `edgeleuk bench` found on this machine.
+            arithmetic: "int8" or "float"; None for the best that `edgeleuk bench` found on this machine.
+
+        Raises:
+            ModelError: The file is forbidden, cannot be opened, or is no network of this program.
+        """
         setting = machine.setting_here()
         threads, arithmetic = threads or setting.threads, arithmetic or setting.arithmetic
         self._path = path
@@ -50,16 +71,16 @@ class Session:
         options.log_severity_level = 3
         # Fields differ in size from call to call: memory kept for the largest would never be given back.
         options.enable_cpu_mem_arena = False
-        # Threads that spin while they wait for the next call take the cores from what runs between the calls.
+        # Threads that spin while waiting for the next call take cores from the work between calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # x86 processors without VNNI add pairs of 8-bit products in 16 bits, where they saturate: the 100x finder then
         # has an mAP50 of .92 instead of .96. With this the sums stay exact there. With VNNI they are exact in any case,
-        # and the other kernels that it asks for would take 2.7 times as long.
+        # and the kernels that this option selects would take 2.7 times as long.
         if not machine.flags() & machine.VNNI:
             options.add_session_config_entry("session.x64quantprecision", "1")
         if threads:
             options.intra_op_num_threads = threads
-        if arithmetic == "float":  # the rounding stays, so that a reading does not depend on the machine
+        if arithmetic == "float":  # rounding stays the same: a reading must not depend on the machine
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         _refuse_forbidden(path)
         try:
@@ -75,11 +96,15 @@ class Session:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of what the network gives, in its order."""
+        """Names of the network's outputs, in order."""
         return tuple(each.name for each in self._session.get_outputs())
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """All outputs for one input batch. Raises ModelError where it fails, or gives what is no number."""
+        """Run the network on one batch and return all outputs.
+
+        Raises:
+            ModelError: It fails, or returns values that are not finite float32.
+        """
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
         except _FAILURES as error:
@@ -97,7 +122,10 @@ class Session:
 
 
 def _refuse_forbidden(path: Path) -> None:
-    """By its bytes, before the library looks at it. Raises ModelError."""
+    """Refuse forbidden content before onnxruntime opens the file.
+
+    Raises ModelError.
+    """
     try:
         content = _files.read_bytes(path, MOST_BYTES)
     except OSError as error:
@@ -108,6 +136,9 @@ def _refuse_forbidden(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Without its full stop, and no longer than a person reads: the library tells where in its source it was."""
+    """Return an error's first line, shortened, without full stop.
+
+    Further lines tell where in onnxruntime's source it was.
+    """
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")[:MOST_LETTERS]

@@ -1,4 +1,7 @@
-"""A TOML file into frozen dataclasses that mirror it key by key. A fault is named by its place there."""
+"""Conversion of TOML files to frozen dataclasses.
+
+The dataclasses mirror the file key by key. A fault is named by its place in the file.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,24 @@ from edgeleuk.errors import InputError
 
 T = TypeVar("T")
 SHOWN = 80
-"""Letters of a wrong value in a message."""
+"""Maximum characters of a wrong value in a message."""
 
 
 def load_table(kind: type[T], path: Path, like: Path | str) -> T:
-    """The file at `path` as a `kind`. InputError where it cannot be read or differs from it; it names `like`.
+    """Load a TOML file as a dataclass.
 
-    Understood are texts, true and false, numbers from 0, whole numbers from 0, literals, lists as `tuple[X, ...]`, tables as
-    dataclasses or as `Mapping[str, X]`, what may be absent as `X | None`, and templates as
-    `Annotated[str, "names of the placeholders it may use"]`. A ValueError of a dataclass's own checks counts as a fault
-    of the file.
+    Supported field types: texts, true and false, numbers from 0, whole numbers from 0, literals, lists as
+    `tuple[X, ...]`, tables as dataclasses or as `Mapping[str, X]`, what may be absent as `X | None`, and
+    templates as `Annotated[str, "names of the placeholders it may use"]`. A ValueError of a dataclass's own
+    checks counts as a fault of the file.
+
+    Args:
+        kind: Dataclass to build.
+        path: TOML file.
+        like: Valid example that the error message refers to.
+
+    Raises:
+        InputError: The file cannot be read, or does not match `kind`.
     """
     hint = f"Compare it with {like}."
     try:
@@ -75,7 +86,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def shortened(value: Any) -> str:
-    """A value for a message, however long it is."""
+    """Return a value's repr, cut to SHOWN characters."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -90,7 +101,10 @@ def _wanted(hint: Any) -> str:
 
 
 def _template(text: str, allowed: list[str], where: str) -> str:
-    """A text whose {placeholders} are all `allowed`, so that filling it in cannot fail later."""
+    """Check that a template uses only allowed placeholders.
+
+    Filling it in later can then not fail.
+    """
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:

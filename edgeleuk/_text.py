@@ -1,7 +1,8 @@
-r"""Texts from outside, made harmless: names of files, messages of servers and libraries, what a user typed.
+"""Sanitising of external text.
 
-Such a text may hold bytes that are no UTF-8, line breaks, escape sequences of terminals, letters that turn the direction of
-writing, and formulas of spreadsheets. `escaped` is for people (terminals, logs, tables), `cell_text` for CSV, and `file_name`
+External are names of files, messages of servers and libraries, and user input. Such a text may hold bytes
+that are not UTF-8, line breaks, terminal escape sequences, characters that change the writing direction, and
+spreadsheet formulas. `escaped` is for people (terminals, logs, tables), `cell_text` for CSV, and `file_name`
 for names of files. JSON needs none of them: it holds each text exactly.
 """
 
@@ -13,45 +14,67 @@ import unicodedata
 from collections.abc import Callable
 
 JOINERS = "\u200c\u200d"
-"""Between letters of Persian, of Indian languages and of emoji: they steer nothing."""
+"""Zero-width joiners, which are harmless.
+
+They stand between letters of Persian, of Indian languages and of emoji.
+"""
 STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of what steers a terminal or the direction of writing, and of line breaks."""
+"""Unicode categories of control characters.
+
+They control a terminal or the writing direction, or break lines.
+"""
 LONGEST = 2000
-"""Letters of a message for people: a server, or a file of settings, may put a megabyte into one."""
+"""Maximum characters of a message for people.
+
+A server, or a settings file, may put a megabyte into one.
+"""
 FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\uff0b\uff0d\uff1d\uff20])")
-"""Where a spreadsheet begins to calculate: at the start of a cell, or after a semicolon where that divides cells."""
+"""Places where a spreadsheet formula can begin.
+
+At the start of a cell, or after a semicolon where that divides cells.
+"""
 UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*]')
-"""Letters that a file system of Linux, Windows or a memory card does not take in a name."""
+"""Characters not allowed in file names.
+
+File systems of Linux, Windows or memory cards refuse them.
+"""
 MOST_BYTES = 140
-"""Of a file's name: 255 on most file systems, 143 on encrypted ones."""
+"""Maximum length of a file name, bytes.
+
+Most file systems allow 255, encrypted ones 143.
+"""
 
 
 def readable(text: str) -> str:
-    r"""A text that UTF-8 can hold. A byte that is no text stands as \xff.
+    r"""Return a text that UTF-8 can encode.
 
-    Python keeps such a byte as half of a surrogate pair, which opens the file again and cannot be written down. In a locale
-    without an encoding, as C, it keeps every letter beyond ASCII so.
+    A byte that is not text appears as \xff. Python keeps such a byte as half of a surrogate pair, which opens
+    the file again and cannot be encoded. In a locale without an encoding, as C, it keeps every character
+    beyond ASCII so.
     """
     if text.isascii():
         return text
     try:
         raw = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a half that stands for no byte, as JSON can hold it
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte, possible in JSON
         raw = text.encode("utf-8", "surrogatepass")
     return raw.decode("utf-8", "backslashreplace")
 
 
 def tamed(text: str, most: int = 100) -> str:
-    """A text of somebody else on one line of at most `most` characters, without what controls a terminal."""
+    """Return a text as one short line without control characters.
+
+    It has at most `most` characters.
+    """
     plain = "".join(char if char.isprintable() else " " for char in readable(text))
     short = " ".join(plain.split())
     return short if len(short) <= most else f"{short[: most - 3]}..."
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    r"""A text of one line that steers nothing. What would is written as in Python: \n, \x1b, \u202e.
+    r"""Escape control characters, as Python does.
 
-    `keep`: what stays of it, as the line breaks of a table.
+    Examples: \n, \x1b, \u202e. `keep`: characters left as they are, such as the line breaks of a table.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -64,22 +87,28 @@ def _escaped(letter: str) -> str:
 
 
 def message(text: str) -> str:
-    """A sentence for people, on one line and of bounded length."""
+    """Return a one-line message of bounded length."""
     return escaped(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def cell_text(text: str) -> str:
-    """A text for a cell of CSV. A quotation mark stands before what a spreadsheet would calculate.
+    """Return text that is safe in a CSV cell.
 
-    As https://owasp.org/www-community/attacks/CSV_Injection advises.
+    A quotation mark stands before what a spreadsheet would calculate, as
+    https://owasp.org/www-community/attacks/CSV_Injection advises.
     """
     return FORMULA.sub(r"\1\2'", escaped(text))
 
 
 def file_name(stem: str, suffix: str, taken: Callable[[str], bool]) -> str:
-    """A name that any file system takes, from the stem of another one: short enough, and not `taken` yet.
+    """Build a file name that any file system accepts.
 
-    A number before the suffix tells it from the others.
+    A number before the suffix tells it from names already taken.
+
+    Args:
+        stem: Stem of another file's name.
+        suffix: Suffix with its dot.
+        taken: Returns whether a name is in use.
     """
     plain = unicodedata.normalize("NFC", UNSAFE.sub("_", escaped(stem)))
     plain = re.sub(r"^[\s.\-]+", "_", plain).rstrip(" .") or "_"
@@ -93,5 +122,5 @@ def file_name(stem: str, suffix: str, taken: Callable[[str], bool]) -> str:
 
 
 def _cut(text: str, size: int) -> str:
-    """The beginning of a text in at most so many bytes of UTF-8."""
+    """Cut a text to at most `size` bytes of UTF-8."""
     return text.encode()[:size].decode("utf-8", "ignore")

@@ -1,6 +1,7 @@
-"""What this machine can do: its processor, how it runs networks best as `edgeleuk bench` measured it, and its memory.
+"""Processor, memory and stored benchmark setting of this machine.
 
-The note names the processor and the onnxruntime it was measured with; on any other it is not used.
+`edgeleuk bench` measures how networks run best and stores a note. The note names the processor and the
+onnxruntime it was measured with; on any other it is not used.
 """
 
 from __future__ import annotations
@@ -21,35 +22,43 @@ from edgeleuk import _files, folders
 from edgeleuk.errors import OutputError
 
 Arithmetic = Literal["int8", "float"]
-"""How convolutions are computed: in 8-bit integers, or in float on the same rounded values. Processors without
-instructions for 8-bit dot products, as a Raspberry Pi 4's, may be faster in float; the results are the same to
-within rounding."""
+"""Number format of convolutions: 8-bit integers or float.
+
+Float computes on the same rounded values. Processors without instructions for 8-bit dot products, such as a
+Raspberry Pi 4's, may be faster in float; the results are the same to within rounding.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What networks are opened with."""
+    """Options for opening networks."""
 
     threads: int | None = None
-    """None for as many as there are cores."""
+    """Number of threads; None for one per core."""
     arithmetic: Arithmetic = "int8"
 
 
 VARIABLE = "EDGELEUK_MACHINE"
-"""Environment variable that names the file of the note."""
+"""Environment variable with the path of the note."""
 ARITHMETICS: tuple[Arithmetic, ...] = ("int8", "float")
 DEFAULT = Setting()
 CPUINFO = Path("/proc/cpuinfo")
 M_ARENA_MAX = -8
-"""The option's number in glibc's malloc.h."""
+"""Number of the option in glibc's malloc.h."""
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
-"""x86 instructions that add four 8-bit products in 32 bits at once, by their names in /proc/cpuinfo."""
+"""VNNI instruction sets, as named in /proc/cpuinfo.
+
+These x86 instructions add four 8-bit products in 32 bits at once.
+"""
 
 
 def path() -> Path:
-    """Where the note lies: EDGELEUK_MACHINE, or edgeleuk/machine.json in the user's configuration folder.
+    """Return the path of the benchmark note.
 
-    Raises OutputError for a user without home.
+    It is the value of EDGELEUK_MACHINE, or edgeleuk/machine.json in the user's configuration folder.
+
+    Raises:
+        OutputError: The user has no home folder.
     """
     homeless = OutputError(
         f"this user has no home folder to keep the machine's setting in. Name a file in {VARIABLE}."
@@ -58,7 +67,7 @@ def path() -> Path:
 
 
 def processor() -> str:
-    """The processor's name, as the kernel tells it."""
+    """Return the processor's name as the kernel reports it."""
     names = ("model name", "Model", "Hardware")
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -73,8 +82,10 @@ def processor() -> str:
 
 
 def flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """The processor's features as the kernel names them: Arm's line "Features", x86's line "flags". None where it does
-    not tell."""
+    """Return the processor's features as the kernel names them.
+
+    They stand in the line "Features" on Arm and "flags" on x86. Empty where the kernel does not report them.
+    """
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -84,7 +95,10 @@ def flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def fingerprint() -> dict[str, str | int | None]:
-    """What a measurement is only good for."""
+    """Return what a benchmark result is tied to.
+
+    These are processor, number of cores and version of onnxruntime.
+    """
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -93,7 +107,11 @@ def fingerprint() -> dict[str, str | int | None]:
 
 
 def save(setting: Setting) -> Path:
-    """Write the note. Raises OutputError."""
+    """Write the benchmark note and return its path.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     target = path()
     text = json.dumps({"machine": fingerprint(), "setting": asdict(setting)}, indent=2) + "\n"
     try:
@@ -109,9 +127,10 @@ def save(setting: Setting) -> Path:
 
 @cache
 def setting_here() -> Setting:
-    """The setting measured on this machine, or the default where there is none or it is of another machine.
+    """Return the setting measured on this machine, or the default.
 
-    A note that cannot be read is no reason to stop a count: the default always works.
+    The default also replaces a note of another machine, and one that cannot be read, which is no reason to
+    stop a count: the default always works.
     """
     try:
         document = _files.read_json(path())
@@ -128,21 +147,24 @@ def setting_here() -> Setting:
 
 
 def give_back() -> None:
-    """Return freed memory to the system, where the C library can be told to (glibc).
+    """Return freed memory to the system (glibc only).
 
-    What was freed often lies between what is kept, and glibc gives back only what lies at the end. Takes 1 to 2 ms, and what
-    is given back must be asked for again: for a field of 1280 x 720 that was 4000 pages.
+    Freed memory often lies between memory in use, and glibc by itself returns only what lies at the end.
+    Takes 1 to 2 ms, and what is returned must be requested again: for a field of 1280 x 720 that was 4000
+    pages.
     """
     if trim := _of_c_library("malloc_trim"):
         trim(0)
 
 
 def share_heap() -> None:
-    """Let all threads of this process take memory from one place (glibc), unless MALLOC_ARENA_MAX says otherwise. To be
-    called before there are any.
+    """Let all threads share one memory arena (glibc only).
 
-    Left alone, glibc gives each thread an arena, and what is freed in one is not there for the others: a slide of 104
-    pictures of 12 megapixels in two threads then took 460 to 480 MB instead of 360 to 410, and 4 % longer.
+    Does nothing if MALLOC_ARENA_MAX is set. Call it before any thread starts.
+
+    By default glibc gives each thread an arena, and memory freed in one is not available to the others: a
+    slide of 104 pictures of 12 megapixels in two threads then took 460 to 480 MB instead of 360 to 410, and 4
+    % longer.
     """
     if "MALLOC_ARENA_MAX" not in os.environ and (set_option := _of_c_library("mallopt")):
         set_option(M_ARENA_MAX, 1)
@@ -152,6 +174,6 @@ def share_heap() -> None:
 def _of_c_library(name: str) -> Callable[..., int] | None:
     try:
         found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
-    except (OSError, TypeError):  # a system without a C library of its own to look into
+    except (OSError, TypeError):  # no C library can be loaded this way
         return None
     return found

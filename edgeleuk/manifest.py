@@ -1,9 +1,9 @@
-"""The manifest of a model, `model.json`: what the runtime needs of it, checked value by value.
+"""Parsing and validation of the model manifest, `model.json`.
 
-Names of classes, types and attributes, scales, thresholds and every other number that a network's result depends on live in
-that file and nowhere in code. What stands here in capitals is what models of schema 1 meant that were published before
-their manifests said it: they load, and give the results that they always gave. Training and publishing start from the same
-values.
+Names of classes, types and attributes, scales, thresholds and every other number that a network's result
+depends on are in that file and nowhere in code. The constants here are defaults for models of schema 1 whose
+manifests lack these values: such models load, and give the same results as before. Training and publishing
+start from the same values.
 """
 
 from __future__ import annotations
@@ -20,25 +20,37 @@ from edgeleuk.likeness import HealthyCells
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
 
 NORMALISATIONS = ("density",)
-"""Ways to prepare a reader's crop that this program knows, besides none."""
+"""Supported normalisations of a reader's crop, besides none."""
 VIEWS = (1, 2, 4)
-"""Quarter turns that a reader can average over."""
+"""Numbers of quarter turns that a reader can average over."""
 CELL_CLASSES = (WHITE_CELL, RED_CELL, PLATELET)
-"""What a finder's classes can stand for; one that stands for none of them keeps its own name."""
+"""Cell classes that a finder's classes can map to.
+
+A class that maps to none of them keeps its own name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """How a reader's crop is stretched by optical density, see `reader.prepare`."""
+    """Normalisation of a crop by optical density.
+
+    See `reader.prepare`.
+    """
 
     dark: float
     white: float
-    """Shares of a crop's pixels below its dark and its white level: a nucleus fills more than the one, and even among
-    packed red cells some background is left for the other."""
+    """Shares of pixels below the dark and the white level.
+
+    A nucleus fills more than the first share, and even among packed red cells some background lies above the
+    second.
+    """
     min_contrast: float
-    """Least optical density between the two levels that is stretched to one."""
+    """Minimum optical density between both levels.
+
+    A smaller range is not stretched to full contrast.
+    """
     most_dense: float
-    """Where stretched density ends."""
+    """Upper limit of the stretched density."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dark < self.white <= 1:
@@ -49,16 +61,32 @@ class Density:
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How a large picture is cut for a finder, in pixels at its scale, see `tiling`."""
+    """Tile sizes for large pictures, in finder pixels.
+
+    See `tiling`.
+    """
 
     largest: int
-    """Pixels of a tile. What a network's layers hold at a time grows with it: 110 MB for 768 x 768."""
+    """Maximum area of a tile, pixels.
+
+    The memory of a network's layers grows with it: 110 MB for 768 x 768.
+    """
     overlap: int
-    """More than the largest cell, so that every cell lies whole in some tile: 32 um are 128 at 0.25 um per pixel."""
+    """Overlap of neighbouring tiles, pixels.
+
+    It is larger than the largest cell, so that every cell lies whole in some tile: 32 um are 128 at 0.25 um
+    per pixel.
+    """
     alignment: int
-    """Tiles start on multiples of it, so that the network's grid lies on the picture as it would in one piece."""
+    """Tiles start on multiples of this number of pixels.
+
+    The network's grid then lies on the picture as it would without tiling.
+    """
     seam: int
-    """By which the shares of neighbouring tiles overlap: two tiles may place one cell a little differently."""
+    """Overlap of the areas that neighbouring tiles report, pixels.
+
+    Two tiles may place one cell a little differently.
+    """
 
     def __post_init__(self) -> None:
         least = (2 * self.overlap + self.alignment) * (self.overlap + self.alignment)
@@ -69,29 +97,50 @@ class Tiling:
 
 
 UM_PER_PX = (0.001, 100.0)
-"""Far beyond what any objective shows; outside, a picture would be resampled to a size that no memory holds."""
+"""Allowed range of a scale, um per pixel.
+
+It is far wider than any objective needs; outside, a picture would be resampled to a size that no memory
+holds.
+"""
 TEMPERATURES = (0.001, 1000.0)
-"""Beyond them probabilities are no numbers any more."""
+"""Allowed range of a calibration temperature.
+
+Outside, probabilities would not be finite.
+"""
 CAMERAS_UM_PER_PX = (0.031, 0.138)
-"""Those behind a 100x objective (`microscope.OBJECTIVES`)."""
+"""Default sampling range of cameras, um per pixel.
+
+It is that of a 100x objective (`microscope.OBJECTIVES`).
+"""
 RED_CELL_BOX_UM = 7.78
-"""Annotators' boxes hug no cell: over the txl_train fields the median side of whole boxes is 1.08 times the median over
-all boxes, whose scale agrees with the 0.102 um per pixel known of the CellaVision fields among them."""
+"""Default side of the finder's box around a red cell, um.
+
+Annotators' boxes are larger than the cell: over the txl_train fields the median side of whole boxes is 1.08
+times the median over all boxes, whose scale agrees with the 0.102 um per pixel known of the CellaVision
+fields among them.
+"""
 SAME_THING_IOU = 0.75
 NESTED_SHARE = 0.9
-"""What new finders are published with; older models count nested boxes each, as they always did.
+"""Share of a nested box from which new finders merge it.
 
-Of cells that touch, annotators' boxes share 0.39 of the smaller at most (3,499 white cells of four data sets, 7 pairs on
-cells that were annotated twice apart). Of 60 pairs found on 272 fields of five 40x slides that share 0.3 or more, the 47
-from 0.94 on were one cell, or a box round several that had boxes of their own; the 9 below 0.8 were different things.
+New finders are published with this value; older models count each nested box, as they always did.
+
+Annotators' boxes of cells that touch share 0.39 of the smaller at most (3,499 white cells of four data sets,
+7 pairs on cells that were annotated twice apart). Of 60 pairs found on 272 fields of five 40x slides that
+share 0.3 or more, the 47 from 0.94 on were one cell, or a box around several cells that had boxes of their
+own; the 9 below 0.8 were different objects.
 """
 MAX_CANDIDATES = 12_000
 TILING = Tiling(largest=768 * 768, overlap=128, alignment=32, seam=8)
 DENSITY = Density(dark=0.03, white=0.95, min_contrast=0.15, most_dense=1.3)
 LARGEST_UM = {"platelet": 7.2, "giant_platelet": 7.2, "platelet_clump": 7.2}
-"""A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the standardization of
-nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol 2015;37:287-303). Choice of
-this project: readers took the small lymphocytes of a laboratory that they never saw for platelets, and were sure of it."""
+"""Default maximum box side of cell types, um.
+
+A platelet as large as a red cell is a giant one and rare (Palmer et al., ICSH recommendations for the
+standardization of nomenclature and grading of peripheral blood cell morphological features, Int J Lab Hematol
+2015;37:287-303). Choice of this project: readers confidently took small lymphocytes from a laboratory unseen
+in training for platelets.
+"""
 MATURE = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
 GROUPS = {
     "blast_like": (
@@ -104,47 +153,70 @@ GROUPS = {
     "monocyte": ("monocyte",),
 }  # fmt: skip
 BLAST_LIKE = "blast_like"
-"""Key of GROUPS."""
+"""Key of the blast-like types in GROUPS."""
 POSSIBLE_FROM = 0.01
-"""A cell that was not recognised may be of a type from this probability on. This project's choice: at one in a hundred few
-held-out cells of a type are missed (`reader.possible` has them), and most cells of other types are told from it."""
+"""Minimum probability at which an unrecognised cell may be a type.
+
+This project's choice: at one in a hundred few held-out cells of a type are missed (`reader.possible` has
+them), and most cells of other types are excluded.
+"""
 TOLD_BY_LABEL = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
 
 
 @dataclass(frozen=True, slots=True)
 class FinderManifest:
-    """The [finder] part of model.json. Classes have the program's own names, see `finder.cell_classes`."""
+    """The part "finder" of model.json.
+
+    Classes have the program's own names, see `finder.cell_classes`.
+    """
 
     path: Path
     sha256: str
     um_per_px: float
     stride: int
     multiple: int
-    """Input height and width are padded to a multiple of this."""
+    """Divisor to which input height and width are padded."""
     pad: float
-    """Value of the padding, 0 to 1."""
+    """Pixel value of the padding, 0 to 1."""
     classes: tuple[str, ...]
-    """In the network's order."""
+    """Class names in the network's output order."""
     thresholds: Mapping[str, float]
     cameras: tuple[float, float]
-    """Finest and coarsest sampling of the cameras behind its objective, um per pixel: where the scale is sought first."""
-    counted_to: Mapping[str, float]
-    """By class, the coarsest picture it is counted in, um per pixel; 0 for none, absent for all."""
-    red_cell_box_um: float
-    """Side of the box that it draws around a whole red cell of `types.RED_CELL_UM`, um."""
-    max_candidates: int
-    """Best candidates of a tile that reach suppression.
+    """Sampling of the objective's cameras, um per pixel.
 
-    A monolayer gives 3000 in the largest tile, nine for each cell, and a crowded field twice as many: with a smaller limit
-    its faintest cells are lost.
+    Finest, then coarsest: the range where the scale is searched first.
+    """
+    counted_to: Mapping[str, float]
+    """Coarsest scale at which each class is counted, um per pixel.
+
+    0 for a class that is never counted; absent for one that is always counted.
+    """
+    red_cell_box_um: float
+    """Side of the finder's box around a red cell, um.
+
+    It is that of a whole red cell of `types.RED_CELL_UM`.
+    """
+    max_candidates: int
+    """Maximum number of a tile's candidates passed to suppression.
+
+    A monolayer gives 3000 in the largest tile, nine for each cell, and a crowded field twice as many: with a
+    smaller limit its faintest cells are lost.
     """
     nms_iou: float
-    """Overlap of two boxes of one class beyond which they are one thing."""
+    """Maximum IoU of two boxes of one class.
+
+    Beyond it they are one object.
+    """
     same_thing_iou: float
-    """Likewise of boxes of different classes; the better score names the thing."""
+    """Maximum IoU of two boxes of different classes.
+
+    Beyond it they are one object, named by the better score.
+    """
     nested_share: float | None
-    """Share of a white cell's box inside another one from which on both are one cell, and the better score is it; None
-    where nested boxes stay."""
+    """Minimum share of a nested white-cell box that makes it a duplicate.
+
+    The box with the better score is kept. None where nested boxes are kept.
+    """
     tiling: Tiling
     raw: Mapping[str, Any]
     """The part as written, with figures, data, recipe and commit."""
@@ -152,7 +224,7 @@ class FinderManifest:
 
 @dataclass(frozen=True, slots=True)
 class HeadFile:
-    """Where a reader's head lies, see `heads`."""
+    """File of a reader's head, see `heads`."""
 
     path: Path
     sha256: str
@@ -160,66 +232,111 @@ class HeadFile:
 
 @dataclass(frozen=True, slots=True)
 class ReaderManifest:
-    """The [reader] part of model.json."""
+    """The part "reader" of model.json."""
 
     path: Path
     sha256: str
     head: HeadFile | None
-    """Turns the features that the network gives into logits; None where it gives logits."""
+    """Head that maps the network's features to logits.
+
+    None where the network returns logits.
+    """
     um_per_px: float
     size: int
     density: Density | None
-    """How a crop is prepared; None for levels as they are."""
+    """Normalisation of a crop; None for plain levels."""
     views: int
-    """Quarter turns of a crop that are read, 1, 2 or 4: a cell has no upright, and the mean of several is nearer the truth."""
+    """Number of quarter turns to average: 1, 2 or 4.
+
+    A cell has no upright orientation, and the mean of several turns of a crop is more accurate.
+    """
     labels: tuple[str, ...]
-    """The types that are printed, and all that is measured and set is of."""
+    """Printed types; all measurements and settings refer to these."""
     printed: Mapping[str, str]
-    """By type of the network, in its order, the label that it is printed as: several may share one."""
+    """Printed label of each network type, in output order.
+
+    Several types may share one label.
+    """
     largest_um: Mapping[str, float]
-    """By type, the side of the largest box that can hold it, um; the probability of it is 0 in a larger one."""
+    """Maximum box side of each type, um.
+
+    The type's probability is 0 in a larger box.
+    """
     merge: Mapping[str, str]
-    """Type names of the data that are none of the labels, to the label that this reader prints them as."""
+    """Labels printed for further type names of the data."""
     mature: tuple[str, ...]
-    """The types of the five-part differential, by the names of the data: what evaluation calls mature cells."""
+    """Cell types of the five-part differential.
+
+    They have the names of the data; evaluation calls them mature cells.
+    """
     groups: Mapping[str, tuple[str, ...]]
-    """What a slide is led by, whatever the names that annotators and readers use within."""
+    """Groups of types for naming a slide's leading group.
+
+    The names that annotators and readers use within a group do not matter.
+    """
     temperature: float
     threshold: float
-    """Calibrated probability of the best type below which a cell is unclassified."""
+    """Minimum calibrated probability of a recognised cell.
+
+    A cell whose best type is below it is unclassified.
+    """
     attributes: Mapping[str, tuple[str, ...]]
     attribute_thresholds: Mapping[str, float]
     attributes_assessed_on: frozenset[str]
-    """Types whose cells carried attribute labels in training; on others an attribute is never called sure."""
+    """Types whose cells had attribute labels in training.
+
+    On other types an attribute is never called sure.
+    """
     told_by_label: Mapping[str, Mapping[str, str]]
-    """By attribute, annotators' names of a type that tell its value, in lower case and singular."""
+    """Attribute values implied by annotators' type names.
+
+    By attribute, then by name in lower case and singular.
+    """
     false_positive_rates: Mapping[str, Mapping[str, Any]]
-    """By type or group: of so many held-out `cells` of other types, so many `errors` were read as it."""
+    """False positives of each type or group on held-out cells.
+
+    Of `cells` cells of other types, `errors` were read as this one.
+    """
     subtypes: Mapping[str, str]
-    """The attribute that is the second level of a type, such as a neutrophil's stage: read on that type only."""
+    """Attribute that is the second level of each type.
+
+    An example is a neutrophil's stage: it is read on that type only.
+    """
     confusion: Confusion | None
-    """What held-out cells were read as; None where that was not measured."""
+    """Confusion of held-out cells; None where not measured."""
     possible_from: float
-    """Probability of a type from which on a cell that was not recognised may be of it."""
+    """Minimum probability at which an unrecognised cell may be a type."""
     missed: Mapping[str, Missed]
-    """By type or `bounds.group_kind`, held-out cells that were neither recognised as it nor left possible."""
+    """Missed held-out cells by type or `bounds.group_kind`.
+
+    These are cells that were neither recognised as the type nor left possible.
+    """
     healthy: tuple[HealthyCells, ...]
-    """How blast-like the cells of healthy slides are: at home, then elsewhere; empty where that was not measured."""
+    """Blast-likeness of cells on healthy slides.
+
+    First from the training laboratories, then also from unseen ones; empty where not measured.
+    """
     raw: Mapping[str, Any]
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types that the network tells apart, in its order."""
+        """Types that the network distinguishes, in output order."""
         return tuple(self.printed)
 
     @property
     def blast_like(self) -> tuple[str, ...]:
-        """The types that make a slide blast-like."""
+        """Types that make a slide blast-like."""
         return self.groups.get(BLAST_LIKE, ())
 
 
 def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
-    """The part "finder" of a manifest; KeyError, TypeError or ValueError where it is malformed."""
+    """Parse the part "finder" of a manifest.
+
+    Raises:
+        KeyError: A value is missing.
+        TypeError: A value has the wrong type.
+        ValueError: A value is out of range.
+    """
     own = _cell_classes(checked.names(part["classes"]), part.get("cell_classes", {}))
     return FinderManifest(
         path=checked.inside(folder, part["file"]),
@@ -247,7 +364,13 @@ def finder_manifest(folder: Path, part: Mapping[str, Any]) -> FinderManifest:
 
 
 def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
-    """The part "reader" of a manifest; errors as `finder_manifest`."""
+    """Parse the part "reader" of a manifest.
+
+    Raises:
+        KeyError: A value is missing.
+        TypeError: A value has the wrong type.
+        ValueError: A value is out of range.
+    """
     attributes = {name: checked.names(values) for name, values in part["attributes"].items()}
     labels = checked.names(part["labels"])
     printed = _printed(part, labels)
@@ -294,7 +417,7 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
 
 
 def _cell_classes(classes: tuple[str, ...], stands_for: Mapping[str, Any]) -> dict[str, str]:
-    """The program's name of each of a network's classes, in their order."""
+    """Return the program's name of each network class, in order."""
     for name, own in stands_for.items():
         if name not in classes or own not in CELL_CLASSES:
             raise ValueError(
@@ -311,7 +434,10 @@ def _head(folder: Path, value: Mapping[str, Any]) -> HeadFile:
 
 
 def _printed(part: Mapping[str, Any], labels: Collection[str]) -> dict[str, str]:
-    """The label of each type, in the network's order; without "types" the labels are the types."""
+    """Return the label of each type, in the network's order.
+
+    Without "types" in the manifest the labels are the types.
+    """
     types = checked.names(part.get("types", labels))
     coarser = checked.texts(part.get("printed", {}))
     if unknown := sorted({*coarser} - {*types}):
@@ -328,7 +454,7 @@ def _tiling(value: Mapping[str, Any]) -> Tiling:
 
 
 def _density(value: Mapping[str, Any]) -> Density | None:
-    """What the part "input" of a reader says of density."""
+    """Parse the density normalisation of a reader's input."""
     if (way := value.get("normalise")) is None:
         return None
     if way not in NORMALISATIONS:
@@ -352,7 +478,7 @@ def _views(value: Any) -> int:
 def _told_by_label(
     value: Mapping[str, Any], attributes: Mapping[str, Collection[str]]
 ) -> dict[str, dict[str, str]]:
-    """Those of the attributes that the reader has."""
+    """Parse the entries of attributes that the reader has."""
     told = {name: checked.texts(by) for name, by in value.items() if name in attributes}
     for name, by in told.items():
         if unknown := sorted({*by.values()} - {*attributes[name]}):
@@ -380,7 +506,10 @@ def _healthy(value: Mapping[str, Any]) -> HealthyCells:
 
 
 def _missed(value: Mapping[str, Any]) -> dict[str, Missed]:
-    """Of single types, and of groups with the types that they were measured for."""
+    """Parse missed cells of single types and of groups.
+
+    Groups name the types that they were measured for.
+    """
     single = {name: _missed_of(each, ()) for name, each in value.get("missed", {}).items()}
     groups = {
         group_kind(key): _missed_of(each, checked.names(each["labels"]))

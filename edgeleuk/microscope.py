@@ -1,7 +1,8 @@
-"""The virtual microscope: what a weaker objective and another camera would have shown of a sharper picture.
+"""Virtual microscope: simulates a weaker objective and another camera.
 
-It loses detail as glass does (point spread, defocus, lateral colour), samples as a sensor does, and adds what lamp,
-hand and firmware add. What the first picture lacks cannot come back: nothing is rendered finer than it was taken.
+It loses detail as glass does (point spread, defocus, lateral colour), samples as a sensor does, and adds the
+effects of lamp, hand and firmware. Detail that the original picture lacks cannot be added: nothing is
+rendered finer than it was taken.
 """
 
 from __future__ import annotations
@@ -20,40 +21,61 @@ from edgeleuk.types import Image, Scale
 FloatImage = NDArray[np.float32]
 
 GAMMA = 2.2
-"""Cameras store about the 2.2th root of light (sRGB, IEC 61966-2-1); lenses blur light, not its root."""
+"""Gamma of stored levels.
+
+Cameras store about the 2.2th root of light (sRGB, IEC 61966-2-1); lenses blur light, not its root.
+"""
 
 WAVELENGTHS_UM = (0.61, 0.54, 0.46)
-"""Middle of a colour sensor's red, green and blue."""
+"""Centre wavelengths of red, green and blue sensors, um."""
 
 ADAPTER = 0.5
-"""Reduction of the usual C-mount adapter between objective and camera."""
+"""Reduction of the usual C-mount adapter.
+
+It sits between objective and camera.
+"""
 
 PIXEL_UM = (1.55, 6.9)
-"""Finest and coarsest pixel: the Raspberry Pi High Quality Camera's (Sony IMX477, 1.55 um), and two by two binned
-pixels of a 3.45 um industrial sensor (Sony IMX250)."""
+"""Finest and coarsest pixel of common cameras, um.
+
+The Raspberry Pi High Quality Camera's (Sony IMX477, 1.55 um), and two by two binned pixels of a 3.45 um
+industrial sensor (Sony IMX250).
+"""
 
 SOURCE_SPREAD_UM = tuple(point_spread_um(1.25, wavelength, index=1.515) for wavelength in WAVELENGTHS_UM)
-"""What a picture through a 100x/1.25 oil objective has already lost, by channel."""
+"""Point spread of the original picture by channel, um.
+
+It was taken through a 100x/1.25 oil objective.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the engraving on the barrel says."""
+    """Objective with the data engraved on its barrel."""
 
     magnification: int
     numerical_aperture: float
     index: float = 1.0
-    """Refractive index between slide and lens: 1 for air, 1.515 for oil."""
+    """Refractive index between slide and lens.
+
+    1 for air, 1.515 for oil.
+    """
 
     @property
     def um_per_px(self) -> tuple[float, float]:
-        """Finest and coarsest sampling among the cameras of PIXEL_UM behind ADAPTER, um per pixel."""
+        """Finest and coarsest sampling of its cameras, um per pixel.
+
+        Those are the cameras of PIXEL_UM behind ADAPTER.
+        """
         fine, coarse = (pixel / (self.magnification * ADAPTER) for pixel in PIXEL_UM)
         return fine, coarse
 
     @property
     def depth_um(self) -> float:
-        """Depth of field, wavelength x index / NA^2 (Inoue and Spring, Video Microscopy, 1997), in um."""
+        """Depth of field, um.
+
+        Wavelength x index / NA^2 (Inoue and Spring, Video Microscopy, 1997).
+        """
         return WAVELENGTHS_UM[1] * self.index / self.numerical_aperture**2
 
 
@@ -66,56 +88,78 @@ OBJECTIVES: Mapping[str, Objective] = {
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """How one picture is taken. The defaults are a well-kept microscope with square pixels."""
+    """Conditions under which one picture is taken.
+
+    The defaults are a well-kept microscope with square pixels.
+    """
 
     um_per_px: float
-    """Geometric mean of both axes."""
+    """Geometric mean of both axes, um per pixel."""
     squeeze: float = 1.0
     """Width of a round cell over its height, in pixels."""
     defocus_um: float = 0.0
     lateral_colour: float = 0.0
-    """Share by which the red picture is larger than the green one, and the blue one smaller."""
+    """Relative enlargement of red, and reduction of blue, against green."""
     vignette: float = 0.0
-    """Share of the light lost in the corners, growing with the square of the distance from the middle."""
+    """Share of the light lost in the corners.
+
+    The loss grows with the square of the distance from the middle.
+    """
     tilt: tuple[float, float] = (0.0, 0.0)
-    """Of the light: its change across the width and the height, as a share."""
+    """Relative change of light across width and height."""
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Gain of red, green and blue: lamp and white balance."""
     motion_um: float = 0.0
-    """Length of the stage's way during the exposure."""
+    """Distance the stage moves during the exposure, um."""
     motion_angle: float = 0.0
-    """Of that way, radians."""
+    """Direction of that motion, radians."""
     electrons: float | None = None
-    """That a full pixel holds: shot noise is the root of their number. None for no noise."""
+    """Number of electrons in a full pixel; None for no noise.
+
+    Shot noise is the root of their number.
+    """
     jpeg: int | None = None
-    """Quality, 1 to 100; None for none."""
+    """JPEG quality, 1 to 100; None for no compression."""
     eyepiece: float | None = None
-    """Radius of the bright disc that a phone sees, as a share of half the picture's diagonal; None for no disc."""
+    """Radius of the field of view behind an eyepiece.
+
+    A share of half the picture's diagonal, as a phone sees it; None for no eyepiece.
+    """
     seed: int = 0
-    """Of the noise."""
+    """Seed of the noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A picture through the virtual microscope, and where everything went."""
+    """Rendered picture with its scale and coordinate mapping."""
 
     image: Image
     scale: Scale
     resampling: Resampling
-    """From the first picture's pixels to these."""
+    """Mapping from the original picture's pixels to these."""
 
 
 def objective(name: str) -> Objective:
-    """An objective by name. Raises UsageError."""
+    """Return an objective by name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
     if name not in OBJECTIVES:
         raise UsageError(f"no objective {name!r}. Objectives: {', '.join(OBJECTIVES)}. Use one of these.")
     return OBJECTIVES[name]
 
 
 def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot:
-    """A shot as cameras and hands differ: sampling log-uniform over the lens's range, not finer than `finest`.
+    """Draw random shot conditions for an objective.
 
-    Defocus spreads by half a depth of field, the stage is still in half of the shots, one in five is squeezed.
+    Sampling is log-uniform over the lens's range. Defocus spreads by half a depth of field, the stage is
+    still in half of the shots, one in five is squeezed.
+
+    Args:
+        lens: Objective to simulate.
+        rng: Random generator.
+        finest: Finest sampling allowed, um per pixel.
     """
     low, high = lens.um_per_px
     low = max(low, finest)
@@ -137,7 +181,14 @@ def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot
 
 
 def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
-    """`image` (H, W, 3) at `scale`, taken by a sharper objective, as `lens` and the camera of `shot` show it."""
+    """Render a picture as a weaker objective and camera show it.
+
+    Args:
+        image: (H, W, 3) uint8, taken through a sharper objective.
+        scale: Scale of `image`.
+        lens: Objective to simulate.
+        shot: Conditions and camera to simulate.
+    """
     resampling, shown = sampling(image.shape[1], image.shape[0], scale, shot)
     light = _lens(_linear(image), scale, lens, shot)
     lamp = _lamp(resampling.width, resampling.height, shot)
@@ -150,7 +201,14 @@ def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
 
 
 def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampling, Scale]:
-    """Where the pixels of a `width` x `height` picture at `scale` go, and the scale of what is seen."""
+    """Return the resampling of a shot and the resulting scale.
+
+    Args:
+        width: Width of the original picture, pixels.
+        height: Height of the original picture, pixels.
+        scale: Scale of the original picture.
+        shot: Conditions that set the new scale and squeeze.
+    """
     root = np.sqrt(shot.squeeze)
     new_width = max(1, round(width * scale.um_per_px_x * root / shot.um_per_px))
     new_height = max(1, round(height * scale.um_per_px_y / root / shot.um_per_px))
@@ -166,7 +224,16 @@ def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampl
 
 
 def eyepiece_disc(width: int, height: int, radius: float) -> NDArray[np.bool_]:
-    """(height, width) True inside a centred disc of `radius` times half the diagonal."""
+    """Return a mask of a centred circular field of view.
+
+    Args:
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
+        radius: Radius as a share of half the diagonal.
+
+    Returns:
+        (height, width) bool, True inside.
+    """
     x = np.arange(width) + 0.5 - width / 2
     y = np.arange(height) + 0.5 - height / 2
     inside: NDArray[np.bool_] = np.hypot(x[None], y[:, None]) <= radius * np.hypot(width, height) / 2
@@ -179,7 +246,7 @@ def _linear(image: Image) -> FloatImage:
 
 
 def _lens(light: FloatImage, scale: Scale, lens: Objective, shot: Shot) -> FloatImage:
-    """Point spread, defocus and lateral colour by channel, then the way of the stage."""
+    """Apply point spread, defocus and lateral colour, then motion blur."""
     channels = []
     for i, wavelength in enumerate(WAVELENGTHS_UM):
         spread = point_spread_um(lens.numerical_aperture, wavelength, shot.defocus_um, lens.index)
@@ -199,7 +266,7 @@ def _lens(light: FloatImage, scale: Scale, lens: Objective, shot: Shot) -> Float
 
 
 def _enlarged(channel: FloatImage, factor: float) -> FloatImage:
-    """Around the middle of the field."""
+    """Enlarge a channel around the middle of the field."""
     if factor == 1:
         return channel
     height, width = channel.shape
@@ -212,7 +279,10 @@ def _enlarged(channel: FloatImage, factor: float) -> FloatImage:
 
 
 def _way(shot: Shot, scale: Scale) -> FloatImage:
-    """Kernel of a straight, even motion: its points along the way, shared among the pixels they fall between."""
+    """Return the blur kernel of a straight, even motion.
+
+    Points along the motion are shared among the pixels they fall between.
+    """
     end = np.array([np.cos(shot.motion_angle), np.sin(shot.motion_angle)]) * shot.motion_um / 2
     end /= (scale.um_per_px_x, scale.um_per_px_y)
     reach = int(np.ceil(np.abs(end).max())) + 1
@@ -228,7 +298,7 @@ def _way(shot: Shot, scale: Scale) -> FloatImage:
 
 
 def _lamp(width: int, height: int, shot: Shot) -> FloatImage:
-    """Relative light (height, width, 3) on the field."""
+    """Return the relative light over the field, (height, width, 3)."""
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None]
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None]
     light = 1 - shot.vignette * (x**2 + y**2) / 2 + (shot.tilt[0] * x + shot.tilt[1] * y) / 2
@@ -237,15 +307,21 @@ def _lamp(width: int, height: int, shot: Shot) -> FloatImage:
 
 
 def through_jpeg(levels: Image, quality: int) -> Image:
-    """What a JPEG of this quality, 1 to 100, keeps of a picture."""
+    """Compress and decompress a picture as JPEG.
+
+    `quality`: 1 to 100.
+    """
     data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None  # what was encoded just now
+    assert decoded is not None  # it was encoded just now
     return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
 def _sensor(light: NDArray[np.floating], shot: Shot) -> Image:
-    """Light, 1 for a full pixel, to 8-bit levels with shot noise."""
+    """Convert light to 8-bit levels with shot noise.
+
+    Light is 1 for a full pixel.
+    """
     if shot.electrons is not None:
         noise = np.random.default_rng(shot.seed).standard_normal(light.shape, np.float32)
         light = light + noise * np.sqrt(np.clip(light, 0, None) / np.float32(shot.electrons))

@@ -1,16 +1,15 @@
-"""What can be measured on a white cell rather than learned: diameter, areas, N:C ratio, nuclear lobes.
+"""Measurements of white cells without a network.
 
-No network. The cell is the best closed outline around the middle of the finder's box: colours inside are told
-from colours outside by histograms taken from the box itself, so that stain and camera do not matter, and
-neighbouring red cells are outside like the background is. The nucleus is what absorbs most green light inside
-that outline.
+Measured are diameter, areas, N:C ratio and nuclear lobes. The cell is the best closed outline around the
+middle of the finder's box. Histograms taken from the box itself separate the colours inside from those
+outside, so that stain and camera do not matter, and neighbouring red cells are outside like the background
+is. The nucleus is what absorbs most green light inside that outline.
 
 Lengths are micrometres in both axes throughout: squeezed pictures are resampled to round cells first.
 Thresholds that name no other source were set on training data: fields of txl and chula, cells of deepapl.
 
-Weak where stain gives nothing to hold on to: granules over a basophil's nucleus, cytoplasm as dark as the
-nucleus, overlapping lobes (they count as one), arms of cytoplasm that no straight ray from the middle
-reaches.
+Weak where stain gives little contrast: granules over a basophil's nucleus, cytoplasm as dark as the nucleus,
+overlapping lobes (they count as one), arms of cytoplasm that no straight ray from the middle reaches.
 """
 
 from __future__ import annotations
@@ -31,72 +30,133 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 WORKING_UM_PER_PX = 0.125
-"""Two pixels to the 0.27 um that a 100x oil objective resolves (Rayleigh: 0.61 x 0.55 um / NA 1.25)."""
+"""Scale of the grid on which cells are measured, um per pixel.
+
+Two pixels to the 0.27 um that a 100x oil objective resolves (Rayleigh: 0.61 x 0.55 um / NA 1.25).
+"""
 
 MAX_CELL_UM_PER_PX = 0.8
-"""Beyond this nothing is measured. Sharp 0.102 um cells, averaged to 0.8, keep their diameter within 3 %."""
+"""Coarsest scale at which cells are measured, um per pixel.
+
+Sharp 0.102 um cells, averaged to 0.8, keep their diameter within 3 %.
+"""
 MAX_NUCLEUS_UM_PER_PX = 0.6
-"""To there their N:C ratio stays within 0.05."""
+"""Coarsest scale at which nuclei are measured, um per pixel.
+
+Up to it the N:C ratio stays within 0.05.
+"""
 MAX_LOBES_UM_PER_PX = 0.3
-"""To there they keep their count of lobes; by 0.4 a quarter of the segmented ones look whole."""
+"""Coarsest scale at which lobes are counted, um per pixel.
+
+Up to it the count of lobes does not change; by 0.4 a quarter of the segmented nuclei look whole.
+"""
 
 BOX_SIDES_UM = (4.0, 40.0)
-"""No white cell of a smear is smaller or larger; a box beyond that is none, or the scale is wrong."""
+"""Minimum and maximum side of a white-cell box, um.
+
+No white cell of a smear is smaller or larger: a box beyond that is none, or the scale is wrong.
+"""
 BOX_FILL = (0.6, 1.15)
-"""Cell area over that of the ellipse in its box, where the outline is believed. Usual is 0.7 to 1."""
+"""Accepted cell area over the area of the box's ellipse.
+
+Usual is 0.7 to 1.
+"""
 NC_RANGE = (0.05, 1.0)
 MIN_SUPPORT = 0.7
-"""Of the outline, see Segmentation.support: bare background gives under 0.6, white cells 1 to 5."""
+"""Minimum support of an outline, see Segmentation.support.
+
+Bare background gives under 0.6, white cells 1 to 5.
+"""
 MIN_NUCLEUS_DENSITY = 0.12
-"""Green optical density. Nuclei reach 0.14 on the palest camera seen, 1.2 on the darkest; noise less."""
+"""Minimum green optical density of a nucleus.
+
+Nuclei reach 0.14 on the palest camera seen, 1.2 on the darkest; noise less.
+"""
 MAX_NUCLEUS_SPLIT = 0.82
-"""Neutrophils and eosinophils reach 0.78. Above stand blasts whose cytoplasm is as dark as their nucleus,
-basophils whose granules hide it, smudges: outlines there are ragged, and only a compact one is believed.
+"""Maximum `nucleus_split` of a nucleus that is not compact.
+
+Neutrophils and eosinophils reach 0.78. Above are blasts whose cytoplasm is as dark as their nucleus,
+basophils whose granules hide it, and smudge cells: outlines there are ragged, and only a compact one is
+accepted.
 """
 MIN_COMPACTNESS = 0.92
-"""Nucleus area over that of its convex hull. Round nuclei keep it even where little sets them off."""
+"""Minimum nucleus area over that of its convex hull.
+
+Round nuclei reach it even where contrast is low.
+"""
 MIN_NUCLEUS_CONTRAST = 1.15
-"""Nucleus density over that of the cell's surroundings: red cells measure about 1, white cells 1.2 to 5."""
+"""Minimum density of the nucleus over that of the surroundings.
+
+Red cells measure about 1, white cells 1.2 to 5.
+"""
 
 NECK_TO_LOBE = 1 / 3
-"""The rule of thirds: a nucleus is segmented where it is narrower than a third of its widest part.
+"""Neck width over lobe width below which lobes are separate.
 
-DocCheck Flexikon, "Segmentkerniger Granulozyt" (Drittelregel; the stricter Fadenregel asks for a filament).
+The rule of thirds: a nucleus is segmented where it is narrower than a third of its widest part. DocCheck
+Flexikon, "Segmentkerniger Granulozyt" (Drittelregel; the stricter Fadenregel asks for a filament).
 """
 MIN_LOBE_UM = 0.55
-"""Half-width of the smallest lobe; what is narrower is a strand, a granule or a ragged edge."""
+"""Half-width of the smallest lobe, um.
+
+What is narrower is a strand, a granule or a ragged edge.
+"""
 MAX_LOBES = 5
 MAX_HOLE_UM2 = 1.5
-"""Pale chromatin; larger holes are the middle of a ring-shaped nucleus."""
+"""Maximum area of a hole that is filled, um2.
+
+Such holes are pale chromatin; larger ones are the middle of a ring-shaped nucleus.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """One white cell and its nucleus, on a grid of square pixels cut from the frame around its box."""
+    """Masks of one white cell and its nucleus.
+
+    The grid has square pixels and is cut from the frame around the cell's box.
+    """
 
     cell: Mask
-    """(H, W), the nucleus included."""
+    """(H, W) mask of the cell, the nucleus included."""
     nucleus: Mask
-    """(H, W), inside `cell`; all false where none was found."""
+    """(H, W) mask of the nucleus, inside `cell`.
+
+    All false where none was found.
+    """
     origin: tuple[int, int]
-    """x, y of the grid's top left corner, frame pixels."""
+    """Top left corner of the grid, x y, frame pixels."""
     resampling: Resampling
-    """From frame pixels, counted from `origin`, to the grid."""
+    """Mapping from frame pixels, counted from `origin`, to the grid."""
     px_area_um2: float
-    """Of one grid pixel."""
+    """Area of one grid pixel, um2."""
     box_fill: float
-    """Cell area over the area of the ellipse in the box."""
+    """Cell area over the area of the box's ellipse."""
     support: float
-    """See outline.outlines: 0 where both sides of the outline look the same."""
+    """Colour difference across the outline, see `outline.outlines`.
+
+    0 where both sides of the outline look the same.
+    """
     nucleus_density: float
-    """Median green optical density of the nucleus; 0 is bare glass."""
+    """Median green optical density of the nucleus.
+
+    0 is bare glass.
+    """
     nucleus_split: float
-    """Density that divides nucleus from cytoplasm over the nucleus's own. Near 1 it divides mere spots."""
+    """Density threshold of the nucleus over its median density.
+
+    The threshold separates nucleus from cytoplasm. Near 1 it separates mere spots.
+    """
     nucleus_contrast: float
-    """`nucleus_density` over the density that a tenth of the surroundings exceed, red cells as a rule."""
+    """`nucleus_density` over the density of the surroundings.
+
+    The latter is exceeded by a tenth of the surroundings, usually red cells.
+    """
 
     def outlines(self, mask: Mask) -> list[Floats]:
-        """Outer outlines of `cell` or `nucleus`, each (n, 2) x y in frame pixels."""
+        """Return the outer outlines of `cell` or `nucleus`.
+
+        Each is (n, 2) x y in frame pixels.
+        """
         lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         factors = np.array([self.resampling.factor_x, self.resampling.factor_y], np.float32)
         return [
@@ -105,7 +165,16 @@ class Segmentation:
 
 
 def measure(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Morphometry]:
-    """The white cells in `boxes` (x1 y1 x2 y2, frame pixels), measured; None and a reason where one cannot be."""
+    """Measure the white cells in boxes.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        scale: Scale of `image`.
+        boxes: x1 y1 x2 y2, frame pixels.
+
+    Returns:
+        One Morphometry for each box, with None and a reason where a value cannot be measured.
+    """
     unfit = [_unfit(image, scale, box) for box in boxes]
     fit = [box for box, reason in zip(boxes, unfit, strict=True) if reason is None]
     found = iter(segment(image, scale, fit))
@@ -113,7 +182,7 @@ def measure(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Morphometr
 
 
 def _unfit(image: Image, scale: Scale, box: Box) -> str | None:
-    """Why nothing can be measured in `box`, or None."""
+    """Return why nothing can be measured in `box`, or None."""
     height, width = image.shape[:2]
     sides = ((box[2] - box[0]) * scale.um_per_px_x, (box[3] - box[1]) * scale.um_per_px_y)
     if _coarsest(scale) > MAX_CELL_UM_PER_PX:
@@ -126,12 +195,15 @@ def _unfit(image: Image, scale: Scale, box: Box) -> str | None:
 
 
 def _coarsest(scale: Scale) -> float:
-    """A squeezed picture tells no more than its poorer axis."""
+    """Return the coarser of both axes, um per pixel.
+
+    A squeezed picture shows no more detail than that axis.
+    """
     return max(scale.um_per_px_x, scale.um_per_px_y)
 
 
 def _judge(found: Segmentation, scale: Scale) -> Morphometry:
-    """As much of `found` as passes its checks."""
+    """Return the measurements of `found` that pass their checks."""
     if found.support < MIN_SUPPORT:
         return Morphometry(reason="the cell's outline cannot be told from what surrounds it")
     if not BOX_FILL[0] <= found.box_fill <= BOX_FILL[1]:
@@ -149,7 +221,7 @@ def _judge(found: Segmentation, scale: Scale) -> Morphometry:
 
 
 def _doubt_of_nucleus(found: Segmentation, nc_ratio: float, scale: Scale) -> str | None:
-    """Why the nucleus is not to be believed, or None."""
+    """Return why the nucleus is unreliable, or None."""
     if _coarsest(scale) > MAX_NUCLEUS_UM_PER_PX:
         return "the picture is too coarse to tell the nucleus"
     if found.nucleus_density < MIN_NUCLEUS_DENSITY:
@@ -164,16 +236,20 @@ def _doubt_of_nucleus(found: Segmentation, nc_ratio: float, scale: Scale) -> str
 
 
 def _compactness(mask: Mask) -> float:
-    """Area over that of the convex hull, 0 to about 1."""
+    """Return area over that of the convex hull, 0 to about 1."""
     hull = cv2.convexHull(np.argwhere(mask).astype(np.int32))
     return float(mask.sum() / max(1.0, cv2.contourArea(hull)))
 
 
 def segment(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Segmentation]:
-    """Outline the white cells in `boxes` (x1 y1 x2 y2, frame pixels) and their nuclei.
+    """Outline white cells and their nuclei.
 
-    Boxes must lie in the picture and have sides within BOX_SIDES_UM. It always answers; whether an answer is to be
-    believed is `measure`'s to say.
+    Every box gets a result; `measure` decides which results are reliable.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        scale: Scale of `image`.
+        boxes: x1 y1 x2 y2, frame pixels. They must lie in the picture and have sides within BOX_SIDES_UM.
     """
     if not boxes:
         return []
@@ -188,11 +264,14 @@ def segment(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Segmentati
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The surroundings of a box at the working scale, and the way back."""
+    """Surroundings of a box at the working scale.
+
+    With the mapping back to the frame.
+    """
 
     crop: Image
     box: Floats
-    """(4,) in the crop's pixels."""
+    """(4,) box in the crop's pixels."""
     origin: tuple[int, int]
     resampling: Resampling
 
@@ -219,10 +298,10 @@ def _segmented(window: _Window, scale: Scale, passed: Floats, edge: Floats, supp
 
 
 def _window(image: Image, scale: Scale, box: Box) -> _Window:
-    """The frame around `box` at the working scale.
+    """Cut the surroundings of `box` at the working scale.
 
-    Whole frame pixels and their exact resampling, where `optics.crop_um` would round the scale itself: in a
-    coarse picture that costs three per cent of the area.
+    Uses whole frame pixels and their exact resampling, where `optics.crop_um` would round the scale itself:
+    in a coarse picture that costs three per cent of the area.
     """
     height, width = image.shape[:2]
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -235,7 +314,10 @@ def _window(image: Image, scale: Scale, box: Box) -> _Window:
 
 
 def _transmission(crop: Image) -> Floats:
-    """Share of the lamp's light that passes, by channel, (H, W, 3), 0 to 1. Brightest is bare glass."""
+    """Return the transmitted share of light, (H, W, 3), 0 to 1.
+
+    By channel. The brightest pixels are bare glass.
+    """
     smooth = cv2.GaussianBlur(crop, (3, 3), 0)
     grey = cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)
     light = np.median(smooth[grey >= np.percentile(grey, 95)], axis=0).astype(np.float32)
@@ -244,12 +326,17 @@ def _transmission(crop: Image) -> Floats:
 
 
 DENSITY_LEVELS = 160
-"""Grey levels to one unit of optical density: 255 is 1.6, denser than any nucleus is."""
+"""Grey levels per unit of optical density.
+
+255 is 1.6, denser than any nucleus is.
+"""
 
 
 def _green_density(passed: Floats) -> Image:
-    """Optical density of `passed` (H, W, 3) in green, (H, W) uint8, DENSITY_LEVELS to the unit, chromatin
-    smoothed.
+    """Return the smoothed optical density in green, (H, W) uint8.
+
+    `passed`: (H, W, 3) transmission. The result has DENSITY_LEVELS to the unit. Smoothing evens out
+    chromatin.
 
     Green, because azure B and eosin Y together on DNA absorb at 552 nm, the band that makes nuclei purple:
     Friedrich, Seiffert and Zimmermann, Histochemistry 93, 247-256, 1990. Blue cytoplasm, azure B alone,
@@ -261,10 +348,10 @@ def _green_density(passed: Floats) -> Image:
 
 
 def _nucleus(density: Image, cell: Mask) -> tuple[Mask, float]:
-    """What is denser, (H, W), than the threshold that divides the pixels of `cell` best; and its
-    `nucleus_split`.
+    """Segment the nucleus, (H, W), and return its `nucleus_split`.
 
-    Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9 (1), 62-66, 1979.
+    The threshold separates the pixels of `cell` by density: Otsu, IEEE Transactions on Systems, Man, and
+    Cybernetics 9 (1), 62-66, 1979.
     """
     threshold, _ = cv2.threshold(density[cell], 0, 255, cv2.THRESH_OTSU)
     darker = (density > threshold) & cell
@@ -273,7 +360,10 @@ def _nucleus(density: Image, cell: Mask) -> tuple[Mask, float]:
 
 
 def _solid(mask: Mask) -> Mask:
-    """`mask` (H, W) with its small holes filled and without bodies too narrow for a lobe."""
+    """Fill small holes and remove bodies too narrow for a lobe.
+
+    `mask`: (H, W).
+    """
     _, holes, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
     filled = mask | (stats[:, cv2.CC_STAT_AREA] < MAX_HOLE_UM2 / WORKING_UM_PER_PX**2)[holes]
     count, bodies = cv2.connectedComponents(filled.astype(np.uint8))
@@ -284,28 +374,34 @@ def _solid(mask: Mask) -> Mask:
 
 
 def _depth(mask: Mask, um_per_px: float) -> Floats:
-    """Distance of each pixel to the nearest outside `mask` (H, W), um. Beyond the array is outside."""
+    """Return the distance of each pixel to the mask's edge, um.
+
+    `mask`: (H, W). Beyond the array is outside.
+    """
     padded = np.pad(mask, 1).astype(np.uint8)
     depth: Floats = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] * um_per_px
     return depth
 
 
 def count_lobes(nucleus: Mask, um_per_px: float = WORKING_UM_PER_PX) -> int:
-    """Segments, 1 to 5, of a nucleus (H, W) of square pixels, by the rule of thirds (NECK_TO_LOBE)."""
+    """Count the lobes of a nucleus, 1 to 5.
+
+    Uses the rule of thirds (NECK_TO_LOBE). `nucleus`: (H, W) mask of square pixels.
+    """
     left, top, width, height = cv2.boundingRect(nucleus.astype(np.uint8))
     part = nucleus[top : top + height, left : left + width]
     return min(MAX_LOBES, max(1, _segments(_depth(part, um_per_px), 0.0))) if part.size else 1
 
 
 NECK_STEP_UM = 0.06
-"""Half a working pixel."""
+"""Step of the peeling, um: half a working pixel."""
 
 
 def _segments(depth: Floats, neck: float) -> int:
-    """Segments of one body, by peeling: what falls apart when `neck` (half-width) is peeled off was joined by
-    it.
+    """Count the segments of one body by peeling.
 
-    A fall into pieces counts where the neck is narrow against the *smaller* piece, and never for mere bumps.
+    Parts that separate when `neck` (half-width) is peeled off were joined by it. A separation counts where
+    the neck is narrow compared with the *smaller* piece, and never for mere bumps.
     """
     for peeled in np.arange(neck, float(depth.max()) * NECK_TO_LOBE, NECK_STEP_UM):
         count, labels = cv2.connectedComponents((depth > peeled).astype(np.uint8))

@@ -1,4 +1,7 @@
-"""A frame with what is measured on it before anything is searched: computed once a frame, and handed down."""
+"""Frame statistics computed before cells are found.
+
+They are computed once a frame and passed on.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,36 @@ from edgeleuk.types import Aperture, Frame
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A frame with its field of view and its image statistics."""
+    """Frame with its field of view and image statistics."""
 
     frame: Frame
-    """As the source gave it, before a profile corrects light and stain: what the camera recorded tells whether it is
-    dark or overexposed."""
+    """Frame as the source gave it.
+
+    It is not yet corrected for light and stain by a profile: what the camera recorded shows whether it is
+    dark or overexposed.
+    """
     field_of_view: Aperture | None
-    """What of the frame shows the slide, frame pixels; None where all of it does."""
+    """Part that shows the slide, frame pixels; None for all."""
     look: Look
-    """Of the middle of the field of view."""
+    """Statistics of the middle of the field of view."""
 
     @classmethod
     def of(cls, frame: Frame) -> Self:
-        """Observe a frame. Takes 12 ms for 1280 x 720 on one core of a laptop."""
+        """Observe a frame and find its field of view.
+
+        Takes 12 ms for 1280 x 720 on one core of a laptop.
+        """
         return cls.within(frame, find_view(frame.pixels))
 
     @classmethod
     def within(cls, frame: Frame, field_of_view: Aperture | None) -> Self:
-        """Observe a frame of which the field of view is known, as in a stream whose camera does not move."""
+        """Observe a frame whose field of view is known.
+
+        As in a stream whose camera does not move.
+        """
         return cls(frame, field_of_view, look(middle(frame.pixels, field_of_view)[0]))
 
     @property
     def measures(self) -> Measures:
-        """What the rules of `quality.toml` can judge before any cell is found."""
+        """Values that `quality.toml` judges before cells are found."""
         return look_measures(self.look)

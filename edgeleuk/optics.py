@@ -1,7 +1,8 @@
-"""Resampling to a scale and its exact inverse; crops in micrometres; the blur of a lens.
+"""Resampling to a scale, crops in micrometres, and lens blur.
 
 Coordinates are pixel edges: a picture of width W spans 0 to W, and resampling maps that span onto 0 to W'.
-OpenCV's resize follows the same rule, so a box that goes there and back returns to its place.
+OpenCV's resize follows the same rule, and the inverse is exact: a box mapped there and back returns to its
+place.
 """
 
 from __future__ import annotations
@@ -21,32 +22,55 @@ from edgeleuk.types import Boxes, Image, Scale
 Pixels = TypeVar("Pixels", Image, NDArray[np.float32])
 
 MAX_RESAMPLED_MEGAPIXELS = 120
-"""No real field needs more at a finder's scale: 120 megapixels are 7.5 mm2 at 0.25 um per pixel."""
+"""Maximum size of a resampled picture, megapixels.
+
+No real field needs more at a finder's scale: 120 megapixels are 7.5 mm2 at 0.25 um per pixel.
+"""
 BAND = 64
-"""Rows or columns that are averaged at a time: their float64 copy stays small on a small computer."""
+"""Rows or columns averaged at a time.
+
+Their float64 copy stays small on a small computer.
+"""
 GRAIN = 2.0**20
-"""Parts of a level to which averages are rounded first, so that a half is one on every processor: coarse beside what
-float64 rounds by, fine beside what averages differ by."""
+"""Parts of a level to which averages are rounded first.
+
+A half is then the same on every processor. The parts are coarse compared with the rounding of float64, fine
+compared with the differences of averages.
+"""
 MANY_HALVES = 32
-"""Where a picture shrinks by a ratio of small numbers, as 4 to 3, many averages are halves. Of p to q in lowest terms it
-is one in p if p is even, none if it is odd; below this p all in float64 is faster than those one by one."""
+"""Even p of a ratio p:q from which float32 is faster.
+
+Where a picture shrinks by a ratio of small numbers, such as 4 to 3, many averages are halves. Of p to q in
+lowest terms one in p is a half if p is even, none if it is odd; below this p computing all in float64 is
+faster than recomputing the halves one by one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """A picture's map from its own pixels to those of a resampled copy."""
+    """Mapping between a picture's pixels and a resampled copy's."""
 
     factor_x: float
-    """Resampled pixels per original pixel, after rounding the size to whole pixels."""
+    """Resampled pixels per original pixel along x.
+
+    After rounding the size to whole pixels.
+    """
     factor_y: float
     width: int
     height: int
 
     @classmethod
     def to_scale(cls, width: int, height: int, scale: Scale, um_per_px: float) -> Resampling:
-        """The map that brings a `width` x `height` picture at `scale` to `um_per_px` in both axes.
+        """Return the resampling to a target scale in both axes.
 
-        Raises ScaleError where the copy would be absurdly large, as under a mistaken scale.
+        Args:
+            width: Width of the original picture, pixels.
+            height: Height of the original picture, pixels.
+            scale: Scale of the original picture.
+            um_per_px: Target scale, um per pixel.
+
+        Raises:
+            ScaleError: The copy would be absurdly large, as under a wrong scale.
         """
         new_width = max(1, round(width * scale.um_per_px_x / um_per_px))
         new_height = max(1, round(height * scale.um_per_px_y / um_per_px))
@@ -59,15 +83,15 @@ class Resampling:
         return cls(new_width / width, new_height / height, new_width, new_height)
 
     def apply(self, image: Image) -> Image:
-        """The resampled picture, (height, width, 3) uint8."""
+        """Resample a picture to (height, width, 3) uint8."""
         return resize(image, self.width, self.height)
 
     def forward(self, boxes: Boxes) -> Boxes:
-        """Boxes from original to resampled pixels."""
+        """Map boxes from original to resampled pixels."""
         return boxes * self._factors()
 
     def back(self, boxes: Boxes) -> Boxes:
-        """Boxes from resampled to original pixels."""
+        """Map boxes from resampled to original pixels."""
         return boxes / self._factors()
 
     def _factors(self) -> Boxes:
@@ -75,10 +99,16 @@ class Resampling:
 
 
 def resize(image: Pixels, width: int, height: int, *, exact: bool = True) -> Pixels:
-    """Resize without aliasing: area averaging along axes that shrink, linear along those that grow.
+    """Resize an image without aliasing.
 
-    `image` is (H, W, 3) or (H, W), 8-bit levels or float32 light; the result is of the same kind. Levels are the same on
-    every processor; without `exact` some may be off by one, in half to two thirds of the time.
+    Area averaging along axes that shrink, linear interpolation along those that grow.
+
+    Args:
+        image: (H, W, 3) or (H, W), 8-bit levels or float32 light; the result is of the same kind.
+        width: New width, pixels.
+        height: New height, pixels.
+        exact: Whether levels are the same on every processor. Without it some may be off by one, in half to
+            two thirds of the time.
     """
     for axis, target in ((1, width), (0, height)):
         length = image.shape[axis]
@@ -95,13 +125,16 @@ def resize(image: Pixels, width: int, height: int, *, exact: bool = True) -> Pix
 
 
 def _reduced(image: Pixels, axis: int, target: int) -> Pixels:
-    """Area averages of 8-bit levels along one axis, a band at a time: as float64 has them, mostly from float32.
+    """Average 8-bit levels along one axis, a band at a time.
 
-    OpenCV averages levels in float32, whose last bit differs between x86 and ARM: 2 of 10,000 levels then round the
-    other way. One level in 10,000 values moves a finder's box by up to 1.2 px, and the search for the scale by more. In
-    float64 only halves could, and GRAIN makes these the same. Float32 is faster and decides all that is not near a half:
-    an average over n pixels is n products and n sums, each off by 2^-24 of at most 256 in whatever order and with or
-    without fused steps, so by n x 2^-15 in all. What is no nearer than twice that rounds the same everywhere.
+    The result equals that of float64, but is mostly computed in float32.
+
+    OpenCV averages levels in float32, whose last bit differs between x86 and ARM: 2 of 10,000 levels then
+    round the other way. One level in 10,000 values moves a finder's box by up to 1.2 px, and the search for
+    the scale by more. In float64 only halves could differ, and GRAIN makes these the same. Float32 is faster
+    and decides all that is not near a half: an average over n pixels is n products and n sums, each off by
+    2^-24 of at most 256 in whatever order and with or without fused steps, so by n x 2^-15 in all. What is no
+    nearer to a half than twice that rounds the same everywhere.
     """
     length = image.shape[axis]
     doubt = 2 * _taps(length, target) * 2.0**-15
@@ -125,8 +158,13 @@ def _reduced(image: Pixels, axis: int, target: int) -> Pixels:
 
 
 def _rounded(mean: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Levels of averages (any shape), which are overwritten: to a multiple of 1 / GRAIN first."""
-    coarse = 1.5 * 2.0**52 / GRAIN  # where float64 is spaced so: a sum with it is rounded to that
+    """Round averages to 8-bit levels, in place.
+
+    Averages (any shape) are rounded to a multiple of 1 / GRAIN first.
+    """
+    coarse = (
+        1.5 * 2.0**52 / GRAIN
+    )  # here float64 values are 1 / GRAIN apart: a sum with it is rounded to that
     mean += coarse
     mean -= coarse
     levels: NDArray[np.uint8] = np.rint(mean, out=mean).astype(np.uint8)
@@ -136,15 +174,16 @@ def _rounded(mean: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _averages(
     image: NDArray[np.float32], axis: int, target: int, places: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """(N,) averages in float64 at places (N,) of the flattened reduction of an image to `target` along an axis."""
+    """Return float64 averages at given places, (N,).
+
+    `places`: (N,) indices into the flattened reduction of the image to `target` along an axis.
+    """
     length = image.shape[axis]
     inner = image[0, 0].size if axis else image[0].size
     lines = places // inner
     outer = lines // target
     along = lines - outer * target
-    start = (
-        places + (outer * (length - target) - along) * inner
-    )  # of the line of pixels that the place averages
+    start = places + (outer * (length - target) - along) * inner  # first pixel that the place averages
     levels, means = image.reshape(-1), np.zeros(len(places))
     for pixels, weights in zip(*_weights(length, target), strict=True):
         means += levels.take(start + pixels.take(along) * inner) * weights.take(along)
@@ -152,23 +191,25 @@ def _averages(
 
 
 def _taps(length: int, target: int) -> int:
-    """The most pixels that an average takes part of."""
+    """Return the maximum number of pixels in an average."""
     return -(-length // target) + 1
 
 
 @lru_cache(maxsize=64)
 def _weights(length: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Which pixels an area average takes, (taps, target), and their weights, (taps, target): OpenCV's own.
+    """Return the pixels and weights of area averages.
 
-    Of as many neighbours as an average takes each has another remainder, and a row that is 1 where that is the
-    remainder and 0 elsewhere has the average that is the pixel's weight.
+    Both are (taps, target), as OpenCV computes them.
+
+    As many neighbours as an average takes all have different remainders. A row that is 1 where the remainder
+    has a given value and 0 elsewhere has the average that is the weight of the pixel with that remainder.
     """
     taps = _taps(length, target)
     remainders = np.arange(taps)[:, None]
     rows = (np.arange(length) % taps == remainders).astype(np.float64)
     weights = cv2.resize(rows, (target, taps), interpolation=cv2.INTER_AREA)
     first = np.arange(target) * length // target
-    # One beyond the end has no weight, as none of its remainder is in the average.
+    # A pixel beyond the end has weight 0, as no pixel of its remainder is in the average.
     pixels = np.minimum(first + (remainders - first) % taps, length - 1)
     return pixels, weights.astype(np.float64, copy=False)
 
@@ -176,11 +217,17 @@ def _weights(length: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.flo
 def point_spread_um(
     numerical_aperture: float, wavelength_um: float, defocus_um: float = 0.0, index: float = 1.0
 ) -> float:
-    """Standard deviation of an objective's point spread in the slide's plane, um.
+    """Return the standard deviation of the point spread, um.
 
-    In focus 0.21 wavelength / NA (Gaussian closest to the Airy disk in the wide-field microscope: Zhang, Zerubia
-    and Olivo-Marin, Applied Optics 46, 2007, 1819). Out of focus a disk of radius defocus x tan(half the cone's
-    angle), whose standard deviation along an axis is half its radius. `index` is that of the immersion.
+    In the slide's plane. In focus 0.21 wavelength / NA (Gaussian closest to the Airy disk in the wide-field
+    microscope: Zhang, Zerubia and Olivo-Marin, Applied Optics 46, 2007, 1819). Out of focus a disk of radius
+    defocus x tan(half the cone's angle), whose standard deviation along an axis is half its radius.
+
+    Args:
+        numerical_aperture: NA of the objective.
+        wavelength_um: Wavelength of the light, um.
+        defocus_um: Distance from the focal plane, um.
+        index: Refractive index of the immersion.
     """
     focus = 0.21 * wavelength_um / numerical_aperture
     sine = min(numerical_aperture / index, 0.99)
@@ -195,11 +242,22 @@ def crop_um(
     size: int,
     outside: int | None = None,
 ) -> Image:
-    """A square crop around `centre` (frame pixels) resampled to `um_per_px`, (size, size, 3) uint8.
+    """Cut a square crop at a given scale.
 
-    Only the crop is resampled, never the whole frame. Outside the frame its edge repeats, so that a network sees a cell at
-    the border before a background of the picture's own colour; or there is the grey level `outside`, for people, whom a
-    smeared cell misleads. `centre` must lie inside the frame.
+    Only the crop is resampled, never the whole frame.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        scale: Scale of `image`.
+        centre: Centre of the crop, x y, frame pixels. Must lie inside the frame.
+        um_per_px: Scale of the crop, um per pixel.
+        size: Side of the crop, pixels.
+        outside: Grey level outside the frame, for people, whom a smeared cell misleads. None repeats the
+            frame's edge, so that a network sees a cell at the border before a background of the picture's own
+            colour.
+
+    Returns:
+        (size, size, 3) uint8.
     """
     height, width = image.shape[:2]
     half_w = size * um_per_px / scale.um_per_px_x / 2

@@ -1,8 +1,9 @@
-"""The outline of a cell in the middle of a box: where the colours inside part best from the colours outside.
+"""Outline of the cell in the middle of a box.
 
-It lives in polar coordinates about the box's middle. Its radius is a multiple of the radius of the ellipse in the
-box, so that 1 is the ellipse itself and long cells are as easy as round ones. The cells of a field are outlined
-together: the path around a cell is found ray by ray, and a step costs the same for one cell as for twenty.
+It lies where the colours inside differ most from the colours outside. It is computed in polar coordinates
+around the box's middle. Its radius is a multiple of the radius of the ellipse in the box, so that 1 is the
+ellipse itself and long cells are as easy as round ones. The cells of a field are outlined together: the path
+around a cell is found ray by ray, and a step costs the same for one cell as for twenty.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 REACH = 1.5
-"""How far from its middle a box's surroundings are looked at, in radii of the ellipse in it."""
+"""Radius of a box's surroundings, in ellipse radii."""
 RAYS, STEPS = 72, 60
 STEP = REACH / STEPS
 RADII = ((np.arange(STEPS, dtype=np.float32) + 0.5) * STEP).astype(np.float32)
@@ -27,26 +28,43 @@ SEARCH = slice(20, 50)
 SURELY_IN, SURELY_OUT = 0.7, 1.12
 """Radii of the first colour samples."""
 USUAL_RADIUS = 0.93
-"""Where the outline is expected: boxes stand off by 8 % (see manifest.RED_CELL_BOX_UM)."""
+"""Radius at which the outline is expected.
+
+Boxes are 8 % larger than the cell (see manifest.RED_CELL_BOX_UM).
+"""
 PRIOR = 2.5
-"""Cost of an outline off USUAL_RADIUS, by radius squared, against evidence integrated over radius."""
+"""Cost of an outline off USUAL_RADIUS.
+
+By radius squared, against evidence integrated over radius.
+"""
 STIFFNESS = 0.03
-"""Cost of a change by one step between rays, by steps squared."""
+"""Cost of a change between rays, by steps squared."""
 MAX_TURN = 2
-"""Steps by which the outline may change from one ray to the next."""
+"""Maximum change of the outline between rays, steps."""
 NEAR = 0.15
-"""Radius on either side of the outline within which the colours are compared in the end."""
+"""Radius on either side of the outline for comparing colours.
+
+Used in the final comparison.
+"""
 COLOUR_BINS = 16
-"""By channel."""
+"""Histogram bins per channel."""
 MAX_EVIDENCE = 3.0
-"""Log-likelihood ratio (20 to 1) beyond which one more sample of a colour proves nothing more."""
+"""Maximum log-likelihood ratio of a colour: 20 to 1.
+
+Beyond it one more sample of the colour adds no evidence.
+"""
 
 
 def outlines(passed: Sequence[Floats], boxes: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """The outlines of N cells, each in the `box` (4,) of its own picture `passed` (H, W, 3), 0 to 1.
+    """Outline N cells together.
 
-    Gives radii on each ray, (N, RAYS), and how much the colours on both sides differ, (N,): the mean log-likelihood
-    ratio just inside less that just outside, 0 where both look the same.
+    Args:
+        passed: N pictures (H, W, 3), 0 to 1, the share of light that passes.
+        boxes: N boxes (4,), each in pixels of its own picture.
+
+    Returns:
+        Radii on each ray, (N, RAYS), and support, (N,): how much the colours on both sides differ, as the
+            mean log-likelihood ratio just inside less that just outside. It is 0 where both look the same.
     """
     codes = np.stack([_colours_on_rays(*each) for each in zip(passed, boxes, strict=True)])
     radius = np.broadcast_to(RADII, codes.shape)
@@ -63,7 +81,16 @@ def outlines(passed: Sequence[Floats], boxes: Sequence[Floats]) -> tuple[Floats,
 
 
 def filled(edge: Floats, box: Floats, shape: tuple[int, ...]) -> Mask:
-    """The pixels, (H, W), whose middle lies inside the outline `edge` (RAYS,) about the middle of `box`."""
+    """Return the mask of pixels inside an outline.
+
+    Args:
+        edge: (RAYS,) radii of the outline around the middle of `box`.
+        box: (4,) pixels of the picture.
+        shape: Height and width of the mask.
+
+    Returns:
+        (H, W) bool, True where a pixel's centre lies inside.
+    """
     (x, y), (radius_x, radius_y) = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
     across = (np.arange(shape[1], dtype=np.float32) + np.float32(0.5) - x) / radius_x
     down = (np.arange(shape[0], dtype=np.float32) + np.float32(0.5) - y) / radius_y
@@ -77,12 +104,18 @@ def filled(edge: Floats, box: Floats, shape: tuple[int, ...]) -> Mask:
 
 
 def _mean(values: Floats, where: Mask) -> Floats:
-    """Of the values (N, rays, steps) of each cell, those at `where`: (N,)."""
+    """Return the mean of each cell's values at `where`, (N,).
+
+    `values`: (N, rays, steps).
+    """
     return np.asarray(values.mean(axis=(1, 2), where=where), np.float32)
 
 
 def _colours_on_rays(passed: Floats, box: Floats) -> NDArray[np.intp]:
-    """The colour at each step of each ray, (RAYS, STEPS), as the number of its bin."""
+    """Return the colour bin at each step of each ray.
+
+    (RAYS, STEPS).
+    """
     centre, radii = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
     at = centre - 0.5 + RADII[:, None] * (np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) * radii)[:, None]
     at = at.astype(np.float32)
@@ -94,7 +127,10 @@ def _colours_on_rays(passed: Floats, box: Floats) -> NDArray[np.intp]:
 
 
 def _log_ratio(codes: NDArray[np.intp], inside: Mask, outside: Mask) -> Floats:
-    """Log-likelihood ratio, inside over outside, of each sample's colour, by smoothed histograms."""
+    """Return each colour's log-likelihood ratio, inside over outside.
+
+    By smoothed histograms.
+    """
     weight = np.broadcast_to(RADII, codes.shape)
     shares: list[Floats] = []
     for where in (inside, outside):
@@ -108,14 +144,15 @@ def _log_ratio(codes: NDArray[np.intp], inside: Mask, outside: Mask) -> Floats:
 
 
 def _closed_paths(cost: NDArray[np.floating]) -> NDArray[np.intp]:
-    """The step on each ray, (N, rays), of the cheapest smooth path around each `cost` (N, rays, steps).
+    """Return the cheapest smooth closed path around each cell.
 
-    Dynamic programming goes around twice and the middle round counts: it has forgotten where it began.
+    `cost`: (N, rays, steps). The result is the step on each ray, (N, rays). Dynamic programming goes around
+    twice and the middle round counts: it no longer depends on the starting point.
     """
     cells, rays, steps = cost.shape
     turns = np.arange(2 * MAX_TURN + 1)
     fee = (STIFFNESS * (turns - MAX_TURN) ** 2)[:, None, None]
-    # Every ray's totals stay, between walls that no path crosses, so that the way back can be read off them.
+    # All rays' totals are kept for backtracking, between infinite borders that no path crosses.
     totals = np.full((2 * rays, cells, steps + 2 * MAX_TURN), np.inf)
     within = totals[..., MAX_TURN:-MAX_TURN]
     reachable = np.moveaxis(np.lib.stride_tricks.sliding_window_view(totals, len(turns), axis=2), 3, 1)

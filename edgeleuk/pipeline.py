@@ -1,4 +1,4 @@
-"""From a frame to a field: light, scale, find, read, measure."""
+"""Analysis of one frame: light, scale, find, read, measure."""
 
 from __future__ import annotations
 
@@ -40,25 +40,40 @@ from edgeleuk.types import (
 )
 
 MIN_SHOWN = 0.7
-"""A white cell at the picture's edge is read when its short side is at least this share of its long one."""
+"""Minimum short side over long side of a readable box.
+
+Applies to a white cell at the picture's edge.
+"""
 NEGATIVE = 50.0
-"""Likeness of a negative, turned round, from which on it is told, percent; `quality.toml` has the same."""
+"""Minimum likeness, in percent, at which a negative is reported.
+
+It is the likeness to a smear of the inverted picture; `quality.toml` has the same.
+"""
 BRIGHT = 0.95
-"""Median of brightness from which on a picture is no negative: most of a field is as bright as its empty slide."""
+"""Median brightness from which a picture is no negative.
+
+Most of a field is as bright as its empty slide.
+"""
 DRAWN = "drawn"
 """Code of findings about drawings."""
 EDGE = 0.004
-"""A box closer to the picture's edge than this share of its long side touches it."""
+"""Maximum distance of a box from the edge it touches.
+
+A share of the picture's long side.
+"""
 
 
 class FinderLike(Protocol):
-    """What is needed of a finder to look with it; `edgeleuk.finder.Finder` is one."""
+    """Interface of a finder; `edgeleuk.finder.Finder` is one."""
 
     def find(self, image: Image, scale: Scale, floor: float | None = None) -> Detections: ...
 
 
 class Analyser:
-    """One magnification's finder and reader, opened once. Use from one thread at a time."""
+    """Finder and reader of one magnification.
+
+    Both are opened once. Use from one thread at a time.
+    """
 
     def __init__(
         self,
@@ -69,9 +84,16 @@ class Analyser:
         *,
         refusing: bool = False,
     ) -> None:
-        """`threads` and `arithmetic` where not given: as `edgeleuk bench` found best, see `machine`. `profile`: of the
-        device that takes the pictures. `refusing`: a picture that is too poor, or no smear, is an error; else it is
-        analysed and marked as forced."""
+        """Open the finder and the reader of a model.
+
+        Args:
+            model: Model of one magnification.
+            threads: Number of threads; None for the best that `edgeleuk bench` found, see `machine`.
+            arithmetic: "int8" or "float"; None for the best that `edgeleuk bench` found.
+            profile: Profile of the device that takes the pictures.
+            refusing: Whether a picture that is too poor, or no smear, is an error. Otherwise it is analysed
+                and marked as forced.
+        """
         self.model, self.profile = model, profile
         self.quality = assessment.QualityPolicy(assessment.load_limits(), model.magnification, refusing)
         self.finder = Finder(model.finder, threads, arithmetic)
@@ -87,23 +109,29 @@ class Analyser:
     ) -> Field:
         """Analyse one picture.
 
-        `scale`: of the frame's pixels, without one it is estimated. A scale that nobody vouches for, as that of the
-        profile or of the slide's other pictures, gives way where the red cells contradict it. `seen`: the frame's
-        observation, where it was made already.
-        Raises ScaleError where `scale` is None and cannot be estimated, QualityError where the picture is refused.
+        Args:
+            frame: Picture to analyse.
+            scale: Scale of the frame's pixels; None to estimate it.
+            vouched: Whether `scale` is certain. One that is not, such as that of the profile or of the
+                slide's other pictures, is replaced where the red cells contradict it.
+            seen: Observation of the frame, if it exists already.
+
+        Raises:
+            ScaleError: `scale` is None and cannot be estimated.
+            QualityError: The picture is refused.
         """
         seconds: dict[str, float] = {}
         with _timed(seconds, "look"):
             seen = seen or Observation.of(frame)
         disc = seen.field_of_view
-        self.quality.judge(frame.name, seen.measures)  # light first: without any, no scale can be told
+        self.quality.judge(frame.name, seen.measures)  # light first: without it no scale can be estimated
         with _timed(seconds, "light") if self.profile else nullcontext():
             frame, profile, doubts = self._under_profile(seen)
         pixels = eyepiece.filled(frame.pixels, disc) if disc else frame.pixels
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
-        # In the picture as it is: the finder knows black surrounds, and takes cells that a bright one cuts for others (of
-        # what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
+        # The finder gets the unfilled picture: it was trained on black surrounds, and misclassifies cells cut by a
+        # bright one (of what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
         try:
             scale, found, small = self._found(frame, disc, scale, vouched, seconds)
         except ScaleError as error:
@@ -138,7 +166,10 @@ class Analyser:
         )  # fmt: skip
 
     def _as_negative(self, seen: Observation) -> float:
-        """How much a frame looks like a smear with its levels turned round, percent; 0 where much of it is bright."""
+        """Return how smear-like the inverted frame is, percent.
+
+        0 where much of the frame is bright.
+        """
         channels = seen.look.channels
         if channels is None or channels.median > BRIGHT:
             return 0.0
@@ -159,7 +190,10 @@ class Analyser:
         whole: NDArray[np.bool_],
         seconds: dict[str, float],
     ) -> tuple[Cell, ...]:
-        """Everything found, the white cells that are `whole` (N,) read and measured."""
+        """Build the cells of a field, with white cells read and measured.
+
+        Only white cells that are `whole` (N,) are read and measured.
+        """
         to_read = np.flatnonzero(whole & found.are(WHITE_CELL)).tolist()
         boxes: list[Box] = [tuple(box) for box in found.boxes.tolist()]
         with _timed(seconds, "read"):
@@ -181,17 +215,32 @@ class Analyser:
         return numbered(cells)
 
     def estimate(self, seen: Observation, near: Scale | None = None, least_merit: float = 0.0) -> Scale:
-        """Estimate the scale of an observed frame from its red cells, see `estimate_scale`. Raises ScaleError."""
+        """Estimate the scale of an observed frame from its red cells.
+
+        Args:
+            seen: Observed frame.
+            near: Guess that is tried first.
+            least_merit: Minimum merit of an accepted scale, see `estimate_scale`.
+
+        Raises:
+            ScaleError: Too few red cells are found to measure.
+        """
         frame = self.under_profile(seen)
         return estimate_scale(frame.pixels, self.finder, frame.name, near, seen.field_of_view, least_merit)
 
     def under_profile(self, seen: Observation) -> Frame:
-        """The frame with light and stain corrected by the profile, where there is one and the frame is its device's."""
+        """Return the frame with light and stain corrected by the profile.
+
+        Unchanged without a profile, or where the frame is not from its device.
+        """
         return self._under_profile(seen)[0]
 
     def known_scale(self, seen: Observation) -> tuple[Scale | None, str]:
-        """The profile's scale, where the frame is this device's and its red cells, if it shows any, do not contradict;
-        and what speaks against the profile, empty where nothing does."""
+        """Return the profile's scale, and why it cannot be used.
+
+        The scale is None where the frame is not from the profile's device, or its red cells, if it shows any,
+        contradict the scale. The text is empty where nothing speaks against the profile.
+        """
         frame, profile, doubts = self._under_profile(seen)
         scale = profile.scale_of(frame) if profile else None
         if profile is None or scale is None:
@@ -200,7 +249,10 @@ class Analyser:
         return (scale, "") if used == scale else (None, _other_size(profile, used, frame))
 
     def _under_profile(self, seen: Observation) -> tuple[Frame, Profile | None, tuple[str, ...]]:
-        """The corrected frame, the profile where it was used, and why not where it was not."""
+        """Correct the frame by the profile.
+
+        Returns the frame, the profile or None where it was not used, and the reasons.
+        """
         if self.profile is None:
             return seen.frame, None, ()
         if doubt := self.profile.doubt(seen.frame):
@@ -215,8 +267,11 @@ class Analyser:
         vouched: bool,
         seconds: dict[str, float],
     ) -> tuple[Scale, Detections, Image | None]:
-        """The scale that the finder looked at, the red cells' own where they contradict `scale`; what it found; and, without
-        a disc, the picture as it saw it."""
+        """Find cells, with the scale re-estimated if contradicted.
+
+        Returns the scale that the finder used, its detections and, without a disc, the resampled picture. The
+        scale is that of the red cells where they contradict `scale`.
+        """
         with _timed(seconds, "scale"):
             used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
         small = None
@@ -239,9 +294,16 @@ class Analyser:
 def find_within(
     finder: FinderLike, pixels: Image, scale: Scale, disc: Aperture | None, floor: float | None = None
 ) -> Detections:
-    """What a finder finds in a picture (H, W, 3); of one with an eyepiece's `disc`, or bars, what lies in or between them.
+    """Find cells inside the field of view of a picture.
 
-    No more than the rectangle around the disc is looked at. `floor` as in `Finder.find`.
+    Only the rectangle around the field of view is searched.
+
+    Args:
+        finder: Finder to use.
+        pixels: (H, W, 3) uint8 RGB.
+        scale: Scale of `pixels`.
+        disc: Field of view, an eyepiece's or between bars; None for the whole picture.
+        floor: Score threshold as in `Finder.find`.
     """
     if disc is None:
         return finder.find(pixels, scale, floor)
@@ -254,7 +316,10 @@ def find_within(
 def _clear_of_drawings(
     found: Detections, pixels: Image, judged: Assessment
 ) -> tuple[Detections, NDArray[np.bool_], tuple[str, ...]]:
-    """What was found beside drawings, which of it (N,) they touch, and in words what they cost."""
+    """Remove detections on drawings and flag those that touch them.
+
+    Returns the kept detections, which of them (N,) touch drawings, and warnings on what was lost.
+    """
     if not any(finding.code == DRAWN for finding in judged.findings):
         return found, np.zeros(len(found), bool), ()
     shares = strokes(pixels, found.boxes, found.of(WHITE_CELL).boxes)
@@ -268,15 +333,27 @@ def _clear_of_drawings(
 
 
 def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
-    """The kinds that a picture of this scale does not show well enough to be counted."""
+    """Return the cell classes that cannot be counted at a scale."""
     return frozenset(kind for kind, limit in counted_to.items() if scale.um_per_px > limit)
 
 
 def shown_enough(
     found: Detections, width: int, height: int, disc: Aperture | None = None
 ) -> NDArray[np.bool_]:
-    """(N,) False for boxes that the edge of the picture, or of a bar, cuts so short that the cell cannot be read, or an
-    eyepiece's rim at all: a box at the slanting rim does not tell how much is missing."""
+    """Return which boxes show enough of their cell to be read.
+
+    A box that the edge of the picture or of a bar cuts must show most of the cell. A box that an eyepiece's
+    rim cuts is never enough: a box at the slanting rim does not tell how much is missing.
+
+    Args:
+        found: N detections.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
+        disc: Field of view; None for the whole picture.
+
+    Returns:
+        (N,) bool.
+    """
     boxes = found.boxes
     sides = boxes[:, 2:] - boxes[:, :2]
     left, top, right, bottom = (
@@ -313,7 +390,11 @@ def _other_size(profile: Profile, scale: Scale, frame: Frame) -> str:
 
 
 def _other_objective(model: zoo.Model, scale: Scale, um_per_px: float) -> Iterator[Finding]:
-    """`um_per_px` is of the file's pixels. A profile and the user know better than the table of cameras."""
+    """Report a scale that does not fit the model's objective.
+
+    `um_per_px` is of the file's pixels. Only a scale from red cells is checked: a profile and the user are
+    more reliable than the table of cameras.
+    """
     low, high = model.finder.cameras
     margin = 1 + scale.relative_error
     if scale.source != "red cells" or low / margin <= um_per_px <= high * margin:

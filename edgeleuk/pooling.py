@@ -1,7 +1,8 @@
-"""One camera, one scale: what the pictures of a slide say together.
+"""Common scale of the pictures that one camera took of a slide.
 
-A single picture misleads where few of its red cells are recognised: those that are were selected by the guess they
-were looked for under, and confirm it. Over a slide the pictures that show many red cells agree, and speak for the rest.
+A single picture misleads where few of its red cells are recognised: those that are were selected by the guess
+they were searched under, and confirm it. Over a slide the pictures that show many red cells agree, and their
+scale holds for the rest.
 """
 
 from __future__ import annotations
@@ -17,26 +18,38 @@ from edgeleuk.scale import CONTRADICTS, SYSTEMATIC_ERROR, estimate_scale
 from edgeleuk.types import RED_CELL, Aperture, Detections, Frame, Scale
 
 LEAST = 2
-"""Pictures that have a common scale at least."""
+"""Minimum number of pictures for a common scale."""
 MAJORITY = 4
-"""Pictures from which on AGREEING of them are enough: of fewer all must agree, since a majority may be chance."""
+"""Minimum number of pictures for a majority decision.
+
+From this number on a share of AGREEING is enough; of fewer all must agree, since a majority may be chance.
+"""
 NEAR = 0.15
-"""Relative distance from the pooled scale within which a picture agrees; means of healthy people's red cells differ by
-as much (see SYSTEMATIC_ERROR), those of one slide by less."""
+"""Maximum relative distance from the pooled scale to agree.
+
+Means of healthy people's red cells differ by as much (see SYSTEMATIC_ERROR), those of one slide by less.
+"""
 AGREEING = 2 / 3
-"""Share of the pictures, of those with most red cells, that must agree on a common scale."""
+"""Share of pictures that must agree on a common scale.
+
+Of those with most red cells.
+"""
 CONTRADICTING = 0.3
-"""Relative distance of a picture's red cells from what the common scale has them measure, beyond which another camera
-or another zoom took it. Red cells of one slide, well stained or not, stay within half of that."""
+"""Relative size difference of red cells that contradicts a scale.
+
+Beyond it another camera or another zoom took the picture. Red cells of one slide, well stained or not, stay
+within half of that.
+"""
 WITNESSES = 12
-"""Red cells that can contradict."""
+"""Minimum number of red cells for a contradiction."""
 
 
 def pooled(scales: Sequence[Scale]) -> Scale:
-    """The scale of one camera from those measured on several of its pictures, at least one.
+    """Combine scales of one camera's pictures, at least one.
 
-    The median of each axis over the half of the pictures with most red cells, weighted by their number. The error is
-    that of a median of so many pictures, and never less than the ruler's own.
+    The median of each axis over the half of the pictures with most red cells, weighted by their number. The
+    error is that of a median of so many pictures, and never less than SYSTEMATIC_ERROR. A scale that was not
+    measured on red cells is returned as it is.
     """
     given = [scale for scale in scales if scale.source != "red cells"]
     if given:
@@ -53,7 +66,10 @@ def pooled(scales: Sequence[Scale]) -> Scale:
 
 
 def common(scales: Sequence[Scale]) -> Scale | None:
-    """The scale of pictures that one camera took under one objective; None where they do not say that it did."""
+    """Return the common scale of pictures, or None.
+
+    None where they do not show that one camera took them under one objective.
+    """
     if len(scales) < LEAST:
         return None
     found = pooled(scales)
@@ -64,9 +80,12 @@ def common(scales: Sequence[Scale]) -> Scale | None:
 
 
 def contradicted(scale: Scale, found: Detections, box_um: float) -> bool:
-    """Whether the red cells that were found under a scale are of another size than red cells have.
+    """Return whether red cells have the wrong size under a scale.
 
-    `box_um`: side of the finder's box around one, um.
+    Args:
+        scale: Scale under which the cells were found.
+        found: Detections of the picture.
+        box_um: Side of the finder's box around a red cell, um.
     """
     boxes = found.of(RED_CELL).boxes
     if len(boxes) < WITNESSES:
@@ -77,9 +96,17 @@ def contradicted(scale: Scale, found: Detections, box_um: float) -> bool:
 
 
 def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | None, finder: Finder) -> bool:
-    """Whether a picture in which `scale` shows too few red cells to contradict it shows them at another one.
+    """Return whether red cells appear only under another scale.
 
-    Under a scale far off, as that of another objective, red cells are not found at all.
+    Applies where `scale` shows too few red cells to contradict it: under a scale far off, such as that of
+    another objective, red cells are not found at all.
+
+    Args:
+        scale: Scale under which the cells were found.
+        found: Detections of the picture.
+        frame: The picture.
+        disc: Field of view; None for the whole picture.
+        finder: Finder to search other scales with.
     """
     if len(found.of(RED_CELL)) >= WITNESSES:
         return False
@@ -93,19 +120,19 @@ def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | 
 
 
 def _telling(scales: Sequence[Scale]) -> list[Scale]:
-    """Those with at least as many red cells as the median one has."""
+    """Return scales with at least the median number of red cells."""
     median = np.median([scale.red_cells for scale in scales])
     return [scale for scale in scales if scale.red_cells >= median]
 
 
 def _distance(scale: Scale, other: Scale) -> float:
-    """Relative, of the axis that differs more."""
+    """Return the relative distance along the axis that differs more."""
     across, down = scale.um_per_px_x / other.um_per_px_x, scale.um_per_px_y / other.um_per_px_y
     return float(np.expm1(max(abs(np.log(across)), abs(np.log(down)))))
 
 
 def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The value (N,) below and above which half of the weight lies."""
+    """Return the weighted median of values (N,)."""
     order = np.argsort(values)
     half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
     return float(values[order[half]])

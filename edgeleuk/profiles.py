@@ -1,7 +1,8 @@
-"""Device profiles: what was measured once of a microscope with its camera, kept in a TOML file, used on each picture.
+"""Device profiles: calibration of a microscope and its camera.
 
-Facts are stored, the rest is derived: the light of the empty slide and not a gain, the colour of red cells and nuclei
-and not a matrix. A part that was not measured is absent, and nothing is corrected in its place.
+A profile is measured once, stored in a TOML file and used on each picture. It holds facts, from which
+corrections are derived: the light of the empty slide and not a gain, the colour of red cells and nuclei and
+not a matrix. A part that was not measured is absent, and nothing is corrected in its place.
 """
 
 from __future__ import annotations
@@ -25,29 +26,45 @@ from edgeleuk.eyepiece import surrounded
 from edgeleuk.types import Aperture, Frame, Scale
 
 VARIABLE = "EDGELEUK_PROFILES"
-"""Environment variable that names the folder."""
+"""Environment variable with the folder of profiles."""
 SCHEMA = 1
 """Version of the files this program writes and reads."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 ASPECT = 0.01
-"""Relative difference of width over height up to which two pictures are of one camera, at other resolutions. 4:3 and
-3:2 differ by 12 %, 16:9 and 16:10 by 11 %."""
+"""Maximum relative difference of aspect ratio within one camera.
+
+Pictures of one camera at other resolutions stay within it. 4:3 and 3:2 differ by 12 %, 16:9 and 16:10 by 11
+%.
+"""
 CAST = 0.2
-"""Largest difference, natural logarithm, of red or blue against green between a picture's background and the
-profile's. Of training fields, 1.7 % of raabin's (two microscopes) and none of pbc's, bccd's, chula's and phone's differ
-by more from a profile of eight of their own. Colour alone tells few devices apart: chula's from the others in 37 % to
-98 % of pictures, those others from each other in 0 % to 25 %. Shape and the size of red cells must tell the rest."""
+"""Maximum colour difference of background and profile.
+
+Natural logarithm, of red or blue against green. Of training fields, 1.7 % of raabin's (two microscopes) and
+none of pbc's, bccd's, chula's and phone's differ by more from a profile of eight of their own. Colour alone
+distinguishes few devices: chula's from the others in 37 % to 98 % of pictures, those others from each other
+in 0 % to 25 %. Shape and the size of red cells must decide the rest.
+"""
 WHITE: colour.Rgb = (237.0, 216.0, 201.0)
-"""Levels of the empty slide that corrected pictures get: the warm white of pbc and raabin, a little below full."""
+"""Background levels of corrected pictures, R, G, B.
+
+The warm white of pbc and raabin, a little below full.
+"""
 RED_CELL: colour.Rgb = (0.22, 0.33, 0.19)
 NUCLEUS: colour.Rgb = (0.92, 2.0, 0.43)
-"""Optical densities (R, G, B; natural logarithm) of red cells and of white cells' nuclei that corrected pictures come
-near: midway between the medians of pbc's and of raabin's training fields."""
+"""Target optical densities of red cells and nuclei, R, G, B.
+
+Natural logarithm. Corrected pictures come near them: midway between the medians of pbc's and of raabin's
+training fields.
+"""
 
 MOST_PIXELS = 100_000
-"""Of a side of a camera's picture."""
+"""Maximum side of a camera's picture, pixels."""
 UM_PER_PX = (0.001, 100.0)
-"""Far beyond any microscope's; a scale outside would have a picture resampled to a size that no memory holds."""
+"""Allowed range of a scale, um per pixel.
+
+Far wider than any microscope's; a scale outside would have a picture resampled to a size that no memory
+holds.
+"""
 
 Rows = tuple[tuple[float, ...], ...]
 MeasuredOn = Literal["micrometer", "red cells", "given"]
@@ -55,7 +72,10 @@ MeasuredOn = Literal["micrometer", "red cells", "given"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of the whole pictures that the profile was measured on, upright, pixels."""
+    """Size of the upright pictures used for measuring, pixels.
+
+    Of whole pictures.
+    """
 
     width: int
     height: int
@@ -63,7 +83,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """Micrometres per pixel of such a picture."""
+    """Scale of the profile's pictures, um per pixel."""
 
     um_per_px_x: float
     um_per_px_y: float
@@ -75,7 +95,10 @@ class Ruler:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Levels (0 to 255) of the empty slide at colour.ROWS x colour.COLUMNS nodes, by channel."""
+    """Illumination of the empty slide, levels 0 to 255.
+
+    At colour.ROWS x colour.COLUMNS nodes, by channel.
+    """
 
     red: Rows
     green: Rows
@@ -98,22 +121,22 @@ class Light:
 
     @property
     def grid(self) -> colour.Floats:
-        """(ROWS, COLUMNS, 3)."""
+        """Levels as one array, (ROWS, COLUMNS, 3)."""
         return np.stack([np.array(rows, np.float32) for rows in (self.red, self.green, self.blue)], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class Stain:
-    """Colours of a smear on this device: R, G, B."""
+    """Colours of a smear on this device, R, G, B."""
 
     background: tuple[float, ...]
     """Levels of the empty slide beside cells."""
     red_cell: tuple[float, ...]
-    """Optical density, natural logarithm."""
+    """Optical density of red cells, natural logarithm."""
     nucleus: tuple[float, ...]
-    """Of white cells; optical density likewise."""
+    """Optical density of white cells' nuclei, natural logarithm."""
     white_cells: int
-    """That the nuclei's colour was measured on."""
+    """Number of white cells measured for the nuclei's colour."""
     fields: int
 
     def __post_init__(self) -> None:
@@ -124,7 +147,10 @@ class Stain:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How pictures of this device usually measure (`quality.look`): medians over good smear fields."""
+    """Usual quality measures of this device (`quality.look`).
+
+    Medians over good smear fields.
+    """
 
     sharpness: float
     light: float
@@ -134,13 +160,13 @@ class Usual:
 
 @dataclass(frozen=True)
 class Profile:
-    """One device under one objective."""
+    """Profile of one device under one objective."""
 
     schema: int
     name: str
     magnification: str
     made: str
-    """UTC, ISO 8601."""
+    """Time of measurement, UTC, ISO 8601."""
     picture: Size
     scale: Ruler | None = None
     light: Light | None = None
@@ -166,11 +192,17 @@ class Profile:
                 raise ValueError(f"scale is not from {UM_PER_PX[0]} to {UM_PER_PX[1]:g} um per pixel")
 
     def scale_of(self, frame: Frame) -> Scale | None:
-        """Of a frame's own pixels; None where no scale was measured."""
+        """Return the scale of a frame's pixels.
+
+        None where no scale was measured.
+        """
         return self.scale_at(frame.width, frame.height)
 
     def scale_at(self, width: int, height: int) -> Scale | None:
-        """Of whole pictures at any resolution the device is set to, of the same shape."""
+        """Return the scale of whole pictures at another resolution.
+
+        They must have the same shape. None where no scale was measured.
+        """
         if self.scale is None:
             return None
         return Scale(
@@ -182,7 +214,10 @@ class Profile:
         )
 
     def doubt(self, frame: Frame) -> str | None:
-        """Why a picture is none of this device's, in a sentence or two; None where nothing says so."""
+        """Return why a picture is not from this device, or None.
+
+        The reason is a sentence or two.
+        """
         ours, theirs = self.picture.width / self.picture.height, frame.width / frame.height
         if abs(np.log(ours / theirs)) > ASPECT:
             return (
@@ -201,11 +236,12 @@ class Profile:
         return None
 
     def corrected(self, frame: Frame, field_of_view: Aperture | None) -> Frame:
-        """The frame with light and colour as the models know them; the same where nothing was measured of either.
+        """Correct a frame's light and colour to what the models know.
 
-        Exposure may change from picture to picture, the colour of the light does not: the picture's own background
-        tells how bright the light was. What surrounds an eyepiece's disc stays as black as it is: no stain made it so, and
-        by its black it is told.
+        Returns the same frame where neither was measured. Exposure may change from picture to picture, the
+        colour of the light does not: the picture's own background shows how bright the light was. Outside an
+        eyepiece's field of view the picture stays black: that black is not due to stain, and the field of
+        view is recognised by it.
         """
         if self._grid is None:
             return frame
@@ -215,7 +251,10 @@ class Profile:
         return replace(frame, pixels=pixels)
 
     def light_on(self, frame: Frame) -> colour.Floats:
-        """The light (ROWS, COLUMNS, 3) that a picture was taken under; its own background where none was measured."""
+        """Return the light a picture was taken under.
+
+        (ROWS, COLUMNS, 3). It is the picture's own background where no light was measured.
+        """
         own = colour.background(frame.pixels)
         if self._grid is None:
             return colour.level_grid(own)
@@ -229,7 +268,7 @@ class Profile:
 
     @cached_property
     def _background(self) -> colour.Rgb | None:
-        """What `colour.background` should tell of a picture."""
+        """Expected value of `colour.background` for this device."""
         if self.stain:
             return _rgb(self.stain.background)
         return None if self._grid is None else _rgb(np.percentile(self._grid, 95, axis=(0, 1)).tolist())
@@ -242,9 +281,12 @@ class Profile:
 
 
 def folder() -> Path:
-    """Where profiles lie: EDGELEUK_PROFILES, or edgeleuk/profiles in the user's configuration folder.
+    """Return the folder of profiles.
 
-    Raises UsageError for a user without home.
+    It is the value of EDGELEUK_PROFILES, or edgeleuk/profiles in the user's configuration folder.
+
+    Raises:
+        UsageError: The user has no home folder.
     """
     homeless = UsageError(
         f"this user has no home folder to keep profiles in. Name a folder in {VARIABLE}, or the profile's file."
@@ -253,12 +295,16 @@ def folder() -> Path:
 
 
 def available() -> dict[str, Path]:
-    """Files by name, in order."""
+    """Return profile files by name, sorted."""
     return {path.stem: path for path in _files.listed(folder(), "*.toml")}
 
 
 def path_of(name: str) -> Path:
-    """Where the profile of a name is written. Raises UsageError where it is no name."""
+    """Return the path for writing a profile.
+
+    Raises:
+        UsageError: The name is not valid.
+    """
     if not re.fullmatch(NAME, name):
         raise UsageError(
             f"{name!r} is no name for a profile. Use letters, digits, '.', '_' and '-', as in bench-2."
@@ -267,7 +313,11 @@ def path_of(name: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """The file of a profile, by its name or by its path ending in .toml. Raises UsageError where there is none."""
+    """Find a profile's file by name or by path ending in .toml.
+
+    Raises:
+        UsageError: There is none.
+    """
     if name.endswith(".toml"):
         path = folders.expanded(name, "--profile", UsageError)
         if not _files.is_regular(path):
@@ -283,12 +333,23 @@ def find(name: str) -> Path:
 
 
 def load(name: str) -> Profile:
-    """A profile by name or path. Raises UsageError where there is none, InputError where the file is malformed."""
+    """Load a profile by name or path.
+
+    Raises:
+        UsageError: There is none.
+        InputError: The file is malformed.
+    """
     return load_table(Profile, find(name), "one that `edgeleuk calibrate` wrote, or calibrate again")
 
 
 def require_writable(path: Path) -> None:
-    """Raise OutputError where a profile could not be written: asked before the microscope is measured, not after."""
+    """Check that a profile can be written.
+
+    Called before the microscope is measured, not after.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -298,7 +359,11 @@ def require_writable(path: Path) -> None:
 
 
 def save(profile: Profile, path: Path) -> None:
-    """Write a whole file or nothing. Raises OutputError."""
+    """Write a profile atomically.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _files.write_whole(path, as_toml(profile).encode())
@@ -313,7 +378,7 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def as_toml(profile: Profile) -> str:
-    """The file's text, with what each number means."""
+    """Return a profile as TOML with explanatory comments."""
     lines = [
         "# A device profile of edgeleuk: one microscope with one camera under one objective.",
         f"# Use it with `edgeleuk analyze ... --profile {profile.name}`. What was not measured is absent.",

@@ -1,8 +1,9 @@
-"""How good a picture is, measured: first without knowing anything of it, then by the cells that were found in it.
+"""Image quality measures, before and after cells are found.
 
-`look` is cheap enough for every frame of a live view. `inspect` needs the scale and the finder's boxes, and measures in
-micrometres: how wide the rims of red cells are tells the focus of a single picture, which has none to compare with.
-What is measured here is judged elsewhere: `assessment` decides whether a picture or a frame counts, `counting.gate` which frames of a stream do.
+`look` needs no detections and is cheap enough for every frame of a live view. `inspect` needs the scale and
+the finder's boxes, and measures in micrometres: how wide the rims of red cells are shows the focus of a
+single picture, which has none to compare with. Judging is done elsewhere: `assessment` decides whether a
+picture or a frame counts, `counting.gate` which frames of a stream do.
 """
 
 from __future__ import annotations
@@ -18,90 +19,154 @@ from edgeleuk.rims import above_surroundings, crossed
 from edgeleuk.types import Boxes, Image
 
 LOOKED_AT = 640
-"""Long side of the copy that is measured, pixels: a 100x field's red cells are then 20 to 60 pixels wide."""
+"""Long side of the measured copy, pixels.
+
+Red cells of a 100x field are then 20 to 60 pixels wide.
+"""
 FINE, COARSE = 0.8, 2.4
-"""Standard deviations of the two blurs that sharpness compares, pixels of the copy. The fine one keeps the sensor's
-noise out."""
+"""Standard deviations of the blurs that sharpness compares.
+
+Pixels of the copy. The fine blur suppresses the sensor's noise.
+"""
 BACKGROUND = 97.0
-"""Percentile of brightness that stands for the empty slide: some of it shows even between crowded cells."""
+"""Brightness percentile of the empty slide.
+
+Some of it shows even between crowded cells.
+"""
 FINE_UM, COARSE_UM = 0.3, 0.9
-"""The same, um, where the scale is known: what a lens resolves, and the width of a blurred rim."""
+"""Standard deviations of both blurs where the scale is known, um.
+
+What a lens resolves, and the width of a blurred rim.
+"""
 COVERED = 0.06
-"""Optical density above the background that takes something to be there; a pale red cell has twice as much."""
+"""Minimum optical density of stained pixels above the background.
+
+A pale red cell has twice as much.
+"""
 CLIPPED = 254
 MOST = 300
-"""Red cells whose neighbours are looked for."""
+"""Maximum number of red cells whose neighbours are searched."""
 MOST_RIMS = 60
-"""Red cells whose rims are measured; more would not make the median better."""
+"""Maximum number of red cells whose rims are measured.
+
+More would not make the median better.
+"""
 STAINED = 0.03
-"""Optical density above the surroundings that takes something to be there, at least."""
+"""Minimum optical density of stained pixels above the surroundings.
+
+`inspect` raises it with the density of the found cells, see PALEST.
+"""
 PALEST = 0.4
-"""Share of the found cells' median density that takes something to be as stained as they are."""
+"""Minimum share of the cells' median density for stained pixels.
+
+The median is that of the found cells.
+"""
 LARGER = 1.1
-"""A found cell's ellipse, times that of its box: its blurred rim is the cell's."""
+"""Enlargement of a cell's ellipse beyond its box.
+
+It includes the cell's blurred rim.
+"""
 APART = 1.24
-"""Around white cells and platelets, times their boxes: their blurred rims are left out where red cells are looked at."""
+"""Enlargement of white cells and platelets to leave out.
+
+Their blurred rims are excluded where red cells are measured.
+"""
 TWICE = 1.6
-"""Times the density of red cells from which on two of them lie over each other: densities add up (Beer-Lambert), but a
-cell's pale middle adds less."""
+"""Minimum density of overlapping red cells.
+
+Times the density of a single red cell. Densities add up (Beer-Lambert), but a cell's pale middle adds less.
+"""
 NUCLEAR = 3.2
-"""Times it from which on it is a nucleus, of a white cell that the finder missed or took for a red one."""
+"""Minimum density of a nucleus.
+
+Times the density of a single red cell. The nucleus is of a white cell that the finder missed or took for a
+red one.
+"""
 LAYER_UM = 1.25
-"""Least width of a place where cells lie over each other."""
+"""Minimum width of a place where cells overlap, um."""
 OVERLAPPING = 0.25
-"""Share of a cell's box, or of its neighbour's where that is smaller, that both share when one lies over the other. Cells
-that touch share less."""
+"""Minimum shared area of two overlapping cells.
+
+As a share of the smaller box. Cells that only touch share less.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What can be told of a frame without any network."""
+    """Image statistics of a frame, without any network."""
 
     light: float
     """Brightness of the background (green), 0 to 1."""
     clipped: float
-    """Share of pixels at the upper end of the sensor, 0 to 1."""
+    """Share of pixels at the sensor's upper limit, 0 to 1."""
     coverage: float
-    """Share of the frame that something stained covers, 0 to 1."""
+    """Share of the frame that is stained, 0 to 1."""
     contrast: float
     """Optical density between background and the darkest twentieth."""
     sharpness: float
-    """Energy of fine gradients over that of coarse ones, 1 and more. Exposure and stain cancel; what is in the frame does
-    not wholly, so it compares frames of one slide under one objective."""
+    """Energy of fine gradients over that of coarse ones, 1 and more.
+
+    Exposure and stain cancel; the frame's content does not wholly, so it compares frames of one slide under
+    one objective.
+    """
     channels: Channels | None = None
-    """How its channels go together; None where hardly anything is in it."""
+    """Relations between the colour channels; None for nearly empty frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What the found cells tell of a picture. None where too few were found to tell."""
+    """Quality measures from the found cells.
+
+    A value is None where too few cells were found.
+    """
 
     rim_um: float | None
-    """Standard deviation of the blur that makes the rims of red cells as wide as they are, median. A sharp cell's own
-    rim, a quarter of a micrometre, is in it."""
+    """Median blur of red-cell rims, um.
+
+    Standard deviation of the blur that explains the rims' width. It includes a sharp cell's own rim, a
+    quarter of a micrometre.
+    """
     fine: float
-    """Energy of gradients as fine as FINE_UM over that of COARSE_UM, 1 and more. Rims tell less of a strong blur than it
-    has, as they run into each other and red cells look larger."""
+    """Energy of fine gradients over that of coarse ones, 1 and more.
+
+    As fine as FINE_UM and COARSE_UM. It complements the rims, which show less of a strong blur than there is,
+    as they run into each other and red cells look larger.
+    """
     way_um: float | None
-    """How far the picture moved while it was taken, if motion is why rims are wider in one direction than in another."""
+    """Motion of the picture during the exposure, um.
+
+    If motion is why rims are wider in one direction than in another.
+    """
     contrast: float | None
-    """Optical density (green) across the rims of red cells, median: how strong their stain is."""
+    """Median optical density (green) across red-cell rims.
+
+    It shows how strong their stain is.
+    """
     crowding: float | None
-    """Share of red cells that lie over another cell, 0 to 1."""
+    """Share of red cells that overlap another cell, 0 to 1."""
     spacing_um: float | None
-    """From a red cell's middle to that of the nearest, median."""
+    """Median distance between neighbouring red-cell centres, um."""
     red_cells: float
-    """Per 1000 um2."""
+    """Number of red cells per 1000 um2."""
     covered: float
-    """Share of the picture that something stained covers, 0 to 1."""
+    """Share of the picture that is stained, 0 to 1."""
     layered: float | None
-    """Share of what is stained, beside white cells and platelets, where light went through more than one red cell, 0 to 1."""
+    """Share of the stained area where red cells overlap, 0 to 1.
+
+    White cells and platelets are left out.
+    """
     unknown: float
-    """Share of what is stained that is none of the found cells, 0 to 1: cells in too thick a place, dirt, or no smear."""
+    """Share of the stained area outside the found cells, 0 to 1.
+
+    Cells in too thick a place, dirt, or no smear.
+    """
 
 
 def look(image: Image) -> Look:
-    """Measure a frame, (H, W, 3) uint8 RGB. Takes 4 ms for 1280 x 720 on one core of a laptop."""
+    """Measure a frame, (H, W, 3) uint8 RGB.
+
+    Takes 4 ms for 1280 x 720 on one core of a laptop.
+    """
     small = _small(image)
     density, light = _density(small)
     return Look(
@@ -115,7 +180,14 @@ def look(image: Image) -> Look:
 
 
 def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail:
-    """Measure a picture (H, W, 3) of square pixels by its red cells (N, 4) and its other cells (M, 4), its pixels."""
+    """Measure a picture by its found cells.
+
+    Args:
+        small: (H, W, 3) uint8 RGB, of square pixels.
+        um_per_px: Scale of `small`, um per pixel.
+        red: (N, 4) boxes of red cells, pixels of `small`.
+        others: (M, 4) boxes of other cells, pixels of `small`.
+    """
     height, width = small.shape[:2]
     every, some = np.concatenate([red, others]), red[:: 1 + len(red) // MOST]
     density = above_surroundings(small, um_per_px)
@@ -142,10 +214,19 @@ def inspect(small: Image, um_per_px: float, red: Boxes, others: Boxes) -> Detail
 def layered(
     density: NDArray[np.float32], thin: NDArray[np.bool_], red: NDArray[np.bool_], um_per_px: float
 ) -> float | None:
-    """Share of the stained pixels `thin` (H, W) where a density (H, W) says that two cells lie over each other, against its
-    median over those that are found cells, `red` (H, W); None without any.
+    """Return the share of stained pixels where cells overlap.
 
-    What is narrower than LAYER_UM is no layer: the dark rim of a cell that refracts, a granule of stain.
+    Density is compared with its median over found red cells. What is narrower than LAYER_UM does not count:
+    the dark rim of a cell that refracts, a granule of stain.
+
+    Args:
+        density: (H, W) optical density.
+        thin: (H, W) mask of stained pixels outside white cells and platelets.
+        red: (H, W) mask of found cells.
+        um_per_px: Scale of the arrays, um per pixel.
+
+    Returns:
+        Share from 0 to 1; None where `thin` and `red` share no pixels.
     """
     both = thin & red
     if not both.any():
@@ -160,7 +241,10 @@ def layered(
 
 
 def _inside(boxes: Boxes, width: int, height: int, larger: float = LARGER) -> NDArray[np.bool_]:
-    """(height, width) True within the ellipses that boxes (N, 4) hold, so much larger."""
+    """Return a mask of the ellipses in boxes (N, 4).
+
+    (height, width), True inside. The ellipses are enlarged by the factor `larger`.
+    """
     mask = np.zeros((height, width), np.uint8)
     middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * larger
     for middle, half in zip(middles.tolist(), halves.tolist(), strict=True):
@@ -170,7 +254,10 @@ def _inside(boxes: Boxes, width: int, height: int, larger: float = LARGER) -> ND
 
 
 def crowding(some: Boxes, every: Boxes) -> float | None:
-    """Share of `some` boxes (N, 4) that lie over another of `every` (M, 4); None where there is none."""
+    """Return the share of boxes that overlap another one.
+
+    Of `some` (N, 4), with others of `every` (M, 4). None where `some` is empty.
+    """
     if not len(some):
         return None
     across, down = (
@@ -180,16 +267,22 @@ def crowding(some: Boxes, every: Boxes) -> float | None:
     )
     shared = across.clip(0) * down.clip(0)
     over = shared > OVERLAPPING * np.minimum(_areas(some)[:, None], _areas(every)[None]).clip(1e-9)
-    # Each box lies over itself. Four numbers are compared as two, of twice the bits.
+    # Each box overlaps itself. Its four float32 are compared as two int64.
     one, other = (np.ascontiguousarray(boxes, np.float32).view(np.int64) for boxes in (some, every))
     same = (one[:, None, 0] == other[None, :, 0]) & (one[:, None, 1] == other[None, :, 1])
     return float((over.sum(axis=1) > same.sum(axis=1)).mean())
 
 
 def spacing(some: Boxes, every: Boxes, um_per_px: float) -> float | None:
-    """Distance of `some` boxes (N, 4) to the nearest other of `every` (M, 4), middle to middle, median, um.
+    """Return the median distance to the nearest other box, um.
 
-    None where there are fewer than two.
+    Args:
+        some: (N, 4) boxes to start from, which are part of `every`.
+        every: (M, 4) all boxes.
+        um_per_px: Scale of the boxes' pixels, um per pixel.
+
+    Returns:
+        Distance between centres, um; None where there are fewer than two boxes.
     """
     if len(every) < 2:
         return None
@@ -208,10 +301,16 @@ def _areas(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def sharpness(density: NDArray[np.float32], finely: float = FINE, coarsely: float = COARSE) -> float:
-    """Gradient energy (mean square) after a fine blur over that after a coarse one, pixels, of a picture (H, W).
+    """Return the gradient energy after a fine over a coarse blur.
 
-    An edge as sharp as the picture can hold gives their ratio; one blurred far beyond the coarse one gives 1. The measure is
-    a normalised Tenengrad (Krotkov, International Journal of Computer Vision 1, 1987, 223).
+    Gradient energy is the mean square. An edge as sharp as the picture can hold gives the ratio of both
+    blurs; one blurred far beyond the coarse one gives 1. The measure is a normalised Tenengrad (Krotkov,
+    International Journal of Computer Vision 1, 1987, 223).
+
+    Args:
+        density: (H, W) optical density.
+        finely: Standard deviation of the fine blur, pixels.
+        coarsely: Standard deviation of the coarse blur, pixels.
     """
     fine, coarse = (
         _gradient_energy(cv2.GaussianBlur(density, (0, 0), sigma)) for sigma in (finely, coarsely)
@@ -220,7 +319,10 @@ def sharpness(density: NDArray[np.float32], finely: float = FINE, coarsely: floa
 
 
 def _small(image: Image) -> NDArray[np.uint8]:
-    """The green channel, where both dyes absorb, at LOOKED_AT."""
+    """Return the green channel at LOOKED_AT.
+
+    Both dyes absorb green.
+    """
     factor = min(1.0, LOOKED_AT / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     green: NDArray[np.uint8] = cv2.extractChannel(image, 1)
@@ -228,7 +330,10 @@ def _small(image: Image) -> NDArray[np.uint8]:
 
 
 def _density(green: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-    """Optical density above the background, (H, W), and the background's brightness 0 to 1."""
+    """Return the optical density, (H, W), and the background level.
+
+    Density is above the background, whose brightness is 0 to 1.
+    """
     background = max(float(np.percentile(green[::2, ::2], BACKGROUND)), 1.0)
     table = np.log10(background / np.maximum(np.arange(256), 1)).astype(np.float32)
     density: NDArray[np.float32] = cv2.LUT(green, table)

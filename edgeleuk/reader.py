@@ -1,4 +1,7 @@
-"""The reader: the type and the attributes of one white cell, from a crop at fine scale."""
+"""Reader: cell type and attributes of white cells.
+
+It reads each cell from a crop at fine scale.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,33 @@ from edgeleuk.optics import crop_um
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Boxes, Image, Reading, Scale
 
 BATCH = 16
-"""Crops that the network reads at a time; what it says of one does not depend on the others."""
+"""Crops per network call.
+
+The result of one crop does not depend on the others.
+"""
 FEATURES = "features"
-"""What a network gives that has a head beside it."""
+"""Name of the output of a network with a separate head."""
 
 
 class Reader:
-    """Opens the network once; `read` may be called from one thread at a time."""
+    """Reader network, opened once.
+
+    Call `read` from one thread at a time.
+    """
 
     def __init__(
         self, manifest: ReaderManifest, threads: int | None = None, arithmetic: Arithmetic | None = None
     ) -> None:
+        """Open the network and its head.
+
+        Args:
+            manifest: The reader's part of model.json.
+            threads: Number of threads; None for the best that `edgeleuk bench` found.
+            arithmetic: "int8" or "float"; None for the best that `edgeleuk bench` found.
+
+        Raises:
+            ModelError: The network or its head cannot be used.
+        """
         self.manifest = manifest
         self._session = Session(manifest.path, threads, arithmetic)
         self._head = self._opened_head(manifest)
@@ -37,7 +56,10 @@ class Reader:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """What the network tells apart; several may be printed as one of the labels."""
+        """Types that the network distinguishes.
+
+        Several may be printed as one of the labels.
+        """
         return self.manifest.types
 
     @property
@@ -65,7 +87,18 @@ class Reader:
         return self.manifest.subtypes
 
     def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
-        """One reading for each box (N, 4), picture pixels. A box too large for a type is not read as that type."""
+        """Read the white cells in boxes.
+
+        A box too large for a type is not read as that type.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            scale: Scale of `image`.
+            boxes: (N, 4) boxes, pixels of `image`.
+
+        Returns:
+            One reading for each box.
+        """
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         crops = [self.crop(image, scale, (float(x), float(y))) for x, y in centres]
         if not crops:
@@ -78,22 +111,40 @@ class Reader:
         ]
 
     def crop(self, image: Image, scale: Scale, centre: tuple[float, float]) -> Image:
-        """What the network sees of a cell, (size, size, 3) uint8 RGB."""
+        """Cut the network's input crop of a cell.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            scale: Scale of `image`.
+            centre: Middle of the cell, x y, pixels of `image`.
+
+        Returns:
+            (size, size, 3) uint8 RGB.
+        """
         return crop_um(image, scale, centre, self.manifest.um_per_px, self.manifest.size)
 
     def probabilities(
         self, crops: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Calibrated probabilities of crops (N, size, size, 3): of the labels (N, K), and of each attribute's values."""
+        """Return calibrated probabilities of labels and attribute values.
+
+        For crops (N, size, size, 3) those of the labels are (N, K).
+        """
         types, attributes = self._read(crops)
         return self._printed(types), attributes
 
     def type_probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Calibrated probabilities of crops (N, size, size, 3) by the network's own types (N, T)."""
+        """Return calibrated probabilities of the network's types, (N, T).
+
+        `crops`: (N, size, size, 3).
+        """
         return self._read(crops)[0]
 
     def _read(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Calibrated probabilities of the types (N, T), and of each attribute's values."""
+        """Return calibrated probabilities of types and attribute values.
+
+        Those of the types are (N, T).
+        """
         given = np.concatenate([self._given(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
         logits = self._logits(given)
         sizes = self._sizes()
@@ -107,7 +158,7 @@ class Reader:
         return types, dict(zip(self.attributes, (softmax(part) for part in parts[1:]), strict=True))
 
     def _printed(self, types: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities of the labels (N, K): sums over the types (N, T) that are printed as each."""
+        """Sum type probabilities (N, T) to label probabilities (N, K)."""
         if self.types == self.labels:
             return types
         printed = np.array([self.labels.index(label) for label in self.manifest.printed.values()])
@@ -115,11 +166,14 @@ class Reader:
         return np.stack(sums, axis=1).clip(max=np.float32(1))
 
     def _sizes(self) -> list[int]:
-        """Logits of the types, then of each attribute."""
+        """Return the numbers of logits, of types and each attribute."""
         return [len(self.types), *(len(values) for values in self.attributes.values())]
 
     def _opened_head(self, manifest: ReaderManifest) -> heads.Head | None:
-        """The head beside the network. Raises ModelError unless it fits the network's output and the manifest."""
+        """Load the head that belongs to the network, if any.
+
+        Raises ModelError unless it fits the network's output and the manifest.
+        """
         if manifest.head is None:
             return None
         if self._session.outputs != (FEATURES,):
@@ -136,7 +190,10 @@ class Reader:
         return head
 
     def _logits(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, outputs) of what the network gives: the same, or features that its head takes."""
+        """Return logits (N, outputs) from the network's output.
+
+        Features are passed through the head, logits are returned as they are.
+        """
         if self._head is None:
             return given
         if given.ndim != 2 or given.shape[1] != self._head.features:
@@ -147,8 +204,12 @@ class Reader:
         return self._head.logits(given)
 
     def _given(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, outputs) of crops (N, size, size, 3), the mean over their quarter turns: of logits, and so the geometric mean
-        of the probabilities, as `slidemap.fusion` takes of several sights of a cell. A head is linear: features do as well."""
+        """Return the network's output averaged over quarter turns.
+
+        (N, outputs) of crops (N, size, size, 3). The mean of logits is the geometric mean of the
+        probabilities, as `slidemap.fusion` takes of several views of a cell. A head is linear, so that
+        averaging features gives the same.
+        """
         upright, views = prepare(crops, self.manifest.density), self.manifest.views
         turned = [np.rot90(upright, turn, (2, 3)) for turn in range(0, 4, 4 // views)]
         given = [self._session.run(np.ascontiguousarray(each))[0] for each in turned]
@@ -162,7 +223,11 @@ class Reader:
         return mean
 
     def _small_enough(self, types: NDArray[np.float32], boxes: Boxes, scale: Scale) -> NDArray[np.float32]:
-        """Probabilities (N, K) given that a box larger than `largest_um` of a type holds none of it."""
+        """Set types too large for their box to probability 0.
+
+        (N, K), given that a box larger than `largest_um` of a type holds none of it. The others are scaled to
+        sum to 1.
+        """
         largest = np.array([self.manifest.largest_um.get(label, np.inf) for label in self.labels])
         sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * scale.um_per_px_x * scale.um_per_px_y)
         sized = np.where(sides[:, None] > largest, np.float32(0), types)
@@ -200,7 +265,11 @@ def _attribute(
 
 
 def prepare(crops: NDArray[np.uint8], density: Density | None = None) -> NDArray[np.float32]:
-    """(N, S, S, 3) uint8 RGB to the network's input (N, 3, S, S) float32: levels 0 to 1, or stretched `density`."""
+    """Convert crops to the network's input.
+
+    `crops`: (N, S, S, 3) uint8 RGB. The result is (N, 3, S, S) float32: levels 0 to 1, or optical density
+    stretched as `density` says.
+    """
     if density is None:
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
         batch /= 255
@@ -209,11 +278,12 @@ def prepare(crops: NDArray[np.uint8], density: Density | None = None) -> NDArray
 
 
 def _stretched(levels: NDArray[np.uint8], by: Density) -> NDArray[np.float32]:
-    """One channel of a crop as optical density, from 0 at its background to 1 at its darkest part.
+    """Return one channel as optical density relative to its range.
 
-    Lamp, white balance, exposure and the strength of the stain differ between microscopes as factors of light or
-    of density (Beer-Lambert); relative to the crop's own white and dark, which are percentiles, they cancel. Faint
-    contrast is not stretched to full range: `min_contrast` keeps an empty crop empty.
+    0 at the crop's background, 1 at its darkest part. Lamp, white balance, exposure and the strength of the
+    stain differ between microscopes as factors of light or of density (Beer-Lambert); relative to the crop's
+    own white and dark, which are percentiles, they cancel. Faint contrast is not stretched to full range:
+    `min_contrast` keeps an empty crop empty.
     """
     ordered = np.sort(levels[::2, ::2], axis=None)
     last = len(ordered) - 1
@@ -226,7 +296,7 @@ def _stretched(levels: NDArray[np.uint8], by: Density) -> NDArray[np.float32]:
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Along the last axis."""
+    """Compute softmax along the last axis."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return result

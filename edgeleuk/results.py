@@ -1,4 +1,4 @@
-"""The result of one slide: what was counted, and by whom, when and with what."""
+"""Result of one slide: counts with their provenance."""
 
 from __future__ import annotations
 
@@ -25,18 +25,25 @@ NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """The model that read a slide."""
+    """Identity of the model that read a slide."""
 
     magnification: str
     version: str
     finder_sha256: str
     reader_sha256: str
     manifest_sha256: str
-    """Of model.json, with its thresholds and its measured errors."""
+    """SHA-256 of model.json.
+
+    It includes thresholds and measured errors.
+    """
 
 
 def identify(model: Model) -> ModelIdentity:
-    """Which model it is, whatever its version says: by its files. Raises ModelError where it is gone."""
+    """Identify a model by its files, whatever version it states.
+
+    Raises:
+        ModelError: The files are gone.
+    """
     manifest = zoo.manifest_bytes(model.folder)
     return ModelIdentity(
         model.magnification,
@@ -52,14 +59,20 @@ class Provenance:
     """Who counted which slide, when, and with what."""
 
     id: str
-    """UUID (RFC 9562) of the result, the same for a session and what is exported of it."""
+    """UUID (RFC 9562) of the result.
+
+    The same for a session and its exports.
+    """
     program: str
     """Version of edgeleuk."""
     model: ModelIdentity
     started: str
-    """ISO 8601 with the offset from UTC."""
+    """Start time, ISO 8601 with the offset from UTC."""
     ended: str | None = None
-    """Likewise; None while it is counted, or where the program was interrupted."""
+    """End time, ISO 8601 with the offset from UTC.
+
+    None while the slide is counted, or where the program was interrupted.
+    """
     source: str = ""
     """Camera, stream, film or folder."""
     slide: str = ""
@@ -72,50 +85,72 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class SlideResult:
-    """Everything that is known of one slide. Places are in pixels of the files."""
+    """Complete result of one slide.
+
+    Places are in pixels of the files.
+    """
 
     about: Provenance
     counted: tuple[CountedField, ...]
-    """As they were counted, without thumbnails and crops: a cell is in each field that shows it."""
+    """Fields as they were counted, without thumbnails and crops.
+
+    A cell is in each field that shows it.
+    """
     fields: tuple[Field, ...]
-    """The same fields with each cell only in the first one that shows it, read from all of its views together."""
+    """The same fields with each cell only once.
+
+    A cell is in the first field that shows it, read from all of its views together.
+    """
     tally: Tally
-    """Of `fields`."""
+    """Tally of `fields`."""
     differential: Differential
-    """Of `tally`, by the reader's measured errors."""
+    """Differential of `tally`, by the reader's measured errors."""
     area_mm2: float
-    """Of the slide that was looked at, ground that several fields show once."""
+    """Examined area of the slide, mm2.
+
+    Area that several fields show counts once.
+    """
     refused: tuple[Refusal, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     marks: Mapping[int, str] = field(default_factory=dict)
-    """What the operator said of cells, by identity."""
+    """The operator's labels of cells, by identity."""
     estimates: Estimates = NOTHING
-    """Cells per microlitre, where the red-cell count of the blood is known."""
+    """Estimated cells per microlitre.
+
+    Only where the red-cell count of the blood is known.
+    """
     verdict: Verdict = NO_VERDICT
-    """What the count allows to say."""
+    """Verdict on the slide."""
 
     @property
     def not_counted(self) -> tuple[Refusal, ...]:
-        """Those of `refused` that are pictures or frames."""
+        """Refused pictures and frames."""
         return tuple(each for each in self.refused if each.code not in BESIDE)
 
     @property
     def left_out(self) -> tuple[Refusal, ...]:
-        """The others of `refused`: what lay beside the pictures, or in their files."""
+        """Other refused files.
+
+        They lay beside the pictures, or in their files.
+        """
         return tuple(each for each in self.refused if each.code in BESIDE)
 
     def as_counted(self) -> tuple[Field, ...]:
-        """The counted fields with all their cells, the white ones read as they count.
+        """Return the counted fields with their white cells' final readings.
 
-        Several pictures that show a cell are read together, and the cell counts in the first of them: there it has that
-        reading, in the others that of the picture alone. What the operator marked keeps what the reader says of it.
+        Several pictures that show a cell are read together, and the cell counts in the first of them: there
+        it has that reading, in the others that of the picture alone. A cell that the operator marked keeps
+        the reader's reading.
         """
         both = zip(self.counted, self.fields, strict=True)
         return tuple(_as_counted(counted, together, self.marks) for counted, together in both)
 
 
 def _as_counted(counted: CountedField, together: Field, marks: Mapping[int, str]) -> Field:
-    """A field with the readings and measures that its white cells have in another one, by their numbers."""
+    """Copy readings and measures of white cells by their numbers.
+
+    From the field `together` to the counted field.
+    """
     fused = {cell.number: cell for cell in together.cells if cell.number}
     cells = []
     for cell, identity in zip(counted.field.cells, counted.identities, strict=True):
@@ -127,12 +162,18 @@ def _as_counted(counted: CountedField, together: Field, marks: Mapping[int, str]
 
 
 def without_pictures(counted: CountedField) -> CountedField:
-    """A counted field as a `SlideResult` has it."""
+    """Return a counted field without thumbnail and crops.
+
+    As a `SlideResult` has it.
+    """
     return replace(counted, thumbnail=NO_THUMBNAIL, crops={})
 
 
 def refusal(name: str, error: EdgeleukError) -> Refusal:
-    """A picture that could not be counted, as a value: what refused its quality, else the name of the error."""
+    """Return the refusal of a picture that could not be counted.
+
+    Its code is that of the finding that refused the picture, else the name of the error.
+    """
     findings = error.findings if isinstance(error, QualityError) else ()
     severe = [finding.code for finding in findings if finding.severe]
     code = severe[0] if severe else type(error).__name__

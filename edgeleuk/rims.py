@@ -1,7 +1,8 @@
-"""The rims of red cells, crossed from inside to outside: how blurred they are, how strongly stained, how wide apart.
+"""Rims of red cells: blur, contrast and diameter.
 
-A rim is where the light changes fastest. Lens and camera blur it to both sides, so that its place, and with it the cell's
-diameter, does not depend on them, nor on how far from a cell the people kept who drew the boxes that a finder learnt.
+A rim is where the light changes fastest along a line from inside to outside. Lens and camera blur it to both
+sides, so that its place, and with it the cell's diameter, does not depend on them, nor on how far from a cell
+the annotators drew the boxes that a finder was trained on.
 """
 
 from __future__ import annotations
@@ -15,41 +16,59 @@ from numpy.typing import NDArray
 from edgeleuk.types import Boxes, Image
 
 SPOKES = 24
-"""Directions in which the rim of a red cell is crossed."""
+"""Number of directions in which a red cell's rim is crossed."""
 CROSSED = (0.45, 1.5)
-"""Where a crossing begins and ends, in radii of the cell's box: beyond its pallor, and before the next cell's middle."""
+"""Start and end of a crossing, in radii of the cell's box.
+
+Beyond its pallor, and before the next cell's middle.
+"""
 STEPS = 43
 SPAN = 3
-"""Steps over which a slope is taken: an eighth of a radius, less than any lens shows."""
+"""Steps over which a slope is taken.
+
+An eighth of a radius, less than any lens shows.
+"""
 LEAST_RIMS = 3
-"""Fewer tell nothing."""
+"""Minimum number of cells with a rim for a measurement."""
 LEAST_CONTRAST = 0.015
-"""Optical density across a rim that is told from noise."""
+"""Minimum optical density across a rim, above noise."""
 ROUND = 2 / 3
-"""Share of its rim that tells the diameter of a cell."""
+"""Minimum share of the rim for a cell's diameter."""
 SURROUNDINGS_UM = 20.0
-"""Over which the empty slide shows somewhere: more than the largest cell."""
+"""Size of the surroundings that include empty slide, um.
+
+Larger than the largest cell.
+"""
 COARSER = 8
-"""Times that the copy is smaller in which surroundings are looked at."""
+"""Reduction of the copy for measuring surroundings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rims:
-    """Of several cells together."""
+    """Rim measurements of several cells together."""
 
     width_um: float
-    """Standard deviation of the blur that makes rims as wide as they are, median."""
+    """Median blur of the rims, um.
+
+    Standard deviation of the blur that explains their width.
+    """
     way_um: float
-    """Length of the even motion that makes them wider in one direction than in another."""
+    """Length of the even motion during the exposure, um.
+
+    It makes rims wider in one direction than in another.
+    """
     contrast: float
-    """Optical density across them, median."""
+    """Median optical density across the rims."""
     diameters_um: NDArray[np.float64]
-    """(M,) of the cells that show enough of their rim."""
+    """(M,) diameters of cells that show enough of their rim, um."""
 
 
 def above_surroundings(image: Image, um_per_px: float) -> NDArray[np.float32]:
-    """Optical density (green) of a picture (H, W, 3) above the brightest within SURROUNDINGS_UM, (H, W): the shade of
-    lamp and eyepiece falls out."""
+    """Return the optical density (green) above the surroundings, (H, W).
+
+    Relative to the brightest pixels within SURROUNDINGS_UM in a picture (H, W, 3): the shading of lamp and
+    eyepiece cancels.
+    """
     green = cv2.extractChannel(image, 1)
     height, width = green.shape
     size = max(1, width // COARSER), max(1, height // COARSER)
@@ -63,12 +82,20 @@ def above_surroundings(image: Image, um_per_px: float) -> NDArray[np.float32]:
 
 
 def crossed(density: NDArray[np.float32], boxes: Boxes, um_per_px: float) -> Rims | None:
-    """What the rims of cells in boxes (N, 4) tell, in a density (H, W) of square pixels; None where too few show any.
+    """Measure the rims of cells.
 
-    Where the picture ends there is no contrast, so that the rest of a cell that its edge cuts tells of blur as well; its
-    diameter is told by whole cells only, which the caller chooses.
+    At the picture's edge there is no contrast, so that the rest of a cell that the edge cuts shows blur as
+    well. Only whole cells, which the caller chooses, give a diameter.
 
     A step that a Gaussian of standard deviation s blurs has the slope step / (s sqrt(2 pi)) in its middle.
+
+    Args:
+        density: (H, W) optical density, of square pixels.
+        boxes: (N, 4) boxes of cells, pixels of `density`.
+        um_per_px: Scale of `density`, um per pixel.
+
+    Returns:
+        Measurements; None where too few rims are visible.
     """
     if not len(boxes):
         return None
@@ -109,7 +136,10 @@ def crossed(density: NDArray[np.float32], boxes: Boxes, um_per_px: float) -> Rim
 def _peaks(
     slopes: NDArray[np.float32], steepest: NDArray[np.int64], radii: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, SPOKES) places of the steepest slopes, in radii, between steps by the parabola through the neighbours."""
+    """Return the places of the steepest slopes, (N, SPOKES), in radii.
+
+    Interpolated between steps by the parabola through the neighbours.
+    """
     rows, at = np.arange(len(slopes)), steepest.clip(1, slopes.shape[1] - 2)
     before, peak, after = (slopes[rows, at + by].astype(np.float64) for by in (-1, 0, 1))
     bend = np.minimum(before - 2 * peak + after, -1e-9)
@@ -119,9 +149,10 @@ def _peaks(
 
 
 def _way(angles: NDArray[np.float64], widths: NDArray[np.float64]) -> float:
-    """Length of the even motion that widens rims (N, SPOKES), um, along its direction more than across it.
+    """Return the length of the motion that widens rims, um.
 
-    A way of length L adds L^2 / 12 to the variance along it, and the square of the cosine to other directions.
+    `widths`: (N, SPOKES), larger along the motion than across it. A motion of length L adds L^2 / 12 to the
+    variance along it, and the square of the cosine of that to other directions.
     """
     if np.isnan(widths).all(axis=0).any():
         return 0.0  # a direction that no cell shows

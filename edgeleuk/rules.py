@@ -1,7 +1,7 @@
-"""The rules of the differential and its reference ranges, as dataclasses that mirror their TOML files.
+"""Rules of the differential and reference ranges.
 
-What is written here is the files' whole schema. Both ship under `data/`, where each states its sources; a
-laboratory replaces either by a file of its own.
+The dataclasses mirror the TOML files and are their whole schema. Both files ship under `data/`, where each
+states its sources; a laboratory replaces either by a file of its own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ REFERENCE = Path(__file__).parent / "data" / "reference_adult.toml"
 Severity = Literal["note", "warning", "alert"]
 Schema = Literal[1]
 RulesSchema = Literal[2]
-"""Version 2 has the verdict, and short texts with their details apart."""
+"""Version of the rules file.
+
+Version 2 has the verdict, and short texts with their details apart.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Labels outside the denominator, those of them reported per 100 white cells, and those that are none."""
+    """Labels outside the denominator.
+
+    With those of them reported per 100 white cells, and those that are no white cells.
+    """
 
     labels: tuple[str, ...]
     per_100: tuple[str, ...]
@@ -35,14 +41,17 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Adequacy:
-    """How many white cells a statement takes."""
+    """Number of white cells that a statement requires."""
 
     cells: float
     code: str
     severity: Severity
     text: Annotated[str, "n cells"]
     provisional: Annotated[str, "n cells"]
-    """Follows the flags that rest on the percentages where the cells are fewer."""
+    """Text added to flags where the cells are fewer.
+
+    To flags that rest on the percentages.
+    """
     sources: tuple[str, ...]
 
 
@@ -58,42 +67,51 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PresenceRule:
-    """A group whose presence is flagged."""
+    """Rule that flags the presence of a group."""
 
     code: str
     group: str
     severity: Severity
     sources: tuple[str, ...]
     over_percent: float = 0.0
-    """Flagged only above this share of the white cells."""
+    """Minimum share of the white cells to be exceeded, percent."""
     suspects: bool = False
-    """Whether cells are flagged that the reader's errors may explain."""
+    """Whether cells that reader errors may explain are flagged."""
     remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Groups weighed against the reader's errors."""
+    """Presence of groups, tested against the reader's errors."""
 
     p_value: float
     least: int
-    """Cells from which on a group can be present."""
+    """Minimum number of cells for a group to be present."""
     present: Annotated[str, "cells name"]
     suspect: Annotated[str, "cells name them"]
     unmeasured: Annotated[str, "cells name them"]
     corrected: Annotated[str, "cells name them"]
-    """Where the count passes the test, but the corrected share is not surely above the rule's."""
+    """Text where the corrected share may be below the rule's.
+
+    The count passes the test, but the corrected share is not surely above the rule's.
+    """
     doubtful: Annotated[str, "cells name them"]
-    """Where it passes only with cells of pictures that have a warning."""
+    """Text where the test depends on pictures with a warning.
+
+    The count passes only with cells of such pictures.
+    """
     unsure: Annotated[str, "cells name them"]
-    """On a slide of which too few cells were recognised to call anything present."""
+    """Text for a slide with too few recognised cells.
+
+    Too few to call anything present.
+    """
     detail: Annotated[str, "cells of expected explained"]
     rules: tuple[PresenceRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdRule:
-    """A group flagged from a share on."""
+    """Rule that flags a group from a share on."""
 
     code: str
     group: str
@@ -104,7 +122,7 @@ class ThresholdRule:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Groups that matter by their size."""
+    """Groups that matter by their share."""
 
     sure: Annotated[str, "name low"]
     possible: Annotated[str, "name percent"]
@@ -114,7 +132,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class RangeTexts:
-    """How a type outside its reference range is flagged."""
+    """Texts for types outside their reference range."""
 
     severity: Severity
     above: Annotated[str, "name limit low high"]
@@ -125,7 +143,10 @@ class RangeTexts:
 
 @dataclass(frozen=True, slots=True)
 class RatioRule:
-    """A label outside the denominator that is flagged where it is frequent, per 100 white cells."""
+    """Rule for a frequent label outside the denominator.
+
+    Per 100 white cells.
+    """
 
     code: str
     label: str
@@ -137,7 +158,7 @@ class RatioRule:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a count can and cannot exclude, in words."""
+    """Texts on what a count can and cannot exclude."""
 
     unseen: Annotated[str, "list high"]
     unseen_each: Annotated[str, "list high"]
@@ -149,7 +170,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class VerdictTexts:
-    """How the verdict and its reasons are worded."""
+    """Texts of the verdict and its reasons."""
 
     no_pictures: Annotated[str, "reasons"]
     unreadable: str
@@ -169,19 +190,31 @@ class VerdictTexts:
 
 @dataclass(frozen=True, slots=True)
 class VerdictRules:
-    """When a slide is not usable, and when it is to be looked at again."""
+    """Rules for a slide that is unusable or needs another look."""
 
     not_recognised_percent: float
-    """Share of the white cells above which, by the interval's lower limit, no share of any type is known."""
+    """Maximum share of unrecognised white cells, percent.
+
+    Where the interval's lower limit is above it, no share of any type is known.
+    """
     doubtful: tuple[str, ...]
-    """Codes of findings about pictures in which nothing is called present."""
+    """Codes of findings that prevent calling anything present.
+
+    They apply to single pictures.
+    """
     foreign: Mapping[str, str]
-    """By code, what is wrong with pictures that the model was not made for, in a few words."""
+    """Texts on pictures the model was not made for, by code.
+
+    In a few words what is wrong with them.
+    """
     hints: tuple[str, ...]
-    """Codes of findings that are told behind any verdict, where most pictures have them."""
+    """Codes of findings added to any verdict.
+
+    They are reported where most pictures have them.
+    """
     likeness_p_value: float
     likeness_least: float
-    """Least summed probability of blast-like types that is flagged, cells."""
+    """Minimum summed blast-like probability that is flagged, cells."""
     not_looked_for: str
     texts: VerdictTexts
 
@@ -192,7 +225,7 @@ class VerdictRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A whole rules file."""
+    """Complete rules file."""
 
     schema: RulesSchema
     sources: Mapping[str, str]
@@ -232,7 +265,10 @@ class Rules:
                 raise ValueError(f"[sources] has no {key!r}, which a rule cites")
 
     def _check_sides(self) -> None:
-        """Shares need labels inside the denominator, numbers per 100 white cells labels outside it."""
+        """Check that labels fit the denominator.
+
+        Shares need labels inside it, numbers per 100 white cells labels outside it.
+        """
         for group in self.groups:
             if 0 < len(self.not_counted.intersection(group.labels)) < len(group.labels):
                 raise ValueError(f"group {group.key!r} has labels inside and outside the denominator")
@@ -245,20 +281,26 @@ class Rules:
 
     @property
     def not_counted(self) -> frozenset[str]:
-        """Labels that are no identified white cell, "unclassified" among them."""
+        """Labels that are no identified white cell.
+
+        "unclassified" is one of them.
+        """
         return frozenset({*self.outside.labels, UNCLASSIFIED})
 
     def group(self, key: str) -> Group:
         return next(group for group in self.groups if group.key == key)
 
     def cite(self, keys: tuple[str, ...]) -> tuple[str, ...]:
-        """The sources in full."""
+        """Return the sources in full."""
         return tuple(self.sources[key] for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The reference range of one type, or of several counted as one: percent of identified white cells."""
+    """Reference range, in percent of identified white cells.
+
+    Of one type, or of several counted as one.
+    """
 
     code: str
     name: str
@@ -273,7 +315,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A whole file of reference ranges."""
+    """Complete file of reference ranges."""
 
     schema: Schema
     name: str
@@ -282,12 +324,20 @@ class Reference:
 
 
 def load_rules(path: Path | None = None) -> Rules:
-    """The rules of a file, or those that ship. InputError where it cannot be read or is malformed."""
+    """Load rules from a file, or the ones that ship.
+
+    Raises:
+        InputError: The file cannot be read or is malformed.
+    """
     return load_table(Rules, path, like=RULES) if path else _shipped_rules()
 
 
 def load_reference(path: Path | None = None) -> Reference:
-    """The reference ranges of a file, or the adult ones that ship. InputError as in `load_rules`."""
+    """Load reference ranges from a file, or the adult ones that ship.
+
+    Raises:
+        InputError: The file cannot be read or is malformed.
+    """
     return load_table(Reference, path, like=REFERENCE) if path else _shipped_reference()
 
 

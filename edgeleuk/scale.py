@@ -1,9 +1,9 @@
-"""Micrometres per pixel of a picture, from the red cells in it.
+"""Estimation of a picture's scale from its red cells.
 
-A red cell is RED_CELL_UM on every microscope. The finder, trained at one scale, looks at the picture as it would
-appear under several guesses of its scale; where the guess is about right, it finds red cells, and their measured
-size corrects the guess. The best guess is refined until it stays, along x and y separately, so that a picture
-squeezed in one direction is recognised.
+The scale is in micrometres per pixel. A red cell is RED_CELL_UM on every microscope. The finder, trained at
+one scale, is run on the picture resampled under several guesses of its scale; where a guess is about right,
+it finds red cells, and their measured size corrects the guess. The best guess is refined until it converges,
+along x and y separately, so that a picture squeezed in one direction is recognised.
 """
 
 from __future__ import annotations
@@ -22,80 +22,140 @@ from edgeleuk.rims import above_surroundings, crossed
 from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Boxes, Image, Scale
 
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
-"""0.03 (100x, small pixels) to 1.8 (10x, large ones), in steps that the finder bridges."""
+"""Scales tried as guesses, um per pixel.
+
+0.03 (100x, small pixels) to 1.8 (10x, large ones), in steps that the finder bridges.
+"""
 FINER, COARSER = 3.0, 4.5
-"""How far beyond the cameras of an objective its pictures may lie: enlarged ones, and a phone that sees a whole
-eyepiece field (0.59 at 100x)."""
+"""Factors by which guesses exceed an objective's camera range.
+
+For enlarged pictures, and for a phone that sees a whole eyepiece field (0.59 at 100x).
+"""
 EYEPIECE_FIELD = 1450.0
-"""Diameter of an eyepiece's field in pixels of the coarsest of the objective's cameras: a field number of 20 mm, and
-6.9 um pixels behind a 0.5x adapter (`microscope.PIXEL_UM`). It is where the search starts, and no more."""
+"""Diameter of an eyepiece's field of view, camera pixels.
+
+Pixels of the coarsest of the objective's cameras: a field number of 20 mm, and 6.9 um pixels behind a 0.5x
+adapter (`microscope.PIXEL_UM`). It only sets where the search starts.
+"""
 SQUEEZE_GUESSES = (0.6, 1 / 0.6)
 CONVINCING = 0.6
-"""Merit at which no other guess is tried: correct scales of ordinary fields have 0.7 to 3."""
+"""Merit at which no other guess is tried.
+
+Correct scales of ordinary fields have 0.7 to 3.
+"""
 DOUBTFUL = 0.25
-"""Merit under which squeezed guesses are tried too."""
+"""Merit below which squeezed guesses are tried too."""
 CONTRADICTS = 0.35
-"""Merit at which a picture's red cells may contradict a scale that other evidence gave. Fields of five real 40x slides,
-also zoomed twofold, have 0.38 to 1.0; speckles that are taken for red cells less than DOUBTFUL."""
+"""Merit at which red cells may contradict a given scale.
+
+The scale is one that other evidence gave. Fields of five real 40x slides, also zoomed twofold, have 0.38 to
+1.0; speckles that are taken for red cells less than DOUBTFUL.
+"""
 WINDOW = 448
-"""Side of the central window that guesses are tried on, finder pixels: 112 um."""
+"""Side of the central window for guesses, finder pixels.
+
+It is 112 um.
+"""
 MIN_WINDOW = 40
 MIN_SIDES = 3
-"""Least number of red-cell widths and heights that make a measure."""
+"""Minimum number of red-cell widths and heights together."""
 MIN_EACH_AXIS = 4
-"""Least number of either for a measure along each axis."""
+"""Minimum number of widths or heights for each axis."""
 MIN_AGREEMENT = 0.6
-"""Least mutual agreement of guess and measurement; below it the "red cells" are something else."""
+"""Minimum agreement of guess and measurement.
+
+Below it the "red cells" are something else.
+"""
 ROUNDS = 6
 SETTLED = 0.01
-"""Relative change at which refining stops."""
+"""Relative change at which refinement stops."""
 SQUEEZE_LIMIT = 0.12
-"""Red cells lean by this much on an ordinary smear; only beyond it, and beyond SQUEEZE_ERRORS standard errors, is the
-picture taken to be squeezed (the fields measured squeezed are at 0.56)."""
+"""Minimum squeeze that is recognised, as a logarithm.
+
+Red cells lean by this much on an ordinary smear; only beyond it, and beyond SQUEEZE_ERRORS standard errors,
+is the picture taken to be squeezed (the fields measured squeezed are at 0.56).
+"""
 SQUEEZE_ERRORS = 4.0
 DISC_LIMIT = 0.05
-"""An eyepiece's disc that differs more from round (logarithm of width over height) was squeezed: a camera tilted by 10
-degrees makes 0.02 of it, and of 77 phone_train pictures none has 0.01."""
+"""Minimum deviation of an eyepiece's disc from round.
+
+Logarithm of width over height, from which the picture was squeezed: a camera tilted by 10 degrees makes 0.02
+of it, and of 77 phone_train pictures none has 0.01.
+"""
 SQUARED = (9 / 16, 3 / 4)
-"""What a square picture that is squeezed at all most likely is: a frame of a film or of a sensor, resized. One within
-SQUEEZE_LIMIT of the measured squeeze is believed instead: red cells lean by as much (by 0.09 on two of the six 100x
-fields squeezed to 9/16), and how a program squares frames does not."""
+"""Likely squeezes of a square picture.
+
+It is then a frame of a film or of a sensor, resized. A likely squeeze within SQUEEZE_LIMIT of the measured
+one replaces it: red cells lean by as much (by 0.09 on two of the six 100x fields squeezed to 9/16), whereas
+the squeeze of a resized frame is exact.
+"""
 SHAPE_SPREAD = 0.08
-"""Least spread (sd of the logarithm) assumed of red-cell sides: a handful may agree by chance."""
+"""Minimum spread assumed of red-cell sides.
+
+Standard deviation of the logarithm: a handful may agree by chance.
+"""
 OUTLIER = 0.3
-"""Distance from the median lean at which two overlapping cells in one box, or a deformed cell, are left out."""
+"""Maximum distance of a lean from the median.
+
+Beyond it two overlapping cells in one box, or a deformed cell, are left out.
+"""
 MANY = 20
-"""Red cells behind an eyepiece from which on their rims tell the scale beside the finder's boxes. A phone blurs what it sees
-by little or much, and blur makes boxes larger by 1.6 % for each tenth of a micrometre, and what the rims enclose smaller by
-1.7 %: the mean of both does not depend on it. Where a picture shows few cells, boxes alone are surer."""
+"""Minimum number of red cells for using their rims.
+
+Behind an eyepiece rims then set the scale beside the finder's boxes. A phone blurs the picture by little or
+much, and blur makes boxes larger by 1.6 % for each tenth of a micrometre, and what the rims enclose smaller
+by 1.7 %: the mean of both does not depend on it. Where a picture shows few cells, boxes alone are more
+reliable.
+"""
 RIMS_DIFFER = 0.2
-"""Relative difference of both beyond which what was measured are no rims."""
+"""Maximum relative difference of scales by rims and by boxes.
+
+Beyond it what was measured are no rims.
+"""
 SYSTEMATIC_ERROR = 0.07
-"""Of the ruler itself, 95 %: healthy means run from 6.7 to 7.7 um (Price-Jones 1933)."""
+"""Relative error of the mean red-cell diameter, 95 %.
+
+Healthy means run from 6.7 to 7.7 um (Price-Jones 1933).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the finder saw under one guess."""
+    """Red cells that the finder sees under one guess."""
 
     guess: Scale
     widths: NDArray[np.float64]
-    """(n,) um of red cells, if the guess is right, of those whose width no edge cuts."""
+    """(n,) widths of red cells under the guess, um.
+
+    Only of those whose width no edge cuts.
+    """
     heights: NDArray[np.float64]
-    """(m,) um, of those whose height no edge cuts."""
+    """(m,) heights of red cells under the guess, um.
+
+    Only of those whose height no edge cuts.
+    """
     leans: NDArray[np.float64]
-    """(k,) logarithm of width over height of those that no edge cuts at all. Large and small cells lean alike, so this
-    tells a squeeze better than widths and heights apart."""
+    """(k,) logarithms of width over height.
+
+    Only of those that no edge cuts at all. Large and small cells lean alike, so this shows a squeeze better
+    than widths and heights apart.
+    """
     diameters: NDArray[np.float64]
-    """(j,) um by their rims, likewise, of whole cells behind an eyepiece; elsewhere none is measured."""
+    """(j,) diameters by the cells' rims under the guess, um.
+
+    Only of whole cells behind an eyepiece; otherwise empty.
+    """
     box_um: float
     """Side of the finder's box around a red cell, um."""
     evidence: float
-    """Summed scores of red cells per square finder pixel, in units of one monolayer's."""
+    """Summed scores of red cells by area, relative to a monolayer.
+
+    Per square finder pixel, in units of one monolayer's.
+    """
 
     @property
     def count(self) -> int:
-        """Red cells measured in at least one direction."""
+        """Number of red cells measured in at least one direction."""
         return max(len(self.widths), len(self.heights))
 
     @property
@@ -104,12 +164,15 @@ class _Look:
 
     @property
     def by_axis(self) -> bool:
-        """Whether there are enough for a measure along each axis; fewer are taken together as round."""
+        """Whether there are enough cells to measure each axis.
+
+        With fewer, both axes are taken together as round.
+        """
         return min(len(self.widths), len(self.heights)) >= MIN_EACH_AXIS
 
     @property
     def ratio_x(self) -> float:
-        """Measured size along x over what it should be."""
+        """Measured over expected size along x."""
         return self._ratio(self.widths)
 
     @property
@@ -123,7 +186,10 @@ class _Look:
 
     @property
     def agreement(self) -> float:
-        """1 where red cells measure what they should under the guess, falling with the distance in log scale."""
+        """Agreement of measured and expected red-cell size, 0 to 1.
+
+        1 where they are equal under the guess, falling with the distance in log scale.
+        """
         off = np.hypot(np.log(self.ratio_x), np.log(self.ratio_y))
         return float(np.exp(-((off / 0.35) ** 2)))
 
@@ -134,11 +200,14 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What of a picture shows the slide: the rectangle around an eyepiece's disc or between bars, or all of it."""
+    """Part of a picture that shows the slide.
+
+    The rectangle around an eyepiece's disc or between bars, or the whole picture.
+    """
 
     image: Image
     disc: Aperture | None
-    """In pixels of `image`."""
+    """Field of view behind an eyepiece, pixels of `image`."""
 
     @classmethod
     def of(cls, image: Image, disc: Aperture | None) -> _View:
@@ -149,7 +218,7 @@ class _View:
         return cls(image[top:bottom, left:right], disc.moved(-left, -top) if disc.is_disc else None)
 
     def window(self, guess: Scale, um_per_px: float) -> _View:
-        """Its middle, as large as guesses are tried on."""
+        """Return the central window that a guess is tried on."""
         height, width = self.image.shape[:2]
         w = min(width, max(1, round(WINDOW * um_per_px / guess.um_per_px_x)))
         h = min(height, max(1, round(WINDOW * um_per_px / guess.um_per_px_y)))
@@ -159,7 +228,7 @@ class _View:
 
     @property
     def share(self) -> float:
-        """Of it that shows the slide."""
+        """Share of the image that shows the slide."""
         return self.disc.share(self.image.shape[1], self.image.shape[0]) if self.disc else 1.0
 
 
@@ -171,17 +240,24 @@ def estimate_scale(
     disc: Aperture | None = None,
     least_merit: float = 0.0,
 ) -> Scale:
-    """The scale of a picture (H, W, 3), with its 95 % relative error.
+    """Estimate the scale of a picture, with its 95 % relative error.
 
-    `near` is a guess that is tried before all others: the scale of another picture of the slide. Where an eyepiece's
-    `disc` is all that shows the slide, only the red cells that its rim does not cut are measured. What has less than
-    `least_merit` is not believed.
-    Raises ScaleError where too few red cells are found to measure.
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        finder: Finder that finds the red cells.
+        name: Name of the picture in messages.
+        near: Guess that is tried first: the scale of another picture of the slide.
+        disc: Field of view; red cells that an eyepiece's rim cuts are not measured. None where the whole
+            picture shows the slide.
+        least_merit: Minimum merit of an accepted scale.
+
+    Raises:
+        ScaleError: Too few red cells are found to measure.
     """
     steps = guesses(finder.manifest.cameras)
     view, first = _View.of(image, disc), [near] if near else []
     if disc and not disc.is_disc:
-        image, disc = view.image, None  # between bars lies a picture like any other
+        image, disc = view.image, None  # between bars the picture is like any other
     if disc:
         first.append(_eyepiece_guess(disc, finder.manifest.cameras[1]))
     best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])
@@ -199,14 +275,21 @@ def estimate_scale(
 
 
 def guesses(cameras: tuple[float, float]) -> list[float]:
-    """um per pixel to try, those in the middle of an objective's `cameras` (finest, coarsest) first."""
+    """Return scales to try, um per pixel, most likely first.
+
+    `cameras`: finest and coarsest sampling of an objective's cameras. Scales in the middle of them come
+    first.
+    """
     low, high = cameras
     near = [step for step in STEPS_UM_PER_PX if low / FINER <= step <= high * COARSER]
     return sorted(near, key=lambda step: abs(np.log(step**2 / (low * high))))
 
 
 def _eyepiece_guess(disc: Aperture, coarsest: float) -> Scale:
-    """What the disc, round before it was squeezed, would say under the usual eyepiece."""
+    """Return the scale that an eyepiece of usual field suggests.
+
+    The disc was round before the picture was squeezed.
+    """
     across, down = disc.halves
     field_um = EYEPIECE_FIELD * coarsest
     return Scale(field_um / (2 * across), field_um / (2 * down), "red cells", 1.0)
@@ -217,7 +300,10 @@ def _guess(um_per_px: float, squeeze: float) -> Scale:
 
 
 def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
-    """The best look from any of the guesses, or the first that convinces once it is refined."""
+    """Return the best look among the guesses.
+
+    Stops at the first look that convinces once it is refined.
+    """
     looks = []
     for guess in guesses:
         look = _look(view, guess, finder)
@@ -248,7 +334,7 @@ def _corrected(look: _Look) -> Scale:
 
 
 def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
-    """Find red cells in the middle of the picture as if it had the guessed scale."""
+    """Find red cells in the picture's middle under a guessed scale."""
     box_um = finder.manifest.red_cell_box_um
     window = view.window(guess, finder.um_per_px)
     resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
@@ -269,7 +355,18 @@ def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
 
 
 def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
-    """(j,) um by their rims, of the red cells in boxes (N, 4) of a picture (H, W, 3) that its edge does not cut."""
+    """Measure diameters of whole red cells by their rims, um.
+
+    Cells that the picture's edge cuts are left out.
+
+    Args:
+        small: (H, W, 3) uint8 RGB.
+        boxes: (N, 4) boxes of red cells, pixels of `small`.
+        um_per_px: Scale of `small`, um per pixel.
+
+    Returns:
+        (j,) um.
+    """
     height, width = small.shape[:2]
     whole = (boxes[:, :2] > 2).all(axis=1) & (boxes[:, 2:] < (width - 2, height - 2)).all(axis=1)
     rims = crossed(above_surroundings(small, um_per_px), boxes[whole], um_per_px)
@@ -277,9 +374,10 @@ def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.flo
 
 
 def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64], ...]:
-    """Widths and heights, pixels, and leans (see _Look) that boxes (N, 4) in a picture of this size tell.
+    """Return widths, heights and leans of boxes (N, 4), pixels.
 
-    A cell cut by the left or right edge still shows its height, as long as more than half of it is there.
+    Leans are those of _Look. A cell cut by the left or right edge still shows its height, as long as more
+    than half of it is there.
     """
     sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
     cut_x = (boxes[:, 0] < 2) | (boxes[:, 2] > width - 2)
@@ -291,7 +389,11 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
 
 
 def _conclude(look: _Look, square: bool, disc: Aperture | None) -> Scale:
-    """Square pixels unless disc or red cells clearly say otherwise; the error from their spread and the ruler's own."""
+    """Conclude the scale and its error from the best look.
+
+    Pixels are square unless disc or red cells clearly say otherwise. The error combines the spread of the red
+    cells and SYSTEMATIC_ERROR.
+    """
     corrected = _corrected(look)
     size, squeeze = _size(look, corrected.um_per_px), _squeeze(look, square, disc)
     sampling = _median_error(np.log(np.concatenate([look.widths, look.heights]))) * np.sqrt(2)
@@ -305,7 +407,10 @@ def _conclude(look: _Look, square: bool, disc: Aperture | None) -> Scale:
 
 
 def _size(look: _Look, by_boxes: float) -> float:
-    """um per pixel, mean of both axes: by boxes, and by the rims of red cells too where enough show."""
+    """Return the mean scale of both axes, um per pixel.
+
+    By boxes, and also by the rims of red cells where enough show.
+    """
     if len(look.diameters) < MANY:
         return by_boxes
     by_rims = look.guess.um_per_px * RED_CELL_UM / float(np.median(look.diameters))
@@ -314,7 +419,10 @@ def _size(look: _Look, by_boxes: float) -> float:
 
 
 def _squeeze(look: _Look, square: bool, disc: Aperture | None) -> float:
-    """What the shapes of the red cells say, or that of an eyepiece's disc, which was round, where they do not object."""
+    """Return the squeeze by red-cell shapes or the eyepiece's disc.
+
+    The disc was round, and decides where the red cells do not contradict it.
+    """
     known = look.by_axis and len(look.leans) >= MIN_EACH_AXIS
     leaning = float(np.log(look.guess.squeeze)) + _middle(look.leans) if known else 0.0
     sure = max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(look.leans)) if known else float("inf")
@@ -331,12 +439,18 @@ def _squeeze(look: _Look, square: bool, disc: Aperture | None) -> float:
 
 
 def _middle(values: NDArray[np.float64]) -> float:
-    """Mean of what lies within OUTLIER of the median: as robust here, and a fifth less noisy than the median."""
+    """Return the mean of values within OUTLIER of the median.
+
+    As robust here, and a fifth less noisy than the median.
+    """
     near = np.abs(values - np.median(values)) < OUTLIER
     return float(values[near].mean())
 
 
 def _median_error(values: NDArray[np.float64]) -> float:
-    """Standard error of a median, from the median absolute deviation (normal: sd = 1.4826 MAD, median 1.2533 sd)."""
+    """Return the standard error of a median.
+
+    From the median absolute deviation (normal: sd = 1.4826 MAD, median 1.2533 sd).
+    """
     spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
     return 1.2533 * max(spread, SHAPE_SPREAD) / float(np.sqrt(len(values)))

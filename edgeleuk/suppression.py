@@ -1,8 +1,8 @@
 """Greedy non-maximum suppression of tens of thousands of boxes.
 
-Best first, a box stays unless one that stayed overlaps it too much. Asked box by box, as OpenCV does it, that takes the
-product of all boxes and those that stay: 2.4 s for a 10x field of 5000 cells. But only neighbours overlap, and whom they
-suppress is settled everywhere at once: 0.2 s.
+Best first, a box is kept unless a kept one overlaps it too much. Tested box by box, as OpenCV does it, the
+time grows with the product of all boxes and the kept ones: 2.4 s for a 10x field of 5000 cells. But only
+neighbours overlap, and which of them are suppressed is settled everywhere at once: 0.2 s.
 """
 
 from __future__ import annotations
@@ -16,15 +16,27 @@ from edgeleuk.types import Boxes
 
 Indices = NDArray[np.int64]
 PAIRS = 1 << 19
-"""Of neighbours, that are looked at together: 60 MB of what is worked out about them."""
+"""Number of neighbour pairs processed at a time.
+
+Their intermediate arrays take 60 MB.
+"""
 
 SOUGHT = (1e-12, 0.99)
-"""Overlaps beyond which neighbours are sought at least and at most: at 0 and 1 their sizes and squares have no limit."""
+"""Limits of the overlap used to search neighbours.
+
+At 0 and 1 the sizes and squares of the search have no limit.
+"""
 
 
 def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: float) -> Indices:
-    """Indices of the boxes (N, 4) that stay within each kind, best score first; `iou`, 0 to 1, is the most that two of
-    them overlap."""
+    """Return indices of the boxes to keep, best score first.
+
+    Args:
+        boxes: (N, 4) boxes, pixels.
+        scores: (N,) scores.
+        kinds: (N,) class indices; boxes suppress only boxes of their own class.
+        iou: Maximum intersection over union of two kept boxes, 0 to 1.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked, their_kinds = boxes[order].astype(np.float64), kinds[order]
     stays = np.zeros(len(order), np.bool_)
@@ -36,10 +48,19 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: flo
 
 
 def unnested(boxes: Boxes, scores: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
-    """(N,) which boxes (N, 4) of one kind stay where nested ones are one thing: of two, the better score.
+    """Return which boxes remain after merging nested ones.
 
-    Nested are two of which at least `share` of the smaller lies in the other. A box round two cells that it shares with
-    better boxes goes; so does one round a part of a cell whose whole has the better score.
+    Two boxes are nested if at least `share` of the smaller lies in the other; the better score is kept. A box
+    around two cells that it shares with better boxes is removed; so is one around a part of a cell whose
+    whole has the better score.
+
+    Args:
+        boxes: (N, 4) boxes of one class, pixels.
+        scores: (N,) scores.
+        share: Minimum share of the smaller box inside the other, 0 to 1.
+
+    Returns:
+        (N,) bool.
     """
     order = np.argsort(-scores, kind="stable")
     better, worse = _nested(boxes[order].astype(np.float64), share)
@@ -49,7 +70,10 @@ def unnested(boxes: Boxes, scores: NDArray[np.float32], share: float) -> NDArray
 
 
 def _nested(boxes: NDArray[np.float64], share: float) -> tuple[Indices, Indices]:
-    """Pairs of boxes (N, 4), the better-ranked first, of which so much of the smaller lies in the other."""
+    """Return pairs of nested boxes, the better-ranked first.
+
+    Of boxes (N, 4), with at least `share` of the smaller in the other.
+    """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     found = [(_NONE, _NONE)]
     rows = max(1, PAIRS // max(len(boxes), 1))
@@ -65,9 +89,10 @@ def _nested(boxes: NDArray[np.float64], share: float) -> tuple[Indices, Indices]
 
 
 def _overlapping(boxes: NDArray[np.float64], iou: float) -> tuple[Indices, Indices]:
-    """Pairs of boxes (N, 4), the better-ranked first, whose overlap exceeds `iou`.
+    """Return pairs of boxes whose overlap exceeds `iou`.
 
-    None overlaps one whose long side is shorter than that share of its own: pairs are sought by size.
+    Of boxes (N, 4), the better-ranked first. Two boxes cannot exceed it if one's long side is shorter than
+    that share of the other's: pairs are searched by size.
     """
     found = [(_NONE, _NONE)]
     near = float(np.clip(iou, *SOUGHT))
@@ -77,7 +102,7 @@ def _overlapping(boxes: NDArray[np.float64], iou: float) -> tuple[Indices, Indic
         mine = np.flatnonzero((size == each) | (size == each + 1))
         for first, second in _neighbours(boxes[mine], near):
             one, other = mine[first], mine[second]
-            here = (size[one] == each) | (size[other] == each)  # else they come with the next size
+            here = (size[one] == each) | (size[other] == each)  # other pairs come with the next size
             found.append(_beyond(boxes, one[here], other[here], iou))
     first, second = (np.concatenate(each) for each in zip(*found, strict=True))
     return np.minimum(first, second), np.maximum(first, second)
@@ -87,10 +112,13 @@ _NONE: Indices = np.empty(0, np.int64)
 
 
 def _neighbours(boxes: NDArray[np.float64], iou: float) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs of boxes that may overlap by more than `iou`, each once, PAIRS or so at a time.
+    """Return pairs of boxes that may overlap by more than `iou`.
 
-    Sides a and b whose middles are d apart share (a + b) / 2 - d of a + b less that. For a share above t, d is less than
-    (a + b) (1 - t) / (2 (1 + t)); so those that may overlap lie in the same or in touching squares of that side.
+    Each pair once, about PAIRS at a time.
+
+    Sides a and b whose middles are d apart share (a + b) / 2 - d of a + b less that. For a share above t, d
+    is less than (a + b) (1 - t) / (2 (1 + t)); so boxes that may overlap lie in the same or in touching
+    squares of that side.
     """
     square = float((boxes[:, 2:] - boxes[:, :2]).max()) * (1 - iou) / (1 + iou) * (1 + 1e-9)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -99,7 +127,7 @@ def _neighbours(boxes: NDArray[np.float64], iou: float) -> Iterator[tuple[Indice
     key = places[:, 1] * width + places[:, 0] + 1
     order = np.argsort(key, kind="stable")
     key = key[order]
-    # With those behind it in its own square and the next one; then with three squares of the next row.
+    # Pairs with later boxes in the same and the next square; then with three squares of the next row.
     reaches = (
         (np.arange(1, len(key) + 1), np.searchsorted(key, key + 1, "right")),
         (np.searchsorted(key, key + width - 1), np.searchsorted(key, key + width + 1, "right")),
@@ -121,7 +149,7 @@ def _neighbours(boxes: NDArray[np.float64], iou: float) -> Iterator[tuple[Indice
 def _beyond(
     boxes: NDArray[np.float64], first: Indices, second: Indices, iou: float
 ) -> tuple[Indices, Indices]:
-    """Of pairs those whose intersection over union exceeds `iou`."""
+    """Return the pairs whose intersection over union exceeds `iou`."""
     a, b = boxes[first], boxes[second]
     shared = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(axis=1)
     both = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
@@ -130,10 +158,11 @@ def _beyond(
 
 
 def _settled(number: int, better: Indices, worse: Indices) -> NDArray[np.bool_]:
-    """Which of `number` ranked boxes stay, by the pairs of which only one may.
+    """Return which of `number` ranked boxes are kept.
 
-    Whatever no undecided box may still suppress stays, and what that suppresses goes, until all is decided: the best of the
-    undecided is, each time.
+    Of each pair (`better`, `worse`) only one may be. A box that no undecided box can still suppress is kept,
+    and what it suppresses is removed, until all is decided. Each round decides at least the best of the
+    undecided.
     """
     stays = np.zeros(number, np.bool_)
     undecided = np.ones(number, np.bool_)

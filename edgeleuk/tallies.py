@@ -1,4 +1,7 @@
-"""Cells of fields to counts. Percentages and what to make of them is the differential's business."""
+"""Counting of the cells of fields.
+
+Percentages and their interpretation are in `differential`.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,40 @@ from edgeleuk.rules import Rules
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Box, Cell, Field, NotRecognised, Place, Reading, Tally
 
 LIKELY = 0.5
-"""Probability from which a recognised cell was recognised as blast-like: no other type can be likelier."""
+"""Minimum probability of a cell recognised as blast-like.
+
+No other type can be likelier.
+"""
 SHOWN = 12
-"""Most blast-like cells that a tally names: as many as a person looks at one by one."""
+"""Maximum number of blast-like cells that a tally names.
+
+As many as a person looks at one by one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What is added up of white cells that were not recognised."""
+    """Settings for adding up unrecognised white cells."""
 
     possible_from: float = 1.0
-    """Least probability at which a cell may be of a type or group."""
+    """Minimum probability for a cell to be possibly of a kind.
+
+    A kind is a type or a group.
+    """
     kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The reader's types of each type, and of each group by `group_kind`."""
+    """Reader types of each type, and of each group by `group_kind`."""
     blast_like: tuple[str, ...] = ()
-    """The types whose summed probability makes a cell blast-like; in one order, so that sums are the same to the last bit."""
+    """Types whose summed probability makes a cell blast-like.
+
+    In a fixed order, so that sums are the same to the last bit.
+    """
 
     @classmethod
     def of(cls, reader: ReaderManifest, rules: Rules) -> Self:
-        """Each type of a reader, each group of the rules, and the blast-like types."""
+        """Build from a reader's types and the groups of the rules.
+
+        Includes the reader's blast-like types.
+        """
         groups = {
             group.key: tuple(label for label in group.labels if label in reader.labels)
             for group in rules.groups
@@ -44,30 +62,42 @@ class Doubts:
 
 
 NO_DOUBTS = Doubts()
-"""Nothing is added up: of a reader of which nothing was measured."""
+"""Settings for a reader of which nothing was measured.
+
+Nothing is added up.
+"""
 
 
 ALL_RECOGNISED = NotRecognised()
-"""The same for every field in which each white cell was recognised: most of them."""
+"""Shared value for fields with all white cells recognised.
+
+These are most fields.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class WhiteCell:
-    """What a tally takes from a white cell that was read."""
+    """White cell as it enters a tally."""
 
     label: str
     box: Box
     number: int
-    """Of the cell in its picture."""
+    """Number of the cell in its picture."""
     attributes: tuple[tuple[str, str], ...]
-    """Name and value of those to be counted."""
+    """Name and value of the attributes to count."""
     blast_like: float = 0.0
-    """Probability of a blast-like type; 0 for a cell recognised as something beside the white cells."""
+    """Probability of the blast-like types.
+
+    0 for a cell recognised as something other than a white cell.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class FieldCount:
-    """What a tally takes from a field. Small: a live count keeps one for each, and adds them up after every field."""
+    """Counts of one field as they enter a tally.
+
+    Small: a live count keeps one for each field, and adds them up after every field.
+    """
 
     name: str
     kinds: tuple[tuple[str, int], ...]
@@ -77,18 +107,32 @@ class FieldCount:
     not_counted: frozenset[str]
     not_recognised: NotRecognised = field(default_factory=NotRecognised)
     findings: tuple[str, ...] = ()
-    """Codes of what limits the picture."""
+    """Codes of findings that limit the picture."""
     doubtful: bool = False
-    """Whether one of them keeps its cells from being called present."""
+    """Whether a finding prevents calling its cells present."""
 
 
 def tally(fields: Iterable[Field], rules: Rules, doubts: Doubts = NO_DOUBTS) -> Tally:
-    """Count the cells of any number of fields. A cell that lies in two fields counts twice."""
+    """Count the cells of any number of fields.
+
+    A cell that lies in two fields counts twice.
+
+    Args:
+        fields: Analysed fields.
+        rules: Rules of the differential.
+        doubts: Settings for unrecognised cells.
+    """
     return total(count(field, rules, doubts) for field in fields)
 
 
 def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
-    """Count the cells of one field."""
+    """Count the cells of one field.
+
+    Args:
+        field: Analysed field.
+        rules: Rules of the differential.
+        doubts: Settings for unrecognised cells.
+    """
     white, cut, unread, unsure = [], 0, 0, []
     for cell in field.of(WHITE_CELL):
         if cell.reading is None:
@@ -121,7 +165,10 @@ def _white_cell(cell: Cell, reading: Reading, rules: Rules, doubts: Doubts) -> W
 
 
 def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts) -> NotRecognised:
-    """Of cells that were not recognised, by their probabilities; kinds that none may be of are absent."""
+    """Add up the probabilities of unrecognised cells.
+
+    Types and groups that no cell may be of are absent.
+    """
     number = 0
     expected: defaultdict[str, float] = defaultdict(float)
     possible: Counter[str] = Counter()
@@ -131,7 +178,7 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
         for label, probability in probabilities.items():
             expected[label] += probability
         beside = sum(p for label, p in probabilities.items() if label in rules.not_counted)
-        # Else it may be no white cell, and counts only where it may be of the kind.
+        # Otherwise it may be no white cell, and counts only if it may be of the kind.
         inside = beside < doubts.possible_from
         for kind, labels in doubts.kinds.items():
             may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
@@ -145,29 +192,35 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
 
 @cache
 def _shared(name: str, value: str) -> tuple[str, str]:
-    """The two together, the same object for every cell: there are some twenty in all."""
+    """Return the pair, as the same object for every cell.
+
+    There are some twenty pairs in all.
+    """
     return name, value
 
 
 def numbers_of(kinds: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    """How many there are of each kind."""
+    """Count each cell class."""
     return tuple(_pair(kind, number) for kind, number in Counter(kinds).items())
 
 
 @lru_cache(maxsize=4096)
 def _pair(kind: str, number: int) -> tuple[str, int]:
-    """The two together, the same object for every field that has as many."""
+    """Return the pair, as the same object for fields with equal counts."""
     return kind, number
 
 
 @lru_cache(maxsize=4096)
 def _together_shared(sure: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """All of a cell, the same object for cells that are alike: most are like many others."""
+    """Return a cell's attributes, as one object for equal cells.
+
+    Most cells are like many others.
+    """
     return sure
 
 
 def total(counts: Iterable[FieldCount]) -> Tally:
-    """The tally of fields that were counted."""
+    """Add up the counts of fields to a tally."""
     kinds: Counter[str] = Counter()
     white: Counter[str] = Counter()
     doubtful: Counter[str] = Counter()
@@ -199,7 +252,7 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             elif cell.blast_like >= LIKELY:
                 read += cell.blast_like
             if len(notable) < SHOWN or cell.blast_like > notable[0][0]:
-                # The earlier one of two alike comes first. A list of all would be as long as the slide has cells.
+                # Of two equal ones the earlier comes first. A heap is used, as a list would hold all cells of the slide.
                 keep = heappush if len(notable) < SHOWN else heapreplace
                 keep(notable, (cell.blast_like, -found, place))
             for name, value in cell.attributes:

@@ -1,7 +1,7 @@
-"""How a large picture is cut into tiles that a network looks at one by one.
+"""Tiling of large pictures for a network.
 
-Each tile answers for the cells whose middles lie in its share of the picture, which ends in the middle of where it
-overlaps its neighbours: a cell that a tile's edge cuts comes from the neighbour that shows it whole.
+Each tile reports the cells whose middles lie in its share of the picture, which ends in the middle of its
+overlap with the neighbours: a cell that a tile's edge cuts comes from the neighbour that shows it whole.
 """
 
 from __future__ import annotations
@@ -18,36 +18,42 @@ from edgeleuk.types import Boxes
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A tile along one direction, pixels."""
+    """Extent of a tile along one axis, pixels."""
 
     start: int
     end: int
     low: float
-    """Where its share begins: with the picture, so that nothing comes from the padding, or a seam before the middle of its
-    overlap with the tile before."""
+    """Start of the tile's share.
+
+    It is the picture's edge, so that nothing comes from the padding, or a seam before the middle of the
+    overlap with the tile before.
+    """
     high: float
-    """Where its share ends, likewise."""
+    """End of the tile's share, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A window of a picture."""
+    """Window of a picture."""
 
     across: Span
     down: Span
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Its rows and columns."""
+        """Rows and columns of the tile."""
         return slice(self.down.start, self.down.end), slice(self.across.start, self.across.end)
 
     @property
     def corner(self) -> tuple[int, int]:
-        """x and y in the picture."""
+        """Upper left corner in the picture, x and y."""
         return self.across.start, self.down.start
 
     def own(self, boxes: Boxes) -> NDArray[np.bool_]:
-        """(N,) which boxes (N, 4), pixels of the picture, have their middles in its share."""
+        """Return which boxes have their middles in the tile's share.
+
+        (N,) for boxes (N, 4), pixels of the picture.
+        """
         x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
         across, down = self.across, self.down
         owned: NDArray[np.bool_] = (x >= across.low) & (x < across.high) & (y >= down.low) & (y < down.high)
@@ -55,8 +61,16 @@ class Tile:
 
 
 def tiles(width: int, height: int, by: Tiling) -> Iterator[Tile]:
-    """Tiles that cover a picture, row by row: of all ways to cut it into tiles of at most `by.largest` pixels the one that
-    looks at the fewest pixels twice."""
+    """Cut a picture into tiles, row by row.
+
+    Of all ways to cut it into tiles of at most `by.largest` pixels, the one with the least overlap in pixels
+    is used.
+
+    Args:
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
+        by: Tile sizes.
+    """
     columns, rows = _cut(width, height, by)
     for down in _spans(height, rows, by):
         for across in _spans(width, columns, by):
@@ -64,7 +78,7 @@ def tiles(width: int, height: int, by: Tiling) -> Iterator[Tile]:
 
 
 def _cut(width: int, height: int, by: Tiling) -> tuple[int, int]:
-    """Columns and rows."""
+    """Return the best numbers of columns and rows."""
     best, least = (0, 0), 0
     for columns in range(1, 2 + width // by.overlap):
         wide = _side(width, columns, by)
@@ -82,7 +96,7 @@ def _cut(width: int, height: int, by: Tiling) -> tuple[int, int]:
 
 
 def _side(length: int, count: int, by: Tiling) -> int:
-    """Of `count` tiles that cover a length, pixels."""
+    """Return the side of `count` tiles that cover a length, pixels."""
     if count == 1:
         return length
     return -(-(length + (count - 1) * by.overlap) // (count * by.alignment)) * by.alignment

@@ -1,4 +1,7 @@
-"""The values that travel between the parts. Frozen; arrays state shape, order, unit and range."""
+"""Data types shared by all modules.
+
+All are frozen. Arrays state shape, order, unit and range.
+"""
 
 from __future__ import annotations
 
@@ -14,66 +17,82 @@ Image = NDArray[np.uint8]
 """(H, W, 3) uint8, RGB, upright."""
 
 Boxes = NDArray[np.float32]
-"""(N, 4) float32, x1 y1 x2 y2, pixel edges (a whole picture is 0 0 W H)."""
+"""(N, 4) float32, x1 y1 x2 y2, pixel edges.
+
+A whole picture is 0 0 W H.
+"""
 
 Box = tuple[float, float, float, float]
-"""x1 y1 x2 y2."""
+"""One box, x1 y1 x2 y2."""
 
 ScaleSource = Literal["given", "red cells", "annotation", "profile"]
 
 WHITE_CELL, RED_CELL, PLATELET = "WBC", "RBC", "Platelet"
-"""Cell classes: the program's own names, printed in JSON. A finder's manifest says which of its classes stand for them."""
+"""Cell classes by the program's own names, as in JSON.
+
+A finder's manifest says which of its classes map to them.
+"""
 
 RED_CELL_UM = 7.2
-"""Mean diameter of a healthy red cell on a dried, stained smear, micrometres (healthy means: 6.7 to 7.7).
+"""Mean diameter of a healthy red cell, um.
 
-Price-Jones, Red Blood Cell Diameters, Oxford University Press 1933.
+On a dried, stained smear (healthy means: 6.7 to 7.7). Price-Jones, Red Blood Cell Diameters, Oxford
+University Press 1933.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Micrometres per pixel of a picture, along x and along y."""
+    """Micrometres per pixel of a picture, along x and y."""
 
     um_per_px_x: float
     um_per_px_y: float
     source: ScaleSource
     relative_error: float
-    """Half-width of the 95 % interval of either scale, as a share of it (0.05 = 5 %)."""
+    """Half-width of the 95 % interval of either scale.
+
+    As a share of the scale (0.05 = 5 %).
+    """
     red_cells: int = 0
-    """Red cells the scale was measured on; 0 when it was given."""
+    """Number of red cells measured; 0 for a given scale."""
 
     @property
     def um_per_px(self) -> float:
-        """Geometric mean of both axes."""
+        """Geometric mean of both axes, um per pixel."""
         return float(np.sqrt(self.um_per_px_x * self.um_per_px_y))
 
     @property
     def squeeze(self) -> float:
-        """Width of a round cell over its height, in pixels: 1 for square pixels, 0.5625 for 16:9 made square."""
+        """Width of a round cell over its height, in pixels.
+
+        1 for square pixels, 0.5625 for 16:9 made square.
+        """
         return self.um_per_px_y / self.um_per_px_x
 
     def shrunk(self, times: float) -> Scale:
-        """The scale of the same picture at `times` fewer pixels in either direction."""
+        """Return the scale of the picture reduced `times` fold.
+
+        In either direction.
+        """
         if times == 1:
             return self
         return replace(self, um_per_px_x=self.um_per_px_x * times, um_per_px_y=self.um_per_px_y * times)
 
     @classmethod
     def given(cls, um_per_px: float) -> Scale:
-        """A scale the user vouches for, with square pixels."""
+        """Return a scale given by the user, with square pixels."""
         return cls(um_per_px, um_per_px, "given", 0.0)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PictureFile:
-    """A picture in a file; a TIFF may hold several."""
+    """One picture in a file; a TIFF may hold several."""
 
     path: Path
     page: int = 0
-    """From 0."""
+    """Page number, from 0."""
     pages: int = 1
-    """Pictures in the file."""
+    """Number of pictures in the file."""
 
     def __str__(self) -> str:
         return str(self.path) if self.pages == 1 else f"{self.path} page {self.page + 1}"
@@ -81,14 +100,17 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture as the camera or the file gave it, upright."""
+    """One upright picture from a camera or a file."""
 
     pixels: Image
     name: str
     shrunk: int = 1
-    """Each pixel stands for so many of the file's in either direction: a large picture may be decoded smaller."""
+    """Reduction factor of decoding, in either direction.
+
+    Each pixel stands for so many of the file's: a large picture may be decoded smaller.
+    """
     file: PictureFile | None = None
-    """That it was decoded from; None for a camera's frame."""
+    """Source file; None for a camera's frame."""
 
     @property
     def width(self) -> int:
@@ -105,115 +127,150 @@ class Shot:
 
     frame: Frame
     seconds: float
-    """Since the source was opened, on its own clock: of the wall for a camera, of the film for a video, of the stage
-    for a simulation. None of them runs backwards."""
+    """Seconds since the source was opened, on its own clock.
+
+    Wall time for a camera, film time for a video, stage time for a simulation. None of them runs backwards.
+    """
     number: int
-    """From 0; numbers that are missing were dropped because a newer frame was there."""
+    """Frame number, from 0.
+
+    Missing numbers were dropped because a newer frame was available.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What the finder found in one picture, best score first."""
+    """Detections of the finder in one picture, best score first."""
 
     boxes: Boxes
-    """(N, 4) frame pixels."""
+    """(N, 4) boxes, frame pixels."""
     scores: NDArray[np.float32]
-    """(N,) 0 to 1."""
+    """(N,) scores, 0 to 1."""
     kinds: NDArray[np.int64]
-    """(N,) index into `names`."""
+    """(N,) indices into `names`."""
     names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def of(self, name: str) -> Detections:
-        """Only the detections of one cell class; none where the finder does not know it."""
+        """Return the detections of one cell class.
+
+        None are left where the finder does not know the class.
+        """
         return self.where(self.are(name))
 
     def are(self, name: str) -> NDArray[np.bool_]:
-        """(N,) which detections are of one cell class."""
+        """Return which detections are of one cell class, (N,)."""
         index = self.names.index(name) if name in self.names else -1
         same: NDArray[np.bool_] = self.kinds == index
         return same
 
     def where(self, mask: NDArray[np.bool_]) -> Detections:
-        """Only the detections whose `mask` (N,) is true, or those at the given indices, in that order."""
+        """Return the detections at a mask (N,) or at indices.
+
+        Indices also set the order.
+        """
         return Detections(self.boxes[mask], self.scores[mask], self.kinds[mask], self.names)
 
     def without(self, names: Collection[str]) -> Detections:
-        """All but the detections of these kinds."""
+        """Return the detections of all other cell classes."""
         return self.where(~np.isin(self.kinds, [self.names.index(name) for name in names]))
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeReading:
-    """One morphological attribute of one cell."""
+    """Reading of one morphological attribute of a cell."""
 
     value: str
     probability: float
     sure: bool
-    """Whether `probability` reaches the reader's threshold for this attribute."""
+    """Whether `probability` reaches the attribute's threshold.
+
+    The threshold is the reader's.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the reader says of one white cell."""
+    """Reader's result for one white cell."""
 
     label: str
-    """A type of the model's manifest, or "unclassified" below the reader's threshold."""
+    """Type from the model's manifest, or "unclassified".
+
+    The latter below the reader's threshold.
+    """
     probability: float
-    """Of the best type, also when the label is "unclassified"."""
+    """Probability of the best type, even if unclassified."""
     probabilities: Mapping[str, float]
     attributes: Mapping[str, AttributeReading]
-    """By attribute; one that is the second level of a type is there on that type only."""
+    """Attribute readings by name.
+
+    An attribute that is the second level of a type is present on that type only.
+    """
 
 
 UNCLASSIFIED = "unclassified"
-"""The label, in files, of a cell below the reader's threshold."""
+"""Label in files of a cell below the reader's threshold."""
 NOT_A_CELL = "not_a_cell"
-"""The label, in files, of what the finder takes for a white cell and the reader for none: stain, a red cell, a torn nucleus."""
+"""Label in files of a detection that is no white cell.
+
+The finder takes it for a white cell and the reader does not: stain, a red cell, a torn nucleus.
+"""
 SPOKEN = {UNCLASSIFIED: "not recognised", NOT_A_CELL: "not a white cell"}
-"""Labels that people call by another name."""
+"""Display names of labels."""
 
 
 def spoken(name: str) -> str:
-    """A label, attribute or code as a person writes it."""
+    """Return a label, attribute or code as display text."""
     return SPOKEN.get(name, name.replace("_", " "))
 
 
 @dataclass(frozen=True, slots=True)
 class Morphometry:
-    """What can be measured on one white cell. None is "not measurable"; `reason` then says why."""
+    """Measurements of one white cell.
+
+    None is "not measurable"; `reason` then says why.
+    """
 
     diameter_um: float | None = None
-    """Of the circle with the cell's area."""
+    """Diameter of the circle with the cell's area, um."""
     cell_area_um2: float | None = None
     nucleus_area_um2: float | None = None
     nc_ratio: float | None = None
     """Nucleus area over cell area, 0 to 1."""
     lobes: int | None = None
-    """Nuclear segments, 1 to 5."""
+    """Number of nuclear segments, 1 to 5."""
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One thing the finder found, with what is known of it."""
+    """One detection with its reading and measurements."""
 
     kind: str
     box: Box
-    """x1 y1 x2 y2, frame pixels."""
+    """Box of the cell, x1 y1 x2 y2, frame pixels."""
     score: float
     whole: bool = True
-    """False where the picture's edge cuts the cell: it is shown, and a white cell then is not read."""
+    """Whether the cell is complete enough to be read.
+
+    False where the picture's edge cuts the cell: it is shown, but a white cell then is not read.
+    """
     reading: Reading | None = None
     morphometry: Morphometry | None = None
     number: int = 0
-    """Of a white cell in its picture, from 1, row by row as one reads: in tables, overlays and files alike. 0 for others."""
+    """Number of a white cell in its picture, from 1.
+
+    0 for other cells. Row by row in reading order: the same in tables, overlays and files.
+    """
 
 
 def numbered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Number the white cells of a picture from 1, from top to bottom, then from left to right."""
+    """Number the white cells of a picture from 1.
+
+    From top to bottom, then from left to right.
+    """
     white = [i for i, cell in enumerate(cells) if cell.kind == WHITE_CELL]
     order = sorted(white, key=lambda i: (cells[i].box[1], cells[i].box[0]))
     numbers = {index: number for number, index in enumerate(order, start=1)}
@@ -222,34 +279,53 @@ def numbered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Aperture:
-    """The part of a picture that shows the slide: the disc of an eyepiece, an ellipse where the camera was tilted or the
-    picture squeezed; or the upright rectangle between bars. Frame pixels; a disc may reach beyond the picture, whose edge
-    then cuts it."""
+    """Field of view of a picture, frame pixels.
+
+    The part that shows the slide: the disc of an eyepiece, an ellipse where the camera was tilted or the
+    picture squeezed; or the upright rectangle between bars. A disc may extend beyond the picture, whose edge
+    then cuts it.
+    """
 
     x: float
-    """Of the centre."""
+    """X coordinate of the centre."""
     y: float
     semi_major: float
     semi_minor: float
     angle: float = 0.0
-    """From the x axis to the major one, radians, clockwise as seen."""
+    """Angle of the major axis from the x axis, radians.
+
+    Clockwise as seen.
+    """
     shape: Literal["ellipse", "rectangle"] = "ellipse"
-    """Of a rectangle the semi-axes are half its width and half its height, whichever is longer; its angle is 0."""
+    """Shape of the field of view.
+
+    Of a rectangle the semi-axes are half its width and half its height, whichever is longer; its angle is 0.
+    """
 
     @classmethod
     def between(cls, left: float, top: float, right: float, bottom: float) -> Self:
-        """The rectangle between four edges, frame pixels."""
+        """Return the rectangle between four edges.
+
+        Args:
+            left: X of the left edge, frame pixels.
+            top: Y of the top edge, frame pixels.
+            right: X of the right edge, frame pixels.
+            bottom: Y of the bottom edge, frame pixels.
+        """
         return cls(
             (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2, shape="rectangle"
         )
 
     @property
     def is_disc(self) -> bool:
-        """Whether it is the disc of an eyepiece."""
+        """Whether it is an eyepiece's, not a rectangle between bars."""
         return self.shape == "ellipse"
 
     def covers(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """(N,) which of the points (N, 2), frame pixels, lie inside."""
+        """Return which points lie inside, (N,).
+
+        For points (N, 2), frame pixels.
+        """
         across, down = points[:, 0] - self.x, points[:, 1] - self.y
         if not self.is_disc:
             within: NDArray[np.bool_] = (np.abs(across) <= self.semi_major) & (
@@ -262,17 +338,23 @@ class Aperture:
         return inside
 
     def share(self, width: int, height: int) -> float:
-        """Of a picture of this size that lies inside, 0 to 1; exact to a pixel column."""
+        """Return the share of a picture that lies inside, 0 to 1.
+
+        `width`, `height`: size of the picture. Exact to a pixel column.
+        """
         top, bottom = self.chords(np.arange(width) + 0.5, down=True)
         return float((bottom.clip(0, height) - top.clip(0, height)).sum() / (width * height))
 
     def chords(
         self, at: NDArray[np.floating], *, down: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where rows at `at` (N,) enter and leave it, x; or with `down` columns, y. Twice the same where they miss it."""
+        """Return where rows enter and leave the field of view, x.
+
+        For rows at `at` (N,); with `down` for columns, y. Both values are equal for rows that miss it.
+        """
         if not self.is_disc:
             return self._sides(at, down)
-        # The quadratic form a dx^2 + 2 b dx dy + c dy^2 = 1, solved for the one when the other is known.
+        # Solve a dx^2 + 2 b dx dy + c dy^2 = 1 for one of dx and dy when the other is known.
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         major, minor = self.semi_major**-2, self.semi_minor**-2
         a, b, c = (
@@ -288,7 +370,7 @@ class Aperture:
         return middle - half, middle + half
 
     def _sides(self, at: NDArray[np.floating], down: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """`chords` of a rectangle."""
+        """Return `chords` of a rectangle."""
         place, half = (self.y, self.semi_minor) if down else (self.x, self.semi_major)
         other, reach = (self.x, self.semi_major) if down else (self.y, self.semi_minor)
         there = np.where(np.abs(at - other) <= reach, half, 0.0)
@@ -296,14 +378,21 @@ class Aperture:
 
     @property
     def halves(self) -> tuple[float, float]:
-        """Half of its width and of its height, whether the picture shows them or not."""
+        """Half of the width and of the height, frame pixels.
+
+        Whether the picture shows all of it or not.
+        """
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         across = np.hypot(self.semi_major * cosine, self.semi_minor * sine)
         down = np.hypot(self.semi_major * sine, self.semi_minor * cosine)
         return float(across), float(down)
 
     def bounds(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of the least rectangle around what a picture of this size shows of it; not empty."""
+        """Return the bounding rectangle inside a picture; not empty.
+
+        `width`, `height`: size of the picture. The result is left, top, right, bottom of the smallest
+        rectangle around what the picture shows of the field of view.
+        """
         half_x, half_y = self.halves
         left, right = np.clip([self.x - half_x, self.x + half_x], 0, width)
         top, bottom = np.clip([self.y - half_y, self.y + half_y], 0, height)
@@ -311,11 +400,17 @@ class Aperture:
         return left, top, max(left + 1, int(np.ceil(right))), max(top + 1, int(np.ceil(bottom)))
 
     def moved(self, across: float, down: float) -> Aperture:
-        """The same in a picture whose corner lies so far up and to the left of this one's."""
+        """Return the field of view in a picture with a shifted corner.
+
+        That corner lies `across` to the left and `down` above this picture's.
+        """
         return replace(self, x=self.x + across, y=self.y + down)
 
     def half_sides(self) -> tuple[float, float]:
-        """Of the largest upright rectangle inside that is as wide for its height as the whole, frame pixels."""
+        """Return half sides of the largest upright rectangle inside.
+
+        It has the aspect ratio of the whole. Frame pixels.
+        """
         if not self.is_disc:
             return self.semi_major, self.semi_minor
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
@@ -328,12 +423,15 @@ class Aperture:
         return float(wide * fits), float(high * fits)
 
     def enlarged(self, times: float) -> Aperture:
-        """The same in pixels of a picture `times` as large."""
+        """Return the field of view in a picture `times` as large."""
         major, minor = self.semi_major * times, self.semi_minor * times
         return replace(self, x=self.x * times, y=self.y * times, semi_major=major, semi_minor=minor)
 
     def stretched(self, across: float, down: float) -> Aperture:
-        """The same in pixels of a picture so many times as wide and as high."""
+        """Return the field of view in a stretched picture.
+
+        The picture is `across` times as wide and `down` times as high.
+        """
         if not self.is_disc:
             sides = self.semi_major * across, self.semi_minor * down
             return Aperture(self.x * across, self.y * down, *sides, shape=self.shape)
@@ -346,26 +444,32 @@ class Aperture:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about a picture that limits how far its result can be trusted."""
+    """Quality problem that limits trust in a picture's result."""
 
     code: str
     """One word: "focus", "motion", "dark", "thick", "domain", ..."""
     severe: bool
-    """Whether it refuses the picture; else it is a warning."""
+    """Whether it refuses the picture; otherwise it is a warning."""
     measure: float
     threshold: float
-    """What `measure` should not pass, in its unit."""
+    """Limit of `measure`, in its unit."""
     text: str
-    """What is wrong, and what to do about it: a sentence or two."""
+    """Problem and remedy, in a sentence or two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """How good a picture is: accepted without findings, with a warning, or refused."""
+    """Quality of a picture: accepted, warned or refused.
+
+    Accepted means without findings, warned with a warning.
+    """
 
     findings: tuple[Finding, ...] = ()
     forced: bool = False
-    """Whether it was analysed although it is refused, because the user said so."""
+    """Whether a refused picture was analysed on request.
+
+    The request is the user's.
+    """
 
     @property
     def verdict(self) -> Literal["accepted", "warned", "refused"]:
@@ -389,21 +493,30 @@ class Field:
     scale: Scale
     cells: tuple[Cell, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall time by stage: light (under a profile), eyepiece, scale, find, read, measure."""
+    """Wall time by stage, seconds.
+
+    Stages: light (under a profile), eyepiece, scale, find, read, measure.
+    """
     warnings: tuple[str, ...] = ()
     not_counted: frozenset[str] = frozenset()
-    """Kinds that the picture is too coarse for: none of them in `cells`, which says nothing of their number."""
+    """Cell classes that the picture is too coarse for.
+
+    None of them is in `cells`, which says nothing of their number.
+    """
     aperture: Aperture | None = None
-    """What of the picture was looked at; None where that is all of it."""
+    """Part of the picture that was analysed; None for all."""
     assessment: Assessment = Assessment()
     profile: str | None = None
-    """Name of the device profile that put light and colour right, and gave the scale."""
+    """Name of the device profile used for light, colour and scale."""
 
     def of(self, kind: str) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.kind == kind)
 
     def enlarged(self, times: int) -> Field:
-        """The same in pixels of a picture `times` as large: of the file, where it was decoded smaller."""
+        """Return the field in pixels of a picture `times` as large.
+
+        That is the file, where it was decoded smaller.
+        """
         if times == 1:
             return self
         cells = tuple(replace(c, box=_enlarged(c.box, times)) for c in self.cells)
@@ -419,54 +532,77 @@ class Field:
 
     @property
     def area_mm2(self) -> float:
-        """Of the slide, as far as it was looked at."""
+        """Analysed area of the slide, mm2."""
         share = self.aperture.share(self.width, self.height) if self.aperture else 1.0
         return share * self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame lies on the slide map: a similarity from its micrometres to those of its island.
+    """Position of a frame on the slide map.
+
+    A similarity from the frame's micrometres to those of its island.
 
     An island is a part of the map whose fields are joined by overlap; two islands have no known distance. Its
     coordinates are micrometres, x to the right and y down, from the upper left corner of its first frame.
     """
 
     island: int
-    """From 1."""
+    """Number of the island, from 1."""
     x_um: float
-    """Of the frame's upper left corner."""
+    """X of the frame's upper left corner, um."""
     y_um: float
     angle: float = 0.0
-    """By which the frame's axes are turned on the map, radians, clockwise as seen."""
+    """Rotation of the frame's axes on the map, radians.
+
+    Clockwise as seen.
+    """
     new_ground: float = 1.0
     """Share of the frame that no counted field covers, 0 to 1."""
     moved_um: float | None = None
-    """From the frame looked at before; None where the two share nothing that could be recognised."""
+    """Distance from the previous frame, um.
+
+    The previous is the frame examined before. None where the two share nothing that could be recognised.
+    """
     zoom: float = 1.0
-    """Micrometres of the island to one of the frame by its own scale: 1 but for what the two scales err."""
+    """Island micrometres per frame micrometre.
+
+    By the frame's own scale: 1 but for the errors of the two scales.
+    """
     mirrored: bool = False
-    """Whether the frame's x runs to the left, before it is turned."""
+    """Whether the frame's x runs to the left before rotation."""
 
     @property
     def axes(self) -> NDArray[np.float64]:
-        """(2, 2) what is multiplied from the left with a column x y of the frame."""
+        """(2, 2) matrix from frame to island axes.
+
+        It multiplies a column x y of the frame from the left.
+        """
         cos, sin = self.zoom * np.cos(self.angle), self.zoom * np.sin(self.angle)
         across = -1.0 if self.mirrored else 1.0
         return np.array([[across * cos, -sin], [across * sin, cos]])
 
     def on_island(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Map points (N, 2), um from the frame's corner, to the island, um."""
+        """Map points (N, 2) from the frame to the island.
+
+        Frame points are um from the frame's corner, island points um.
+        """
         return points @ self.axes.T + (self.x_um, self.y_um)
 
     def in_frame(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Map points (N, 2) of the island to the frame: the inverse of `on_island`."""
-        # The axes are at right angles and of one length: their inverse is their transpose, but for that.
+        """Map points (N, 2) from the island to the frame.
+
+        The inverse of `on_island`.
+        """
+        # The axes are orthogonal and of equal length: the inverse is the transpose over the squared length.
         found: NDArray[np.float64] = (points - np.array([self.x_um, self.y_um])) @ (self.axes / self.zoom**2)
         return found
 
     def carried(self, by: Placement) -> Placement:
-        """The same place on another island, on which this one's origin and axes lie at `by`."""
+        """Return the same place on another island.
+
+        This island's origin and axes lie at `by` on the other one.
+        """
         x, y = by.on_island(np.array([[self.x_um, self.y_um]]))[0].tolist()
         return replace(
             self,
@@ -479,36 +615,51 @@ class Placement:
         )
 
     def inverse(self, island: int) -> Placement:
-        """The place of this one's island in the frame, taken for an island of that number."""
+        """Return the place of this island in the frame.
+
+        The frame is taken for an island numbered `island`.
+        """
         (x, y), angle = self.in_frame(np.zeros((1, 2)))[0].tolist(), self.angle
         return Placement(
             island, x, y, angle if self.mirrored else -angle, zoom=1 / self.zoom, mirrored=self.mirrored
         )
 
     def area_mm2(self, field: Field) -> float:
-        """Of the slide, what a field at this place shows, by the island's scale."""
+        """Return a field's area by the island's scale, mm2."""
         return field.area_mm2 * self.zoom**2
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Ground that two counted fields share."""
+    """Area that two counted fields share."""
 
     number: int
-    """Of the field that was counted later, in its session."""
+    """Number in the session of the field counted later."""
     other: int
-    """Of the earlier one."""
+    """Number in the session of the field counted earlier."""
     kind: Literal["copy", "overlap"]
-    """A copy is the same photograph again, or a part of it, however it was edited; an overlap another photograph."""
+    """Whether both are the same photograph.
+
+    A copy is the same photograph again, or a part of it, however it was edited; an overlap is another
+    photograph.
+    """
     shared: float
-    """Share of the smaller one's ground that both show, 0 to 1."""
+    """Shared area as a share of the smaller field's, 0 to 1."""
     turned: int
-    """By which the earlier one is to be turned clockwise to look like the later one, after it was mirrored if it was: 0, 90,
-    180 or 270 degrees, the nearest."""
+    """Clockwise rotation of the earlier field to match the later.
+
+    0, 90, 180 or 270 degrees, the nearest, after mirroring if it was mirrored.
+    """
     mirrored: bool
-    """Whether the later one shows left what the earlier one shows right."""
+    """Whether one of the fields is mirrored.
+
+    The later one then shows left what the earlier one shows right.
+    """
     zoom: float
-    """Micrometres of the earlier one to one of the later by its own scale."""
+    """Earlier field's micrometres per micrometre of the later.
+
+    By the later one's own scale.
+    """
 
 
 BESIDE = frozenset(
@@ -516,51 +667,75 @@ BESIDE = frozenset(
         "folder", "link", "hidden", "special", "result", "video", "archive", "raw", "scan", "format", "inside", "other",
     }
 )  # fmt: skip
-"""Codes of what lies beside pictures in a folder, or in a file beside its picture, and is not analysed."""
+"""Codes of files that are not analysed.
+
+They lie beside pictures in a folder, or in a file beside its picture.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A picture or frame that was not counted, with the reason."""
+    """Picture or frame that was not counted, with the reason."""
 
     name: str
-    """Of the picture, as it was given; empty where the error names none."""
+    """Name of the picture, as it was given.
+
+    Empty where the error names none.
+    """
     code: str
-    """One word: a code of `quality.toml`, "seen", "scale", "copy", one of BESIDE, or the name of the error."""
+    """Reason code: one word.
+
+    A code of `quality.toml`, "seen", "scale", "copy", one of BESIDE, or the name of the error.
+    """
     text: str
-    """What is wrong, and what to do."""
+    """Problem and remedy."""
     findings: tuple[Finding, ...] = ()
-    """What refused it, where its quality did."""
+    """Findings on quality that refused it."""
     exit_code: int = 0
-    """That a command ends with for it; 0 where leaving it out is no failure, as of ground that was counted."""
+    """Exit code of a command for this refusal.
+
+    0 where leaving the picture out is no failure, as for an area that was counted already.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class CountedField:
-    """One field that was counted, with its place and what each of its cells is on the slide map."""
+    """Counted field with its place and its cells' identities.
+
+    Identities are the cells' numbers on the slide map.
+    """
 
     number: int
-    """In its session, from 1."""
+    """Number in the session, from 1."""
     seconds: float
-    """On the source's clock, see Shot."""
+    """Time on the source's clock, see Shot."""
     at: str
-    """UTC, ISO 8601."""
+    """Time of counting, UTC, ISO 8601."""
     field: Field
     placement: Placement
     sharpness: float
-    """Of the frame, in units that only compare frames of one session; more is sharper."""
+    """Sharpness of the frame.
+
+    In units that only compare frames of one session; more is sharper.
+    """
     identities: tuple[int, ...]
-    """Of each of `field.cells`, in order: the cell's number on the slide map, from 1. 0 for a cell that is not on it: the field
-    is a copy of a better picture, which does not show it."""
+    """Slide-map number of each cell of `field.cells`, from 1.
+
+    In the order of the cells. 0 for a cell that is not on the map: the field is a copy of a better picture,
+    which does not show it.
+    """
     fresh: frozenset[int]
-    """Those of the identities that were seen here for the first time."""
+    """Identities seen here for the first time."""
     thumbnail: NDArray[np.uint8]
-    """(h, w) grey, by which later frames are recognised."""
+    """(h, w) grey, for recognising later frames."""
     crops: Mapping[int, bytes]
     """JPEG pictures of white cells, by index into `field.cells`."""
 
     def __eq__(self, other: object) -> bool:
-        """Whether every value is the same, the thumbnail's pixels too: arrays have no single answer of their own."""
+        """Return whether all values are equal, thumbnail pixels included.
+
+        Arrays have no single answer of their own.
+        """
         if not isinstance(other, CountedField):
             return NotImplemented
         names = (each.name for each in fields(self) if each.name != "thumbnail")
@@ -570,61 +745,103 @@ class CountedField:
 
 
 class Place(NamedTuple):
-    """Where a white cell is."""
+    """Location of a white cell."""
 
     picture: str
     """Name of the field."""
     box: Box
-    """x1 y1 x2 y2, frame pixels."""
+    """Box of the cell, x1 y1 x2 y2, frame pixels."""
     number: int = 0
-    """Of the cell in its picture, see `Cell.number`; 0 where it has none."""
+    """Number of the cell in its picture; 0 for none.
+
+    See `Cell.number`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class NotRecognised:
-    """What the white cells below the reader's threshold may be, added up."""
+    """Possible types of unrecognised white cells, added up.
+
+    These are the cells below the reader's threshold.
+    """
 
     cells: int = 0
     expected: Mapping[str, float] = field(default_factory=dict)
-    """By type, the sum of the cells' probabilities of it."""
+    """Sum of the cells' probabilities, by type."""
     possible: Mapping[str, int] = field(default_factory=dict)
-    """By type, or group of types: the cells that may be of it, see `tallies.Doubts`."""
+    """Number of cells that may be of each type or group.
+
+    See `tallies.Doubts`.
+    """
     counted: Mapping[str, int] = field(default_factory=dict)
-    """By type or group: those cells, and the others that are surely white cells of the percentages."""
+    """Possible cells plus sure white cells, by type or group.
+
+    The latter are the other cells that are surely among the white cells of the percentages.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts over any number of fields. Percentages are derived, never stored."""
+    """Counts over any number of fields.
+
+    Percentages are derived, never stored.
+    """
 
     fields: int
     white: Mapping[str, int]
-    """White cells by label, "unclassified" among them."""
+    """White cells by label, including "unclassified"."""
     kinds: Mapping[str, int]
-    """Cells by finder kind (WBC, RBC, Platelet)."""
+    """Cells by cell class (WBC, RBC, Platelet)."""
     attributes: Mapping[str, Mapping[str, int]]
-    """Identified white cells by attribute and value, where the reader was sure."""
+    """Identified white cells by attribute and value.
+
+    Where the reader was sure.
+    """
     places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
-    """Where the white cells of each label are."""
+    """Locations of the white cells of each label."""
     cut: int = 0
-    """White cells that the picture's edge cuts and that were not read: not in `white`."""
+    """White cells cut by the picture's edge and not read.
+
+    Not in `white`.
+    """
     unread: int = 0
-    """Whole white cells that were not read: not in `white`."""
+    """Whole white cells that were not read.
+
+    Not in `white`.
+    """
     not_counted: frozenset[str] = frozenset()
-    """Kinds that at least one field was too coarse for."""
+    """Cell classes that at least one field was too coarse for."""
     not_recognised: NotRecognised = field(default_factory=NotRecognised)
-    """Of the cells that `white` has as "unclassified"."""
+    """Sums over the cells that `white` has as "unclassified"."""
     blast_like: float = 0.0
-    """Summed probability of the blast-like types, over all white cells but those recognised as something beside them."""
+    """Summed probability of the blast-like types.
+
+    Over all white cells but those recognised as something beside them.
+    """
     blast_like_doubted: float = 0.0
-    """The part of `blast_like` that is of cells that were not recognised."""
+    """Part of `blast_like` from unrecognised cells."""
     blast_like_read: float = 0.0
-    """The part that is of cells recognised as blast-like. What is left are small probabilities of many others."""
+    """Part of `blast_like` from cells recognised as blast-like.
+
+    The rest are small probabilities of many other cells.
+    """
     most_blast_like: tuple[tuple[float, Place], ...] = ()
-    """Probability and place of the white cells that are most like blasts, the likest first."""
+    """Probability and place of the most blast-like white cells.
+
+    The likeliest first.
+    """
     doubtful: Mapping[str, int] = field(default_factory=dict)
-    """Those of `white` that lie in pictures with a warning under which nothing is called present."""
+    """Cells of `white` in doubtful pictures, by label.
+
+    These are pictures with a warning under which nothing is called present.
+    """
     findings: Mapping[str, int] = field(default_factory=dict)
-    """Pictures by what limits their quality: codes of `Finding`."""
+    """Number of pictures by finding that limits their quality.
+
+    By code of `Finding`.
+    """
     doubtful_pictures: int = 0
-    """Those with a warning under which nothing is called present."""
+    """Number of pictures in which nothing is called present.
+
+    They have a warning that prevents it.
+    """

@@ -1,15 +1,16 @@
-"""The verdict on a slide: one line that says what to do next, and the reasons behind it.
+"""Verdict on a slide: what to do next, with reasons.
 
-The first of these that holds:
+It is one line. The first of these that holds:
 
-- NOT USABLE, as no picture could be used, or most show too little detail for the model: what was read means nothing.
-- LOOK AGAIN, as something is flagged, or what was not recognised is more like blasts than on healthy slides.
+- NOT USABLE, as no picture could be used, or most show too little detail for the model: readings are
+  meaningless.
+- LOOK AGAIN, as something is flagged, or unrecognised cells are more like blasts than on healthy slides.
 - NOT USABLE, as too many white cells were not recognised, or most pictures have a warning.
 - TOO FEW CELLS.
 - NOTHING FLAGGED, with what the program does not look for.
 
-All reasons that hold are given, also those behind a graver one. Rules and texts stand in `data/rules.toml`, what healthy
-slides look like to a reader in its model folder.
+All reasons that hold are given, also those behind a graver one. Rules and texts are in `data/rules.toml`, a
+reader's results on healthy slides in its model folder.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ STYLES: Mapping[Code, str] = {
     "too_few_cells": "bold white on blue",
     "nothing_flagged": "bold black on green",
 }
-"""Rich styles that stand out on a light and on a dark terminal."""
+"""Rich styles for light and dark terminals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +49,36 @@ class Reason:
     """One reason for a verdict."""
 
     code: str
-    """Words joined by underscores. Reasons about blasts contain "blast"."""
+    """Words joined by underscores.
+
+    Reasons about blasts contain "blast".
+    """
     text: str
-    """A short sentence or two: what was seen, and what to do."""
+    """Finding and remedy, in a short sentence or two."""
     cells: tuple[Place, ...] = ()
-    """The white cells it is about, those to look at first come first."""
+    """White cells concerned, most relevant first."""
     detail: str = ""
-    """The reasoning behind it; empty where the text says all."""
+    """Explanation; empty where the text says all."""
     named: str = ""
-    """Where the first of the cells are, as a person calls the pictures."""
+    """Display text of where the first of the cells are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the count of a slide allows to say. It never changes an exit code."""
+    """Verdict on a slide.
+
+    It never changes an exit code.
+    """
 
     code: Code
     text: str
     """One sentence or two, without the title."""
     reasons: tuple[Reason, ...] = ()
-    """All that speaks against the slide, the gravest first."""
+    """All reasons, the gravest first."""
 
     @property
     def title(self) -> str:
-        """The code in capitals, as it is printed."""
+        """Printed title of the code, in capitals."""
         return TITLES[self.code]
 
     @property
@@ -81,31 +88,44 @@ class Verdict:
 
     @property
     def others(self) -> tuple[Reason, ...]:
-        """The reasons that the line does not give."""
+        """Reasons that the line does not give."""
         return tuple(reason for reason in self.reasons if not self.text.startswith(reason.text))
 
 
 NAMED = 3
-"""Cells that the line names; all stand with the reason."""
+"""Number of cells that the line names.
+
+All stand with the reason.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What the verdict asks of a slide's pictures."""
+    """Counts and refusals of a slide's pictures."""
 
     counted: int
     refused: Sequence[Refusal] = ()
-    """Those left out because their quality or a fault did not allow to count them."""
+    """Pictures left out because of their quality or a fault."""
     spoken: Mapping[str, str] = field(default_factory=dict)
-    """What a person calls a picture, by its name; absent ones are called by their name."""
+    """Display names of pictures, by name.
+
+    Absent ones are shown by their name.
+    """
 
     def are_mostly(self, some: int) -> bool:
-        """Whether `some` are more than half of those counted."""
+        """Return whether `some` are more than half of those counted."""
         return 2 * some > self.counted
 
 
 def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Verdict:
-    """Reach the verdict on a slide from its tally, its differential and its pictures."""
+    """Determine the verdict on a slide.
+
+    Args:
+        tally: Counts of the slide.
+        result: Differential of the slide.
+        pictures: Counts and refusals of its pictures.
+        rules: Rules and texts.
+    """
     foreign = [*_foreign(tally, pictures, rules)]
     flagged = [*_flagged(result, rules)]
     look = [*flagged, *_blast_like(tally, result, rules, any("blast" in each.code for each in flagged))]
@@ -128,7 +148,7 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
 
 
 def _named(reason: Reason, pictures: Pictures, rules: Rules) -> Reason:
-    """The reason with the places of its first cells in words."""
+    """Add the locations of a reason's first cells as text."""
     if not reason.cells:
         return reason
     texts, more = rules.verdict.texts, len(reason.cells) - NAMED
@@ -138,7 +158,10 @@ def _named(reason: Reason, pictures: Pictures, rules: Rules) -> Reason:
 
 
 def cells_text(cells: Sequence[Place], spoken: Mapping[str, str]) -> str:
-    """Cells by picture and number: "a.jpg cell 4, 7; b.jpg cell 2"."""
+    """Format cells by picture and number.
+
+    For example "a.jpg cell 4, 7; b.jpg cell 2".
+    """
     by_picture: dict[str, list[str]] = {}
     for place in cells:
         by_picture.setdefault(place.picture, []).append(str(place.number))
@@ -147,7 +170,10 @@ def cells_text(cells: Sequence[Place], spoken: Mapping[str, str]) -> str:
 
 
 def told_apart(names: Iterable[str]) -> dict[str, str]:
-    """Short names of pictures by their paths: the file's, with as many of its folders as tell it from the others."""
+    """Return short unique display names of picture paths.
+
+    The file's name, with as many of its folders as distinguish it from the others.
+    """
     short = dict.fromkeys(names, 1)
     while True:
         spoken = {name: escaped(Path(*Path(name).parts[-parts:]).as_posix()) for name, parts in short.items()}
@@ -161,7 +187,7 @@ def told_apart(names: Iterable[str]) -> dict[str, str]:
 
 
 def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
-    """Why the pictures are none that the model can read."""
+    """Return why the model cannot read the pictures."""
     texts = rules.verdict.texts
     if not pictures.counted and pictures.refused:
         codes = Counter(each.code for each in pictures.refused if each.findings)
@@ -173,14 +199,21 @@ def _foreign(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]
 
 
 def _flagged(result: Differential, rules: Rules) -> Iterator[Reason]:
-    """The flags, but for that of too few cells. The cells that the reader is surest of are not told apart."""
+    """Return a reason for each flag except too few cells.
+
+    A flag's cells are not ordered by the reader's certainty.
+    """
     for flag in result.flags:
         if flag.code != rules.adequacy.code:
             yield Reason(flag.code.lower(), flag.text, flag.places, flag.detail)
 
 
 def _blast_like(tally: Tally, result: Differential, rules: Rules, told: bool) -> Iterator[Reason]:
-    """More cells like blasts than on healthy slides; where blasts are `told` of, only for what was not recognised."""
+    """Return a reason if more cells are blast-like than usual.
+
+    Usual is what healthy slides show. If blasts are flagged already (`told`), only unrecognised cells are
+    considered.
+    """
     likeness, limits, texts = result.blast_likeness, rules.verdict, rules.verdict.texts
     cells = tuple(place for _, place in tally.most_blast_like)
     if likeness is None:
@@ -200,7 +233,7 @@ def _blast_like(tally: Tally, result: Differential, rules: Rules, told: bool) ->
 
 
 def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
-    """Why most of the slide was not read, or not read well."""
+    """Return why most of the slide was not read, or not well."""
     texts = rules.verdict.texts
     if not result.supported:
         said = texts.not_recognised.format(
@@ -212,7 +245,10 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
 
 
 def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
-    """What most pictures may have been taken wrongly by; it decides nothing."""
+    """Return probable mistakes in taking most pictures.
+
+    They do not change the verdict.
+    """
     for code in rules.verdict.hints:
         if pictures.are_mostly(n := tally.findings.get(code, 0)):
             yield Reason(code, rules.verdict.texts.hint.format(n=n, of=pictures.counted))
@@ -228,7 +264,7 @@ def _too_few(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reaso
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain values for JSON."""
+    """Return the verdict as plain values for JSON."""
     return {
         "code": verdict.code,
         "text": verdict.text,

@@ -1,7 +1,8 @@
-"""Finds, verifies and reads a model folder, `models/<magnification>/model.json`.
+"""Finding, verifying and loading of model folders.
 
-The models that ship lie in the package. Others may be installed beside each other in the store (`modelstore` writes
-it); where one of them is in use it comes first, as long as every byte of it is as it was installed.
+A model folder is `models/<magnification>/model.json`. The models that ship are in the package. Others may be
+installed side by side in the store (`modelstore` writes it); one of them that is in use takes precedence, as
+long as every byte of it is as it was installed.
 """
 
 from __future__ import annotations
@@ -21,29 +22,35 @@ from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, Us
 from edgeleuk.manifest import FinderManifest, ReaderManifest, finder_manifest, reader_manifest
 
 SCHEMA = 1
-"""Version of model.json this program reads."""
+"""Version of model.json that this program reads."""
 
 MAGNIFICATIONS = ("10x", "40x", "100x")
 
 STORE_VARIABLE = "EDGELEUK_MODEL_STORE"
-"""Environment variable that names the folder of installed models."""
+"""Environment variable with the folder of installed models."""
 
 MOST_NETWORK_BYTES = 256_000_000
-"""Largest network that is read, thirty times the largest of this project: a small computer's memory holds it."""
+"""Maximum size of a network, bytes.
+
+Thirty times the largest of this project: a small computer's memory holds it.
+"""
 
 SHOWN = 300
-"""Letters of a fault of a manifest in a message."""
+"""Maximum characters of a manifest's fault in a message."""
 
 BUILTIN = "builtin"
-"""Stands for the version of the model that came with the program."""
+"""Version name of the model that ships with the program."""
 
 UPDATE = "update.json"
-"""In the folder of an installed model: its files with their SHA-256, as they were in the archive."""
+"""File with the SHA-256 of an installed model's files.
+
+It is in the model's folder; the hashes are those of the archive.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One magnification's finder and reader."""
+    """Finder and reader of one magnification."""
 
     magnification: str
     folder: Path
@@ -51,37 +58,57 @@ class Model:
     finder: FinderManifest
     reader: ReaderManifest
     lineage: tuple[Mapping[str, Any], ...] = ()
-    """What it was derived from, its parent first; see `derive`. Empty for a model that was trained as it is."""
+    """Models it was derived from, its parent first.
+
+    See `derive`. Empty for a model that was trained as it is.
+    """
     real_slides: Mapping[str, Any] | None = None
-    """What it made of slides really taken through its objective; None where that was not measured."""
+    """Results on slides really taken through its objective.
+
+    None where not measured.
+    """
 
     @property
     def files(self) -> dict[Path, str]:
-        """Its networks, and the reader's head where that is a file of its own, with their SHA-256."""
+        """SHA-256 of the network files, by path.
+
+        Includes the reader's head where that is a file of its own.
+        """
         parts = (self.finder, self.reader, self.reader.head)
         return {part.path: part.sha256 for part in parts if part}
 
     def verify(self) -> None:
-        """Raise ModelMissingError or ModelAlteredError unless its files are as published."""
+        """Verify that all files are as published.
+
+        Raises:
+            ModelMissingError: A file cannot be read.
+            ModelAlteredError: A file has another SHA-256.
+        """
         for path, sha256 in self.files.items():
             verify(path, sha256)
 
 
 def roots() -> list[Path]:
-    """Folders that may hold models, first come first served: EDGELEUK_MODELS, the package's own, the checkout's."""
+    """Return the folders that may hold models, highest priority first.
+
+    EDGELEUK_MODELS if it is set; otherwise the package's own, then the checkout's.
+    """
     if named := os.environ.get("EDGELEUK_MODELS"):
         return [folders.expanded(named, "EDGELEUK_MODELS", ModelError)]
     return own_roots()
 
 
 def own_roots() -> list[Path]:
-    """Folders of the models that came with the program."""
+    """Return the folders of models that ship with the program."""
     package = Path(__file__).parent
     return [package / "_models", package.parent / "models"]
 
 
 def shipped() -> dict[str, Path]:
-    """Folders of the models in `roots()` by magnification, weakest objective first."""
+    """Return model folders in `roots()` by magnification.
+
+    Weakest objective first.
+    """
     found: dict[str, Path] = {}
     for root in roots():
         for manifest in _files.listed(root, "*/model.json"):
@@ -91,10 +118,13 @@ def shipped() -> dict[str, Path]:
 
 
 def available() -> dict[str, Path]:
-    """Model folders by magnification, weakest objective first: what `load` would read."""
+    """Return the model folders that `load` reads, by magnification.
+
+    Weakest objective first.
+    """
     found = shipped()
     for magnification in MAGNIFICATIONS:
-        with suppress(ModelError):  # `load` says what is wrong with it
+        with suppress(ModelError):  # `load` reports what is wrong
             if model := in_use(magnification):
                 found[magnification] = model.folder
     return _weakest_first(found)
@@ -105,10 +135,15 @@ def _weakest_first(found: dict[str, Path]) -> dict[str, Path]:
 
 
 def load(magnification: str) -> Model:
-    """The verified model of a magnification such as "100x" ("100" and "100X" are understood too).
+    """Load the verified model of a magnification such as "100x".
 
-    An installed model that is in use and cannot be trusted any more gives way to the one that ships; that is logged as
-    a warning, which the standard error shows.
+    "100" and "100X" are accepted too. An installed model that is in use but fails verification is replaced by
+    the one that ships; that is logged as a warning, which the standard error shows.
+
+    Raises:
+        UsageError: The magnification is unknown.
+        ModelMissingError: There is no model of it.
+        ModelError: The model cannot be used.
     """
     wanted = _magnification(magnification)
     ours = shipped()
@@ -137,7 +172,10 @@ def load(magnification: str) -> Model:
 
 
 def same_objective(one: str, other: str) -> bool:
-    """Whether two names are of one magnification: "40", "40x" and "40X" are."""
+    """Return whether two names are of one magnification.
+
+    "40", "40x" and "40X" are.
+    """
     return _magnification(one) == _magnification(other)
 
 
@@ -146,7 +184,11 @@ def _magnification(name: str) -> str:
 
 
 def load_folder(folder: Path) -> Model:
-    """The model of a folder anywhere, its networks verified by their hashes. Raises ModelError, or its child that fits."""
+    """Load and verify the model in any folder.
+
+    Raises:
+        ModelError: The model cannot be used, or a more specific child of it.
+    """
     if not _files.is_regular(folder / "model.json"):
         raise ModelMissingError(
             f"no model in {folder}: it has no model.json. Name a model folder, which holds that and the networks."
@@ -168,10 +210,14 @@ def _trusted(folder: Path, magnification: str) -> Model:
 
 
 def store() -> Path:
-    """Where installed models lie: EDGELEUK_MODEL_STORE, else edgeleuk/models under $XDG_DATA_HOME or ~/.local/share.
+    """Return the folder of installed models.
 
-    `<store>/<magnification>/<version>/` is a model folder with its `update.json`; `<store>/<magnification>.json` says
-    which version is in use. Raises ModelError for a user without home.
+    It is the value of EDGELEUK_MODEL_STORE, else edgeleuk/models under $XDG_DATA_HOME or ~/.local/share.
+    `<store>/<magnification>/<version>/` is a model folder with its `update.json`;
+    `<store>/<magnification>.json` says which version is in use.
+
+    Raises:
+        ModelError: The user has no home folder.
     """
     homeless = ModelError(
         f"this user has no home folder to keep models in. Name a folder in {STORE_VARIABLE}."
@@ -180,9 +226,12 @@ def store() -> Path:
 
 
 def used(magnification: str) -> tuple[str, ...]:
-    """The versions of a magnification's model in the order of their use, the one in use first; `BUILTIN` at least.
+    """Return a model's versions by use, the one in use first.
 
-    Raises ModelError where the file that says so cannot be read.
+    At least `BUILTIN`.
+
+    Raises:
+        ModelError: The file that says so cannot be read.
     """
     path = store() / f"{magnification}.json"
     try:
@@ -198,9 +247,12 @@ def used(magnification: str) -> tuple[str, ...]:
 
 
 def in_use(magnification: str) -> Model | None:
-    """The installed model that is in use, verified; None where it is the one that ships or EDGELEUK_MODELS names others.
+    """Return the installed model in use, verified.
 
-    Raises ModelError as `installed`.
+    None where it is the one that ships, or EDGELEUK_MODELS names others.
+
+    Raises:
+        ModelError: As in `installed`.
     """
     if os.environ.get("EDGELEUK_MODELS"):
         return None
@@ -213,7 +265,11 @@ def in_use(magnification: str) -> Model | None:
 
 
 def installed(folder: Path, magnification: str) -> Model:
-    """A folder of the store as a model, every file verified. Raises ModelError, or its child that fits."""
+    """Load an installed model with every file verified.
+
+    Raises:
+        ModelError: The model cannot be used, or a more specific child of it.
+    """
     path = folder / UPDATE
     try:
         for name, entry in _files.read_json(path)["files"].items():
@@ -228,7 +284,14 @@ def installed(folder: Path, magnification: str) -> Model:
 
 
 def read_manifest(folder: Path) -> Model:
-    """The manifest of a model folder, checked for what the runtime needs but not yet verified."""
+    """Read and check a model folder's manifest.
+
+    Values that the runtime needs are checked; files are not yet verified.
+
+    Raises:
+        ModelMissingError: There is no manifest.
+        ModelError: It cannot be read, or is malformed.
+    """
     path = folder / "model.json"
     try:
         document = _files.read_json(path)
@@ -265,13 +328,17 @@ def read_manifest(folder: Path) -> Model:
 
 
 def _shortened(error: Exception) -> str:
-    """What is wrong with a value, which may be of any length."""
+    """Return an error's text, cut in the middle if long."""
     text = str(error)
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 2 :]}"
 
 
 def manifest_bytes(folder: Path) -> bytes:
-    """The manifest of a model folder as it stands there. Raises ModelError where it is gone."""
+    """Return the bytes of a model folder's manifest.
+
+    Raises:
+        ModelError: It is gone.
+    """
     path = folder / "model.json"
     try:
         return _files.read_bytes(path)
@@ -280,7 +347,7 @@ def manifest_bytes(folder: Path) -> bytes:
 
 
 def _lineage(value: Any) -> tuple[Mapping[str, Any], ...]:
-    """Steps that name at least the model they started from."""
+    """Check that each step names the model it started from."""
     for step in value:
         for name in ("magnification", "version", "reason", "data", "at"):
             text(step[name])
@@ -288,7 +355,12 @@ def _lineage(value: Any) -> tuple[Mapping[str, Any], ...]:
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Raise unless `path` exists and has this SHA-256."""
+    """Verify that a file has the given SHA-256.
+
+    Raises:
+        ModelMissingError: It cannot be read.
+        ModelAlteredError: It has another SHA-256.
+    """
     try:
         digest = _files.sha256_of(path, MOST_NETWORK_BYTES)
     except OSError as error:
