@@ -77,8 +77,9 @@ class Smear:
     ) -> Smear:
         """Cells placed at random: `white_cells` by label, the rest by density.
 
-        Without `nuclei` the truth about them (area, lobes) is left out, for which every white cell must be painted.
-        Raises UsageError for a label that cannot be painted, and where the cells do not fit the region.
+        Without `nuclei` the truth about them (area, lobes) is left out, for which every white cell must be
+        painted. Raises UsageError for a label that cannot be painted, and where the cells do not fit the
+        region.
         """
         unknown = [label for label in white_cells if label not in WHITE_TYPES]
         if unknown:

@@ -1,11 +1,12 @@
 """What the dyes absorb: optical densities measured on real cells.
 
-Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell images
-for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to 150 cells of
-a type, the optical density relative to the picture's own background of those pixels of a part of the cell whose
-green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are the same figures over
-DeepAPL training cells (Sidhom et al., "Deep learning for diagnosis of acute promyelocytic leukemia via recognition
-of genomically imprinted morphologic features", npj Precision Oncology 5, 2021, 38).
+Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell
+images for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to
+150 cells of a type, the optical density relative to the picture's own background of those pixels of a part of
+the cell whose green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are
+the same figures over DeepAPL training cells (Sidhom et al., "Deep learning for diagnosis of acute
+promyelocytic leukemia via recognition of genomically imprinted morphologic features", npj Precision Oncology
+5, 2021, 38).
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ PLATELET_MARGIN = Stain((0.084, 0.084, 0.038), (0.225, 0.349, 0.080))
 PLATELET_GRANULES = Stain((0.324, 0.499, 0.129), (0.451, 0.941, 0.145))
 
 FINE_GRANULE = (0.14, 0.30, 0.05)
-"""What a fine granule of a neutrophil or a monocyte adds to its ground. By eye, beside real cells: these granules are
-smaller than what the picture resolves."""
+"""What a fine granule of a neutrophil or a monocyte adds to its ground. By eye, beside real cells: these
+granules are smaller than what the picture resolves.
+"""
 
 EOSIN = (-0.08, 0.0, 0.10)
-"""Relative change of density (R, G, B) where the stain is by one standard deviation redder than its median at the
-same green density; about the spread over pixels of eosinophil cytoplasm and of monocyte nuclei."""
+"""Relative change of density (R, G, B) where the stain is by one standard deviation redder than its median at
+the same green density; about the spread over pixels of eosinophil cytoplasm and of monocyte nuclei.
+"""

@@ -1,8 +1,8 @@
 """A page of a TIFF: read from its directory by our own parser, checked, and decoded some chunks at a time.
 
-The decoder never sees the file: each part is a small TIFF of its own, with a directory made here, so that what a forged
-directory asks for reaches no library. Of a whole file it would also map every byte and make room for a whole strip: of 48
-megapixels of 16 bits each has up to 288 MB, beside those of the picture.
+The decoder never sees the file: each part is a small TIFF of its own, with a directory made here, so that
+what a forged directory asks for reaches no library. Of a whole file it would also map every byte and make
+room for a whole strip: of 48 megapixels of 16 bits each has up to 288 MB, beside those of the picture.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What packed rows of a TIFF unpack to: enough to tell whether they are damaged, in bounded memory.
 
-libtiff fills what it cannot unpack with black rows, and OpenCV does not say so. Deflate has a checksum. LZW and PackBits
-have none, but their data tell how many bytes they stand for.
+libtiff fills what it cannot unpack with black rows, and OpenCV does not say so. Deflate has a checksum. LZW
+and PackBits have none, but their data tell how many bytes they stand for.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def _lzw(data: bytes, lengths: Collection[int]) -> bool:
 
 
 def _offsets() -> NDArray[np.int64]:
-    """Place of the n-th code after a CLEAR, bits: 9 at first, and one more each time that the table is nearly full.
+    """Place of the n-th code after a CLEAR, bits: 9 at first, and one more each time that the table is nearly
+    full.
 
     TIFF's LZW widens one code early (TIFF 6.0, section 13).
     """

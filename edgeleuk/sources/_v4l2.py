@@ -1,6 +1,7 @@
 """The cameras that Linux knows, asked of the kernel: no library, and no camera is started.
 
-Structures and numbers are those of linux/videodev2.h (Video4Linux2, part of the kernel's stable user interface).
+Structures and numbers are those of linux/videodev2.h (Video4Linux2, part of the kernel's stable user
+interface).
 """
 
 from __future__ import annotations

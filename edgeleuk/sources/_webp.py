@@ -1,7 +1,7 @@
 """WebP files: their chunks, and whether a decoder comes out at their end.
 
-Of damaged data libwebp makes a picture as long as it does not run out of them. An undamaged picture needs its last bytes: if it
-can be decoded without them, the decoder lost its way.
+Of damaged data libwebp makes a picture as long as it does not run out of them. An undamaged picture needs its
+last bytes: if it can be decoded without them, the decoder lost its way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A connection to a server, on which every wait has an end, and an HTTP answer as it comes over it.
 
-Our own and not http.client, which waits for as long as single bytes trickle in, knows no ICY answer, and forgets on a timeout
-what had come.
+Our own and not http.client, which waits for as long as single bytes trickle in, knows no ICY answer, and
+forgets on a timeout what had come.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 from edgeleuk.types import Refusal, Shot
 
 CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
-"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
-black ones; is gone and being reopened; has come to its end."""
+"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again;
+gives black ones; is gone and being reopened; has come to its end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Source(Protocol):
     def read(self, timeout: float) -> Shot | None:
         """The next frame; None where the source has come to its end.
 
-        Raises CameraError where none came within `timeout` seconds or the connection broke, NoPictureYetError where none
-        came and the connection stands, InputError for one frame that cannot be decoded, after which the next can be asked for.
+        Raises CameraError where none came within `timeout` seconds or the connection broke, NoPictureYetError
+        where none came and the connection stands, InputError for one frame that cannot be decoded, after
+        which the next can be asked for.
         """
 
     def close(self) -> None:

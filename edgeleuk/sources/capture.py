@@ -1,7 +1,8 @@
 """A source in a thread of its own: the newest frame, a watchdog, and a state that can always be read.
 
-OpenCV is known to block for ever in `read` and to report success after a camera was pulled out; picamera2's captures
-hang. A thread that hangs cannot be stopped: it is left behind, and the source is opened anew in another.
+OpenCV is known to block for ever in `read` and to report success after a camera was pulled out; picamera2's
+captures hang. A thread that hangs cannot be stopped: it is left behind, and the source is opened anew in
+another.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class _Status:
 class Capture:
     """Frames of a source, read ahead in a thread of its own, as a context manager.
 
-    Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A source that
-    is not live waits until each frame was taken. A live source that fails is opened again, with pauses that grow; a
-    film or a folder never is, as it would begin anew.
+    Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A
+    source that is not live waits until each frame was taken. A live source that fails is opened again, with
+    pauses that grow; a film or a folder never is, as it would begin anew.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Picture files to upright RGB pictures: what is analysed is what decodes to a whole picture in colour.
 
-Files come from anywhere. What a file says of itself is read and bounded by our own parsers before a decoder sees it; a decoder's
-exceptions become the picture's failure; and what decodes is looked at for damage that the decoder passed over.
+Files come from anywhere. What a file says of itself is read and bounded by our own parsers before a decoder
+sees it; a decoder's exceptions become the picture's failure; and what decodes is looked at for damage that
+the decoder passed over.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ MAX_DECODED = 450_000_000
 MIN_SIDE = 64
 """Less than a red cell and its surroundings at any usable scale."""
 LARGEST_SIDE = 4608
-"""Pixels that a picture of unknown scale is decoded with at most: over the field of a 100x or 40x objective, 0.2 and
-0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for."""
+"""Pixels that a picture of unknown scale is decoded with at most: over the field of a 100x or 40x objective, 0.2
+and 0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for.
+"""
 REDUCED = (2, 4, 8)
 """How much smaller a JPEG can be decoded, by averaging in its own blocks, which begin at its upper left corner."""
 INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "") and hasattr(os, "memfd_create") and Path("/dev/fd").exists()
@@ -89,8 +91,8 @@ def decode_file(
 ) -> Decoded:
     """Decode an open file of `size` bytes, or the page of a TIFF whose directory stands at `page`.
 
-    It is made smaller as `shrinkable` says. Raises NotAnImageError where it is no whole colour picture, MissingExtraError for a
-    HEIC without the extra that reads it, and OSError where the file cannot be read.
+    It is made smaller as `shrinkable` says. Raises NotAnImageError where it is no whole colour picture,
+    MissingExtraError for a HEIC without the extra that reads it, and OSError where the file cannot be read.
     """
     if size > MAX_BYTES:
         raise NotAnImageError(f"{name} has {size / 1e9:.1f} GB, more than any picture. Name picture files.")
@@ -225,7 +227,8 @@ def _by_opencv(read: _Read, header: Header) -> NDArray[Any] | None:
 
 @contextmanager
 def _path_to(file: BinaryIO, data: bytes) -> Iterator[str | None]:
-    """A path by which a decoder reads `data`, or the open file where there are none; None where there can be no such path.
+    """A path by which a decoder reads `data`, or the open file where there are none; None where there can be no
+    such path.
 
     What it makes of bytes it copies once more: of 48 megapixels it takes 430 MB, not 145.
     """

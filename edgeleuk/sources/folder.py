@@ -19,9 +19,9 @@ def read_picture(
 ) -> Frame:
     """Decode a file, or a page of one, to an upright RGB frame.
 
-    A picture that shows more than `enough_um_per_px` asks for is made smaller at once; a JPEG is decoded smaller, in a
-    fraction of the time and the memory. Where its own scale `um_per_px` is not known, one of more than LARGEST_SIDE
-    pixels is.
+    A picture that shows more than `enough_um_per_px` asks for is made smaller at once; a JPEG is decoded
+    smaller, in a fraction of the time and the memory. Where its own scale `um_per_px` is not known, one of
+    more than LARGEST_SIDE pixels is.
 
     Raises InputError where it cannot be read, NotAnImageError where it is no whole colour picture, and
     MissingExtraError for a HEIC without the extra that reads it.

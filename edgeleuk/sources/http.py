@@ -30,8 +30,9 @@ class HttpSource:
     """An address that gives a stream of JPEG pictures, or one at each request."""
 
     def __init__(self, url: str, open_s: float = OPEN_S) -> None:
-        """Raises UsageError for what is no address, and CameraError where it does not answer within `open_s` seconds, or
-        sends no picture within FIRST_TIMES as long."""
+        """Raises UsageError for what is no address, and CameraError where it does not answer within `open_s`
+        seconds, or sends no picture within FIRST_TIMES as long.
+        """
         self._client = Client(split(url))
         self._name = shown_source(url)
         self._asked = 0.0

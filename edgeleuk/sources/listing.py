@@ -24,8 +24,9 @@ Found = PictureFile | Refusal | InputError
 def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
     """The pictures that paths, folders and patterns name, each file once, in order; each page of a TIFF is one.
 
-    What lies beside them in a folder comes as a Refusal without an exit code. What cannot be found, listed or read comes as
-    the error it is, in its place, so that the rest goes on. Where there is neither a picture nor an error, one says so.
+    What lies beside them in a folder comes as a Refusal without an exit code. What cannot be found, listed or
+    read comes as the error it is, in its place, so that the rest goes on. Where there is neither a picture
+    nor an error, one says so.
     """
     seen: set[str] = set()
     results = usable = 0
@@ -48,7 +49,8 @@ def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
 def pages_of(path: Path) -> Iterator[Found]:
     """The pictures of one file, and what else is in it. Reads little more than its beginning.
 
-    A file without a picture's suffix may be one: its content tells. One with it that is none is an error when it is read.
+    A file without a picture's suffix may be one: its content tells. One with it that is none is an error when
+    it is read.
     """
     try:
         require_file(path)

@@ -1,7 +1,8 @@
 """A Raspberry Pi's own camera, through picamera2. Not tested on hardware: written against picamera2 0.3.
 
-A full-resolution stream for the fields and a small one for a preview. picamera2's captures are known to hang when the
-ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture` watches over all of it.
+A full-resolution stream for the fields and a small one for a preview. picamera2's captures are known to hang
+when the ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture` watches over
+all of it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """A simulated smear under a simulated microscope: pictures whose truth is known.
 
-Light is lost as in a real slide: dyes of cells that lie over each other add in optical density (Beer-Lambert), the
-lamp is not white and falls off towards the corners, the objective blurs, the camera sharpens and adds noise.
+Light is lost as in a real slide: dyes of cells that lie over each other add in optical density
+(Beer-Lambert), the lamp is not white and falls off towards the corners, the objective blurs, the camera
+sharpens and adds noise.
 
-For demonstrations and for tests of what comes around the networks. No network is trained on these pictures, but they
-were tuned until the networks read them: figures measured here say nothing about accuracy on real smears.
+For demonstrations and for tests of what comes around the networks. No network is trained on these pictures,
+but they were tuned until the networks read them: figures measured here say nothing about accuracy on real
+smears.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ STAMPS_KEPT = 600
 
 
 class Stage:
-    """Moves over a smear and takes fields. The stage stops at whole pixels, so a cell looks the same in each field.
+    """Moves over a smear and takes fields. The stage stops at whole pixels, so a cell looks the same in each
+    field.
 
     Painted cells are kept, so that a field costs their painting only once. One thread owns a stage.
     """
@@ -47,8 +50,8 @@ class Stage:
     ) -> None:
         """A camera of `width` x `height` pixels with its field in the middle of the smear.
 
-        `um_per_px` is the scale along y; along x it is um_per_px / squeeze (see Scale.squeeze). Raises UsageError
-        if the smear is smaller than a field.
+        `um_per_px` is the scale along y; along x it is um_per_px / squeeze (see Scale.squeeze). Raises
+        UsageError if the smear is smaller than a field.
         """
         self.smear = smear
         self.um_per_px = np.array([um_per_px / squeeze, um_per_px])

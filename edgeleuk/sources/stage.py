@@ -1,7 +1,7 @@
 """A simulated slide under a simulated microscope whose stage moves: frames whose truth is known.
 
-For trying out, and for measuring what counts frames: where a cell is seen twice, what a blurred frame adds, what a
-jump loses. Figures measured here say nothing about accuracy on real smears.
+For trying out, and for measuring what counts frames: where a cell is seen twice, what a blurred frame adds,
+what a jump loses. Figures measured here say nothing about accuracy on real smears.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ DRIFTS_UM = {"100x": 0.2, "40x": 0.8, "10x": 5.0}
 
 
 class StageSource:
-    """Frames of a stage that follows a script over a smear. Not live: its clock is the stage's, replayed at any speed.
+    """Frames of a stage that follows a script over a smear. Not live: its clock is the stage's, replayed at any
+    speed.
 
     The same seed and request give the same frames.
     """
@@ -106,9 +107,10 @@ class StageSource:
     ) -> None:
         """Without `smear` and `script` the stage scans, for `minutes`, as much of a slide as it then can.
 
-        `focus_drift_um` and `exposure_drift` (a share of the light) are how far focus and lamp wander off and back in
-        DRIFT_S. `jumps` is how often the stage is knocked to another place of its way and put back; `standstill_s` how
-        long it is left alone half-way. Raises UsageError for an unknown magnification, and where the smear is too small.
+        `focus_drift_um` and `exposure_drift` (a share of the light) are how far focus and lamp wander off and
+        back in DRIFT_S. `jumps` is how often the stage is knocked to another place of its way and put back;
+        `standstill_s` how long it is left alone half-way. Raises UsageError for an unknown magnification, and
+        where the smear is too small.
         """
         if magnification not in OBJECTIVES:
             raise UsageError(
@@ -180,7 +182,8 @@ class StageSource:
 class _MovingStage(Stage):
     """A stage that is exposed while it moves, out of focus and under changing light.
 
-    All three act on the light before it meets the sensor, so the frame has the noise and the clipping of what remains.
+    All three act on the light before it meets the sensor, so the frame has the noise and the clipping of what
+    remains.
     """
 
     def __init__(
@@ -252,7 +255,8 @@ def smear_light(light: FloatImage, x: float, y: float) -> FloatImage:
 
 
 def serpentine(slide: Point, field: Point) -> list[Point]:
-    """Middles of the fields that cover a slide, row by row and back, neighbours overlapping by OVERLAP_UM or more.
+    """Middles of the fields that cover a slide, row by row and back, neighbours overlapping by OVERLAP_UM or
+    more.
 
     Sizes are width and height, micrometres.
     """

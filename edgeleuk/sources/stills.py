@@ -58,8 +58,9 @@ class FolderSource:
     """The picture files that paths, folders and globs name. A second of its clock is one picture."""
 
     def __init__(self, paths: Sequence[str], reader: PictureReader = PLAIN) -> None:
-        """Raises InputError where no picture is there, or none can be read. `reader` decodes them, once it has seen which
-        there are."""
+        """Raises InputError where no picture is there, or none can be read. `reader` decodes them, once it has
+        seen which there are.
+        """
         found = list(pictures(paths))
         left_out = tuple(each for each in found if isinstance(each, Refusal))
         self._reader = reader
