@@ -1,4 +1,4 @@
-"""Open the source of frames that the user names.
+"""Open a source of frames by name.
 
 Each kind of source is one module. A new kind needs one module and one line in OPENERS.
 """
@@ -48,7 +48,7 @@ KINDS = (
     "picamera, picamera:1, usb, usb:0, /dev/video0, http://…, https://…, rtsp://…, a video file, a folder or a pattern "
     'of pictures ("*.jpg"), watch:DIR, simulated, simulated:SEED'
 )
-"""Source names that can be given, for help and messages."""
+"""Source names, for help and messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def is_camera(spec: str) -> bool:
 
 
 def default_source() -> str:
-    """Return the name of the first camera of this machine.
+    """Return the name of this machine's first camera.
 
     The name is one that `open_source` takes.
 

@@ -1,4 +1,4 @@
-"""HTTP client for camera images, with login and redirection."""
+"""HTTP client for cameras, with login and redirection."""
 
 from __future__ import annotations
 

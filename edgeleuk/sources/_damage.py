@@ -26,9 +26,9 @@ Plane = NDArray[np.float32]
 SEAM = 2.0
 """Minimum seam step, relative to the usual step."""
 QUIET = 0.6
-"""Step allowed in an image without noise, 8-bit levels."""
+"""Step allowed without noise, 8-bit levels."""
 FLATTEST = 1.5
-"""Minimum brightness range along a row of a scene, levels.
+"""Minimum brightness range of a scene, levels.
 
 Measured between percentiles, so that a few outliers do not count. A drawn bar has no range.
 """
@@ -40,7 +40,7 @@ LIKE = 0.4
 A scene continues across a seam, but ends at the edge of a drawing.
 """
 CANDIDATES, ASIDE = 12, 3
-"""Seam candidates examined, and units excluded at the image sides.
+"""Number of seam candidates, and units excluded at the sides.
 
 `CANDIDATES` places are examined closely. Within `ASIDE` units of either side a seam cannot be detected.
 """
@@ -69,7 +69,7 @@ HOLE = 400
 Of 4,096 overwritten bytes there are 1,365 pixels, or 682 at 16 bits.
 """
 BLOCK = 512
-"""Bytes that a disk or memory card writes at once."""
+"""Block size of a disk or memory card, bytes."""
 WILD = {1: 14}
 WILDEST = 90
 """Maximum pixel difference in focus, by number of channels.
@@ -77,7 +77,7 @@ WILDEST = 90
 The difference is summed over all channels between neighbours; `WILD` holds the exceptions to `WILDEST`.
 """
 ALL_OVER = 0.3
-"""Share of differing pixels that means an image of noise.
+"""Minimum share of differing pixels in noise.
 
 Noise all over is not damage.
 """
@@ -94,7 +94,7 @@ SHIFTED, SENSELESS, EMPTY, EMPTY_ROWS = (
 
 
 def in_blocks(image: Image, unit: tuple[int, int], restart: int, shrunk: int, *, zeros: bool = False) -> str:
-    """Describe the damage in a decoded JPEG; "" for none.
+    """Describe damage in a decoded JPEG, or "".
 
     Args:
         image: Decoded JPEG, (H, W, 3) uint8 RGB.
@@ -147,7 +147,7 @@ def _edges(image: Image, across: int, down: int) -> Iterator[tuple[Plane, Plane]
 
 
 def _is_seam(steps: Plane, above: Plane, below: Plane) -> bool:
-    """Return whether there is a seam of one row's length.
+    """Return whether a seam of one row's length exists.
 
     The step must be nearly constant along it, and the scene must continue across it. A seam begins and ends
     in the middle of a row: the edge of a bar or of another image goes from one side to the other.
@@ -249,7 +249,7 @@ def _has_garbage(contrast: Plane) -> bool:
 
 
 def in_rows(stored: NDArray[Any]) -> str:
-    """Describe damage in rows (H, W, C) stored uncompressed.
+    """Describe damage in uncompressed rows (H, W, C).
 
     Rows may be in either order. Returns "" for no damage.
     """
@@ -285,7 +285,7 @@ def _has_hole(stored: NDArray[Any]) -> bool:
 
 
 def _is_a_block(stored: NDArray[Any], start: int, end: int) -> bool:
-    """Return whether zeros within a row fill whole disk blocks.
+    """Return whether zeros within a row fill disk blocks.
 
     The ends of the run may lie within a pixel.
     """
@@ -373,7 +373,7 @@ def _levels(stored: NDArray[Any], most: float) -> NDArray[Any]:
 
 
 def _numbers(stored: NDArray[Any]) -> Plane:
-    """Replace non-numbers, and clip values larger than any level."""
+    """Replace NaN, and clip values beyond any level."""
     return np.nan_to_num(np.clip(stored, 0, 1 << 32).astype(np.float32), nan=0.0)
 
 

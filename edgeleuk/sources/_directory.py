@@ -1,4 +1,4 @@
-"""Parse TIFF and EXIF directories: tags with their values.
+"""Parse TIFF and EXIF directories.
 
 Limits bound what a forged directory can ask for.
 """
@@ -17,7 +17,10 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 INTEGERS = {1: "B", 3: "H", 4: "I"}
 """`struct` format of each type that is read as integers."""
 MOST_ENTRIES = 512
-"""Maximum entries per directory; no program writes more."""
+"""Maximum entries per directory.
+
+No program writes more.
+"""
 MOST_BYTES = 1 << 21
 """Maximum bytes of one entry's values.
 
@@ -40,7 +43,7 @@ class Entry:
     data: bytes
 
     def numbers(self, order: str) -> tuple[int, ...]:
-        """Return the values if they are unsigned integers, else ()."""
+        """Return the values if unsigned integers, else ()."""
         return (
             struct.unpack(f"{order}{self.count}{INTEGERS[self.type]}", self.data)
             if self.type in INTEGERS

@@ -17,7 +17,7 @@ from edgeleuk.sources import _jpeg, _png, _tiff, _webp
 from edgeleuk.sources._jpeg import CUT_SHORT
 
 WEBP_BYTES = 12
-"""Bytes that the WebP decoder keeps per pixel, in all."""
+"""Bytes that the WebP decoder keeps per pixel."""
 ANIMATED = "is an animation. Save one of its pictures as JPEG or PNG and try again."
 
 
@@ -37,7 +37,7 @@ class Header:
     The text continues a sentence that begins with the file's name.
     """
     orientation: int = 1
-    """EXIF orientation, 1 to 8, still to be applied."""
+    """EXIF orientation, 1 to 8, not yet applied."""
     alpha: bool = False
     """Whether the image has an opacity channel."""
     premultiplied: bool = False
@@ -51,7 +51,7 @@ class Header:
 
 
 def read_header(data: bytes) -> Header | None:
-    """Return the header of JPEG, PNG, BMP or WebP bytes.
+    """Read the header of a JPEG, PNG, BMP or WebP.
 
     Returns None where the data are none of these, or invalid.
     """
@@ -75,7 +75,7 @@ def is_heif(data: bytes) -> bool:
 
 
 def read_tiff_header(file: BinaryIO, size: int, place: int | None = None) -> Header:
-    """Return the header of one page of a TIFF.
+    """Read the header of a TIFF page.
 
     Args:
         file: Open TIFF.

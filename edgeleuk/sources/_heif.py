@@ -1,4 +1,4 @@
-"""Decode HEIC and HEIF images, as phones save them.
+"""Decode HEIC and HEIF images of phones.
 
 This is the only module that imports pillow_heif (the extra `heif`).
 
@@ -31,7 +31,7 @@ AV1 = (b"avif", b"avis")
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Return the size of a file, upright, without decoding it.
+    """Read a file's upright size without decoding it.
 
     Raises:
         MissingExtraError: If pillow_heif is not installed.

@@ -24,7 +24,7 @@ IMAGES = {b"hvc1", b"hev1", b"grid", b"iden", b"iovl", b"av01", b"jpeg", b"j2k1"
 
 
 def others_in(file: BinaryIO, head: bytes) -> int | None:
-    """Count the pictures beside the first in an open file.
+    """Count further pictures in an open file.
 
     The file is a JPEG, HEIC, PNG or WebP. Returns None for an unknown number of further pictures.
     """

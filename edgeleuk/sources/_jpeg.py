@@ -26,7 +26,7 @@ RARE = "is a JPEG of a rare kind. Save it as an ordinary JPEG or as PNG and try 
 COSTLY = "is a progressive JPEG that would take too much memory or time. Save it as an ordinary JPEG and try again."
 
 MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
-"""Start or end marker, or a marker with a segment.
+"""Start, end or segment marker.
 
 FF 00 is data, and restart markers lie inside of it.
 """
@@ -64,7 +64,7 @@ class Layout:
     restart: int = 0
     """Units after which coding restarts; 0 for never."""
     coded: tuple[int, int] = (0, 0)
-    """Position of the first scan, and of the end marker."""
+    """Positions of the first scan and the end marker."""
     sequential: bool = True
     blank: bool = True
     """Whether zeros code the end of a block.
@@ -225,7 +225,7 @@ def _mended(data: bytes, layout: Layout, warning: str) -> bytes | None:
 
 
 def _said(error: Exception) -> str:
-    """Return libjpeg's message, reworded if it is a usual one."""
+    """Return libjpeg's message, reworded if common."""
     text = str(error)
     if "remature end" in text:
         return "a part of its data is missing"

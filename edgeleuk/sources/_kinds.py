@@ -1,4 +1,4 @@
-"""Recognise the kind of a file by content and name.
+"""Recognise a file's kind by content and name.
 
 A file is a picture, or something that lies beside pictures.
 """
@@ -76,7 +76,7 @@ BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 "BM" alone would make a picture of any text that begins with these letters.
 """
 HEAD = 512
-"""Leading bytes of a file that decide its kind."""
+"""Leading bytes that decide a file's kind."""
 
 ADVICE: Mapping[str, str] = {
     "hidden": "is hidden. Rename it to have it analysed.",

@@ -1,4 +1,4 @@
-"""Read the pictures of one HTTP answer, one by one."""
+"""Read the pictures of one HTTP answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Link:
         announced = head.first("content-type")
         self._kind = announced.partition(";")[0].strip().lower()
         self._streams = self._kind.startswith("multipart/")
-        """Whether the answer is an endless stream of pictures."""
+        """Whether the answer is an endless stream."""
         self._parts = Parts(boundary_of(announced), MAX_PICTURE_BYTES) if self._streams else None
         self._first = bytearray()
         self._at = wire.received
@@ -76,7 +76,7 @@ class Link:
         return "is connected and sends nothing." if self._pictures else "answers, and sends no picture."
 
     def picture(self, until: float) -> bytes | None:
-        """Return the newest complete picture, waiting if there is none.
+        """Return the newest complete picture, or wait.
 
         Where the answer ends within a picture, what is left of it is returned. Returns None where a single
         picture was given and has to be requested again.
@@ -112,7 +112,7 @@ class Link:
         return picture
 
     def _broken_off(self, parts: Parts) -> bytes | None:
-        """Return the rest of a picture when the answer ends."""
+        """Return an unfinished picture when the answer ends."""
         rest, self.over = parts.rest(), True
         if self._streams and not self._pictures:
             raise ServerError("has closed the connection without a whole picture. Check the camera.")
@@ -121,7 +121,7 @@ class Link:
         return rest or None
 
     def _told_apart(self, until: float) -> Parts:
-        """Detect from the first bytes how pictures are separated.
+        """Detect how pictures are separated.
 
         Servers announce whatever they like.
 

@@ -1,4 +1,4 @@
-"""Log in at a web server by Basic or Digest.
+"""HTTP login by Basic or Digest.
 
 Basic is RFC 7617, Digest RFC 7616.
 """
@@ -63,7 +63,7 @@ class Challenge:
 
     @property
     def stale(self) -> bool:
-        """Whether the last login was valid but its nonce expired."""
+        """Whether a valid login only had an expired nonce."""
         return self.parameters.get("stale", "").lower() == "true"
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class Challenge:
 
 
 def challenges(headers: Sequence[str]) -> list[Challenge]:
-    """Return all challenges that a server offers, best first."""
+    """Return a server's challenges, best first."""
     found: list[tuple[str, dict[str, str]]] = []
     for item in (item for header in headers for item in parse_http_list(header)):
         if not _PARAMETER.fullmatch(item) and (scheme := _SCHEME.fullmatch(item)):

@@ -19,7 +19,7 @@ BLACK_SHARE = 0.001
 It leaves room for hot pixels.
 """
 SAMPLE_SIDE = 256
-"""Minimum rows and columns of a frame that are sampled.
+"""Minimum rows and columns sampled per frame.
 
 Sensor noise alone makes two such samples differ.
 """
@@ -51,7 +51,7 @@ class Patience:
     A slow camera sends its first picture late.
     """
     unknown: float = 30.0
-    """Maximum time without a frame while the pace is unknown.
+    """Maximum frameless time at unknown pace.
 
     It applies to a camera that is connected.
     """
@@ -63,7 +63,7 @@ class Patience:
     longest_pause: float = 15.0
 
     def pause(self, failures: int) -> float:
-        """Return the pause after `failures` openings that did not help."""
+        """Return the pause after `failures` failed openings."""
         return float(min(self.first_pause * 2.0 ** min(failures, 30), self.longest_pause))
 
 
@@ -139,11 +139,17 @@ class Pace:
 
     @property
     def bearable(self) -> float:
-        """Silence of a live connection before it is reopened, seconds."""
+        """Maximum silence of a live connection, seconds.
+
+        It is reopened after that.
+        """
         if not self._gaps:
             return max(self._patience.stall, self._patience.unknown)
         return max(self._patience.stall, LATE * max(self._gaps))
 
     def only_bad(self, silent: float) -> bool:
-        """Return whether only damaged frames have come for `silent` seconds."""
+        """Return whether only damaged frames come.
+
+        `silent` is the time since the last good frame, seconds.
+        """
         return self._bad >= MOST_BAD and silent >= self._patience.stall

@@ -62,7 +62,7 @@ class Camera:
     Shot noise is the square root of their number.
     """
     seed: int = 0
-    """Seed of the noise, which differs in each field taken."""
+    """Seed of the noise, which differs between fields."""
 
 
 class View:

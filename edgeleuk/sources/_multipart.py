@@ -41,7 +41,7 @@ def is_closed(picture: bytes | bytearray) -> bool:
 
 
 class Parts:
-    """Splitter of a stream into the bodies of its parts.
+    """Splitter of a stream into part bodies.
 
     Everything between the parts, or that is no part, is skipped.
     """
@@ -159,7 +159,7 @@ class _Walk:
         self._at = 2
         self._in_scan = False
         self.broken = False
-        """Whether the parser met something invalid in a JPEG."""
+        """Whether the parser met invalid data."""
 
     def end(self, data: bytearray) -> int | None:
         """Return where the picture ends or breaks off.
@@ -190,9 +190,10 @@ class _Walk:
 
 
 def _end_of_headers(buffer: bytearray, start: int) -> tuple[int, int]:
-    """Return position and length of the empty line after headers.
+    """Find the empty line after headers.
 
-    Cameras send CRLF, or LF alone. The position is -1 where there is none yet.
+    Returns its position and length. Cameras send CRLF, or LF alone. The position is -1 where there is none
+    yet.
     """
     found = [
         (at, len(gap))

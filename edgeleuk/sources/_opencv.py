@@ -23,7 +23,7 @@ It is more than the video of any microscope camera or phone has, and two such fr
 
 
 def fault_of_size(width: float, height: float) -> str:
-    """Describe what is wrong with a frame size, pixels.
+    """Describe a fault of a frame size, pixels.
 
     The text is the rest of a sentence; empty for nothing.
     """
@@ -33,7 +33,7 @@ def fault_of_size(width: float, height: float) -> str:
 
 
 def require_size(video: Any, name: str) -> None:
-    """Check the frame size that an opened video announces.
+    """Check an opened video's frame size.
 
     No frame is decoded for it.
 

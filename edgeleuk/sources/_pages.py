@@ -34,7 +34,7 @@ A circle or a forged chain must end.
 MOST_FIELDS = 4096
 """Maximum fields of a directory; common ones have 20."""
 STACK = re.compile(rb"^images=(\d{1,9})$", re.MULTILINE)
-"""Number of pictures in the description that ImageJ writes.
+"""Number of pictures in ImageJ's description.
 
 The pictures follow each other, with one directory for all.
 """
@@ -60,7 +60,7 @@ class Pages:
 
 
 def survey(path: Path) -> Pages:
-    """Find a TIFF's directories, reading nothing else of it."""
+    """Find a TIFF's directories, reading nothing else."""
     try:
         with path.open("rb") as file:
             return _survey(file)
@@ -69,7 +69,7 @@ def survey(path: Path) -> Pages:
 
 
 def pages(path: Path) -> tuple[int, ...]:
-    """Return the places of the directories of all pages.
+    """Return the directory places of all pages.
 
     Empty where the file is no TIFF or cannot be read.
     """
@@ -103,7 +103,7 @@ def _survey(file: BinaryIO) -> Pages:
 
 
 def _directory(file: BinaryIO, order: str, place: int) -> tuple[dict[int, tuple[int, int]], int]:
-    """Read one directory's fields and the place of the next.
+    """Read one directory, and the next one's place.
 
     Returns:
         For each tag the number of values and their place, or the value itself; and the place of the next
@@ -135,7 +135,7 @@ def _is_reduced(fields: dict[int, tuple[int, int]]) -> bool:
 
 
 def _stacked(file: BinaryIO, description: tuple[int, int] | None) -> int:
-    """Return the number of pictures that ImageJ states, or 0.
+    """Return ImageJ's number of pictures, or 0.
 
     It is 0 where another program wrote the file.
     """

@@ -38,7 +38,7 @@ class Habit:
     """Minimum and maximum diameter."""
     stretch: float
     roughness: float
-    """Amplitude of harmonics beyond the ellipse, share of the radius."""
+    """Amplitude of higher harmonics, share of the radius."""
     decay: float = 1.6
     """Decay of higher harmonics; a small value is jagged."""
     eosin: float = 0.0

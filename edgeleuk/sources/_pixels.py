@@ -48,10 +48,10 @@ class _Depth:
 
     @classmethod
     def of(cls, image: NDArray[Any]) -> Self:
-        """Measure the depth by the brightest pixels, except a few.
+        """Measure the depth by the brightest pixels.
 
-        16-bit files of 10-, 12- and 14-bit cameras use only the low bits, and a hot pixel or a sharpened edge
-        exceeds them.
+        A few are ignored: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits, and a hot pixel
+        or a sharpened edge exceeds them.
         """
         if image.dtype == np.uint8:
             return cls(1, 8)
@@ -132,7 +132,7 @@ def _strips(image: NDArray[Any], shrunk: int) -> Iterator[NDArray[Any]]:
 
 
 def _numbers(image: NDArray[Any]) -> NDArray[Any]:
-    """Replace values that are no level: negative or not finite."""
+    """Replace negative and non-finite values."""
     if np.issubdtype(image.dtype, np.floating):
         return np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 2**31)
     return np.maximum(image, 0)

@@ -76,7 +76,7 @@ class Layout:
 
 
 def read_layout(data: bytes) -> Layout | None:
-    """Parse the chunks to the end, checking each checksum.
+    """Parse the chunks and check their checksums.
 
     Returns None where the header is invalid.
     """
@@ -151,9 +151,9 @@ def read_layout(data: bytes) -> Layout | None:
 
 
 def is_whole(data: bytes, layout: Layout) -> bool:
-    """Return whether the pixels inflate to the right size.
+    """Return whether the pixel data are complete.
 
-    Each row must also have a filter that exists.
+    They must inflate to as many bytes as the image has, each row with a filter that exists.
     """
     unpacking = zlib.decompressobj()
     filters = _Filters([*layout.rows])
@@ -206,6 +206,9 @@ def is_plain(data: bytes, layout: Layout) -> bool:
 
 
 def plain(data: bytes, layout: Layout) -> bytes:
-    """Return the image without notes, profiles and further images."""
+    """Return the file reduced to the image.
+
+    Notes, profiles and further images are removed.
+    """
     end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
     return b"".join([MAGIC, *(data[first:last] for first, last in layout.needed), end])

@@ -1,4 +1,4 @@
-"""Script a hand's movements of stage, focus and lamp."""
+"""Script movements of stage, focus and lamp."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Pose:
     focus_um: float = 0.0
     """Distance from the focal plane, micrometres."""
     exposure: float = 1.0
-    """Light on the sensor; 1 is the camera's own choice."""
+    """Light on the sensor, relative to the camera's choice."""
 
 
 @dataclass(frozen=True, slots=True)

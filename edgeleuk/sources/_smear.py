@@ -28,7 +28,7 @@ Some field thus holds it whole.
 WHITE_GAP = 1.06
 RED_GAP = 1.0
 RED_OVERLAP, RED_OVERLAP_SHARE = 0.84, 0.12
-"""Minimum distance of overlapping red cells, and their share.
+"""Minimum distance and share of overlapping red cells.
 
 In a monolayer most red cells lie apart, some touch and a few overlap; none may overlap a white cell.
 """

@@ -95,7 +95,8 @@ class Layout:
     planes: int
     """Number of separately stored planes, or 1.
 
-    Each has one channel."""
+    Each has one channel.
+    """
     chunk: tuple[int, int]
     """Width and height of a chunk, pixels."""
     tiled: bool
@@ -119,7 +120,7 @@ class Layout:
         return (self.chunk[0] * (1 if self.planes > 1 else self.samples) * self.bits + 7) // 8
 
     def lengths(self, number: int) -> frozenset[int]:
-        """Return the byte counts that a chunk may unpack to.
+        """Return a chunk's possible unpacked lengths, bytes.
 
         `number` is the chunk's number. The last strip is as long as the others, or ends with the rows.
         """
@@ -174,9 +175,10 @@ def read_layout(file: BinaryIO, place: int | None = None) -> Layout | str:
 
 
 def fault(layout: Layout, size: int) -> str | None:
-    """Return why a page must not be decoded, or None.
+    """Return a page's fault, or None.
 
-    The text is the rest of a sentence. `size` is the file's, in bytes.
+    A page with a fault must not be decoded. The text is the rest of a sentence. `size` is the file's, in
+    bytes.
     """
     if layout.colours in (LAB, ICC_LAB, ITU_LAB):
         return LAB_COLOURS

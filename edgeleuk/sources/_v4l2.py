@@ -79,7 +79,7 @@ class Device:
     driver: str = ""
     modes: tuple[Mode, ...] = ()
     problem: str = ""
-    """Reason why the kernel gave no answer, one sentence."""
+    """Why the kernel gave no answer, one sentence."""
 
     @property
     def path(self) -> str:
@@ -95,7 +95,7 @@ class Device:
 
 
 def devices(system: Path = Path("/sys/class/video4linux"), nodes: Path = Path("/dev")) -> tuple[Device, ...]:
-    """Return every video device of this machine, by number."""
+    """Return this machine's video devices, by number."""
     numbers = {
         int(match[1])
         for folder in (system, nodes)

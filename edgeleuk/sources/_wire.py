@@ -1,4 +1,4 @@
-"""HTTP connection on which every wait has a limit.
+"""HTTP connection with limited waits.
 
 It reads an answer as it comes. It replaces http.client, which waits for as long as single bytes trickle in,
 knows no ICY answer, and forgets on a timeout what had come.
@@ -20,7 +20,7 @@ from edgeleuk.errors import UsageError
 
 CHUNK = 1 << 16
 MAX_HEAD_BYTES = 1 << 16
-"""Maximum bytes of a status line with its headers.
+"""Maximum bytes of status line and headers.
 
 Cameras send a few hundred.
 """

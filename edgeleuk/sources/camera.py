@@ -20,13 +20,13 @@ ones; is gone and being reopened; has come to its end.
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """State of the camera, as the operator sees it."""
+    """Camera state shown to the operator."""
 
     word: CameraWord
     since: float
     """Time in this state, seconds."""
     text: str = ""
-    """What is wrong and what is being done, one sentence.
+    """Fault and what is being done, one sentence.
 
     It is empty where nothing is wrong.
     """
@@ -54,7 +54,7 @@ class SourceInfo:
     fps: float | None
     """Frames per second; None where the source does not say."""
     live: bool
-    """Whether frames pass regardless of whether they are read.
+    """Whether unread frames are lost.
 
     If so, the newest frame wins; if not, none is dropped.
     """

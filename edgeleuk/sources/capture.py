@@ -24,7 +24,7 @@ from edgeleuk.types import Shot
 __all__ = ["Capture", "Patience"]
 
 CLOSE_S = 1.0
-"""Time for the source to close at the end, seconds."""
+"""Time limit for closing the source, seconds."""
 MOST_FAULTS = 3
 """Maximum consecutive pictures that fail for unforeseen reasons.
 
@@ -49,7 +49,7 @@ class _Status:
 
 
 class Capture:
-    """Context manager that reads a source ahead in a thread.
+    """Context manager that reads ahead in a thread.
 
     Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A
     source that is not live waits until each frame was taken. A live source that fails is opened again, with
@@ -236,7 +236,10 @@ class Capture:
             return False
 
     def _hangs(self, life: _Life) -> bool:
-        """Return whether the source blocks its thread for too long."""
+        """Return whether the source hangs.
+
+        It then blocks its thread for longer than it may.
+        """
         asked = life.asked
         if asked is None:
             return False

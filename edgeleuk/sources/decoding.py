@@ -198,7 +198,7 @@ def decode_grey(png: bytes) -> NDArray[np.uint8]:
 
 
 def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px: float) -> int:
-    """Return the factor by which a picture is decoded smaller.
+    """Return a picture's reduction factor.
 
     The factor divides both sides, so that positions stay exact.
 

@@ -20,9 +20,9 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
 OPEN_S = 10.0
-"""Time for the connection and the answer's head, seconds."""
+"""Time limit for connection and head, seconds."""
 FIRST_TIMES = 3.0
-"""Time for the first picture, in multiples of OPEN_S.
+"""Time limit for the first picture, times OPEN_S.
 
 A slow camera sends one in ten seconds.
 """

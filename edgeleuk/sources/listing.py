@@ -53,7 +53,7 @@ def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
 
 
 def pages_of(path: Path) -> Iterator[Found]:
-    """List the pictures of one file, and its other contents.
+    """List the pictures and other contents of a file.
 
     Little more than its beginning is read. A file without a picture's suffix may be one: its content decides.
     A file with it that is no picture is an error when it is read.
@@ -115,7 +115,7 @@ def _no_picture(path: Path, kind: str) -> Iterator[Found]:
 
 
 def _paged(path: Path, found: Pages) -> Iterator[Found]:
-    """List the pages of a TIFF, and its other contents."""
+    """List the pages and other contents of a TIFF."""
     number = len(found.places)
     if found.reduced and not number:
         yield InputError(
