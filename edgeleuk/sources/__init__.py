@@ -1,4 +1,7 @@
-"""Where frames come from: one file each. A new source is one file, and one line in OPENERS."""
+"""Open a source of frames by name.
+
+Each kind of source is one module. A new kind needs one module and one line in OPENERS.
+"""
 
 from __future__ import annotations
 
@@ -35,19 +38,25 @@ VIDEO_SUFFIXES = frozenset(
     }
 )
 MOST_PIXELS = 50_000_000
-"""That may be asked of a camera; larger frames are refused (`_opencv.MOST_MEGAPIXELS`)."""
+"""Maximum pixels of a requested frame size.
+
+A larger request is refused (see `_opencv.MOST_MEGAPIXELS`).
+"""
 MOST_SIDE = 20_000
-"""Likewise."""
+"""Maximum width or height of a requested frame, pixels."""
 KINDS = (
     "picamera, picamera:1, usb, usb:0, /dev/video0, http://…, https://…, rtsp://…, a video file, a folder or a pattern "
     'of pictures ("*.jpg"), watch:DIR, simulated, simulated:SEED'
 )
-"""What can be named, for help and for messages."""
+"""Source names, for help and messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asks of a source; it may give something else and then says so."""
+    """Request for a source.
+
+    The source may give something else; it then says so.
+    """
 
     spec: str
     width: int | None
@@ -55,11 +64,11 @@ class Wish:
     fps: float | None
     magnification: str
     reader: PictureReader | None
-    """Decodes the pictures of a folder; None for each by itself."""
+    """Decoder for a folder's images; None decodes each independently."""
 
     @property
     def argument(self) -> str:
-        """What follows the colon."""
+        """Part of the name after the colon."""
         return self.spec.partition(":")[2]
 
 
@@ -72,11 +81,21 @@ def open_source(
     magnification: str = "100x",
     reader: PictureReader | None = None,
 ) -> Source:
-    """Open what `spec` names, see KINDS. Size and rate are wishes; `magnification` is for the simulation, `reader` decodes the
-    pictures of a folder.
+    """Open the source that `spec` names.
 
-    Raises UsageError for what names no kind of source and for a size that no camera has, CameraError or InputError where it cannot be opened, and
-    MissingExtraError where a library for it is absent.
+    Args:
+        spec: Name of the source, see KINDS.
+        width: Requested frame width, pixels; the source may give another.
+        height: Requested frame height, pixels; the source may give another.
+        fps: Requested frames per second; the source may give another rate.
+        magnification: Objective of the simulated source; other sources ignore it.
+        reader: Decoder for the images of a folder.
+
+    Raises:
+        UsageError: If `spec` names no kind of source, or no camera has the requested size.
+        CameraError: If the camera cannot be opened.
+        InputError: If the file or folder cannot be opened.
+        MissingExtraError: If a library that the source needs is not installed.
     """
     if (width or 1) * (height or 1) > MOST_PIXELS or max(width or 1, height or 1) > MOST_SIDE:
         raise UsageError(
@@ -91,12 +110,21 @@ def open_source(
 
 
 def is_camera(spec: str) -> bool:
-    """Whether `spec` names a source of pictures of now, and not pictures or a film that are there."""
+    """Return whether `spec` names a live source.
+
+    Existing images and videos are not live.
+    """
     return any(is_meant(spec) for is_meant, _ in CAMERAS)
 
 
 def default_source() -> str:
-    """The first camera of this machine, as `open_source` takes it. Raises CameraError where there is none."""
+    """Return the name of this machine's first camera.
+
+    The name is one that `open_source` takes.
+
+    Raises:
+        CameraError: If there is no camera.
+    """
     from edgeleuk.sources import picamera
     from edgeleuk.sources._v4l2 import devices
 
@@ -180,10 +208,13 @@ CAMERAS: tuple[Opener, ...] = (
     (_is("watch"), _watch),
     (_is("simulated"), _simulated),
 )
-"""What gives pictures of now."""
+"""Openers of live sources."""
 OPENERS: tuple[Opener, ...] = (
     *CAMERAS,
     (_is_video, _video),
     (_is_stills, _stills),
 )
-"""How a source is told, and what opens it. The first that fits is taken; libraries are imported by the opener."""
+"""Pairs of a test for the name and the opener.
+
+The first match is taken. Each opener imports the libraries that it needs.
+"""

@@ -1,4 +1,4 @@
-"""A request for the pictures of a camera: its logins, its moves, and what its answer holds."""
+"""HTTP client for cameras, with login and redirection."""
 
 from __future__ import annotations
 
@@ -12,44 +12,54 @@ from edgeleuk.sources._login import Challenge, Login, challenges
 from edgeleuk.sources._wire import Head, ServerError, Wire, read_head
 
 MOST_MOVES = 5
-"""Redirections that are followed."""
+"""Maximum number of redirections that are followed."""
 MOVED = (301, 302, 303, 307, 308)
 AS_IT_IS = "/%:=&?~#+!$,;'@()*[]"
-"""Of an address, what is sent without an escape."""
+"""Characters of an address that are sent unescaped."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 WANTED = "wants a password. Use http://user:password@host/..., with %40 for @ and %2F for / in them."
 
 
 class Client:
-    """Asks for one address, logs in and follows it where it has moved on its own host. Every step can be gone on with after a
-    wait that ended."""
+    """HTTP client for one camera address.
+
+    It logs in, and follows redirections within the same host. Every step can be resumed after a timeout.
+    """
 
     def __init__(self, url: SplitResult) -> None:
         self._home = self._url = url
-        """As it was given, and where it is now."""
+        """Original address (`_home`) and current address (`_url`)."""
         self._login = login_of(url)
         self._wire: Wire | None = None
         self._link: Link | None = None
         self._moves = self._refusals = 0
-        """Of the request that is being answered."""
+        """Redirections and login refusals of the current request."""
 
     @property
     def asking(self) -> bool:
-        """Whether a request is being answered."""
+        """Whether a request is in progress."""
         return self._wire is not None
 
     @property
     def progress(self) -> str:
-        """How far an answer has come, as the rest of a sentence."""
+        """Progress of the answer.
+
+        The text is the rest of a sentence.
+        """
         if self._link:
             return self._link.progress
         begun = self._wire is not None and self._wire.received > 0
         return "has begun to answer, and does not go on." if begun else "does not answer in time."
 
     def picture(self, until: float) -> bytes | None:
-        """The newest picture; None where the next one needs another request.
+        """Return the newest picture.
 
-        Raises ServerError, OSError, and TimeoutError where it can be gone on with.
+        Returns None where the next picture needs another request.
+
+        Raises:
+            ServerError: If the server gives no usable answer.
+            OSError: If the connection fails.
+            TimeoutError: If nothing came before `until`; the call can be repeated to resume.
         """
         link = self.answered(until)
         data = link.picture(until)
@@ -58,7 +68,7 @@ class Client:
         return data
 
     def answered(self, until: float) -> Link:
-        """The link over which pictures come."""
+        """Return the link that delivers the pictures."""
         while self._link is None:
             wire = self._wire = self._wire or self._ask(until)
             head = read_head(wire, until)
@@ -71,7 +81,11 @@ class Client:
         return self._link
 
     def close(self, answered: bool = True) -> None:
-        """Let go of the connection; the next request begins anew, unless it goes on with one that was `answered`."""
+        """Close the connection.
+
+        The next request starts again at the original address. With `answered` false it continues the current
+        redirection or login instead.
+        """
         if self._wire:
             self._wire.close()
         self._wire = self._link = None
@@ -103,11 +117,15 @@ class Client:
 
     @property
     def _at_home(self) -> bool:
-        """Whether it is asked where the login is meant for."""
+        """Whether the current address is where the login is valid."""
         return origin(self._url) == origin(self._home)
 
     def _goes_on(self, head: Head) -> bool:
-        """Whether another request is to follow: elsewhere, or with a login. Raises ServerError where neither helps."""
+        """Return whether to send another request, redirected or with login.
+
+        Raises:
+            ServerError: If neither a redirection nor a login helps.
+        """
         if head.status in MOVED:
             self._url = self._moved(head.first("location"))
             return True
@@ -124,7 +142,10 @@ class Client:
         return True
 
     def _log_in(self, status: int, login: Login, offered: list[Challenge]) -> None:
-        """Answer what the server asks, once, and once more where the first answer only was late."""
+        """Choose the login challenge to answer.
+
+        A challenge is answered once, and once more if the first answer was only stale.
+        """
         self._refusals += 1
         best = next((each for each in offered if each.usable), None)
         if best is None and offered:
@@ -162,13 +183,17 @@ class Client:
 
 
 def refuse(head: Head) -> None:
-    """Raises ServerError for an answer without pictures."""
+    """Check that an answer can hold pictures.
+
+    Raises:
+        ServerError: If the status is not 200.
+    """
     if head.status != 200:
         raise ServerError(f"answers {head.status} {tamed(head.reason, 60)}".rstrip() + ". Check the address.")
 
 
 def origin(url: SplitResult) -> tuple[str, str | None, int]:
-    """Who is asked: what a login is meant for."""
+    """Return scheme, host and port: the scope of a login."""
     return url.scheme, url.hostname, url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 
@@ -181,5 +206,8 @@ def without_login(url: SplitResult) -> SplitResult:
 
 
 def shown(url: SplitResult) -> str:
-    """For a message: of a server's own making, so without what controls a terminal."""
+    """Return an address for a message.
+
+    A server chose it, so characters that control a terminal are removed.
+    """
     return tamed(shown_source(url.geturl()), 200)

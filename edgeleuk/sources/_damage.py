@@ -1,12 +1,13 @@
-"""Signs of damage in a decoded picture, for what a decoder passes over in silence.
+"""Detect damage that a decoder did not report.
 
-Where the data of a JPEG are wrong and its decoder finds its way again, the brightness of all that follows is shifted. What
-follows begins at a unit of the code, in the middle of a row of them, and ends one row further below, at the same column: so
-for one row's length of units, each differs from the one above it by the same step. Nothing in a scene looks like that. A few
-units of garbage come before.
+Where the data of a JPEG are wrong and its decoder resynchronises, the brightness of all that follows is
+shifted. The shifted part begins at a coding unit in the middle of a row of units, and ends one row further
+down at the same column: over one row's length of units, each unit differs from the one above it by the same
+step. No scene looks like that. A few units of garbage precede it.
 
-Limits were chosen so that none of 4,650 intact JPEGs of ten sources is refused, nor one with bars, captions, letters or frames drawn
-on it. Of JPEGs with 64 bytes overwritten that a strict decoder accepts, some 19 of 20 are told.
+The limits were chosen so that none of 4,650 intact JPEGs from ten sources is refused, nor one with bars,
+captions, letters or frames drawn on it. Of JPEGs with 64 bytes overwritten that a strict decoder accepts,
+about 19 of 20 are detected.
 """
 
 from __future__ import annotations
@@ -23,40 +24,67 @@ from edgeleuk.types import Image
 Plane = NDArray[np.float32]
 
 SEAM = 2.0
-"""Least step, in units of what is usual in the picture, that is told."""
+"""Minimum seam step, relative to the usual step."""
 QUIET = 0.6
-"""Levels that a step may have in a picture without any noise."""
+"""Step allowed without noise, 8-bit levels."""
 FLATTEST = 1.5
-"""Levels between the darkest and the brightest of a row of a scene, but for a few: a drawn bar has none."""
+"""Minimum brightness range of a scene, levels.
+
+Measured between percentiles, so that a few outliers do not count. A drawn bar has no range.
+"""
 LEAST_STEP = 2.0
-"""Levels; a smaller one may be a rounding of colours."""
+"""Minimum step, levels; a smaller one may be colour rounding."""
 LIKE = 0.4
-"""Least correlation of what lies on both sides of a seam: a scene goes on across it, and ends at the edge of a drawing."""
+"""Minimum pixel correlation across a seam.
+
+A scene continues across a seam, but ends at the edge of a drawing.
+"""
 CANDIDATES, ASIDE = 12, 3
-"""Places that are looked at more closely, and units from either side of the picture at which a seam cannot be told."""
+"""Number of seam candidates, and units excluded at the sides.
+
+`CANDIDATES` places are examined closely. Within `ASIDE` units of either side a seam cannot be detected.
+"""
 GARBAGE, BRIGHT_GARBAGE, ROUGH = 6.0, 90.0, 40.0
-"""Least contrast between neighbouring pixels of a block of garbage, in units of what is usual and in levels; and of a rough
-block, of which one alone is nothing."""
+"""Minimum contrast of garbage and of rough blocks.
+
+Contrast is the mean difference between neighbouring pixels of a block. `GARBAGE` is relative to the image's
+usual contrast, `BRIGHT_GARBAGE` and `ROUGH` are in levels. A single rough block alone is no sign of damage.
+"""
 STRANGE = ((0.02, 0.0008), (0.005, 0.002), (0.003, 0.006))
-"""Shares of rough blocks and of green pixels that no picture of a smear has together. In 500 intact pictures the most are
-.008 and .003, never both, and in one with many green letters drawn on it .001 and .03."""
+"""Shares of rough blocks and green pixels that mean damage.
+
+No image of a smear reaches both shares of a pair. In 500 intact images the maxima are .008 and .003, never
+together; an image with many green letters drawn on it has .001 and .03.
+"""
 GREEN = 110
 """Cb and Cr below which a colour is green."""
 FLAT = 0.02
-"""Share of flat blocks of a picture with drawn areas, which are coded in zeros."""
+"""Minimum share of flat blocks in a drawn image.
+
+Flat areas are coded in zeros.
+"""
 HOLE = 400
-"""Pixels without a gap that are told as overwritten: of 4,096 bytes there are 1,365, or at 16 bits 682."""
+"""Minimum run of zero pixels that means damage.
+
+Of 4,096 overwritten bytes there are 1,365 pixels, or 682 at 16 bits.
+"""
 BLOCK = 512
-"""Bytes that a disk or a card writes at a time."""
+"""Block size of a disk or memory card, bytes."""
 WILD = {1: 14}
 WILDEST = 90
-"""Sum of the differences of all channels between neighbours that is beyond any edge in focus, by the number of channels."""
+"""Maximum pixel difference in focus, by number of channels.
+
+The difference is summed over all channels between neighbours; `WILD` holds the exceptions to `WILDEST`.
+"""
 ALL_OVER = 0.3
-"""Share of such pixels of a picture that is noise, and not damaged."""
+"""Minimum share of differing pixels in noise.
+
+Noise all over is not damage.
+"""
 STRIP, OVERLAP = 32, 8
-"""Rows that are looked at at a time, and those of them again that came before."""
+"""Rows per strip, and rows of overlap between strips."""
 FEWEST = 20
-"""Units in a row of which a seam is told."""
+"""Minimum units per row for seam detection."""
 SHIFTED, SENSELESS, EMPTY, EMPTY_ROWS = (
     "from one place on its brightness or colour is shifted",
     "a part of it makes no sense",
@@ -66,10 +94,14 @@ SHIFTED, SENSELESS, EMPTY, EMPTY_ROWS = (
 
 
 def in_blocks(image: Image, unit: tuple[int, int], restart: int, shrunk: int, *, zeros: bool = False) -> str:
-    """What is wrong with a decoded JPEG (H, W, 3); "" for nothing.
+    """Describe damage in a decoded JPEG, or "".
 
-    `unit` is the width and height of its units in pixels of the file, `restart` the number of them after which coding starts
-    anew, 0 for never; `zeros` says that there is a run of them in its data.
+    Args:
+        image: Decoded JPEG, (H, W, 3) uint8 RGB.
+        unit: Width and height of a coding unit, pixels of the file.
+        restart: Number of units after which coding restarts; 0 for never.
+        shrunk: Factor by which the image was decoded smaller.
+        zeros: Whether the coded data contain a run of zeros.
     """
     across, down = unit[0] // shrunk, unit[1] // shrunk
     if min(across, down) >= 2 and _has_seam(image, across, down, restart):
@@ -96,9 +128,10 @@ def _has_seam(image: Image, across: int, down: int, restart: int) -> bool:
 
 
 def _edges(image: Image, across: int, down: int) -> Iterator[tuple[Plane, Plane]]:
-    """Brightness and both colours, each above and below the edges between rows of units: (rows, columns, across).
+    """Yield the pixels on both sides of unit-row edges.
 
-    Colours are stored coarser and smoothed, so that they are looked at one pixel further away.
+    Yields brightness and both colour channels, each as the planes above and below, (rows, columns, across).
+    Colour is stored coarser and smoothed, so it is sampled one pixel further from the edge.
     """
     height, width = image.shape[0], image.shape[1] // across * across
     edges = np.arange(down, height - 1, down)
@@ -114,9 +147,10 @@ def _edges(image: Image, across: int, down: int) -> Iterator[tuple[Plane, Plane]
 
 
 def _is_seam(steps: Plane, above: Plane, below: Plane) -> bool:
-    """Whether for one row's length of units the step is nearly the same, and the scene goes on across it.
+    """Return whether a seam of one row's length exists.
 
-    It must begin and end in the middle of a row: the edge of a bar or of another picture goes from one side to the other.
+    The step must be nearly constant along it, and the scene must continue across it. A seam begins and ends
+    in the middle of a row: the edge of a bar or of another image goes from one side to the other.
     """
     columns = steps.shape[1]
     every = max(1, columns // 32)
@@ -140,7 +174,11 @@ def _is_seam(steps: Plane, above: Plane, below: Plane) -> bool:
 
 
 def _wraps(steps: Plane, row: int, column: int, step: float) -> bool:
-    """Whether a step is there from a column on in one row, before it in the next, and not in the rest of the two."""
+    """Return whether a step wraps to the next row.
+
+    It must be present from `column` on in one row and before `column` in the next, and absent from the rest
+    of both.
+    """
     if not ASIDE <= column <= steps.shape[1] - ASIDE or row + 1 >= len(steps):
         return False
     inside = steps[row, column:], steps[row, -ASIDE:], steps[row + 1, :column], steps[row + 1, :ASIDE]
@@ -150,7 +188,10 @@ def _wraps(steps: Plane, row: int, column: int, step: float) -> bool:
 
 
 def _ends_early(steps: Plane, above: Plane, below: Plane, restart: int) -> bool:
-    """Whether a shift ends where coding starts anew: it enters from above and leaves below, at the same columns."""
+    """Return whether a shift ends at a coding restart.
+
+    Such a shift enters from above and leaves below at the same columns.
+    """
     columns = steps.shape[1]
     if restart % columns:
         return False
@@ -169,7 +210,7 @@ def _ends_early(steps: Plane, above: Plane, below: Plane, restart: int) -> bool:
 
 
 def _spread(values: NDArray[Any]) -> float:
-    """Standard deviation, by the median."""
+    """Return the standard deviation, estimated from the median."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
@@ -181,7 +222,10 @@ def _alike(above: Plane, below: Plane) -> bool:
 
 
 def _contrast(image: Image) -> Plane:
-    """Mean difference of neighbouring pixels across both diagonals, of each block of 8 x 8."""
+    """Return the contrast of each 8 x 8 block.
+
+    Contrast is the mean difference of neighbouring pixels across both diagonals.
+    """
     green = image[..., 1]
     rows, columns = green.shape[0] // 8, green.shape[1] // 8
     if not rows or not columns:
@@ -194,7 +238,10 @@ def _contrast(image: Image) -> Plane:
 
 
 def _has_garbage(contrast: Plane) -> bool:
-    """Whether a block differs from all that lie above and below it as nothing in focus does."""
+    """Return whether any block has implausible contrast.
+
+    Nothing in focus differs as much from all the blocks above and below it.
+    """
     around = np.pad(contrast, 1, mode="edge")
     near = cv2.dilate(np.maximum(around[:-2], around[2:]), np.ones((1, 3), np.uint8))[:, 1:-1]
     usual = near + float(np.quantile(contrast, 0.99)) + 0.5
@@ -202,16 +249,22 @@ def _has_garbage(contrast: Plane) -> bool:
 
 
 def in_rows(stored: NDArray[Any]) -> str:
-    """What is wrong with rows (H, W, C) that are stored as they are, in either order; "" for nothing."""
+    """Describe damage in uncompressed rows (H, W, C).
+
+    Rows may be in either order. Returns "" for no damage.
+    """
     if _has_hole(stored) or _has_noise(stored):
         return EMPTY_ROWS
     return ""
 
 
 def _has_hole(stored: NDArray[Any]) -> bool:
-    """Whether zeros that follow each other, from row to row, have none above and below: a drawn bar or a dark rim has.
+    """Return whether an isolated run of zeros exists.
 
-    Lines are drawn, too: across the whole picture, or within one row, where a number of bytes like 4,096 tells damage from it.
+    An isolated run has no zeros above and below.
+
+    A drawn bar or a dark rim has zeros there. Drawn lines do not, but they cross the whole image or lie
+    within one row; within a row only a number of bytes like 4,096 distinguishes damage from a line.
     """
     rows, width = stored.shape[:2]
     for turned in (stored, stored[::-1]):  # bitmaps begin with the last row
@@ -221,7 +274,7 @@ def _has_hole(stored: NDArray[Any]) -> bool:
             if start // width == (end - 1) // width and not _is_a_block(turned, start, end):
                 continue
             most = min(width, end - start)
-            beside = []  # of a run that begins in the first row, or ends in the last one, only the other side is there
+            beside = []  # a run that begins in the first row, or ends in the last one, has only one side
             if start >= width:
                 beside.append(_zeros(turned, start - width, start - width + most))
             if end + width <= rows * width:
@@ -232,11 +285,14 @@ def _has_hole(stored: NDArray[Any]) -> bool:
 
 
 def _is_a_block(stored: NDArray[Any], start: int, end: int) -> bool:
-    """Whether zeros within a row are as many bytes as a block of a disk; its ends may lie within a pixel."""
+    """Return whether zeros within a row fill disk blocks.
+
+    The ends of the run may lie within a pixel.
+    """
     row = stored[start // stored.shape[1]]
     first, last = start % stored.shape[1], (end - 1) % stored.shape[1] + 1
     size = row.itemsize * row.shape[1]
-    for order in (1, -1):  # of the channels in the file
+    for order in (1, -1):  # channel order in the file
         line = np.ascontiguousarray(row[:, ::order]).view(np.uint8).reshape(-1)
         before, after = line[(first - 1) * size : first * size], line[last * size : (last + 1) * size]
         ends = [
@@ -248,7 +304,10 @@ def _is_a_block(stored: NDArray[Any], start: int, end: int) -> bool:
 
 
 def _runs_of_zeros(stored: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """First pixel, and the one after the last, of each run of at least HOLE, by number in reading order."""
+    """Yield each run of at least HOLE zero pixels.
+
+    Yields start and end (exclusive), pixel numbers in reading order.
+    """
     width, begun = stored.shape[1], -1
     for top in range(0, len(stored), STRIP):
         part = stored[top : top + STRIP]
@@ -266,7 +325,10 @@ def _runs_of_zeros(stored: NDArray[Any]) -> Iterator[tuple[int, int]]:
 
 
 def _zeros(stored: NDArray[Any], first: int, end: int) -> float:
-    """Share of pixels, by number in reading order, whose channels are all 0."""
+    """Return the share of pixels whose channels are all 0.
+
+    `first` and `end` (exclusive) are pixel numbers in reading order.
+    """
     width = stored.shape[1]
     rows = stored[first // width : -(-end // width)].reshape(-1, stored.shape[2])
     skipped = first // width * width
@@ -274,7 +336,10 @@ def _zeros(stored: NDArray[Any], first: int, end: int) -> float:
 
 
 def _has_noise(stored: NDArray[Any]) -> bool:
-    """Whether many pixels that follow each other have nothing to do with those around them."""
+    """Return whether many consecutive pixels are noise.
+
+    Such pixels have nothing to do with those around them.
+    """
     most, wild, longest = _brightest(stored), 0, 0
     limit = WILD.get(stored.shape[2], WILDEST)
     for top in range(0, len(stored), STRIP):
@@ -293,7 +358,7 @@ def _has_noise(stored: NDArray[Any]) -> bool:
 
 
 def _brightest(stored: NDArray[Any]) -> float:
-    """Value that few pixels exceed."""
+    """Return a value that few pixels exceed."""
     if stored.dtype == np.uint8:
         return 255.0
     some = _numbers(stored[::7, ::7])
@@ -301,21 +366,24 @@ def _brightest(stored: NDArray[Any]) -> float:
 
 
 def _levels(stored: NDArray[Any], most: float) -> NDArray[Any]:
-    """As 8 bits, but not cut at 255."""
+    """Scale to 8-bit levels without clipping at 255."""
     if stored.dtype == np.uint8:
         return stored.astype(np.int16)
     return np.clip(_numbers(stored) * (255 / most), 0, 1 << 16).astype(np.int32)
 
 
 def _numbers(stored: NDArray[Any]) -> Plane:
-    """Without what is no number, or larger than any level."""
+    """Replace NaN, and clip values beyond any level."""
     return np.nan_to_num(np.clip(stored, 0, 1 << 32).astype(np.float32), nan=0.0)
 
 
 def in_coded(stored: NDArray[Any]) -> str:
-    """What is wrong with a picture (H, W, 3 or 4) in OpenCV's order that a coder of another kind packed; "" for nothing.
+    """Describe damage in a decoded WebP or HEIC.
 
-    Once such a decoder has lost its way, it paints in colours that no stain has, and as rough as no lens shows it.
+    Such a decoder, once it has lost its way, paints in colours that no stain has, and rougher than any lens
+    shows.
+
+    `stored` is (H, W, 3 or 4) in OpenCV's channel order. Returns "" for no damage.
     """
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] < 3:
         return ""

@@ -1,4 +1,7 @@
-"""Directories of TIFF and EXIF: tags with their values. What a forged one may ask for is bounded."""
+"""Parse TIFF and EXIF directories.
+
+Limits bound what a forged directory can ask for.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,37 @@ EXIF = b"Exif\0\0"
 ORIENTATION = 274
 MAGIC = (b"II*\0", b"MM\0*")
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-"""Bytes of a value by its type (TIFF 6.0, Adobe 1992)."""
+"""Bytes per value, by TIFF type (TIFF 6.0, Adobe 1992)."""
 INTEGERS = {1: "B", 3: "H", 4: "I"}
-"""Types whose values are read as numbers, as `struct` spells them."""
+"""`struct` format of each type that is read as integers."""
 MOST_ENTRIES = 512
-"""More than any program writes into one directory."""
+"""Maximum entries per directory.
+
+No program writes more.
+"""
 MOST_BYTES = 1 << 21
-"""Of one entry's values: places of half a million strips."""
+"""Maximum bytes of one entry's values.
+
+Enough for the places of half a million strips.
+"""
 
 Read = Callable[[int, int], bytes]
-"""Bytes of a file or a block: from this place, so many, or fewer at its end."""
+"""Reader of a file or block: (place, count) to bytes.
+
+Returns fewer bytes at the end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The values of one tag, as they stand in the file."""
+    """Values of one tag, as stored in the file."""
 
     type: int
     count: int
     data: bytes
 
     def numbers(self, order: str) -> tuple[int, ...]:
-        """The values, where they are whole numbers without a sign; else none."""
+        """Return the values if unsigned integers, else ()."""
         return (
             struct.unpack(f"{order}{self.count}{INTEGERS[self.type]}", self.data)
             if self.type in INTEGERS
@@ -40,16 +52,29 @@ class Entry:
 
 
 def byte_order(head: bytes) -> str:
-    """As `struct` spells it, of the first two bytes."""
+    """Return the byte order as `struct` spells it.
+
+    `head` begins with the first two bytes of the directory's file or block.
+    """
     return "<" if head[:2] == b"II" else ">"
 
 
 def read_directory(
     read: Read, order: str, place: int, wanted: Collection[int]
 ) -> tuple[dict[int, Entry], int]:
-    """The first entry of each wanted tag, and the place of the next directory, 0 for none.
+    """Read one directory.
 
-    Raises struct.error where the directory is cut, or is larger than any program writes it.
+    Args:
+        read: Reader of the file or block.
+        order: Byte order as `struct` spells it, "<" or ">".
+        place: Byte position of the directory.
+        wanted: Tags to read.
+
+    Returns:
+        The first entry of each wanted tag, and the place of the next directory (0 for none).
+
+    Raises:
+        struct.error: If the directory is cut, or larger than any program writes it.
     """
     (count,) = struct.unpack(order + "H", read(place, 2))
     if count > MOST_ENTRIES:
@@ -74,7 +99,10 @@ def read_directory(
 
 
 def orientation_of(exif: bytes) -> int:
-    """Orientation in an EXIF block (Exif 2.32, tag 0x0112); 1 where there is none, or no sense in it."""
+    """Return the orientation in an EXIF block.
+
+    It is tag 0x0112 (Exif 2.32). Returns 1 where it is absent or invalid.
+    """
     block = exif.removeprefix(EXIF)
     order = byte_order(block)
     try:
@@ -88,6 +116,6 @@ def orientation_of(exif: bytes) -> int:
 
 
 def orientation_in(directory: Mapping[int, Entry], order: str) -> int:
-    """Orientation that a directory gives, 1 to 8; 1 where it gives none."""
+    """Return a directory's orientation, 1 to 8; 1 if absent."""
     value = directory[ORIENTATION].numbers(order) if ORIENTATION in directory else ()
     return value[0] if len(value) == 1 and 1 <= value[0] <= 8 else 1

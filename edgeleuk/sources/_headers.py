@@ -1,8 +1,10 @@
-"""What a picture file says of itself before it is decoded: format, size, orientation, whether all of it is there.
+"""Read image file headers before decoding.
 
-A decoder fills the missing part of a cut file with grey and calls that success, and allocates whatever size a
-header claims; both must be known before it runs. Orientation is read here too, because which formats a decoder
-turns upright differs between its versions.
+A header gives format, size, orientation, and whether the file is complete.
+
+A decoder fills the missing part of a cut file with grey and reports success, and allocates whatever size a
+header claims; both must be known before it runs. Orientation is read here too, because decoder versions
+differ in which formats they turn upright.
 """
 
 from __future__ import annotations
@@ -15,27 +17,33 @@ from edgeleuk.sources import _jpeg, _png, _tiff, _webp
 from edgeleuk.sources._jpeg import CUT_SHORT
 
 WEBP_BYTES = 12
-"""Of a pixel of a WebP, in all that its decoder keeps at a time."""
+"""Bytes that the WebP decoder keeps per pixel."""
 ANIMATED = "is an animation. Save one of its pictures as JPEG or PNG and try again."
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a picture file; sizes in pixels as claimed and as stored, before it is turned upright."""
+    """Header of an image file.
+
+    Sizes are in pixels as claimed and as stored, before the image is turned upright.
+    """
 
     format: str
     width: int
     height: int
     fault: str | None = None
-    """Why it must not be decoded, to follow the file's name in a sentence."""
+    """Reason not to decode it, or None.
+
+    The text continues a sentence that begins with the file's name.
+    """
     orientation: int = 1
-    """EXIF orientation, 1 to 8, which is left to us."""
+    """EXIF orientation, 1 to 8, not yet applied."""
     alpha: bool = False
-    """Whether it has opacity."""
+    """Whether the image has an opacity channel."""
     premultiplied: bool = False
-    """Whether colours come multiplied by their opacity."""
+    """Whether colours are premultiplied by their opacity."""
     bytes_per_pixel: int = 3
-    """When decoded."""
+    """Bytes per decoded pixel."""
     jpeg: _jpeg.Layout | None = None
     png: _png.Layout | None = None
     tiff: _tiff.Layout | None = None
@@ -43,7 +51,10 @@ class Header:
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header of JPEG, PNG, BMP or WebP bytes; None where it is none of these or makes no sense."""
+    """Read the header of a JPEG, PNG, BMP or WebP.
+
+    Returns None where the data are none of these, or invalid.
+    """
     try:
         if data[:3] == b"\xff\xd8\xff":
             return _of_jpeg(data)
@@ -59,12 +70,18 @@ def read_header(data: bytes) -> Header | None:
 
 
 def is_heif(data: bytes) -> bool:
-    """Whether these are the bytes of a HEIC, HEIF or AVIF file."""
+    """Return whether data are HEIC, HEIF or AVIF."""
     return data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf", b"avi")
 
 
 def read_tiff_header(file: BinaryIO, size: int, place: int | None = None) -> Header:
-    """The header of a page of a TIFF of so many bytes: of the one whose directory stands at `place`, or of the first."""
+    """Read the header of a TIFF page.
+
+    Args:
+        file: Open TIFF.
+        size: Size of the file, bytes.
+        place: Byte position of the page's directory; None for the first page.
+    """
     layout = _tiff.read_layout(file, place)
     if isinstance(layout, str):
         return Header("TIFF", 0, 0, layout)

@@ -1,7 +1,9 @@
-"""HEIC and HEIF pictures, as phones save them. The only importer of pillow_heif, the extra `heif`.
+"""Decode HEIC and HEIF images of phones.
 
-Turned upright they come by their own properties (irot, imir), which the decoder applies; the orientation that their
-EXIF block repeats is not applied again, as the standard says (ISO/IEC 23008-12, annex A).
+This is the only module that imports pillow_heif (the extra `heif`).
+
+The decoder turns images upright by their own properties (irot, imir). The orientation that their EXIF block
+repeats is not applied again, as the standard says (ISO/IEC 23008-12, annex A).
 """
 
 from __future__ import annotations
@@ -20,13 +22,21 @@ from edgeleuk.errors import MissingExtraError, NotAnImageError
 from edgeleuk.sources._headers import Header
 
 EMPTY = re.compile(rb"\x00{2048}")
-"""Of coded data no more than two zeros follow each other (ISO/IEC 23008-2, 7.4.2); a camera's notes have some hundred."""
+"""Run of zeros that intact coded data never contain.
+
+Coded data have at most two consecutive zeros (ISO/IEC 23008-2, 7.4.2); a camera's notes have some hundred.
+"""
 AV1 = (b"avif", b"avis")
-"""Brands of pictures in this container that hold another kind of film frame."""
+"""Brands of AVIF images, which use the same container."""
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Size and kind of a file, upright, without decoding it. Raises MissingExtraError, NotAnImageError."""
+    """Read a file's upright size without decoding it.
+
+    Raises:
+        MissingExtraError: If pillow_heif is not installed.
+        NotAnImageError: If the file is damaged, or an AVIF.
+    """
     if data[8:12] in AV1:
         raise NotAnImageError(f"{name} is an AVIF picture, which is not read. Save it as JPEG and try again.")
     with _translated(name):
@@ -35,9 +45,16 @@ def read_header(data: bytes, name: str) -> Header:
 
 
 def decode(data: bytes, name: str) -> NDArray[np.uint8]:
-    """(H, W, 3) BGR or (H, W, 4) with opacity, upright, read-only; the decoder can do no less than the whole of it.
+    """Decode a file to an upright, read-only image.
 
-    Raises MissingExtraError, NotAnImageError.
+    The decoder can only decode the whole image.
+
+    Returns:
+        (H, W, 3) BGR, or (H, W, 4) with opacity.
+
+    Raises:
+        MissingExtraError: If pillow_heif is not installed.
+        NotAnImageError: If the file is damaged.
     """
     if EMPTY.search(data, max(data.find(b"mdat"), 0)):
         raise NotAnImageError(f"{name} is damaged: a part of its data is empty. Copy or take it again.")

@@ -1,6 +1,8 @@
-"""What a picture file holds beside its first picture: stereo pairs, bursts, animations.
+"""Count the further pictures in a file.
 
-Thumbnails, gain maps, depth and masks belong to a picture, and are none of their own.
+They are stereo pairs, bursts and animations.
+
+Thumbnails, gain maps, depth maps and masks belong to a picture and are not counted.
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ from typing import BinaryIO
 from edgeleuk.sources._headers import is_heif
 
 SEGMENTS = 64
-"""Of a JPEG before its pixels, that are looked at."""
+"""Maximum JPEG segments searched before the pixels."""
 PREVIEW = 0x010000
-"""Class of a picture in an MPO that is a smaller copy of another one (CIPA DC-007, 5.2.3.3)."""
+"""MPO class of a smaller copy (CIPA DC-007, 5.2.3.3)."""
 MOST_PICTURES = 200
 META_BYTES = 1 << 20
-"""Of a HEIC's list of contents."""
+"""Bytes read of a HEIC's list of contents."""
 IMAGES = {b"hvc1", b"hev1", b"grid", b"iden", b"iovl", b"av01", b"jpeg", b"j2k1", b"unci"}
 
 
 def others_in(file: BinaryIO, head: bytes) -> int | None:
-    """Pictures beside the first one of a JPEG, HEIC, PNG or WebP that was opened; None for more, of unknown number."""
+    """Count further pictures in an open file.
+
+    The file is a JPEG, HEIC, PNG or WebP. Returns None for an unknown number of further pictures.
+    """
     try:
         if head[:3] == b"\xff\xd8\xff":
             return _of_jpeg(file)
@@ -33,12 +38,15 @@ def others_in(file: BinaryIO, head: bytes) -> int | None:
         if head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & 2:
             return None
     except (struct.error, ValueError, OSError):
-        pass  # its decoding says what is wrong with it
+        pass  # decoding it reports what is wrong with it
     return 0
 
 
 def _of_jpeg(file: BinaryIO) -> int:
-    """Of a JPEG with an index of more pictures (CIPA DC-007): those as large as the first one."""
+    """Count pictures in a JPEG's MPF index (CIPA DC-007).
+
+    Only pictures as large as the first one count.
+    """
     size: tuple[int, int] | None = None
     index: tuple[int, bytes] | None = None
     file.seek(2)
@@ -64,7 +72,10 @@ def _is_frame(marker: int) -> bool:
 
 
 def _indexed(mpf: bytes) -> list[int]:
-    """Places of the pictures after the first one, from where the index begins; without previews."""
+    """Return the places of all pictures after the first.
+
+    Places are relative to the start of the index. Previews are left out.
+    """
     order = "<" if mpf[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", mpf, 4)
     (fields,) = struct.unpack_from(order + "H", mpf, start)
@@ -80,7 +91,7 @@ def _indexed(mpf: bytes) -> list[int]:
 
 
 def _size_at(file: BinaryIO, place: int) -> tuple[int, int] | None:
-    """Height and width of the JPEG at a place in the file; None where there is none."""
+    """Return a JPEG's height and width, or None."""
     file.seek(place)
     if file.read(2) != b"\xff\xd8":
         return None
@@ -96,7 +107,10 @@ def _size_at(file: BinaryIO, place: int) -> tuple[int, int] | None:
 
 
 def _of_heif(file: BinaryIO) -> int:
-    """Of a HEIC: pictures that are shown for themselves (ISO/IEC 23008-12), but for the first one."""
+    """Count displayed pictures of a HEIC beyond the first.
+
+    See ISO/IEC 23008-12.
+    """
     file.seek(0)
     meta = b""
     for kind, body in _boxes(file.read(META_BYTES)):
@@ -114,7 +128,7 @@ def _of_heif(file: BinaryIO) -> int:
 
 
 def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Kind and content of each box."""
+    """Return kind and content of each box."""
     found, at = [], 0
     while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -131,7 +145,7 @@ def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _image(info: bytes) -> int:
-    """Number of an item that is a picture and is not hidden, else 0."""
+    """Return the number of a visible image item, else 0."""
     version, flags = info[0], int.from_bytes(info[1:4])
     if version < 2 or flags & 1:
         return 0
@@ -140,7 +154,7 @@ def _image(info: bytes) -> int:
 
 
 def _parts(references: bytes) -> set[int]:
-    """Items that are thumbnails or masks of others, and the tiles that others are made of."""
+    """Return items that are thumbnails, masks or tiles."""
     form, width = (">H", 2) if references[0] == 0 else (">I", 4)
     parts: set[int] = set()
     for kind, body in _boxes(references[4:]):

@@ -1,7 +1,9 @@
-"""JPEG pictures, decoded strictly: what libjpeg would repair in silence is damage here. The only importer of simplejpeg.
+"""Decode JPEG images strictly.
 
-OpenCV's decoder fills what is missing with grey and tells only stderr. libjpeg-turbo's own interface returns its warnings,
-and the pixels are the same.
+What libjpeg would silently repair counts as damage here. This is the only module that imports simplejpeg.
+
+OpenCV's decoder fills what is missing with grey and reports it only on stderr. libjpeg-turbo's own interface
+returns its warnings, and the pixels are the same.
 """
 
 from __future__ import annotations
@@ -24,50 +26,72 @@ RARE = "is a JPEG of a rare kind. Save it as an ordinary JPEG or as PNG and try 
 COSTLY = "is a progressive JPEG that would take too much memory or time. Save it as an ordinary JPEG and try again."
 
 MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
-"""A marker with a segment, the start or the end. FF 00 is data, and restart markers stand inside of it."""
+"""Start, end or segment marker.
+
+FF 00 is data, and restart markers lie inside of it.
+"""
 START, END, SCAN, INTERVAL, TABLES = 0xD8, 0xD9, 0xDA, 0xDD, 0xC4
 APPLICATION_1, APPLICATION_14 = 0xE1, 0xEE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 USUAL = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
-"""Baseline, extended, progressive, and the two with arithmetic coding."""
+"""Frame types that are decoded.
+
+Baseline, extended, progressive, and the two with arithmetic coding.
+"""
 SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 MOST_SEGMENTS = 2000
 MOST_KEPT = 330_000_000
-"""Bytes of coefficients, which a decoder keeps where a picture has several scans."""
+"""Maximum bytes of coefficients.
+
+A decoder keeps all coefficients where an image has several scans.
+"""
 MOST_WORK = 1_500_000_000
-"""Pixels times scans: five seconds of one core."""
+"""Maximum pixels times scans: five seconds of one core."""
 ZEROS = re.compile(rb"\x00{48}")
-"""No coded picture has as many zeros in a row, but where it is flat."""
+"""Run of zeros that only flat areas contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a JPEG says of itself up to its end marker."""
+    """Structure of a JPEG up to its end marker."""
 
     width: int
     height: int
     components: int
     unit: tuple[int, int] = (8, 8)
-    """Width and height in pixels of what is coded together."""
+    """Width and height of a coding unit, pixels."""
     scans: int = 0
     restart: int = 0
-    """Units after which coding starts anew; 0 for never."""
+    """Units after which coding restarts; 0 for never."""
     coded: tuple[int, int] = (0, 0)
-    """First byte of its scans, and the end marker."""
+    """Positions of the first scan and the end marker."""
     sequential: bool = True
     blank: bool = True
-    """Whether its tables code the end of a block in zeros, so that a flat area may be a run of zeros."""
+    """Whether zeros code the end of a block.
+
+    A flat area may then be a run of zeros.
+    """
     orientation: int = 1
     fault: str | None = None
-    """Why it must not be decoded, to follow the file's name in a sentence."""
+    """Reason not to decode it, or None.
+
+    The text continues a sentence that begins with the file's name.
+    """
 
 
 class DamagedError(ValueError):
-    """A picture's data are damaged; the text follows the file's name in a sentence."""
+    """Damage in an image's data.
+
+    The text follows the file's name in a sentence.
+    """
 
 
 def read_layout(data: bytes) -> Layout | None:
-    """Walk the segments as libjpeg does, to the end marker. None where there is no frame header, or no sense."""
+    """Parse the segments of a JPEG.
+
+    Walks them as libjpeg does, up to the end marker. Returns None where the frame header is absent or
+    invalid.
+    """
     frame: Layout | None = None
     orientation, restart, scans, adobe, first = 1, 0, 0, False, 0
     position, fault, sequential, blank = 2, CUT_SHORT, True, True
@@ -116,14 +140,21 @@ def read_layout(data: bytes) -> Layout | None:
 
 
 def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
-    """(H, W, 3) RGB as stored, not turned, so many times smaller. Raises DamagedError; a CMYK is checked only at an eighth."""
+    """Decode to RGB (H, W, 3) as stored, not turned.
+
+    Args:
+        data: Bytes of the file.
+        layout: Its structure.
+        shrunk: Factor by which the image is decoded smaller.
+
+    Raises:
+        DamagedError: If the data are damaged.
+    """
     smaller = {"min_width": -(-layout.width // shrunk), "min_height": -(-layout.height // shrunk)}
     pixels: Image = _strict(data, layout, "RGB", **(smaller if shrunk > 1 else {}))
     first, end = layout.coded
     found = ZEROS.search(data, first, end)
-    zeros = found is not None and bool(
-        data[found.start() : end].strip(b"\0")
-    )  # some cameras fill up with zeros
+    zeros = found is not None and bool(data[found.start() : end].strip(b"\0"))  # some cameras pad with zeros
     if zeros and layout.sequential and not layout.blank:
         raise DamagedError(f"is damaged: {_damage.EMPTY}. Copy or take it again.")
     if sign := _damage.in_blocks(pixels, layout.unit, layout.restart, shrunk, zeros=zeros):
@@ -132,7 +163,13 @@ def decode(data: bytes, layout: Layout, shrunk: int = 1) -> Image:
 
 
 def check_inks(data: bytes, layout: Layout) -> None:
-    """Raise DamagedError where a JPEG of four components, which another decoder reads, is damaged."""
+    """Check a four-component JPEG that another decoder reads.
+
+    It is checked at an eighth of its size only.
+
+    Raises:
+        DamagedError: If the data are damaged.
+    """
     _strict(data, layout, "CMYK", min_width=-(-layout.width // 8), min_height=-(-layout.height // 8))
 
 
@@ -152,7 +189,12 @@ def _strict(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArra
 
 
 def _decoded(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArray[np.uint8]:
-    """Raises ValueError with libjpeg's first warning or error, DamagedError where it finds another size."""
+    """Decode, or raise on libjpeg's first warning.
+
+    Raises:
+        ValueError: With libjpeg's first warning or error.
+        DamagedError: If the decoder finds another size.
+    """
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     if (width, height) != (layout.width, layout.height):
         raise DamagedError("is damaged: it has two sizes. Copy or take it again.")
@@ -161,11 +203,14 @@ def _decoded(data: bytes, layout: Layout, colours: str, **smaller: int) -> NDArr
 
 
 def _mended(data: bytes, layout: Layout, warning: str) -> bytes | None:
-    """Without what libjpeg warns of and some cameras write, where nothing of the picture is lost by it; None for all else."""
+    """Repair a harmless fault that some cameras write.
+
+    Removes what libjpeg warns of where none of the image is lost. Returns None for every other warning.
+    """
     first, end = layout.coded
-    if "extraneous bytes before marker 0xd9" in warning:  # they fill a picture up with zeros
+    if "extraneous bytes before marker 0xd9" in warning:  # zeros that pad the data
         return data[:first] + data[first:end].rstrip(b"\0") + data[end:]
-    if "Invalid SOS parameters" in warning and layout.sequential:  # which a sequential decoder has no use for
+    if "Invalid SOS parameters" in warning and layout.sequential:  # a sequential decoder ignores them
         mended = bytearray(data)
         for found in re.finditer(rb"\xff\xda", data):
             if found.end() + 3 > end:
@@ -180,7 +225,7 @@ def _mended(data: bytes, layout: Layout, warning: str) -> bytes | None:
 
 
 def _said(error: Exception) -> str:
-    """What libjpeg found, in words of ours where it is one of the usual things."""
+    """Return libjpeg's message, reworded if common."""
     text = str(error)
     if "remature end" in text:
         return "a part of its data is missing"
@@ -190,7 +235,10 @@ def _said(error: Exception) -> str:
 
 
 def _frame(body: bytes) -> Layout | None:
-    """Of a frame header: precision, height, width, number of components, and of each its sampling."""
+    """Parse a frame header.
+
+    It holds precision, height, width, number of components, and the sampling of each.
+    """
     if len(body) < 6:
         return None
     _, height, width, components = struct.unpack_from(">BHHB", body)
@@ -198,13 +246,17 @@ def _frame(body: bytes) -> Layout | None:
     if not height or not width or not components or len(sampling) != components:
         return None
     unit = (8 * max(each >> 4 for each in sampling), 8 * max(each & 15 for each in sampling))
-    if components == 1 or 0 in unit:  # the one component is coded block by block
+    if components == 1 or 0 in unit:  # a single component is coded block by block
         unit = (8, 8)
     return Layout(width, height, components, unit)
 
 
 def _blank(body: bytes) -> bool:
-    """Whether in each table for coefficients of a segment of tables the code of zeros alone ends a block."""
+    """Return whether zeros end blocks in all AC tables.
+
+    `body` is a segment of Huffman tables; in every AC table the code of zeros alone must stand for the end of
+    a block.
+    """
     at = 0
     while at + 17 <= len(body):
         number = sum(body[at + 1 : at + 17])
@@ -215,14 +267,25 @@ def _blank(body: bytes) -> bool:
 
 
 def _cost(frame: Layout, scans: int) -> str:
-    """Why it must not be decoded: a few kilobytes can ask for hours."""
+    """Return why decoding costs too much, or "".
+
+    A few kilobytes can ask for hours of decoding.
+    """
     pixels = frame.width * frame.height
     kept = 2 * pixels * frame.components * (scans > 1)
     return COSTLY * (kept > MOST_KEPT or (scans > 1 and pixels * scans > MOST_WORK))
 
 
 def in_tiff(tables: bytes, chunk: bytes, colours_as_stored: bool) -> bytes:
-    """A JPEG of its own from a chunk of a TIFF and the tables that all its chunks share (Adobe's TIFF technote 2)."""
+    """Return a TIFF chunk as a standalone JPEG.
+
+    See Adobe's TIFF technote 2.
+
+    Args:
+        tables: Tables that all chunks share.
+        chunk: JPEG data of the chunk.
+        colours_as_stored: Whether the chunk holds RGB, without a colour transform.
+    """
     transform = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + (b"\0" if colours_as_stored else b"\1")
     shared = tables[2:-2] if tables[:2] == b"\xff\xd8" else b""
     return chunk[:2] + transform + shared + chunk[2:]

@@ -1,4 +1,7 @@
-"""What a file is: a picture, or something that lies beside pictures, by its first bytes and its name."""
+"""Recognise a file's kind by content and name.
+
+A file is a picture, or something that lies beside pictures.
+"""
 
 from __future__ import annotations
 
@@ -17,32 +20,41 @@ SUFFIXES = frozenset(
         ".heic", ".heif", ".hif",
     }
 )  # fmt: skip
-"""Of pictures that are read. A file with another suffix, or with none, may be one too: its content tells."""
+"""Suffixes of the picture formats that are read.
+
+A file with another suffix, or with none, may be a picture too: its content decides.
+"""
 RAW_SUFFIXES = frozenset(
     {
         ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",
         ".3fr", ".iiq", ".x3f", ".rwl", ".kdc", ".dcr", ".mrw", ".erf",
     }
 )  # fmt: skip
-"""Of cameras' raw files: most are TIFFs whose first page is a small preview."""
+"""Suffixes of camera raw files.
+
+Most are TIFFs whose first page is a small preview.
+"""
 SCAN_SUFFIXES = frozenset(
     {
         ".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".czi", ".lif", ".lsm", ".nd2", ".vsi", ".vms", ".vmu", ".oib", ".oif",
         ".stk", ".ets", ".dcm",
     }
 )  # fmt: skip
-"""Of slide scanners and microscopes: some are TIFFs, of many sizes and channels."""
+"""Suffixes of slide-scanner and microscope files.
+
+Some are TIFFs with many sizes and channels.
+"""
 ARCHIVE_SUFFIXES = frozenset(
     {".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz", ".zst", ".tbz2", ".txz", ".cab", ".iso"}
 )
 FORMAT_SUFFIXES = frozenset(
     {".gif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".xcf", ".svg", ".ico", ".ppm", ".pgm", ".pnm", ".tga"}
 )
-"""Of pictures that are not read."""
+"""Suffixes of picture formats that are not read."""
 OFFICE_SUFFIXES = frozenset(
     {".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".apk", ".whl"}
 )
-"""Of archives that are documents or programs."""
+"""Suffixes of archives that are documents or programs."""
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
 ARCHIVES = (
     b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd",
@@ -59,9 +71,12 @@ FORMAT_HEADS = (
 )
 VIDEO_HEADS = (b"\x1a\x45\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3")
 BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
-"""Sizes of a BMP's second header: two letters alone would make a picture of any text that begins with BM."""
+"""Sizes of a BMP's second header.
+
+"BM" alone would make a picture of any text that begins with these letters.
+"""
 HEAD = 512
-"""Bytes that tell what a file is."""
+"""Leading bytes that decide a file's kind."""
 
 ADVICE: Mapping[str, str] = {
     "hidden": "is hidden. Rename it to have it analysed.",
@@ -75,11 +90,17 @@ ADVICE: Mapping[str, str] = {
     "format": "is a picture of a format that is not read. Save it as JPEG, PNG or TIFF.",
     "other": "is no picture.",
 }
-"""Why something is left out, by its code; to follow the name in a sentence."""
+"""Reason for leaving a file out, by code.
+
+The text follows the file's name in a sentence.
+"""
 
 
 def kind_of(name: str, head: bytes) -> str:
-    """What a file is, by its name and its first HEAD bytes: "picture" or a code of ADVICE."""
+    """Return "picture" or a code of ADVICE.
+
+    `head` holds the first HEAD bytes of the file.
+    """
     suffix = Path(name).suffix.lower()
     if suffix in RAW_SUFFIXES:
         return "raw"
@@ -107,9 +128,13 @@ def _is_bmp(head: bytes) -> bool:
 
 
 def require_file(path: Path) -> None:
-    """Raise InputError for what is no regular file, before anything opens it: a pipe blocks, and a device may never end.
+    """Check that a path is a regular file.
 
-    What is not there, or cannot be looked at, passes: opening it tells why.
+    Call it before opening: a pipe blocks, and a device may never end. A path that is absent or cannot be
+    examined passes: opening it gives the reason.
+
+    Raises:
+        InputError: If it is not a regular file.
     """
     try:
         mode = path.stat().st_mode
@@ -120,7 +145,7 @@ def require_file(path: Path) -> None:
 
 
 def special(mode: int) -> str:
-    """What something that is no regular file is, in words, by its mode; empty for a file."""
+    """Describe a special file; "" for a regular one."""
     kinds = (
         (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
         (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),

@@ -1,4 +1,4 @@
-"""An answer with pictures, and the pictures in it one by one."""
+"""Read the pictures of one HTTP answer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from edgeleuk.sources._multipart import Parts, boundary_of, is_closed
 from edgeleuk.sources._wire import Body, Head, ServerError, Wire
 
 MAX_PICTURE_BYTES = 32_000_000
-"""A 50-megapixel JPEG of a phone passes; an endless body does not."""
+"""Maximum bytes of one picture.
+
+A 50-megapixel JPEG of a phone passes; an endless body does not.
+"""
 MOST_SKIPPED = 8
-"""Newer pictures that may be waiting when one is asked for; beyond them the stream comes faster than it can be read."""
+"""Maximum newer pictures skipped per request.
+
+With more waiting, the stream comes faster than it can be read.
+"""
 SNIFFED = 16
-"""Bytes of a body that tell what it is."""
+"""Leading bytes that decide what a body is."""
 LINE_ENDS = 4
-"""Bytes behind a picture that are nothing of the next one."""
+"""Bytes between two pictures that belong to neither."""
 PICTURES = (b"\xff\xd8", b"--", b"content-")
-"""What pictures begin with: themselves, or the boundary or the headers of a part."""
+"""Leading bytes of a picture body.
+
+They belong to the picture itself, or to the boundary or headers of a part.
+"""
 FORMATS = (
     (b"<", "a web page"),
     (b"{", "a text"),
@@ -32,34 +41,50 @@ STREAM = "Set the camera to MJPEG, and use the address of that stream or of a JP
 
 
 class Link:
-    """The pictures of one answer. Every wait that ended can be gone on with."""
+    """Pictures of one HTTP answer.
+
+    Every call that timed out can be repeated to resume.
+    """
 
     def __init__(self, wire: Wire, head: Head) -> None:
-        """Raises ServerError for a coding that cannot be read."""
+        """Prepare to read the body of an answer.
+
+        Raises:
+            ServerError: If the body has a coding that cannot be read.
+        """
         self._wire, self._body = wire, Body(wire, head)
         announced = head.first("content-type")
         self._kind = announced.partition(";")[0].strip().lower()
         self._streams = self._kind.startswith("multipart/")
-        """Whether it is to give pictures without an end."""
+        """Whether the answer is an endless stream."""
         self._parts = Parts(boundary_of(announced), MAX_PICTURE_BYTES) if self._streams else None
         self._first = bytearray()
         self._at = wire.received
-        """Bytes that had come when the last picture was whole."""
+        """Bytes received when the last picture was complete."""
         self._pictures = 0
         self.over = False
-        """Whether the next picture is to be asked for anew."""
+        """Whether the next picture needs a new request."""
 
     @property
     def progress(self) -> str:
-        """How far the next picture has come, as the rest of a sentence."""
+        """Progress of the next picture.
+
+        The text is the rest of a sentence.
+        """
         if (came := self._wire.received - self._at) > LINE_ENDS:
             return f"sends too slowly: {came} bytes came, and no whole picture."
         return "is connected and sends nothing." if self._pictures else "answers, and sends no picture."
 
     def picture(self, until: float) -> bytes | None:
-        """The last whole picture that has arrived, or what is left of one where the answer ends; waits where there is none.
+        """Return the newest complete picture, or wait.
 
-        None where a single picture was given and has to be asked for again. Raises ServerError, OSError and TimeoutError.
+        Where the answer ends within a picture, what is left of it is returned. Returns None where a single
+        picture was given and has to be requested again.
+
+        Raises:
+            ServerError: If the body holds no usable pictures.
+            OSError: If the connection fails.
+            TimeoutError: If no picture was complete before `until`.
         """
         parts = self._parts = self._parts or self._told_apart(until)
         while (picture := parts.take()) is None:
@@ -72,8 +97,11 @@ class Link:
         return picture
 
     def _newest(self, parts: Parts, picture: bytes, until: float) -> bytes:
-        """A picture, or a later one that is there already. Damage is told and not passed over."""
-        with contextlib.suppress(OSError, ServerError):  # they come again when the next picture is asked for
+        """Return the newest picture that has already arrived.
+
+        A damaged picture is reported, not skipped.
+        """
+        with contextlib.suppress(OSError, ServerError):  # they occur again when the next picture is requested
             for _ in range(MOST_SKIPPED if is_closed(picture) else 0):
                 if newer := parts.take():
                     picture = newer
@@ -84,7 +112,7 @@ class Link:
         return picture
 
     def _broken_off(self, parts: Parts) -> bytes | None:
-        """What is left of a picture when the answer ends."""
+        """Return an unfinished picture when the answer ends."""
         rest, self.over = parts.rest(), True
         if self._streams and not self._pictures:
             raise ServerError("has closed the connection without a whole picture. Check the camera.")
@@ -93,7 +121,13 @@ class Link:
         return rest or None
 
     def _told_apart(self, until: float) -> Parts:
-        """Where the pictures are, by the body's first bytes: servers announce what they like. Raises ServerError."""
+        """Detect how pictures are separated.
+
+        Servers announce whatever they like.
+
+        Raises:
+            ServerError: If the body holds no JPEG pictures.
+        """
         while len(self._first.lstrip()) < SNIFFED and (chunk := self._body.some(until)):
             self._first += chunk
         start = bytes(self._first.lstrip()[:SNIFFED])

@@ -1,4 +1,7 @@
-"""Logging in at a web server: Basic (RFC 7617) and Digest (RFC 7616)."""
+"""HTTP login by Basic or Digest.
+
+Basic is RFC 7617, Digest RFC 7616.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ Hash = Callable[[bytes], str]
 
 
 def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()  # what cameras ask for
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()  # which cameras require
 
 
 def _sha256(data: bytes) -> str:
@@ -24,27 +27,30 @@ def _sha256(data: bytes) -> str:
 
 
 HASHES: Mapping[str, Hash] = {"SHA-256": _sha256, "SHA-256-SESS": _sha256, "MD5": _md5, "MD5-SESS": _md5}
-"""Algorithms of Digest, the better ones first."""
+"""Digest algorithms, best first."""
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~\w-]+)(?:\s+|$)(.*)", re.DOTALL)
 _PARAMETER = re.compile(r"([\w*-]+)\s*=\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server wants to know, from a WWW-Authenticate header."""
+    """Login challenge from a WWW-Authenticate header."""
 
     scheme: str
-    """In lower case."""
+    """Scheme in lower case."""
     parameters: Mapping[str, str]
 
     @property
     def algorithm(self) -> str:
-        """Of Digest, in capitals."""
+        """Digest algorithm in capitals."""
         return self.parameters.get("algorithm", "MD5").upper()
 
     @property
     def qop(self) -> str | None:
-        """Of Digest, the one to use; empty where the server knows none, None where we know none of the server's."""
+        """Digest quality of protection to use.
+
+        It is empty where the server offers none, and None where none of those offered is known here.
+        """
         offered = [each.strip().lower() for each in self.parameters.get("qop", "").split(",") if each.strip()]
         return next((each for each in ("auth", "auth-int") if each in offered), None) if offered else ""
 
@@ -57,11 +63,11 @@ class Challenge:
 
     @property
     def stale(self) -> bool:
-        """Whether the login was right and only late."""
+        """Whether a valid login only had an expired nonce."""
         return self.parameters.get("stale", "").lower() == "true"
 
     def __str__(self) -> str:
-        """Its kind, for a message."""
+        """Return the kind of challenge, for a message."""
         if self.scheme != "digest":
             return tamed(self.scheme, 20)
         qop = "" if self.qop is not None else f" with qop {tamed(self.parameters.get('qop', ''), 20)}"
@@ -69,7 +75,7 @@ class Challenge:
 
 
 def challenges(headers: Sequence[str]) -> list[Challenge]:
-    """All that a server offers, the best ones first."""
+    """Return a server's challenges, best first."""
     found: list[tuple[str, dict[str, str]]] = []
     for item in (item for header in headers for item in parse_http_list(header)):
         if not _PARAMETER.fullmatch(item) and (scheme := _SCHEME.fullmatch(item)):
@@ -91,13 +97,13 @@ def challenges(headers: Sequence[str]) -> list[Challenge]:
 
 @dataclass(slots=True)
 class Login:
-    """A user's answers to a server's challenges."""
+    """Answers of one user to a server's challenges."""
 
     user: str
     password: str
     _challenge: Challenge | None = None
     _count: int = 0
-    """Answers to this challenge."""
+    """Answers given to the current challenge."""
     _cnonce: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def take(self, challenge: Challenge) -> None:
@@ -105,7 +111,10 @@ class Login:
         self._challenge, self._count = challenge, 0
 
     def answer(self, method: str, target: str) -> str:
-        """The Authorization header's value; empty before the server has asked."""
+        """Return the Authorization header's value.
+
+        It is empty until the server has sent a challenge.
+        """
         if self._challenge is None:
             return ""
         if self._challenge.scheme == "basic":

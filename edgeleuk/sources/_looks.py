@@ -1,4 +1,4 @@
-"""What a watchdog looks for in a camera's frames: that they are black, always the same, late or damaged."""
+"""Judge a camera's frames: black, frozen, late or damaged."""
 
 from __future__ import annotations
 
@@ -12,39 +12,63 @@ from edgeleuk.sources.camera import CameraWord
 from edgeleuk.types import Image
 
 BLACK_LEVEL = 24
-"""8-bit level that noise on a dark sensor stays under."""
+"""Level above sensor noise in the dark, 8 bits."""
 BLACK_SHARE = 0.001
-"""Share of brighter values up to which a frame is black: room for hot pixels."""
+"""Maximum share of brighter values in a black frame.
+
+It leaves room for hot pixels.
+"""
 SAMPLE_SIDE = 256
-"""Rows and columns of a frame that are looked at, at least. Sensor noise alone makes two such samples differ."""
+"""Minimum rows and columns sampled per frame.
+
+Sensor noise alone makes two such samples differ.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a watchdog bears with what, seconds."""
+    """Time limits of the watchdog, seconds."""
 
     stall: float = 5.0
-    """Without a frame. A thread that hangs is then given as long again before it is left behind."""
+    """Maximum time without a frame.
+
+    A thread that hangs then gets as long again before it is abandoned.
+    """
     frozen: float = 5.0
-    """With the same frame again and again, bit for bit; a camera has noise."""
+    """Maximum time with bit-identical frames.
+
+    A working camera has noise.
+    """
     black: float = 3.0
     open: float = 120.0
-    """For the first opening: a simulated slide is long in the making on a small computer."""
+    """Time limit for the first opening.
+
+    Making a simulated slide takes long on a small computer.
+    """
     reopen: float = 45.0
-    """For each later one. A slow camera sends its first picture late."""
+    """Time limit for each later opening.
+
+    A slow camera sends its first picture late.
+    """
     unknown: float = 30.0
-    """Without a frame of a camera that is connected and whose pace is not known yet."""
+    """Maximum frameless time at unknown pace.
+
+    It applies to a camera that is connected.
+    """
     first_pause: float = 0.5
-    """Before the source is opened again; doubles each time it did not help."""
+    """Pause before the source is opened again.
+
+    It doubles after each opening that did not help.
+    """
     longest_pause: float = 15.0
 
     def pause(self, failures: int) -> float:
-        """Before the next opening, after so many that did not help."""
+        """Return the pause after `failures` failed openings."""
         return float(min(self.first_pause * 2.0 ** min(failures, 30), self.longest_pause))
 
 
 class Looks:
-    """Judges the frames of one camera, also across its reopening."""
+    """Judge of one camera's frames, kept across reopenings."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -53,11 +77,18 @@ class Looks:
         self._since = 0.0
 
     def begin(self, now: float) -> None:
-        """The source was opened anew: what was wrong may last its time once more."""
+        """Note that the source was reopened.
+
+        A fault may then last its full time once more.
+        """
         self._since = now
 
     def see(self, pixels: Image, now: float) -> tuple[CameraWord | None, bool]:
-        """What is wrong with a frame ("black", "frozen" or None), and whether it has been so for too long."""
+        """Judge one frame.
+
+        Returns:
+            The fault ("black", "frozen" or None), and whether it has lasted too long.
+        """
         rows, columns = (max(1, side // SAMPLE_SIDE) for side in pixels.shape[:2])
         sample = pixels[::rows, ::columns].copy()
         fault: CameraWord | None = None
@@ -73,14 +104,17 @@ class Looks:
 
 
 LATE = 3.0
-"""Times the longest of the last gaps between two frames that a camera may be silent for."""
+"""Maximum silence, in multiples of the longest recent gap."""
 GAPS = 5
 MOST_BAD = 3
-"""Damaged frames in a row that are no more than damaged frames, however long they took."""
+"""Damaged frames in a row that are always tolerated."""
 
 
 class Pace:
-    """How fast the frames of a connection come: what is late for one camera is usual for another."""
+    """Frame rate of one connection.
+
+    A gap that is late for one camera is usual for another.
+    """
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -89,27 +123,33 @@ class Pace:
         self._bad = 0
 
     def good(self, now: float) -> None:
-        """A whole frame came."""
+        """Note a complete frame."""
         if self._last is not None:
             self._gaps.append(now - self._last)
         self._last, self._bad = now, 0
 
     def bad(self) -> None:
-        """A damaged frame came."""
+        """Note a damaged frame."""
         self._bad += 1
 
     @property
     def usual(self) -> float:
-        """Seconds of silence that are worth no word."""
+        """Silence that needs no message, seconds."""
         return max(self._patience.stall / 2, LATE / 2 * max(self._gaps, default=0.0))
 
     @property
     def bearable(self) -> float:
-        """Seconds of silence of a connection that stands, before it is opened again."""
+        """Maximum silence of a live connection, seconds.
+
+        It is reopened after that.
+        """
         if not self._gaps:
             return max(self._patience.stall, self._patience.unknown)
         return max(self._patience.stall, LATE * max(self._gaps))
 
     def only_bad(self, silent: float) -> bool:
-        """Whether nothing but damaged frames comes, for so many seconds."""
+        """Return whether only damaged frames come.
+
+        `silent` is the time since the last good frame, seconds.
+        """
         return self._bad >= MOST_BAD and silent >= self._patience.stall

@@ -1,4 +1,7 @@
-"""From optical density to what the camera hands over: lamp, objective, sensor, firmware."""
+"""Simulate lamp, objective, sensor and firmware.
+
+Turns optical density into the frame that the camera delivers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ FloatImage = NDArray[np.float32]
 
 SHARPEN_SIGMA_PX = 1.2
 NOISE_MARGIN = 64
-"""Pixels by which the sheet of noise is larger than a field."""
+"""Pixels by which the noise sheet exceeds a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,15 @@ class Optics:
     """Lamp and objective."""
 
     light_rgb: tuple[float, float, float] = LIGHT_RGB
-    """Of empty slide in the middle of the field at exposure 1, 8-bit levels."""
+    """Level of empty slide at the field's centre, 8 bits.
+
+    It holds at exposure 1.
+    """
     vignette: float = 0.06
-    """Share of the light lost in the corners, growing with the square of the distance from the middle."""
+    """Share of light lost in the corners.
+
+    The loss grows with the square of the distance from the centre.
+    """
     numerical_aperture: float = 1.25
     wavelength_um: float = 0.55
     immersion_index: float = 1.515
@@ -34,7 +43,7 @@ class Optics:
 
     @property
     def blur_um(self) -> float:
-        """Standard deviation of the point spread."""
+        """Standard deviation of the point spread, micrometres."""
         return point_spread_um(
             self.numerical_aperture, self.wavelength_um, self.defocus_um, self.immersion_index
         )
@@ -46,20 +55,34 @@ class Camera:
 
     exposure: float = 0.98
     sharpen: float = 1.0
-    """Of the unsharp mask that microscope cameras apply; 0 for none."""
+    """Strength of the camera's unsharp mask; 0 for none."""
     electrons: float = 50000.0
-    """That a full pixel holds: shot noise is the root of their number."""
+    """Electrons of a full pixel.
+
+    Shot noise is the square root of their number.
+    """
     seed: int = 0
-    """Of the noise. Each field that is taken has noise of its own."""
+    """Seed of the noise, which differs between fields."""
 
 
 class View:
-    """One field of view: what light of a density reaches which level of the camera."""
+    """Optics and camera at one field size and scale.
+
+    It maps optical density to the camera's levels.
+    """
 
     def __init__(
         self, width: int, height: int, um_per_px: NDArray[np.float64], optics: Optics, camera: Camera
     ) -> None:
-        """`um_per_px` (2,) along x and y."""
+        """Prepare illumination, blur and noise.
+
+        Args:
+            width: Width of the field, pixels.
+            height: Height of the field, pixels.
+            um_per_px: (2,) scale along x and y, micrometres per pixel.
+            optics: Lamp and objective.
+            camera: Sensor and firmware.
+        """
         self.camera = camera
         self._light = _illumination(width, height, optics) * np.float32(camera.exposure)
         self._sigma = (optics.blur_um / um_per_px).tolist()
@@ -68,7 +91,10 @@ class View:
         self._fields = 0
 
     def field(self, density: FloatImage) -> Image:
-        """Optical density (height, width, 3) to 8-bit RGB. Beer-Lambert, point spread, shot noise, sharpening."""
+        """Render optical density (height, width, 3) as 8-bit RGB.
+
+        Applies Beer-Lambert, point spread, shot noise and sharpening.
+        """
         light = self._light * np.exp(density * np.float32(-np.log(10)))
         seen = cv2.GaussianBlur(light, (0, 0), self._sigma[0], sigmaY=self._sigma[1])
         seen += self._noise() * np.sqrt(seen * np.float32(255 / self.camera.electrons))
@@ -79,7 +105,10 @@ class View:
         return levels
 
     def _noise(self) -> FloatImage:
-        """Unit noise for the next field: a window of a larger sheet, as drawing it anew costs as much as the field."""
+        """Return unit noise for the next field.
+
+        It is a window of a larger sheet, as drawing it anew costs as much as the field.
+        """
         rng = np.random.default_rng((self.camera.seed, self._fields))
         self._fields += 1
         x, y = rng.integers(0, NOISE_MARGIN, 2)
@@ -89,7 +118,10 @@ class View:
 
 
 def _illumination(width: int, height: int, optics: Optics) -> FloatImage:
-    """Light on an empty field, (height, width, 3) 8-bit levels."""
+    """Return the light on an empty field.
+
+    It is (height, width, 3), in 8-bit levels.
+    """
     x = (np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1
     y = (np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1
     falloff = 1 - optics.vignette * (x[None] ** 2 + y[:, None] ** 2) / 2

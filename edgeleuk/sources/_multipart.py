@@ -1,7 +1,9 @@
-"""The JPEG pictures of a stream, from bytes as they come: MJPEG as multipart/x-mixed-replace (RFC 2046), or bare.
+"""Extract JPEG pictures from a stream of bytes.
 
-Cameras announce other boundaries than they send, and lengths that are wrong or absent: where a picture ends is told by the
-picture itself, and by the boundaries where that is damaged.
+The stream is MJPEG as multipart/x-mixed-replace (RFC 2046), or bare JPEG pictures.
+
+Cameras announce other boundaries than they send, and lengths that are wrong or absent: the picture itself
+shows where it ends, and the boundaries do so where it is damaged.
 """
 
 from __future__ import annotations
@@ -14,32 +16,47 @@ MAX_HEADER_BYTES = 8192
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 JPEG_START = b"\xff\xd8\xff"
 PADDING = b"\r\n\0 "
-"""What cameras put behind a picture."""
+"""Padding that cameras put after a picture."""
 _DELIMITER = re.compile(rb"(?:^|\n)[ \t]*(--[^\r\n]{1,200}?)[ \t]*\r?\n")
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,12})", re.IGNORECASE)
 _IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
-"""A marker that ends a scan: neither a stuffed byte nor a restart (ITU T.81, B.1.1)."""
+"""Marker that ends a scan.
+
+It is neither a stuffed byte nor a restart (ITU T.81, B.1.1).
+"""
 
 
 def boundary_of(content_type: str) -> bytes:
-    """What separates the parts, without leading dashes: cameras disagree on whether these belong to it."""
+    """Return the announced boundary without leading dashes.
+
+    Cameras disagree on whether these belong to it.
+    """
     match = re.search(r'boundary\s*=\s*"?([^";]+)"?', content_type, re.IGNORECASE)
     return (match[1].strip() if match else "").lstrip("-").encode("latin-1", "replace")
 
 
 def is_closed(picture: bytes | bytearray) -> bool:
-    """Whether a JPEG picture ends as one does."""
+    """Return whether a JPEG ends with its end marker."""
     return picture[-64:].rstrip(PADDING).endswith(b"\xff\xd9")
 
 
 class Parts:
-    """Cuts a stream into the bodies of its parts. What lies between them, or is no part, is passed over."""
+    """Splitter of a stream into part bodies.
+
+    Everything between the parts, or that is no part, is skipped.
+    """
 
     def __init__(self, boundary: bytes, most_bytes: int) -> None:
-        """`boundary` as announced, empty where none was. `most_bytes` limits one part."""
+        """Start at the beginning of a stream.
+
+        `boundary` is as announced, empty where none was. `most_bytes` limits one part.
+        """
         self._mark = b"--" + boundary if boundary else b""
         self._marked = False
-        """Whether the mark was met: no part is then looked for without it."""
+        """Whether the boundary was met.
+
+        Parts are then only looked for behind it.
+        """
         self._most = most_bytes
         self._buffer = bytearray()
         self._length: int | None = None
@@ -48,7 +65,11 @@ class Parts:
         self._walk = _Walk()
 
     def feed(self, data: bytes) -> None:
-        """Raises CameraError where more has come than a picture can have and no part is whole."""
+        """Add bytes as they come.
+
+        Raises:
+            CameraError: If more has come than one picture can have, and no part is complete.
+        """
         self._buffer += data
         if len(self._buffer) > self._most + 2 * MAX_HEADER_BYTES:
             raise CameraError(
@@ -56,7 +77,7 @@ class Parts:
             )
 
     def take(self) -> bytes | None:
-        """The next whole body; None where more bytes are needed."""
+        """Return the next complete body, or None if incomplete."""
         while self._inside or self._enter():
             size = self._size()
             if size is None:
@@ -70,15 +91,15 @@ class Parts:
 
     @property
     def waiting(self) -> int:
-        """Bytes that have come and belong to no body that was taken."""
+        """Number of bytes received but not yet returned."""
         return len(self._buffer)
 
     def rest(self) -> bytes:
-        """What has come of a picture that does not go on."""
+        """Return what has come of an unfinished picture."""
         return bytes(self._buffer) if self._inside else b""
 
     def _enter(self) -> bool:
-        """Pass over what comes before the next part's body."""
+        """Skip to the next part's body."""
         while self._mark and (at := self._buffer.find(self._mark)) >= 0:
             self._marked = True
             line = at + len(self._mark)
@@ -88,20 +109,20 @@ class Parts:
             del self._buffer[:at]
             if len(self._buffer) <= MAX_HEADER_BYTES:
                 return False
-            del self._buffer[: len(self._mark)]  # it only looked like a boundary
+            del self._buffer[: len(self._mark)]  # it only resembled a boundary
         at = -1 if self._marked else self._buffer.find(JPEG_START)
         if at >= 0:
             before = self._buffer[max(0, at - MAX_HEADER_BYTES) : at]
             if met := _DELIMITER.findall(before):
                 self._mark = met[-1]
             return self._begin(at, before)
-        # The mark, or the headers of a part without it, may have begun in the last bytes.
+        # The boundary, or the headers of a part without it, may have begun in the last bytes.
         kept = len(self._mark) if self._marked else MAX_HEADER_BYTES
         del self._buffer[: max(0, len(self._buffer) - kept)]
         return False
 
     def _begin(self, at: int, headers: bytes | bytearray) -> bool:
-        """Of a part's body, at a place in the buffer."""
+        """Begin a part's body at position `at` of the buffer."""
         told = _LENGTH.findall(headers)
         self._length = int(told[-1]) if told and 0 < int(told[-1]) <= self._most else None
         del self._buffer[:at]
@@ -109,7 +130,7 @@ class Parts:
         return True
 
     def _size(self) -> int | None:
-        """Bytes of the body; None where more must come to tell."""
+        """Return the body's length, or None if unknown."""
         buffer, told = self._buffer, self._length
         arrived = told is not None and len(buffer) >= told
         if len(buffer) < len(JPEG_START):
@@ -122,7 +143,7 @@ class Parts:
         if end is not None and not self._walk.broken:
             return end
         marked = self._up_to_mark()
-        if marked is None and end is not None and end > 2:  # damaged, and another picture begins
+        if marked is None and end is not None and end > 2:  # damaged, and another picture follows
             return told if arrived else end
         return marked
 
@@ -132,16 +153,19 @@ class Parts:
 
 
 class _Walk:
-    """A way through a JPEG file from marker to marker, which can be gone on with when more has come."""
+    """Resumable parser of the markers of a JPEG."""
 
     def __init__(self) -> None:
         self._at = 2
         self._in_scan = False
         self.broken = False
-        """Whether the way ended at something that no JPEG file has there."""
+        """Whether the parser met invalid data."""
 
     def end(self, data: bytearray) -> int | None:
-        """Where the picture ends, or is broken off; None where more must come to tell."""
+        """Return where the picture ends or breaks off.
+
+        Returns None where more bytes must come to tell.
+        """
         while not self.broken:
             if self._in_scan:
                 found = _IN_SCAN.search(data, self._at)
@@ -166,7 +190,11 @@ class _Walk:
 
 
 def _end_of_headers(buffer: bytearray, start: int) -> tuple[int, int]:
-    """Where the empty line is, and how long its break: cameras send CRLF, or LF alone. -1 where there is none yet."""
+    """Find the empty line after headers.
+
+    Returns its position and length. Cameras send CRLF, or LF alone. The position is -1 where there is none
+    yet.
+    """
     found = [
         (at, len(gap))
         for gap in (b"\r\n\r\n", b"\n\n")

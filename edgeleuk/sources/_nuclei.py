@@ -1,4 +1,7 @@
-"""Nuclei as skeletons: thick lines that lie end to end, bent, turned and fitted into their cell. Micrometres."""
+"""Draw nuclei as skeletons of thick lines.
+
+The lines lie end to end, and are bent, turned and fitted into their cell. Lengths are in micrometres.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,16 @@ from edgeleuk.sources._shapes import Capsule, Outline, Point
 def lobed(
     rng: np.random.Generator, lobes: int, radius: float, pitch: float, strand: float, turn: float
 ) -> list[Capsule]:
-    """Lobes along a bending path with strands between; `turn` radians from lobe to lobe."""
+    """Return lobes along a bending path with strands between.
+
+    Args:
+        rng: Random generator.
+        lobes: Number of lobes.
+        radius: Radius of a lobe, micrometres.
+        pitch: Distance from lobe to lobe, micrometres.
+        strand: Radius of a strand, micrometres.
+        turn: Change of direction from lobe to lobe, radians.
+    """
     parts: list[Capsule] = []
     heading = 0.0
     bend = turn * rng.uniform(0.85, 1.1) * rng.choice((-1, 1))
@@ -33,7 +45,7 @@ def lobed(
 
 
 def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
-    """A folded sausage: kidney to horseshoe by how far it bends."""
+    """Return a bent nucleus, kidney- to horseshoe-shaped."""
     thick = cell_radius * rng.uniform(0.36, 0.42)
     bend, path = rng.uniform(2.4, 3.8), cell_radius * rng.uniform(1.3, 1.6)
     places = [polar(path / bend, float(angle)) for angle in np.linspace(-bend / 2, bend / 2, 7)]
@@ -42,7 +54,16 @@ def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
 
 
 def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float) -> list[Capsule]:
-    """The nucleus turned at random, set about the cell's middle and drawn together until it fits inside."""
+    """Place a nucleus in its cell.
+
+    The nucleus is turned at random, centred near the cell's middle and contracted until it fits inside.
+
+    Args:
+        rng: Random generator.
+        parts: Nucleus, in micrometres.
+        edge: Outline of the cell.
+        shift_um: Maximum distance from the cell's middle, micrometres.
+    """
     ends = np.array([[a, b] for a, b, _ in parts])
     radii = np.array([r for _, _, r in parts])
     ends = ends - ends.mean(axis=(0, 1))
@@ -57,7 +78,10 @@ def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_
 
 
 def polar(length: float, angle: float) -> Point:
-    """The point at `length` from the origin in the direction of `angle`, radians from x towards y."""
+    """Return the point at polar coordinates.
+
+    `angle` is in radians from x towards y.
+    """
     return float(length * np.cos(angle)), float(length * np.sin(angle))
 
 

@@ -1,4 +1,7 @@
-"""What all sources that OpenCV reads have in common: opening without noise on stderr, and frames in RGB."""
+"""Helpers of all sources that OpenCV reads.
+
+They open videos without messages on stderr, and give frames in RGB.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,30 @@ from edgeleuk.sources import _jpeg
 from edgeleuk.types import Image
 
 MOST_MEGAPIXELS = 50
-"""Of a frame: more than any camera of a microscope or a phone gives as a film, and what fits a small computer twice."""
+"""Maximum size of a frame.
+
+It is more than the video of any microscope camera or phone has, and two such frames fit a small computer.
+"""
 
 
 def fault_of_size(width: float, height: float) -> str:
-    """What is wrong with frames of a size in pixels, as the rest of a sentence; empty for nothing."""
+    """Describe a fault of a frame size, pixels.
+
+    The text is the rest of a sentence; empty for nothing.
+    """
     if width * height <= MOST_MEGAPIXELS * 1e6:
         return ""
     return f"has {width:.0f} x {height:.0f} px, more than {MOST_MEGAPIXELS} megapixels. Set a smaller size."
 
 
 def require_size(video: Any, name: str) -> None:
-    """Raises InputError where an opened video announces frames that are too large; none is decoded for it."""
+    """Check an opened video's frame size.
+
+    No frame is decoded for it.
+
+    Raises:
+        InputError: If the frames are too large.
+    """
     size = (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT))
     if fault := fault_of_size(*size):
         video.release()
@@ -32,7 +47,16 @@ def require_size(video: Any, name: str) -> None:
 
 
 def open_video(target: str | int, backend: int, settings: Sequence[int] = ()) -> Any | None:
-    """An opened cv2.VideoCapture, or None. `settings` are pairs of a property and its value, set at the opening."""
+    """Open a video.
+
+    Args:
+        target: Device number, path or address.
+        backend: OpenCV's backend, cv2.CAP_....
+        settings: Pairs of a property and its value, set at opening.
+
+    Returns:
+        The opened cv2.VideoCapture, or None.
+    """
     hush()
     try:
         video = cv2.VideoCapture(target, backend, list(settings))
@@ -45,19 +69,24 @@ def open_video(target: str | int, backend: int, settings: Sequence[int] = ()) ->
 
 
 def hush() -> None:
-    """OpenCV and FFmpeg write to stderr what here is raised as an error or shown as the camera's state.
+    """Silence OpenCV and FFmpeg on stderr.
 
-    For the whole process: a terminal view shares its screen with stderr, and a camera fails at any time.
+    What they write there is raised here as an error or shown as the camera's state. It holds for the whole
+    process: a terminal view shares its screen with stderr, and a camera fails at any time.
     """
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET; read once, before the first video is opened
-    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and OpenCV 4
+    log = getattr(cv2.utils, "logging", cv2)  # its place in OpenCV 5, and in OpenCV 4
     log.setLogLevel(0)
 
 
 def grab(video: Any) -> Image | None:
-    """The next frame, (H, W, 3) RGB; None where there is none. May block for as long as the driver likes.
+    """Return the next frame, (H, W, 3) RGB, or None.
 
-    Raises InputError for one that is too large, CameraError where the driver fails.
+    May block for as long as the driver does.
+
+    Raises:
+        InputError: If the frame is too large.
+        CameraError: If the driver fails.
     """
     try:
         good, picture = video.read()
@@ -71,18 +100,22 @@ def grab(video: Any) -> Image | None:
         return to_rgb(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
     image: Image = cv2.cvtColor(
         picture, cv2.COLOR_BGR2RGB, picture
-    )  # in its place: large frames are large twice
+    )  # in place, as two copies of a large frame need too much memory
     return image
 
 
 def to_rgb(picture: Image) -> Image:
-    """From OpenCV's order of colours."""
+    """Convert an image from BGR to RGB."""
     image: Image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return image
 
 
 def decode_jpeg(data: bytes) -> Image:
-    """A JPEG of a stream, (H, W, 3) RGB. Raises InputError where it is damaged, cut short or larger than a camera's."""
+    """Decode a stream's JPEG to RGB (H, W, 3).
+
+    Raises:
+        InputError: If it is damaged, cut short or larger than a camera's frame.
+    """
     layout = _jpeg.read_layout(data) if data.startswith(b"\xff\xd8") else None
     if layout is None:
         raise InputError(f"{len(data)} bytes of the stream are no whole JPEG picture.")

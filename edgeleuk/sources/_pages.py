@@ -1,5 +1,6 @@
-"""The pages of a TIFF: each one is a picture of its own.
+"""List the pages of a TIFF.
 
+Each page is a picture of its own.
 The header says where the first directory stands, and each directory says where the next one stands.
 """
 
@@ -14,37 +15,52 @@ from typing import BinaryIO
 from edgeleuk.sources._directory import MAGIC
 
 DESCRIPTION, SUBFILE, OLD_SUBFILE = 270, 254, 255
-"""ImageDescription, NewSubfileType and SubfileType (TIFF 6.0, Adobe 1992)."""
+"""Tags ImageDescription, NewSubfileType and SubfileType.
+
+See TIFF 6.0 (Adobe 1992).
+"""
 REDUCED, MASK = 1, 4
-"""Bits of NewSubfileType for a smaller copy of another page, and for a mask: neither is a picture of its own."""
+"""Bits of NewSubfileType for smaller copies and masks.
+
+Neither is a picture of its own.
+"""
 OLD_REDUCED = 2
 """Value of SubfileType for a smaller copy."""
 MOST = 1000
-"""Directories that are followed: a circle or a forged chain must end."""
+"""Maximum number of directories that are followed.
+
+A circle or a forged chain must end.
+"""
 MOST_FIELDS = 4096
-"""Of a directory; common ones have 20."""
+"""Maximum fields of a directory; common ones have 20."""
 STACK = re.compile(rb"^images=(\d{1,9})$", re.MULTILINE)
-"""In the description of a file that ImageJ wrote: how many pictures follow each other, with one directory for all."""
+"""Number of pictures in ImageJ's description.
+
+The pictures follow each other, with one directory for all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What a TIFF holds."""
+    """Contents of a TIFF."""
 
     places: tuple[int, ...] = ()
-    """Of the directories of its pictures; empty where the file is no TIFF or cannot be read."""
+    """Places of its pictures' directories.
+
+    Empty where the file is no TIFF or cannot be read.
+    """
     reduced: int = 0
-    """Smaller copies and masks."""
+    """Number of smaller copies and masks."""
     unlisted: int = 0
-    """Pictures of a stack that have no directory of their own."""
+    """Pictures of a stack without a directory of their own."""
     more: bool = False
     """Whether there are more directories than are followed."""
     broken: bool = False
-    """Whether a directory is said to be where there is none."""
+    """Whether a directory is missing at its stated place."""
 
 
 def survey(path: Path) -> Pages:
-    """Look a TIFF's directories up, and nothing else of it."""
+    """Find a TIFF's directories, reading nothing else."""
     try:
         with path.open("rb") as file:
             return _survey(file)
@@ -53,7 +69,10 @@ def survey(path: Path) -> Pages:
 
 
 def pages(path: Path) -> tuple[int, ...]:
-    """Places of the directories of a TIFF's pages; empty where the file is no TIFF or cannot be read."""
+    """Return the directory places of all pages.
+
+    Empty where the file is no TIFF or cannot be read.
+    """
     return survey(path).places
 
 
@@ -84,9 +103,14 @@ def _survey(file: BinaryIO) -> Pages:
 
 
 def _directory(file: BinaryIO, order: str, place: int) -> tuple[dict[int, tuple[int, int]], int]:
-    """Number of values and their place, or the value itself, of each field by its tag; and where the next directory is.
+    """Read one directory, and the next one's place.
 
-    Raises struct.error where there is none.
+    Returns:
+        For each tag the number of values and their place, or the value itself; and the place of the next
+        directory.
+
+    Raises:
+        struct.error: If there is no directory.
     """
     file.seek(place)
     (entries,) = struct.unpack(order + "H", file.read(2))
@@ -111,7 +135,10 @@ def _is_reduced(fields: dict[int, tuple[int, int]]) -> bool:
 
 
 def _stacked(file: BinaryIO, description: tuple[int, int] | None) -> int:
-    """Pictures that ImageJ says are in the file; 0 where another program wrote it."""
+    """Return ImageJ's number of pictures, or 0.
+
+    It is 0 where another program wrote the file.
+    """
     if description is None or description[0] <= 4:
         return 0
     file.seek(description[1])

@@ -1,9 +1,11 @@
-"""How one cell looks: its outline, nucleus, cytoplasm and granules, as optical density.
+"""Paint one cell as optical density.
 
-Sizes are near those measured on PBC training cells (see `_stain`). Medians of diameter and nuclear area: neutrophil
-14.2 um and 57 um2, eosinophil 14.3 and 60, lymphocyte 10.6 and 71, monocyte 16.0 and 95; basophil 13.3 um. Shapes and
-textures were set by eye beside real cells, and changed until a reader trained on real cells alone named every type:
-so that it reads these cells well is no measure of it.
+A cell has an outline, nucleus, cytoplasm and granules.
+
+Sizes are near those measured on PBC training cells (see `_stain`). Medians of diameter and nuclear area:
+neutrophil 14.2 um and 57 um2, eosinophil 14.3 and 60, lymphocyte 10.6 and 71, monocyte 16.0 and 95; basophil
+13.3 um. Shapes and textures were set by eye beside real cells, and changed until a reader trained on real
+cells alone named every type: that it reads these cells well is therefore no measure of its quality.
 """
 
 from __future__ import annotations
@@ -30,17 +32,17 @@ from edgeleuk.types import PLATELET, RED_CELL, RED_CELL_UM
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """How a kind of cell is built, before chance."""
+    """Parameters of a cell type, before random variation."""
 
     diameter_um: tuple[float, float]
-    """Least and greatest."""
+    """Minimum and maximum diameter."""
     stretch: float
     roughness: float
-    """Of the harmonics beyond the ellipse, as a share of the radius."""
+    """Amplitude of higher harmonics, share of the radius."""
     decay: float = 1.6
-    """How fast higher harmonics fade: small is jagged."""
+    """Decay of higher harmonics; a small value is jagged."""
     eosin: float = 0.0
-    """How much redder than the median of its stain, in standard deviations."""
+    """Redness relative to the stain's median, standard deviations."""
 
 
 HABITS = {
@@ -56,12 +58,15 @@ HABITS = {
 WHITE_TYPES = tuple(name for name in HABITS if name not in (RED_CELL, PLATELET))
 
 RED_CELL_SD_UM = 0.4
-"""Spread of red-cell diameters within a smear; no anisocytosis."""
+"""Standard deviation of red-cell diameters in a smear.
+
+There is no anisocytosis.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Painting:
-    """One cell on its canvas, its centre in the middle."""
+    """Painted cell, centred on its canvas."""
 
     density: NDArray[np.float32]
     """(n, n, 3) optical density R G B at UM_PER_PX."""
@@ -70,7 +75,11 @@ class Painting:
 
 
 def outline(name: str, rng: np.random.Generator) -> Outline:
-    """The outline of a white-cell type, RED_CELL or PLATELET. The first thing drawn from a cell's generator."""
+    """Draw the outline of a cell.
+
+    `name` is a white-cell type, RED_CELL or PLATELET. The outline is the first thing drawn from a cell's
+    generator.
+    """
     habit = HABITS[name]
     low, high = habit.diameter_um
     diameter = float(
@@ -83,7 +92,10 @@ def outline(name: str, rng: np.random.Generator) -> Outline:
 
 
 def paint(name: str, rng: np.random.Generator) -> Painting:
-    """The cell that a fresh generator of the same seed gave its outline to."""
+    """Paint a cell.
+
+    A fresh generator of the same seed gives the same outline in `outline`.
+    """
     edge = outline(name, rng)
     canvas = Canvas(rng, edge.reach_um)
     painting = PAINTERS[name](canvas, edge)
@@ -145,7 +157,7 @@ def _basophil(canvas: Canvas, edge: Outline) -> Painting:
     painted = _with_nucleus(
         canvas, "basophil", settle(rng, parts, edge, 0.3), 0.4 * _clumped(canvas) - 0.6, 2
     )
-    # Granules lie over the nucleus too, and make the cell's rim a row of beads.
+    # Granules lie over the nucleus too, and give the cell a beaded rim.
     patchy = np.clip(0.75 + 0.25 * canvas.noise(1.0), 0, 1)
     cover, tone = canvas.granules(soft(depth - 0.15, 0.05) * patchy, 0.46, 0.3, 0.35)
     canvas.lay(cover * 0.9, NUCLEUS["basophil"].at(0.8 * tone + 0.2))
@@ -215,7 +227,10 @@ def _with_nucleus(
     lobes: int,
     ruffle_um: float = 0.15,
 ) -> Painting:
-    """Lay the nucleus; its rim is darker, where chromatin lines the membrane and the light passes it edgeways."""
+    """Paint the nucleus with its darker rim.
+
+    At the rim chromatin lines the membrane and the light passes it edgeways.
+    """
     depth = canvas.capsules(nucleus, ruffle_um) if isinstance(nucleus, list) else nucleus
     rim = 1.1 * near(depth, 0.12, 0.22)
     canvas.lay(soft(depth, 0.13), NUCLEUS[label].at(chromatin + rim))
@@ -227,12 +242,12 @@ def _add_fine_granules(canvas: Canvas, amount: Reals) -> None:
 
 
 def _clumped(canvas: Canvas) -> Plane:
-    """Dense chromatin: an even dark, broken by light specks."""
+    """Return dense chromatin: evenly dark with light specks."""
     gaps = np.maximum(canvas.noise(0.16) + 0.4 * canvas.noise(0.4), 0.4)
     return unit(0.35 * canvas.noise(0.12) + 0.3 * canvas.noise(0.7) - gaps) + np.float32(0.1)
 
 
 def _strands(canvas: Canvas, grain_um: float) -> Plane:
-    """Open chromatin: a dark net on a light ground."""
+    """Return open chromatin: a dark net on a light ground."""
     net = np.maximum(canvas.noise(grain_um) + 0.5 * canvas.noise(2 * grain_um), -1.2)
     return unit(net + 0.3 * canvas.noise(1.2))

@@ -1,6 +1,8 @@
-"""What decoders give, of any depth and number of channels, to 8-bit RGB: a strip at a time, made smaller as it goes.
+"""Convert decoded images of any depth to 8-bit RGB.
 
-A 48-megapixel picture of 16 bits has 288 MB as it is decoded. Nothing of its size is made a second time.
+The input has any number of channels. The work is done strip by strip, and shrinks the image as it goes.
+
+A 48-megapixel image of 16 bits has 288 MB when decoded. Nothing of its size is allocated a second time.
 """
 
 from __future__ import annotations
@@ -17,28 +19,40 @@ from edgeleuk.optics import resize
 from edgeleuk.types import Image
 
 STRIP = 1 << 20
-"""Pixels that are worked on at a time, about."""
+"""Approximate number of pixels processed at a time."""
 HOT = 1e-4
-"""Largest share of pixels that lie beyond a camera's range: hot ones, and floats a little over 1. They become white."""
+"""Maximum share of pixels beyond a camera's range.
+
+They are hot pixels, and floats slightly over 1. They become white.
+"""
 BITS = 34
-"""Of a number, at most, and one more for numbers below a half."""
+"""Number of bins of the bit-length histogram.
+
+There is one for each bit length of a number, and one more for numbers below a half.
+"""
 GREY_DIFFERENCE = 4
-"""Largest difference between channels of a picture without colour; JPEG adds a few levels."""
+"""Maximum channel difference of an image without colour.
+
+JPEG adds a few levels.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Depth:
-    """How the numbers of a whole picture become 8 bits."""
+    """Mapping of a whole image's numbers to 8 bits."""
 
     times: int
-    """What floats are multiplied by first: they run to 1, or as integers do."""
+    """Factor for floats, whose range is 1 or an integer's."""
     bits: int
-    """In use."""
+    """Number of bits in use."""
 
     @classmethod
     def of(cls, image: NDArray[Any]) -> Self:
-        """By its brightest pixels but for a few: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits, and a hot
-        pixel or a sharpened edge goes beyond them."""
+        """Measure the depth by the brightest pixels.
+
+        A few are ignored: 16-bit files of 10-, 12- and 14-bit cameras use only the low bits, and a hot pixel
+        or a sharpened edge exceeds them.
+        """
         if image.dtype == np.uint8:
             return cls(1, 8)
         found = np.zeros(BITS, np.int64)
@@ -46,14 +60,14 @@ class _Depth:
             _, exponents = np.frexp(_numbers(strip).max(axis=2).astype(np.float64) * (1 - 2**-20))
             found += np.bincount(np.clip(exponents, -1, BITS - 2).ravel() + 1, minlength=BITS)
         beyond = found[::-1].cumsum()[::-1]
-        """By n, pixels of 2^(n - 1) or more."""
+        """Number of pixels above 2^(n - 2), by n."""
         bits = int(np.flatnonzero(beyond > max(1, found.sum() * HOT))[-1]) - 1 if found.sum() else 0
         if np.issubdtype(image.dtype, np.floating) and bits <= 1:
             return cls(255, 8)
         return cls(1, max(8, bits))
 
     def levels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """A strip in 8 bits."""
+        """Convert a strip to 8-bit levels."""
         if image.dtype == np.uint8:
             return image
         numbers = _numbers(image)
@@ -68,10 +82,14 @@ class _Depth:
 
 
 def to_rgb(decoded: NDArray[Any], shrunk: int = 1, *, premultiplied: bool = False) -> Image:
-    """Grey, BGR or BGRA of any depth to RGB, so many times smaller; what is transparent becomes white, as on paper.
+    """Convert grey, BGR or BGRA of any depth to RGB.
 
-    `decoded` (H, W) or (H, W, C) is given up: where it can be, it is made the result. `shrunk` divides its sides;
-    `premultiplied` says that colours come multiplied by their opacity.
+    Transparent pixels become white, as on paper.
+
+    Args:
+        decoded: Image (H, W) or (H, W, C). It is given up: where possible, it becomes the result.
+        shrunk: Divisor of its sides.
+        premultiplied: Whether colours come multiplied by their opacity.
     """
     if decoded.ndim == 2:
         decoded = decoded[..., None]
@@ -83,7 +101,7 @@ def to_rgb(decoded: NDArray[Any], shrunk: int = 1, *, premultiplied: bool = Fals
     depth, opacity = _Depth.of(colours), None
     if (
         decoded.shape[2] == 4 and decoded[..., 3].any()
-    ):  # some programs write a channel of opacity and leave it empty
+    ):  # some programs write an opacity channel and leave it empty
         whole = np.issubdtype(decoded.dtype, np.integer)
         opacity = _Depth(1, 8 * decoded.dtype.itemsize) if whole else _Depth.of(decoded[..., 3:])
     image = np.empty((height, width, 3), np.uint8)
@@ -101,20 +119,20 @@ def to_rgb(decoded: NDArray[Any], shrunk: int = 1, *, premultiplied: bool = Fals
 
 
 def is_grey(image: Image) -> bool:
-    """Whether a picture has no colour."""
+    """Return whether an image has no colour."""
     sample = image[:: max(1, image.shape[0] // 256), :: max(1, image.shape[1] // 256)].astype(np.int16)
     return int((sample.max(axis=2) - sample.min(axis=2)).max()) <= GREY_DIFFERENCE
 
 
 def _strips(image: NDArray[Any], shrunk: int) -> Iterator[NDArray[Any]]:
-    """The rows of an image, together, as many at a time as make whole rows of the smaller one."""
+    """Yield strips whose rows make whole rows when shrunk."""
     rows = max(1, STRIP // (image.shape[1] * shrunk)) * shrunk
     for top in range(0, image.shape[0], rows):
         yield image[top : top + rows]
 
 
 def _numbers(image: NDArray[Any]) -> NDArray[Any]:
-    """Without what is no level: below 0, or no number at all."""
+    """Replace negative and non-finite values."""
     if np.issubdtype(image.dtype, np.floating):
         return np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 2**31)
     return np.maximum(image, 0)

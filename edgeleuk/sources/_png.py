@@ -1,6 +1,7 @@
-"""PNG files, checked whole before a decoder sees them, and handed to it without what it would only comment on.
+"""Check PNG files completely before decoding.
 
-libpng writes on standard error what it finds wrong, also of colour profiles and notes that are nothing to the picture.
+The decoder gets a file without the parts that it would only comment on: libpng writes on stderr what it finds
+wrong, also in colour profiles and notes that do not affect the image.
 """
 
 from __future__ import annotations
@@ -19,21 +20,27 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 WRONG_CHECKSUM = "is damaged: a checksum in it is wrong. Copy or take it again."
 SENSELESS = "is damaged: its data make no sense. Copy or take it again."
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-"""Bits of a sample by the kind of colour (PNG 3rd edition, table 12)."""
+"""Allowed bits per sample, by colour type.
+
+See PNG 3rd edition, table 12.
+"""
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 CLEAR = {0: 2, 2: 6}
-"""Bytes of the clear colour by the kind of colour."""
+"""Bytes of the transparent colour, by colour type."""
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column and row of each pass of an interlaced picture, and its steps (section 8.2)."""
+"""Passes of an interlaced image (section 8.2).
+
+First column and row of each pass, and its column and row steps.
+"""
 FILTERS = 5
 MOST_CHUNKS = 100_000
 PIECE = 1 << 20
-"""Bytes that are inflated at a time."""
+"""Bytes inflated at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a PNG says of itself; sizes in pixels as stored."""
+    """Structure of a PNG; sizes in pixels as stored."""
 
     width: int
     height: int
@@ -41,17 +48,26 @@ class Layout:
     colour: int
     interlaced: bool = False
     fault: str | None = None
-    """Why it must not be decoded, to follow the file's name in a sentence."""
+    """Reason not to decode it, or None.
+
+    The text continues a sentence that begins with the file's name.
+    """
     orientation: int = 1
     alpha: bool = False
     needed: tuple[tuple[int, int], ...] = ()
-    """First byte and the one after the last of each chunk that makes the picture."""
+    """Start and end of each chunk that makes the image.
+
+    The end is exclusive.
+    """
     data: tuple[tuple[int, int], ...] = ()
-    """Of the contents of its chunks of pixels."""
+    """Start and end of the pixel chunks' contents."""
 
     @property
     def rows(self) -> Iterator[tuple[int, int]]:
-        """Number of rows and bytes of each, with its filter, in the order in which they are stored."""
+        """Row counts and bytes per row, in stored order.
+
+        The bytes include the filter byte.
+        """
         bits = self.depth * CHANNELS[self.colour]
         for left, top, across, down in PASSES if self.interlaced else ((0, 0, 1, 1),):
             columns, lines = -(-(self.width - left) // across), -(-(self.height - top) // down)
@@ -60,7 +76,10 @@ class Layout:
 
 
 def read_layout(data: bytes) -> Layout | None:
-    """Walk the chunks, each with its checksum, to the end. None where the header makes no sense."""
+    """Parse the chunks and check their checksums.
+
+    Returns None where the header is invalid.
+    """
     if data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 33:
         return None
     width, height, depth, colour, packing, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
@@ -132,7 +151,10 @@ def read_layout(data: bytes) -> Layout | None:
 
 
 def is_whole(data: bytes, layout: Layout) -> bool:
-    """Whether the pixels inflate to as many bytes as the picture has, each row with a filter that exists."""
+    """Return whether the pixel data are complete.
+
+    They must inflate to as many bytes as the image has, each row with a filter that exists.
+    """
     unpacking = zlib.decompressobj()
     filters = _Filters([*layout.rows])
     try:
@@ -149,11 +171,14 @@ def is_whole(data: bytes, layout: Layout) -> bool:
 
 
 class _Filters:
-    """The first byte of each row, as the rows come in pieces."""
+    """Check of each row's filter byte, fed in pieces."""
 
     def __init__(self, rows: Sequence[tuple[int, int]]) -> None:
         self._blocks = []
-        """Place of each pass in the inflated data, and of the one after it; bytes of its rows."""
+        """Start and end of each pass, and bytes per row.
+
+        Positions are in the inflated data; the end is exclusive.
+        """
         place = 0
         for lines, size in rows:
             self._blocks.append((place, place + lines * size, size))
@@ -176,11 +201,14 @@ class _Filters:
 
 
 def is_plain(data: bytes, layout: Layout) -> bool:
-    """Whether there is nothing in it but the picture."""
+    """Return whether the file holds nothing but the image."""
     return len(data) == len(MAGIC) + sum(end - first for first, end in layout.needed) + 12
 
 
 def plain(data: bytes, layout: Layout) -> bytes:
-    """The same picture without notes, profiles and further pictures."""
+    """Return the file reduced to the image.
+
+    Notes, profiles and further images are removed.
+    """
     end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
     return b"".join([MAGIC, *(data[first:last] for first, last in layout.needed), end])

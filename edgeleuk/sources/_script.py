@@ -1,4 +1,4 @@
-"""What a hand does to a stage and its knobs over time, as data."""
+"""Script movements of stage, focus and lamp."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 Point = tuple[float, float]
-"""x and y on the slide, micrometres: the middle of the field."""
+"""Field centre on the slide, (x, y) in micrometres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the stage and the knobs are at one moment."""
+    """State of stage, focus and lamp at one moment."""
 
     at: Point
     velocity: Point = (0.0, 0.0)
-    """um per second."""
+    """Speed of the stage, micrometres per second."""
     focus_um: float = 0.0
-    """Distance from the focal plane."""
+    """Distance from the focal plane, micrometres."""
     exposure: float = 1.0
-    """Light on the sensor, 1 as the camera chose it."""
+    """Light on the sensor, relative to the camera's choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """In a straight line at an even speed."""
+    """Straight movement at constant speed."""
 
     to: Point
     um_per_s: float
@@ -48,10 +48,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Nothing is touched."""
+    """Pause in which nothing moves."""
 
     duration: float
-    """Seconds."""
+    """Length of the pause, seconds."""
 
     def seconds(self, start: Pose) -> float:  # noqa: ARG002  # every segment answers this
         return self.duration
@@ -62,7 +62,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """To another place between two frames: the slide was lifted, or pushed."""
+    """Jump to another place between two frames.
+
+    The slide was lifted or pushed.
+    """
 
     to: Point
 
@@ -75,12 +78,12 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """The focus knob is turned, evenly."""
+    """Even turn of the focus knob."""
 
     um: float
     """Distance from the focal plane at the end."""
     duration: float
-    """Seconds."""
+    """Length of the turn, seconds."""
 
     def seconds(self, start: Pose) -> float:  # noqa: ARG002
         return self.duration
@@ -91,12 +94,12 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """The lamp is turned up or down, evenly."""
+    """Even change of the lamp's brightness."""
 
     factor: float
-    """Of the light at the end, 1 as at the beginning."""
+    """Light at the end; 1 is the initial light."""
     duration: float
-    """Seconds."""
+    """Length of the change, seconds."""
 
     def seconds(self, start: Pose) -> float:  # noqa: ARG002
         return self.duration
@@ -111,18 +114,18 @@ Segment = Move | Stop | Jump | Focus | Exposure
 
 @dataclass(frozen=True)
 class Script:
-    """Segments, one after the other."""
+    """Sequence of segments."""
 
     start: Point
     segments: tuple[Segment, ...]
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the end of the last segment."""
+        """Time from the first frame to the end, seconds."""
         return self._ends[-1] if self._ends else 0.0
 
     def at(self, seconds: float) -> Pose:
-        """The pose at a moment; after the end, that of the end."""
+        """Return the pose at a moment, or the last one."""
         number = bisect.bisect_right(self._ends, seconds)
         if number == len(self.segments):
             return self._starts[-1]
@@ -132,7 +135,7 @@ class Script:
 
     @cached_property
     def _starts(self) -> list[Pose]:
-        """The pose before each segment, and that after the last."""
+        """Pose before each segment, and after the last."""
         return list(
             itertools.accumulate(
                 self.segments, lambda pose, segment: segment.pose(pose, 1.0), initial=Pose(self.start)
@@ -141,7 +144,7 @@ class Script:
 
     @cached_property
     def _ends(self) -> list[float]:
-        """When each segment is over, seconds."""
+        """End time of each segment, seconds."""
         return list(
             itertools.accumulate(
                 segment.seconds(start) for segment, start in zip(self.segments, self._starts, strict=False)

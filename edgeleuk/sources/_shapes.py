@@ -1,4 +1,7 @@
-"""Shapes and textures that look grown, not drawn: outlines, nuclei, noise and granules. Lengths in micrometres."""
+"""Draw natural-looking shapes and textures of cells.
+
+There are outlines, nuclei, noise and granules. Lengths are in micrometres.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
-"""(n, n) float32, one value a point of the canvas."""
+"""One value per canvas point, (n, n) float32."""
 Reals = NDArray[np.floating[Any]]
-"""As a Plane, of either precision: what arithmetic on one may give."""
+"""Plane of either float precision.
+
+Arithmetic on a Plane may give one.
+"""
 Point = tuple[float, float]
 
 Capsule = tuple[Point, Point, float]
-"""All that lies within the radius of a line: from, to, radius."""
+"""Thick line: start, end, radius.
+
+It contains all points within the radius of the line.
+"""
 
 ANGLES = 128
 UM_PER_PX = 0.08
-"""Of the canvas that cells are painted on: below half of what an oil objective resolves (0.61 x 0.55 / 1.25 = 0.27 um)."""
+"""Scale of the canvas on which cells are painted.
+
+It is below half of what an oil objective resolves (0.61 x 0.55 / 1.25 = 0.27 um).
+"""
 MARGIN_UM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A closed line around a cell: its distance from the cell's centre by direction."""
+    """Closed outline of a cell.
+
+    It is stored as the distance from the cell's centre in each direction.
+    """
 
     radii: NDArray[np.float32]
-    """(ANGLES,) um, at equal angles from the x axis towards the y axis."""
+    """(ANGLES,) micrometres, at equal angles from x towards y."""
 
     @classmethod
     def draw(
@@ -41,9 +56,16 @@ class Outline:
         roughness: float,
         decay: float = 1.6,
     ) -> Outline:
-        """An ellipse with long over short axis about 1 + `stretch`, roughened by harmonics 3 to 24.
+        """Draw a roughened ellipse at random.
 
-        The k-th has amplitude `roughness` x (3 / k)^`decay`. The area is that of a circle of `diameter_um`.
+        Harmonics 3 to 24 roughen it; the k-th has amplitude `roughness` x (3 / k)^`decay`.
+
+        Args:
+            rng: Random generator.
+            diameter_um: Diameter of the circle with the same area, micrometres.
+            stretch: Ratio of long to short axis, about, minus 1.
+            roughness: Amplitude of the third harmonic, share of the radius.
+            decay: Exponent by which higher harmonics fade.
         """
         angle = np.arange(ANGLES) * (2 * np.pi / ANGLES)
         order = np.arange(3, 25)[:, None]
@@ -55,24 +77,27 @@ class Outline:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """x1 y1 x2 y2 around the centre, um."""
+        """Bounding box x1 y1 x2 y2 about the centre, micrometres."""
         angle = np.arange(ANGLES) * (2 * np.pi / ANGLES)
         x, y = self.radii * np.cos(angle), self.radii * np.sin(angle)
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
     @property
     def radius_um(self) -> float:
-        """Of the circle with the same area."""
+        """Radius of the circle with the same area."""
         return float(np.sqrt(np.mean(self.radii**2)))
 
     @property
     def reach_um(self) -> float:
-        """From the centre to the farthest point."""
+        """Distance from the centre to the farthest point."""
         return float(self.radii.max())
 
 
 class Canvas:
-    """A square patch around one cell's centre, and the cell's own source of chance."""
+    """Square patch around one cell's centre.
+
+    It holds the cell's own random generator.
+    """
 
     def __init__(self, rng: np.random.Generator, reach_um: float) -> None:
         self.rng = rng
@@ -85,18 +110,25 @@ class Canvas:
         """(n, n, 3) optical density R G B."""
 
     def lay(self, cover: Plane, density: NDArray[np.float32]) -> None:
-        """Paint `density` (n, n, 3) where `cover` is 1, keep what is there where it is 0.
+        """Paint a density where `cover` is 1.
 
-        In place of what is there, not on top: measured densities are of the whole path through the cell.
+        Where `cover` (n, n) is 0, the present density is kept. `density` (n, n, 3) replaces what is there and
+        is not added to it: measured densities are of the whole path through the cell.
         """
         self.density += cover[..., None] * (density - self.density)
 
     def tint(self, eosin: Reals, change: Sequence[float]) -> None:
-        """Shift the hue by `eosin` times the relative `change` of density in R, G and B."""
+        """Shift the hue of the density.
+
+        The shift is `eosin` times the relative `change` of density in R, G and B.
+        """
         self.density *= np.exp(eosin[..., None] * np.array(change, np.float32))
 
     def noise(self, grain_um: float) -> Plane:
-        """Band-limited noise of zero mean and unit spread; `grain_um` is about the radius of its spots."""
+        """Return band-limited noise of zero mean and unit deviation.
+
+        `grain_um` is about the radius of its spots.
+        """
         white = self.rng.standard_normal(self.x.shape, np.float32)
         sigma = grain_um / UM_PER_PX
         plane = _blur(white, sigma)
@@ -107,7 +139,10 @@ class Canvas:
         return plane
 
     def inside(self, outline: Outline, centre: Point = (0.0, 0.0)) -> Plane:
-        """Depth under an outline along the ray from its centre, um; negative outside."""
+        """Return the depth within an outline, micrometres.
+
+        Depth is measured along the ray from the centre; it is negative outside.
+        """
         x, y = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         turn = np.arctan2(y, x) * np.float32(ANGLES / (2 * np.pi)) % ANGLES
         lower = turn.astype(np.int32) % ANGLES
@@ -117,7 +152,10 @@ class Canvas:
         return depth
 
     def capsules(self, parts: Sequence[Capsule], ruffle_um: float) -> Plane:
-        """Depth inside a smooth union of thick lines (from, to, radius), their rims ruffled; negative outside."""
+        """Return the depth within a union of thick lines.
+
+        The union is smooth and its rim is ruffled; depth is in micrometres, and negative outside.
+        """
         x, y = (axis + ruffle_um * (self.noise(1.2) + 0.6 * self.noise(0.4)) for axis in (self.x, self.y))
         depth = np.full(x.shape, -1e3, np.float32)
         for (ax, ay), (bx, by), radius in parts:
@@ -130,9 +168,16 @@ class Canvas:
     def granules(
         self, within: Reals, spacing_um: float, radius_um: float, spread: float = 0.25
     ) -> tuple[Plane, Plane]:
-        """Round granules on a shaken grid: how much of each point they cover, and each granule's own tone.
+        """Scatter round granules on a jittered grid.
 
-        `within` (0 to 1) is the chance that a granule whose centre falls there exists.
+        Args:
+            within: (n, n) chance (0 to 1) that a granule centred there exists.
+            spacing_um: Spacing of the grid, micrometres.
+            radius_um: Median radius of a granule, micrometres.
+            spread: Standard deviation of the logarithm of the radius.
+
+        Returns:
+            How much of each point the granules cover, and each granule's own tone.
         """
         rng, size = self.rng, len(self.x)
         places = np.arange(0, size * UM_PER_PX, spacing_um)
@@ -154,18 +199,29 @@ class Canvas:
 
 
 def soft(depth: Plane, width_um: float = 0.15) -> Plane:
-    """0 outside to 1 inside across a rim about two widths thick."""
+    """Return 0 outside to 1 inside, with a soft rim.
+
+    The rim is about two widths thick.
+    """
     share: Plane = np.clip(depth / np.float32(2 * width_um) + np.float32(0.5), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def near(depth: Plane, at_um: float, width_um: float) -> Plane:
-    """1 along the line at `at_um` of depth, fading over `width_um` to either side."""
+    """Return 1 at a given depth, fading on both sides.
+
+    It fades over `width_um`.
+
+    Args:
+        depth: (n, n) depth, micrometres.
+        at_um: Depth at which the result is 1, micrometres.
+        width_um: Width of the fading, micrometres.
+    """
     return np.exp(-(((depth - np.float32(at_um)) / np.float32(width_um)) ** 2))
 
 
 def unit(plane: Plane) -> Plane:
-    """`plane` shifted and scaled to zero mean and unit spread."""
+    """Normalise `plane` to zero mean and unit deviation."""
     return (plane - plane.mean()) / plane.std()
 
 
@@ -175,6 +231,9 @@ def _blur(plane: Plane, sigma: float) -> Plane:
 
 
 def _smooth_max(a: Plane, b: Plane, width: float) -> Plane:
-    """The larger of both, their crease rounded over `width` (polynomial smooth union, Quilez)."""
+    """Return the maximum with a crease rounded over `width`.
+
+    It is a polynomial smooth union (Quilez).
+    """
     share = np.clip(0.5 + (b - a) / (2 * width), 0, 1)
     return a + (b - a) * share + width * share * (1 - share)

@@ -1,4 +1,7 @@
-"""Where the cells lie: a region of a monolayer with known truth."""
+"""Place cells in a region of a monolayer.
+
+Their truth is known.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +17,58 @@ from edgeleuk.sources._shapes import Outline
 from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL
 
 TRIES = 4000
-"""Places tried for one cell before the region counts as full."""
+"""Places tried per cell before the region is full."""
 EDGE_UM = 1.0
-"""A white cell keeps this far from the region's border, so that some field holds it whole."""
+"""Minimum distance of a white cell from the region's border.
 
-# Least distance of two centres, as a share of the sum of the radii.
+Some field thus holds it whole.
+"""
+
+# Minimum distance of two centres, as a share of the sum of the radii.
 WHITE_GAP = 1.06
 RED_GAP = 1.0
 RED_OVERLAP, RED_OVERLAP_SHARE = 0.84, 0.12
-"""In a monolayer most red cells lie apart, some touch and a few overlap; none is let onto a white cell."""
+"""Minimum distance and share of overlapping red cells.
+
+In a monolayer most red cells lie apart, some touch and a few overlap; none may overlap a white cell.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrueCell:
-    """One cell as it was placed."""
+    """Cell as it was placed."""
 
     id: int
     kind: str
-    """WBC, RBC or Platelet."""
+    """Cell class: WBC, RBC or Platelet."""
     label: str | None
-    """Type of a white cell, else None."""
+    """Cell type of a white cell, else None."""
     x_um: float
     """Centre on the slide; x to the right, y down."""
     y_um: float
     box_um: tuple[float, float, float, float]
-    """x1 y1 x2 y2 of the outline on the slide."""
+    """Outline's bounding box on the slide, x1 y1 x2 y2."""
     diameter_um: float
-    """Of the circle with the cell's area."""
+    """Diameter of the circle with the cell's area."""
     nucleus_area_um2: float | None = None
-    """Of a white cell; None also where it was not asked for."""
+    """Nuclear area of a white cell.
+
+    It is None for other cells, and where it was not requested.
+    """
     lobes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the cell as a dict for JSON."""
         return {**asdict(self), "box_um": list(self.box_um)}
 
 
 @dataclass(frozen=True, slots=True)
 class Smear:
-    """A region of a slide, 0 to width and 0 to height in micrometres, and every cell in it.
+    """Region of a slide with every cell in it.
 
-    The same seed and request give the same smear. Each cell is drawn from a seed of its own (the smear's, and
-    its id), so that it looks the same from whichever field it is seen.
+    It spans 0 to width and 0 to height in micrometres. The same seed and request give the same smear. Each
+    cell is drawn from a seed of its own (the smear's, and its id), so that it looks the same in every field
+    that shows it.
     """
 
     seed: int
@@ -75,10 +88,20 @@ class Smear:
         *,
         nuclei: bool = True,
     ) -> Smear:
-        """Cells placed at random: `white_cells` by label, the rest by density.
+        """Place cells at random.
 
-        Without `nuclei` the truth about them (area, lobes) is left out, for which every white cell must be painted.
-        Raises UsageError for a label that cannot be painted, and where the cells do not fit the region.
+        Args:
+            seed: Seed of the smear.
+            width_um: Width of the region, micrometres.
+            height_um: Height of the region, micrometres.
+            white_cells: Number of white cells by cell type.
+            red_cells_per_mm2: Density of red cells, per square millimetre.
+            platelets_per_mm2: Density of platelets, per square millimetre.
+            nuclei: Whether to include the truth about nuclei (area, lobes), for which every white cell must
+                be painted.
+
+        Raises:
+            UsageError: If a cell type cannot be painted, or the cells do not fit the region.
         """
         unknown = [label for label in white_cells if label not in WHITE_TYPES]
         if unknown:
@@ -98,7 +121,10 @@ class Smear:
         return cls(seed, width_um, height_um, tuple(cells))
 
     def paint(self, cell: TrueCell) -> Painting:
-        """How a cell of this smear looks. Takes milliseconds; the same every time."""
+        """Paint a cell of this smear.
+
+        It takes milliseconds, and gives the same result every time.
+        """
         return paint(cell.label or cell.kind, _generator(self.seed, cell.id))
 
     def of(self, kind: str) -> tuple[TrueCell, ...]:
@@ -106,13 +132,19 @@ class Smear:
 
 
 class _Layout:
-    """Random sequential placing: each cell at the first of many random places where it keeps its distance."""
+    """Random sequential placement of cells.
+
+    Each cell takes the first of many random places where it keeps its distance.
+    """
 
     def __init__(self, rng: np.random.Generator, width_um: float, height_um: float) -> None:
         self.rng = rng
         self.size = np.array([width_um, height_um])
         self.cell = 20.0
-        """Side of the hash squares: more than the largest distance at which two cells can meet."""
+        """Side of the hash squares, micrometres.
+
+        It exceeds the largest distance at which two cells can meet.
+        """
         self.squares: dict[tuple[int, int], list[tuple[float, float, float, bool]]] = {}
 
     def place(self, edge: Outline, name: str) -> tuple[float, float]:

@@ -1,11 +1,12 @@
-"""What the dyes absorb: optical densities measured on real cells.
+"""Optical densities of stains, measured on real cells.
 
-Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell images
-for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to 150 cells of
-a type, the optical density relative to the picture's own background of those pixels of a part of the cell whose
-green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are the same figures over
-DeepAPL training cells (Sidhom et al., "Deep learning for diagnosis of acute promyelocytic leukemia via recognition
-of genomically imprinted morphologic features", npj Precision Oncology 5, 2021, 38).
+Measured as medians over PBC training cells (Acevedo et al., "A dataset of microscopic peripheral blood cell
+images for development of automatic recognition systems", Data in Brief 30, 2020, 105474; CC BY 4.0): of up to
+150 cells of a type, the optical density relative to the image's own background of those pixels of a part of
+the cell whose green density lies about its 15th and about its 85th percentile. PBC has no blasts: theirs are
+the same figures over DeepAPL training cells (Sidhom et al., "Deep learning for diagnosis of acute
+promyelocytic leukemia via recognition of genomically imprinted morphologic features", npj Precision Oncology
+5, 2021, 38).
 """
 
 from __future__ import annotations
@@ -17,23 +18,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIGHT_RGB = (255.0, 230.0, 202.0)
-"""The empty background of a PBC picture, 8-bit RGB: a lamp's warm white."""
+"""Empty background of a PBC image, 8-bit RGB.
+
+It is a lamp's warm white.
+"""
 
 TONES = (-1.8, 1.8)
-"""Beyond these a density would leave what was seen in real cells."""
+"""Range of tones seen in real cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stain:
-    """The range of optical density (R, G, B) over one part of a cell."""
+    """Range of optical density over part of a cell.
+
+    Densities are R, G, B.
+    """
 
     low: tuple[float, float, float]
-    """Where the part is light: at the 15th percentile of green density."""
+    """Light density: 15th percentile of green density."""
     high: tuple[float, float, float]
-    """Where it is dark: at the 85th percentile."""
+    """Dark density: 85th percentile of green density."""
 
     def at(self, tone: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Density (..., 3) at `tone` (...): -1 is `low`, 1 is `high`; a tone of unit spread gives the range back."""
+        """Return the density at a tone.
+
+        Density is (..., 3), `tone` is (...): -1 is `low`, 1 is `high`. A tone of unit standard deviation
+        reproduces the range.
+        """
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         share = np.clip(tone, *TONES).astype(np.float32)[..., None]
         density: NDArray[np.float32] = (low + high) / np.float32(2) + share * ((high - low) / np.float32(2))
@@ -57,17 +68,29 @@ CYTOPLASM = {
     "monocyte": Stain((0.108, 0.112, 0.046), (0.205, 0.237, 0.065)),
     "blast": Stain((0.132, 0.132, 0.059), (0.236, 0.265, 0.085)),
 }
-"""Of the eosinophil with its granules."""
+"""Stain of the cytoplasm by cell type.
+
+The eosinophil's includes its granules.
+"""
 
 RED_CELL = Stain((0.075, 0.113, 0.067), (0.119, 0.173, 0.097))
-"""Towards the pale centre, and the rim."""
+"""Stain of a red cell.
+
+`low` is near the pale centre, `high` at the rim.
+"""
 PLATELET_MARGIN = Stain((0.084, 0.084, 0.038), (0.225, 0.349, 0.080))
 PLATELET_GRANULES = Stain((0.324, 0.499, 0.129), (0.451, 0.941, 0.145))
 
 FINE_GRANULE = (0.14, 0.30, 0.05)
-"""What a fine granule of a neutrophil or a monocyte adds to its ground. By eye, beside real cells: these granules are
-smaller than what the picture resolves."""
+"""Density that a fine granule adds to the cytoplasm.
+
+It holds for neutrophils and monocytes. It was set by eye, beside real cells: these granules are smaller than
+what the image resolves.
+"""
 
 EOSIN = (-0.08, 0.0, 0.10)
-"""Relative change of density (R, G, B) where the stain is by one standard deviation redder than its median at the
-same green density; about the spread over pixels of eosinophil cytoplasm and of monocyte nuclei."""
+"""Relative change of density (R, G, B) towards eosin.
+
+It applies where the stain is by one standard deviation redder than its median at the same green density; it
+is about the spread over pixels of eosinophil cytoplasm and of monocyte nuclei.
+"""

@@ -1,8 +1,10 @@
-"""A page of a TIFF: read from its directory by our own parser, checked, and decoded some chunks at a time.
+"""Read, check and decode one page of a TIFF.
 
-The decoder never sees the file: each part is a small TIFF of its own, with a directory made here, so that what a forged
-directory asks for reaches no library. Of a whole file it would also map every byte and make room for a whole strip: of 48
-megapixels of 16 bits each has up to 288 MB, beside those of the picture.
+Our own parser reads the directory; the page is decoded some chunks at a time.
+
+The decoder never sees the file: each part is a small TIFF of its own with a directory made here, so that what
+a forged directory asks for reaches no library. Given a whole file, the decoder would also map every byte and
+allocate a whole strip: for 48 megapixels of 16 bits each takes up to 288 MB, beside those of the image.
 """
 
 from __future__ import annotations
@@ -26,25 +28,41 @@ SAMPLES, ROWS, SIZES, PLANES = 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
 EXTRA_SAMPLES, FORMAT, TABLES = 338, 339, 347
 DESCRIBING = frozenset({258, 259, 262, 266, 277, 284, 301, 317, 320, 332, 339, 529, 530, 531, 532})
-"""Tags of the pixels that a chunk's own file has too: depth, packing, colours, fill order, predictor, palette, inks, format."""
+"""Pixel tags copied to a chunk's own file.
+
+They are depth, packing, colours, fill order, predictor, palette, inks and format.
+"""
 WANTED = DESCRIBING | {
     WIDTH, HEIGHT, OFFSETS, ROWS, SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, TABLES, ORIENTATION,
 }  # fmt: skip
 BIG = (b"II+\0", b"MM\0+")
-"""First bytes of a TIFF with 64-bit places."""
+"""Magic bytes of a BigTIFF, with 64-bit places."""
 LONG, SHORT = 4, 3
 RGB, INKS, YCBCR, LAB, ICC_LAB, ITU_LAB, RAW, LINEAR_RAW = 2, 5, 6, 8, 9, 10, 32803, 34892
 """Values of COLOURS (TIFF 6.0; DNG 1.4)."""
 OLD_JPEG, JPEG = 6, 7
 MULTIPLIED, STRAIGHT = 1, 2
-"""Values of EXTRA_SAMPLES for colours that were multiplied by their opacity, and for others, which libtiff would multiply."""
+"""Values of EXTRA_SAMPLES for the opacity channel.
+
+`MULTIPLIED` means colours already multiplied by their opacity, `STRAIGHT` others, which libtiff would
+multiply.
+"""
 PART = 1 << 22
-"""Bytes that are decoded at a time, about: as they stand in the file, or of the picture where these are more."""
+"""Approximate bytes decoded at a time.
+
+They are counted as stored in the file, or in the image where these are more.
+"""
 MOST_PER_SAMPLE = 64
 MOST_TILES = 20_000
-"""Each is decoded by itself; of 48 megapixels there are 12,000 of the smallest usual ones, 64 x 64."""
+"""Maximum tiles, as each is decoded by itself.
+
+48 megapixels have 12,000 of the smallest usual ones, 64 x 64.
+"""
 MOST_SLACK = 1 << 16
-"""Bytes by which a packed chunk may have more than twice those that it unpacks to."""
+"""Bytes of a packed chunk allowed beyond twice its content.
+
+The content is what the chunk unpacks to.
+"""
 
 DAMAGED = "is a damaged TIFF file: {}. Copy or take it again."
 RARE = "is a TIFF of a rare kind ({}). Save it as an ordinary TIFF, PNG or JPEG and try again."
@@ -55,12 +73,16 @@ RAW_DATA = (
 )
 
 Place = tuple[int, int]
-"""First byte of a chunk in its file, and number of bytes."""
+"""First byte and length of a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a page says of itself. A chunk is a strip of rows, or a tile; with planes apart, of one plane."""
+    """Structure of a page.
+
+    A chunk is a strip of rows, or a tile. Where the file stores planes separately, a chunk belongs to one
+    plane.
+    """
 
     order: str
     entries: Mapping[int, Entry]
@@ -71,9 +93,12 @@ class Layout:
     compression: int
     colours: int
     planes: int
-    """Parts of the file that have one channel each, or 1."""
+    """Number of separately stored planes, or 1.
+
+    Each has one channel.
+    """
     chunk: tuple[int, int]
-    """Width and height in pixels."""
+    """Width and height of a chunk, pixels."""
     tiled: bool
     places: tuple[Place, ...]
     orientation: int
@@ -81,21 +106,24 @@ class Layout:
 
     @property
     def across(self) -> int:
-        """Chunks in a row of them."""
+        """Number of chunks side by side."""
         return -(-self.width // self.chunk[0])
 
     @property
     def each(self) -> int:
-        """Chunks of a plane."""
+        """Number of chunks per plane."""
         return self.across * -(-self.height // self.chunk[1])
 
     @property
     def row(self) -> int:
-        """Bytes of one row of a chunk when decoded."""
+        """Bytes per decoded row of a chunk."""
         return (self.chunk[0] * (1 if self.planes > 1 else self.samples) * self.bits + 7) // 8
 
     def lengths(self, number: int) -> frozenset[int]:
-        """Bytes that the chunk of this number may unpack to: the last strip is as long as the others, or ends with the rows."""
+        """Return a chunk's possible unpacked lengths, bytes.
+
+        `number` is the chunk's number. The last strip is as long as the others, or ends with the rows.
+        """
         rows = self.chunk[1]
         if self.tiled:
             return frozenset({rows * self.row})
@@ -104,12 +132,16 @@ class Layout:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Whether a file begins as a TIFF does."""
+    """Return whether a file begins as a TIFF does."""
     return head[:4] in MAGIC
 
 
 def read_layout(file: BinaryIO, place: int | None = None) -> Layout | str:
-    """The page whose directory stands at `place`, or the first; or why it must not be decoded, as the rest of a sentence."""
+    """Return the structure of one page.
+
+    `place` is the byte position of its directory; None is the first page. Where the page must not be decoded,
+    the reason is returned instead, as the rest of a sentence.
+    """
 
     def read(first: int, count: int) -> bytes:
         file.seek(first)
@@ -120,7 +152,7 @@ def read_layout(file: BinaryIO, place: int | None = None) -> Layout | str:
     try:
         first = struct.unpack(order + "I", head[4:8])[0] if place is None else place
         entries, _ = read_directory(read, order, first, WANTED)
-    except (struct.error, OverflowError):  # the directory of a TIFF may stand at its very end
+    except (struct.error, OverflowError):  # a TIFF's directory may stand at its very end
         return CUT_SHORT
     one = {tag: (entry.numbers(order) or (0,)) for tag, entry in entries.items()}
     width, height = (one.get(tag, (0,))[0] for tag in (WIDTH, HEIGHT))
@@ -143,7 +175,11 @@ def read_layout(file: BinaryIO, place: int | None = None) -> Layout | str:
 
 
 def fault(layout: Layout, size: int) -> str | None:
-    """Why a page must not be decoded, as the rest of a sentence; `size` is the file's in bytes."""
+    """Return a page's fault, or None.
+
+    A page with a fault must not be decoded. The text is the rest of a sentence. `size` is the file's, in
+    bytes.
+    """
     if layout.colours in (LAB, ICC_LAB, ITU_LAB):
         return LAB_COLOURS
     if layout.colours in (RAW, LINEAR_RAW):
@@ -168,7 +204,13 @@ def fault(layout: Layout, size: int) -> str | None:
 
 
 def decode(file: BinaryIO, layout: Layout) -> NDArray[Any]:
-    """(H, W, C) in OpenCV's order of colours, of the file's depth, as stored: not turned. Raises DamagedError."""
+    """Decode a page to (H, W, C).
+
+    It is as stored, not turned, and has OpenCV's channel order and the file's depth.
+
+    Raises:
+        DamagedError: If the page is damaged or of a rare kind.
+    """
     layout = _finer(layout)
     image: NDArray[Any] | None = None
     for numbers in _parts(layout):
@@ -184,7 +226,7 @@ def decode(file: BinaryIO, layout: Layout) -> NDArray[Any]:
         down, across = divmod(number, layout.across)
         top, left = down * layout.chunk[1], across * layout.chunk[0]
         target = image[top : top + len(part), left : left + part.shape[1]]
-        if layout.planes > 1:  # channels of a file are R G B, of OpenCV B G R
+        if layout.planes > 1:  # channels in the file are R G B, in OpenCV B G R
             target, part = target[..., [2, 1, 0, 3][plane] if layout.planes >= 3 else plane], part[..., 0]
         target[:] = part[: target.shape[0], : target.shape[1]]
     assert image is not None
@@ -192,7 +234,10 @@ def decode(file: BinaryIO, layout: Layout) -> NDArray[Any]:
 
 
 def _finer(layout: Layout) -> Layout:
-    """Strips that are not packed can be cut anywhere: to as many rows as make PART."""
+    """Split unpacked strips to as many rows as make PART.
+
+    Strips that are not packed can be split anywhere.
+    """
     most = max(1, PART // layout.row)
     if (
         layout.compression != _unpacked.NONE
@@ -215,7 +260,10 @@ def _finer(layout: Layout) -> Layout:
 
 
 def _parts(layout: Layout) -> Iterator[range]:
-    """Chunks, by number, that are decoded together: strips, as many as make PART, one at least; tiles one by one."""
+    """Yield the numbers of chunks to decode together.
+
+    Strips are as many as make PART, but at least one; tiles are decoded one by one.
+    """
     own = max(1, layout.chunk[1] * layout.row)
     most = 1 if layout.tiled or layout.compression == JPEG or layout.colours == YCBCR else max(1, PART // own)
     for plane in range(layout.planes):
@@ -225,7 +273,11 @@ def _parts(layout: Layout) -> Iterator[range]:
 
 
 def _decoded(file: BinaryIO, layout: Layout, numbers: range) -> NDArray[Any]:
-    """(h, w, C) of chunks that follow each other. Raises DamagedError."""
+    """Decode consecutive chunks to (h, w, C).
+
+    Raises:
+        DamagedError: If the chunks are damaged or of a rare kind.
+    """
     chunks = []
     for first, size in islice(layout.places, numbers.start, numbers.stop):
         file.seek(first)
@@ -271,7 +323,10 @@ def _from_jpeg(layout: Layout, chunk: bytes) -> NDArray[Any]:
 
 
 def _small_tiff(layout: Layout, chunks: Sequence[bytes], rows: int) -> bytes:
-    """A file of some chunks alone: its header, its directory, the values that this points to, and the chunks."""
+    """Build a TIFF of some chunks alone.
+
+    It consists of the header, the directory, the values that this points to, and the chunks.
+    """
     order, alone = layout.order, layout.planes > 1
     entries = {tag: entry for tag, entry in layout.entries.items() if tag in DESCRIBING}
     sizes = [len(chunk) for chunk in chunks]

@@ -1,7 +1,8 @@
-"""What packed rows of a TIFF unpack to: enough to tell whether they are damaged, in bounded memory.
+"""Check packed rows of a TIFF for damage.
 
-libtiff fills what it cannot unpack with black rows, and OpenCV does not say so. Deflate has a checksum. LZW and PackBits
-have none, but their data tell how many bytes they stand for.
+The checks need bounded memory. libtiff fills what it cannot unpack with black rows, and OpenCV does not
+report it. Deflate has a checksum. LZW and PackBits have none, but their data tell how many bytes they stand
+for.
 """
 
 from __future__ import annotations
@@ -13,17 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 NONE, LZW, DEFLATE, PACK_BITS, OLD_DEFLATE = 1, 5, 8, 32773, 32946
-"""Values of the tag Compression (TIFF 6.0; Adobe Photoshop TIFF technotes 2002)."""
+"""Values of the tag Compression.
+
+See TIFF 6.0, and Adobe Photoshop TIFF technotes 2002.
+"""
 CLEAR, STOP, FIRST = 256, 257, 258
-"""Codes of LZW with a meaning of their own, and the first that stands for what came before."""
+"""LZW codes for clear, stop, and the first table entry.
+
+A table entry stands for what came before.
+"""
 LONGEST = 4096
-"""Codes between two CLEAR: the table has no room for more."""
+"""Maximum codes between two CLEAR codes.
+
+The table has no room for more.
+"""
 PIECE = 1 << 20
-"""Bytes that are inflated at a time."""
+"""Bytes inflated at a time."""
 
 
 def is_whole(compression: int, data: bytes, lengths: Collection[int]) -> bool:
-    """Whether packed data are undamaged, as far as they tell, and stand for one of so many bytes."""
+    """Return whether packed data look undamaged.
+
+    They must unpack to one of `lengths` bytes. A compression without a check passes.
+
+    Args:
+        compression: Value of the tag Compression.
+        data: Packed bytes.
+        lengths: Allowed numbers of unpacked bytes.
+    """
     check = CHECKS.get(compression)
     return check is None or check(data, lengths)
 
@@ -58,7 +76,10 @@ def _packed_bits(data: bytes, lengths: Collection[int]) -> bool:
 
 
 def _lzw(data: bytes, lengths: Collection[int]) -> bool:
-    """The widths of codes follow from their number since the last CLEAR, so that they are read without being unpacked."""
+    """Check LZW data without unpacking them.
+
+    The widths of codes follow from their number since the last CLEAR.
+    """
     bits = np.frombuffer(data + bytes(4), np.uint8)
     position, length, most = 0, 0, max(lengths)
     while length <= most:
@@ -68,7 +89,7 @@ def _lzw(data: bytes, lengths: Collection[int]) -> bool:
         if own.size and (own[0] >= CLEAR or bool((own[1:] > FIRST - 1 + np.arange(1, own.size)).any())):
             return False
         length += int(_lengths(own).sum())
-        if not ends.size:  # some programs leave the last STOP out
+        if not ends.size:  # some programs omit the last STOP
             return length in lengths
         position += int(OFFSETS[ends[0] + 1])
         if codes[ends[0]] == STOP:
@@ -77,9 +98,10 @@ def _lzw(data: bytes, lengths: Collection[int]) -> bool:
 
 
 def _offsets() -> NDArray[np.int64]:
-    """Place of the n-th code after a CLEAR, bits: 9 at first, and one more each time that the table is nearly full.
+    """Return the bit position of each code after a CLEAR.
 
-    TIFF's LZW widens one code early (TIFF 6.0, section 13).
+    A code has 9 bits at first, and one more each time that the table is nearly full. TIFF's LZW widens one
+    code early (TIFF 6.0, section 13).
     """
     table = FIRST + np.maximum(np.arange(LONGEST) - 1, 0)
     widths = 9 + (table >= 511).astype(np.int64) + (table >= 1023) + (table >= 2047)
@@ -90,7 +112,10 @@ OFFSETS = _offsets()
 
 
 def _codes(bits: NDArray[np.uint8], position: int, end: int) -> NDArray[np.int64]:
-    """The codes from a place on, as many as there are bits for and the table has room for."""
+    """Return the codes from a bit position on.
+
+    Returns as many as there are bits for and the table has room for.
+    """
     places = position + OFFSETS
     number = min(LONGEST, int(np.searchsorted(places, end, side="right")) - 1)
     first, widths = places[:number], np.diff(OFFSETS[: number + 1])
@@ -101,10 +126,13 @@ def _codes(bits: NDArray[np.uint8], position: int, end: int) -> NDArray[np.int64
 
 
 def _lengths(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes that each code stands for: one, or one more than the code has that it was made after."""
+    """Return the number of bytes that each code stands for.
+
+    It is one, or one more than for the code after which it was made.
+    """
     parent = np.where(codes < CLEAR, -1, codes - FIRST)
     lengths = np.ones(codes.size, np.int64)
-    while (linked := parent >= 0).any():  # each step doubles how far a chain was followed
+    while (linked := parent >= 0).any():  # each step doubles the length of chain that was followed
         lengths[linked] += lengths[parent[linked]]
         parent[linked] = parent[parent[linked]]
     return lengths

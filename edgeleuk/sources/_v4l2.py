@@ -1,6 +1,7 @@
-"""The cameras that Linux knows, asked of the kernel: no library, and no camera is started.
+"""List the cameras that the Linux kernel knows.
 
-Structures and numbers are those of linux/videodev2.h (Video4Linux2, part of the kernel's stable user interface).
+It needs no library and starts no camera. Structures and numbers are those of linux/videodev2.h (Video4Linux2,
+part of the kernel's stable user interface).
 """
 
 from __future__ import annotations
@@ -16,15 +17,27 @@ from pathlib import Path
 
 QUERYCAP, ENUM_FMT, ENUM_FRAMESIZES = 0x80685600, 0xC0405602, 0xC02C564A
 CAPABILITY = struct.Struct("16s32s32sIII12x")
-"""driver, card, bus_info, version, capabilities, device_caps, reserved"""
+"""Fields of v4l2_capability.
+
+driver, card, bus_info, version, capabilities, device_caps, reserved
+"""
 FORMAT = struct.Struct("III32sII12x")
-"""index, type, flags, description, pixelformat, mbus_code, reserved"""
+"""Fields of v4l2_fmtdesc.
+
+index, type, flags, description, pixelformat, mbus_code, reserved
+"""
 FRAME_SIZE = struct.Struct("III6I8x")
-"""index, pixel_format, type, then width and height or their least, greatest and step, reserved"""
+"""Fields of v4l2_frmsizeenum.
+
+index, pixel_format, type, then width and height or their minimum, maximum and step, reserved
+"""
 VIDEO_CAPTURE, MEMORY_TO_MEMORY, HAS_DEVICE_CAPS = 0x1, 0xC000, 0x80000000
 DISCRETE = 1
 MOST = 64
-"""Formats and sizes asked for; a driver that never says "no more" ends here."""
+"""Maximum formats and sizes that are queried.
+
+A driver that never says "no more" ends here.
+"""
 
 PI_DRIVERS = (
     "unicam",
@@ -36,31 +49,37 @@ PI_DRIVERS = (
     "rpi-hevc-dec",
     "rpivid",
 )
-"""Parts of a Raspberry Pi's own camera and codecs: its frames come through picamera2."""
+"""Drivers of a Raspberry Pi's own camera and codecs.
+
+Its frames come through picamera2.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What a camera can give."""
+    """Pixel format and size that a camera offers."""
 
     fourcc: str
-    """MJPG, YUYV, ..."""
+    """Pixel format, as MJPG or YUYV."""
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One /dev/videoN."""
+    """Video device /dev/videoN."""
 
     number: int
     name: str
     captures: bool
-    """Whether it gives pictures; a USB camera has a second node that does not."""
+    """Whether it gives pictures.
+
+    A USB camera has a second node that does not.
+    """
     driver: str = ""
     modes: tuple[Mode, ...] = ()
     problem: str = ""
-    """Why the kernel would not tell, one sentence."""
+    """Why the kernel gave no answer, one sentence."""
 
     @property
     def path(self) -> str:
@@ -68,12 +87,15 @@ class Device:
 
     @property
     def of_pi(self) -> bool:
-        """Whether it is a part of the Raspberry Pi's own camera, which picamera2 reads."""
+        """Whether it belongs to the Raspberry Pi's own camera.
+
+        picamera2 reads that camera.
+        """
         return self.driver.startswith(PI_DRIVERS)
 
 
 def devices(system: Path = Path("/sys/class/video4linux"), nodes: Path = Path("/dev")) -> tuple[Device, ...]:
-    """Every video device of this machine, in order of number."""
+    """Return this machine's video devices, by number."""
     numbers = {
         int(match[1])
         for folder in (system, nodes)
@@ -109,7 +131,7 @@ PERMISSION = "{} may not be opened by you. Add yourself to the group video (`sud
 
 
 def _capabilities(handle: int) -> tuple[str, str, bool]:
-    """Driver, name, and whether the node gives pictures."""
+    """Return driver, name, and whether the node gives pictures."""
     answer = bytearray(CAPABILITY.size)
     fcntl.ioctl(handle, QUERYCAP, answer)
     driver, card, _, _, of_all_nodes, of_node = CAPABILITY.unpack(answer)
@@ -127,7 +149,7 @@ def _modes(handle: int) -> Iterator[Mode]:
             except OSError:  # there are no more
                 break
             kind, width, height_or_most, _, _, most_height, _ = FRAME_SIZE.unpack(answer)[2:]
-            if kind != DISCRETE:  # any size in a range: its greatest
+            if kind != DISCRETE:  # any size in a range: take the largest
                 yield Mode(fourcc, height_or_most, most_height)
                 break
             yield Mode(fourcc, width, height_or_most)

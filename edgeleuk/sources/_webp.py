@@ -1,7 +1,7 @@
-"""WebP files: their chunks, and whether a decoder comes out at their end.
+"""Parse WebP files and check them for damage.
 
-Of damaged data libwebp makes a picture as long as it does not run out of them. An undamaged picture needs its last bytes: if it
-can be decoded without them, the decoder lost its way.
+From damaged data libwebp makes an image as long as it does not run out of them. An undamaged image needs its
+last bytes: if it can be decoded without them, the decoder lost its way.
 """
 
 from __future__ import annotations
@@ -17,26 +17,33 @@ from edgeleuk.sources._directory import orientation_of
 
 MOST_CHUNKS = 256
 LAST = 8
-"""Bytes that are taken away: an encoder pads by less."""
+"""Bytes removed for the check; an encoder pads by less."""
 ANIMATED, OPAQUE = 0x02, 0x10
 """Flags of an extended file (RFC 9649, section 2.7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a WebP says of itself; sizes in pixels as stored."""
+    """Structure of a WebP; sizes in pixels as stored."""
 
     width: int
     height: int
     cut: bool
-    """Whether the file is shorter than it says."""
+    """Whether the file is shorter than it claims."""
     orientation: int = 1
     alpha: bool = False
     animated: bool = False
 
 
 def read_layout(data: bytes) -> Layout | None:
-    """Raises struct.error or IndexError where the header is cut; None where it makes no sense."""
+    """Parse the header.
+
+    Returns None where it is invalid.
+
+    Raises:
+        struct.error: If the header is cut.
+        IndexError: If the header is cut.
+    """
     (size,) = struct.unpack_from("<I", data, 4)
     cut, kind = len(data) < size + 8, data[12:16]
     if kind == b"VP8 ":
@@ -56,7 +63,10 @@ def read_layout(data: bytes) -> Layout | None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the pixels can be decoded, and need their last bytes. Of an extended file the pixels alone are looked at."""
+    """Return whether the pixels decode and need their last bytes.
+
+    Only the pixels of an extended file are checked.
+    """
     found = next(((first, size) for name, first, size in _chunks(data) if name in (b"VP8 ", b"VP8L")), None)
     if found is None or found[1] < 4 * LAST:
         return True
@@ -77,7 +87,7 @@ def _decodes(name: bytes, pixels: bytes) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place of the first byte and number of bytes of each chunk."""
+    """Yield name, position of content, and size of each chunk."""
     position = 12
     for _ in range(MOST_CHUNKS):
         if position + 8 > len(data):

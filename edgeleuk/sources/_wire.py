@@ -1,7 +1,7 @@
-"""A connection to a server, on which every wait has an end, and an HTTP answer as it comes over it.
+"""HTTP connection with limited waits.
 
-Our own and not http.client, which waits for as long as single bytes trickle in, knows no ICY answer, and forgets on a timeout
-what had come.
+It reads an answer as it comes. It replaces http.client, which waits for as long as single bytes trickle in,
+knows no ICY answer, and forgets on a timeout what had come.
 """
 
 from __future__ import annotations
@@ -20,25 +20,45 @@ from edgeleuk.errors import UsageError
 
 CHUNK = 1 << 16
 MAX_HEAD_BYTES = 1 << 16
-"""Of a status line with its headers; cameras send a few hundred."""
+"""Maximum bytes of status line and headers.
+
+Cameras send a few hundred.
+"""
 MOST_INTERIM = 8
-"""Interim answers (1xx) before the real one."""
+"""Maximum interim answers (1xx) before the final one."""
 STATUS_LINE = re.compile(rb"(?:HTTP/\d(?:\.\d)?|ICY)[ \t]+(\d{3})(?:[ \t]+([^\r\n]*))?\r?\n")
-"""RFC 9112, and as SHOUTcast and some cameras write it."""
+"""Status line of RFC 9112, SHOUTcast and some cameras."""
 STARTS = (b"HTTP/", b"ICY ")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class ServerError(Exception):
-    """What a server does wrong, as the rest of a sentence that begins with its name."""
+    """Fault of a server.
+
+    The text is the rest of a sentence that begins with the server's name.
+    """
 
 
 class Wire:
-    """A socket whose received bytes stay in `buffer` until they are taken: a wait that ended can be gone on with."""
+    """Socket that buffers received bytes.
+
+    They stay in `buffer` until they are taken, so that a wait that ended can be resumed.
+    """
 
     def __init__(self, host: str, port: int, tls: bool, until: float) -> None:
-        """Raises OSError, and TimeoutError where it is not connected at `until` on the monotonic clock."""
+        """Connect to a server.
+
+        Args:
+            host: Host name or address.
+            port: Port.
+            tls: Whether to use TLS.
+            until: Time limit on the monotonic clock, seconds.
+
+        Raises:
+            OSError: If the connection fails.
+            TimeoutError: If it is not connected at `until`.
+        """
         self.buffer = bytearray()
         self.received = 0
         self._socket: socket.socket = socket.create_connection((host, port), timeout=left(until))
@@ -55,7 +75,11 @@ class Wire:
         self._socket.sendall(data)
 
     def more(self, until: float) -> bool:
-        """Wait for bytes. False at their end; TimeoutError where none come in time."""
+        """Wait for bytes; return False at their end.
+
+        Raises:
+            TimeoutError: If none come in time.
+        """
         self._socket.settimeout(left(until))
         data = self._socket.recv(CHUNK)
         self.buffer += data
@@ -63,7 +87,7 @@ class Wire:
         return bool(data)
 
     def has_more(self) -> bool:
-        """Whether bytes are there without waiting."""
+        """Return whether bytes are available without waiting."""
         if self.buffer or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
             return True
         return bool(select.select([self._socket], [], [], 0)[0])
@@ -74,23 +98,33 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of an answer."""
+    """Head of an HTTP answer."""
 
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...]
-    """Names in lower case, and values without control characters, in order."""
+    """Names and values in order.
+
+    Names are in lower case, and values are without control characters.
+    """
 
     def all(self, name: str) -> list[str]:
         return [value for each, value in self.headers if each == name]
 
     def first(self, name: str) -> str:
-        """The header's value; empty where it is absent."""
+        """Return a header's value; empty where absent."""
         return next(iter(self.all(name)), "")
 
 
 def read_head(wire: Wire, until: float) -> Head:
-    """The head of the final answer. Raises ServerError for what is no answer of HTTP, and TimeoutError; it can then be asked again."""
+    """Read the head of the final answer.
+
+    After a TimeoutError the call can be repeated to resume.
+
+    Raises:
+        ServerError: If it is no HTTP answer.
+        TimeoutError: If it is not complete before `until`.
+    """
     for _ in range(MOST_INTERIM):
         while (end := _HEAD_END.search(wire.buffer)) is None or end.start() > MAX_HEAD_BYTES:
             _refuse_other_protocols(wire.buffer)
@@ -122,7 +156,7 @@ def _parsed(raw: bytes) -> Head:
     for each in raw[line.end() :].decode("latin-1").split("\n"):
         text = _CONTROL.sub(" ", each.rstrip("\r"))
         name, colon, value = text.partition(":")
-        if text[:1] in (" ", "\t") and headers:  # a folded line belongs to the one before
+        if text[:1] in (" ", "\t") and headers:  # a folded line continues the one before
             headers[-1] = headers[-1][0], f"{headers[-1][1]} {text.strip()}"
         elif colon:
             headers.append((name.strip().lower(), value.strip()))
@@ -130,10 +164,17 @@ def _parsed(raw: bytes) -> Head:
 
 
 class Body:
-    """The body behind a head: by its length, in chunks, or up to the end of the connection."""
+    """Body of an HTTP answer.
+
+    It ends by its length, in chunks, or with the connection.
+    """
 
     def __init__(self, wire: Wire, head: Head) -> None:
-        """Raises ServerError for a coding that was not asked for."""
+        """Prepare to read the body after a head.
+
+        Raises:
+            ServerError: If it has a coding that was not requested.
+        """
         self._wire = wire
         coding = head.first("transfer-encoding").lower()
         packed = head.first("content-encoding").lower()
@@ -144,16 +185,24 @@ class Body:
         length = head.first("content-length")
         self._chunked = coding == "chunked"
         self._left = int(length) if length.isdecimal() and len(length) < 19 and not self._chunked else None
-        """Bytes to come of the body, or of the chunk; None where it is not known."""
+        """Bytes left of the body or chunk; None if unknown."""
         self._ended = False
 
     @property
     def endless(self) -> bool:
-        """Whether nothing tells where it ends."""
+        """Whether the end of the body is unknown."""
         return self._left is None and not self._chunked
 
     def some(self, until: float) -> bytes:
-        """Bytes as they come; none at the end. Raises ServerError, OSError and TimeoutError; it can then be asked again."""
+        """Return bytes as they come; none at the end.
+
+        After a TimeoutError the call can be repeated to resume.
+
+        Raises:
+            ServerError: If the chunks are invalid.
+            OSError: If the connection fails.
+            TimeoutError: If none come before `until`.
+        """
         if self._chunked and not self._left and not self._ended:
             self._left = self._chunk(until)
             self._ended = self._left == 0
@@ -169,20 +218,24 @@ class Body:
         return taken
 
     def _chunk(self, until: float) -> int:
-        """The size of the next chunk; 0 at the end of all."""
+        """Return the next chunk's size; 0 at the end."""
         buffer = self._wire.buffer
         while not (line := re.match(rb"(?:\r?\n)?[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n", buffer)):
             if len(buffer) > 256 or (buffer and not re.match(rb"[\r\n \t0-9a-fA-F]", buffer)):
                 raise ServerError("sends chunks that cannot be read.")
             if not self._wire.more(until):
                 return 0
-        size = int(line[1], 16)  # first: the match looks into the buffer
+        size = int(line[1], 16)  # before the deletion: the match refers to the buffer
         del buffer[: line.end()]
         return size
 
 
 def left(until: float) -> float:
-    """Seconds up to a time on the monotonic clock. Raises TimeoutError where it is over."""
+    """Return the seconds left until a monotonic time.
+
+    Raises:
+        TimeoutError: If the time has passed.
+    """
     seconds = until - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
@@ -190,13 +243,17 @@ def left(until: float) -> float:
 
 
 def split(url: str) -> SplitResult:
-    """The parts of an address. Raises UsageError for what is none."""
+    """Split an address into its parts.
+
+    Raises:
+        UsageError: If it is no address.
+    """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
         host.encode("idna")
         complete = bool(host) and (parts.port is None or parts.port > 0)
-    except ValueError:  # also of letters that no name of a computer has
+    except ValueError:  # also if a host name has letters that are not allowed
         complete = False
     if not complete:
         raise UsageError(
@@ -207,7 +264,10 @@ def split(url: str) -> SplitResult:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong on the network or at the server, as the rest of a sentence."""
+    """Describe an error of the network or the server.
+
+    The text is the rest of a sentence.
+    """
     if isinstance(error, ServerError):
         return str(error)
     if isinstance(error, TimeoutError):

@@ -1,4 +1,7 @@
-"""The seam that every source of frames fills: cameras, streams, films, folders, the simulated stage."""
+"""Interface of all sources of frames.
+
+Sources are cameras, streams, videos, folders and the simulated stage.
+"""
 
 from __future__ import annotations
 
@@ -8,60 +11,86 @@ from typing import Literal, Protocol
 from edgeleuk.types import Refusal, Shot
 
 CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
-"""What the camera does: not yet open; gives frames; gives none for a while; gives the same one again and again; gives
-black ones; is gone and being reopened; has come to its end."""
+"""State of the camera.
+
+In order: not yet open; gives frames; gives none for a while; gives the same one again and again; gives black
+ones; is gone and being reopened; has come to its end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """The camera, as the operator sees it."""
+    """Camera state shown to the operator."""
 
     word: CameraWord
     since: float
-    """Seconds that it has been so."""
+    """Time in this state, seconds."""
     text: str = ""
-    """One sentence where something is wrong: what happened and what is being done."""
+    """Fault and what is being done, one sentence.
+
+    It is empty where nothing is wrong.
+    """
     reopened: int = 0
     dropped: int = 0
-    """Frames that were passed over because a newer one was there."""
+    """Frames skipped because a newer one was available."""
     unreadable: int = 0
-    """Frames that were damaged or too large, and therefore refused."""
+    """Frames refused because they were damaged or too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a source is, and what it really gives, which may differ from what was asked of it."""
+    """Description of a source.
+
+    It says what the source really gives, which may differ from the request.
+    """
 
     name: str
-    """As the user may type it again: `usb:0`, `http://phone:8080/video`, `smear.mp4`."""
+    """Name that the user can type again.
+
+    Examples: `usb:0`, `http://phone:8080/video`, `smear.mp4`.
+    """
     width: int
     height: int
     fps: float | None
-    """None where the source does not say."""
+    """Frames per second; None where the source does not say."""
     live: bool
-    """Whether frames pass whether or not anybody looks. If so the newest wins; if not none is dropped."""
+    """Whether unread frames are lost.
+
+    If so, the newest frame wins; if not, none is dropped.
+    """
     stills: bool = False
-    """Whether each frame was taken for itself, standing still, as the pictures of a folder are."""
+    """Whether each frame was taken separately, at standstill.
+
+    The images of a folder are an example.
+    """
     um_per_px: float | None = None
-    """Where the source knows it (a simulation); None else."""
+    """Micrometres per pixel, where a simulation knows it."""
     notes: tuple[str, ...] = ()
-    """Differences between what was asked and what is given, one sentence each."""
+    """Differences between request and result, one sentence each."""
     left_out: tuple[Refusal, ...] = ()
-    """What lies beside the pictures of a folder and is none."""
+    """Files of a folder that are no pictures."""
 
 
 class Source(Protocol):
-    """Gives frames, one at a time. Opened by its constructor, which raises CameraError or InputError. One thread owns it."""
+    """Source that gives frames one at a time.
+
+    Its constructor opens it, and raises CameraError or InputError. One thread owns it.
+    """
 
     @property
     def info(self) -> SourceInfo: ...
 
     def read(self, timeout: float) -> Shot | None:
-        """The next frame; None where the source has come to its end.
+        """Return the next frame, or None at the end.
 
-        Raises CameraError where none came within `timeout` seconds or the connection broke, NoPictureYetError where none
-        came and the connection stands, InputError for one frame that cannot be decoded, after which the next can be asked for.
+        Raises:
+            CameraError: If no frame came within `timeout` seconds, or the connection broke.
+            NoPictureYetError: If no frame came, but the connection stands.
+            InputError: If one frame cannot be decoded; the next can then be requested.
         """
 
     def close(self) -> None:
-        """Let go of the device. Safe to call twice; takes no longer than a second."""
+        """Close the device.
+
+        It is safe to call twice, and takes no longer than a second.
+        """

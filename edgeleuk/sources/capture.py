@@ -1,7 +1,10 @@
-"""A source in a thread of its own: the newest frame, a watchdog, and a state that can always be read.
+"""Read a source in a thread of its own.
 
-OpenCV is known to block for ever in `read` and to report success after a camera was pulled out; picamera2's captures
-hang. A thread that hangs cannot be stopped: it is left behind, and the source is opened anew in another.
+A capture gives the newest frame, has a watchdog, and a state that can always be read.
+
+OpenCV is known to block for ever in `read` and to report success after a camera was unplugged; picamera2's
+captures hang. A thread that hangs cannot be stopped: it is abandoned, and the source is opened anew in
+another.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ from edgeleuk.types import Shot
 __all__ = ["Capture", "Patience"]
 
 CLOSE_S = 1.0
-"""For the source to let go of its device when the capture ends."""
+"""Time limit for closing the source, seconds."""
 MOST_FAULTS = 3
-"""Pictures in succession that fail for a reason that nobody foresaw, before a source is given up, or opened again."""
+"""Maximum consecutive pictures that fail for unforeseen reasons.
+
+After more, the source is given up, or opened again.
+"""
 FAULTS: dict[CameraWord, str] = {
     "frozen": "the camera gives the same picture again and again; opening it again.",
     "black": "the pictures are black: check the lamp and the light path. Opening the camera again.",
@@ -32,7 +38,10 @@ FAULTS: dict[CameraWord, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """Replaced as a whole, so that any thread reads it without a lock."""
+    """State that any thread reads without a lock.
+
+    It is always replaced as a whole.
+    """
 
     word: CameraWord
     since: float
@@ -40,11 +49,11 @@ class _Status:
 
 
 class Capture:
-    """Frames of a source, read ahead in a thread of its own, as a context manager.
+    """Context manager that reads ahead in a thread.
 
-    Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A source that
-    is not live waits until each frame was taken. A live source that fails is opened again, with pauses that grow; a
-    film or a folder never is, as it would begin anew.
+    Of a live source only the newest frame is kept: what was not taken in time is dropped and counted. A
+    source that is not live waits until each frame was taken. A live source that fails is opened again, with
+    growing pauses; a video or a folder never is, as it would begin anew.
     """
 
     def __init__(
@@ -55,7 +64,14 @@ class Capture:
         patience: Patience | None = None,
         stall_s: float | None = None,
     ) -> None:
-        """`open` is called in another thread. `stall_s` alone changes Patience.stall."""
+        """Prepare the capture without opening the source.
+
+        Args:
+            open: Opener of the source; it is called in another thread.
+            clock: Monotonic clock, seconds.
+            patience: Time limits of the watchdog.
+            stall_s: Replacement for Patience.stall alone, seconds.
+        """
         chosen = patience or Patience()
         self._patience = chosen if stall_s is None else replace(chosen, stall=stall_s)
         self._open, self._clock = open, clock
@@ -78,12 +94,22 @@ class Capture:
         self.dropped = 0
         self._trouble = ""
         self.unreadable = 0
-        """Frames that could not be decoded; the state's text says of the last one why."""
+        """Number of frames that could not be decoded.
+
+        The state's text gives the reason for the last one.
+        """
         self.hung = 0
-        """Threads that were left behind because the source never returned to them."""
+        """Number of abandoned threads.
+
+        The source never returned to them.
+        """
 
     def __enter__(self) -> Capture:
-        """Open the source, and begin to read. Raises what the opening raises, and CameraError where it hangs."""
+        """Open the source and begin to read.
+
+        Raises:
+            CameraError: If opening hangs; errors of the opening are raised as they are.
+        """
         life = self._begin()
         with self._changed:
             self._changed.wait_for(lambda: life.opened or life.over, self._patience.open)
@@ -104,18 +130,27 @@ class Capture:
 
     @property
     def info(self) -> SourceInfo:
-        """Of the source as it was opened last; there from the start on."""
+        """Description of the source as last opened.
+
+        It is available from the start on.
+        """
         if self._info is None:
             raise RuntimeError("the capture has not begun: use it in a `with` statement")
         return self._info
 
     @property
     def ended(self) -> bool:
-        """Whether no frame will come any more: the source came to its end and its last frame was taken."""
+        """Whether no more frames will come.
+
+        The source has then ended and its last frame was taken.
+        """
         return self._slot is None and (self._closing or self._status.word == "ended")
 
     def next(self, timeout: float) -> Shot | None:
-        """The newest frame not handed out yet; None where none came within `timeout` seconds, or at the end."""
+        """Return the newest frame not yet returned.
+
+        Returns None where none came within `timeout` seconds, or at the end.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._slot is not None or self.ended, timeout)
             shot, self._slot = self._slot, None
@@ -123,7 +158,10 @@ class Capture:
             return shot
 
     def state(self) -> CameraState:
-        """How the camera is. Never blocks, from any thread."""
+        """Return the camera's state.
+
+        It never blocks, from any thread.
+        """
         now, status = self._clock(), self._status
         quiet_since = self._quiet_since()
         if status.word == "running" and now - quiet_since > self._pace.usual:
@@ -132,7 +170,10 @@ class Capture:
         return CameraState(status.word, since, status.text, self.reopened, self.dropped, self.unreadable)
 
     def close(self) -> None:
-        """Stop, and let go of the source. Safe to call twice; takes about a second, also where the source hangs."""
+        """Stop and close the source.
+
+        It is safe to call twice, and takes about a second, also where the source hangs.
+        """
         with self._changed:
             self._closing = True
             self._slot = None
@@ -144,7 +185,10 @@ class Capture:
                 thread.join(CLOSE_S)
 
     def _quiet_since(self) -> float:
-        """When there last was a good frame. What is not live is late only while it is being asked for one."""
+        """Return the time of the last good frame.
+
+        A source that is not live is late only while it is being asked for a frame.
+        """
         life = self._life
         if self._info is None or self._info.live or life is None:
             return self._last_good
@@ -158,14 +202,14 @@ class Capture:
         return life
 
     def _say(self, word: CameraWord, text: str = "") -> None:
-        """Keeps `since` where only the sentence changes."""
+        """Set the state, keeping `since` if only the text changes."""
         since = self._status.since if self._status.word == word else self._clock()
         self._status = _Status(word, since, text)
 
-    # In the watchdog's thread.
+    # These run in the watchdog's thread.
 
     def _watch(self) -> None:
-        """Look after one life of the source after the other."""
+        """Watch one life of the source after the other."""
         while not self._closing:
             life = self._life
             assert life is not None
@@ -176,7 +220,10 @@ class Capture:
                 self._reopen()
 
     def _lives(self, life: _Life) -> bool:
-        """Wait for a while, and leave the thread behind where it hangs."""
+        """Wait for a while, and abandon a thread that hangs.
+
+        Returns False where this life of the source is over.
+        """
         with self._changed:
             self._changed.wait_for(lambda: life.over or self._closing, self._patience.stall / 4)
             if life.over or self._closing:
@@ -189,13 +236,16 @@ class Capture:
             return False
 
     def _hangs(self, life: _Life) -> bool:
-        """Whether the source has kept its thread for longer than it may."""
+        """Return whether the source hangs.
+
+        It then blocks its thread for longer than it may.
+        """
         asked = life.asked
         if asked is None:
             return False
         if not life.opened:
             return self._clock() - asked > self._patience.reopen
-        # What is not live has no pace of its own to be late against.
+        # A source that is not live has no pace against which it could be late.
         return self.info.live and self._clock() - asked > 2 * self._patience.stall
 
     def _rest(self) -> None:
@@ -209,7 +259,7 @@ class Capture:
                 self.reopened += 1
                 self._begin()
 
-    # In the source's thread. A life that was left behind changes nothing any more.
+    # These run in the source's thread. An abandoned life changes nothing any more.
 
     def _opened(self, life: _Life, info: SourceInfo) -> None:
         with self._changed:
@@ -221,7 +271,7 @@ class Capture:
                 self._changed.notify_all()
 
     def _arrived(self, life: _Life, shot: Shot) -> bool:
-        """Take a frame in. False where the source is to be closed."""
+        """Accept a frame; return False to close the source."""
         with self._changed:
             if life.abandoned:
                 return False
@@ -246,7 +296,10 @@ class Capture:
             return True
 
     def _continued(self, life: _Life, shot: Shot) -> Shot:
-        """A source that was opened again begins at 0; time and numbers go on."""
+        """Continue time and numbers across reopenings.
+
+        A source that was opened again begins at 0.
+        """
         now = self._clock()
         if self._origin is None:
             self._origin = now - shot.seconds
@@ -257,7 +310,10 @@ class Capture:
         return Shot(shot.frame, self._seconds, self._number - 1)
 
     def _unreadable(self, life: _Life, error: EdgeleukError) -> bool:
-        """One frame is bad. False where there has been no good one for too long."""
+        """Note an unreadable frame; return False to reopen.
+
+        Returns False where there has been no good frame for too long.
+        """
         with self._changed:
             if life.abandoned:
                 return False
@@ -273,13 +329,19 @@ class Capture:
             return False
 
     def _waits(self, life: _Life, error: CameraError) -> bool:
-        """The camera is there and slow. False where it has been silent for longer than its pace tells."""
+        """Handle a slow camera; return False to reopen.
+
+        Returns False where it has been silent for longer than its pace allows.
+        """
         with self._changed:
             silent = self._clock() - self._last_good >= self._pace.bearable
         return self._late(life, error) if silent else not life.abandoned
 
     def _late(self, life: _Life, error: CameraError) -> bool:
-        """No frame came. False where the source is to be opened again; a folder is asked again."""
+        """Handle a missing frame; return False to reopen.
+
+        A folder is asked again instead.
+        """
         with self._changed:
             if life.abandoned:
                 return False
@@ -290,7 +352,7 @@ class Capture:
     def _over(self, life: _Life) -> None:
         with self._changed:
             if not life.abandoned and life.opened and life.error and not self.info.live:
-                life.ended = True  # opened again it would begin anew, and count what was counted
+                life.ended = True  # opened again it would begin anew, and count frames twice
                 self._trouble = f"{unforeseen(life.error)}"
             if not life.abandoned and life.ended:
                 self._say("ended", self._trouble)
@@ -301,16 +363,22 @@ class Capture:
 
 
 class _Life(threading.Thread):
-    """From one opening of the source to its closing. This thread alone touches the source."""
+    """Thread from one opening of the source to its closing.
+
+    This thread alone touches the source.
+    """
 
     def __init__(self, capture: Capture) -> None:
         super().__init__(name="edgeleuk-camera", daemon=True)
         self._capture = capture
         self.asked: float | None = None
-        """When the source was given control that it has not given back; None while it waits for nothing."""
+        """Time of the pending call into the source.
+
+        It is None while no call is pending.
+        """
         self.offset: float | None = None
         self.faults = 0
-        """Of the source or its decoder that nobody foresaw, one after the other."""
+        """Consecutive unforeseen faults of the source or its decoder."""
         self.opened = self.over = self.ended = self.abandoned = False
         self.error: Exception | None = None
 
@@ -334,7 +402,7 @@ class _Life(threading.Thread):
             source.close()
 
     def _read(self, source: Source) -> bool:
-        """One frame. False where there is nothing more to be had from this source."""
+        """Read one frame; return False at the end."""
         capture = self._capture
         self.asked = capture._clock()
         try:

@@ -1,7 +1,10 @@
-"""Picture files to upright RGB pictures: what is analysed is what decodes to a whole picture in colour.
+"""Decode picture files to upright RGB images.
 
-Files come from anywhere. What a file says of itself is read and bounded by our own parsers before a decoder sees it; a decoder's
-exceptions become the picture's failure; and what decodes is looked at for damage that the decoder passed over.
+Only what decodes to a complete colour image is analysed.
+
+Files come from anywhere. Our own parsers read and bound what a file says of itself before a decoder sees it;
+a decoder's exceptions become the picture's failure; and the decoded image is checked for damage that the
+decoder did not report.
 """
 
 from __future__ import annotations
@@ -27,20 +30,41 @@ from edgeleuk.sources._pixels import is_grey, to_rgb
 from edgeleuk.types import Image
 
 MAX_MEGAPIXELS = 120
-"""A 108-megapixel phone picture passes; a decompression bomb does not."""
+"""Maximum size of a picture.
+
+A 108-megapixel phone picture passes; a decompression bomb does not.
+"""
 MAX_BYTES = 400_000_000
-"""More than the largest picture; reading a film or a disk image would exhaust a small computer."""
+"""Maximum bytes of a picture file.
+
+It exceeds the largest picture; reading a video or a disk image would exhaust a small computer.
+"""
 MAX_DECODED = 450_000_000
-"""Bytes of a picture as it is decoded and of what is made of it: 48 megapixels of 16 bits have 432 million."""
+"""Maximum bytes of the decoded image and its result.
+
+48 megapixels of 16 bits have 432 million.
+"""
 MIN_SIDE = 64
-"""Less than a red cell and its surroundings at any usable scale."""
+"""Minimum width and height, pixels.
+
+Less would not show a red cell and its surroundings at any usable scale.
+"""
 LARGEST_SIDE = 4608
-"""Pixels that a picture of unknown scale is decoded with at most: over the field of a 100x or 40x objective, 0.2 and
-0.5 mm wide, they are finer than the lens resolves, and over that of a 10x finer than its models ask for."""
+"""Maximum side when decoding at unknown scale, pixels.
+
+Over the field of a 100x or 40x objective, 0.2 and 0.5 mm wide, such pixels are finer than the lens resolves,
+and over that of a 10x finer than its models require.
+"""
 REDUCED = (2, 4, 8)
-"""How much smaller a JPEG can be decoded, by averaging in its own blocks, which begin at its upper left corner."""
+"""Factors by which a JPEG can be decoded smaller.
+
+The decoder averages within its own blocks, which begin at the image's upper left corner.
+"""
 INTO_MEMORY = "dst" in (cv2.imread.__doc__ or "") and hasattr(os, "memfd_create") and Path("/dev/fd").exists()
-"""Whether OpenCV, from 4.11 on, can decode a file without a copy, and this system names open files."""
+"""Whether OpenCV can decode an open file without a copy.
+
+It can from 4.11 on, where this system names open files.
+"""
 UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda image: cv2.flip(image, 1),
     3: lambda image: cv2.flip(image, -1),
@@ -50,12 +74,18 @@ UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda image: cv2.flip(cv2.transpose(image), -1),
     8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-"""What makes a picture of an EXIF orientation upright (CIPA DC-008, Exif 2.32, tag 0x0112)."""
+"""Transformation that makes an EXIF orientation upright.
+
+See CIPA DC-008, Exif 2.32, tag 0x0112.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture, and how many times smaller than its file says it was made."""
+    """Decoded image and its reduction factor.
+
+    The factor is relative to the size that the file states.
+    """
 
     pixels: Image
     """(H, W, 3) RGB, upright."""
@@ -64,7 +94,10 @@ class Decoded:
 
 @dataclass(slots=True)
 class _Read:
-    """An open file, and what was read of it; empty for a TIFF. It is let go as soon as a decoder does not need it."""
+    """Open file and the data read from it.
+
+    The data are empty for a TIFF. They are released as soon as a decoder does not need them.
+    """
 
     file: BinaryIO
     data: bytes = b""
@@ -75,7 +108,11 @@ class _Read:
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Bytes of a picture file to an upright RGB picture (H, W, 3) uint8. Raises NotAnImageError."""
+    """Decode a picture to upright RGB, (H, W, 3) uint8.
+
+    Raises:
+        NotAnImageError: If it is no complete colour picture.
+    """
     return decode_file(io.BytesIO(data), len(data), name).pixels
 
 
@@ -87,10 +124,22 @@ def decode_file(
     enough_um_per_px: float = 0.0,
     page: int | None = None,
 ) -> Decoded:
-    """Decode an open file of `size` bytes, or the page of a TIFF whose directory stands at `page`.
+    """Decode an open picture file or TIFF page.
 
-    It is made smaller as `shrinkable` says. Raises NotAnImageError where it is no whole colour picture, MissingExtraError for a
-    HEIC without the extra that reads it, and OSError where the file cannot be read.
+    The image is made smaller as `shrinkable` says.
+
+    Args:
+        file: Open file.
+        size: Size of the file, bytes.
+        name: Name of the picture, for messages.
+        um_per_px: Scale of the picture, micrometres per pixel; None if unknown, 0 to keep the full size.
+        enough_um_per_px: Scale that suffices, micrometres per pixel.
+        page: Byte position of the directory of a TIFF's page; None for the first.
+
+    Raises:
+        NotAnImageError: If it is no complete colour picture.
+        MissingExtraError: If it is a HEIC and the extra that reads it is not installed.
+        OSError: If the file cannot be read.
     """
     if size > MAX_BYTES:
         raise NotAnImageError(f"{name} has {size / 1e9:.1f} GB, more than any picture. Name picture files.")
@@ -103,7 +152,7 @@ def decode_file(
         read, header = _Read(file), read_tiff_header(file, size, page)
     else:
         file.seek(0)
-        read = _Read(file, file.read(size))  # without its size it would be in memory twice
+        read = _Read(file, file.read(size))  # without its size the data would be in memory twice
         found = _heif.read_header(read.data, name) if is_heif(read.data) else read_header(read.data)
         if found is None:
             raise NotAnImageError(f"{name} is not a picture this program reads. It reads {FORMATS}.")
@@ -130,7 +179,11 @@ def decode_file(
 
 
 def decode_grey(png: bytes) -> NDArray[np.uint8]:
-    """A grey picture (H, W) of a PNG that this program wrote. Raises ValueError where it was damaged since."""
+    """Decode a PNG of this program to grey, (H, W).
+
+    Raises:
+        ValueError: If it was damaged since it was written.
+    """
     layout = _png.read_layout(png) if png[: len(_png.MAGIC)] == _png.MAGIC else None
     if layout is None or layout.fault or max(layout.width, layout.height) > LARGEST_SIDE:
         raise ValueError("the picture is none of this program's")
@@ -145,7 +198,15 @@ def decode_grey(png: bytes) -> NDArray[np.uint8]:
 
 
 def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px: float) -> int:
-    """How many times smaller a picture of this size is decoded: a divisor of its sides, so that places stay exact."""
+    """Return a picture's reduction factor.
+
+    The factor divides both sides, so that positions stay exact.
+
+    Args:
+        size: Width and height, pixels.
+        um_per_px: Scale of the picture, micrometres per pixel; None if unknown.
+        enough_um_per_px: Scale that suffices, micrometres per pixel.
+    """
     exact = [n for n in (1, *REDUCED) if size[0] % n == size[1] % n == 0]
     if um_per_px is None:
         small = (n for n in exact if max(size) / n <= LARGEST_SIDE)
@@ -154,7 +215,11 @@ def shrinkable(size: tuple[int, int], um_per_px: float | None, enough_um_per_px:
 
 
 def _check(header: Header, name: str, shrunk: int) -> None:
-    """Raise NotAnImageError where a header says that a picture must not be decoded."""
+    """Check that a header allows decoding.
+
+    Raises:
+        NotAnImageError: If the picture must not be decoded.
+    """
     size = f"{header.width} x {header.height} px"
     pixels = header.width * header.height
     if pixels > MAX_MEGAPIXELS * 1_000_000:
@@ -177,7 +242,13 @@ def _check(header: Header, name: str, shrunk: int) -> None:
 
 
 def _pixels_of(read: _Read, name: str, header: Header, shrunk: int) -> Image:
-    """(H, W, 3) RGB as stored, not turned. Raises DamagedError, NotAnImageError, cv2.error."""
+    """Decode to RGB (H, W, 3) as stored, not turned.
+
+    Raises:
+        DamagedError: If the data are damaged.
+        NotAnImageError: If the picture is damaged or of a rare kind.
+        cv2.error: If OpenCV fails.
+    """
     if header.jpeg and header.jpeg.components <= 3:
         return _jpeg.decode(read.data, header.jpeg, shrunk)
     if header.tiff:
@@ -200,7 +271,11 @@ def _pixels_of(read: _Read, name: str, header: Header, shrunk: int) -> Image:
 
 
 def _by_opencv(read: _Read, header: Header) -> NDArray[Any] | None:
-    """What OpenCV decodes of what was checked; None where it cannot. Raises DamagedError."""
+    """Decode a checked file with OpenCV; None if it cannot.
+
+    Raises:
+        DamagedError: If the data are damaged.
+    """
     data = read.give_up()
     if header.jpeg:
         _jpeg.check_inks(data, header.jpeg)
@@ -225,9 +300,11 @@ def _by_opencv(read: _Read, header: Header) -> NDArray[Any] | None:
 
 @contextmanager
 def _path_to(file: BinaryIO, data: bytes) -> Iterator[str | None]:
-    """A path by which a decoder reads `data`, or the open file where there are none; None where there can be no such path.
+    """Yield a path from which a decoder can read `data`.
 
-    What it makes of bytes it copies once more: of 48 megapixels it takes 430 MB, not 145.
+    Where `data` is empty, the path is that of the open file. Yields None where there can be no such path.
+
+    A decoder copies the result of decoding bytes once more: 48 megapixels then take 430 MB, not 145.
     """
     if not INTO_MEMORY:
         yield None
@@ -253,7 +330,7 @@ def _is_regular(file: BinaryIO) -> bool:
 
 
 def _sign(stored: NDArray[Any], header: Header) -> str:
-    """What is wrong with a picture of a format that has no checksum; "" for nothing."""
+    """Describe damage in a format without checksums; "" for none."""
     if header.format == "BMP" or (header.tiff and header.tiff.compression == _unpacked.NONE):
         return _damage.in_rows(stored)
     if header.format in ("WebP", "HEIC"):
@@ -263,12 +340,15 @@ def _sign(stored: NDArray[Any], header: Header) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """OpenCV says on stderr what is wrong with a file; here the error says it, in one line."""
-    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and OpenCV 4
+    """Silence OpenCV's messages on stderr.
+
+    Here the error says in one line what is wrong with a file.
+    """
+    log = getattr(cv2.utils, "logging", cv2)  # its place in OpenCV 5, and in OpenCV 4
     level = log.getLogLevel()
     log.setLogLevel(0)
     try:
-        with np.errstate(all="ignore"):  # floats of a damaged file are no numbers
+        with np.errstate(all="ignore"):  # a damaged file may hold floats that are no numbers
             yield
     finally:
         log.setLogLevel(level)

@@ -1,4 +1,7 @@
-"""Pictures from files: what is analysed is what decodes to a whole, upright colour picture."""
+"""Read picture files as upright colour frames.
+
+Only what decodes to a complete, upright colour picture is analysed.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,21 @@ __all__ = ["decode", "read_picture", "shrinkable"]
 def read_picture(
     picture: Path | PictureFile, um_per_px: float | None = None, enough_um_per_px: float = 0.0
 ) -> Frame:
-    """Decode a file, or a page of one, to an upright RGB frame.
+    """Decode a file or page to a frame.
 
-    A picture that shows more than `enough_um_per_px` asks for is made smaller at once; a JPEG is decoded smaller, in a
-    fraction of the time and the memory. Where its own scale `um_per_px` is not known, one of more than LARGEST_SIDE
-    pixels is.
+    The frame is upright RGB. A picture of finer scale than `enough_um_per_px` requires is made smaller at
+    once; a JPEG is decoded smaller, in a fraction of the time and the memory. Where the scale is not known, a
+    picture of more than LARGEST_SIDE pixels is made smaller.
 
-    Raises InputError where it cannot be read, NotAnImageError where it is no whole colour picture, and
-    MissingExtraError for a HEIC without the extra that reads it.
+    Args:
+        picture: Path of the file, or one page of it.
+        um_per_px: Scale of the picture, micrometres per pixel; None if unknown.
+        enough_um_per_px: Scale that suffices, micrometres per pixel.
+
+    Raises:
+        InputError: If the file cannot be read.
+        NotAnImageError: If it is no complete colour picture.
+        MissingExtraError: If it is a HEIC and the extra that reads it is not installed.
     """
     one = picture if isinstance(picture, PictureFile) else PictureFile(picture)
     path, name = one.path, str(one)
@@ -43,7 +53,13 @@ def read_picture(
 
 
 def _directory(picture: PictureFile) -> int | None:
-    """Place of the directory of a page of a TIFF; None for the first. Raises NotAnImageError where it is gone."""
+    """Return the byte position of a TIFF page's directory.
+
+    Returns None for the first page.
+
+    Raises:
+        NotAnImageError: If the page no longer exists.
+    """
     if picture.pages == 1:
         return None
     found = pages(picture.path)

@@ -1,6 +1,8 @@
-"""A camera on the network: a phone or an IP camera that gives MJPEG or single JPEG pictures over HTTP.
+"""Read a network camera over HTTP.
 
-The reader of MJPEG is our own: OpenCV's gives no reason when a stream fails, and waits where it should not.
+It is a phone or an IP camera that gives MJPEG or single JPEG pictures.
+
+The MJPEG reader is our own: OpenCV's gives no reason when a stream fails, and waits where it should not.
 """
 
 from __future__ import annotations
@@ -18,20 +20,31 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
 OPEN_S = 10.0
-"""For the connection and the head of the answer."""
+"""Time limit for connection and head, seconds."""
 FIRST_TIMES = 3.0
-"""As long as OPEN_S so many times a first picture may take: a slow camera sends one in ten seconds."""
+"""Time limit for the first picture, times OPEN_S.
+
+A slow camera sends one in ten seconds.
+"""
 FIRST_TRIES = 5
 MOST_PER_S = 10.0
-"""Single pictures are asked for no faster."""
+"""Maximum rate at which single pictures are requested."""
 
 
 class HttpSource:
-    """An address that gives a stream of JPEG pictures, or one at each request."""
+    """Address that gives JPEG pictures.
+
+    They come as a stream, or one per request.
+    """
 
     def __init__(self, url: str, open_s: float = OPEN_S) -> None:
-        """Raises UsageError for what is no address, and CameraError where it does not answer within `open_s` seconds, or
-        sends no picture within FIRST_TIMES as long."""
+        """Connect and read the first picture.
+
+        Raises:
+            UsageError: If `url` is no address.
+            CameraError: If it does not answer within `open_s` seconds, or sends no picture within FIRST_TIMES
+                as long.
+        """
         self._client = Client(split(url))
         self._name = shown_source(url)
         self._asked = 0.0
@@ -45,7 +58,11 @@ class HttpSource:
         return self._info
 
     def read(self, timeout: float) -> Shot:
-        """See Source; never ends. NoPictureYetError where the connection stands, and the next read goes on with it."""
+        """Return the next frame, see Source; never ends.
+
+        Raises:
+            NoPictureYetError: If the connection stands; the next read then resumes.
+        """
         image, self._first = self._first, None
         if image is None:
             image = decode_jpeg(self._jpeg(time.monotonic() + timeout))
@@ -58,7 +75,10 @@ class HttpSource:
         self._client.close()
 
     def _first_image(self, open_s: float) -> Image:
-        """Streams may begin in the middle of a picture."""
+        """Return the first picture that can be decoded.
+
+        Streams may begin in the middle of a picture.
+        """
         begun, last = time.monotonic(), ""
         try:
             with self._in_words():
@@ -74,7 +94,7 @@ class HttpSource:
             raise
 
     def _jpeg(self, until: float) -> bytes:
-        """The newest picture, still encoded."""
+        """Return the newest picture, still encoded."""
         with self._in_words():
             while True:
                 if not self._client.asking:
@@ -85,7 +105,10 @@ class HttpSource:
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:
-        """Errors of the network and of the server as CameraError; the connection is closed, but where it only is slow."""
+        """Translate network and server errors to CameraError.
+
+        The connection is closed, except where it is only slow.
+        """
         try:
             yield
         except TimeoutError as error:

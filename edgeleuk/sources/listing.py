@@ -1,4 +1,7 @@
-"""Which pictures paths, folders and patterns name, and what lies beside them: nothing is left out without a word."""
+"""List the pictures that paths, folders and patterns name.
+
+What lies beside them is listed too: nothing is left out without a message.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,25 @@ from edgeleuk.sources._pages import MOST, Pages, survey
 from edgeleuk.types import PictureFile, Refusal
 
 Found = PictureFile | Refusal | InputError
-"""A picture; something that is left out, with the reason; or what should have been a picture and cannot be read."""
+"""Picture, or something left out, or an error.
+
+A Refusal has the reason; an InputError is for what should have been a picture and cannot be read.
+"""
 
 
 def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
-    """The pictures that paths, folders and patterns name, each file once, in order; each page of a TIFF is one.
+    """List the pictures that paths, folders and patterns name.
 
-    What lies beside them in a folder comes as a Refusal without an exit code. What cannot be found, listed or read comes as
-    the error it is, in its place, so that the rest goes on. Where there is neither a picture nor an error, one says so.
+    Each file comes once, in order; each page of a TIFF is one picture. What lies beside them in a folder
+    comes as a Refusal without an exit code. What cannot be found, listed or read comes as the error it is, in
+    its place, so that the rest goes on. Where there is neither a picture nor an error, an error says so.
     """
     seen: set[str] = set()
     results = usable = 0
     for path in paths:
         for found in _named(path, recursive):
             if isinstance(found, Path):
-                key = os.path.realpath(found)  # unlike Path.resolve it bears with links in a circle
+                key = os.path.realpath(found)  # unlike Path.resolve it tolerates circular links
                 if key in seen:
                     usable += 1
                     continue
@@ -46,9 +53,10 @@ def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
 
 
 def pages_of(path: Path) -> Iterator[Found]:
-    """The pictures of one file, and what else is in it. Reads little more than its beginning.
+    """List the pictures and other contents of a file.
 
-    A file without a picture's suffix may be one: its content tells. One with it that is none is an error when it is read.
+    Little more than its beginning is read. A file without a picture's suffix may be one: its content decides.
+    A file with it that is no picture is an error when it is read.
     """
     try:
         require_file(path)
@@ -66,7 +74,7 @@ def pages_of(path: Path) -> Iterator[Found]:
         yield error
         return
     except OSError:
-        yield PictureFile(path)  # its reading says why it cannot be read
+        yield PictureFile(path)  # reading it gives the reason
         return
     if head[:4] in MAGIC:
         yield from _paged(path, survey(path))
@@ -80,17 +88,26 @@ def pages_of(path: Path) -> Iterator[Found]:
 
 
 def left_out(path: Path | str, code: str, text: str = "") -> Refusal:
-    """What is passed over, and why."""
+    """Describe something left out, with its reason.
+
+    Args:
+        path: Path of what is left out.
+        code: Code of ADVICE, or another.
+        text: Reason, in place of that in ADVICE.
+    """
     return Refusal(str(path), code, f"{path} {text or ADVICE[code]}")
 
 
 def _inside(path: Path, text: str) -> Refusal:
-    """Pictures in a file that is analysed otherwise."""
+    """Describe further pictures inside an analysed file."""
     return left_out(path, "inside", text)
 
 
 def _no_picture(path: Path, kind: str) -> Iterator[Found]:
-    """A file that its content says is no picture: where its name says that it is one, it is a fault."""
+    """Handle a file whose content is no picture.
+
+    It is an error where its name says that it is a picture.
+    """
     if path.suffix.lower() in SUFFIXES:
         yield InputError(f"{path} {ADVICE[kind]}") if kind not in ("other", "format") else PictureFile(path)
     else:
@@ -98,7 +115,7 @@ def _no_picture(path: Path, kind: str) -> Iterator[Found]:
 
 
 def _paged(path: Path, found: Pages) -> Iterator[Found]:
-    """The pages of a TIFF, and what is in it beside them."""
+    """List the pages and other contents of a TIFF."""
     number = len(found.places)
     if found.reduced and not number:
         yield InputError(
@@ -130,7 +147,10 @@ def _many(number: int, one: str, more: str = "") -> str:
 
 
 def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
-    """What a path, a folder or a pattern names, by name alone."""
+    """List what a path, folder or pattern names.
+
+    Only names are examined.
+    """
     if os.path.isdir(text):  # noqa: PTH112  # Path("") is the working directory; "" is a variable left empty
         yield from _folder(Path(text), recursive)
     elif os.path.lexists(text):
@@ -146,7 +166,7 @@ def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
         if len(matches) == len(folders):
             yield InputError(f"no file matches {shown_mistake(text)}. Check the pattern, or name a folder.")
         yield from (match for match in matches if match not in folders)
-        if "**" not in text:  # which matches what is in them
+        if "**" not in text:  # such a pattern matches what is in them
             yield from (left_out(match, "folder") for match in folders)
     else:
         yield InputError(
@@ -155,11 +175,14 @@ def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
 
 
 def _file(path: Path) -> Path | PictureFile | InputError:
-    """A file that is named by itself: one that is no picture is a mistake that is told."""
+    """Check a file that is named itself.
+
+    One that is no picture is an error.
+    """
     kind = _kind(path)
     if kind == "picture" or path.suffix.lower() in SUFFIXES:
         return path
-    # What nothing is known of is told apart when it is read: empty, closed, or something else.
+    # A file of unknown kind is examined when it is read: empty, unreadable, or something else.
     return PictureFile(path) if kind == "other" else InputError(f"{path} {ADVICE[kind]}")
 
 
@@ -174,7 +197,10 @@ def _folder(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputErr
 
 
 def walk(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputError]:
-    """The files of a folder, then those of its subfolders, in order of name; what is neither, or hidden, is left out."""
+    """List a folder's files, then those of subfolders.
+
+    They come in order of name. What is no file, or hidden, is left out.
+    """
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda e: e.name)
@@ -194,7 +220,10 @@ def walk(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputError]
 
 
 def _beside(path: Path, entry: os.DirEntry[str], results: frozenset[str]) -> Path | Refusal | InputError:
-    """A file of a folder. Only one whose name does not say what it is is opened."""
+    """Check a file of a folder.
+
+    It is opened only if its name does not tell its kind.
+    """
     picture = path.suffix.lower() in SUFFIXES
     if entry.name in results and not picture:
         return left_out(path, "result")
@@ -213,7 +242,7 @@ def _beside(path: Path, entry: os.DirEntry[str], results: frozenset[str]) -> Pat
 
 
 def _special(path: Path) -> str:
-    """What something is that is no file; empty for a link to nothing."""
+    """Describe a special file; "" for a broken link."""
     try:
         return special(path.stat().st_mode)
     except OSError:
@@ -221,7 +250,10 @@ def _special(path: Path) -> str:
 
 
 def _kind(path: Path) -> str:
-    """What a file is, see `kind_of`; "other" where it cannot be read, or is no file."""
+    """Return the kind of a file, see `kind_of`.
+
+    It is "other" where the path cannot be read, or is no file.
+    """
     try:
         require_file(path)
         with path.open("rb", buffering=0) as file:

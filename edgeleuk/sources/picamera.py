@@ -1,7 +1,10 @@
-"""A Raspberry Pi's own camera, through picamera2. Not tested on hardware: written against picamera2 0.3.
+"""Read a Raspberry Pi's own camera through picamera2.
 
-A full-resolution stream for the fields and a small one for a preview. picamera2's captures are known to hang when the
-ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture` watches over all of it.
+It is not tested on hardware: written against picamera2 0.3.
+
+There is a full-resolution stream for the fields and a small one for a preview. picamera2's captures are known
+to hang when the ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture`
+watches over all of it.
 """
 
 from __future__ import annotations
@@ -21,12 +24,21 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
 DEFAULT_SIZE = (2028, 1520)
-"""Half the High Quality Camera's 4056 x 3040 in either direction: all of its view, at 40 frames a second."""
+"""Default frame size, pixels.
+
+Half the High Quality Camera's 4056 x 3040 in either direction: all of its view, at 40 frames a second.
+"""
 PREVIEW_SIZE = (640, 480)
 BUFFERS = 4
-"""Frames in flight; each takes 9 MB of a Pi's contiguous memory at DEFAULT_SIZE."""
+"""Number of frames in flight.
+
+Each takes 9 MB of a Pi's contiguous memory at DEFAULT_SIZE.
+"""
 FIRST_S = 10.0
-"""For the first frame: exposure and white balance settle meanwhile."""
+"""Time limit for the first frame, seconds.
+
+Exposure and white balance settle meanwhile.
+"""
 LOCKED = ("ExposureTime", "AnalogueGain", "ColourGains")
 
 
@@ -36,7 +48,18 @@ class PicameraSource:
     def __init__(
         self, number: int = 0, width: int | None = None, height: int | None = None, fps: float | None = None
     ) -> None:
-        """Raises MissingExtraError where picamera2 is absent, CameraError where the camera is or gives no pictures."""
+        """Start the camera.
+
+        Args:
+            number: Number of the camera on the Pi's connectors.
+            width: Requested frame width, pixels.
+            height: Requested frame height, pixels.
+            fps: Requested frames per second.
+
+        Raises:
+            MissingExtraError: If picamera2 is not installed.
+            CameraError: If there is no such camera, or it gives no pictures.
+        """
         library = _library()
         found = names()
         if number >= len(found):
@@ -70,7 +93,7 @@ class PicameraSource:
         return self._info
 
     def read(self, timeout: float) -> Shot:
-        """See Source; never ends."""
+        """Return the next frame, see Source; never ends."""
         image, self._first = self._first, None
         if image is None:
             image = self._frame(timeout)
@@ -80,13 +103,20 @@ class PicameraSource:
         return shot
 
     def preview(self) -> Image | None:
-        """The last frame again, at PREVIEW_SIZE; None before the first."""
+        """Return the last frame at PREVIEW_SIZE, or None.
+
+        It is None before the first frame.
+        """
         return self._preview
 
     def lock(self) -> None:
-        """Keep exposure and white balance as they are: colours then mean the same in every field.
+        """Keep the present exposure and white balance.
 
-        For when the picture is good, as once the scale is known. Raises CameraError.
+        Colours then mean the same in every field. It is meant for when the picture is good, as once the scale
+        is known.
+
+        Raises:
+            CameraError: If the camera does not accept it.
         """
         try:
             self._camera.set_controls(locked(self._metadata))
@@ -94,7 +124,11 @@ class PicameraSource:
             raise CameraError(f"{self._name} does not keep its exposure: {error}.") from error
 
     def unlock(self) -> None:
-        """Let the camera choose again. Raises CameraError."""
+        """Return exposure and white balance to the camera.
+
+        Raises:
+            CameraError: If the camera does not accept it.
+        """
         try:
             self._camera.set_controls({"AeEnable": True, "AwbEnable": True})
         except Exception as error:
@@ -112,7 +146,7 @@ class PicameraSource:
         try:
             request = self._camera.capture_request(wait=timeout)
         except TimeoutError as error:
-            # The job would otherwise wait on, take the next frame and never give it back.
+            # Otherwise the job would wait on, take the next frame and never return it.
             with contextlib.suppress(Exception):
                 self._camera.cancel_all_and_flush()
             raise CameraError(f"{self._name} gave no picture in {timeout:g} s.") from error
@@ -130,9 +164,10 @@ class PicameraSource:
 
 
 def streams(size: tuple[int, int]) -> dict[str, Any]:
-    """What create_video_configuration is asked for: full size for fields, small for the preview.
+    """Return the streams for create_video_configuration.
 
-    Width and height must be even. The small stream must be YUV on a Pi 4 and older.
+    They are full size for fields, small for the preview. Width and height must be even. The small stream must
+    be YUV on a Pi 4 and older.
     """
     even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
     lores = (min(PREVIEW_SIZE[0], even[0]), min(PREVIEW_SIZE[1], even[1]))
@@ -144,7 +179,10 @@ def streams(size: tuple[int, int]) -> dict[str, Any]:
 
 
 def rate(fps: float | None) -> dict[str, Any]:
-    """The control for a frame rate: least and greatest duration of a frame, microseconds."""
+    """Return the control for a frame rate.
+
+    It holds the minimum and maximum duration of a frame, microseconds.
+    """
     if not fps:
         return {}
     duration = round(1_000_000 / fps)
@@ -152,13 +190,19 @@ def rate(fps: float | None) -> dict[str, Any]:
 
 
 def locked(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Controls that keep exposure (us), gain and white balance as a frame's metadata say they were."""
+    """Return controls that keep a frame's exposure.
+
+    They keep exposure (us), gain and white balance as in the frame's metadata.
+    """
     kept = {name: metadata[name] for name in LOCKED if name in metadata}
     return {"AeEnable": False, "AwbEnable": False, **kept}
 
 
 def yuv_to_rgb(planes: NDArray[np.uint8], size: tuple[int, int]) -> Image:
-    """YUV420 planes (3/2 H, stride) to (H, W, 3) RGB; `size` is width and height, the stride may be wider."""
+    """Convert YUV420 planes to RGB.
+
+    `planes` is (3/2 H, stride), the result (H, W, 3). `size` is width and height; the stride may be wider.
+    """
     import cv2
 
     rows = size[1] * 3 // 2
@@ -167,7 +211,10 @@ def yuv_to_rgb(planes: NDArray[np.uint8], size: tuple[int, int]) -> Image:
 
 
 def names() -> list[str]:
-    """The cameras on the Pi's connectors, by number; none where picamera2 is absent or fails."""
+    """Return the cameras on the Pi's connectors, by number.
+
+    There are none where picamera2 is absent or fails.
+    """
     if importlib.util.find_spec("picamera2") is None:
         return []
     try:
@@ -183,7 +230,11 @@ def names() -> list[str]:
 
 
 def parse(argument: str) -> int:
-    """The number in `picamera:1`; 0 where there is none. Raises UsageError."""
+    """Return the number in `picamera:1`; 0 if absent.
+
+    Raises:
+        UsageError: If it is no number.
+    """
     if argument and not argument.isdecimal():
         raise UsageError(f"picamera:{argument} is no camera. Use picamera, picamera:0 or picamera:1.")
     return int(argument or 0)

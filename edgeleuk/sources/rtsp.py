@@ -1,4 +1,7 @@
-"""A camera on the network that gives a film over RTSP, through OpenCV and FFmpeg."""
+"""Read a network camera over RTSP.
+
+Its video is read through OpenCV and FFmpeg.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,15 @@ LIMITS = (
 
 
 class RtspSource:
-    """An RTSP stream."""
+    """RTSP stream of a camera."""
 
     def __init__(self, url: str) -> None:
-        """Raises UsageError for what is no address, and CameraError where the stream cannot be opened."""
+        """Open the stream.
+
+        Raises:
+            UsageError: If `url` is no address.
+            CameraError: If the stream cannot be opened.
+        """
         name = shown_source(url)
         _reach(url, name)
         video = open_video(url, cv2.CAP_FFMPEG, LIMITS)
@@ -56,7 +64,10 @@ class RtspSource:
         return self._info
 
     def read(self, timeout: float) -> Shot:  # noqa: ARG002  # FFmpeg's was set at the opening
-        """See Source; never ends. Waits for OPEN_S at most."""
+        """Return the next frame, see Source; never ends.
+
+        It waits for OPEN_S at most.
+        """
         image, self._first = self._first, None
         if image is None:
             image = grab(self._video)
@@ -72,7 +83,13 @@ class RtspSource:
 
 
 def _reach(url: str, name: str) -> None:
-    """Tell what FFmpeg does not: why nobody is there. Raises CameraError."""
+    """Check that the camera can be reached.
+
+    FFmpeg does not say why it cannot be.
+
+    Raises:
+        CameraError: If it cannot be reached.
+    """
     parts = split(url)
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     try:

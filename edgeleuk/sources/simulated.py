@@ -1,10 +1,12 @@
-"""A simulated smear under a simulated microscope: pictures whose truth is known.
+"""Simulate a smear with known truth.
 
-Light is lost as in a real slide: dyes of cells that lie over each other add in optical density (Beer-Lambert), the
-lamp is not white and falls off towards the corners, the objective blurs, the camera sharpens and adds noise.
+The smear lies under a simulated microscope. Light is lost as in a real slide: dyes of cells that lie over
+each other add in optical density (Beer-Lambert), the lamp is not white and falls off towards the corners, the
+objective blurs, the camera sharpens and adds noise.
 
-For demonstrations and for tests of what comes around the networks. No network is trained on these pictures, but they
-were tuned until the networks read them: figures measured here say nothing about accuracy on real smears.
+It is meant for demonstrations and for tests of what surrounds the networks. No network is trained on these
+images, but they were tuned until the networks read them: figures measured here say nothing about accuracy on
+real smears.
 """
 
 from __future__ import annotations
@@ -25,13 +27,17 @@ from edgeleuk.types import Frame
 __all__ = ["Camera", "Optics", "Smear", "Stage", "TrueCell", "demo", "truth_document"]
 
 STAMPS_KEPT = 600
-"""Painted cells in memory, a tenth of a megabyte each: a few fields of a monolayer."""
+"""Maximum painted cells in memory.
+
+Each takes a tenth of a megabyte; they are a few fields of a monolayer.
+"""
 
 
 class Stage:
-    """Moves over a smear and takes fields. The stage stops at whole pixels, so a cell looks the same in each field.
+    """Stage that takes fields of a smear.
 
-    Painted cells are kept, so that a field costs their painting only once. One thread owns a stage.
+    The stage stops at whole pixels, so a cell looks the same in each field. Painted cells are kept, so that a
+    field costs their painting only once. One thread owns a stage.
     """
 
     def __init__(
@@ -45,10 +51,19 @@ class Stage:
         optics: Optics | None = None,
         camera: Camera | None = None,
     ) -> None:
-        """A camera of `width` x `height` pixels with its field in the middle of the smear.
+        """Place the field in the middle of the smear.
 
-        `um_per_px` is the scale along y; along x it is um_per_px / squeeze (see Scale.squeeze). Raises UsageError
-        if the smear is smaller than a field.
+        Args:
+            smear: Smear on the slide.
+            um_per_px: Scale along y, micrometres per pixel.
+            width: Width of the camera's frame, pixels.
+            height: Height of the camera's frame, pixels.
+            squeeze: Ratio of the scales; along x the scale is um_per_px / squeeze (see Scale.squeeze).
+            optics: Lamp and objective.
+            camera: Sensor and firmware.
+
+        Raises:
+            UsageError: If the smear is smaller than a field.
         """
         self.smear = smear
         self.um_per_px = np.array([um_per_px / squeeze, um_per_px])
@@ -68,20 +83,26 @@ class Stage:
 
     @property
     def limits_um(self) -> tuple[float, float, float, float]:
-        """Least x and y, greatest x and y that the middle of the field can take."""
+        """Range of the field's centre, micrometres.
+
+        They are minimum x and y, then maximum x and y.
+        """
         low, high = self._size_um / 2, self._size_um / 2 + np.maximum(self._room, 0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     @property
     def position_um(self) -> tuple[float, float]:
-        """Where the middle of the field is, on the slide."""
+        """Centre of the field on the slide, micrometres."""
         x, y = (self._corner + np.array([self.width, self.height]) / 2) * self.um_per_px
         return float(x), float(y)
 
     def move_to(self, x_um: float, y_um: float) -> None:
-        """Bring a point of the slide to the middle of the field, to within half a pixel.
+        """Centre the field on a point of the slide.
 
-        Raises UsageError where the field would leave the smear.
+        It is exact to within half a pixel.
+
+        Raises:
+            UsageError: If the field would leave the smear.
         """
         x1, y1, x2, y2 = self.limits_um
         slack = float(self.um_per_px.max())
@@ -94,15 +115,15 @@ class Stage:
         self._corner = np.clip(np.round(corner), 0, last).astype(np.int64)
 
     def field(self) -> Frame:
-        """What the camera sees now, (height, width, 3) uint8 RGB."""
+        """Take a frame, (height, width, 3) uint8 RGB."""
         levels = self._view.field(self._density())
         x, y = self.position_um
         return Frame(levels, f"simulated-{self.smear.seed}-x{x:.1f}-y{y:.1f}")
 
     def truth(self) -> list[tuple[TrueCell, tuple[float, float, float, float]]]:
-        """Every cell that shows in the field, with its box in frame pixels.
+        """Return every cell in the field with its box.
 
-        A box reaches beyond the frame where the frame cuts the cell.
+        Boxes are in frame pixels. A box reaches beyond the frame where the frame cuts the cell.
         """
         boxes = self._pixel_boxes()
         return [
@@ -122,7 +143,7 @@ class Stage:
         return shows
 
     def _density(self) -> FloatImage:
-        """Optical density of the window, (height, width, 3)."""
+        """Return the field's optical density, (height, width, 3)."""
         density = np.zeros((self.height, self.width, 3), np.float32)
         margin = float(np.ceil(1.5 / self.um_per_px.min()))
         for i in np.flatnonzero(self._overlaps(self._pixel_boxes(), margin)):
@@ -141,7 +162,7 @@ class Stage:
 
     def _stamp(self, cell: TrueCell) -> _Stamp:
         stamp = self._stamps.pop(cell.id, None) or _stamp(self.smear, cell, self.um_per_px)
-        self._stamps[cell.id] = stamp  # moved to the end: the front is what was not seen for longest
+        self._stamps[cell.id] = stamp  # moved to the end: the front holds the least recently seen cell
         if len(self._stamps) > STAMPS_KEPT:
             del self._stamps[next(iter(self._stamps))]
         return stamp
@@ -149,17 +170,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """A painted cell on the slide's pixel grid."""
+    """Painted cell on the slide's pixel grid."""
 
     left: int
     top: int
     density: FloatImage
-    """(h, w, 3)"""
+    """(h, w, 3) optical density."""
 
 
 def _stamp(smear: Smear, cell: TrueCell, um_per_px: NDArray[np.float64]) -> _Stamp:
     density = smear.paint(cell).density
-    # Each camera pixel gathers light over its area: blur what is finer before it is sampled.
+    # Each camera pixel gathers light over its area: blur finer detail before sampling.
     sigma = 0.3 * np.sqrt(np.maximum(um_per_px**2 - PAINT_UM_PER_PX**2, 0)) / PAINT_UM_PER_PX
     if (sigma > 0.3).any():
         density = cv2.GaussianBlur(density, (0, 0), max(sigma[0], 1e-3), sigmaY=max(sigma[1], 1e-3))
@@ -184,11 +205,18 @@ DEMO_WHITE_CELLS = {
     "basophil": 1,
     "blast": 1,
 }
-"""Every type that can be told, in a picture small enough to look at. Not the proportions of any patient."""
+"""White cells of the sample, by cell type.
+
+Every type that can be recognised is there, in an image small enough to look at. These are not the proportions
+of any patient.
+"""
 
 
 def demo() -> Stage:
-    """The sample that ships: 160 x 120 um at 0.1 um per pixel, one field of 1600 x 1200 pixels."""
+    """Return the sample that ships with the package.
+
+    It is 160 x 120 um at 0.1 um per pixel, one field of 1600 x 1200 pixels.
+    """
     smear = Smear.generate(
         DEMO_SEED, 160.0, 120.0, DEMO_WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=700.0
     )
@@ -196,7 +224,10 @@ def demo() -> Stage:
 
 
 def truth_document(stage: Stage) -> dict[str, Any]:
-    """What is in the stage's field, ready for JSON: scale, and each cell with its box in frame pixels."""
+    """Return the truth of the stage's field for JSON.
+
+    It holds the scale, and each cell with its box in frame pixels.
+    """
     um_per_px_x, um_per_px_y = stage.um_per_px.tolist()
     return {
         "seed": stage.smear.seed,

@@ -1,7 +1,8 @@
-"""A simulated slide under a simulated microscope whose stage moves: frames whose truth is known.
+"""Simulate a moving stage with known truth.
 
-For trying out, and for measuring what counts frames: where a cell is seen twice, what a blurred frame adds, what a
-jump loses. Figures measured here say nothing about accuracy on real smears.
+It is a simulated slide under a simulated microscope, for trying out, and for measuring what counts frames:
+where a cell is seen twice, what a blurred frame adds, what a jump loses. Figures measured here say nothing
+about accuracy on real smears.
 """
 
 from __future__ import annotations
@@ -42,31 +43,52 @@ WHITE_CELLS = {
     "basophil": 2,
     "blast": 5,
 }
-"""200 white cells: within the adult reference ranges of `data/reference_adult.toml`, but for a few blasts."""
+"""White cells of the slide, by cell type.
+
+200 white cells: within the adult reference ranges of `data/reference_adult.toml`, but for a few blasts.
+"""
 SHUTTER_S = 1 / 60
-"""Exposure time of a frame; the stage's movement in it is the frame's blur."""
+"""Exposure time of a frame, seconds.
+
+The stage's movement during it is the frame's blur.
+"""
 OVERLAP_UM = 24.0
-"""Of neighbouring fields: more than the largest cell, so that each is whole in one of them."""
+"""Minimum overlap of neighbouring fields, micrometres.
+
+It exceeds the largest cell, so that each cell is complete in one field.
+"""
 WHITE_CELL_UM2 = 2500.0
-"""Of the slide for each white cell, at least: they keep apart from each other and from the red cells."""
+"""Minimum area of slide per white cell, square micrometres.
+
+White cells keep apart from each other and from the red cells.
+"""
 STAMP_BYTES = 64_000_000
-"""Painted cells in memory: six fields at 100x, one at 10x."""
+"""Maximum bytes of painted cells in memory.
+
+They hold six fields at 100x, one at 10x.
+"""
 DRIFT_S = 240.0
-"""Period in which focus and lamp wander off and back: a stage settles and a lamp warms over minutes."""
+"""Period of the drift of focus and lamp, seconds.
+
+Both wander off and back: a stage settles and a lamp warms over minutes.
+"""
 JITTER_UM = 3.0
-"""By which a hand misses its aim."""
+"""Maximum error of a hand's aim, micrometres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What a magnification means for the simulation."""
+    """Simulated objective."""
 
     um_per_px: float
     optics: Optics
     um_per_s: float
     """Speed of the stage between two fields."""
     pause_s: tuple[float, float]
-    """Least and greatest time on a field; longer where it shows more cells."""
+    """Minimum and maximum time on a field, seconds.
+
+    It is longer where a field shows more cells.
+    """
 
 
 OBJECTIVES = {
@@ -76,13 +98,17 @@ OBJECTIVES = {
 }
 
 DRIFTS_UM = {"100x": 0.2, "40x": 0.8, "10x": 5.0}
-"""How far a stage that nobody refocuses wanders from focus: within each objective's depth of field, or nearly."""
+"""Focus drift of a stage that nobody refocuses.
+
+It stays within each objective's depth of field, or nearly.
+"""
 
 
 class StageSource:
-    """Frames of a stage that follows a script over a smear. Not live: its clock is the stage's, replayed at any speed.
+    """Frames of a stage that follows a script.
 
-    The same seed and request give the same frames.
+    The source is not live: its clock is the stage's, replayed at any speed. The same seed and request give
+    the same frames.
     """
 
     def __init__(
@@ -104,11 +130,29 @@ class StageSource:
         optics: Optics | None = None,
         camera: Camera | None = None,
     ) -> None:
-        """Without `smear` and `script` the stage scans, for `minutes`, as much of a slide as it then can.
+        """Prepare the slide and the script.
 
-        `focus_drift_um` and `exposure_drift` (a share of the light) are how far focus and lamp wander off and back in
-        DRIFT_S. `jumps` is how often the stage is knocked to another place of its way and put back; `standstill_s` how
-        long it is left alone half-way. Raises UsageError for an unknown magnification, and where the smear is too small.
+        Without `smear` and `script` the stage scans as much of a slide as it can in `minutes`.
+
+        Args:
+            seed: Seed of the slide, the script and the noise.
+            magnification: Objective, a key of OBJECTIVES.
+            width: Frame width, pixels.
+            height: Frame height, pixels.
+            white_cells: Number of white cells by cell type; None for WHITE_CELLS.
+            smear: Smear to use in place of a generated one.
+            script: Script to follow in place of a scan.
+            minutes: Maximum length of the recording, minutes.
+            fps: Frames per second.
+            focus_drift_um: How far focus wanders off and back in DRIFT_S, micrometres.
+            exposure_drift: How far the lamp wanders off and back in DRIFT_S, share of the light.
+            jumps: How often the stage is knocked to another place of its path and put back.
+            standstill_s: How long the stage is left alone half-way, seconds.
+            optics: Lamp and objective; None for those of `magnification`.
+            camera: Sensor and firmware.
+
+        Raises:
+            UsageError: If the magnification is unknown, or the smear too small.
         """
         if magnification not in OBJECTIVES:
             raise UsageError(
@@ -146,7 +190,10 @@ class StageSource:
         return self._stage.smear
 
     def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # the time it takes is the machine's
-        """See Source. None when the script, or the time, is over."""
+        """Return the next frame, see Source.
+
+        Returns None when the script, or the time, is over.
+        """
         if self._number >= self._frames:
             return None
         seconds = self._number / self._fps
@@ -161,12 +208,15 @@ class StageSource:
         return shot
 
     def truth(self, still: bool = False) -> tuple[TrueCell, ...]:
-        """The cells that have been wholly in view so far; with `still` only while the stage stood."""
+        """Return the cells completely shown so far.
+
+        With `still`, only frames count that were taken while the stage stood.
+        """
         seen = self._seen_still if still else self._seen
         return tuple(cell for cell in self.smear.cells if cell.id in seen)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing, as no device is open."""
 
     def _pose(self, seconds: float) -> Pose:
         pose = self.script.at(seconds)
@@ -178,9 +228,10 @@ class StageSource:
 
 
 class _MovingStage(Stage):
-    """A stage that is exposed while it moves, out of focus and under changing light.
+    """Stage exposed in motion, defocus and changing light.
 
-    All three act on the light before it meets the sensor, so the frame has the noise and the clipping of what remains.
+    All three act on the light before it meets the sensor, so the frame has the noise and the clipping of what
+    remains.
     """
 
     def __init__(
@@ -193,7 +244,7 @@ class _MovingStage(Stage):
         super().__init__(smear, um_per_px, width, height, optics=optics, camera=camera)
 
     def expose(self, pose: Pose) -> Image:
-        """The frame at a pose, (height, width, 3) uint8 RGB."""
+        """Take a frame, (height, width, 3) uint8 RGB, at a pose."""
         self.move_to(*pose.at)
         density = self._density()
         travel = np.array(pose.velocity) * SHUTTER_S / self.um_per_px
@@ -206,37 +257,51 @@ class _MovingStage(Stage):
         return self._view.field(density)
 
     def whole(self) -> list[int]:
-        """Ids of the cells that lie wholly in the field."""
+        """Return the ids of cells completely in the field."""
         boxes = self._pixel_boxes()
         inside = (boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] <= [self.width, self.height]).all(axis=1)
         return [self.smear.cells[i].id for i in np.flatnonzero(inside)]
 
     def _defocus_um(self, focus_um: float) -> float:
-        """What being out of focus adds to the blur in focus; Gaussians add as squares."""
+        """Return the blur that defocus adds, micrometres.
+
+        Gaussians add as squares, so it is the root of the difference to the blur in focus.
+        """
         out = replace(self._optics, defocus_um=abs(self._optics.defocus_um) + abs(focus_um)).blur_um
         return math.sqrt(max(0.0, out**2 - self._optics.blur_um**2))
 
     def _density(self) -> FloatImage:
-        """As the stage's, kept while it stands."""
+        """Return the field's density, cached while the stage stands."""
         corner = (int(self._corner[0]), int(self._corner[1]))
         if self._last is None or self._last[0] != corner:
             self._last = corner, super()._density()
         return self._last[1]
 
     def _stamp(self, cell: TrueCell) -> _Stamp:
-        """As the stage's, kept by size: at 10x a field has thousands of small ones."""
+        """Return a painted cell, cached by total bytes.
+
+        At 10x a field has thousands of small ones.
+        """
         stamp = self._kept.pop(cell.id, None)
         if stamp is None:
             stamp = paint_stamp(self.smear, cell, self.um_per_px)
             self._kept_bytes += stamp.density.nbytes
-        self._kept[cell.id] = stamp  # moved to the end: the front is what was not seen for longest
+        self._kept[cell.id] = stamp  # moved to the end: the front holds the least recently seen cell
         while self._kept_bytes > STAMP_BYTES and len(self._kept) > 1:
             self._kept_bytes -= self._kept.pop(next(iter(self._kept))).density.nbytes
         return stamp
 
 
 def smear_light(light: FloatImage, x: float, y: float) -> FloatImage:
-    """Light (H, W, 3) averaged along a path of `x` by `y` pixels, as under an open shutter."""
+    """Average light along a straight path.
+
+    The result looks as under an open shutter.
+
+    Args:
+        light: Light, (H, W, 3).
+        x: Length of the path along x, pixels.
+        y: Length of the path along y, pixels.
+    """
     wide, high = max(1, round(abs(x))), max(1, round(abs(y)))
     if wide == high == 1:
         return light
@@ -252,9 +317,10 @@ def smear_light(light: FloatImage, x: float, y: float) -> FloatImage:
 
 
 def serpentine(slide: Point, field: Point) -> list[Point]:
-    """Middles of the fields that cover a slide, row by row and back, neighbours overlapping by OVERLAP_UM or more.
+    """Return the centres of fields that cover a slide.
 
-    Sizes are width and height, micrometres.
+    They go row by row and back, and neighbours overlap by OVERLAP_UM or more. Sizes are width and height,
+    micrometres.
     """
     columns, rows = (
         [
@@ -267,7 +333,7 @@ def serpentine(slide: Point, field: Point) -> list[Point]:
 
 
 def _fields(slide: float, field: float) -> int:
-    """Along one axis."""
+    """Return the number of fields along one axis."""
     return 1 + math.ceil(max(0.0, slide - field) / (field - OVERLAP_UM) - 1e-9)
 
 
@@ -280,9 +346,17 @@ def scan(
     way: Sequence[Point], objective: Objective, limits: tuple[float, float, float, float],
     rng: np.random.Generator, *, jumps: int = 0, standstill_s: float = 0.0,
 ) -> Script:  # fmt: skip
-    """A hand that visits the fields of a way and rests on each. See StageSource for jumps and standstill.
+    """Script a hand's scan along a path.
 
-    `limits` are the least x and y and the greatest that the middle of the field can take, um.
+    The hand visits each field and rests on it. See StageSource for jumps and standstill.
+
+    Args:
+        way: Centres of the fields, micrometres.
+        objective: Simulated objective.
+        limits: Range of the field's centre: minimum x and y, then maximum x and y, micrometres.
+        rng: Random generator.
+        jumps: How often the stage is knocked away and put back.
+        standstill_s: How long the stage is left alone half-way, seconds.
     """
     aims = np.clip(np.array(way) + rng.uniform(-JITTER_UM, JITTER_UM, (len(way), 2)), limits[:2], limits[2:])
     points: list[Point] = [(float(x), float(y)) for x, y in aims]
@@ -299,7 +373,10 @@ def scan(
 
 
 def _slide_size(field: Point, objective: Objective, seconds: float, white_cells: int) -> Point:
-    """About a square that can be scanned in the time, and that has room for the white cells."""
+    """Return a slide size for the given time.
+
+    Such a slide can be scanned in that time. It is about a square, and has room for the white cells.
+    """
     pitch = (field[0] - OVERLAP_UM, field[1] - OVERLAP_UM)
     if min(pitch) <= 0:
         raise UsageError(
@@ -315,7 +392,18 @@ def _slide_size(field: Point, objective: Objective, seconds: float, white_cells:
 def open_stage(
     argument: str, magnification: str, width: int | None, height: int | None, fps: float | None
 ) -> StageSource:
-    """What `simulated:SEED` means; SEED is a whole number from 0. Raises UsageError."""
+    """Open the stage that `simulated:SEED` names.
+
+    Args:
+        argument: Seed, a whole number from 0; empty for 0.
+        magnification: Objective, a key of OBJECTIVES.
+        width: Frame width, pixels; None for 1280.
+        height: Frame height, pixels; None for 720.
+        fps: Frames per second; None for 4.
+
+    Raises:
+        UsageError: If the seed is no number.
+    """
     if argument and not argument.isdecimal():
         raise UsageError(f"simulated:{argument} has no such slide. The seed is a number, as in simulated:7.")
     return StageSource(int(argument or 0), magnification, width or 1280, height or 720, fps=fps or 4.0)

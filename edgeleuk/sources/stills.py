@@ -1,4 +1,7 @@
-"""Pictures from files: a folder's or a pattern's, each once and in order, or those that appear in a folder."""
+"""Read pictures from files or a watched folder.
+
+Pictures of a folder or pattern come each once and in order.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,33 @@ from edgeleuk.sources.listing import Found, pages_of, pictures
 from edgeleuk.types import Frame, PictureFile, Refusal, Shot
 
 POLL_S = 0.3
-"""Between two looks at a watched folder; a file whose size and time stay the same for so long is whole."""
+"""Polling interval of a watched folder, seconds.
+
+A file whose size and time stay the same for so long is complete.
+"""
 
 
 class PictureReader(Protocol):
-    """Decodes the pictures of a slide; `counting.scale.ScalePolicy` is one."""
+    """Decoder for the pictures of a slide.
+
+    `counting.scale.ScalePolicy` is one.
+    """
 
     def survey(self, pictures: Sequence[PictureFile]) -> None:
-        """Told which pictures will be read."""
+        """Note which pictures will be read."""
 
     def read_frame(self, picture: PictureFile) -> Frame:
-        """Decode a picture. Raises as `read_picture`."""
+        """Decode a picture; raises as `read_picture`."""
 
 
 class PlainReader:
-    """Decodes each picture for itself."""
+    """Decoder that treats each picture separately."""
 
     def survey(self, pictures: Sequence[PictureFile]) -> None:
-        """Nothing is asked of them together."""
+        """Do nothing, as no picture depends on others."""
 
     def read_frame(self, picture: PictureFile) -> Frame:
-        """Decode a picture. Raises as `read_picture`."""
+        """Decode a picture; raises as `read_picture`."""
         return read_picture(picture)
 
 
@@ -45,7 +54,13 @@ PLAIN = PlainReader()
 
 
 def _read(reader: PictureReader, found: PictureFile | InputError) -> Frame:
-    """Decode a picture. Raises EdgeleukError, whatever its decoder raises: the others are read all the same."""
+    """Decode a picture.
+
+    Other pictures are read regardless of its failure.
+
+    Raises:
+        EdgeleukError: If it cannot be decoded, whatever its decoder raises.
+    """
     if isinstance(found, InputError):
         raise found
     try:
@@ -55,11 +70,19 @@ def _read(reader: PictureReader, found: PictureFile | InputError) -> Frame:
 
 
 class FolderSource:
-    """The picture files that paths, folders and globs name. A second of its clock is one picture."""
+    """Picture files that paths, folders and globs name.
+
+    A second of its clock is one picture.
+    """
 
     def __init__(self, paths: Sequence[str], reader: PictureReader = PLAIN) -> None:
-        """Raises InputError where no picture is there, or none can be read. `reader` decodes them, once it has seen which
-        there are."""
+        """List the pictures and read the first.
+
+        `reader` decodes them, once it has seen which there are.
+
+        Raises:
+            InputError: If there is no picture, or none can be read.
+        """
         found = list(pictures(paths))
         left_out = tuple(each for each in found if isinstance(each, Refusal))
         self._reader = reader
@@ -67,7 +90,7 @@ class FolderSource:
         self._found = iter([each for each in found if not isinstance(each, Refusal)])
         self._number = 0
         self._unread: list[EdgeleukError] = []
-        """Errors met on the way to the first picture, told in their turn."""
+        """Errors before the first picture, to be raised in turn."""
         first = self._first_frame()
         self._first: Frame | None = first
         self._info = SourceInfo(
@@ -76,11 +99,18 @@ class FolderSource:
 
     @property
     def info(self) -> SourceInfo:
-        """Width and height are those of the first picture; others may differ."""
+        """Description with the first picture's size.
+
+        Other pictures may differ.
+        """
         return self._info
 
     def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
-        """See Source; EdgeleukError for each path that cannot be read, in its turn."""
+        """Return the next picture, see Source.
+
+        Raises:
+            EdgeleukError: For each path that cannot be read, in its turn.
+        """
         if self._unread:
             raise self._unread.pop(0)
         frame, self._first = self._first, None
@@ -112,36 +142,57 @@ class FolderSource:
 
 
 Stamp = tuple[int, int]
-"""Size in bytes and time of the last change in ns: what tells a new picture under an old name."""
+"""Size in bytes, and last change in nanoseconds.
+
+They tell a new picture under an old name.
+"""
 UNFINISHED = frozenset({".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp"})
-"""Suffixes of files that are still being written and get another name at the end."""
+"""Suffixes of files that are still being written.
+
+They get another name at the end.
+"""
 
 
 class WatchSource:
-    """Pictures that are put into a folder from now on, each when it is whole. What is there already is left out."""
+    """Pictures put into a folder from now on.
+
+    Each comes when it is complete. Pictures that are already there are left out.
+    """
 
     def __init__(self, folder: Path, reader: PictureReader = PLAIN) -> None:
-        """Raises InputError where there is no such folder, or it cannot be listed."""
+        """Start watching a folder.
+
+        Raises:
+            InputError: If there is no such folder, or it cannot be listed.
+        """
         self._folder, self._reader = folder, reader
         self._pages: list[Found] = []
-        """Of a file that appeared, those that were not given yet."""
+        """Unreturned pictures of the last file."""
         self._opened, self._number = time.monotonic(), 0
         self._seen = self._listing()
-        """What was there before, or was taken."""
+        """Files that were there before, or were taken."""
         self._growing: dict[Path, tuple[Stamp, float]] = {}
-        """What is new and may still be being written, and since when it has not changed."""
+        """New files that may still be being written.
+
+        Each has the time since which it has not changed.
+        """
         self._trouble = ""
         self._info = SourceInfo(f"watch:{folder}", 0, 0, None, live=False, stills=True)
 
     @property
     def info(self) -> SourceInfo:
-        """Width and height are 0: they are the pictures' own."""
+        """Description of the source.
+
+        Width and height are 0: each picture has its own.
+        """
         return self._info
 
     def read(self, timeout: float) -> Shot:
-        """The next picture that appears. CameraError where none did in time; then ask again.
+        """Return the next picture that appears.
 
-        EdgeleukError for what appears and is no picture, or cannot be read.
+        Raises:
+            CameraError: If none appeared within `timeout` seconds; the call can be repeated.
+            EdgeleukError: If what appears is no picture, or cannot be read.
         """
         until = time.monotonic() + timeout
         while not self._pages:
@@ -159,13 +210,13 @@ class WatchSource:
         return shot
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing, as no device is open."""
 
     def _whole(self) -> Path | None:
-        """The oldest of the new files that do not change any more."""
+        """Return the oldest new file that has stopped changing."""
         try:
             listing = self._listing()
-        except InputError as error:  # a memory card that was taken out comes back
+        except InputError as error:  # a memory card that was removed may come back
             self._trouble = str(error)
             return None
         self._trouble = ""
@@ -176,7 +227,7 @@ class WatchSource:
                 before, since = self._growing.get(path, (None, now))
                 growing[path] = (stamp, since if before == stamp else now)
         self._growing = growing
-        # What is no file, as a pipe, never has a size.
+        # What is no file, such as a pipe, never has a size.
         done = [
             path
             for path, (stamp, since) in growing.items()
@@ -196,7 +247,7 @@ class WatchSource:
                     unfinished = Path(entry.name).suffix.lower() in UNFINISHED
                     if entry.name.startswith(".") or unfinished or entry.is_dir():
                         continue
-                    with suppress(OSError):  # it is gone, or a link to nothing
+                    with suppress(OSError):  # it is gone, or a broken link
                         about = entry.stat()
                         found[Path(entry.path)] = (about.st_size, about.st_mtime_ns)
         except FileNotFoundError as error:

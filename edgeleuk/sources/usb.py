@@ -1,4 +1,4 @@
-"""A USB camera, through OpenCV and Video4Linux2."""
+"""Read a USB camera through OpenCV and Video4Linux2."""
 
 from __future__ import annotations
 
@@ -15,18 +15,37 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
 DEFAULT_SIZE = (1280, 720)
-"""What nearly every USB camera gives as MJPG at full rate."""
+"""Default frame size, pixels.
+
+Nearly every USB camera gives it as MJPG at full rate.
+"""
 FIRST_TRIES = 5
-"""Frames that may fail after the opening: cameras start with incomplete ones."""
+"""Number of frames that may fail after opening.
+
+Cameras start with incomplete ones.
+"""
 
 
 class UsbSource:
-    """Frames of /dev/videoN. `read` blocks for as long as the driver likes: use it through `Capture`."""
+    """Frames of /dev/videoN.
+
+    `read` blocks for as long as the driver does: use it through `Capture`.
+    """
 
     def __init__(
         self, number: int = 0, width: int | None = None, height: int | None = None, fps: float | None = None
     ) -> None:
-        """Raises CameraError where there is no such camera, or it may not be used, or it gives no pictures."""
+        """Open the camera.
+
+        Args:
+            number: Number N of /dev/videoN.
+            width: Requested frame width, pixels.
+            height: Requested frame height, pixels.
+            fps: Requested frames per second.
+
+        Raises:
+            CameraError: If there is no such camera, it may not be used, or it gives no pictures.
+        """
         node = f"/dev/video{number}"
         _check(node)
         video = open_video(number, cv2.CAP_V4L2)
@@ -62,7 +81,7 @@ class UsbSource:
         return self._info
 
     def read(self, timeout: float) -> Shot:  # noqa: ARG002  # V4L2 in OpenCV has no timeout: the watchdog does it
-        """See Source; never ends."""
+        """Return the next frame, see Source; never ends."""
         image, self._first = self._first, None
         if image is None:
             image = grab(self._video)
@@ -90,7 +109,18 @@ class UsbSource:
 def differences(
     size: tuple[int, int], asked: tuple[int, int], fps: float | None, asked_fps: float | None, fourcc: str
 ) -> tuple[str, ...]:
-    """What a camera gives other than it was asked to, one sentence each. Sizes are width and height, pixels."""
+    """Describe how a camera differs from the request.
+
+    Args:
+        size: Width and height given, pixels.
+        asked: Width and height requested, pixels.
+        fps: Frames per second given; None if unknown.
+        asked_fps: Frames per second requested; None if any.
+        fourcc: Pixel format given.
+
+    Returns:
+        One sentence per difference.
+    """
     notes = []
     if size != asked:
         notes.append(f"The camera gives {size[0]} x {size[1]} px; {asked[0]} x {asked[1]} were asked for.")
@@ -102,7 +132,13 @@ def differences(
 
 
 def parse(argument: str) -> int:
-    """The number in `usb:1`, `/dev/video1` or `1`; 0 where there is none. Raises UsageError."""
+    """Return the number in `usb:1`, `/dev/video1` or `1`.
+
+    It is 0 where there is none.
+
+    Raises:
+        UsageError: If it is no number.
+    """
     digits = argument.removeprefix("/dev/video")
     if digits and not digits.isdecimal():
         raise UsageError(f"usb:{argument} is no camera. Use usb:0, usb:1, ... or /dev/video0.")
@@ -110,7 +146,13 @@ def parse(argument: str) -> int:
 
 
 def _check(node: str) -> None:
-    """Say what is wrong before OpenCV says only that something is."""
+    """Check that a device can be opened.
+
+    OpenCV says only that something is wrong, not what.
+
+    Raises:
+        CameraError: If it cannot be opened.
+    """
     try:
         os.close(os.open(node, os.O_RDWR | os.O_NONBLOCK))
     except PermissionError as error:

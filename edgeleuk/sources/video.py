@@ -1,4 +1,4 @@
-"""A video file, each of its frames once."""
+"""Read each frame of a video file once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.types import Frame, Image, Shot
 
 FPS_UNKNOWN = 25.0
-"""Frames a second of a film that does not say."""
+"""Assumed frames per second where unknown."""
 BAD_FRAMES = 10
-"""In a row that cannot be decoded before the film counts as over."""
+"""Consecutive undecodable frames that end a video."""
 
 
 class VideoSource:
-    """Ends with the film; a file that was cut off ends where it was cut."""
+    """Frames of a video file.
+
+    The source ends with the video; a file that was cut off ends where it was cut.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError where the file is absent, is no film, or holds no whole frame."""
+        """Open the file and read its first frame.
+
+        Raises:
+            InputError: If the file is absent, is no video, or holds no complete frame.
+        """
         if not path.is_file():
             raise InputError(f"{path} does not exist. Check the path.")
         video = open_video(str(path), cv2.CAP_FFMPEG)
@@ -46,7 +53,10 @@ class VideoSource:
         return self._info
 
     def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
-        """See Source. The time is the film's own, or else that of its frame rate."""
+        """Return the next frame, see Source.
+
+        Its time is the video's own, or else follows from the frame rate.
+        """
         image, self._first = self._first, None
         for _ in range(BAD_FRAMES):
             if image is not None:
@@ -56,7 +66,7 @@ class VideoSource:
             return None
         by_rate = self._number / (self._fps or FPS_UNKNOWN)
         told = float(self._video.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-        # Files without timestamps say 0, or minus something, for every frame.
+        # Files without timestamps give 0, or a negative number, for every frame.
         self._seconds = max(self._seconds, told if told > 0 else by_rate)
         shot = Shot(Frame(image, f"{self._path}#{self._number}"), self._seconds, self._number)
         self._number += 1
