@@ -35,7 +35,7 @@ from edgeleuk.types import (
 
 LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
-"""Key for all objectives without a limit of their own."""
+"""Key for objectives without their own limit."""
 BARE = 0.05
 """Minimum stained-area fraction for scoring smear-likeness.
 
@@ -43,19 +43,19 @@ Below it the detections do not tell whether the picture is a smear: a single whi
 smear is still part of a blood smear.
 """
 FAINT = 0.16
-"""Optical density below which a picture counts as hardly stained.
+"""Optical density limit for faint staining.
 
 It is compared with the density of the darkest twenty-fifth of the picture.
 """
 TINTED = 0.06
-"""Minimum density difference between channels that indicates a dye."""
+"""Minimum density difference between channels for a dye."""
 REFRACTING = 0.14
 """Red-cell unevenness that indicates refracting rims, not stain.
 
 Grey red cells of stained smears reach 0.12 at most, those of unstained smears have 0.16 or more.
 """
 INKED = 1.0
-"""Stroke-coloured pixels per 10,000 above which drawings are present."""
+"""Maximum stroke-coloured pixels per 10,000 without drawings."""
 COARSEST = 0.5
 """Coarsest scale for assessing fine detail, um per pixel."""
 
@@ -73,19 +73,19 @@ class Rule:
     code: str
     measure: str
     good: Literal["below", "above"]
-    """Side of the limits on which a good picture lies."""
+    """Side of the limits for a good picture."""
     text: Annotated[str, "measure limit"]
-    """Message template: what is wrong, and what to do."""
+    """Message template with the fault and the remedy."""
     warns: Mapping[str, float]
-    """Warning limits by objective ("100x", "40x", "10x" or "any").
+    """Warning limits by objective.
 
-    A picture past its limit is accepted with a warning.
+    Objectives are "100x", "40x", "10x" or "any". A picture past its limit is accepted with a warning.
     """
     refuses: Mapping[str, float]
     """Refusal limits by objective."""
 
     def finding(self, value: float, objective: str) -> Finding | None:
-        """Return the finding for a value, or None if good."""
+        """Return the finding for a value; None if good."""
         for limits, severe in ((self.refuses, True), (self.warns, False)):
             limit = limits.get(objective, limits.get(EVERY))
             if limit is not None and (value > limit if self.good == "below" else value < limit):
@@ -96,17 +96,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Limits for counting a frame of a stream automatically.
+    """Limits for automatic counting of stream frames.
 
     Pictures that were taken one by one need none of them.
     """
 
     focus_of_best: float
-    """Minimum sharpness relative to the session's best, 0 to 1."""
+    """Minimum sharpness relative to the session's best.
+
+    It is a share, 0 to 1.
+    """
     still_px: float
     """Maximum movement since the previous frame, pixels."""
     new_ground: float
-    """Minimum share of the frame not counted before, 0 to 1."""
+    """Minimum share of uncounted ground in the frame.
+
+    It is 0 to 1; no counted field shows such ground.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class Limits:
 
 
 def load_limits(path: Path | None = None) -> Limits:
-    """Load the rules from a file, or the shipped ones.
+    """Load rules from a file, or the shipped ones.
 
     Raises:
         InputError: The file cannot be read or is malformed.
@@ -143,7 +149,7 @@ class QualityPolicy:
     objective: str
     """Objective: "100x", "40x" or "10x"."""
     refusing: bool = False
-    """Whether a picture past a limit raises an error.
+    """Whether exceeding a limit is an error.
 
     If False it is analysed and marked as forced.
     """
@@ -157,13 +163,13 @@ class QualityPolicy:
         return settle(name, assess(measures, self.objective, self.limits), self.refusing)
 
     def refusal(self, measures: Measures) -> Finding | None:
-        """Return the first finding that refuses the frame, or None."""
+        """Return the first refusing finding, or None."""
         found = assess(measures, self.objective, self.limits)
         return next((finding for finding in found if finding.severe), None)
 
 
 def look_measures(look: Look) -> Measures:
-    """Return the measures of a look by rule name."""
+    """Return a look's measures by rule name."""
     told = {
         "light_percent": 100 * look.light,
         "clipped_percent": 100 * look.clipped,
@@ -259,7 +265,10 @@ def _hue(seen: Nuclei | None) -> dict[str, float | None]:
 
 
 def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
-    """Return measures of drawings and their share of the detections."""
+    """Return measures of drawings.
+
+    With drawings the share of detections that they cover is one of them.
+    """
     white = found.of(WHITE_CELL).boxes
     seen = drawn(part, white)
     told: dict[str, float | None] = {
@@ -274,7 +283,9 @@ def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
 
 
 def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:
-    """Return the most severe finding per code, refusals first.
+    """Return the most severe finding per code.
+
+    Findings that refuse the picture come first.
 
     Args:
         measures: Measured values by rule name.

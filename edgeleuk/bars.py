@@ -21,25 +21,31 @@ EVEN = 10
 It allows for noise, and for what JPEG makes of the end of a bar.
 """
 ALL = 0.97
-"""Minimum share of bar colour in a bar's outermost row."""
+"""Minimum bar-coloured share of a bar's outermost row."""
 MOST = 0.6
-"""Minimum share of bar colour in a bar's other rows.
+"""Minimum bar-coloured share of the other rows.
 
 It is lower because there may be words in the bar.
 """
 OTHER = 6
-"""Minimum difference between bar and picture at their border, levels."""
+"""Minimum contrast between bar and picture, levels."""
 STRAIGHT = 0.75
-"""Minimum share of differing pixels beside a bar's end.
+"""Minimum differing share beside a bar's end.
 
 A pixel differs by more than OTHER.
 """
 LEAST = 3
-"""Minimum rows of a bar; fewer are a sensor's rim."""
+"""Minimum rows of a bar.
+
+Fewer rows are the rim of a sensor.
+"""
 LEAST_SIDE = 64
 """Minimum side of the picture between bars, pixels."""
 BLENDED = 1
-"""Rows at a bar's end that mix bar and picture."""
+"""Rows at a bar's end that mix both.
+
+They are mixed of bar and picture.
+"""
 
 
 def find_view(image: Image) -> Aperture | None:
@@ -60,9 +66,10 @@ def find_view(image: Image) -> Aperture | None:
 
 
 def without_bars(image: Image) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the area between bars.
+    """Return the area between bars.
 
-    `image` is (H, W, 3), and the result is in its pixels. Without bars it is the whole picture.
+    `image` is (H, W, 3). The result is left, top, right and bottom in its pixels; without bars it is the
+    whole picture.
     """
     left, top, right, bottom = 0, 0, image.shape[1], image.shape[0]
     for _ in range(2):  # bars above and below may lie between bars at the sides
@@ -75,7 +82,7 @@ def without_bars(image: Image) -> tuple[int, int, int, int]:
 
 
 def _between(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return the rows between a bar above and one below.
+    """Return the row range between bars.
 
     The result is the first row after the bar above and the first one of the bar below.
     """
@@ -86,7 +93,7 @@ def _between(image: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _bar(sample: NDArray[np.uint8]) -> int:
-    """Count the rows of a bar at the picture's top.
+    """Count the rows of a bar on top.
 
     `sample` is (H, W, 3). The result is 0 without a bar.
     """
@@ -102,6 +109,9 @@ def _bar(sample: NDArray[np.uint8]) -> int:
 
 
 def _like(rows: NDArray[np.uint8], colour: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return (n,) share of bar colour per row (n, W, 3)."""
+    """Return (n,) share of bar colour per row.
+
+    Rows are (n, W, 3).
+    """
     shares: NDArray[np.float64] = (np.abs(rows - colour) <= EVEN).all(axis=2).mean(axis=1)
     return shares

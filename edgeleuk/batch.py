@@ -22,7 +22,7 @@ Item = PictureFile | Refusal | EdgeleukError
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """A decoded picture with its field and its counts.
+    """A decoded picture with its field and counts.
 
     Boxes of the field are in pixels of the picture.
     """
@@ -46,7 +46,7 @@ class Analysed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A picture that is left out, with its error.
+    """A left-out picture with its error.
 
     `path` is empty if the error names no file.
     """
@@ -56,7 +56,10 @@ class Failed:
 
 
 class Batch:
-    """Runs a SlideCount over picture files. Use from one thread."""
+    """Runs a SlideCount over picture files.
+
+    Use from one thread.
+    """
 
     def __init__(self, slide: SlideCount, workers: int = 1) -> None:
         """Analyse up to `workers` pictures at a time.
@@ -67,7 +70,7 @@ class Batch:
         self.slide, self._workers = slide, workers
 
     def survey(self, items: Sequence[Item], progress: Progress = lambda *_: None) -> None:
-        """Measure the common scale of the pictures, if any.
+        """Measure the pictures' common scale, if any.
 
         It is measured on a few of them.
         """
@@ -105,7 +108,7 @@ class Batch:
 
     @property
     def _most(self) -> int:
-        """Maximum number of pictures in work at a time.
+        """Maximum number of pictures in work.
 
         It is one more than the number of workers, because decoded pictures take most of the memory. A given
         scale is checked against the size and the red cells of the first picture, which must be known before

@@ -48,7 +48,7 @@ FRAMES = 24
 CAMERA_FPS = 30
 """Frame rate of the simulated camera."""
 MIN_GAIN = 0.05
-"""Minimum speed gain to replace the default, as a share.
+"""Minimum relative speed gain over the default.
 
 A smaller gain is noise.
 """
@@ -59,7 +59,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds of one stage, or of a whole frame."""
+    """Milliseconds of one stage or whole frame."""
 
     median: float
     p95: float
@@ -83,7 +83,10 @@ class SettingResult:
 
     @property
     def fps(self) -> float:
-        """Frames per second if one in COUNTED_EACH is counted."""
+        """Frames per second with counting.
+
+        One frame in COUNTED_EACH is counted.
+        """
         mean = (self.looked_at.median * (COUNTED_EACH - 1) + self.counted.median) / COUNTED_EACH
         return 1000 / mean if mean else 0.0
 
@@ -114,9 +117,9 @@ class BenchResult:
 
     @property
     def best(self) -> SettingResult:
-        """Fastest setting, or the default if none is clearly faster.
+        """Fastest setting, or the default.
 
-        `results` begins with the default.
+        The default is kept if nothing is clearly faster. `results` begins with it.
         """
         default = self.results[0]
         fastest = max(self.results, key=lambda result: result.fps)
@@ -191,7 +194,7 @@ def bench(
 
 
 def report_line(result: BenchResult) -> str:
-    """Format a result as one line for a report."""
+    """Format a result as one report line."""
     best, arithmetic = result.best, {"int8": "INT8", "float": "float"}[result.best.setting.arithmetic]
     stages = ", ".join(f"{name} {best.stages[name].median:.1f}" for name in STAGES)
     return (
@@ -269,7 +272,7 @@ def _fields(magnification: str, width: int, height: int, number: int) -> Iterato
 
 
 def _jpeg(frame: Frame) -> NDArray[np.uint8]:
-    """Encode a frame as JPEG, as a camera sends it."""
+    """Encode a frame as a camera's JPEG."""
     encoded: NDArray[np.uint8] = cv2.imencode(
         ".jpg", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
     )[1]

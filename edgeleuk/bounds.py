@@ -39,7 +39,7 @@ from edgeleuk.types import UNCLASSIFIED, NotRecognised
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Lower and upper bound of a share, in percent.
+    """Bounds of a share, in percent.
 
     The share is of all white cells. For cells outside the denominator the bounds are per 100 white cells.
     """
@@ -52,13 +52,16 @@ class Bounds:
     """
 
     def excludes(self, low: float, high: float) -> bool:
-        """Check that the share is surely outside `low` to `high`."""
+        """Check that the share is surely outside the range.
+
+        The range is `low` to `high`.
+        """
         return self.low > high or (self.high is not None and self.high < low)
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Held-out cells of a type that the reader misses.
+    """Held-out cells that the reader misses.
 
     A cell is missed if it is neither recognised as its type nor left possible.
     """
@@ -77,9 +80,9 @@ class Missed:
 
     @property
     def most(self) -> float:
-        """Upper limit of the missed share, 0 to 1.
+        """Upper limit of the missed share.
 
-        It is 1 if no cell was available.
+        It is 0 to 1, and 1 if no cell was available.
         """
         return clopper_pearson(self.missed, self.cells)[1]
 
@@ -100,7 +103,7 @@ class Bounding:
     """Number of cells by label."""
     not_recognised: NotRecognised
     unread: int
-    """Number of whole white cells that were not read."""
+    """Number of whole, unread white cells."""
     outside: frozenset[str]
     """Labels outside the denominator."""
     missed: Mapping[str, Missed]
@@ -108,7 +111,7 @@ class Bounding:
     confusion: Confusion | None
 
     def of(self, labels: Collection[str], key: str = "") -> Bounds | None:
-        """Return the bounds of the combined share of some types.
+        """Return the bounds of some types' combined share.
 
         `key` is the group's key if the types form a group. The result is None if the reader's errors on one
         of them were not measured.
@@ -132,7 +135,7 @@ class Bounding:
         return sum(self.white.values()) + self.unread
 
     def _recognised(self, labels: Collection[str]) -> int:
-        """Count cells recognised as `labels` or as the denominator's types."""
+        """Count recognised cells of the denominator or `labels`."""
         return sum(n for label, n in self.white.items() if label not in self.outside or label in labels)
 
     def _miss_rate(self, labels: Collection[str], key: str) -> float:
@@ -166,7 +169,7 @@ class Bounding:
         return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
-        """Return the upper limit of false positives on this slide.
+        """Return the upper limit of false positives.
 
         These are cells of other types that were recognised as one of `labels`. All cells that seem to be of
         a type without measurement may be false positives.
@@ -191,7 +194,7 @@ class Bounding:
         return {*self.white, *self.not_recognised.expected} - measured - {UNCLASSIFIED}
 
     def _as_read(self, label: str) -> float:
-        """Return the number of the slide's cells of a type."""
+        """Return the expected number of a type's cells."""
         return self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
 
 

@@ -28,18 +28,21 @@ LEAST = 3.0
 Below it there is nothing that could be told from noise.
 """
 CHROMA, WITHIN = (100.0, 156.0), (64.0, 192.0)
-"""Ranges of a colour-difference channel: median, and most values.
+"""Ranges of a colour-difference channel.
 
-Such a channel lies about 128.
+The first is that of its median, about 128, and the second that of most of its values.
 """
 BRIGHTNESS = 165.0
-"""Minimum median of the brightness channel beside colour differences."""
+"""Minimum median of the brightness channel.
+
+It is the channel beside two colour-difference channels.
+"""
 SURE = 0.6
-"""Minimum score of a white cell for measuring its nucleus."""
+"""Minimum score of cells with measured nuclei."""
 DARKEST = 25.0
-"""Brightness percentile in the box that bounds the nucleus."""
+"""Brightness percentile that bounds the nucleus."""
 LEAST_DENSE = 0.1
-"""Minimum optical density of a nucleus for its hue."""
+"""Minimum optical density of a nucleus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +50,23 @@ class Channels:
     """Relations between the channels of a picture."""
 
     opposed: float
-    """Degree to which two channels vary in opposite directions.
+    """Opposition of the channels.
 
     1 minus the least covariance of two channels over the largest variance: 0 for grey, above 1 if one
     channel rises as another falls.
     """
     chroma: bool
-    """Whether channels two and three look like colour differences.
+    """Whether the last two channels are colour differences.
 
-    They do if they lie about 128.
+    They are if they lie about 128.
     """
     weakest: float
     """Ratio of smallest to largest channel standard deviation."""
     median: float
-    """Median of the brightest channel over its brightest hundredth.
+    """Relative median of the brightest channel.
 
-    It is near 1 if much of the picture is empty slide, and low in a negative.
+    It is the median over the brightest hundredth: near 1 if much of the picture is empty slide, and low in
+    a negative.
     """
 
 
@@ -99,9 +103,10 @@ def channels(image: Image) -> Channels | None:
 
 @dataclass(frozen=True, slots=True)
 class Nuclei:
-    """Hue of nuclei, as medians of relative absorption differences.
+    """Hue of nuclei.
 
-    The differences are relative to the absorption of each nucleus's strongest channel.
+    The values are medians of absorption differences, relative to the absorption of each nucleus's strongest
+    channel.
     """
 
     blue: float
@@ -112,7 +117,7 @@ class Nuclei:
 
 
 def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> Nuclei | None:
-    """Measure the hue of the nuclei in a picture.
+    """Measure the hue of nuclei.
 
     A single cell may be an eosinophil, whose granules are as dark as its nucleus, and red.
 

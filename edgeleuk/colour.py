@@ -27,22 +27,22 @@ Floats = NDArray[np.float32]
 Rgb = tuple[float, float, float]
 
 ROWS, COLUMNS = 13, 17
-"""Nodes of a light grid by rows and columns.
+"""Rows and columns of a light grid.
 
 The outermost nodes lie on the picture's edges. A vignette that takes 40 % off the corners differs from the
 lines between its nodes by 0.6 % there (second derivative times spacing squared over 8), and by less
 elsewhere.
 """
 DEGREE = 4
-"""Degree of the polynomial fitted to the logarithm of light.
+"""Degree of the polynomial fit of log light.
 
 It covers the fourth power of the cosine of a lens, and a lamp off its axis.
 """
 ROUNDS = 6
 OUTLIER = 3.0
-"""Deviation from the fit that marks dust, robust standard deviations."""
+"""Robust standard deviations beyond which a pixel is dust."""
 FITTED_ON = 160
-"""Long side of the copy used for fitting, pixels."""
+"""Long side of the fitted copy, pixels."""
 SHADED = 0.15
 """Minimum brightness within the field of view.
 
@@ -54,7 +54,7 @@ WITHIN_RIM = 0.95
 Beyond it the rim fades from light to dark.
 """
 MOST_APART = 2.0
-"""Maximum factor between a channel's gain and the common gain.
+"""Maximum ratio of a gain to the common gain.
 
 A channel that hardly sees a dye tells little about it.
 """
@@ -67,21 +67,21 @@ The floats of one strip stay under 20 MB, however large the picture is.
 
 @dataclass(frozen=True, slots=True)
 class LightFit:
-    """Light of an empty slide, and the fit's quality."""
+    """Fitted light of an empty slide."""
 
     grid: Floats
     """(ROWS, COLUMNS, 3) levels R, G, B."""
     off: float
-    """Share of the field over 5 % darker than fitted.
+    """Share of the field darker than the fit.
 
-    The cause is dust, dirt or cells.
+    It counts pixels darker than the fitted light by more than 5 %. The cause is dust, dirt or cells.
     """
     spread: float
     """Relative robust standard deviation of the residuals."""
 
 
 def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit:
-    """Fit the light over the field from empty-slide pictures.
+    """Fit the light from pictures of empty slide.
 
     A polynomial in x and y is fitted to the logarithm of the pictures' median. Dust is left out by fitting
     again without outliers. `blanks` are one or more pictures (H, W, 3) of the same size. With an eyepiece's
@@ -116,7 +116,7 @@ def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit
 
 
 def background(image: Image) -> Rgb:
-    """Return the empty-slide levels in a picture of cells.
+    """Return the empty-slide levels of a picture.
 
     They are the 95th percentile of each channel, as in the reader (`manifest.DENSITY`): even among packed
     red cells some background is left.
@@ -132,7 +132,7 @@ def level_grid(levels: Rgb) -> Floats:
 
 
 def density(image: Image, light: Floats) -> Floats:
-    """Return the optical density (H, W, 3) of a picture.
+    """Return the optical density (H, W, 3).
 
     It uses the natural logarithm. `light` is a light grid (ROWS, COLUMNS, 3).
     """
@@ -140,7 +140,7 @@ def density(image: Image, light: Floats) -> Floats:
 
 
 def stain_gains(red_cell: Rgb, nucleus: Rgb, to_red_cell: Rgb, to_nucleus: Rgb) -> Rgb:
-    """Return density gains per channel that match target colours.
+    """Return density gains that match target colours.
 
     Multiplied with these gains, a device's red cells and nuclei come near the target colours. Each gain is
     the geometric mean of what red cell and nucleus need, at most MOST_APART from what all channels need
@@ -166,7 +166,7 @@ def stain_gains(red_cell: Rgb, nucleus: Rgb, to_red_cell: Rgb, to_nucleus: Rgb) 
 
 
 def corrected(image: Image, light: Floats, white: Rgb, gains: Rgb = (1.0, 1.0, 1.0)) -> Image:
-    """Return a picture under an even light, with scaled densities.
+    """Correct the light and stain of a picture.
 
     Args:
         image: (H, W, 3) picture.
@@ -212,7 +212,7 @@ def _hats(length: int, nodes: int, first: int, last: int) -> Floats:
 
 
 def _terms(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (len(ys) * len(xs), terms) products of Legendre polynomials.
+    """Return products of Legendre polynomials.
 
     Rows come first. The degrees of each product add up to DEGREE at most. Coordinates are 0 to 1.
     """

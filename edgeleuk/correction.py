@@ -47,10 +47,10 @@ the rate may still be 17 % (Clopper and Pearson).
 """
 
 PRIOR = 0.5
-"""Cells added to each confusion row for the redraw.
+"""Prior cells per confusion row.
 
-They are spread evenly over its columns. Small against the 20 cells or more that were counted: an error
-never seen can be drawn, and stays rare.
+They are added when the confusion is drawn again, spread evenly over its columns. Small against the 20 cells
+or more that were counted: an error never seen can be drawn, and stays rare.
 """
 
 DRAWS = 500
@@ -68,10 +68,10 @@ DRAW_ROUNDS = 100
 """
 TOLERANCE = 1e-10
 DRAW_TOLERANCE = 1e-6
-"""Change of a share per round that ends the estimation."""
+"""Maximum change of a share at convergence."""
 
 NOTHING = 0.01
-"""Number of cells below which a type counts as absent.
+"""Number of cells below which a type is absent.
 
 The estimation approaches zero and never reaches it.
 """
@@ -79,7 +79,7 @@ The estimation approaches zero and never reaches it.
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Held-out cells by true type and type as read."""
+    """Held-out cells by true and read type."""
 
     of: str
     """Description of the held-out cells."""
@@ -144,15 +144,18 @@ class Estimate:
     low: float
     high: float
     measured: bool
-    """Whether the reader's errors on all types were measured.
+    """Whether the reader's errors were measured.
 
-    If False, the number of missed cells is unknown.
+    False if those on one of the types were not: how many cells it misses is unknown.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Estimated true composition of a slide, with DRAWS alternatives."""
+    """Estimated true composition of a slide.
+
+    It includes DRAWS draws of what else the composition might be.
+    """
 
     labels: tuple[str, ...]
     """K cell types."""
@@ -161,9 +164,10 @@ class Correction:
     measured: NDArray[np.bool_]
     """(K,) whether the reader's errors were measured."""
     rates: NDArray[np.float64]
-    """(K, K) rates of row types named as column types.
+    """(K, K) confusion rates.
 
-    Rates are 0 to 1; 1 minus a row's sum is the rate of unclassified cells.
+    How often a cell of the row's type is named as the column's, 0 to 1; 1 minus a row's sum is the rate of
+    unclassified cells.
     """
     cells: NDArray[np.float64]
     """(K,) estimated true cells, including unclassified ones."""
@@ -190,7 +194,7 @@ class Correction:
         return Estimate(percent, min(low, percent), max(high, percent), bool(self.measured[chosen].all()))
 
     def _interval(self, chosen: NDArray[np.bool_], inside: bool) -> tuple[float, float]:
-        """Return the interval of a share from the draws, percent.
+        """Return the interval of a share, percent.
 
         The upper end adds one cell: a count of c has the upper limit Gamma(c + 1), which is c drawn again
         plus one exponential draw. One cell named as one of the chosen types stands for 1 / detected true
@@ -211,7 +215,7 @@ class Correction:
 
 @cache
 def _exponential(draws: int) -> NDArray[np.float64]:
-    """Draw (draws,) values from the exponential distribution of mean 1."""
+    """Draw (draws,) standard exponential values."""
     return np.random.default_rng(SEED).standard_exponential(draws)
 
 
@@ -265,9 +269,9 @@ def correct(
 
 @lru_cache(maxsize=4)
 def _drawn(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw DRAWS confusions over `names`, split as by `_split`.
+    """Draw DRAWS confusions over `names`.
 
-    They are the same for every count of a session.
+    They are split as by `_split`, and the same for every count of a session.
     """
     counts, measured = _counts(names, confusion)
     weights = np.where(measured[:, None], counts + PRIOR / counts.shape[1], counts)
@@ -308,7 +312,7 @@ def maximum_likelihood(
 
 
 def _counts(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return confusion counts over `names`, and which rows were measured.
+    """Return confusion counts, and which were measured.
 
     The counts are (K, K + 1), the last column unclassified; the second result is (K,). Rows without
     measurement are taken as always read right. A type never read right counts as not measured.
@@ -324,7 +328,7 @@ def _counts(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.fl
 
 
 def _split(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Split weights into rates among named cells and named shares.
+    """Split weights into named rates and shares.
 
     The weights are (..., K, K + 1), the rates (..., K, K) and the shares (..., K).
     """

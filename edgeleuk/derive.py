@@ -27,7 +27,7 @@ from edgeleuk.zoo import Model
 PARTS = ("finder", "reader")
 SCHEMA = Path(__file__).parent / "data" / "model.schema.json"
 COMPUTED = frozenset({"file", "sha256", "head"})
-"""Keys of a part that follow from its network.
+"""Keys that follow from a part's network.
 
 A reader's head stays as it is, also with another network.
 """
@@ -47,11 +47,11 @@ class Changes:
     reason: str
     """What was done, in words."""
     data: str = ""
-    """Data used for the change; empty if none was needed."""
+    """Data used for the change; may be empty."""
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Path] = field(default_factory=dict)
-    """ONNX files that replace the "finder" or "reader" network."""
+    """ONNX files by replaced network: "finder", "reader"."""
 
     def patch(self, part: str) -> Mapping[str, Any]:
         return self.finder if part == "finder" else self.reader
@@ -93,7 +93,7 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 
 
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
-    """Return the new model's networks and head by file name."""
+    """Return the new model's networks by file name."""
     if unknown := sorted({*changes.networks} - {*PARTS}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
     files = {}
@@ -137,7 +137,7 @@ def _schema() -> Mapping[str, Any]:
 
 
 def _known(patch: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
-    """Check that a patch has only keys of a manifest.
+    """Check that a patch has known keys.
 
     Raises:
         UsageError: A key exists in no manifest, for example a misspelt one, or follows from a network.

@@ -45,30 +45,39 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class SecondLevel:
-    """Subdivision of a type, such as band and segmented neutrophils."""
+    """Subdivision of a cell type.
+
+    An example are neutrophils, divided into band and segmented ones.
+    """
 
     attribute: str
     values: Mapping[str, Share]
-    """Shares by value, of the type's surely read cells.
+    """Shares by value.
 
-    Empty if the reader was sure of none.
+    They are of the type's cells where the reader was sure; empty if it was sure of none.
     """
     unsure: int
 
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """White cells of any number of fields by type, interpreted."""
+    """White cells of any number of fields by type.
+
+    It also holds what follows from the counts.
+    """
 
     n: int
     """Number of identified white cells: the denominator."""
     types: Mapping[str, Share]
-    """Shares by label of the reader, unseen labels included.
+    """Shares by label of the reader.
 
-    Empty if `n` is 0.
+    Labels without a cell are included. Empty if `n` is 0.
     """
     groups: Mapping[str, Share]
-    """Shares by group of the rules, such as immature granulocytes."""
+    """Shares by group of the rules.
+
+    An example of a group are immature granulocytes.
+    """
     corrected: Mapping[str, Estimate]
     """`types` corrected for the reader's confusion.
 
@@ -86,11 +95,14 @@ class Differential:
     "unclassified" is among the labels.
     """
     per_100: Mapping[str, PerHundred]
-    """Cells of `outside` reported per 100 identified white cells."""
+    """Outside cells per 100 identified white cells.
+
+    They are those cells of `outside` that are reported in this way.
+    """
     cut: int
-    """Number of white cells at the picture's edge, not read."""
+    """Number of unread white cells at the picture's edge."""
     unread: int
-    """Number of whole white cells that were not read."""
+    """Number of whole, unread white cells."""
     red_cells: int | None
     platelets: int | None
     """Number of platelets as counted by the finder.
@@ -99,28 +111,31 @@ class Differential:
     `platelets` are None if a field was too coarse to count them.
     """
     attributes: Mapping[str, Mapping[str, Share]]
-    """Shares by attribute and value, without those of `subtypes`.
+    """Shares by attribute and value.
 
-    They are of the identified white cells where the reader was sure.
+    They are of the identified white cells where the reader was sure. Those of `subtypes` are left out.
     """
     flags: tuple[Flag, ...]
     """Flags, most severe first."""
     adequacy: tuple[str, ...]
-    """Statements of what the count can and cannot exclude."""
+    """Plain statements of what the count can exclude.
+
+    They also state what it cannot exclude.
+    """
     reference: str
     """Name of the reference ranges."""
     supported: bool = True
-    """Whether enough white cells were recognised to state shares.
+    """Whether shares can be stated.
 
-    If not, only counts are given.
+    If too few white cells were recognised, only counts are given.
     """
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    """Bounds of the share of all white cells, by label.
+    """Bounds by label.
 
-    A label is absent if the data support no bound.
+    They are bounds of the share of all white cells found. A label is absent if the data support no bound.
     """
     group_bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    """Bounds of the share of all white cells, by group."""
+    """Bounds by group, as in `bounds`."""
     bounds_per_100: Mapping[str, Bounds] = field(default_factory=dict)
     """Bounds of `per_100`."""
     blast_likeness: BlastLikeness | None = None
@@ -136,7 +151,10 @@ class Differential:
 
     @property
     def white_cells(self) -> int:
-        """Number of white cells found and read, recognised or not."""
+        """Number of white cells found and read.
+
+        They are those identified and those not recognised.
+        """
         return self.n + self.not_recognised
 
     @property
@@ -234,7 +252,7 @@ def differential(
 
 
 def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
-    """Check whether enough cells were recognised to state shares.
+    """Check whether shares can be stated.
 
     The share that was not recognised must not be surely above the rules' limit.
     """
@@ -379,7 +397,7 @@ def _second_level(tally: Tally, label: str, attribute: str, values: Sequence[str
 
 
 def _corrected_json(result: Differential) -> dict[str, Any] | None:
-    """Return the corrected shares as plain values for JSON.
+    """Return the corrected shares for JSON.
 
     Their intervals are as wide as the bounds, and null if there are none.
     """

@@ -27,7 +27,7 @@ LEAST_WHITE = 0.2
 TEXTURES = (0.02, 1.0)
 """Range that texture is clipped to."""
 NO_TEXTURE = 0.5
-"""Red-cell texture used if no red cell is found.
+"""Texture used without red cells.
 
 It is that of pictures other than smears.
 """
@@ -37,27 +37,30 @@ MOST = 100
 More would not change a median.
 """
 RING, SPOKES = 0.6, 16
-"""Ring that texture is sampled on: radius, and sample count.
+"""Ring for sampling texture: radius, and sample count.
 
 The radius is a share of the cell's: beyond the pallor, within the rim.
 """
 WITHIN = (0.0, 0.3, RING)
-"""Radii that relief is sampled at, including the pallor."""
+"""Radii for sampling relief, including the pallor."""
 FAINTEST = 0.02
 """Minimum optical density as denominator of a ratio.
 
 It keeps noise from counting as texture.
 """
 STAINED = 0.06
-"""Minimum optical density above the empty slide of stained pixels."""
+"""Minimum optical density of stained pixels.
+
+It is above that of the empty slide.
+"""
 DARKEST = 96.0
-"""Percentile of optical density that stands for staining strength."""
+"""Density percentile for staining strength."""
 MOST_COLOURED = 98.0
-"""Percentile of channel differences that stands for dye colour."""
+"""Percentile of channel differences for dye colour."""
 COARSER = 4
-"""Factor by which the copy for colours is smaller."""
+"""Downscaling factor of the copy for colours."""
 WHITE_PERCENTILE = 95.0
-"""Percentile of each channel that stands for the empty slide."""
+"""Percentile of each channel for the empty slide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +71,19 @@ class Kinship:
     """
 
     likeness: float
-    """Smear-likeness, 0 to 1, from the finder's detections and scores.
+    """Smear-likeness, 0 to 1.
 
-    It is a probability if smears were as common as other pictures.
+    It depends on what the finder found and how surely: a probability if smears were as common as other
+    pictures.
     """
     dye: float | None
-    """Colourfulness of stained pixels, median; 0 for grey.
+    """Colourfulness of stained pixels; 0 for grey.
 
-    It is the difference between the channel that absorbs most and the one that absorbs least, of a unit
-    vector of optical density.
+    It is the median difference between the channel that absorbs most and the one that absorbs least, of a
+    unit vector of optical density.
     """
     tint: float | None
-    """Density difference between channels, of the most coloured pixels.
+    """Density difference between channels.
 
     It is the same difference as `dye`, but of optical density itself, in the most coloured fiftieth of the
     stained pixels: nuclei, if there are any. Red cells alone may be grey.
@@ -90,28 +94,29 @@ class Kinship:
     It is above the empty slide, over all channels together.
     """
     cyan: float | None
-    """Red channel's part in the absorption of stained pixels, median.
+    """Red channel's part in absorption.
 
-    It is the red component of the unit vector of `dye`: 1 if only red light is absorbed. Smears of all
-    training files have 0.88 at most, the highest being those under a blue lamp; eosin alone has 0.2 to 0.5.
+    It is the median red component of the unit vectors of `dye`: 1 if only red light is absorbed. Smears of
+    all training files have 0.88 at most, the highest being those under a blue lamp; eosin alone has 0.2 to
+    0.5.
     """
     hues: float | None
-    """Spread of hues in stained pixels; 0 for one dye.
+    """Spread of hues in stained pixels.
 
-    It is the mean distance of the unit vectors of `dye` from their median.
+    It is the mean distance of the unit vectors of `dye` from their median: 0 for one dye.
     """
     texture: float | None
-    """Unevenness of red cells along a ring, median.
+    """Unevenness of red cells along a ring.
 
-    It is the standard deviation of optical density over its mean.
+    It is the standard deviation of optical density over its mean, median.
     """
     relief: float | None
-    """Unevenness of red cells from their middle to the ring.
+    """Unevenness of red cells from middle to ring.
 
     It is measured like `texture`: a red cell is a dish, or at least has grain.
     """
     fullness: float | None
-    """Density of red cells' middle over that of the ring.
+    """Relative density of red cells' middle.
 
     It is the median ratio of optical densities: 1 for a disc, 0 for a hollow thing. Red cells of all
     training files have 0.10 and more, as blur fills the pallor.

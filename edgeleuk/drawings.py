@@ -25,27 +25,31 @@ SAMPLED = 700
 Pixels are taken, not averaged, so that strokes keep their colour.
 """
 EMPTY = 95
-"""Percentile of each channel that stands for the empty slide."""
+"""Percentile of each channel for the empty slide."""
 ABSORBED, KEPT = 0.6, 0.04
-"""Density limits of a stroke: darkest channel, and lightest one.
+"""Density limits of a stroke.
 
 The optical density of the channel that a stroke darkens most is at least the first, and that of the channel
 that it darkens least is at most the second.
 """
 ALIKE = 0.75
-"""Density ratio above which two channels count as absorbed.
+"""Minimum density ratio of two absorbed channels.
 
-It is that of the middle channel over the darkest; red, green and blue ink absorb two channels.
+It is the density of the middle channel over that of the darkest. Red, green and blue ink absorb two
+channels.
 """
 ALONE = 0.08
-"""Density ratio below which one channel counts as absorbed.
+"""Maximum density ratio of one absorbed channel.
 
-Yellow, cyan and magenta ink absorb one channel alone.
+It is the same ratio as ALIKE. Yellow, cyan and magenta ink absorb one channel alone.
 """
 BESIDE = 2
-"""Sample pixels beside a stroke that JPEG mixed with it."""
+"""Radius that JPEG blurs a stroke by, sample pixels.
+
+Pixels within it are mixed with the stroke.
+"""
 TOGETHER = 16
-"""Minimum number of connected sample pixels of a stroke.
+"""Minimum number of connected pixels in a stroke.
 
 Fewer are glitter of colour at the rims of cells.
 """
@@ -58,14 +62,16 @@ They are the maximum of its brightest channel, the maximum difference of its cha
 it is at least than its surroundings.
 """
 EDGES = 640
-"""Long side of the copy for finding edges, pixels."""
+"""Long side of the copy for edges, pixels."""
 STEP = 14
-"""Minimum step at an edge over two pixels, levels."""
-LONG = 6
-"""Part of the short side that is a straight edge.
+"""Minimum step at an edge, levels.
 
-A straight edge is at least the copy's short side over LONG. A red cell's rim is straight for a tenth of
-that.
+It is measured over two pixels.
+"""
+LONG = 6
+"""Divisor for the length of a straight edge.
+
+Such an edge is at least the copy's short side over LONG. A red cell's rim is straight for a tenth of that.
 """
 MARGIN = 8
 """Rows and columns ignored at the picture's edge.
@@ -83,17 +89,17 @@ FLAT = 1.5
 Without it two nuclei would make a seam in a nearly empty field.
 """
 BESIDES = (3, 6)
-"""Nearest and farthest columns that a column is compared with.
+"""Range of columns that a column is compared with.
 
-The rims of cells are spread over more columns.
+They are so many columns beside it, from and to. The rims of cells are spread over more columns.
 """
 ON = 0.12
-"""Stroke share of a box that marks a found drawing.
+"""Minimum stroke share of a box around a drawing.
 
-Above it the drawing was found and not a cell.
+From it on the drawing was found and not a cell.
 """
 TOUCHED = 0.01
-"""Stroke share above which a drawing lies on the cell."""
+"""Minimum stroke share of a drawn-over cell."""
 NONE: Boxes = np.empty((0, 4), np.float32)
 
 
@@ -102,15 +108,19 @@ class Drawn:
     """Amount of drawing in a picture."""
 
     ink: float
-    """Pixels of a colour that no dye has, per 10,000."""
+    """Pixels in colours without a dye, per 10,000."""
     black: float
     """Pixels of thin black strokes, per 10,000."""
     lines: float
-    """Pixels of straight edges along rows or columns, per 10,000."""
-    seam: float
-    """Strength of the strongest row or column of edges.
+    """Pixels of straight edges, per 10,000.
 
-    It is relative to its neighbours: 1 to 2 in a field.
+    They run along rows or columns.
+    """
+    seam: float
+    """Strength of the strongest seam.
+
+    It is that of edges along the row or column that has most, over that of its neighbours: 1 to 2 in a
+    field.
     """
 
 
@@ -129,9 +139,9 @@ def drawn(image: Image, white: Boxes = NONE) -> Drawn:
 
 
 def strokes(image: Image, boxes: Boxes, white: Boxes = NONE) -> NDArray[np.float32]:
-    """Return (N,) share of each box that coloured strokes cover.
+    """Return (N,) share of each box under strokes.
 
-    Pixels that JPEG mixed with a stroke are included.
+    Strokes are coloured ones, with the pixels that JPEG mixed with them.
 
     Args:
         image: (H, W, 3) picture.
@@ -153,7 +163,7 @@ def strokes(image: Image, boxes: Boxes, white: Boxes = NONE) -> NDArray[np.float
 
 
 def _inked(sample: Image, white: Boxes) -> NDArray[np.bool_]:
-    """Return (h, w) mask of pixels in non-dye colours.
+    """Return (h, w) mask of non-dye colours.
 
     Blue pixels in `white` cells (N, 4) are not included.
     """
@@ -183,7 +193,7 @@ def _black(sample: Image) -> NDArray[np.bool_]:
 
 
 def _together(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Remove components of fewer pixels than a stroke has."""
+    """Remove components smaller than a stroke."""
     if not mask.any():
         return mask
     near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
@@ -211,7 +221,10 @@ def _edges(image: Image) -> tuple[float, float]:
 
 
 def _peak(profile: NDArray[np.float64]) -> float:
-    """Return the largest of values (n,) relative to its neighbours."""
+    """Return the relative height of the largest value.
+
+    It is relative to the values (n,) a little before and after it.
+    """
     if len(profile) <= 2 * BESIDES[-1]:
         return 1.0
     first, last = BESIDES

@@ -45,14 +45,14 @@ LEAST_FIELDS = 10
 Its factors are meant for the mean of so many fields.
 """
 FIELD_MM2 = {WHITE_CELL: pi / 4 * (20 / 40) ** 2, PLATELET: pi / 4 * (20 / 100) ** 2}
-"""Area of the field that each factor is for.
+"""Field area of each factor.
 
 The diameter is the field number, 20 mm, over the objective's magnification.
 """
 FACTORS = {WHITE_CELL: (2000.0, 2700.0), PLATELET: (15000.0, 20000.0)}
-"""Range of cells per uL for one cell per field.
+"""Range of cells per uL by cells per field.
 
-The field has the area of FIELD_MM2. The geometric mean of the range is used.
+A factor is for one cell in a field of the area of FIELD_MM2. The geometric mean of the range is used.
 """
 RATIO_ERROR = {WHITE_CELL: 0.5, PLATELET: 0.3}
 AREA_ERROR = {WHITE_CELL: 0.6, PLATELET: 0.5}
@@ -63,14 +63,14 @@ as a factor's excess over 1.
 """
 NAMES: Mapping[str, Name] = {WHITE_CELL: "white cells", PLATELET: "platelets"}
 KNOWN = ("given", "profile")
-"""Sources of a scale that make an area known."""
+"""Sources of a scale with known areas."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerMicrolitre:
-    """Estimated cells per uL of blood, with 95 % interval.
+    """Estimated cells of one kind per uL.
 
-    It is of one kind of cell.
+    It has a 95 % interval.
     """
 
     kind: Name
@@ -94,7 +94,7 @@ class Estimates:
 
     values: tuple[PerMicrolitre, ...] = ()
     refused: tuple[str, ...] = ()
-    """Reasons why requested estimates are missing, with the remedy.
+    """Reasons why requested estimates are missing.
 
     Each is a sentence, and what to do.
     """
@@ -107,10 +107,10 @@ NOTHING = Estimates()
 
 
 def check(red_cells: float | None) -> None:
-    """Check that a red-cell count is plausible, 10^12 per litre.
+    """Check that a red-cell count is plausible.
 
     Raises:
-        UsageError: No blood has so many or so few red cells.
+        UsageError: No blood has so many or so few red cells, 10^12 per litre.
     """
     if red_cells is not None and not RED_CELLS[0] <= red_cells <= RED_CELLS[1]:
         raise UsageError(
@@ -125,7 +125,7 @@ def estimate(
     rules: Rules,
     red_cells: float | None = None,
 ) -> Estimates:
-    """Estimate a slide's cells per microlitre from its fields.
+    """Estimate a slide's cells per microlitre.
 
     The red-cell method is used if `red_cells` is given. The area method is used if every scale is known
     from a ruler, not from red cells, and there are at least LEAST_FIELDS fields. Otherwise the result is
@@ -223,7 +223,7 @@ def _by_area(kind: str, counted: float, area_mm2: float) -> PerMicrolitre:
 
 
 def _joined(value: float, low: float, high: float, error: float) -> tuple[float, float]:
-    """Return the limits of a value with two independent errors.
+    """Return the limits from two independent errors.
 
     One is the error of the count, `low` to `high`; the other is the factor 1 + `error`.
     """

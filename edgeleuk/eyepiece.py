@@ -43,7 +43,7 @@ DARK = 0.4
 It is a share of the brightest light. Nuclei and reflections may lie on the wrong side.
 """
 LEAST_DARK = 0.004
-"""Minimum share of the picture that is dark surround.
+"""Minimum share of dark surround in the picture.
 
 The surround is dark up to the picture's edge. With less there is nothing to leave out.
 """
@@ -61,12 +61,13 @@ It is two pixels of the copy.
 """
 ROUNDS = 4
 ROUNDER = 0.96
-"""Share of points at which a circle is preferred.
+"""Relative number of points that prefers a circle.
 
-It is the share of the ellipse's points that the circle has. To a short arc an ellipse fits too easily.
+A circle is preferred if it has this share of the ellipse's points: to a short arc an ellipse fits too
+easily.
 """
 AGREEING = 0.5
-"""Minimum share of points that lie on the rim."""
+"""Minimum share of points on the rim."""
 LEAST_ROUND = 0.48
 """Minimum ratio of short to long axis.
 
@@ -75,21 +76,21 @@ A squeeze of 0.5625 seen through a camera tilted by 10 degrees gives 0.5.
 SIDES = (0.12, 2.0)
 """(min, max) semi-axes of a disc, in long sides."""
 ACROSS = (0.03, 0.06)
-"""Distances from the rim for comparing light, shares of radius.
+"""Distances from the rim for comparing light.
 
-It is dark outside and bright inside by that much; the better of both places counts.
+They are shares of the radius; it is dark outside and bright inside, and the better of both places counts.
 """
 FALL = 0.5
 """Maximum ratio of outer to inner light at a rim."""
 SHARP = 0.75
 """Minimum share of the visible rim with such a FALL."""
 VISIBLE = 0.1
-"""Minimum share of the rim that the picture shows.
+"""Minimum visible share of the rim.
 
 Less may be the edge of anything.
 """
 GROUND = 90.0
-"""Percentile of each channel that stands for empty ground.
+"""Percentile of each channel for empty ground.
 
 It is taken within the field of view.
 """
@@ -99,10 +100,10 @@ LEAST_SIDE = 64
 If it is smaller, the whole picture is analysed.
 """
 MARGIN = 0.008
-"""Margin at the rim within which boxes are cut.
+"""Margin of the rim for boxes of cut cells.
 
-It is a share of the disc's long axis. Boxes of cells that the rim cuts end a little before it, as the light
-does.
+It is a share of the disc's long axis; a box closer to the rim touches it. Boxes of cells that the rim cuts
+end a little before it, as the light does.
 """
 
 
@@ -121,7 +122,7 @@ def find_disc(image: Image) -> Aperture | None:
 
 
 def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: int = 0) -> NDArray[np.bool_]:
-    """Return the mask of pixels in the field of view.
+    """Return the mask of the field of view.
 
     Args:
         aperture: Field of view in pixels of the picture.
@@ -141,10 +142,10 @@ def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: 
 
 
 def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, int]]:
-    """Return the largest upright rectangle in the field of view.
+    """Return the largest upright rectangle inside.
 
-    Light and focus are even there. Without a field of view, or with a tiny one, the whole picture is
-    returned.
+    It lies in the field of view, where light and focus are even. Without a field of view, or with a tiny
+    one, the whole picture is returned.
 
     Returns:
         The part of the picture, and its corner (x, y).
@@ -161,7 +162,7 @@ def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, i
 
 
 def filled(image: Image, aperture: Aperture) -> Image:
-    """Fill the surround with the colour of empty slide.
+    """Fill the surround with empty-slide colour.
 
     Returns a copy. No black reaches the crop of a cell.
     """
@@ -175,7 +176,7 @@ def filled(image: Image, aperture: Aperture) -> Image:
 
 
 def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
-    """Put another picture's surround around a field of view.
+    """Combine a field of view with another surround.
 
     Returns a copy.
 
@@ -190,15 +191,15 @@ def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
 
 
 def seen(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
-    """Return (N,) whether boxes are in the field of view.
+    """Return (N,) whether boxes are inside.
 
-    Boxes are (N, 4); their centres count.
+    Boxes (N, 4) are in the field of view if their centres are.
     """
     return aperture.covers((boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
 def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
-    """Return (N,) whether the rim cuts the boxed cells.
+    """Return (N,) whether the rim cuts the cells.
 
     Boxes are (N, 4). A cell is cut if the ellipse that fills its box reaches the rim.
     """
@@ -214,9 +215,9 @@ def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
 
 
 def _light(image: Image) -> Plane:
-    """Return the brightest channel of a small copy, (h, w).
+    """Return the brightest channel of a small copy.
 
-    A colour cast or a stain darkens the others first.
+    It is (h, w). A colour cast or a stain darkens the others first.
     """
     factor = min(1.0, LOOKED_AT / max(image.shape))
     size = max(8, round(image.shape[1] * factor)), max(8, round(image.shape[0] * factor))
@@ -226,7 +227,7 @@ def _light(image: Image) -> Plane:
 
 
 def _rim_points(light: Plane) -> Points | None:
-    """Find points on the rim of the field of view.
+    """Find points on the field of view's rim.
 
     The rim is where the largest bright area borders on what is dark up to the picture's edge. Dark areas
     inside the bright one, such as nuclei, are no surround. The result is None without a rim.
@@ -259,7 +260,7 @@ def _crossings(light: Plane, pixels: NDArray[np.int32], level: float) -> NDArray
 
 
 def _fitted(points: Points) -> Conics | None:
-    """Fit the circle or ellipse that most points lie on.
+    """Fit a circle or ellipse to most points.
 
     The result is None if fewer than AGREEING lie on any.
     """
@@ -356,9 +357,9 @@ def aperture_of(conic: Conics) -> Aperture:
 
 
 def _believed(disc: Aperture, light: Plane) -> bool:
-    """Check that enough of the rim is visible and sharp.
+    """Check that the rim is visible and sharp.
 
-    The light must fall across it as at an edge.
+    Enough of it must show, and the light must fall across it as at an edge.
     """
     turn = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     along, aside = disc.semi_major * np.cos(turn), disc.semi_minor * np.sin(turn)

@@ -38,9 +38,9 @@ _lock = Lock()
 
 
 def unforeseen(error: Exception, name: str = "", doing: str = "analysed") -> EdgeleukError:
-    """Return the error to show the user for any exception.
+    """Return the error for the user.
 
-    An EdgeleukError is returned unchanged.
+    It stands for any exception; an EdgeleukError is returned unchanged.
 
     Args:
         error: The exception.
@@ -62,9 +62,9 @@ def unforeseen(error: Exception, name: str = "", doing: str = "analysed") -> Edg
 
 
 def reference(error: BaseException) -> str:
-    """Return a reference that tells a fault from others.
+    """Return a fault's reference for support.
 
-    It names the exception, and the last place in this program that it passed.
+    It tells the fault from others: the exception, and the last place in this program that it passed.
     """
     places = [(module, line) for module, line, _ in _frames(error) if module.split(".")[0] == PACKAGE]
     kind = type(error).__name__

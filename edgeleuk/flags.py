@@ -24,7 +24,7 @@ from edgeleuk.types import UNCLASSIFIED, Place
 
 _SEVEREST_FIRST: tuple[Severity, ...] = ("alert", "warning", "note")
 _MILDER: Mapping[Severity, Severity] = {"alert": "warning", "warning": "note", "note": "note"}
-"""Severity of a flag that the reader's errors may explain."""
+"""Severity where the reader's errors may explain a flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,10 @@ class Flag:
     """
     sources: tuple[str, ...] = ()
     detail: str = ""
-    """Reasoning behind the flag; empty if the text is sufficient."""
+    """Reasoning behind the flag; may be empty.
+
+    It is empty if the text says all.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,12 @@ class FalsePositiveRate:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Counts of white cells that the flags are raised on."""
+    """White-cell counts as the flags use them."""
 
     n: int
     """Number of identified white cells: the denominator."""
     labels: tuple[str, ...]
-    """Labels the reader can give, and any other counted ones."""
+    """Labels of the reader, and other counted ones."""
     white: Mapping[str, int]
     outside: frozenset[str]
     """Labels outside the denominator."""
@@ -76,12 +79,12 @@ class Counted:
     None if too few cells were recognised for any bound.
     """
     doubtful: Mapping[str, int] = field(default_factory=dict)
-    """Cells of `white` in pictures with a weighty warning.
+    """Cells of `white` in doubtful pictures.
 
-    Under such a warning nothing is called present.
+    Under the warning of such a picture nothing is called present.
     """
     unread: int = 0
-    """Number of whole white cells that were not read."""
+    """Number of whole, unread white cells."""
 
     @property
     def supported(self) -> bool:
@@ -93,7 +96,7 @@ class Counted:
         return self.bounding.of(tuple(labels), key) if self.bounding else None
 
     def known(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Return those of `labels` that the reader can give."""
+        """Return the labels that the reader can give."""
         return tuple(label for label in labels if label in self.labels)
 
     def count(self, labels: Iterable[str]) -> int:
@@ -125,7 +128,7 @@ class Counted:
         return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
 
     def amount(self, labels: Iterable[str], key: str = "") -> str:
-        """Describe the share of recognised cells, with its bounds.
+        """Describe a share with its bounds.
 
         The share is of the recognised white cells, the bounds are those of all found.
         """
@@ -148,17 +151,17 @@ class Evidence:
     count: int
     of: int
     error: float | None
-    """Upper limit of the false-positive rate, 0 to 1.
+    """Upper limit of the false-positive rate.
 
-    It is the share of other cells read as the group; None if that was not measured.
+    It is the share, 0 to 1, of other cells read as the group; None if that was not measured.
     """
     p_value: float
 
     @property
     def present(self) -> bool:
-        """Whether the errors alone would hardly give the count.
+        """Whether errors alone would hardly explain the count.
 
-        Never if they were not measured.
+        False if the errors were not measured.
         """
         return self.error is not None and binomial_tail(self.count, self.of, self.error) < self.p_value
 
@@ -297,7 +300,7 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
 
 
 def _suspected(counted: Counted, evidence: Evidence, rules: Rules) -> str:
-    """Return the template for cells that are only suspected.
+    """Return the template for suspected cells.
 
     It states why such cells are not called present.
     """
@@ -312,7 +315,7 @@ def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
 
 
 def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
-    """Describe how a count compares with the reader's errors.
+    """Compare a count with the reader's errors in words.
 
     Empty if the errors were not measured.
     """

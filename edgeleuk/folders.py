@@ -17,9 +17,9 @@ BASES = {
     "config": ("XDG_CONFIG_HOME", ".config"),
     "state": ("XDG_STATE_HOME", ".local/state"),
 }
-"""Base folders by kind: XDG variable, and default location.
+"""Base folders by kind.
 
-The variable names the folder of all programs; the default is relative to the home folder.
+Each is the XDG variable that names the folder of all programs, and its default in the home folder.
 """
 
 

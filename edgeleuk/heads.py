@@ -77,11 +77,11 @@ class Head:
 
 
 def load(path: Path, sha256: str) -> Head:
-    """Load a head from a file with this SHA-256.
+    """Load a head from a file.
 
     Raises:
         ModelMissingError: The file cannot be read.
-        ModelAlteredError: The file is not the one published.
+        ModelAlteredError: The file is not the one published: its SHA-256 is not `sha256`.
         ModelError: The file is no head.
     """
     try:
@@ -105,7 +105,7 @@ def load(path: Path, sha256: str) -> Head:
 
 
 def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> str:
-    """Write a head as 16-bit numbers and return its SHA-256.
+    """Write a head in 16-bit numbers.
 
     The same arrays give the same bytes.
 
@@ -113,6 +113,9 @@ def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -
         path: File to write.
         weight: (F, O) matrix.
         bias: (O,) bias.
+
+    Returns:
+        The SHA-256 of the file.
 
     Raises:
         ValueError: The arrays are no head, or exceed what 16 bits hold.

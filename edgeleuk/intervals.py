@@ -14,9 +14,9 @@ from math import exp, expm1, lgamma, log, log1p
 
 CONFIDENCE = 0.95
 MANY = 100_000
-"""Trials at which a binomial count is nearly Poisson.
+"""Trials that approximate a Poisson count.
 
-The difference is a ten-thousandth.
+Among so many a binomial count is a Poisson one to a ten-thousandth.
 """
 _ROUNDING = 1e-15
 _TINY = 1e-300
@@ -24,7 +24,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A count among `of` cells, with percentage and interval.
+    """A count among `of` cells.
 
     The percentage and its exact 95 % interval follow from the two numbers, 0 to 100.
     """
@@ -167,7 +167,7 @@ def _lower_limit(count: int, n: int, tail: float) -> float:
 
 
 def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Return the root of a rising function by bisection.
+    """Return the root of a rising function.
 
     It lies between `low` and `high`, and is exact to the last bit.
     """

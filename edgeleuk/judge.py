@@ -15,9 +15,9 @@ Judge = Callable[[Tally], Differential]
 
 
 def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
-    """Return a function that computes differentials for a reader.
+    """Return a reader's Judge.
 
-    The function raises InputError if `reference` gives a range for a label outside the percentages.
+    The judge raises InputError if `reference` gives a range for a label outside the percentages.
 
     Args:
         manifest: Manifest of the reader that read the tallies.

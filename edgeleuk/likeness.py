@@ -29,7 +29,7 @@ STEP = 0.01
 A probability between two steps is divided between them so that its mean stays.
 """
 MOST_CELLS = 20_000
-"""Maximum number of cells that a sum is computed for.
+"""Maximum number of cells in a sum.
 
 The sum of more cells is compared as if there were so many, with the same mean.
 """
@@ -68,11 +68,11 @@ class BlastLikeness:
     It is the approximate number of blasts.
     """
     doubted: float
-    """Part of `sum` from cells that were not recognised."""
+    """Part of `sum` from cells not recognised."""
     expected: float
-    """Mean of the sum on healthy slides of equal size.
+    """Mean of the sum on healthy slides.
 
-    They have as many cells.
+    The slides have as many cells.
     """
     limit: float
     """Sum exceeded by the share `p_value` of healthy slides."""
@@ -84,7 +84,7 @@ class BlastLikeness:
 
 
 def suitable(healthy: Sequence[HealthyCells], unsure: int, cells: int) -> HealthyCells | None:
-    """Choose the healthy cells that a slide is compared with.
+    """Choose the healthy cells to compare with.
 
     They are those that the reader recognises as well as the cells of the slide.
 
@@ -141,7 +141,7 @@ def limit(healthy: HealthyCells, cells: int, p_value: float) -> float:
 
 
 def _on_grid(healthy: HealthyCells) -> NDArray[np.float64]:
-    """Return the probability of each grid step for one cell."""
+    """Return the probability of each step per cell."""
     grid = np.zeros(round(1 / STEP) + 2)
     steps = np.array(healthy.probabilities) / STEP
     below = np.floor(steps).astype(int)

@@ -68,9 +68,8 @@ def _lock(store: Path) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         store.mkdir(parents=True, exist_ok=True)
-        with suppress(
-            FileNotFoundError
-        ):  # another process made it, and removed it again because it was empty
+        # Another process may have made the folder, and removed it again because it was empty.
+        with suppress(FileNotFoundError):
             descriptor = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
             if _held(descriptor, store):
                 return descriptor

@@ -119,9 +119,9 @@ def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
 
 
 def read(data: bytes) -> Archive:
-    """Read an archive and check its files against the manifest.
+    """Read an archive and verify its files.
 
-    Nothing is written.
+    Every file is checked against the manifest; nothing is written.
 
     Raises:
         InputError: `data` is no archive, or none of the plain kind.
@@ -146,9 +146,9 @@ def read(data: bytes) -> Archive:
 
 
 def _check_ends(data: bytes) -> None:
-    """Check start, end and size before zipfile reads the data.
+    """Check the outer structure before zipfile reads it.
 
-    It must be small enough, a zip from its first byte to its last, and have a short directory.
+    The data must be small enough, a zip from its first byte to its last, and have a short directory.
     """
     if len(data) > MAX_ARCHIVE_BYTES:
         raise refusal(f"it is larger than {MAX_ARCHIVE_BYTES / 1e6:.0f} MB")

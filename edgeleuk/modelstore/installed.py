@@ -20,7 +20,7 @@ from edgeleuk.modelstore.archive import Archive, read
 from edgeleuk.modelstore.update import MANIFEST, NETWORKS, SIGNATURE, VERSION, Update, refusal
 
 REMEMBERED = 16
-"""Number of versions that `rollback` can go back through."""
+"""Number of versions kept for `rollback`."""
 Check = Callable[[zoo.Model], None]
 """Test of a model that raises ModelError if it fails.
 
@@ -70,7 +70,7 @@ def versions(magnification: str) -> list[Version]:
 
 
 def install(data: bytes, check: Check, *, unsigned: bool = False, use_it: bool = True) -> Installation:
-    """Install the model of an archive beside the existing ones.
+    """Install an archive's model beside the existing ones.
 
     Whatever is raised, the store stays as it was.
 
@@ -116,7 +116,10 @@ def use(magnification: str, version: str) -> None:
 
 
 def rollback(magnification: str) -> str:
-    """Return to the version used before, and return its name.
+    """Return to the version used before.
+
+    Returns:
+        That version.
 
     Raises:
         UsageError: There was none.
@@ -157,7 +160,9 @@ def remove(magnification: str, version: str) -> None:
 
 
 def _is_there(archive: Archive) -> bool:
-    """Check whether this very model is installed and whole.
+    """Check whether this very model is installed.
+
+    It must also be whole.
 
     Raises:
         UsageError: Another model of the same version name is installed.
@@ -208,7 +213,7 @@ def _put(archive: Archive, check: Check) -> None:
 
 
 def _checked(folder: Path, update: Update) -> zoo.Model:
-    """Return the unpacked model if it is the one announced.
+    """Return the unpacked model, verified.
 
     Raises:
         ModelError: It is not the one that its archive announced.
@@ -231,9 +236,9 @@ def _point(magnification: str, version: str) -> None:
 
 
 def _write_pointer(magnification: str, used: list[str]) -> None:
-    """Write the used versions, the one in use first.
+    """Write the versions in order of their use.
 
-    They are in the order of their use.
+    The one in use comes first.
     """
     current, *before = (name for name, _ in groupby(used))
     text = json.dumps({"in_use": current, "before": before[:REMEMBERED]}, indent=2) + "\n"
@@ -256,9 +261,9 @@ def _folder(magnification: str, version: str) -> Path:
 
 
 def _folders(magnification: str) -> Iterator[Path]:
-    """Yield the store's folders that are named like versions.
+    """Yield the folders of installed versions.
 
-    Nothing else in the store is ever touched.
+    They are named like versions; nothing else in the store is ever touched.
     """
     place = zoo.store() / magnification
     if magnification not in zoo.MAGNIFICATIONS:

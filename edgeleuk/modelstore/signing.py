@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 VARIABLE = "EDGELEUK_KEYS"
-"""Environment variable that names the folder of trusted keys."""
+"""Environment variable for the folder of trusted keys."""
 ALGORITHM = "ed25519"
 MAX_KEY_BYTES = 10_000
 _PRIVATE = b"PRIVATE KEY"
 
 
 def folder() -> Path:
-    """Return the folder of trusted keys, one PEM file each.
+    """Return the folder of trusted keys.
 
-    It is EDGELEUK_KEYS, else keys/ in the store.
+    Each key is a PEM file. The folder is EDGELEUK_KEYS, else keys/ in the store.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -56,7 +56,9 @@ def fingerprint(key: bytes) -> str:
 
 
 def trusted() -> dict[str, bytes]:
-    """Return the trusted keys by fingerprint, 32 bytes each.
+    """Return the trusted keys by fingerprint.
+
+    A key has 32 bytes.
 
     Raises:
         ModelError: A key cannot be read. To pass over it could mean to trust an archive that should be
@@ -96,7 +98,7 @@ def trust(file: Path) -> str:
 
 
 def forget(name: str) -> None:
-    """Remove a key from the trusted keys, by fingerprint.
+    """Remove a trusted key, given its fingerprint.
 
     Raises:
         UsageError: The key is not trusted.
@@ -112,7 +114,9 @@ def forget(name: str) -> None:
 
 
 def signer(file: Path) -> Ed25519PrivateKey:
-    """Load a private key from a PEM file without password.
+    """Load a private key from a PEM file.
+
+    The file has no password.
 
     Raises:
         InputError: The file holds no such key.
@@ -142,7 +146,7 @@ def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
 
 
 def judge(archive: Archive, unsigned: bool = False) -> str | None:
-    """Return the fingerprint of the trusted key behind an archive.
+    """Return the fingerprint of an archive's trusted signer.
 
     The result is None if no trusted signature was required.
 

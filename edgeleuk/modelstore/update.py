@@ -27,14 +27,14 @@ MAX_FILES = 6
 A model has up to five: its manifest, its card, its finder, its reader and the reader's head.
 """
 MAX_NETWORK_BYTES, MAX_TEXT_BYTES = 32_000_000, 2_000_000
-"""Maximum size of a network and of a text, bytes.
+"""Maximum size of networks and texts, bytes.
 
 This project's choice, more than ten times what its models need: a Raspberry Pi with a gigabyte holds it
 easily.
 """
 MAX_MANIFEST_BYTES = 16_000
 NETWORKS = {".onnx": MAX_NETWORK_BYTES, ".npz": heads.MOST_BYTES}
-"""Maximum size by suffix of a network's files, bytes."""
+"""Maximum file size by a network's suffixes, bytes."""
 FILE_NAME = re.compile(r"model\.json|README\.md|[a-z0-9][a-z0-9_-]{0,40}\.(onnx|npz)")
 """Pattern of file names in a model.
 
@@ -78,9 +78,9 @@ class Update:
         return (json.dumps(document, indent=2) + "\n").encode()
 
     def check(self, files: Mapping[str, bytes]) -> None:
-        """Check that files match the manifest byte for byte.
+        """Check files against the manifest.
 
-        All files of the manifest must be there, and nothing else.
+        All files of the manifest must be there, nothing else, and byte for byte.
 
         Raises:
             InputError: A file is missing, or is not in the manifest.
@@ -96,7 +96,7 @@ class Update:
 
 
 def refusal(what: str, kind: type[EdgeleukError] = InputError) -> EdgeleukError:
-    """Return the error for an archive that is not installed.
+    """Return the error for a refused archive.
 
     `what` is a clause.
     """
@@ -141,7 +141,7 @@ def check_version(name: Any) -> str:
 
 
 def limit(name: str) -> int:
-    """Return the maximum size of a file by name, bytes."""
+    """Return a file's maximum size by name, bytes."""
     return NETWORKS.get(PurePath(name).suffix, MAX_TEXT_BYTES)
 
 
