@@ -151,7 +151,7 @@ class QualityPolicy:
     refusing: bool = False
     """Whether exceeding a limit is an error.
 
-    If False it is analysed and marked as forced.
+    If False the picture is analysed and marked as forced.
     """
 
     def judge(self, name: str, measures: Measures) -> Assessment:

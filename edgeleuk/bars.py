@@ -42,9 +42,9 @@ Fewer rows are the rim of a sensor.
 LEAST_SIDE = 64
 """Minimum side of the picture between bars, pixels."""
 BLENDED = 1
-"""Rows at a bar's end that mix both.
+"""Rows at a bar's end that are blended.
 
-They are mixed of bar and picture.
+They mix bar and picture.
 """
 
 

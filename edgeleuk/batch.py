@@ -111,8 +111,8 @@ class Batch:
         """Maximum number of pictures in work.
 
         It is one more than the number of workers, because decoded pictures take most of the memory. A given
-        scale is checked against the size and the red cells of the first picture, which must be known before
-        the others are examined.
+        scale refers to the size and the red cells of the first picture, which must be known before the
+        others are examined.
         """
         first = self.slide.scale.given is not None and not self.slide.number
         return 1 if first else self._workers + 1

@@ -214,7 +214,8 @@ def _hats(length: int, nodes: int, first: int, last: int) -> Floats:
 def _terms(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return products of Legendre polynomials.
 
-    Rows come first. The degrees of each product add up to DEGREE at most. Coordinates are 0 to 1.
+    The result is (len(ys) * len(xs), terms), rows first. The degrees of each product add up to DEGREE at
+    most. Coordinates are 0 to 1.
     """
     x = np.polynomial.legendre.legvander(2 * xs - 1, DEGREE)
     y = np.polynomial.legendre.legvander(2 * ys - 1, DEGREE)

@@ -47,7 +47,7 @@ class Changes:
     reason: str
     """What was done, in words."""
     data: str = ""
-    """Data used for the change; may be empty."""
+    """Data used for the change; empty if none."""
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Path] = field(default_factory=dict)
@@ -93,7 +93,10 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 
 
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
-    """Return the new model's networks by file name."""
+    """Return the new model's networks by file name.
+
+    The reader's head is among them.
+    """
     if unknown := sorted({*changes.networks} - {*PARTS}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
     files = {}

@@ -47,7 +47,7 @@ class Errors:
 class SecondLevel:
     """Subdivision of a cell type.
 
-    An example are neutrophils, divided into band and segmented ones.
+    For example, neutrophils are divided into band and segmented ones.
     """
 
     attribute: str
@@ -76,7 +76,7 @@ class Differential:
     groups: Mapping[str, Share]
     """Shares by group of the rules.
 
-    An example of a group are immature granulocytes.
+    For example, the immature granulocytes are a group.
     """
     corrected: Mapping[str, Estimate]
     """`types` corrected for the reader's confusion.

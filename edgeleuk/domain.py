@@ -1,6 +1,6 @@
 """Smear-likeness: how much a picture resembles a blood smear.
 
-The measure is what the models know as a smear. A finder finds something in any picture, and a scale can be
+The reference is a smear as the models know it. A finder finds something in any picture, and a scale can be
 measured on it: letters, bricks and the nuclei of a tissue section are all of similar size. But in
 photographs and tissue it leaves much that is stained unexplained, finds no sure white cell, and what it
 calls red cells is uneven. Prints and drawings are recognised in other ways: by ink, which is grey or of one
@@ -51,7 +51,7 @@ It keeps noise from counting as texture.
 STAINED = 0.06
 """Minimum optical density of stained pixels.
 
-It is above that of the empty slide.
+It is measured above the empty slide.
 """
 DARKEST = 96.0
 """Density percentile for staining strength."""
@@ -91,7 +91,7 @@ class Kinship:
     depth: float | None
     """Optical density of the picture's darkest twenty-fifth.
 
-    It is above the empty slide, over all channels together.
+    It is measured above the empty slide, over all channels together.
     """
     cyan: float | None
     """Red channel's part in absorption.
@@ -108,7 +108,7 @@ class Kinship:
     texture: float | None
     """Unevenness of red cells along a ring.
 
-    It is the standard deviation of optical density over its mean, median.
+    It is the median over red cells of the standard deviation of optical density over its mean.
     """
     relief: float | None
     """Unevenness of red cells from middle to ring.

@@ -64,7 +64,7 @@ class InputError(EdgeleukError):
 
 
 class NotAnImageError(InputError):
-    """A file could not be decoded as a picture."""
+    """A file cannot be decoded as a supported picture."""
 
 
 class RecordError(InputError):

@@ -23,7 +23,7 @@ from edgeleuk.types import WHITE_CELL, Boxes, Detections, Image, Scale
 MAX_LOG_DISTANCE = 4.0
 """Maximum logarithm of a box distance, strides.
 
-It is a side of 55 strides; no cell is larger, and the exponential cannot overflow.
+It stands for a side of 55 strides; no cell is larger, and the exponential cannot overflow.
 """
 MAX_LOGIT = 80.0
 """Logits are clipped to this absolute value.
@@ -43,9 +43,9 @@ class _Candidates:
 
 
 class Finder:
-    """Detector of cells. Opens its network once.
+    """Detector of cells.
 
-    `find` may be called from one thread at a time.
+    It opens its network once. `find` may be called from one thread at a time.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Finder:
         Args:
             image: (H, W, 3) picture.
             scale: Scale of the picture.
-            floor: Minimum score; None for the operating threshold of each class. A value is used for
-                average precision.
+            floor: Minimum score, for example for average precision; None for the operating threshold of
+                each class.
 
         Returns:
             Boxes in pixels of the picture, best first.
