@@ -1,7 +1,7 @@
-"""How good a picture is: measures against limits, and what to do where one is passed.
+"""Assessment of pictures: measures against limits, with findings.
 
-Rules are data (`data/quality.toml`): each names a measure, its limits under every objective and what to tell the user.
-What is measured stands in `quality` and `domain`.
+Rules are data (`data/quality.toml`). Each names a measure, its limits for every objective, and what to tell
+the user when a limit is passed. The measures themselves come from `quality` and `domain`.
 """
 
 from __future__ import annotations
@@ -35,43 +35,57 @@ from edgeleuk.types import (
 
 LIMITS = Path(__file__).parent / "data" / "quality.toml"
 EVERY = "any"
-"""Stands for every objective that has no limit of its own."""
+"""Key for objectives without their own limit."""
 BARE = 0.05
-"""Share of a picture that something stained covers, up to which what was found in it tells nothing: a single white cell at
-the end of a smear is no other thing than a blood smear."""
+"""Minimum stained-area fraction for scoring smear-likeness.
+
+Below it the detections do not tell whether the picture is a smear: a single white cell at the end of a
+smear is still part of a blood smear.
+"""
 FAINT = 0.16
-"""Optical density of a picture's darkest twenty-fifth below which hardly anything in it is stained."""
+"""Optical density limit for faint staining.
+
+It is compared with the density of the darkest twenty-fifth of the picture.
+"""
 TINTED = 0.06
-"""Difference in optical density between channels that only a dye makes."""
+"""Minimum density difference between channels for a dye."""
 REFRACTING = 0.14
-"""Unevenness of red cells from which on it is their rims that show, and not their stain. Grey ones of stained smears have 0.12
-at most, those of unstained ones 0.16 and more."""
+"""Red-cell unevenness that indicates refracting rims, not stain.
+
+Grey red cells of stained smears reach 0.12 at most, those of unstained smears have 0.16 or more.
+"""
 INKED = 1.0
-"""Of 10,000 pixels, those with the colour of a stroke: with more there are drawings."""
+"""Maximum stroke-coloured pixels per 10,000 without drawings."""
 COARSEST = 0.5
-"""um per pixel of a picture that has fine detail to lose."""
+"""Coarsest scale for assessing fine detail, um per pixel."""
 
 Measures = Mapping[str, float]
-"""By the names that rules use. What could not be measured is absent, and no rule is applied to it."""
+"""Measured values by the names that rules use.
+
+A value that could not be measured is absent, and no rule is applied to it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One measure that should not pass its limits."""
+    """One measure with its limits."""
 
     code: str
     measure: str
     good: Literal["below", "above"]
-    """On which side of its limits a good picture lies."""
+    """Side of the limits for a good picture."""
     text: Annotated[str, "measure limit"]
-    """What is wrong, and what to do."""
+    """Message template with the fault and the remedy."""
     warns: Mapping[str, float]
-    """Limit by objective ("100x", "40x", "10x", or "any"), past which the picture is accepted with a warning."""
+    """Warning limits by objective.
+
+    Objectives are "100x", "40x", "10x" or "any". A picture past its limit is accepted with a warning.
+    """
     refuses: Mapping[str, float]
-    """Past which it is refused."""
+    """Refusal limits by objective."""
 
     def finding(self, value: float, objective: str) -> Finding | None:
-        """What to say of a measured value; None where it is good."""
+        """Return the finding for a value; None if good."""
         for limits, severe in ((self.refuses, True), (self.warns, False)):
             limit = limits.get(objective, limits.get(EVERY))
             if limit is not None and (value > limit if self.good == "below" else value < limit):
@@ -82,19 +96,28 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """When a frame of a stream counts by itself. Pictures that were taken one by one need none of it."""
+    """Limits for automatic counting of stream frames.
+
+    Pictures that were taken one by one need none of them.
+    """
 
     focus_of_best: float
-    """Least sharpness as a share of the best one of the session, 0 to 1."""
+    """Minimum sharpness relative to the session's best.
+
+    It is a share, 0 to 1.
+    """
     still_px: float
-    """Most movement since the frame before, pixels."""
+    """Maximum movement since the previous frame, pixels."""
     new_ground: float
-    """Least share of the frame that no counted field shows, 0 to 1."""
+    """Minimum share of uncounted ground in the frame.
+
+    It is 0 to 1; no counted field shows such ground.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A whole file of rules."""
+    """Contents of a rules file."""
 
     schema: Literal[1]
     stream: StreamLimits
@@ -102,7 +125,11 @@ class Limits:
 
 
 def load_limits(path: Path | None = None) -> Limits:
-    """The rules of a file, or those that ship. Raises InputError where it cannot be read or is malformed."""
+    """Load rules from a file, or the shipped ones.
+
+    Raises:
+        InputError: The file cannot be read or is malformed.
+    """
     return load_table(Limits, path, like=LIMITS) if path else _shipped()
 
 
@@ -113,26 +140,36 @@ def _shipped() -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class QualityPolicy:
-    """Which pictures and frames count: one set of limits for both."""
+    """Rules that decide which pictures and frames count.
+
+    Pictures and frames share one set of limits.
+    """
 
     limits: Limits
     objective: str
-    """"100x", "40x" or "10x"."""
+    """Objective: "100x", "40x" or "10x"."""
     refusing: bool = False
-    """Whether a picture past a limit is an error; else it is analysed and marked as forced."""
+    """Whether exceeding a limit is an error.
+
+    If False the picture is analysed and marked as forced.
+    """
 
     def judge(self, name: str, measures: Measures) -> Assessment:
-        """Assess a picture by its measures. Raises QualityError where it is refused and the policy is refusing."""
+        """Assess a picture by its measures.
+
+        Raises:
+            QualityError: The picture is refused and the policy is refusing.
+        """
         return settle(name, assess(measures, self.objective, self.limits), self.refusing)
 
     def refusal(self, measures: Measures) -> Finding | None:
-        """The first finding that refuses a frame of such measures; None where none does."""
+        """Return the first refusing finding, or None."""
         found = assess(measures, self.objective, self.limits)
         return next((finding for finding in found if finding.severe), None)
 
 
 def look_measures(look: Look) -> Measures:
-    """What a look tells, by the names that rules use."""
+    """Return a look's measures by rule name."""
     told = {
         "light_percent": 100 * look.light,
         "clipped_percent": 100 * look.clipped,
@@ -152,8 +189,20 @@ def after(
     um_per_px: float,
     whole: Image | None = None,
 ) -> Measures:
-    """What the found cells tell, at `um_per_px`, the finder's scale; `whole` is a picture without a disc at that scale, where
-    it was made already."""
+    """Return the measures that need detections.
+
+    Args:
+        pixels: (H, W, 3) picture.
+        disc: Field of view of an eyepiece; None if the whole image shows the slide.
+        scale: Scale of the picture.
+        found: Detections, boxes in pixels of the picture.
+        um_per_px: The finder's scale, um per pixel; the measures are taken at it.
+        whole: The picture resampled to `um_per_px`, if it has no field-of-view mask and was resampled
+            already.
+
+    Returns:
+        Measures by the names that rules use. Those that could not be measured are absent.
+    """
     part, corner = middle(pixels, disc)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
     small = resampling.apply(part) if whole is None else whole
@@ -162,7 +211,7 @@ def after(
     shown = ((middles >= 0) & (middles < (resampling.width, resampling.height))).all(axis=1)
     red = shown & found.are(RED_CELL)
     detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
-    # Of an eyepiece's disc the rim tells as well as the middle what the whole is.
+    # Cells near the rim of the field of view are evidence of a smear as well as those in its middle.
     reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores
     kin = kinship(small, um_per_px, boxes[red], reds, white_scores, detail.unknown)
     white = shown & found.are(WHITE_CELL)
@@ -196,13 +245,19 @@ def after(
 
 
 def _coloured(kin: Kinship) -> bool:
-    """Whether a picture with grey red cells has the colour of dyes elsewhere, as in nuclei. Red cells that are no less
-    uneven than unstained ones tell that it is not theirs."""
+    """Check for dye colour outside of grey red cells.
+
+    The colour may be in nuclei, for example. Red cells that are at least as uneven as unstained ones show
+    that the colour is not that of a dye.
+    """
     return kin.tint is not None and kin.tint > TINTED and (kin.texture is None or kin.texture < REFRACTING)
 
 
 def _hue(seen: Nuclei | None) -> dict[str, float | None]:
-    """What the hue of nuclei tells, under other names where it is that of one alone."""
+    """Return the hue measures of nuclei.
+
+    The measures of a single nucleus have names of their own, with the prefix `lone_`.
+    """
     if seen is None:
         return {}
     lone = "lone_" if seen.cells == 1 else ""
@@ -210,7 +265,10 @@ def _hue(seen: Nuclei | None) -> dict[str, float | None]:
 
 
 def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
-    """What drawings a picture has, and the share of what was found in it that they lie on."""
+    """Return measures of drawings.
+
+    With drawings the share of detections that they cover is one of them.
+    """
     white = found.of(WHITE_CELL).boxes
     seen = drawn(part, white)
     told: dict[str, float | None] = {
@@ -225,7 +283,15 @@ def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
 
 
 def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:
-    """What is wrong with a picture: of each code the gravest finding, those that refuse it first."""
+    """Return the most severe finding per code.
+
+    Findings that refuse the picture come first.
+
+    Args:
+        measures: Measured values by rule name.
+        objective: "100x", "40x" or "10x".
+        limits: The rules to apply.
+    """
     worst: dict[str, Finding] = {}
     for finding in _findings(measures, objective, limits.rules):
         if finding.code not in worst or finding.severe > worst[finding.code].severe:
@@ -241,7 +307,18 @@ def _findings(measures: Measures, objective: str, rules: Sequence[Rule]) -> Iter
 
 
 def settle(name: str, findings: tuple[Finding, ...], refusing: bool) -> Assessment:
-    """The verdict on a picture. Raises QualityError where it is refused and `refusing`; else it is marked as forced."""
+    """Turn findings into an assessment.
+
+    With a severe finding the assessment is marked as forced.
+
+    Args:
+        name: Name of the picture for the error message.
+        findings: What is wrong with the picture.
+        refusing: Whether a severe finding is an error.
+
+    Raises:
+        QualityError: A finding is severe and `refusing` is True.
+    """
     severe = [finding for finding in findings if finding.severe]
     if severe and refusing:
         reasons = " ".join(finding.text for finding in severe)

@@ -1,7 +1,8 @@
-"""Bars beside a picture, as films and telephones add them: where the picture lies between them.
+"""Detection of the bars that films and phones add.
 
-A bar has one colour up to the picture's edge and ends on a straight line, along which the picture begins. No smear does
-that: where its outermost rows are empty slide, they end in cells, which leave gaps between them.
+A bar lies beside the picture, has one colour up to the picture's edge and ends on a straight line, where
+the picture begins. No smear does that: where its outermost rows are empty slide, they end in cells, which
+leave gaps between them.
 """
 
 from __future__ import annotations
@@ -13,29 +14,48 @@ from edgeleuk.eyepiece import find_disc
 from edgeleuk.types import Aperture, Image
 
 SAMPLES = 256
-"""Pixels of a row that are looked at."""
+"""Number of pixels sampled per row."""
 EVEN = 10
-"""Levels by which a bar's pixels differ from its colour: noise, and what JPEG makes of its end."""
+"""Maximum deviation from the bar's colour, levels.
+
+It allows for noise, and for what JPEG makes of the end of a bar.
+"""
 ALL = 0.97
-"""Share of a bar's outermost row that has its colour."""
+"""Minimum bar-coloured share of a bar's outermost row."""
 MOST = 0.6
-"""Share of each of its other rows: there may be words in it."""
+"""Minimum bar-coloured share of the other rows.
+
+It is lower because there may be words in the bar.
+"""
 OTHER = 6
-"""Levels by which the picture differs from the bar where it begins."""
+"""Minimum contrast between bar and picture, levels."""
 STRAIGHT = 0.75
-"""Share of the row beside a bar's end that differs so."""
+"""Minimum differing share beside a bar's end.
+
+A pixel differs by more than OTHER.
+"""
 LEAST = 3
-"""Rows of a bar; fewer are the rim of a sensor."""
+"""Minimum rows of a bar.
+
+Fewer rows are the rim of a sensor.
+"""
 LEAST_SIDE = 64
-"""Of the picture between bars, pixels."""
+"""Minimum side of the picture between bars, pixels."""
 BLENDED = 1
-"""Rows beside a bar that are mixed of both."""
+"""Rows at a bar's end that are blended.
+
+They mix bar and picture.
+"""
 
 
 def find_view(image: Image) -> Aperture | None:
-    """What of a picture (H, W, 3) shows the slide: between bars, and within an eyepiece's disc.
+    """Find the part of a picture that shows the slide.
 
-    None where all of it does. Takes 10 ms on one core of a laptop.
+    `image` is (H, W, 3). The part lies between bars and within the field of view of an eyepiece. Takes 10
+    ms on one core of a laptop.
+
+    Returns:
+        The field of view in pixels of the picture; None if the whole picture shows the slide.
     """
     left, top, right, bottom = box = without_bars(image)
     height, width = image.shape[:2]
@@ -46,9 +66,13 @@ def find_view(image: Image) -> Aperture | None:
 
 
 def without_bars(image: Image) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what lies between bars, (H, W, 3) pixels; all of a picture without any."""
+    """Return the area between bars.
+
+    `image` is (H, W, 3). The result is left, top, right and bottom in its pixels; without bars it is the
+    whole picture.
+    """
     left, top, right, bottom = 0, 0, image.shape[1], image.shape[0]
-    for _ in range(2):  # bars above and below may lie between others
+    for _ in range(2):  # bars above and below may lie between bars at the sides
         part = image[top:bottom, left:right]
         first, last = _between(part)
         top, bottom = top + first, top + last
@@ -58,7 +82,10 @@ def without_bars(image: Image) -> tuple[int, int, int, int]:
 
 
 def _between(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """The first row after a bar above, and the first one of a bar below."""
+    """Return the row range between bars.
+
+    The result is the first row after the bar above and the first one of the bar below.
+    """
     height = len(image)
     sample = image[:, :: max(1, image.shape[1] // SAMPLES)]
     above, below = _bar(sample), _bar(sample[::-1])
@@ -66,19 +93,25 @@ def _between(image: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _bar(sample: NDArray[np.uint8]) -> int:
-    """Rows of the bar that a picture (H, W, 3) begins with; 0 without one."""
+    """Count the rows of a bar on top.
+
+    `sample` is (H, W, 3). The result is 0 without a bar.
+    """
     colour = np.median(sample[0], axis=0).astype(np.int16)
     if len(sample) <= LEAST_SIDE or _like(sample[:1], colour)[0] < ALL:
         return 0
     rows = int((_like(sample, colour) < MOST).argmax())  # 0 also where no row differs
     if rows < LEAST:
         return 0
-    last = np.median(sample[rows - 2], axis=0).astype(np.int16)  # it may have faded to here, as shade does
+    last = np.median(sample[rows - 2], axis=0).astype(np.int16)  # the bar may fade towards its end
     beside = np.abs(sample[min(rows + BLENDED, len(sample) - 1)] - last).max(axis=1)
     return rows + BLENDED if (beside > OTHER).mean() >= STRAIGHT else 0
 
 
 def _like(rows: NDArray[np.uint8], colour: NDArray[np.int16]) -> NDArray[np.float64]:
-    """(n,) share of rows (n, W, 3) that has a colour."""
+    """Return (n,) share of bar colour per row.
+
+    Rows are (n, W, 3).
+    """
     shares: NDArray[np.float64] = (np.abs(rows - colour) <= EVEN).all(axis=2).mean(axis=1)
     return shares

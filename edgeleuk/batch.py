@@ -1,4 +1,4 @@
-"""The pictures of one slide, analysed on every core and counted in their order."""
+"""Parallel analysis of one slide's pictures, counted in order."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from edgeleuk.faults import unforeseen
 from edgeleuk.types import CountedField, Field, Frame, PictureFile, Refusal
 
 Item = PictureFile | Refusal | EdgeleukError
-"""A picture, what is left out beside pictures, or what cannot be read."""
+"""A picture, a refusal, or an error from reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """A picture as it was decoded, its field in that picture's pixels, and what was counted of it."""
+    """A decoded picture with its field and counts.
+
+    Boxes of the field are in pixels of the picture.
+    """
 
     frame: Frame
     field: Field
@@ -30,7 +33,10 @@ class Analysed:
 
     @property
     def warnings(self) -> tuple[tuple[str, str], ...]:
-        """What to say of it, each with a key under which pictures of the same fault go together."""
+        """Warnings as (key, text) pairs.
+
+        Pictures with the same fault share a key.
+        """
         forced = "analysed although " if self.field.assessment.forced else ""
         return (
             *((text, text) for text in self.field.warnings),
@@ -40,32 +46,47 @@ class Analysed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A picture that is left out; `path` is empty where the error names none."""
+    """A left-out picture with its error.
+
+    `path` is empty if the error names no file.
+    """
 
     path: str
     error: EdgeleukError
 
 
 class Batch:
-    """Drives a SlideCount with picture files. Use from one thread."""
+    """Runs a SlideCount over picture files.
+
+    Use from one thread.
+    """
 
     def __init__(self, slide: SlideCount, workers: int = 1) -> None:
-        """So many `workers` analyse a picture each at a time: on several cores faster than one picture on all of them,
-        where the analyser itself uses one thread."""
+        """Analyse up to `workers` pictures at a time.
+
+        On several cores this is faster than analysing one picture on all of them, if the analyser itself
+        uses one thread.
+        """
         self.slide, self._workers = slide, workers
 
     def survey(self, items: Sequence[Item], progress: Progress = lambda *_: None) -> None:
-        """Measure the common scale of the pictures, if they have one, on a few of them."""
+        """Measure the pictures' common scale, if any.
+
+        It is measured on a few of them.
+        """
         pictures = [each for each in items if isinstance(each, PictureFile)]
         self.slide.scale.survey(pictures, self._workers, progress)
 
     def analyse_all(
         self, items: Sequence[Item], stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Analysed | Failed]:
-        """Analyse and count each picture in turn; one that cannot be analysed never ends a batch, whatever is wrong.
+        """Analyse and count each picture in order.
 
-        Once it is `stopped` those that were begun are the last ones. Raises StoreError where a recorder does not keep a
-        counted picture.
+        A picture that cannot be analysed never ends a batch, whatever is wrong. Once `stopped` returns
+        True, the pictures already begun are the last ones.
+
+        Raises:
+            StoreError: A recorder could not keep a counted picture.
         """
         self.slide.leave_out([each for each in items if isinstance(each, Refusal)])
         if not self.slide.scale.surveyed:
@@ -81,19 +102,26 @@ class Batch:
                     waiting.append((item, pool.submit(self._examined, item)))
                 if not waiting:
                     return
-                # Nothing here keeps a picture while the next one is waited for.
+                # No reference to a picture is kept here while waiting for the next one.
                 yield self._counted(*waiting.popleft())
-                machine.give_back()  # of a slide of 104 large pictures 340 MB at most, not 450, in 6 % more time
+                machine.give_back()  # for a slide of 104 large pictures: 340 MB at most instead of 450, in 6 % more time
 
     @property
     def _most(self) -> int:
-        """Pictures in work at a time: one more than there are workers, as decoded pictures are what takes memory. A given
-        scale is of the first picture's size and red cells, which must be known before the others are examined."""
+        """Maximum number of pictures in work.
+
+        It is one more than the number of workers, because decoded pictures take most of the memory. A given
+        scale refers to the size and the red cells of the first picture, which must be known before the
+        others are examined.
+        """
         first = self.slide.scale.given is not None and not self.slide.number
         return 1 if first else self._workers + 1
 
     def _examined(self, item: PictureFile | EdgeleukError) -> Examined:
-        """In a worker's thread: nothing of the slide changes."""
+        """Examine a picture in a worker thread.
+
+        It does not change the slide.
+        """
         if isinstance(item, EdgeleukError):
             raise item
         return self.slide.examine(self.slide.scale.read(item))
@@ -104,7 +132,7 @@ class Batch:
             return self._analysed(*self.slide.counted(examined))
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001  # of any library: a picture's fault is that picture's
+        except Exception as error:  # noqa: BLE001  # from any library: an error costs only its own picture
             name = str(item) if isinstance(item, PictureFile) else ""
             told = unforeseen(error, name)
             self.slide.refuse(name, told)

@@ -1,7 +1,8 @@
-"""How fast this machine counts: each stage of a frame's way, for real frames of the simulated stage.
+"""Benchmark of this machine on frames of the simulated stage.
 
-Settings are compared side by side in one run, interleaved frame by frame, so that a machine that slows down slows all of
-them. What is reported are medians and 95th percentiles; ratios travel between machines, milliseconds do not.
+It times each stage of a frame's processing. Settings are compared side by side in one run, interleaved
+frame by frame, so that a machine that slows down slows all of them. Medians and 95th percentiles are
+reported; ratios travel between machines, milliseconds do not.
 """
 
 from __future__ import annotations
@@ -32,24 +33,33 @@ from edgeleuk.types import Frame, Refusal, Scale, Shot
 from edgeleuk.zoo import Model
 
 STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
-"""In the order of a frame's way. `capture` is decoding a camera's JPEG; the first three are of every frame, the rest of
-a frame that counts."""
+"""Stages in processing order.
+
+`capture` is decoding a camera's JPEG. The first three stages run for every frame, the rest only for a frame
+that counts.
+"""
 EVERY_FRAME = STAGES[:3]
 COUNTED_EACH = 20
-"""Frames looked at for one that counts: a field every two thirds of a second at 30 frames a second is a quick hand."""
+"""Frames examined per counted frame.
+
+A field every two thirds of a second at 30 frames a second stands for an operator with quick hands.
+"""
 FRAMES = 24
 CAMERA_FPS = 30
-"""Of the camera that the frames stand for."""
+"""Frame rate of the simulated camera."""
 MIN_GAIN = 0.05
-"""A setting is preferred over the default only where it is faster by at least this share: less is noise."""
+"""Minimum relative speed gain over the default.
+
+A smaller gain is noise.
+"""
 
 Progress = Callable[[str, int, int], None]
-"""Receives the task, the fields that are done, and their number."""
+"""Callback for the task, fields done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds of one stage, or of a whole frame."""
+    """Milliseconds of one stage or whole frame."""
 
     median: float
     p95: float
@@ -62,18 +72,21 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class SettingResult:
-    """One way to run one magnification."""
+    """Timings of one setting for one objective."""
 
     setting: Setting
     stages: Mapping[str, Timing]
     looked_at: Timing
-    """A frame that does not count."""
+    """Time of a frame that is not counted."""
     counted: Timing
-    """A frame that does."""
+    """Time of a counted frame."""
 
     @property
     def fps(self) -> float:
-        """Frames a second when one in COUNTED_EACH counts."""
+        """Frames per second with counting.
+
+        One frame in COUNTED_EACH is counted.
+        """
         mean = (self.looked_at.median * (COUNTED_EACH - 1) + self.counted.median) / COUNTED_EACH
         return 1000 / mean if mean else 0.0
 
@@ -91,20 +104,23 @@ class SettingResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """One magnification on this machine."""
+    """Benchmark of one objective on this machine."""
 
     magnification: str
     width: int
     height: int
     white_cells: float
-    """Read in a counted frame, on average."""
+    """Mean number of white cells read per counted frame."""
     results: tuple[SettingResult, ...]
     memory_mb: float
-    """Largest resident memory of the process so far."""
+    """Peak resident memory of the process so far."""
 
     @property
     def best(self) -> SettingResult:
-        """The fastest, or the default where nothing is clearly faster. `results` begins with the default."""
+        """Fastest setting, or the default.
+
+        The default is kept if nothing is clearly faster. `results` begins with it.
+        """
         default = self.results[0]
         fastest = max(self.results, key=lambda result: result.fps)
         return fastest if fastest.fps > default.fps * (1 + MIN_GAIN) else default
@@ -122,7 +138,10 @@ class BenchResult:
 
 
 def settings_here(threads: Iterable[int] | None = None) -> list[Setting]:
-    """What is worth comparing: the default first, then fewer threads and float arithmetic."""
+    """Return the settings to compare, default first.
+
+    The others use fewer threads, and float arithmetic.
+    """
     cores = os.cpu_count() or 1
     counts = list(dict.fromkeys(threads or sorted({cores, max(1, cores // 2), 1}, reverse=True)))
     return [Setting(n, arithmetic) for arithmetic in machine.ARITHMETICS for n in counts]
@@ -138,7 +157,23 @@ def bench(
     frames: int = FRAMES,
     progress: Progress = lambda *_: None,
 ) -> BenchResult:
-    """Time every stage under every setting, on the same frames in turn."""
+    """Time every stage under every setting.
+
+    All settings run on the same frames in turn.
+
+    Args:
+        model: Model to run.
+        settings: Settings to compare, the default first.
+        rules: Rules of the differential.
+        reference: Reference ranges of the differential.
+        width: Width of the simulated frames, pixels.
+        height: Height of the simulated frames, pixels.
+        frames: Number of simulated frames.
+        progress: Called with the task, the frames done, and their total.
+
+    Raises:
+        InputError: A simulated field was refused.
+    """
     encoded = []
     progress("drawing", 0, frames)
     for frame in _fields(model.magnification, width, height, frames):
@@ -147,7 +182,7 @@ def bench(
     scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
     runs = [_Run(model, setting, scale, rules, reference) for setting in settings]
     for run in runs:
-        run.frame(encoded[0])  # the first call of a network allocates; it is not what a session feels
+        run.frame(encoded[0])  # warm-up: the first call of a network allocates memory
         run.forget()
     for number, jpeg in enumerate(encoded):
         progress("timing", number, len(encoded))
@@ -159,7 +194,7 @@ def bench(
 
 
 def report_line(result: BenchResult) -> str:
-    """One line to paste in a report."""
+    """Format a result as one report line."""
     best, arithmetic = result.best, {"int8": "INT8", "float": "float"}[result.best.setting.arithmetic]
     stages = ", ".join(f"{name} {best.stages[name].median:.1f}" for name in STAGES)
     return (
@@ -172,7 +207,7 @@ def report_line(result: BenchResult) -> str:
 
 
 class _Run:
-    """One setting, and what it took so far."""
+    """Timings of one setting so far."""
 
     def __init__(
         self, model: Model, setting: Setting, scale: Scale, rules: Rules, reference: Reference
@@ -188,7 +223,7 @@ class _Run:
         self.white_cells = 0
 
     def frame(self, jpeg: NDArray[np.uint8]) -> None:
-        """The whole way of a frame that counts."""
+        """Run all stages on one counted frame."""
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         number = self.slide.number
@@ -217,7 +252,10 @@ class _Run:
 
 
 def _fields(magnification: str, width: int, height: int, number: int) -> Iterator[Frame]:
-    """Neighbouring fields of a simulated slide, as a stage that scans it shows them."""
+    """Generate neighbouring fields as from a scanning stage.
+
+    The slide is simulated.
+    """
     source = StageSource(
         1,
         magnification,
@@ -234,7 +272,7 @@ def _fields(magnification: str, width: int, height: int, number: int) -> Iterato
 
 
 def _jpeg(frame: Frame) -> NDArray[np.uint8]:
-    """As a camera sends it."""
+    """Encode a frame as a camera's JPEG."""
     encoded: NDArray[np.uint8] = cv2.imencode(
         ".jpg", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
     )[1]

@@ -1,20 +1,26 @@
-"""Bounds of a type's share among all white cells, recognised or not.
+"""Bounds of a cell type's share among all white cells.
 
-A cell below the reader's threshold may be of any type that its probabilities leave possible, and leaving such cells out
-would call a slide of half-recognised blasts free of blasts. So each end of a bound takes them the other way:
+All white cells count, recognised or not. A cell below the reader's threshold may be of any type that its
+probabilities leave possible, and leaving such cells out would call a slide of half-recognised blasts free
+of blasts. So each bound treats these cells in the way that widens it:
 
-- **Upper end.** A cell may be of a type where it was recognised as one, or was not recognised and its probability of the type
-  reaches `possible_from`. Of held-out cells of the type the reader left some out even so; with the upper limit of that
-  share as the miss rate m, the true share is at most CP(candidates) / (1 - m).
-- **Lower end.** Only recognised cells count, among all. Less the share of other types' cells that the reader takes for the
-  type, the true share is at least CP(recognised) - f. The rates of f are drawn from the measured confusion (Dirichlet, of
-  its counts and `correction.PRIOR`) and weighted with the slide's composition as read.
+- **Upper bound.** A cell is a candidate for a type if it was recognised as that type, or if it was not
+  recognised and its probability of the type reaches `possible_from`. The reader misses some held-out cells
+  of the type even so; with the upper limit of that share as the miss rate m, the true share is at most
+  CP(candidates) / (1 - m).
+- **Lower bound.** Only recognised cells count, among all. With f, the share of other types' cells that the
+  reader takes for the type, the true share is at least CP(recognised) - f. The rates of f are drawn from
+  the measured confusion (Dirichlet, from its counts and `correction.PRIOR`) and weighted with the slide's
+  composition as read.
 
-CP is the limit of Clopper and Pearson. Both ends are the estimate of Rogan and Gladen (Am J Epidemiol 1978;107:71-76), each
-with the one of its two error rates taken at its worst that would make the bound tighter; for intervals that count the
-measurement of the error rates too see Lang and Reiczigel (Prev Vet Med 2014;113:13-22). Neither end supposes how many of the
-cells that were not recognised are of which type, and each of these counts as a white cell only where that widens the bound. Both suppose that the reader errs as it was measured: of a slide of which
-it recognises less than half there are no bounds, see `rules.Verdict`.
+CP is the limit of Clopper and Pearson. Both bounds are the estimate of Rogan and Gladen (Am J Epidemiol
+1978;107:71-76), where of the two error rates the one that would make the bound tighter is taken at its
+worst. For intervals that also cover the measurement of the error rates see Lang and Reiczigel (Prev Vet Med
+2014;113:13-22).
+
+Neither bound assumes how many of the cells that were not recognised are of which type, and each of these
+counts as a white cell only where that widens the bound. Both assume that the reader errs as measured: a
+slide of which it recognises less than half has no bounds, see `rules.Verdict`.
 """
 
 from __future__ import annotations
@@ -33,34 +39,40 @@ from edgeleuk.types import UNCLASSIFIED, NotRecognised
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Lower and upper bound of a share of the white cells, percent.
+    """Bounds of a share, in percent.
 
-    For cells outside the denominator they count per 100 white cells.
+    The share is of all white cells. For cells outside the denominator the bounds are per 100 white cells.
     """
 
     low: float
     high: float | None
-    """None where there is no limit.
+    """Upper bound; None if there is no limit.
 
-    Cells outside the denominator have none where no white cell is certain.
+    Cells outside the denominator have no upper bound if no white cell is certain.
     """
 
     def excludes(self, low: float, high: float) -> bool:
-        """Whether the share is surely below `low` or above `high`."""
+        """Check that the share is surely outside the range.
+
+        The range is `low` to `high`.
+        """
         return self.low > high or (self.high is not None and self.high < low)
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """How many held-out cells of a type the reader misses.
+    """Held-out cells that the reader misses.
 
-    A cell is missed when it is neither recognised as its type nor left possible.
+    A cell is missed if it is neither recognised as its type nor left possible.
     """
 
     missed: int
     cells: int
     labels: tuple[str, ...] = ()
-    """The types of a group, as measured; empty for a single type."""
+    """Types of a group as measured.
+
+    Empty for a single type.
+    """
 
     def __post_init__(self) -> None:
         if not 0 <= self.missed <= self.cells:
@@ -68,34 +80,44 @@ class Missed:
 
     @property
     def most(self) -> float:
-        """Upper limit of the share, 0 to 1; 1 where no cell was at hand."""
+        """Upper limit of the missed share.
+
+        It is 0 to 1, and 1 if no cell was available.
+        """
         return clopper_pearson(self.missed, self.cells)[1]
 
 
 def group_kind(key: str) -> str:
-    """Name of a group among types, which it differs from whatever its key is."""
+    """Return the key of a group among types.
+
+    The prefix makes it differ from every type, whatever the group's key is.
+    """
     return f"group {key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounding:
-    """What the bounds of a slide rest on."""
+    """Inputs for the bounds of a slide's shares."""
 
     white: Mapping[str, int]
-    """Cells by label."""
+    """Number of cells by label."""
     not_recognised: NotRecognised
     unread: int
-    """Whole white cells of which nothing is known but that they are there."""
+    """Number of whole, unread white cells."""
     outside: frozenset[str]
+    """Labels outside the denominator."""
     missed: Mapping[str, Missed]
-    """By type, or by `group_kind`."""
+    """Missed held-out cells by type, or by `group_kind`."""
     confusion: Confusion | None
 
     def of(self, labels: Collection[str], key: str = "") -> Bounds | None:
-        """Bounds of the share of some types together, `key` where they are a group.
+        """Return the bounds of some types' combined share.
 
-        None where the reader's errors on one of them were not measured. ValueError where some of `labels` are inside the
-        denominator and some outside.
+        `key` is the group's key if the types form a group. The result is None if the reader's errors on one
+        of them were not measured.
+
+        Raises:
+            ValueError: Some of `labels` are inside the denominator and some outside.
         """
         beside = self.outside.intersection(labels)
         if beside and len(beside) < len(labels):
@@ -113,11 +135,14 @@ class Bounding:
         return sum(self.white.values()) + self.unread
 
     def _recognised(self, labels: Collection[str]) -> int:
-        """Cells recognised as `labels`, or as what the denominator counts."""
+        """Count recognised cells of the denominator or `labels`."""
         return sum(n for label, n in self.white.items() if label not in self.outside or label in labels)
 
     def _miss_rate(self, labels: Collection[str], key: str) -> float:
-        """Upper limit; that of a group that was not measured with these very types is the worst of its types."""
+        """Return the upper limit of the miss rate.
+
+        A group that was not measured with exactly these types takes the worst of its types.
+        """
         own = self.missed.get(group_kind(key))
         if own and {*own.labels} == {*labels}:
             return own.most
@@ -144,9 +169,10 @@ class Bounding:
         return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
-        """Upper limit of the slide's cells that are of other types and were recognised as one of these.
+        """Return the upper limit of false positives.
 
-        Cells that seem to be of a type that was never measured may all be so.
+        These are cells of other types that were recognised as one of `labels`. All cells that seem to be of
+        a type without measurement may be false positives.
         """
         assert self.confusion is not None
         rates = _drawn_rates(self.confusion)
@@ -160,18 +186,24 @@ class Bounding:
         return float(np.quantile(drawn, (1 + CONFIDENCE) / 2)) + strange
 
     def _unmeasured(self, confusion: Confusion) -> set[str]:
-        """Types without a held-out cell, those that the reader cannot name among them."""
+        """Return types without held-out cells.
+
+        Types that the reader cannot name are among them.
+        """
         measured = {label for label, row in zip(confusion.labels, confusion.counts, strict=True) if sum(row)}
         return {*self.white, *self.not_recognised.expected} - measured - {UNCLASSIFIED}
 
     def _as_read(self, label: str) -> float:
-        """How many of the slide's cells are of a type."""
+        """Return the expected number of a type's cells."""
         return self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
 
 
 @lru_cache(maxsize=4)
 def _drawn_rates(confusion: Confusion) -> NDArray[np.float64]:
-    """(DRAWS, K, R) of what a cell of each true type may be read as; zero for types without a held-out cell."""
+    """Draw confusion rates (DRAWS, K, R).
+
+    K are the true types and R what a cell may be read as. Types without a held-out cell have rates of zero.
+    """
     counts = np.array(confusion.counts, np.float64)
     weights = np.where(counts.sum(axis=1, keepdims=True) > 0, counts + PRIOR / counts.shape[1], 0)
     drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, *counts.shape))

@@ -1,8 +1,8 @@
-"""Whether a picture's three numbers are the levels of red, green and blue light, as a camera shows them.
+"""Check that pictures hold red, green and blue light levels.
 
-A dye takes light away: where there is more of it, no channel is brighter. In pictures that hold other numbers, as CIE-LAB,
-YCrCb, HSV or a table of false colours, one channel rises where another falls. A nucleus keeps back more red than blue
-light, and green most: where it does not, channels were swapped.
+A dye takes light away: where there is more of it, no channel is brighter. In pictures that hold other
+values, such as CIE-LAB, YCrCb, HSV or a false-colour table, one channel rises where another falls. A
+nucleus absorbs more red than blue light, and green most: where it does not, channels were swapped.
 """
 
 from __future__ import annotations
@@ -16,41 +16,69 @@ from numpy.typing import NDArray
 from edgeleuk.types import Boxes, Image
 
 LOOKED_AT = 240
-"""Long side of the copy that is looked at, pixels."""
+"""Long side of the analysed copy, pixels."""
 AROUND = 61
-"""Side of the surroundings that shade and cast are taken from, pixels of the copy: a fourth of it."""
+"""Window size for removing shading and colour cast.
+
+Side of the window in pixels of the copy: a fourth of its long side.
+"""
 LEAST = 3.0
-"""Standard deviation, levels, of the channel that shows most: with less there is nothing to tell from noise."""
+"""Minimum standard deviation of the strongest channel, levels.
+
+Below it there is nothing that could be told from noise.
+"""
 CHROMA, WITHIN = (100.0, 156.0), (64.0, 192.0)
-"""Where the median of a channel that holds colour differences lies, about 128, and most of its values."""
+"""Ranges of a colour-difference channel.
+
+The first is that of its median, about 128, and the second that of most of its values.
+"""
 BRIGHTNESS = 165.0
-"""Median, at least, of the channel beside them, which holds brightness."""
+"""Minimum median of the brightness channel.
+
+It is the channel beside two colour-difference channels.
+"""
 SURE = 0.6
-"""Score of a white cell whose nucleus is looked at."""
+"""Minimum score of cells with measured nuclei."""
 DARKEST = 25.0
-"""Percentile of brightness in its box up to which there is its nucleus."""
+"""Brightness percentile that bounds the nucleus."""
 LEAST_DENSE = 0.1
-"""Optical density of a nucleus that tells its hue."""
+"""Minimum optical density of a nucleus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """How the channels of a picture go together."""
+    """Relations between the channels of a picture."""
 
     opposed: float
-    """1 less the least covariance of two channels over the largest variance: 0 for grey, more than 1 where one channel rises
-    as another falls."""
+    """Opposition of the channels.
+
+    1 minus the least covariance of two channels over the largest variance: 0 for grey, above 1 if one
+    channel rises as another falls.
+    """
     chroma: bool
-    """Whether the second and third channel lie about 128, as colour differences do."""
+    """Whether the last two channels are colour differences.
+
+    They are if they lie about 128.
+    """
     weakest: float
-    """Standard deviation of the channel that shows least over that of the one that shows most."""
+    """Ratio of smallest to largest channel standard deviation."""
     median: float
-    """Of the brightest channel, over its brightest hundredth: near 1 where much is empty slide, and low in a negative."""
+    """Relative median of the brightest channel.
+
+    It is the median over the brightest hundredth: near 1 if much of the picture is empty slide, and low in
+    a negative.
+    """
 
 
 def channels(image: Image) -> Channels | None:
-    """Measure a picture (H, W, 3); None where hardly anything is in it. Takes 2 ms for 1280 x 720 on one core of a laptop."""
-    # Every so many pixels, then their means: a fraction of the time, and noise says nothing here.
+    """Measure how a picture's channels vary together.
+
+    `image` is (H, W, 3). Takes 2 ms for 1280 x 720 on one core of a laptop.
+
+    Returns:
+        The measures; None if the picture has hardly any content.
+    """
+    # Subsample, then average: takes a fraction of the time, and noise does not matter here.
     step = max(1, max(image.shape[:2]) // (2 * LOOKED_AT))
     sample = np.ascontiguousarray(image[::step, ::step])
     factor = min(1.0, LOOKED_AT / max(sample.shape[:2]))
@@ -75,19 +103,31 @@ def channels(image: Image) -> Channels | None:
 
 @dataclass(frozen=True, slots=True)
 class Nuclei:
-    """The hue of nuclei: parts of what they keep back most, medians."""
+    """Hue of nuclei.
+
+    The values are medians of absorption differences, relative to the absorption of each nucleus's strongest
+    channel.
+    """
 
     blue: float
-    """How much more blue light than red they keep back."""
+    """Absorption of blue light minus red light."""
     green: float
-    """How much more green light than blue."""
+    """Absorption of green light minus blue light."""
     cells: int
 
 
 def nuclei(small: Image, white: Boxes, scores: NDArray[np.float32]) -> Nuclei | None:
-    """The hue of the nuclei in a picture (H, W, 3) with white cells (N, 4) and their scores (N,); None without a sure one.
+    """Measure the hue of nuclei.
 
-    One cell may be an eosinophil, whose granules are as dark as its nucleus, and red.
+    A single cell may be an eosinophil, whose granules are as dark as its nucleus, and red.
+
+    Args:
+        small: (H, W, 3) picture.
+        white: (N, 4) boxes of white cells.
+        scores: (N,) scores of the white cells.
+
+    Returns:
+        The hue; None if no cell has a score of SURE and a nucleus that is dense enough.
     """
     empty = np.percentile(small[::4, ::4].reshape(-1, 3), 95, axis=0).clip(1)
     told = []

@@ -1,15 +1,15 @@
-"""Light and stain of one device put right: the shading of its field, the colour of its lamp, the hue of its dyes.
+"""Correction of one device's shading, lamp colour and stain hue.
 
-All of it happens in optical density, where light is a sum: density = ln(light of the empty slide / level), by place and
-channel (Beer-Lambert). Shading and white balance vanish in that step, whatever they are. Dyes differ by lot, and
-cameras in how much of a dye each channel sees: a gain of density for each channel brings the device's red cells and
-nuclei near the colours that the models were trained on.
+All corrections are made in optical density, where light is a sum: density = ln(light of the empty slide /
+level), by place and channel (Beer-Lambert). Shading and white balance vanish in that step, whatever they
+are. Dyes differ by lot, and cameras in how much of a dye each channel sees: a gain of density for each
+channel brings the device's red cells and nuclei near the colours that the models were trained on.
 
-Under an even light that is one table for each channel, 4 ms for a picture of 1280 x 720 on one core of a busy server;
-with shading it is computed by place, 40 ms.
+Under an even light the correction is one table for each channel, 4 ms for a picture of 1280 x 720 on one
+core of a busy server; with shading it is computed by place, 40 ms.
 
-Levels are 8 bits, 0 to 255, as a camera stores them: about the 2.2th root of light. A root of a product is a product of
-roots, so that all of this holds for them too.
+Levels are 8 bits, 0 to 255, as a camera stores them: about the 2.2th root of light. A root of a product is
+a product of roots, so that all of this holds for them too.
 """
 
 from __future__ import annotations
@@ -27,43 +27,65 @@ Floats = NDArray[np.float32]
 Rgb = tuple[float, float, float]
 
 ROWS, COLUMNS = 13, 17
-"""Nodes of a light grid, the outermost on the picture's edges. A vignette that takes 40 % off the corners differs from
-the lines between its nodes by 0.6 % there (second derivative times spacing squared over 8), and by less elsewhere."""
+"""Rows and columns of a light grid.
+
+The outermost nodes lie on the picture's edges. A vignette that takes 40 % off the corners differs from the
+lines between its nodes by 0.6 % there (second derivative times spacing squared over 8), and by less
+elsewhere.
+"""
 DEGREE = 4
-"""Of the polynomial fitted to the logarithm of light: the cosine's fourth power of a lens, and a lamp off its axis."""
+"""Degree of the polynomial fit of log light.
+
+It covers the fourth power of the cosine of a lens, and a lamp off its axis.
+"""
 ROUNDS = 6
 OUTLIER = 3.0
-"""Robust standard deviations from the fit at which a pixel is dust and not light."""
+"""Robust standard deviations beyond which a pixel is dust."""
 FITTED_ON = 160
-"""Long side of the copy that light is fitted on, pixels."""
+"""Long side of the fitted copy, pixels."""
 SHADED = 0.15
-"""Share of the brightest light below which a pixel is no field but what surrounds an eyepiece's disc."""
+"""Minimum brightness within the field of view.
+
+It is a share of the brightest light. Darker pixels are the surround of an eyepiece's field of view.
+"""
 WITHIN_RIM = 0.95
-"""Of a disc's radius: where it fades from light to dark is no field."""
+"""Share of the field-of-view radius that is fitted.
+
+Beyond it the rim fades from light to dark.
+"""
 MOST_APART = 2.0
-"""Factor between a channel's gain and that of all together: a dye that a channel hardly sees tells little of it."""
+"""Maximum ratio of a gain to the common gain.
+
+A channel that hardly sees a dye tells little about it.
+"""
 STRIP = 1 << 19
-"""Pixels that are worked on at a time: what a strip needs in float stays under 20 MB, however large the picture."""
+"""Number of pixels processed at a time.
+
+The floats of one strip stay under 20 MB, however large the picture is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LightFit:
-    """The light of an empty slide, and how well the pictures of it agree with so smooth a light."""
+    """Fitted light of an empty slide."""
 
     grid: Floats
     """(ROWS, COLUMNS, 3) levels R, G, B."""
     off: float
-    """Share of the field that is darker than the fitted light by more than 5 %: dust, dirt, or cells."""
+    """Share of the field darker than the fit.
+
+    It counts pixels darker than the fitted light by more than 5 %. The cause is dust, dirt or cells.
+    """
     spread: float
-    """Robust standard deviation of the rest, relative."""
+    """Relative robust standard deviation of the residuals."""
 
 
 def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit:
-    """The light over the field from pictures (H, W, 3) of an empty slide, one at least, all of one size; or over an
-    eyepiece's `disc` in them, whose rim is no light of the slide.
+    """Fit the light from pictures of empty slide.
 
-    A polynomial in x and y through the logarithm of the pictures' median. Dust is left out by fitting again without
-    what lies far off.
+    A polynomial in x and y is fitted to the logarithm of the pictures' median. Dust is left out by fitting
+    again without outliers. `blanks` are one or more pictures (H, W, 3) of the same size. With an eyepiece's
+    field of view, `disc`, only the light within it is fitted, without its rim.
     """
     height, width = blanks[0].shape[:2]
     times = FITTED_ON / max(height, width)
@@ -94,9 +116,10 @@ def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit
 
 
 def background(image: Image) -> Rgb:
-    """Levels of the empty slide in a picture of cells: the 95th percentile of each channel.
+    """Return the empty-slide levels of a picture.
 
-    Where the reader has it too (`manifest.DENSITY`): even among packed red cells some background is left.
+    They are the 95th percentile of each channel, as in the reader (`manifest.DENSITY`): even among packed
+    red cells some background is left.
     """
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 40_000)))
     red, green, blue = np.percentile(image[::step, ::step].reshape(-1, 3), 95, axis=0).tolist()
@@ -104,24 +127,36 @@ def background(image: Image) -> Rgb:
 
 
 def level_grid(levels: Rgb) -> Floats:
-    """The grid (ROWS, COLUMNS, 3) of a light that is the same everywhere."""
+    """Return the (ROWS, COLUMNS, 3) grid of an even light."""
     return np.broadcast_to(np.array(levels, np.float32), (ROWS, COLUMNS, 3))
 
 
 def density(image: Image, light: Floats) -> Floats:
-    """Optical density (H, W, 3), natural logarithm, of a picture under a light grid (ROWS, COLUMNS, 3)."""
+    """Return the optical density (H, W, 3).
+
+    It uses the natural logarithm. `light` is a light grid (ROWS, COLUMNS, 3).
+    """
     return _density(image, light, 0, len(image))
 
 
 def stain_gains(red_cell: Rgb, nucleus: Rgb, to_red_cell: Rgb, to_nucleus: Rgb) -> Rgb:
-    """What each channel's density is multiplied by, so that a device's red cells and nuclei come near other colours.
+    """Return density gains that match target colours.
 
-    The geometric mean of what either needs, and no further than MOST_APART from what all channels need together.
+    Multiplied with these gains, a device's red cells and nuclei come near the target colours. Each gain is
+    the geometric mean of what red cell and nucleus need, at most MOST_APART from what all channels need
+    together.
 
-    Chosen among ways to normalise on training fields of five cameras, by a finder that had never seen chula's. WBC AP50
-    on that one (40 fields): .70 as they are, .36 by a 3 x 3 map that meets both colours exactly, .84 by such a map
-    held near one gain (ridge), .79 by one gain, .82 by a gain for each channel. On the four that it knew (20 fields
-    each) the last changes AP50 by less than .01; the held map takes .12 from the smartphone's.
+    Chosen among ways to normalise on training fields of five cameras, by a finder that had never seen
+    chula's. WBC AP50 on that one (40 fields): .70 without normalisation, .36 by a 3 x 3 map that meets both
+    colours exactly, .84 by such a map held near one gain (ridge), .79 by one gain, .82 by a gain for each
+    channel. On the four cameras that it knew (20 fields each) the last changes AP50 by less than .01; the
+    ridge map costs .12 on the smartphone's.
+
+    Args:
+        red_cell: Optical density of the device's red cells, R, G, B.
+        nucleus: Optical density of the device's nuclei, R, G, B.
+        to_red_cell: Target density of red cells, R, G, B.
+        to_nucleus: Target density of nuclei, R, G, B.
     """
     ours, theirs = np.array([red_cell, nucleus]), np.array([to_red_cell, to_nucleus])
     common = np.exp(np.log(theirs.sum(axis=1) / ours.sum(axis=1)).mean())
@@ -131,7 +166,14 @@ def stain_gains(red_cell: Rgb, nucleus: Rgb, to_red_cell: Rgb, to_nucleus: Rgb) 
 
 
 def corrected(image: Image, light: Floats, white: Rgb, gains: Rgb = (1.0, 1.0, 1.0)) -> Image:
-    """The picture (H, W, 3) under an even light of levels `white`, each channel's density times its gain."""
+    """Correct the light and stain of a picture.
+
+    Args:
+        image: (H, W, 3) picture.
+        light: (ROWS, COLUMNS, 3) light grid of the picture.
+        white: Levels of the empty slide in the result, R, G, B.
+        gains: Factors of optical density, R, G, B.
+    """
     empty, factors = np.log(np.array(white, np.float32)), np.array(gains, np.float32)
     if np.ptp(light, axis=(0, 1)).max() == 0:
         dense = np.log(light[0, 0] / np.arange(256, dtype=np.float32).clip(1)[:, None])
@@ -148,26 +190,33 @@ def corrected(image: Image, light: Floats, white: Rgb, gains: Rgb = (1.0, 1.0, 1
 
 
 def _density(image: Image, light: Floats, top: int, bottom: int) -> Floats:
-    """Of the rows from `top` to `bottom`."""
+    """Return the optical density of rows `top` to `bottom`."""
     height, width = image.shape[:2]
     table = -np.log(np.arange(256, dtype=np.float32).clip(1))
     down, across = _hats(height, ROWS, top, bottom), _hats(width, COLUMNS, 0, width)
     nodes = down @ np.log(light).reshape(ROWS, COLUMNS * 3)
-    # The same shares for each channel, so that one product gives the rows as they lie in memory.
+    # The weights are equal for all channels, so that one product gives the rows in memory order.
     lit: Floats = (nodes @ np.kron(across.T, np.eye(3, dtype=np.float32))).reshape(-1, width, 3)
     lit += cv2.LUT(image[top:bottom], table)
     return lit
 
 
 def _hats(length: int, nodes: int, first: int, last: int) -> Floats:
-    """(last - first, nodes) shares of the nodes at each pixel's middle, linear between neighbours."""
+    """Return linear interpolation weights at pixel centres.
+
+    The result is (last - first, nodes).
+    """
     places = (np.arange(first, last, dtype=np.float32) + 0.5) / length * (nodes - 1)
     shares: Floats = np.maximum(1 - np.abs(places[:, None] - np.arange(nodes, dtype=np.float32)), 0)
     return shares
 
 
 def _terms(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(len(ys) * len(xs), terms) products of Legendre polynomials up to DEGREE together, rows first; 0 to 1 each."""
+    """Return products of Legendre polynomials.
+
+    The result is (len(ys) * len(xs), terms), rows first. The degrees of each product add up to DEGREE at
+    most. Coordinates are 0 to 1.
+    """
     x = np.polynomial.legendre.legvander(2 * xs - 1, DEGREE)
     y = np.polynomial.legendre.legvander(2 * ys - 1, DEGREE)
     pairs = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
@@ -175,5 +224,8 @@ def _terms(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _robust_spread(values: NDArray[np.float64]) -> float:
-    """1.4826 times the median absolute deviation: the standard deviation of normal values."""
+    """Return 1.4826 times the median absolute deviation.
+
+    For normal values it is the standard deviation.
+    """
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))

@@ -1,27 +1,29 @@
-"""Proportions corrected for the reader's confusion: what the slide holds, from what the reader named.
+"""Correction of a slide's proportions for the reader's confusion.
 
-A reader that takes 2 % of the lymphocytes for blasts finds blasts on every slide. How it errs was measured on
-held-out cells of known type, so its errors can be taken out again: the true shares are those that make the cells
-as read most likely, given the measured confusion. They are found by expectation maximization (Saerens, Latinne
-and Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, Neural Computation
-2002;14:21-41), here on the names that a tally stores, not on probabilities. For two types this is the estimate of
-Rogan and Gladen (Am J Epidemiol 1978;107:71-76), and like theirs, but held within 0 to 1, it adjusts a count.
+It estimates what the slide holds from what the reader named. A reader that takes 2 % of the lymphocytes for
+blasts finds blasts on every slide. Its errors were measured on held-out cells of known type, so they can be
+taken out again: the true shares are those that make the cells as read most likely, given the measured
+confusion. They are found by expectation maximization (Saerens, Latinne and Decaestecker, Adjusting the
+outputs of a classifier to new a priori probabilities, Neural Computation 2002;14:21-41), here on the names
+that a tally stores, not on probabilities. For two types this is the estimate of Rogan and Gladen (Am J
+Epidemiol 1978;107:71-76); unlike theirs it is held within 0 to 1.
 
-Three decisions, each on the side of inventing nothing:
+Three decisions avoid inventing cells:
 
-- **Unclassified cells are no evidence of a type.** A blurred slide has many of them, of every type. Weighed with
-  the rest they would be taken for the types that the reader names least often: a simulated healthy slide with two
-  fifths of its cells unclassified came out at 27 % promyelocytes. So the shares are estimated among the named
-  cells, and each type is then divided by how often the reader names it at all. Where no cell is named, nothing
-  is estimated.
-- **A type without measurement stays as it was read**, less what the measured errors on other types explain. Its
-  cells are taken as read right and as named as often as the slide's others: it is not dropped, and never raised.
-  `Estimate.measured` is False then, because nobody knows how many such cells are missed.
-- **Nothing seen is not nothing there.** The upper end of every interval counts one cell more than was seen, as
-  that of Clopper and Pearson does, of the kind that is missed most often; the lower end one more of the others.
+- **Unclassified cells are no evidence of a type.** A blurred slide has many of them, of every type. Weighed
+  with the rest they would be taken for the types that the reader names least often: a simulated healthy
+  slide with two fifths of its cells unclassified came out at 27 % promyelocytes. So the shares are
+  estimated among the named cells, and each type is then divided by how often the reader names it at all. If
+  no cell is named, nothing is estimated.
+- **A type without measurement stays as it was read**, less what the measured errors on other types explain.
+  Its cells are taken as read right and as named as often as the slide's others: it is not dropped, and
+  never raised. `Estimate.measured` is False then, because nobody knows how many such cells are missed.
+- **Nothing seen does not mean nothing there.** The upper end of every interval counts one more cell than
+  was seen, as that of Clopper and Pearson does, of the type that is missed most often; the lower end counts
+  one more of the others.
 
-Everything read enters, cells outside the differential's denominator too, because a blast may be read as a smudge
-cell; shares are then given of the white cells, which are those inside it.
+All cells read are included, also those outside the differential's denominator, because a blast may be read
+as a smudge cell. Shares are then given of the white cells, which are those inside the denominator.
 """
 
 from __future__ import annotations
@@ -38,44 +40,58 @@ from edgeleuk.intervals import CONFIDENCE
 from edgeleuk.types import UNCLASSIFIED
 
 MIN_CELLS = 20
-"""Fewer held-out cells of a type that the reader named, and its errors count as not measured.
+"""Minimum number of named held-out cells per type.
 
-This project's choice: of 20 cells without an error the rate may still be 17 % (Clopper and Pearson).
+With fewer the errors of the type count as not measured. This project's choice: of 20 cells without an error
+the rate may still be 17 % (Clopper and Pearson).
 """
 
 PRIOR = 0.5
-"""Cells added to each row of the confusion, spread evenly over its columns, when it is drawn again.
+"""Prior cells per confusion row.
 
-Small against the 20 cells or more that were counted: an error never seen can be drawn, and stays rare.
+They are added when the confusion is drawn again, spread evenly over its columns. Small against the 20 cells
+or more that were counted: an error never seen can be drawn, and stays rare.
 """
 
 DRAWS = 500
 SEED = 2002
-"""The draws are the same each time: the same count gives the same interval."""
+"""Seed of all draws.
+
+The same count gives the same interval.
+"""
 
 ROUNDS = 5000
 DRAW_ROUNDS = 100
-"""Rounds of the estimation at most; 20 to 50 are usual."""
+"""Maximum number of rounds of the estimation.
+
+20 to 50 are usual.
+"""
 TOLERANCE = 1e-10
 DRAW_TOLERANCE = 1e-6
-"""A share's change from round to round at which the estimation ends."""
+"""Maximum change of a share at convergence."""
 
 NOTHING = 0.01
-"""Cells. The estimation nears zero and never reaches it; a type of fewer cells than this has none."""
+"""Number of cells below which a type is absent.
+
+The estimation approaches zero and never reaches it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How many held-out cells of each type the reader named as what."""
+    """Held-out cells by true and read type."""
 
     of: str
-    """Which cells, in words."""
+    """Description of the held-out cells."""
     labels: tuple[str, ...]
-    """Rows: true types."""
+    """True types (rows)."""
     read: tuple[str, ...]
-    """Columns: the types the reader can name, all of `labels` among them, and "unclassified"."""
+    """Types the reader can name (columns), and "unclassified".
+
+    All of `labels` are among them.
+    """
     counts: tuple[tuple[int, ...], ...]
-    """Rows of cells, as long as `read`."""
+    """Number of cells by row, each as long as `read`."""
 
     def __post_init__(self) -> None:
         if not {*self.labels} <= {*self.read} - {UNCLASSIFIED}:
@@ -92,14 +108,22 @@ class Confusion:
         read: NDArray[np.int64],
         accepted: NDArray[np.bool_],
     ) -> Confusion:
-        """From N cells: `truth` and `read`, the best type, index `labels`; `accepted` is False for unclassified."""
+        """Count the confusion of N cells.
+
+        Args:
+            of: Description of the cells.
+            labels: Types that `truth` and `read` refer to.
+            truth: (N,) index of the true type.
+            read: (N,) index of the best type as read.
+            accepted: (N,) False for unclassified cells.
+        """
         column = np.where(accepted, read, len(labels))
         counts = np.zeros((len(labels), len(labels) + 1), np.int64)
         np.add.at(counts, (truth, column), 1)
         return cls(of, tuple(labels), (*labels, UNCLASSIFIED), tuple(tuple(row) for row in counts.tolist()))
 
     def as_json(self) -> dict[str, Any]:
-        """As model.json has it, under reader.confusion."""
+        """Return the content of reader.confusion in model.json."""
         return {
             "of": self.of,
             "labels": list(self.labels),
@@ -110,39 +134,53 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A corrected share with its 95 % interval, percent of the white cells.
+    """A corrected share with its 95 % interval.
 
-    For labels outside the denominator it is the number per 100 white cells, which may exceed 100.
+    It is in percent of the white cells. For labels outside the denominator it is the number per 100 white
+    cells, which may exceed 100.
     """
 
     percent: float
     low: float
     high: float
     measured: bool
-    """False where the reader's errors on one of the types were not measured: how many it misses is unknown."""
+    """Whether the reader's errors were measured.
+
+    False if those on one of the types were not: how many cells it misses is unknown.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """The true composition of a slide as estimated, with DRAWS of what else it might be."""
+    """Estimated true composition of a slide.
+
+    It includes DRAWS draws of what else the composition might be.
+    """
 
     labels: tuple[str, ...]
-    """K types."""
+    """K cell types."""
     inside: NDArray[np.bool_]
-    """(K,) whether the denominator counts them."""
+    """(K,) whether the denominator includes the type."""
     measured: NDArray[np.bool_]
-    """(K,)"""
+    """(K,) whether the reader's errors were measured."""
     rates: NDArray[np.float64]
-    """(K, K) how often a cell of the row's type is named as the column's, 0 to 1; 1 less a row's sum is unclassified."""
+    """(K, K) confusion rates.
+
+    How often a cell of the row's type is named as the column's, 0 to 1; 1 minus a row's sum is the rate of
+    unclassified cells.
+    """
     cells: NDArray[np.float64]
-    """(K,) estimated true cells, those that were unclassified included."""
+    """(K,) estimated true cells, including unclassified ones."""
     drawn: NDArray[np.float64]
-    """(DRAWS, K) likewise."""
+    """(DRAWS, K) estimated true cells of each draw."""
 
     def of(self, labels: Iterable[str]) -> Estimate | None:
-        """The share of `labels` together; None where none of them is known or there are no white cells.
+        """Return the combined share of `labels`.
 
-        ValueError where some of them are inside the denominator and some outside.
+        The result is None if none of them is known or there are no white cells.
+
+        Raises:
+            ValueError: Some of `labels` are inside the denominator and some outside.
         """
         chosen = np.isin(self.labels, list(labels))
         white = float(self.cells[self.inside].sum())
@@ -156,11 +194,12 @@ class Correction:
         return Estimate(percent, min(low, percent), max(high, percent), bool(self.measured[chosen].all()))
 
     def _interval(self, chosen: NDArray[np.bool_], inside: bool) -> tuple[float, float]:
-        """Lower and upper end, percent, by quantiles of the draws.
+        """Return the interval of a share, percent.
 
-        The upper end adds one cell: a count of c has the upper limit Gamma(c + 1), which is c drawn again plus one
-        exponential draw. One cell named as one of the chosen stands for 1 / detected cells that are there. The lower end
-        adds one cell to the others likewise, else a slide of one type would have no doubt about it.
+        The upper end adds one cell: a count of c has the upper limit Gamma(c + 1), which is c drawn again
+        plus one exponential draw. One cell named as one of the chosen types stands for 1 / detected true
+        cells. The lower end adds one cell to the others in the same way; else a slide of one type would
+        have no uncertainty.
         """
         detected = float(self.rates[np.ix_(chosen, chosen)].sum(axis=1).min())
         one = _exponential(len(self.drawn))
@@ -169,26 +208,34 @@ class Correction:
         tail = (1 - CONFIDENCE) / 2
         lower = some / np.maximum(white + one * inside, NOTHING)
         upper = (some + more) / np.maximum(white + more * inside, NOTHING)
-        lowest = int(
-            tail * (len(lower) - 1)
-        )  # the quantile's lower neighbour; its mirror image is the upper one's
+        # The quantile's lower neighbour; counted from the other end it is the upper quantile's upper neighbour.
+        lowest = int(tail * (len(lower) - 1))
         return 100 * float(np.sort(lower)[lowest]), 100 * float(np.sort(upper)[-1 - lowest])
 
 
 @cache
 def _exponential(draws: int) -> NDArray[np.float64]:
-    """(draws,) from the exponential distribution of mean 1."""
+    """Draw (draws,) standard exponential values."""
     return np.random.default_rng(SEED).standard_exponential(draws)
 
 
 def correct(
     white: Mapping[str, int], confusion: Confusion, outside: Iterable[str], labels: Iterable[str] = ()
 ) -> Correction | None:
-    """The composition behind `white`, cells by label as read; None where no cell was named.
+    """Estimate the true composition behind cells as read.
 
-    `outside` are the labels that the denominator leaves out; `labels` are further types the reader can name.
-    The interval comes from a parametric bootstrap: DRAWS times both the readings (multinomial, of the fitted
-    shares) and the rows of the confusion (Dirichlet, of its counts and PRIOR) are drawn again and estimated anew.
+    The interval comes from a parametric bootstrap: DRAWS times both the readings (multinomial, from the
+    fitted shares) and the rows of the confusion (Dirichlet, from its counts and PRIOR) are drawn again and
+    estimated anew.
+
+    Args:
+        white: Number of cells by label as read.
+        confusion: Measured confusion of the reader.
+        outside: Labels outside the denominator.
+        labels: Further types that the reader can name.
+
+    Returns:
+        The correction; None if no cell was named.
     """
     names = tuple(n for n in dict.fromkeys([*labels, *white, *confusion.read]) if n != UNCLASSIFIED)
     readings = np.array([white.get(name, 0) for name in names], np.float64)
@@ -205,9 +252,8 @@ def correct(
         .multinomial(total, (shares @ rows) / (shares @ rows).sum(), DRAWS)
         .astype(np.float64)
     )
-    seen = drawn.any(
-        axis=0
-    )  # what no draw was read as weighs nothing in the estimation, and need not be carried along
+    # Columns without a reading in any draw do not affect the estimation, and are left out.
+    seen = drawn.any(axis=0)
     drawn_shares = maximum_likelihood(drawn[:, seen], drawn_rows[..., seen], DRAW_ROUNDS, DRAW_TOLERANCE)
     cells = _undo_rejection(total * shares, named, measured)
     rates[~measured] *= total / cells.sum()
@@ -223,7 +269,10 @@ def correct(
 
 @lru_cache(maxsize=4)
 def _drawn(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """DRAWS of what the confusion over `names` may be, split. The same for every count of a session."""
+    """Draw DRAWS confusions over `names`.
+
+    They are split as by `_split`, and the same for every count of a session.
+    """
     counts, measured = _counts(names, confusion)
     weights = np.where(measured[:, None], counts + PRIOR / counts.shape[1], counts)
     return _split(np.random.default_rng(SEED + 1).standard_gamma(weights, (DRAWS, *counts.shape)))
@@ -232,15 +281,21 @@ def _drawn(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.flo
 def maximum_likelihood(
     readings: NDArray[np.float64], rows: NDArray[np.float64], rounds: int, tolerance: float
 ) -> NDArray[np.float64]:
-    """The shares (..., K) that make `readings` (..., R) most likely where type k is read as r with rows (..., K, R).
+    """Estimate type shares (..., K) by maximum likelihood.
 
-    Each round shares every reading out among the types by how likely each gave it, and takes the sums as the new
-    shares (expectation maximization of a mixture with known components; the likelihood has one maximum at most).
-    Types of less than NOTHING cells are set to zero. Every reading needs a type that can give it.
+    Each round distributes every reading among the types by how likely each gave it, and takes the sums as
+    the new shares (expectation maximization of a mixture with known components; the likelihood has one
+    maximum at most). Types of less than NOTHING cells are set to zero.
+
+    Args:
+        readings: (..., R) number of cells by type as read. Every reading needs a type that can give it.
+        rows: (..., K, R) rate at which type k is read as r.
+        rounds: Maximum number of rounds.
+        tolerance: Change of a share per round that ends the estimation.
     """
     total = readings.sum(axis=-1, keepdims=True)
     types, read = rows.shape[-2:]
-    # Many small problems at once: with their number as the last axis, sums over types run along it in one go.
+    # Many small problems at once: with the problems on the last axis, sums over types are vectorized along it.
     observed = (readings / total).reshape(-1, read).T
     each = np.ascontiguousarray(np.moveaxis(rows.reshape(-1, types, read), 0, -1))
     found = np.full((types, observed.shape[1]), 1 / types)
@@ -257,9 +312,10 @@ def maximum_likelihood(
 
 
 def _counts(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The confusion over `names` (K, K + 1), the last column unclassified, and which rows were measured (K,).
+    """Return confusion counts, and which were measured.
 
-    The others are read right each time: of a type never read right among its own nothing can be told either.
+    The counts are (K, K + 1), the last column unclassified; the second result is (K,). Rows without
+    measurement are taken as always read right. A type never read right counts as not measured.
     """
     columns = {name: i for i, name in enumerate([*names, UNCLASSIFIED])}
     where = [columns[name] for name in confusion.read]
@@ -272,7 +328,10 @@ def _counts(names: tuple[str, ...], confusion: Confusion) -> tuple[NDArray[np.fl
 
 
 def _split(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of weights (..., K, K + 1): the rows among named cells (..., K, K), and the share that is named (..., K)."""
+    """Split weights into named rates and shares.
+
+    The weights are (..., K, K + 1), the rates (..., K, K) and the shares (..., K).
+    """
     named = weights[..., :-1].sum(axis=-1)
     return weights[..., :-1] / named[..., None], named / weights.sum(axis=-1)
 
@@ -280,7 +339,10 @@ def _split(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 def _undo_rejection(
     cells: NDArray[np.float64], named: NDArray[np.float64], measured: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Named cells (..., K) to all there are. Types without measurement are named as often as the others here."""
+    """Scale named cells (..., K) to all cells.
+
+    Types without measurement are taken as named as often as the slide's others.
+    """
     there = cells / named
     before, after = (part[..., measured].sum(axis=-1, keepdims=True) for part in (cells, there))
     typical = np.divide(after, before, out=np.ones_like(after), where=before > 0)

@@ -1,6 +1,7 @@
-"""A new model folder from one that is there: other numbers, other networks, and a manifest that says where it came from.
+"""Derivation of a new model folder from an existing one.
 
-A folder is there complete, or not at all: it is written beside its place, read back, and then renamed.
+The new model has other values or other networks, and a manifest that states its lineage. A folder is
+written complete or not at all: it is written beside its place, read back, and then renamed.
 """
 
 from __future__ import annotations
@@ -26,38 +27,52 @@ from edgeleuk.zoo import Model
 PARTS = ("finder", "reader")
 SCHEMA = Path(__file__).parent / "data" / "model.schema.json"
 COMPUTED = frozenset({"file", "sha256", "head"})
-"""Keys of a part that follow from its network. A reader's head stays as it is, also beside another network."""
+"""Keys that follow from a part's network.
+
+A reader's head stays as it is, also with another network.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to differ from the parent, and why.
+    """Changes from the parent model, and their reason.
 
-    `finder` and `reader` are JSON merge patches of these parts of model.json (RFC 7396): objects are merged key by key, None
-    takes a key away, everything else is put in place of what was there. What was measured of the parent and holds no
-    longer, such as error rates by type, is for the caller to change too.
+    `finder` and `reader` are JSON merge patches of these parts of model.json (RFC 7396): objects are merged
+    key by key, None removes a key, everything else replaces the old value. Measurements of the parent that
+    no longer hold, such as error rates by type, must be changed by the caller too.
     """
 
     version: str
-    """Of the new model."""
+    """Version of the new model."""
     reason: str
     """What was done, in words."""
     data: str = ""
-    """The data on which it was done; empty where none was needed."""
+    """Data used for the change; empty if none."""
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Path] = field(default_factory=dict)
-    """ONNX files that replace that of the "finder" or of the "reader"."""
+    """ONNX files by replaced network: "finder", "reader"."""
 
     def patch(self, part: str) -> Mapping[str, Any]:
         return self.finder if part == "finder" else self.reader
 
 
 def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = None) -> Model:
-    """Write a changed model to a new `folder` and give it as read back; `at` is now where not given.
+    """Write a changed model to a new folder.
 
-    Raises UsageError where the folder is there already or the changes make no model, ModelError where the parent or a new
-    network cannot be read or trusted, OutputError where the folder cannot be written.
+    Args:
+        model: Parent model.
+        folder: Folder to write; it must not exist yet.
+        changes: Changes from the parent.
+        at: Time stated in the lineage; now by default.
+
+    Returns:
+        The new model as read back.
+
+    Raises:
+        UsageError: The folder exists already, or the changes make no valid model.
+        ModelError: The parent or a new network cannot be read or trusted.
+        OutputError: The folder cannot be written.
     """
     if os.path.lexists(folder):
         raise UsageError(f"{folder} is there already. Name a new folder for the derived model.")
@@ -78,7 +93,10 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 
 
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
-    """The networks of the new model, and the reader's head, by their files' names."""
+    """Return the new model's networks by file name.
+
+    The reader's head is among them.
+    """
     if unknown := sorted({*changes.networks} - {*PARTS}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
     files = {}
@@ -97,7 +115,11 @@ def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
 
 
 def _document(parent: dict[str, Any], changes: Changes) -> dict[str, Any]:
-    """The parent's manifest with the changes; UsageError where they name what a manifest does not have."""
+    """Return the parent's manifest with the changes.
+
+    Raises:
+        UsageError: The changes name something that a manifest does not have.
+    """
     try:
         version = check_version(changes.version)
     except ValueError as error:
@@ -112,13 +134,17 @@ def _document(parent: dict[str, Any], changes: Changes) -> dict[str, Any]:
 
 @cache
 def _schema() -> Mapping[str, Any]:
-    """What a manifest can say, by part."""
+    """Return the manifest schema by part."""
     properties: Mapping[str, Any] = _files.read_json(SCHEMA)["properties"]
     return properties
 
 
 def _known(patch: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
-    """Raise UsageError for a key that no manifest has, such as a misspelt one, or that follows from a network."""
+    """Check that a patch has known keys.
+
+    Raises:
+        UsageError: A key exists in no manifest, for example a misspelt one, or follows from a network.
+    """
     properties = schema.get("properties", {})
     for name, value in patch.items():
         if name in COMPUTED and where in PARTS:
@@ -130,7 +156,7 @@ def _known(patch: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> N
 
 
 def _merged(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
+    """Apply a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
@@ -143,7 +169,10 @@ def _merged(target: Any, patch: Any) -> Any:
 
 
 def _step(model: Model, source: bytes, changes: Changes, at: datetime) -> dict[str, Any]:
-    """Where a model came from: its parent with its hashes, what was changed, on which data and when."""
+    """Return the lineage entry of a derived model.
+
+    It states the parent with its hashes, what was changed, on which data and when.
+    """
     changed: dict[str, Any] = {part: changes.patch(part) for part in PARTS if changes.patch(part)}
     return {
         "magnification": model.magnification,
@@ -159,7 +188,11 @@ def _step(model: Model, source: bytes, changes: Changes, at: datetime) -> dict[s
 
 
 def _check(document: Mapping[str, Any], folder: Path) -> None:
-    """Raise UsageError where the runtime could not read it."""
+    """Check that the runtime can read a manifest.
+
+    Raises:
+        UsageError: The runtime could not read it.
+    """
     for part, make in zip(PARTS, (finder_manifest, reader_manifest), strict=True):
         try:
             make(folder, document[part])
@@ -170,7 +203,10 @@ def _check(document: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put a folder in its place when all of it is on the disk and was read back."""
+    """Write a folder atomically.
+
+    It is moved to its place when all of it is on the disk and was read back.
+    """
     partial = folder.parent / f".unfinished-{secrets.token_hex(4)}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

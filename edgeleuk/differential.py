@@ -1,8 +1,8 @@
-"""Counts of cells to a differential: proportions, exact intervals, flags, and what the count can exclude.
+"""White-cell differential: proportions, exact intervals and flags.
 
-Percentages are of identified white cells. Which labels that leaves out, and what is flagged with which
-source, is written in `data/rules.toml`. The raw percentages are what a person can recount; where the reader's
-confusion was measured, corrected ones stand beside them.
+It also states what the count can exclude. Percentages are of identified white cells. `data/rules.toml`
+states which labels that leaves out, and what is flagged with which source. The raw percentages are what a
+person can recount; if the reader's confusion was measured, corrected ones are given beside them.
 """
 
 from __future__ import annotations
@@ -23,89 +23,146 @@ from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """What was measured of a reader's errors. Nothing of it is asked for: what is absent was not measured."""
+    """Measured errors of a reader.
+
+    Every field is optional: what is absent was not measured.
+    """
 
     rates: Rates = field(default_factory=dict)
-    """False positives by label, or by the key of a group."""
+    """False-positive rates by label, or by group key."""
     confusion: Confusion | None = None
     missed: Mapping[str, Missed] = field(default_factory=dict)
-    """Held-out cells that were neither recognised nor left possible, by label or group key."""
+    """Missed held-out cells by label or group key.
+
+    These cells were neither recognised nor left possible.
+    """
     healthy: tuple[HealthyCells, ...] = ()
-    """How blast-like the cells of healthy slides are: at home, then elsewhere."""
+    """Blast-likeness of healthy slides' cells.
+
+    The reader's own laboratory comes first, then others.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SecondLevel:
-    """A type divided further, as neutrophils into band and segmented ones."""
+    """Subdivision of a cell type.
+
+    For example, neutrophils are divided into band and segmented ones.
+    """
 
     attribute: str
     values: Mapping[str, Share]
-    """Of the type's cells where the reader was sure; empty where it was of none."""
+    """Shares by value.
+
+    They are of the type's cells where the reader was sure; empty if it was sure of none.
+    """
     unsure: int
 
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """The white cells of any number of fields by type, and what to make of them."""
+    """White cells of any number of fields by type.
+
+    It also holds what follows from the counts.
+    """
 
     n: int
-    """Identified white cells: the denominator."""
+    """Number of identified white cells: the denominator."""
     types: Mapping[str, Share]
-    """By label of the reader, those it did not see included. Empty where n is 0."""
+    """Shares by label of the reader.
+
+    Labels without a cell are included. Empty if `n` is 0.
+    """
     groups: Mapping[str, Share]
-    """By group of the rules, such as immature granulocytes."""
+    """Shares by group of the rules.
+
+    For example, the immature granulocytes are a group.
+    """
     corrected: Mapping[str, Estimate]
-    """`types` corrected for the reader's confusion. Empty where that was not measured."""
+    """`types` corrected for the reader's confusion.
+
+    Empty if that was not measured.
+    """
     corrected_groups: Mapping[str, Estimate]
-    """`groups` likewise."""
+    """`groups` corrected for the reader's confusion."""
     corrected_per_100: Mapping[str, Estimate]
-    """`per_100` likewise."""
+    """`per_100` corrected for the reader's confusion."""
     subtypes: Mapping[str, SecondLevel]
-    """By type, of the types that have a second level."""
+    """Second levels of the types that have one."""
     outside: Mapping[str, int]
-    """Cells read, yet outside the denominator, by label; "unclassified" among them."""
+    """Cells read but outside the denominator, by label.
+
+    "unclassified" is among the labels.
+    """
     per_100: Mapping[str, PerHundred]
-    """Those of them that are reported per 100 identified white cells."""
+    """Outside cells per 100 identified white cells.
+
+    They are those cells of `outside` that are reported in this way.
+    """
     cut: int
-    """White cells at the picture's edge, not read."""
+    """Number of unread white cells at the picture's edge."""
     unread: int
-    """Whole white cells, not read."""
+    """Number of whole, unread white cells."""
     red_cells: int | None
     platelets: int | None
-    """As the finder counts them: platelets so large that it took them for white cells are in `outside`. None of
-    either where a field was too coarse to count them."""
+    """Number of platelets as counted by the finder.
+
+    Platelets so large that the finder took them for white cells are in `outside`. `red_cells` and
+    `platelets` are None if a field was too coarse to count them.
+    """
     attributes: Mapping[str, Mapping[str, Share]]
-    """By attribute and value, of the identified white cells where the reader was sure; not those of `subtypes`."""
+    """Shares by attribute and value.
+
+    They are of the identified white cells where the reader was sure. Those of `subtypes` are left out.
+    """
     flags: tuple[Flag, ...]
-    """Most severe first."""
+    """Flags, most severe first."""
     adequacy: tuple[str, ...]
-    """What the count can and cannot exclude, in plain words."""
+    """Plain statements of what the count can exclude.
+
+    They also state what it cannot exclude.
+    """
     reference: str
-    """Name of the reference ranges used."""
+    """Name of the reference ranges."""
     supported: bool = True
-    """Whether enough white cells were recognised to speak of shares; else there are counts alone."""
+    """Whether shares can be stated.
+
+    If too few white cells were recognised, only counts are given.
+    """
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    """By label, between what its share of all white cells found lies. Absent where the data support no bound."""
+    """Bounds by label.
+
+    They are bounds of the share of all white cells found. A label is absent if the data support no bound.
+    """
     group_bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    """Likewise by group."""
+    """Bounds by group, as in `bounds`."""
     bounds_per_100: Mapping[str, Bounds] = field(default_factory=dict)
-    """Likewise of `per_100`."""
+    """Bounds of `per_100`."""
     blast_likeness: BlastLikeness | None = None
-    """None where it was not measured on healthy cells, or there is no white cell."""
+    """Blast-likeness of the slide.
+
+    None if it was not measured on healthy cells, or there is no white cell.
+    """
 
     @property
     def not_recognised(self) -> int:
-        """White cells below the reader's threshold."""
+        """Number of white cells below the reader's threshold."""
         return self.outside.get(UNCLASSIFIED, 0)
 
     @property
     def white_cells(self) -> int:
-        """White cells found and read: those identified, and those not recognised."""
+        """Number of white cells found and read.
+
+        They are those identified and those not recognised.
+        """
         return self.n + self.not_recognised
 
     @property
     def platelets_per_red_cell(self) -> float | None:
-        """None where there is no red cell, or one of the two was not counted."""
+        """Ratio of platelets to red cells.
+
+        None if there is no red cell, or one of the two was not counted.
+        """
         return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
 
 
@@ -118,13 +175,23 @@ def differential(
     errors: Errors | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
 ) -> Differential:
-    """The differential of a tally, by a reader that can give `labels`.
+    """Compute the differential of a tally.
 
-    A group of `rules` is called present only where its count exceeds what the reader's `errors` explain; without a rate of
-    them it is never called present. With a confusion the corrected proportions and the bounds over all white cells are given
-    too, and decide along with the rates. `subtypes` names the types with a second level, each with the attribute that tells
-    it and that attribute's values. InputError where `reference` gives a range for a label that `rules` leave outside the
-    percentages.
+    A group of `rules` is called present only if its count exceeds what the reader's `errors` explain;
+    without a measured rate it is never called present. With a confusion, the corrected proportions and the
+    bounds over all white cells are given too, and are used with the rates in that decision.
+
+    Args:
+        tally: Counts of a slide.
+        labels: Labels that the reader can give.
+        rules: Rules for groups, flags and the denominator.
+        reference: Reference ranges.
+        errors: Measured errors of the reader; None if nothing was measured.
+        subtypes: Types with a second level, each with the attribute that tells it and that attribute's
+            values.
+
+    Raises:
+        InputError: `reference` gives a range for a label that `rules` leave outside the percentages.
     """
     errors = errors or Errors()
     outside = rules.not_counted
@@ -185,7 +252,10 @@ def differential(
 
 
 def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
-    """Whether the share that was not recognised is not surely above the rules' limit."""
+    """Check whether shares can be stated.
+
+    The share that was not recognised must not be surely above the rules' limit.
+    """
     unsure = tally.white.get(UNCLASSIFIED, 0) + tally.unread
     low, _ = clopper_pearson(unsure, n + unsure)
     return 100 * low <= rules.verdict.not_recognised_percent
@@ -211,10 +281,10 @@ def _counted(tally: Tally, kind: str) -> int | None:
 
 
 def as_json(result: Differential) -> dict[str, Any]:
-    """The differential as plain values for JSON; percentages 0 to 100, not rounded.
+    """Return the differential as plain values for JSON.
 
-    `low` and `high` of a type or group are the bounds of its share of all white cells found; those of its share of the
-    recognised cells alone are in `recognised`.
+    Percentages are 0 to 100, not rounded. `low` and `high` of a type or group are the bounds of its share
+    of all white cells found; those of its share of the recognised cells alone are in `recognised`.
     """
     likeness = result.blast_likeness
     return {
@@ -272,7 +342,11 @@ def as_json(result: Differential) -> dict[str, Any]:
 def _within(
     bounds: Mapping[str, Bounds], grouped: Mapping[str, Bounds], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, Bounds]:
-    """Bounds of types, none above that of a group that it is part of: what holds for the group holds for its types."""
+    """Limit the bounds of types to those of their groups.
+
+    No upper bound of a type may exceed that of a group it belongs to: what holds for the group holds for
+    its types.
+    """
     tightest = dict(bounds)
     for key, labels in groups.items():
         if key not in grouped or (high := grouped[key].high) is None:
@@ -323,7 +397,10 @@ def _second_level(tally: Tally, label: str, attribute: str, values: Sequence[str
 
 
 def _corrected_json(result: Differential) -> dict[str, Any] | None:
-    """Corrected shares; their intervals are as wide as the bounds, and null where there are none."""
+    """Return the corrected shares for JSON.
+
+    Their intervals are as wide as the bounds, and null if there are none.
+    """
     if not result.corrected:
         return None
     parts = {

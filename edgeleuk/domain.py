@@ -1,10 +1,10 @@
-"""Whether a picture is a blood smear as the models know it.
+"""Smear-likeness: how much a picture resembles a blood smear.
 
-A finder finds something in any picture, and a scale can be measured on it: letters, bricks and the nuclei of a tissue
-section are about as large as each other. But it leaves much that is stained unexplained there, finds no sure white cell,
-and what it calls red cells is uneven: that tells photographs and tissue. Prints and drawings give themselves away
-otherwise: by ink, which is grey or of one colour alone, by more colours than two dyes make, or by faces that are perfectly
-even.
+The reference is a smear as the models know it. A finder finds something in any picture, and a scale can be
+measured on it: letters, bricks and the nuclei of a tissue section are all of similar size. But in
+photographs and tissue it leaves much that is stained unexplained, finds no sure white cell, and what it
+calls red cells is uneven. Prints and drawings are recognised in other ways: by ink, which is grey or of one
+colour alone, by more colours than two dyes make, or by faces that are perfectly even.
 """
 
 from __future__ import annotations
@@ -18,62 +18,109 @@ from numpy.typing import NDArray
 from edgeleuk.rims import SURROUNDINGS_UM
 from edgeleuk.types import Boxes, Image
 
-# Logistic regression by source, L2 0.001: smears of txl_train, chula_train, phone_train and lattri100x, each once more as if
-# it had no white cell (at a twentieth of the weight), against crops of pictures that the sample data of image libraries
-# show, text, noise and clouds, at the scale they seem to have and at given ones.
+# Weights of a logistic regression by source, L2 0.001. Positives: smears of txl_train, chula_train, phone_train and
+# lattri100x, each once more as if it had no white cell (at a twentieth of the weight). Negatives: crops of the sample
+# pictures of image libraries, text, noise and clouds, at the scale they seem to have and at given ones.
 UNKNOWN, WHITE, UNEVEN, MANY, BIAS = -9.2, 9.0, -1.4, 0.45, -4.6
 LEAST_WHITE = 0.2
-"""Score that stands for no white cell."""
+"""Score used if there is no white cell."""
 TEXTURES = (0.02, 1.0)
-"""Between which texture counts."""
+"""Range that texture is clipped to."""
 NO_TEXTURE = 0.5
-"""Stands for that of red cells where none is found: what other pictures have."""
+"""Texture used without red cells.
+
+It is that of pictures other than smears.
+"""
 MOST = 100
-"""Red cells whose texture is looked at; more would not change a median."""
+"""Maximum number of red cells measured for texture.
+
+More would not change a median.
+"""
 RING, SPOKES = 0.6, 16
-"""Radius, of the cell's, of the ring on which texture is sampled, and how often: beyond the pallor, within the rim."""
+"""Ring for sampling texture: radius, and sample count.
+
+The radius is a share of the cell's: beyond the pallor, within the rim.
+"""
 WITHIN = (0.0, 0.3, RING)
-"""Radii that relief is sampled at: the pallor counts too."""
+"""Radii for sampling relief, including the pallor."""
 FAINTEST = 0.02
-"""Optical density that a ratio is taken to at least, so that noise is no texture."""
+"""Minimum optical density as denominator of a ratio.
+
+It keeps noise from counting as texture.
+"""
 STAINED = 0.06
-"""Optical density above the empty slide from which on a pixel tells the dyes."""
+"""Minimum optical density of stained pixels.
+
+It is measured above the empty slide.
+"""
 DARKEST = 96.0
-"""Percentile of optical density that tells how strongly anything is stained."""
+"""Density percentile for staining strength."""
 MOST_COLOURED = 98.0
-"""Percentile of the difference between channels that tells whether anything has the colour of a dye."""
+"""Percentile of channel differences for dye colour."""
 COARSER = 4
-"""Times that the copy is smaller whose colours are looked at."""
+"""Downscaling factor of the copy for colours."""
 WHITE_PERCENTILE = 95.0
-"""Of each channel; it stands for the empty slide."""
+"""Percentile of each channel for the empty slide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kinship:
-    """How much a picture has of a blood smear. None where nothing in it tells."""
+    """Measures of how smear-like a picture is.
+
+    A measure is None if nothing in the picture tells it.
+    """
 
     likeness: float
-    """0 to 1, from what the finder found and how surely: a probability if smears were as common as other pictures."""
+    """Smear-likeness, 0 to 1.
+
+    It depends on what the finder found and how surely: a probability if smears were as common as other
+    pictures.
+    """
     dye: float | None
-    """Of what is stained, the difference between the channel that absorbs most and the one that absorbs least, of a
-    unit vector of optical density, median: 0 for grey."""
+    """Colourfulness of stained pixels; 0 for grey.
+
+    It is the median difference between the channel that absorbs most and the one that absorbs least, of a
+    unit vector of optical density.
+    """
     tint: float | None
-    """Of what is stained, that difference of optical density itself, of the most coloured fiftieth: of nuclei where there
-    are any. Red cells alone may be grey."""
+    """Density difference between channels.
+
+    It is the same difference as `dye`, but of optical density itself, in the most coloured fiftieth of the
+    stained pixels: nuclei, if there are any. Red cells alone may be grey.
+    """
     depth: float | None
-    """Optical density of the darkest twenty-fifth of the picture above the empty slide, all channels together."""
+    """Optical density of the picture's darkest twenty-fifth.
+
+    It is measured above the empty slide, over all channels together.
+    """
     cyan: float | None
-    """Of what is stained, the red channel's part of that vector, median: 1 where only red light is kept back. Smears of all
-    training files have 0.88 at most, those behind a blue lamp; eosin alone has 0.2 to 0.5."""
+    """Red channel's part in absorption.
+
+    It is the median red component of the unit vectors of `dye`: 1 if only red light is absorbed. Smears of
+    all training files have 0.88 at most, the highest being those under a blue lamp; eosin alone has 0.2 to
+    0.5.
+    """
     hues: float | None
-    """Of what is stained, the mean distance of these unit vectors from their median: 0 for one dye."""
+    """Spread of hues in stained pixels.
+
+    It is the mean distance of the unit vectors of `dye` from their median: 0 for one dye.
+    """
     texture: float | None
-    """How uneven red cells are along a ring: standard deviation of optical density over its mean, median."""
+    """Unevenness of red cells along a ring.
+
+    It is the median over red cells of the standard deviation of optical density over its mean.
+    """
     relief: float | None
-    """Likewise from their middle to that ring: a red cell is a dish, or at least has grain."""
+    """Unevenness of red cells from middle to ring.
+
+    It is measured like `texture`: a red cell is a dish, or at least has grain.
+    """
     fullness: float | None
-    """Optical density in the middle of red cells over that on the ring, median: 1 for a disc, 0 for a hollow thing. Those of
-    all training files have 0.10 and more, as blur fills the pallor."""
+    """Relative density of red cells' middle.
+
+    It is the median ratio of optical densities: 1 for a disc, 0 for a hollow thing. Red cells of all
+    training files have 0.10 and more, as blur fills the pallor.
+    """
 
 
 def kinship(
@@ -84,8 +131,16 @@ def kinship(
     white_scores: NDArray[np.float32],
     unknown: float,
 ) -> Kinship:
-    """Of a picture of square pixels (H, W, 3) with its red cells (N, 4), the share of what is stained in it that is no cell,
-    and of the whole that it may be the middle of, how many red cells it has and the scores of its white cells (M,)."""
+    """Measure how smear-like a field is.
+
+    Args:
+        small: (H, W, 3) picture with square pixels. It may be the central part of a larger picture.
+        um_per_px: Scale of `small`, um per pixel.
+        red: (N, 4) boxes of red cells in `small`.
+        reds: Number of red cells in the whole picture.
+        white_scores: (M,) scores of white cells in the whole picture.
+        unknown: Share of stained pixels in `small` that belong to no cell, 0 to 1.
+    """
     dye, tint, depth, cyan, hues = _colours(small, um_per_px)
     texture, relief, fullness = _unevenness(small, red)
     return Kinship(
@@ -102,8 +157,14 @@ def kinship(
 
 
 def likeness(reds: int, white: NDArray[np.float32], unknown: float, texture: float | None) -> float:
-    """0 to 1, from the number of red cells, the scores of white cells (M,), the unexplained share of what is stained, and
-    how uneven red cells are (None without any)."""
+    """Compute the smear-likeness, 0 to 1.
+
+    Args:
+        reds: Number of red cells.
+        white: (M,) scores of white cells.
+        unknown: Unexplained share of stained pixels, 0 to 1.
+        texture: Unevenness of red cells; None without red cells.
+    """
     best = max(LEAST_WHITE, float(white.max()) if len(white) else 0.0)
     uneven = np.log(np.clip(NO_TEXTURE if texture is None else texture, *TEXTURES))
     logit = UNKNOWN * unknown + WHITE * best + UNEVEN * uneven + MANY * np.log1p(reds) + BIAS
@@ -111,8 +172,10 @@ def likeness(reds: int, white: NDArray[np.float32], unknown: float, texture: flo
 
 
 def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
-    """See `Kinship.dye`, `tint`, `depth`, `cyan` and `hues`. The shade of a vignette is no stain: what is stained is darker
-    than its surroundings."""
+    """Return dye, tint, depth, cyan and hues of `Kinship`.
+
+    Stained pixels are darker than their surroundings; the shading of a vignette is no stain.
+    """
     height, width = small.shape[:2]
     size = max(1, width // COARSER), max(1, height // COARSER)
     coarse = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
@@ -121,7 +184,7 @@ def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
     white = cv2.GaussianBlur(white.astype(np.float32), (0, 0), reach / 3)
     density = np.log10(white.clip(1) / coarse.clip(1)).reshape(-1, 3)
     stained = density[density.mean(axis=1) > STAINED]
-    # Of the whole picture: large things leave no surroundings, and are no less dark for it.
+    # Measured on the whole picture: large dark objects leave no lighter surroundings to compare with.
     brightness = coarse.mean(axis=2)
     empty, dark = np.percentile(brightness, (WHITE_PERCENTILE, 100 - DARKEST)).clip(1)
     depth = float(np.log10(empty / dark))
@@ -135,7 +198,7 @@ def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
 
 
 def _unevenness(small: Image, red: Boxes) -> tuple[float | None, float | None, float | None]:
-    """See `Kinship.texture`, `Kinship.relief` and `Kinship.fullness`."""
+    """Return texture, relief and fullness of `Kinship`."""
     if not len(red):
         return None, None, None
     red = red[:: 1 + len(red) // MOST]

@@ -1,11 +1,12 @@
-"""What was drawn into a picture, and whether it is several pictures in one.
+"""Detection of drawings in pictures, and of joined pictures.
 
-Strokes of a program are told by their colour: dyes absorb over broad bands, so that light which one channel keeps whole is
-never taken away from both others, nor from another one alone. Black ones are thin where nuclei are wide. Lines, boxes and
-scale bars have edges that run straight along the picture's rows or columns for longer than any cell; the seam between two
-pictures does so from one end to the other.
+Strokes of a program are told by their colour. Dyes absorb over broad bands, so that light which one channel
+keeps whole is never taken away from both others, nor from another one alone. Black strokes are thin where
+nuclei are wide. Lines, boxes and scale bars have edges that run straight along the picture's rows or
+columns for longer than any cell; the seam between two pictures runs from one end to the other.
 
-Limits were chosen on pictures of all training sources, which have none of it but scale bars (`quality.toml`).
+Limits were chosen on pictures of all training sources, which have none of it but scale bars
+(`quality.toml`).
 """
 
 from __future__ import annotations
@@ -19,61 +20,116 @@ from numpy.typing import NDArray
 from edgeleuk.types import Boxes, Image
 
 SAMPLED = 700
-"""Long side of the sample whose colours are looked at, pixels: taken, not averaged, so that strokes keep theirs."""
+"""Long side of the sample for colours, pixels.
+
+Pixels are taken, not averaged, so that strokes keep their colour.
+"""
 EMPTY = 95
-"""Percentile of each channel that stands for the empty slide."""
+"""Percentile of each channel for the empty slide."""
 ABSORBED, KEPT = 0.6, 0.04
-"""Optical density of the channel that a stroke darkens most, at least, and of the one that it darkens least, at most."""
+"""Density limits of a stroke.
+
+The optical density of the channel that a stroke darkens most is at least the first, and that of the channel
+that it darkens least is at most the second.
+"""
 ALIKE = 0.75
-"""Density of the channel in between over that of the darkest from which on both are taken away, as by red, green and blue."""
+"""Minimum density ratio of two absorbed channels.
+
+It is the density of the middle channel over that of the darkest. Red, green and blue ink absorb two
+channels.
+"""
 ALONE = 0.08
-"""Up to which only one is, as by yellow, cyan and magenta."""
+"""Maximum density ratio of one absorbed channel.
+
+It is the same ratio as ALIKE. Yellow, cyan and magenta ink absorb one channel alone.
+"""
 BESIDE = 2
-"""Pixels of the sample beside a stroke that JPEG mixed with it."""
+"""Radius that JPEG blurs a stroke by, sample pixels.
+
+Pixels within it are mixed with the stroke.
+"""
 TOGETHER = 16
-"""Pixels of the sample that hang together in a stroke, at least: less is glitter of colour at the rims of cells."""
+"""Minimum number of connected pixels in a stroke.
+
+Fewer are glitter of colour at the rims of cells.
+"""
 THIN = 9
-"""Pixels of the sample: nothing wider is a stroke."""
+"""Maximum width of a stroke, sample pixels."""
 BLACK, COLOURLESS, DEEPER = 60, 25, 60
-"""Brightest channel of a black stroke at most, the difference of its channels at most, and how much darker it is than
-what is beside it at least, levels."""
+"""Limits of a black stroke, levels.
+
+They are the maximum of its brightest channel, the maximum difference of its channels, and how much darker
+it is at least than its surroundings.
+"""
 EDGES = 640
-"""Long side of the copy in which edges are looked for, pixels."""
+"""Long side of the copy for edges, pixels."""
 STEP = 14
-"""Levels of an edge, over two pixels."""
+"""Minimum step at an edge, levels.
+
+It is measured over two pixels.
+"""
 LONG = 6
-"""Part of the copy's short side that a straight edge is long: a red cell's rim is straight for a tenth of that."""
+"""Divisor for the length of a straight edge.
+
+Such an edge is at least the copy's short side over LONG. A red cell's rim is straight for a tenth of that.
+"""
 MARGIN = 8
-"""Rows and columns at the picture's edge that are not looked at: a sensor's rim ends there."""
+"""Rows and columns ignored at the picture's edge.
+
+A sensor's rim ends there.
+"""
 STRONG = 12
-"""Levels of an edge that count at most, so that neither a few nuclei nor a short line make a seam."""
+"""Level step at which edges are clipped.
+
+With it neither a few nuclei nor a short line make a seam.
+"""
 FLAT = 1.5
-"""Levels that edges have at least beside it: in a nearly empty field two nuclei would make a seam."""
+"""Minimum level of the edges beside a seam.
+
+Without it two nuclei would make a seam in a nearly empty field.
+"""
 BESIDES = (3, 6)
-"""From and to how many columns beside it a column is compared: the rims of cells are spread over more."""
+"""Range of columns that a column is compared with.
+
+They are so many columns beside it, from and to. The rims of cells are spread over more columns.
+"""
 ON = 0.12
-"""Share of a box that is stroke, from which on the drawing was found and not a cell."""
+"""Minimum stroke share of a box around a drawing.
+
+From it on the drawing was found and not a cell.
+"""
 TOUCHED = 0.01
-"""Share from which on a stroke lies on the cell."""
+"""Minimum stroke share of a drawn-over cell."""
 NONE: Boxes = np.empty((0, 4), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """How much was drawn into a picture."""
+    """Amount of drawing in a picture."""
 
     ink: float
-    """Pixels of a colour that no dye has, of 10,000."""
+    """Pixels in colours without a dye, per 10,000."""
     black: float
-    """Pixels of thin black strokes, of 10,000."""
+    """Pixels of thin black strokes, per 10,000."""
     lines: float
-    """Pixels of straight edges along rows or columns, of 10,000."""
+    """Pixels of straight edges, per 10,000.
+
+    They run along rows or columns.
+    """
     seam: float
-    """Strength of edges along the row or column that has most, over that of its neighbours: 1 to 2 in a field."""
+    """Strength of the strongest seam.
+
+    It is that of edges along the row or column that has most, over that of its neighbours: 1 to 2 in a
+    field.
+    """
 
 
 def drawn(image: Image, white: Boxes = NONE) -> Drawn:
-    """Measure a picture (H, W, 3) with its white cells (N, 4), whose nuclei may be as blue as strokes. Takes 15 ms for 1280 x 720 on one core of a laptop."""
+    """Measure the drawings in a picture.
+
+    `image` is (H, W, 3), and `white` (N, 4) are its white cells, whose nuclei may be as blue as strokes.
+    Takes 15 ms for 1280 x 720 on one core of a laptop.
+    """
     step = max(1, round(max(image.shape[:2]) / SAMPLED))
     sample = np.ascontiguousarray(image[::step, ::step])
     lines, seam = _edges(image)
@@ -83,8 +139,15 @@ def drawn(image: Image, white: Boxes = NONE) -> Drawn:
 
 
 def strokes(image: Image, boxes: Boxes, white: Boxes = NONE) -> NDArray[np.float32]:
-    """(N,) share of each box (N, 4) of a picture (H, W, 3) that coloured strokes cover, with what JPEG mixed with them;
-    `white` as in `drawn`."""
+    """Return (N,) share of each box under strokes.
+
+    Strokes are coloured ones, with the pixels that JPEG mixed with them.
+
+    Args:
+        image: (H, W, 3) picture.
+        boxes: (N, 4) boxes in the picture.
+        white: (M, 4) white cells, whose nuclei may be as blue as strokes.
+    """
     step = max(1, round(max(image.shape[:2]) / SAMPLED))
     inked = _inked(np.ascontiguousarray(image[::step, ::step]), white / step).astype(np.uint8)
     side = 2 * BESIDE + 1
@@ -100,7 +163,10 @@ def strokes(image: Image, boxes: Boxes, white: Boxes = NONE) -> NDArray[np.float
 
 
 def _inked(sample: Image, white: Boxes) -> NDArray[np.bool_]:
-    """(h, w) which pixels have a colour that no dye has; blue ones in white cells (N, 4) are none."""
+    """Return (h, w) mask of non-dye colours.
+
+    Blue pixels in `white` cells (N, 4) are not included.
+    """
     empty = np.percentile(sample[::3, ::3].reshape(-1, 3), EMPTY, axis=0).clip(1)
     table = np.log10(empty / np.arange(256).clip(1)[:, None]).astype(np.float32)
     density = cv2.LUT(sample, table[None])
@@ -117,7 +183,7 @@ def _inked(sample: Image, white: Boxes) -> NDArray[np.bool_]:
 
 
 def _black(sample: Image) -> NDArray[np.bool_]:
-    """(h, w) which pixels belong to thin black strokes."""
+    """Return (h, w) mask of thin black strokes."""
     red, green, blue = cv2.split(sample)
     bright, dark = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     beside = cv2.morphologyEx(green, cv2.MORPH_BLACKHAT, np.ones((THIN, THIN), np.uint8))
@@ -127,7 +193,7 @@ def _black(sample: Image) -> NDArray[np.bool_]:
 
 
 def _together(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(h, w) without what hangs together in fewer pixels than a stroke has."""
+    """Remove components smaller than a stroke."""
     if not mask.any():
         return mask
     near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
@@ -138,7 +204,7 @@ def _together(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _edges(image: Image) -> tuple[float, float]:
-    """See `Drawn.lines` and `Drawn.seam`."""
+    """Return `Drawn.lines` and `Drawn.seam`."""
     factor = min(1.0, EDGES / max(image.shape[:2]))
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     green = cv2.extractChannel(image, 1)
@@ -155,7 +221,10 @@ def _edges(image: Image) -> tuple[float, float]:
 
 
 def _peak(profile: NDArray[np.float64]) -> float:
-    """The largest of values (n,) over those a little before and after it."""
+    """Return the relative height of the largest value.
+
+    It is relative to the values (n,) a little before and after it.
+    """
     if len(profile) <= 2 * BESIDES[-1]:
         return 1.0
     first, last = BESIDES

@@ -1,4 +1,6 @@
-"""Every error a user can meet. A message says what happened, what exists, and what to do.
+"""Exceptions for the user, with exit codes.
+
+Every error a user can meet is one of these. A message says what happened, what exists, and what to do.
 
 EdgeleukError                exit 1
 ├── UnforeseenError          exit 1   a fault of the program, or of a library it uses
@@ -30,9 +32,10 @@ from edgeleuk._text import message
 
 
 class EdgeleukError(Exception):
-    """Base of all errors meant for the user. `str(error)` is one clear sentence or two.
+    """Base of all errors meant for the user.
 
-    A message quotes names of files, and what servers and libraries say: `str` escapes what steers a terminal.
+    `str(error)` is one or two clear sentences. A message quotes names of files, and what servers and
+    libraries say: `str` escapes characters that control a terminal.
     """
 
     exit_code = 1
@@ -42,27 +45,30 @@ class EdgeleukError(Exception):
 
 
 class UnforeseenError(EdgeleukError):
-    """A fault that nobody foresaw, of this program or of a library; `faults` gives it a reference for support."""
+    """An unexpected fault of this program or of a library.
+
+    `faults` gives it a reference for support.
+    """
 
 
 class UsageError(EdgeleukError):
-    """The request names something that does not exist or does not go together."""
+    """The request names something unknown, or combines incompatible options."""
 
     exit_code = 2
 
 
 class InputError(EdgeleukError):
-    """An input cannot be opened, or holds something else than expected."""
+    """An input cannot be opened or has unexpected content."""
 
     exit_code = 3
 
 
 class NotAnImageError(InputError):
-    """A file could not be decoded as a picture this program can analyse."""
+    """A file cannot be decoded as a supported picture."""
 
 
 class RecordError(InputError):
-    """A result that was written down is damaged, or of a newer edgeleuk."""
+    """A kept result is damaged, or of a newer edgeleuk."""
 
 
 class ModelError(EdgeleukError):
@@ -72,7 +78,10 @@ class ModelError(EdgeleukError):
 
 
 class ModelMissingError(ModelError):
-    """No model for this magnification, or a file of it is absent."""
+    """A model, or a file of it, is missing.
+
+    There is no model for the magnification, or a file of it is absent.
+    """
 
 
 class ModelAlteredError(ModelError):
@@ -80,7 +89,7 @@ class ModelAlteredError(ModelError):
 
 
 class ScaleError(EdgeleukError):
-    """Micrometres per pixel cannot be told from the picture."""
+    """Micrometres per pixel cannot be derived from the picture."""
 
     exit_code = 5
 
@@ -92,41 +101,62 @@ class OutputError(EdgeleukError):
 
 
 class MissingExtraError(EdgeleukError):
-    """An optional dependency is needed and absent."""
+    """A required optional dependency is not installed."""
 
     exit_code = 7
 
 
 class CameraError(EdgeleukError):
-    """A camera or stream cannot be opened, or stopped giving pictures."""
+    """A camera or stream cannot be opened.
+
+    Also raised if it stopped giving pictures.
+    """
 
     exit_code = 8
 
 
 class NoPictureYetError(CameraError):
-    """A camera is there and has given no picture for a while; the next read goes on waiting for it."""
+    """A camera has given no picture for a while.
+
+    The next read goes on waiting for it.
+    """
 
 
 class StoreError(EdgeleukError):
-    """A session's file cannot be opened, read or written; what was announced as counted is still in it."""
+    """A session's file cannot be opened, read or written.
+
+    What was announced as counted is still in it.
+    """
 
     exit_code = 9
 
 
 class DamagedError(StoreError):
-    """A part of a session's file is damaged, as by a failing disk; what lies elsewhere in it can be read."""
+    """A part of a session's file is damaged.
+
+    A failing disk may be the cause. The other parts can be read.
+    """
 
 
 class DiskFullError(StoreError):
-    """Too little of the disk is free to write more; what was written is kept, and writing works again with space."""
+    """The disk has too little free space to write more.
+
+    What was written is kept, and writing works again with more space.
+    """
 
 
 class QualityError(EdgeleukError):
-    """A picture is refused: too poor to be counted, or no blood smear that the models know."""
+    """A picture is refused.
+
+    It is too poor to be counted, or no blood smear that the models know.
+    """
 
     exit_code = 10
 
     def __init__(self, text: str, findings: tuple[Any, ...] = ()) -> None:
-        """`findings`: every `types.Finding` about the picture, also those that only warn."""
+        """Keep the findings behind the refusal.
+
+        `findings`: every `types.Finding` about the picture, also those that only warn.
+        """
         super().__init__(text)
         self.findings = findings

@@ -1,20 +1,23 @@
-"""White cells and platelets per microlitre: estimates from a smear, never counts.
+"""Estimates of white cells and platelets per microlitre from smears.
 
-A smear is no measured volume, so each method needs something that stands for one:
+They are estimates, never counts. A smear is no measured volume, so each method needs something that stands
+for one:
 
-- red cells: cells seen / red cells seen x the red-cell count of the blood, which the user enters. The indirect method of
-  Fonio, for platelets usual to this day. Against a counter the differences had a standard deviation of 40 at a mean of
-  258 (100 bloods, "Verification of the reliability of the estimation technique of platelet count on the basis of red
-  cell : platelet ratio", Iraq 2006, iraqjournals.net 29806): 95 % within RATIO_ERROR. White cells lie less evenly on a
-  smear than platelets; no such study of them was found, and theirs is taken as wider, a choice of this project.
+- red cells: cells seen / red cells seen x the red-cell count of the blood, which the user enters. The
+  indirect method of Fonio, used for platelets to this day. Against a counter the differences had a standard
+  deviation of 40 at a mean of 258 (100 bloods, "Verification of the reliability of the estimation technique
+  of platelet count on the basis of red cell : platelet ratio", Iraq 2006, iraqjournals.net 29806): 95 %
+  within RATIO_ERROR. White cells lie less evenly on a smear than platelets; no such study of them was
+  found, and their error is taken as larger, a choice of this project.
 - area: cells seen / area seen x a factor, in a monolayer. The factors are those of the bench, for fields of
-  eyepieces with a field number of 20 mm: platelets of a 100x field (0.031 mm2) x 15,000 to 20,000 (Ciesla, Hematology in
-  Practice, F. A. Davis, table 20.2: monolayers and wedge smears), white cells of a 40x field (0.196 mm2) x 2,000 (ibid., table
-  20.1) to 2,700 (International Blood Research & Reviews 5(2), 2016: 50 bloods against a counter, r = 0.68 to 0.73). That
-  spread, and how thick a film is, make AREA_ERROR.
+  eyepieces with a field number of 20 mm: platelets of a 100x field (0.031 mm2) x 15,000 to 20,000 (Ciesla,
+  Hematology in Practice, F. A. Davis, table 20.2: monolayers and wedge smears), white cells of a 40x field
+  (0.196 mm2) x 2,000 (ibid., table 20.1) to 2,700 (International Blood Research & Reviews 5(2), 2016: 50
+  bloods against a counter, r = 0.68 to 0.73). That spread, and the varying thickness of films, make
+  AREA_ERROR.
 
-The interval joins the exact one of the count with the method's error, as independent factors. Either method asks for
-fields that were not chosen for their white cells.
+The interval combines the exact one of the count with the method's error, as independent factors. Both
+methods need fields that were not chosen for their white cells.
 """
 
 from __future__ import annotations
@@ -33,26 +36,42 @@ Method = Literal["red cells", "area"]
 Name = Literal["white cells", "platelets"]
 
 RED_CELLS = (0.5, 9.0)
-"""10^12 per litre that blood may have."""
+"""Plausible red-cell counts of blood, 10^12 per litre."""
 LEAST_RED_CELLS = 1000
-"""Red cells that the platelets or white cells are counted among, see above."""
+"""Minimum number of red cells for the red-cell method."""
 LEAST_FIELDS = 10
-"""Fields that the factors of the area method are meant for the mean of."""
+"""Minimum number of fields for the area method.
+
+Its factors are meant for the mean of so many fields.
+"""
 FIELD_MM2 = {WHITE_CELL: pi / 4 * (20 / 40) ** 2, PLATELET: pi / 4 * (20 / 100) ** 2}
-"""Area of the field that each factor is for: 20 mm of field number over the objective's magnification."""
+"""Field area of each factor.
+
+The diameter is the field number, 20 mm, over the objective's magnification.
+"""
 FACTORS = {WHITE_CELL: (2000.0, 2700.0), PLATELET: (15000.0, 20000.0)}
-"""Cells per uL for one in a field of that area, from and to; their geometric mean is used."""
+"""Range of cells per uL by cells per field.
+
+A factor is for one cell in a field of the area of FIELD_MM2. The geometric mean of the range is used.
+"""
 RATIO_ERROR = {WHITE_CELL: 0.5, PLATELET: 0.3}
 AREA_ERROR = {WHITE_CELL: 0.6, PLATELET: 0.5}
-"""95 %, as a factor's excess over 1, beside the count's own error."""
+"""Error of the area method by kind of cell.
+
+It adds to the count's own error, as RATIO_ERROR does for the red-cell method. Both are 95 % errors, given
+as a factor's excess over 1.
+"""
 NAMES: Mapping[str, Name] = {WHITE_CELL: "white cells", PLATELET: "platelets"}
 KNOWN = ("given", "profile")
-"""Sources of a scale that make an area known."""
+"""Sources of a scale with known areas."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerMicrolitre:
-    """An estimate of one kind of cell in the blood, with a 95 % interval, per uL."""
+    """Estimated cells of one kind per uL.
+
+    It has a 95 % interval.
+    """
 
     kind: Name
     method: Method
@@ -60,19 +79,25 @@ class PerMicrolitre:
     low: float
     high: float
     counted: float
-    """Those seen; one that an edge cuts is half a cell, on average."""
+    """Number of cells seen.
+
+    A cell cut by an edge counts half, which it is on average.
+    """
     of: float
-    """Red cells seen, or mm2."""
+    """Red cells seen, or area in mm2."""
     formula: str
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What can be estimated of a slide, and what cannot."""
+    """Estimates of a slide, and refusals."""
 
     values: tuple[PerMicrolitre, ...] = ()
     refused: tuple[str, ...] = ()
-    """Why something that was asked for is not estimated: a sentence and what to do."""
+    """Reasons why requested estimates are missing.
+
+    Each is a sentence, and what to do.
+    """
 
     def as_json(self) -> dict[str, Any]:
         return {"values": [asdict(value) for value in self.values], "refused": list(self.refused)}
@@ -82,7 +107,11 @@ NOTHING = Estimates()
 
 
 def check(red_cells: float | None) -> None:
-    """Raises UsageError where no blood has so many red cells, 10^12 per litre."""
+    """Check that a red-cell count is plausible.
+
+    Raises:
+        UsageError: No blood has so many or so few red cells, 10^12 per litre.
+    """
     if red_cells is not None and not RED_CELLS[0] <= red_cells <= RED_CELLS[1]:
         raise UsageError(
             f"--red-cells {red_cells:g} is outside {RED_CELLS[0]:g} to {RED_CELLS[1]:g}. It is the red-cell count of the "
@@ -96,10 +125,17 @@ def estimate(
     rules: Rules,
     red_cells: float | None = None,
 ) -> Estimates:
-    """Estimates of a slide from its fields, each cell in one of them, which show `area_mm2` of it.
+    """Estimate a slide's cells per microlitre.
 
-    By the blood's `red_cells`, 10^12 per litre, where these are entered; by the area where every scale is known, of a
-    ruler and not of red cells, and there are enough fields. Else nothing.
+    The red-cell method is used if `red_cells` is given. The area method is used if every scale is known
+    from a ruler, not from red cells, and there are at least LEAST_FIELDS fields. Otherwise the result is
+    empty.
+
+    Args:
+        fields: Fields of the slide, each cell in only one of them.
+        area_mm2: Area of the slide that the fields show.
+        rules: Rules of the differential.
+        red_cells: Red-cell count of the blood as entered, 10^12 per litre.
     """
     values, refused = [], []
     if red_cells is not None:
@@ -135,10 +171,11 @@ def _counted(fields: Sequence[Field]) -> list[str]:
 
 
 def _number(fields: Iterable[Field], kind: str, rules: Rules) -> float:
-    """Cells of a kind, less those that the reader took for something else; one that an edge cuts counts half.
+    """Count cells of a kind.
 
-    A cell is seen, whole or cut, over the picture and half its own breadth beyond; whole, over that much less. Half of
-    those cut makes up for it.
+    A cell cut by an edge counts half. Cells that the reader took for something else are left out. A cell is
+    seen, whole or cut, over the picture and half its own breadth beyond; whole, over that much less.
+    Counting cut cells half makes up for the difference.
     """
     return sum(
         1.0 if cell.whole else 0.5
@@ -186,7 +223,10 @@ def _by_area(kind: str, counted: float, area_mm2: float) -> PerMicrolitre:
 
 
 def _joined(value: float, low: float, high: float, error: float) -> tuple[float, float]:
-    """Limits of a value of which two independent factors are uncertain: the count's, low to high, and 1 + `error`."""
+    """Return the limits from two independent errors.
+
+    One is the error of the count, `low` to `high`; the other is the factor 1 + `error`.
+    """
     if value == 0:
         return 0.0, high * (1 + error)
     own = log1p(error)

@@ -1,10 +1,12 @@
-"""The bright disc that a phone at the eyepiece sees in black: where it is, and what it cuts.
+"""Detection of an eyepiece's field of view in a picture.
 
-The rim is where the bright part of a picture meets what is dark up to the picture's edge. Cells at the rim and
-reflections beside it give points off it; a disc (an ellipse, where camera or picture is askew) is believed where most
-points agree on one, and where the light falls sharply across it. An ordinary field has none: a vignette fades.
+A phone at the eyepiece sees a bright disc in black. The rim is where the bright part of a picture meets
+what is dark up to the picture's edge. Cells at the rim and reflections beside it give points off it; a disc
+(an ellipse, if camera or picture is askew) is accepted if most points agree on one, and if the light falls
+sharply across it. An ordinary field has none: a vignette fades.
 
-Thresholds were chosen on the pictures of phone_train, and on those of the other train files, which have no disc.
+Thresholds were chosen on the pictures of phone_train, and on those of the other train files, which have no
+disc.
 """
 
 from __future__ import annotations
@@ -20,50 +22,96 @@ from edgeleuk.types import Aperture, Boxes, Image
 
 Plane = NDArray[np.float32]
 Points = NDArray[np.float64]
-"""(..., N, 2) x y, in long sides of the picture from its upper left corner."""
+"""(..., N, 2) x and y in long sides.
+
+The unit is the long side of the picture, and the origin its upper left corner.
+"""
 Conics = NDArray[np.float64]
-"""(..., 6) a to f of a x^2 + b x y + c y^2 + d x + e y + f = 0, negative inside."""
+"""(..., 6) coefficients a to f of conics.
+
+A conic is a x^2 + b x y + c y^2 + d x + e y + f = 0, negative inside.
+"""
 
 LOOKED_AT = 320
-"""Long side of the copy that is looked at, pixels: the rim is placed within a third of one, 0.4 % of the area."""
+"""Long side of the analysed copy, pixels.
+
+The rim is placed within a third of a pixel of it, 0.4 % of the area.
+"""
 DARK = 0.4
-"""Share of the brightest light below which a pixel may be surround; nuclei and reflections may lie on the wrong side."""
+"""Brightness below which a pixel may be surround.
+
+It is a share of the brightest light. Nuclei and reflections may lie on the wrong side.
+"""
 LEAST_DARK = 0.004
-"""Share of a picture that is dark up to its edge: with less there is nothing to leave out."""
+"""Minimum share of dark surround in the picture.
+
+The surround is dark up to the picture's edge. With less there is nothing to leave out.
+"""
 POINTS = (24, 240)
-"""Of the rim, that are fitted: at least, and at most."""
+"""(min, max) edge points in the ellipse fit."""
 DRAWS = 250
-"""Guesses from a few points each. Where half of the points are wrong 1 of 32 draws of five is right."""
+"""Number of guesses from a few points each.
+
+If half of the points are wrong, 1 of 32 draws of five is right.
+"""
 NEAR = 0.006
-"""Distance from the rim within which a point lies on it: two pixels of the copy."""
+"""Maximum distance of a point on the rim.
+
+It is two pixels of the copy.
+"""
 ROUNDS = 4
 ROUNDER = 0.96
-"""Share of an ellipse's points at which a circle is preferred: to a short arc an ellipse fits too easily."""
+"""Relative number of points that prefers a circle.
+
+A circle is preferred if it has this share of the ellipse's points: to a short arc an ellipse fits too
+easily.
+"""
 AGREEING = 0.5
-"""Least share of the points that lie on the rim."""
+"""Minimum share of points on the rim."""
 LEAST_ROUND = 0.48
-"""Least short axis over long: a squeeze of 0.5625 seen through a camera tilted by 10 degrees gives 0.5."""
+"""Minimum ratio of short to long axis.
+
+A squeeze of 0.5625 seen through a camera tilted by 10 degrees gives 0.5.
+"""
 SIDES = (0.12, 2.0)
-"""Semi-axes that a disc may have."""
+"""(min, max) semi-axes of a disc, in long sides."""
 ACROSS = (0.03, 0.06)
-"""How far from the rim it is dark outside and bright inside, of its radius; the better of both places."""
+"""Distances from the rim for comparing light.
+
+They are shares of the radius; it is dark outside and bright inside, and the better of both places counts.
+"""
 FALL = 0.5
-"""Light outside over light inside that is a rim."""
+"""Maximum ratio of outer to inner light at a rim."""
 SHARP = 0.75
-"""Least share of the visible rim with such a FALL."""
+"""Minimum share of the visible rim with such a FALL."""
 VISIBLE = 0.1
-"""Least share of the rim that the picture shows: less may be the edge of anything."""
+"""Minimum visible share of the rim.
+
+Less may be the edge of anything.
+"""
 GROUND = 90.0
-"""Percentile of each channel within the disc that stands for empty ground."""
+"""Percentile of each channel for empty ground.
+
+It is taken within the field of view.
+"""
 LEAST_SIDE = 64
-"""Pixels of the part of a disc that is looked at; of a smaller one the whole picture is."""
+"""Minimum side of the inner rectangle, pixels.
+
+If it is smaller, the whole picture is analysed.
+"""
 MARGIN = 0.008
-"""A box closer to the rim than this share of the disc's long axis touches it: boxes of cells that it cuts end a little
-before it, as the light does."""
+"""Margin of the rim for boxes of cut cells.
+
+It is a share of the disc's long axis; a box closer to the rim touches it. Boxes of cells that the rim cuts
+end a little before it, as the light does.
+"""
 
 
 def find_disc(image: Image) -> Aperture | None:
-    """The disc in a picture (H, W, 3); None where there is none. Takes 10 ms on one core of a laptop."""
+    """Find the field of view of an eyepiece.
+
+    `image` is (H, W, 3). The result is None if there is none. Takes 10 ms on one core of a laptop.
+    """
     light = _light(image)
     points = _rim_points(light)
     conic = None if points is None else _fitted(points)
@@ -74,7 +122,18 @@ def find_disc(image: Image) -> Aperture | None:
 
 
 def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: int = 0) -> NDArray[np.bool_]:
-    """(rows, columns) which pixels of a picture of `width` x `height` show the slide; of a copy resized to that size."""
+    """Return the mask of the field of view.
+
+    Args:
+        aperture: Field of view in pixels of the picture.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
+        columns: Width of the mask, if it is for a resized copy; `width` by default.
+        rows: Height of the mask, if it is for a resized copy; `height` by default.
+
+    Returns:
+        (rows, columns) True where the slide shows.
+    """
     columns, rows = columns or width, rows or height
     left, right = aperture.chords((np.arange(rows) + 0.5) * (height / rows))
     x = (np.arange(columns) + 0.5) * (width / columns)
@@ -83,8 +142,14 @@ def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: 
 
 
 def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, int]]:
-    """The largest upright rectangle in the disc, where light and focus are even, and its corner; all of a picture without
-    a disc, or with a tiny one."""
+    """Return the largest upright rectangle inside.
+
+    It lies in the field of view, where light and focus are even. Without a field of view, or with a tiny
+    one, the whole picture is returned.
+
+    Returns:
+        The part of the picture, and its corner (x, y).
+    """
     if aperture is None:
         return image, (0, 0)
     height, width = image.shape[:2]
@@ -97,7 +162,10 @@ def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, i
 
 
 def filled(image: Image, aperture: Aperture) -> Image:
-    """A copy of a picture whose surround has the colour of the slide's empty ground: no black reaches a cell's crop."""
+    """Fill the surround with empty-slide colour.
+
+    Returns a copy. No black reaches the crop of a cell.
+    """
     step = max(1, round(max(image.shape) / LOOKED_AT))
     sample = image[::step, ::step]
     shown = inside(aperture, image.shape[1], image.shape[0], sample.shape[1], sample.shape[0])
@@ -108,19 +176,33 @@ def filled(image: Image, aperture: Aperture) -> Image:
 
 
 def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
-    """A copy of a picture with the surround of another one of its size."""
+    """Combine a field of view with another surround.
+
+    Returns a copy.
+
+    Args:
+        image: (H, W, 3) picture with the field of view.
+        other: (H, W, 3) picture with the surround.
+        aperture: Field of view in pixels of both.
+    """
     copy = other.copy()
     cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
     return copy
 
 
 def seen(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
-    """(N,) whether the middle of each box (N, 4) lies in the disc."""
+    """Return (N,) whether boxes are inside.
+
+    Boxes (N, 4) are in the field of view if their centres are.
+    """
     return aperture.covers((boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
 def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
-    """(N,) whether the rim cuts the cell in each box: whether the ellipse that fills the box comes up to it."""
+    """Return (N,) whether the rim cuts the cells.
+
+    Boxes are (N, 4). A cell is cut if the ellipse that fills its box reaches the rim.
+    """
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     outline = middles[:, None] + halves[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -133,7 +215,10 @@ def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
 
 
 def _light(image: Image) -> Plane:
-    """The brightest channel of a small copy, (h, w): a cast or a stain darkens the others first."""
+    """Return the brightest channel of a small copy.
+
+    It is (h, w). A colour cast or a stain darkens the others first.
+    """
     factor = min(1.0, LOOKED_AT / max(image.shape))
     size = max(8, round(image.shape[1] * factor)), max(8, round(image.shape[0] * factor))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
@@ -142,9 +227,10 @@ def _light(image: Image) -> Plane:
 
 
 def _rim_points(light: Plane) -> Points | None:
-    """Where the largest bright thing borders on what is dark up to the picture's edge; None without either.
+    """Find points on the field of view's rim.
 
-    Dark things inside the bright one, as nuclei, are none of it.
+    The rim is where the largest bright area borders on what is dark up to the picture's edge. Dark areas
+    inside the bright one, such as nuclei, are no surround. The result is None without a rim.
     """
     level = DARK * float(np.percentile(light, 95))
     things = cv2.connectedComponents((light < level).astype(np.uint8), connectivity=4)[1]
@@ -162,7 +248,10 @@ def _rim_points(light: Plane) -> Points | None:
 
 
 def _crossings(light: Plane, pixels: NDArray[np.int32], level: float) -> NDArray[np.float64]:
-    """(N, 2) pixels, edges: where the light crosses `level` along its slope near pixels (N, 2) of an outline."""
+    """Return (N, 2) points where light crosses `level`.
+
+    They are edges in pixels, found along the slope of light near the pixels (N, 2) of an outline.
+    """
     x, y = pixels.T
     # A unit step in light changes what Scharr's filter gives by 32.
     slope = np.stack([cv2.Scharr(light, cv2.CV_32F, *way)[y, x] / 32 for way in ((1, 0), (0, 1))], axis=1)
@@ -171,7 +260,10 @@ def _crossings(light: Plane, pixels: NDArray[np.int32], level: float) -> NDArray
 
 
 def _fitted(points: Points) -> Conics | None:
-    """The circle or ellipse that most of the points lie on; None where fewer than AGREEING lie on any."""
+    """Fit a circle or ellipse to most points.
+
+    The result is None if fewer than AGREEING lie on any.
+    """
     rng = np.random.default_rng(0)
     best, most = None, AGREEING * len(points) / ROUNDER
     for round_, few in ((False, 5), (True, 3)):
@@ -190,7 +282,11 @@ def _fitted(points: Points) -> Conics | None:
 
 
 def _through(points: Points, round_: bool, near: Conics | None = None) -> Conics:
-    """The conic through few points, or of least squares to many: of distances, where one that is `near` is known."""
+    """Fit conics to points by least squares.
+
+    A conic passes through few points exactly. If a conic `near` the result is known, distances are
+    minimised.
+    """
     x, y = points[..., 0], points[..., 1]
     one = np.ones_like(x)
     terms = np.stack([x * x + y * y, x, y, one] if round_ else [x * x, x * y, y * y, x, y, one], axis=-1)
@@ -205,8 +301,11 @@ def _through(points: Points, round_: bool, near: Conics | None = None) -> Conics
 
 
 def _distances(conics: Conics, points: Points) -> NDArray[np.float64]:
-    """(..., N) of points (N, 2) from conics (..., 6), to first order (Sampson, Computer Graphics and Image Processing 18,
-    1982, 97)."""
+    """Return (..., N) distances of points from conics.
+
+    Points are (N, 2), conics (..., 6). Distances are to first order (Sampson, Computer Graphics and Image
+    Processing 18, 1982, 97).
+    """
     x, y = points.T
     value = conics @ np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
     distances: NDArray[np.float64] = np.abs(value) / _slopes(conics, points)
@@ -214,7 +313,7 @@ def _distances(conics: Conics, points: Points) -> NDArray[np.float64]:
 
 
 def _slopes(conics: Conics, points: Points) -> NDArray[np.float64]:
-    """(..., N) how fast the values of conics change at points."""
+    """Return (..., N) gradient magnitudes of conics at points."""
     x, y = points.T
     one, nil = np.ones_like(x), np.zeros_like(x)
     across, down = (
@@ -225,7 +324,11 @@ def _slopes(conics: Conics, points: Points) -> NDArray[np.float64]:
 
 
 def _axes(conics: Conics) -> tuple[NDArray[np.float64], ...]:
-    """Centre x and y, squares of the long and the short semi-axis, and the angle of the long one; no ellipse: not above 0."""
+    """Return centre, squared semi-axes and angle of conics.
+
+    In order: x and y of the centre, squares of the long and the short semi-axis, and the angle of the long
+    one. Without an ellipse the squares are not above 0.
+    """
     a, b, c, d, e, f = np.moveaxis(conics, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         determinant = 4 * a * c - b * b
@@ -237,7 +340,10 @@ def _axes(conics: Conics) -> tuple[NDArray[np.float64], ...]:
 
 
 def _plausible(conics: Conics) -> NDArray[np.bool_]:
-    """Whether conics (..., 6) are ellipses of a shape and size that a disc may have."""
+    """Check that conics (..., 6) are plausible ellipses.
+
+    Shape and size must be possible for a field of view.
+    """
     *_, long, short, _ = _axes(conics)
     of_size = (short > SIDES[0] ** 2) & (long >= short) & (long < SIDES[1] ** 2)
     plausible: NDArray[np.bool_] = of_size & (short > LEAST_ROUND**2 * long)
@@ -245,13 +351,16 @@ def _plausible(conics: Conics) -> NDArray[np.bool_]:
 
 
 def aperture_of(conic: Conics) -> Aperture:
-    """The ellipse of a conic (6,), in its unit."""
+    """Return the ellipse of a conic (6,) in its unit."""
     x, y, long, short, angle = (float(value) for value in _axes(conic))
     return Aperture(x, y, long**0.5, short**0.5, angle)
 
 
 def _believed(disc: Aperture, light: Plane) -> bool:
-    """Whether enough of the rim shows, and the light falls across it as at an edge."""
+    """Check that the rim is visible and sharp.
+
+    Enough of it must show, and the light must fall across it as at an edge.
+    """
     turn = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     along, aside = disc.semi_major * np.cos(turn), disc.semi_minor * np.sin(turn)
     cosine, sine = np.cos(disc.angle), np.sin(disc.angle)

@@ -1,6 +1,7 @@
-"""Faults that nobody foresaw: an error with a reference for support, and the details in a file of the user's.
+"""Unexpected faults: errors with a reference, and a log file.
 
-A decoder, a network or the slide map may raise anything on one picture. It costs that picture and not the others.
+The reference is for support, and the details go to a file of the user's. A decoder, a network or the slide
+map may raise anything on one picture. It costs that picture and not the others.
 """
 
 from __future__ import annotations
@@ -20,20 +21,31 @@ from edgeleuk.folders import users
 
 PACKAGE = "edgeleuk"
 MOST_BYTES = 200_000
-"""Of the file; it then begins anew, and the older half stays beside it as faults.log.old."""
+"""Maximum size of the log file, bytes.
+
+A new file is then begun, and the older half is kept beside it as faults.log.old.
+"""
 CAUSES = 4
-"""Exceptions of one chain that are written down."""
+"""Maximum number of chained exceptions that are logged."""
 SAID = "  message: "
-"""Begins the line of what an exception says, which may quote a file's name. Support archives leave it out."""
+"""Prefix of log lines with an exception's message.
+
+A message may quote a file's name. Support archives leave these lines out.
+"""
 
 _written: set[str] = set()
 _lock = Lock()
 
 
 def unforeseen(error: Exception, name: str = "", doing: str = "analysed") -> EdgeleukError:
-    """The error for the user of any exception. One that is for the user stays as it is.
+    """Return the error for the user.
 
-    `name`: the picture or file that it costs, and what was not done with it; empty for the whole command.
+    It stands for any exception; an EdgeleukError is returned unchanged.
+
+    Args:
+        error: The exception.
+        name: Picture or file that could not be processed; empty for the whole command.
+        doing: What could not be done with it, as a participle.
     """
     if isinstance(error, EdgeleukError):
         return error
@@ -50,7 +62,10 @@ def unforeseen(error: Exception, name: str = "", doing: str = "analysed") -> Edg
 
 
 def reference(error: BaseException) -> str:
-    """What tells a fault from others: the exception, and the last place of this program that it came through."""
+    """Return a fault's reference for support.
+
+    It tells the fault from others: the exception, and the last place in this program that it passed.
+    """
     places = [(module, line) for module, line, _ in _frames(error) if module.split(".")[0] == PACKAGE]
     kind = type(error).__name__
     if not places:
@@ -60,15 +75,21 @@ def reference(error: BaseException) -> str:
 
 
 def log_path() -> Path:
-    """Where faults are written down: the file that EDGELEUK_FAULTS names, else faults.log in the user's folder for states.
+    """Return the path of the fault log.
 
-    Raises EdgeleukError for a user without a home folder.
+    It is the file that EDGELEUK_FAULTS names, else faults.log in the user's state folder.
+
+    Raises:
+        EdgeleukError: The user has no home folder.
     """
     return users("faults.log", "state", "EDGELEUK_FAULTS", EdgeleukError("there is no home folder."))
 
 
 def told() -> str:
-    """What is written down of faults, without what exceptions said, which may quote names."""
+    """Return the fault log without exception messages.
+
+    Messages may quote names.
+    """
     try:
         text = log_path().read_text(encoding="utf-8", errors="replace")
     except (OSError, EdgeleukError):
@@ -77,7 +98,10 @@ def told() -> str:
 
 
 def _note(error: Exception, code: str) -> None:
-    """Write a fault down, once in the life of a process. Never fails: a full disk must not cost a picture more."""
+    """Log a fault once per process.
+
+    Never fails: a full disk must not cost another picture.
+    """
     with _lock:
         if code in _written:
             return
@@ -94,7 +118,10 @@ def _note(error: Exception, code: str) -> None:
 
 
 def _lines(error: BaseException, code: str) -> Iterator[str]:
-    """A fault with its causes: modules, lines and functions, and no path, as one names its user."""
+    """Yield the log lines of a fault and its causes.
+
+    They have modules, lines and functions, but no path, because a path names its user.
+    """
     yield f"{datetime.now(UTC).isoformat(timespec='seconds')} {code} edgeleuk {__version__}"
     each: BaseException | None = error
     for _ in range(CAUSES):

@@ -1,4 +1,7 @@
-"""The finder: boxes around white cells, red cells and platelets of a picture whose scale is known."""
+"""Finder: detects white cells, red cells and platelets.
+
+The scale of the picture must be known.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,15 @@ from edgeleuk.tiling import Tile, tiles
 from edgeleuk.types import WHITE_CELL, Boxes, Detections, Image, Scale
 
 MAX_LOG_DISTANCE = 4.0
-"""A side of 55 strides; no cell is larger, and the exponential cannot overflow."""
+"""Maximum logarithm of a box distance, strides.
+
+It stands for a side of 55 strides; no cell is larger, and the exponential cannot overflow.
+"""
 MAX_LOGIT = 80.0
-"""Beyond it float32 overflows, and the score is 0 or 1 long before."""
+"""Logits are clipped to this absolute value.
+
+Beyond it float32 overflows, and the score is 0 or 1 long before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,10 @@ class _Candidates:
 
 
 class Finder:
-    """Opens the network once; `find` may be called from one thread at a time."""
+    """Detector of cells.
+
+    It opens its network once. `find` may be called from one thread at a time.
+    """
 
     def __init__(
         self, manifest: FinderManifest, threads: int | None = None, arithmetic: Arithmetic | None = None
@@ -56,16 +68,31 @@ class Finder:
         return self.manifest.thresholds
 
     def find(self, image: Image, scale: Scale, floor: float | None = None) -> Detections:
-        """Boxes in the picture's own pixels, best first.
+        """Find cells in a picture.
 
-        With `floor` None what reaches the operating threshold of its class; else all with at least that score
-        (for average precision).
+        Args:
+            image: (H, W, 3) picture.
+            scale: Scale of the picture.
+            floor: Minimum score, for example for average precision; None for the operating threshold of
+                each class.
+
+        Returns:
+            Boxes in pixels of the picture, best first.
         """
         resampling = Resampling.to_scale(image.shape[1], image.shape[0], scale, self.um_per_px)
         return self.find_resampled(resampling.apply(image), resampling, floor)
 
     def find_resampled(self, small: Image, resampling: Resampling, floor: float | None = None) -> Detections:
-        """`find` on a picture already at the finder's scale; boxes come back through `resampling`."""
+        """Find cells in a picture at the finder's scale.
+
+        Args:
+            small: (H, W, 3) picture at the finder's scale.
+            resampling: Resampling that made `small`; boxes are mapped back through it.
+            floor: Minimum score; None for the operating threshold of each class.
+
+        Returns:
+            Boxes in pixels of the original picture, best first.
+        """
         floors = self._floors if floor is None else np.full(len(self.names), floor, np.float32)
         manifest = self.manifest
         cut = tiles(small.shape[1], small.shape[0], manifest.tiling)
@@ -86,7 +113,10 @@ class Finder:
         return Detections(resampling.back(kept.boxes), kept.scores, kept.kinds, self.names)
 
     def _once(self, found: _Candidates, share: float) -> NDArray[np.int64]:
-        """Indices of what is found without white cells that lie in, or round, the better box of the same cell."""
+        """Return indices of detections without nested white cells.
+
+        White cells are dropped that lie in, or around, the better box of the same cell.
+        """
         stays = np.ones(len(found.scores), np.bool_)
         white = np.flatnonzero(found.kinds == self.names.index(WHITE_CELL))
         stays[white] = unnested(found.boxes[white], found.scores[white], share)
@@ -110,7 +140,16 @@ class Finder:
 
 
 def prepare(image: Image, multiple: int, pad: float) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 RGB to the network's input (1, 3, H', W') float32, 0 to 1, padded right and below."""
+    """Convert a picture to network input.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        multiple: Number that height and width are padded to a multiple of.
+        pad: Value of the padding, right and below.
+
+    Returns:
+        (1, 3, H', W') float32, 0 to 1.
+    """
     height, width = image.shape[:2]
     shape = (1, 3, -(-height // multiple) * multiple, -(-width // multiple) * multiple)
     batch = np.full(shape, pad, np.float32)
@@ -126,10 +165,15 @@ def decode(
     stride: int,
     most: int,
 ) -> _Candidates:
-    """Network output to boxes in input pixels, in float.
+    """Decode network output to boxes in input pixels, float.
 
-    logits (K, h, w); distances (4, h, w): logarithm of left, top, right, bottom from the grid cell's centre, in
-    strides; floors (K,): least score by class; `most` candidates are kept, the best.
+    Args:
+        logits: (K, h, w) logits by class.
+        distances: (4, h, w) logarithms of left, top, right and bottom distance from the grid cell's centre,
+            in strides.
+        floors: (K,) minimum score by class.
+        stride: Pixels per grid cell.
+        most: Maximum number of candidates; the best are kept.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits, -MAX_LOGIT, MAX_LOGIT)))
     kinds, ys, xs = np.nonzero(scores >= floors[:, None, None])

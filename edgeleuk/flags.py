@@ -1,6 +1,6 @@
-"""Flags: what in a differential a person should look at, by the rules of a file.
+"""Flags: findings in a differential that a person should check.
 
-A flag states counts, shares and what to do. It never names a disease.
+The rules come from a file. A flag states counts, shares and what to do. It never names a disease.
 """
 
 from __future__ import annotations
@@ -24,55 +24,67 @@ from edgeleuk.types import UNCLASSIFIED, Place
 
 _SEVEREST_FIRST: tuple[Severity, ...] = ("alert", "warning", "note")
 _MILDER: Mapping[Severity, Severity] = {"alert": "warning", "warning": "note", "note": "note"}
-"""What a flag's severity becomes where the reader's errors may explain it."""
+"""Severity where the reader's errors may explain a flag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One thing to look at."""
+    """One finding to check."""
 
     code: str
     text: str
     severity: Severity
     places: tuple[Place, ...] = ()
-    """The cells it is about, where they are few enough to be looked at one by one."""
+    """Cells behind the flag.
+
+    Empty if they are too many to be looked at one by one.
+    """
     sources: tuple[str, ...] = ()
     detail: str = ""
-    """The reasoning behind it; empty where the text says all."""
+    """Reasoning behind the flag; may be empty.
+
+    It is empty if the text says all.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class FalsePositiveRate:
-    """How many held-out cells of other types are read as this one."""
+    """Held-out cells of other types read as this one."""
 
     errors: int
     cells: int
     labels: tuple[str, ...] = ()
-    """The types of a group, as measured.
+    """Types of a group as measured.
 
-    Empty for a single type, or where an older model does not say.
+    Empty for a single type, or if an older model does not state them.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """White cells as the flags see them."""
+    """White-cell counts as the flags use them."""
 
     n: int
-    """Identified white cells: the denominator."""
+    """Number of identified white cells: the denominator."""
     labels: tuple[str, ...]
-    """Every label the reader can give, and any other that was counted."""
+    """Labels of the reader, and other counted ones."""
     white: Mapping[str, int]
     outside: frozenset[str]
-    """Labels that `n` leaves out."""
+    """Labels outside the denominator."""
     places: Mapping[str, tuple[Place, ...]]
     correction: Correction | None = None
     bounding: Bounding | None = None
-    """What bounds over all white cells rest on; None where too few were recognised for any."""
+    """Inputs for the bounds over all white cells.
+
+    None if too few cells were recognised for any bound.
+    """
     doubtful: Mapping[str, int] = field(default_factory=dict)
-    """Those of `white` in pictures under whose warning nothing is called present."""
+    """Cells of `white` in doubtful pictures.
+
+    Under the warning of such a picture nothing is called present.
+    """
     unread: int = 0
-    """Whole white cells that were not read."""
+    """Number of whole, unread white cells."""
 
     @property
     def supported(self) -> bool:
@@ -80,28 +92,33 @@ class Counted:
         return self.bounding is not None
 
     def bounds(self, labels: Iterable[str], key: str = "") -> Bounds | None:
-        """Bounds of a share, as `Bounding.of`."""
+        """Return the bounds of a share, as `Bounding.of`."""
         return self.bounding.of(tuple(labels), key) if self.bounding else None
 
     def known(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Those of `labels` that the reader can give."""
+        """Return the labels that the reader can give."""
         return tuple(label for label in labels if label in self.labels)
 
     def count(self, labels: Iterable[str]) -> int:
         return sum(self.white.get(label, 0) for label in labels)
 
     def of(self, labels: Iterable[str]) -> int:
-        """How many cells could have been read as one of `labels`."""
+        """Count the cells that could be read as `labels`."""
         return self.n + self.count(self.outside.intersection(labels))
 
     def share(self, labels: Iterable[str]) -> Share:
-        """Of the identified white cells. ValueError where there are none, or a label is outside them."""
+        """Return the share of the identified white cells.
+
+        Raises:
+            ValueError: There are no such cells, or a label is outside the denominator.
+        """
         return Share(self.count(labels), self.n)
 
     def corrected(self, labels: Iterable[str]) -> Estimate | None:
-        """The share corrected for the reader's errors, as `Correction.of`, its interval as wide as the bounds.
+        """Return the share corrected for the reader's errors.
 
-        None where the errors were not measured, or the data support no share.
+        It is that of `Correction.of`, with an interval as wide as the bounds. The result is None if the
+        errors were not measured, or the data support no share.
         """
         if not self.correction or not self.n or not self.supported:
             return None
@@ -111,7 +128,10 @@ class Counted:
         return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
 
     def amount(self, labels: Iterable[str], key: str = "") -> str:
-        """The share of the recognised white cells, and between what that of all found lies."""
+        """Describe a share with its bounds.
+
+        The share is of the recognised white cells, the bounds are those of all found.
+        """
         chosen = tuple(labels)
         bounds = self.bounds(chosen, key)
         between = ""
@@ -126,30 +146,45 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A group's count against the reader's own errors."""
+    """A group's count compared with the reader's errors."""
 
     count: int
     of: int
     error: float | None
-    """Upper limit of the share of other cells read as the group, 0 to 1; None where that was not measured."""
+    """Upper limit of the false-positive rate.
+
+    It is the share, 0 to 1, of other cells read as the group; None if that was not measured.
+    """
     p_value: float
 
     @property
     def present(self) -> bool:
-        """Whether the errors alone would hardly give so many cells. Never where they were not measured."""
+        """Whether errors alone would hardly explain the count.
+
+        False if the errors were not measured.
+        """
         return self.error is not None and binomial_tail(self.count, self.of, self.error) < self.p_value
 
 
 Rates = Mapping[str, FalsePositiveRate]
-"""By label, or by the key of a group."""
+"""False-positive rates by label, or by group key."""
 
 
 def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | None:
-    """Upper end of the 95 % interval of the share of other cells read as one of `labels`, 0 to 1.
+    """Return the upper limit of a group's false-positive rate.
 
-    A rate under the group's own key counts first, where it was measured for these very types. Else the labels' rates are added, each limit at the level
-    that keeps 95 % for their sum (Bonferroni): too high rather than too low, since it also counts as errors
-    the confusions within the group. None unless every label was measured.
+    It is the upper end, 0 to 1, of the 95 % interval of the share of other cells read as one of `labels`. A
+    rate under the group's own key is used if it was measured for exactly these types. Otherwise the labels'
+    rates are added, each limit at the level that keeps 95 % for their sum (Bonferroni): too high rather
+    than too low, since it also counts as errors the confusions within the group.
+
+    Args:
+        group: Group of the rules.
+        labels: Types of the group that the reader can give.
+        rates: Measured rates.
+
+    Returns:
+        The limit; None unless every label, or the group itself, was measured.
     """
     own = rates.get(group.key)
     measured = own is not None and (not own.labels or {*own.labels} == {*labels})
@@ -161,7 +196,14 @@ def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | 
 
 
 def raise_flags(counted: Counted, rates: Rates, rules: Rules, reference: Reference) -> tuple[Flag, ...]:
-    """All flags, the most severe first."""
+    """Return all flags, the most severe first.
+
+    Args:
+        counted: Counts of the slide.
+        rates: Measured false-positive rates of the reader.
+        rules: Rules that raise flags.
+        reference: Reference ranges.
+    """
     flags = [*_too_few(counted, rules)]
     for presence in rules.presence.rules:
         flags += _presence(counted, presence, rates, rules)
@@ -173,7 +215,7 @@ def raise_flags(counted: Counted, rates: Rates, rules: Rules, reference: Referen
 
 
 def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
-    """What the count can and cannot exclude, in plain words."""
+    """State what the count can and cannot exclude."""
     texts = rules.statement
     if not counted.supported:
         unsure = counted.white.get(UNCLASSIFIED, 0) + counted.unread
@@ -189,7 +231,7 @@ def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
 
 
 def _unseen(counted: Counted, groups: Iterable[Group], rules: Rules) -> Iterator[str]:
-    """What may be there of the groups that were not seen."""
+    """Yield statements on groups that were not seen."""
     texts, bounded, unbounded = rules.statement, {}, []
     for group in groups:
         labels = counted.known(group.labels)
@@ -258,7 +300,10 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
 
 
 def _suspected(counted: Counted, evidence: Evidence, rules: Rules) -> str:
-    """Why cells are not called present that are looked at all the same."""
+    """Return the template for suspected cells.
+
+    It states why such cells are not called present.
+    """
     texts = rules.presence
     if not counted.supported:
         return texts.unsure
@@ -270,7 +315,10 @@ def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
 
 
 def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
-    """How a count compares with the reader's errors; empty where these were not measured."""
+    """Compare a count with the reader's errors in words.
+
+    Empty if the errors were not measured.
+    """
     if evidence.error is None:
         return ""
     explained = largest_explained(evidence.of, evidence.error, evidence.p_value)
@@ -330,12 +378,18 @@ def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Fl
 
 
 def _down(percent: float) -> str:
-    """A lower bound as whole percent, or as a tenth below two; never more than it is."""
+    """Format a lower bound as percent, rounded down.
+
+    It is in whole percent, or in tenths below 2 %; it never exceeds the bound.
+    """
     return f"{_tenth_below(percent):g}" if percent < 2 else f"{math.floor(percent)}"
 
 
 def _up(percent: float) -> str:
-    """An upper bound likewise, never less than it is."""
+    """Format an upper bound as percent, rounded up.
+
+    It is in whole percent, or in tenths below 2 %; it is never less than the bound.
+    """
     return f"{_tenth_above(percent):g}" if percent < 2 else f"{math.ceil(percent)}"
 
 
@@ -357,7 +411,10 @@ def _words(counted: Counted, group: Group) -> dict[str, str]:
 
 
 def _provisional(counted: Counted, rules: Rules) -> str:
-    """A sentence for flags that rest on percentages, where the cells are too few."""
+    """Return a caveat for percentages of too few cells.
+
+    Empty if there are enough cells.
+    """
     rule = rules.adequacy
     if counted.n >= rule.cells:
         return ""

@@ -1,4 +1,7 @@
-"""Where a user's files lie: one rule for sessions, models, profiles, faults and the machine's setting."""
+"""Locations of the user's files.
+
+One rule for sessions, models, profiles, faults and the machine's setting.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,18 @@ BASES = {
     "config": ("XDG_CONFIG_HOME", ".config"),
     "state": ("XDG_STATE_HOME", ".local/state"),
 }
-"""By kind: the variable that names the folder of all programs, and its place in the home folder without that."""
+"""Base folders by kind.
+
+Each is the XDG variable that names the folder of all programs, and its default in the home folder.
+"""
 
 
 def programs(kind: Literal["data", "config", "state"]) -> Path | None:
-    """This program's folder of a kind, where no variable names another; None for a user without a home folder."""
+    """Return this program's folder of a kind.
+
+    It applies if no variable of this program names another. The result is None for a user without a home
+    folder.
+    """
     every, below_home = BASES[kind]
     base = Path(os.environ.get(every, ""))
     try:
@@ -28,7 +38,16 @@ def programs(kind: Literal["data", "config", "state"]) -> Path | None:
 
 
 def expanded(named: str | Path, where: str, kind: type[EdgeleukError]) -> Path:
-    """A path with its leading ~ replaced by the home folder. Raises `kind` where there is no such user; `where` named it."""
+    """Expand a leading ~ to the home folder.
+
+    Args:
+        named: Path to expand.
+        where: Name of the setting with the path, for the message.
+        kind: Error class to raise.
+
+    Raises:
+        EdgeleukError: There is no such user; of the class `kind`.
+    """
     try:
         return Path(named).expanduser()
     except RuntimeError as error:
@@ -41,10 +60,20 @@ def expanded(named: str | Path, where: str, kind: type[EdgeleukError]) -> Path:
 def users(
     name: str, kind: Literal["data", "config", "state"], variable: str, homeless: EdgeleukError
 ) -> Path:
-    """What the environment variable `variable` names, else edgeleuk/`name` in the user's folder of that kind.
+    """Return the path of a user's file.
 
-    As in https://specifications.freedesktop.org/basedir-spec/latest/, which has a relative XDG folder ignored. Raises
-    `homeless` for a user without a home folder.
+    It is what the environment variable `variable` names, else edgeleuk/`name` in the user's folder of that
+    kind. As in https://specifications.freedesktop.org/basedir-spec/latest/, a relative XDG folder is
+    ignored.
+
+    Args:
+        name: Name of the file or folder.
+        kind: Kind of the folder.
+        variable: Environment variable that overrides the path.
+        homeless: Error to raise without a home folder.
+
+    Raises:
+        EdgeleukError: The user has no home folder; it is `homeless`, or one of its class.
     """
     if named := os.environ.get(variable):
         return expanded(named, variable, type(homeless))

@@ -1,7 +1,8 @@
-"""Heads of a reader: matrices that turn what its network sees of a cell into logits.
+"""Reader heads: matrices that map cell features to logits.
 
-A head lies beside its network in a file of its own, a plain `.npz` with the arrays `weight` (F, O) and `bias` (O,). It is
-read whole, within a limit, and only in the form that `save` writes: stored entries, no objects of Python.
+A head lies beside its network in a file of its own, a plain `.npz` with the arrays `weight` (F, O) and
+`bias` (O,). It is read whole, within a limit, and only in the form that `save` writes: stored entries, no
+objects of Python.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from edgeleuk import _files
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError
 
 MOST_BYTES = 16_000_000
-"""Largest file of a head: 2,000 features to 100 values take 0.4 MB."""
+"""Maximum file size of a head.
+
+2,000 features to 100 values take 0.4 MB.
+"""
 NAMES = ("weight", "bias")
 KINDS = (np.dtype("<f2"), np.dtype("<f4"))
 _PLAIN = (1, 0)
-"""Version of the `.npy` format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
+"""Version of the `.npy` format.
+
+See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
 _MALFORMED = (
     zipfile.BadZipFile,
     EOFError,
@@ -37,17 +44,23 @@ _MALFORMED = (
     SyntaxError,
     ValueError,
 )
-"""What zipfile and numpy raise for bytes that are none of theirs; the file is in memory, so that no OSError is the disk's."""
+"""Exceptions of zipfile and numpy for malformed bytes.
+
+The file is in memory, so that no OSError is the disk's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One matrix with its bias. Sums are of 64 bits, so that they do not depend on how many cells are read together."""
+    """A matrix with its bias.
+
+    Sums are 64-bit, so that they do not depend on how many cells are read together.
+    """
 
     weight: NDArray[np.float64]
-    """(F, O)"""
+    """(F, O) matrix."""
     bias: NDArray[np.float64]
-    """(O,)"""
+    """(O,) bias."""
 
     @property
     def features(self) -> int:
@@ -58,16 +71,18 @@ class Head:
         return int(self.weight.shape[1])
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, O) of features (N, F)."""
+        """Return the logits (N, O) of features (N, F)."""
         result: NDArray[np.float32] = (features @ self.weight + self.bias).astype(np.float32)
         return result
 
 
 def load(path: Path, sha256: str) -> Head:
-    """The head in a file that has this SHA-256.
+    """Load a head from a file.
 
-    Raises ModelMissingError where it cannot be read, ModelAlteredError where it is not the one published, ModelError where
-    it is no head.
+    Raises:
+        ModelMissingError: The file cannot be read.
+        ModelAlteredError: The file is not the one published: its SHA-256 is not `sha256`.
+        ModelError: The file is no head.
     """
     try:
         content = _files.read_bytes(path, MOST_BYTES)
@@ -90,17 +105,29 @@ def load(path: Path, sha256: str) -> Head:
 
 
 def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> str:
-    """Write a head in 16-bit numbers and give the SHA-256 of its file; the same arrays give the same bytes.
+    """Write a head in 16-bit numbers.
 
-    Raises ValueError where the arrays are no head, or beyond what 16 bits hold; OSError where the file cannot be written.
+    The same arrays give the same bytes.
+
+    Args:
+        path: File to write.
+        weight: (F, O) matrix.
+        bias: (O,) bias.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        ValueError: The arrays are no head, or exceed what 16 bits hold.
+        OSError: The file cannot be written.
     """
-    with np.errstate(over="ignore"):  # what is beyond them is told below
+    with np.errstate(over="ignore"):  # _head reports an overflow
         arrays = [np.ascontiguousarray(each, dtype="<f2") for each in (weight, bias)]
     _head(*arrays)
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
         for name, array in zip(NAMES, arrays, strict=True):
-            info = zipfile.ZipInfo(f"{name}.npy")  # of 1980, whenever it is written
+            info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, whenever it is written
             info.create_system = 3  # Unix, wherever it is written
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             entry = io.BytesIO()
@@ -114,7 +141,11 @@ def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -
 
 
 def _head(weight: NDArray[np.floating], bias: NDArray[np.floating]) -> Head:
-    """Raises ValueError unless the two arrays belong together and hold numbers only."""
+    """Build a head from its arrays.
+
+    Raises:
+        ValueError: The arrays do not belong together, or hold values that are no numbers.
+    """
     if weight.ndim != 2 or bias.shape != weight.shape[1:] or not weight.size:
         raise ValueError(
             f"weight is {_shape(weight)} and bias {_shape(bias)}, not features x values and values"
@@ -137,7 +168,10 @@ def _arrays(content: bytes) -> tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
 def _array(entry: bytes) -> NDArray[np.floating]:
-    """An array whose header promises just what follows: memory for it is asked for by that."""
+    """Read an array whose header matches its length.
+
+    The check comes first, because memory is allocated by the header.
+    """
     stream = io.BytesIO(entry)
     if np.lib.format.read_magic(stream) != _PLAIN:
         raise ValueError("an array of it has another version of the format")

@@ -1,7 +1,8 @@
-"""Exact statistics of a count among cells: the Clopper-Pearson interval and the binomial tail, without scipy.
+"""Exact statistics of counts: Clopper-Pearson interval and binomial tail.
 
-Both rest on one identity: for X ~ Binomial(n, p), P(X >= c) = I_p(c, n - c + 1), the regularized incomplete
-beta function (Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.5.24).
+They need no scipy. Both rest on one identity: for X ~ Binomial(n, p), P(X >= c) = I_p(c, n - c + 1), the
+regularized incomplete beta function (Abramowitz and Stegun, Handbook of Mathematical Functions, 1964,
+26.5.24).
 """
 
 from __future__ import annotations
@@ -13,14 +14,20 @@ from math import exp, expm1, lgamma, log, log1p
 
 CONFIDENCE = 0.95
 MANY = 100_000
-"""Trials among which a binomial count is a Poisson one to a ten-thousandth."""
+"""Trials that approximate a Poisson count.
+
+Among so many a binomial count is a Poisson one to a ten-thousandth.
+"""
 _ROUNDING = 1e-15
 _TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A count among `of` cells. The percentage and its exact 95 % interval follow from the two, 0 to 100."""
+    """A count among `of` cells.
+
+    The percentage and its exact 95 % interval follow from the two numbers, 0 to 100.
+    """
 
     count: int
     of: int
@@ -44,10 +51,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class PerHundred:
-    """Cells counted beside the white cells, per 100 of them. Unlike a share it may exceed 100.
+    """Cells counted per 100 white cells.
 
-    The interval is exact given the sum of both counts: the cells beside are then a binomial part of that sum,
-    and its Clopper-Pearson limits turn into odds (Przyborowski and Wilenski, Homogeneity of results in
+    These cells are counted beside the white cells; unlike a share the number may exceed 100.
+
+    The interval is exact given the sum of both counts: the cells beside are then a binomial part of that
+    sum, and its Clopper-Pearson limits turn into odds (Przyborowski and Wilenski, Homogeneity of results in
     testing samples from Poisson series, Biometrika 1940;31:313-323).
     """
 
@@ -56,7 +65,7 @@ class PerHundred:
 
     @property
     def per_100(self) -> float | None:
-        """None where there is no white cell to relate to."""
+        """Number per 100; None without white cells."""
         return 100 * self.count / self.white if self.white else None
 
     @property
@@ -66,17 +75,28 @@ class PerHundred:
 
     @property
     def high(self) -> float | None:
-        """None where there is no white cell: no limit then."""
+        """Upper limit; None (no limit) without white cells."""
         part = clopper_pearson(self.count, self.count + self.white)[1]
         return 100 * part / (1 - part) if self.white else None
 
 
-@lru_cache(maxsize=512)  # those of some differentials: a view asks for the same ones until a field is counted
+@lru_cache(maxsize=512)  # for a few differentials: a view repeats them until a field is counted
 def clopper_pearson(count: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The exact two-sided interval of a proportion, (low, high) from 0 to 1, seen `count` times among `n`.
+    """Return the exact two-sided interval of a proportion.
 
     Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
-    Biometrika 1934;26:404-413. Of no cells it is (0, 1): nothing is known. ValueError if not 0 <= count <= n.
+    Biometrika 1934;26:404-413.
+
+    Args:
+        count: Number of successes.
+        n: Number of trials.
+        confidence: Confidence level, 0 to 1.
+
+    Returns:
+        (low, high), 0 to 1. It is (0, 1) for no cells: nothing is known.
+
+    Raises:
+        ValueError: Not 0 <= count <= n.
     """
     if not 0 <= count <= n:
         raise ValueError(f"{count} is no count among {n}")
@@ -86,14 +106,25 @@ def clopper_pearson(count: int, n: int, confidence: float = CONFIDENCE) -> tuple
 
 
 def poisson(count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The exact two-sided interval of the mean of a Poisson count (Garwood, Fiducial limits for the Poisson
-    distribution, Biometrika 1936;28:437-442), as that of a binomial one among so many that it makes no difference."""
+    """Return the exact two-sided interval of a Poisson mean.
+
+    Garwood, Fiducial limits for the Poisson distribution, Biometrika 1936;28:437-442. It is computed as
+    that of a binomial count among so many trials that it makes no difference.
+    """
     low, high = clopper_pearson(count, count + MANY, confidence)
     return low / (1 - low) * MANY, high / (1 - high) * MANY
 
 
 def binomial_tail(count: int, n: int, probability: float) -> float:
-    """P(X >= count) for X ~ Binomial(n, probability): how often chance alone gives so many, or more."""
+    """Return P(X >= count) for X ~ Binomial(n, probability).
+
+    It is how often chance alone gives so many, or more.
+
+    Args:
+        count: Number of successes.
+        n: Number of trials.
+        probability: Success probability of a trial, 0 to 1.
+    """
     if count <= 0:
         return 1.0
     if count > n:
@@ -102,7 +133,15 @@ def binomial_tail(count: int, n: int, probability: float) -> float:
 
 
 def largest_explained(n: int, probability: float, p_value: float) -> int:
-    """The largest count among `n` that chance reaches or passes with a probability of at least `p_value`."""
+    """Return the largest count that chance explains.
+
+    Chance reaches or passes it with a probability of at least `p_value`.
+
+    Args:
+        n: Number of trials.
+        probability: Success probability of a trial, 0 to 1.
+        p_value: Minimum probability of reaching the count.
+    """
     low, high = 0, n + 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -114,7 +153,10 @@ def largest_explained(n: int, probability: float, p_value: float) -> int:
 
 
 def _lower_limit(count: int, n: int, tail: float) -> float:
-    """The proportion under which `count` or more among `n` have just the probability `tail`."""
+    """Return the proportion whose binomial tail is `tail`.
+
+    With it, `count` or more among `n` have exactly that probability.
+    """
     if count == 0:
         return 0.0
     if count == n:
@@ -125,7 +167,10 @@ def _lower_limit(count: int, n: int, tail: float) -> float:
 
 
 def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
-    """The root of a rising function between `low` and `high`, to the last bit."""
+    """Return the root of a rising function.
+
+    It lies between `low` and `high`, and is exact to the last bit.
+    """
     while low < (middle := (low + high) / 2) < high:
         if rising(middle) < 0:
             low = middle
@@ -135,9 +180,10 @@ def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """I_x(a, b) for 0 <= x <= 1, by the continued fraction on its quickly converging side.
+    """Return I_x(a, b) for 0 <= x <= 1.
 
-    DLMF (NIST Digital Library of Mathematical Functions) 8.17.4 for the symmetry, 8.17.22 for the fraction.
+    It is computed by the continued fraction on its quickly converging side. DLMF (NIST Digital Library of
+    Mathematical Functions) 8.17.4 for the symmetry, 8.17.22 for the fraction.
     """
     if x <= 0 or x >= 1:
         return float(x >= 1)
@@ -148,10 +194,11 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    """1 + d1/(1 + d2/(1 + ...)) of DLMF 8.17.23, by Lentz's method as modified by Thompson and Barnett.
+    """Return the continued fraction of DLMF 8.17.23.
 
-    (Coulomb and Bessel functions of complex arguments and order, J Comput Phys 1986;64:490-509.) It takes
-    about sqrt(max(a, b)) rounds.
+    It is 1 + d1/(1 + d2/(1 + ...)), by Lentz's method as modified by Thompson and Barnett (Coulomb and
+    Bessel functions of complex arguments and order, J Comput Phys 1986;64:490-509). It takes about
+    sqrt(max(a, b)) rounds.
     """
     value = numerator = 1.0
     denominator, rounds = 0.0, 0

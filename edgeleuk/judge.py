@@ -1,4 +1,4 @@
-"""A reader's own way of judging a tally: its labels, and what was measured of its errors, put to the differential."""
+"""Differential of a tally by one reader's labels and errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import Tally
 
 Judge = Callable[[Tally], Differential]
-"""A slide's counts to its differential, by one reader's measured errors."""
+"""Maps a Tally to a Differential using the reader's errors."""
 
 
 def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
-    """Judges tallies of what the reader of `manifest` read, by `rules` and `reference`.
+    """Return a reader's Judge.
 
-    The judge raises InputError where `reference` gives a range for a label outside the percentages.
+    The judge raises InputError if `reference` gives a range for a label outside the percentages.
+
+    Args:
+        manifest: Manifest of the reader that read the tallies.
+        rules: Rules of the differential.
+        reference: Reference ranges.
     """
     errors = Errors(
         rates={

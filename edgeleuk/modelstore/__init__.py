@@ -1,4 +1,4 @@
-"""Models that came on a stick: archives of them, who signed these, and the store they are installed in."""
+"""Model updates from a stick: archives, signatures, store."""
 
 from edgeleuk.modelstore import signing
 from edgeleuk.modelstore.archive import MAX_ARCHIVE_BYTES, Archive, pack, read

@@ -1,4 +1,8 @@
-"""How the store is changed: by one process at a time, whole or not at all, and on the disk before it is announced."""
+"""Changes to the store on disk: exclusive, atomic and durable.
+
+One process at a time changes it, a change is made whole or not at all, and it is on the disk before it is
+announced.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,28 @@ from pathlib import Path
 from edgeleuk.errors import OutputError, UsageError
 
 PATIENCE_S = 60.0
-"""For another process's change; opening networks on a small computer takes seconds."""
+"""Waiting time for another process's change, seconds.
+
+Opening networks on a small computer takes seconds.
+"""
 RETRY_S = 0.05
 TEMPORARY = ".unfinished-"
-"""Begins the name of what is being written or removed. Only the one process that changes the store has such."""
+"""Prefix of files and folders being written or removed.
+
+Only the one process that changes the store has such.
+"""
 
 
 @contextmanager
 def changing(store: Path) -> Iterator[None]:
-    """The right to change the store, until the block ends or the process dies.
+    """Hold the right to change the store.
 
-    What an earlier process left unfinished is swept away first, and errors of the disk are put into words: OutputError.
-    UsageError where another process keeps the store for longer than a minute.
+    It lasts until the block ends or the process dies. What an earlier process left unfinished is removed
+    first.
+
+    Raises:
+        OutputError: The disk fails.
+        UsageError: Another process keeps the store for longer than a minute.
     """
     try:
         made = [folder for folder in (store, *store.parents) if not folder.exists()]
@@ -34,7 +48,7 @@ def changing(store: Path) -> Iterator[None]:
             _sweep(store)
             yield
         finally:
-            # Those that are not empty stay: a refused first installation leaves no trace.
+            # Folders that are not empty stay; a refused first installation leaves no trace.
             with suppress(OSError):
                 for folder in made:
                     folder.rmdir()
@@ -47,11 +61,15 @@ def changing(store: Path) -> Iterator[None]:
 
 
 def _lock(store: Path) -> int:
-    """The folder itself is locked (flock), which leaves no lock file behind and ends with the process."""
+    """Lock the store and return its descriptor.
+
+    The folder itself is locked (flock), which leaves no lock file behind and ends with the process.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         store.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # whoever made it found nothing to keep, and took it away again
+        # Another process may have made the folder, and removed it again because it was empty.
+        with suppress(FileNotFoundError):
             descriptor = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
             if _held(descriptor, store):
                 return descriptor
@@ -81,7 +99,10 @@ def _sweep(store: Path) -> None:
 
 @contextmanager
 def new_folder(store: Path) -> Iterator[Path]:
-    """A folder in the store to fill and to rename; gone after the block where it was not."""
+    """Create a folder in the store to fill and rename.
+
+    If it is not renamed, it is removed after the block.
+    """
     folder = _temporary(store)
     folder.mkdir()
     try:
@@ -91,7 +112,10 @@ def new_folder(store: Path) -> Iterator[Path]:
 
 
 def discard(folder: Path, store: Path) -> None:
-    """Remove a folder at once, as far as a reader can see; what takes long comes after."""
+    """Remove a folder, at once for any reader.
+
+    It is renamed first; deleting its content, which takes long, comes after.
+    """
     doomed = _temporary(store)
     folder.rename(doomed)
     sync(folder.parent)
@@ -107,7 +131,15 @@ def write(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes, store: Path) -> None:
-    """Write a file whole or not at all; a power cut leaves the old one or the new one."""
+    """Write a file atomically.
+
+    A power cut leaves the old one or the new one.
+
+    Args:
+        path: File to write.
+        content: Bytes of the file.
+        store: Folder for the temporary file.
+    """
     partial = _temporary(store)
     try:
         write(partial, content)

@@ -1,8 +1,11 @@
-"""The archive that carries one model on a stick: a zip whose entries are stored, not compressed.
+"""Archives of one model: zip files with stored entries.
 
-Why zip: every computer can look into it, and its directory stands at the end, so that a copy that was cut off is known
-at once. Why not compressed: nothing can grow when it is unpacked, so there are no bombs, and INT8 networks hardly
-shrink (gzip takes 12 % off the 100x model, measured). Only the plainest form of zip is read, the one that `pack` writes.
+An archive carries a model on a stick. Its entries are stored, not compressed.
+
+Why zip: every computer can look into it, and its directory stands at the end, so that a copy that was cut
+off is known at once. Why not compressed: nothing can grow when it is unpacked, so there are no zip bombs,
+and INT8 networks hardly shrink (gzip takes 12 % off the 100x model, measured). Only the plainest form of
+zip is read, the one that `pack` writes.
 """
 
 from __future__ import annotations
@@ -35,11 +38,18 @@ from edgeleuk.zoo import Model
 MAX_ARCHIVE_BYTES = 2 * MAX_NETWORK_BYTES
 MAX_SIGNATURE_BYTES = 1_000
 MAX_DIRECTORY_BYTES = 2_000
-"""Of the list of entries at the end of the archive; eight short names need half of it. Python makes objects of all of
-it before anybody can count them."""
+"""Maximum size of the zip's directory, bytes.
+
+The directory is the list of entries at the end of the archive; eight short names need half of the limit.
+Python makes objects of all of it before anybody can count them.
+"""
 _LOCAL, _END, _END_64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07"
 _END_RECORD = struct.Struct("<4s4H2LH")
-"""Section 4.3.16 of https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (ZIP File Format Specification)."""
+"""End-of-directory record of a zip file.
+
+Section 4.3.16 of https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (ZIP File Format
+Specification).
+"""
 _END_64_BYTES = 20
 _ENCRYPTED = 0x1
 _MALFORMED = (
@@ -53,24 +63,34 @@ _MALFORMED = (
     RuntimeError,
     ValueError,
 )
-"""All that zipfile lets through for bytes that are none; the archive is in memory, so that no OSError is the disk's."""
+"""Exceptions of zipfile for malformed bytes.
+
+The archive is in memory, so that no OSError is the disk's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What an archive holds: every file is the one that the manifest names. Not yet trusted."""
+    """Contents of an archive, not yet trusted.
+
+    Every file is the one that the manifest names.
+    """
 
     update: Update
     manifest: bytes
-    """`update.json` as it stood there: what a signature is over."""
+    """`update.json` as archived: the signed bytes."""
     signature: bytes | None
     files: Mapping[str, bytes]
 
 
 def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
-    """A model as an archive; `sign` makes the signature of the manifest. The same model gives the same bytes.
+    """Pack a model into an archive.
 
-    Raises ModelMissingError where a file cannot be read, InputError where the archive could not be installed.
+    `sign` makes the signature of the manifest. The same model gives the same bytes.
+
+    Raises:
+        ModelMissingError: A file cannot be read.
+        InputError: The archive could not be installed.
     """
     paths = [model.folder / MODEL, model.folder / "README.md", *model.files]
     try:
@@ -90,8 +110,8 @@ def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, content in entries.items():
-            info = zipfile.ZipInfo(name)  # of 1980: the same model gives the same archive
-            info.create_system = 3  # Unix, wherever it is packed: so the mode means something
+            info = zipfile.ZipInfo(name)  # dated 1980: the same model gives the same archive
+            info.create_system = 3  # Unix, wherever it is packed, so that the mode is valid
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(info, content)
     read(packed.getvalue())
@@ -99,10 +119,13 @@ def pack(model: Model, sign: Callable[[bytes], bytes] | None = None) -> bytes:
 
 
 def read(data: bytes) -> Archive:
-    """The archive in `data`, with every file checked against the manifest; nothing is written.
+    """Read an archive and verify its files.
 
-    Raises InputError where it is not one, or not one of the plain kind; ModelAlteredError where a file differs from
-    the manifest.
+    Every file is checked against the manifest; nothing is written.
+
+    Raises:
+        InputError: `data` is no archive, or none of the plain kind.
+        ModelAlteredError: A file differs from the manifest.
     """
     _check_ends(data)
     try:
@@ -123,7 +146,10 @@ def read(data: bytes) -> Archive:
 
 
 def _check_ends(data: bytes) -> None:
-    """Before zipfile looks at it: small enough, a zip from its first byte to its last, and a short directory."""
+    """Check the outer structure before zipfile reads it.
+
+    The data must be small enough, a zip from its first byte to its last, and have a short directory.
+    """
     if len(data) > MAX_ARCHIVE_BYTES:
         raise refusal(f"it is larger than {MAX_ARCHIVE_BYTES / 1e6:.0f} MB")
     if not data.startswith(_LOCAL) or len(data) < _END_RECORD.size:
@@ -139,7 +165,10 @@ def _check_ends(data: bytes) -> None:
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
-    """One plain stored file of a name and size that a model may have."""
+    """Check that an entry is a plain stored file.
+
+    A model must be able to have a file of this name and size.
+    """
     name = info.orig_filename  # zipfile cuts `filename` at a zero byte
     largest = {MANIFEST: MAX_MANIFEST_BYTES, SIGNATURE: MAX_SIGNATURE_BYTES}.get(name, limit(name))
     if name != info.filename or not (name in (MANIFEST, SIGNATURE) or FILE_NAME.fullmatch(name)):

@@ -1,4 +1,4 @@
-"""Installed models, several versions beside each other, and which of them is in use.
+"""Installed models: several versions, one of them in use.
 
 `zoo` reads the store, this module changes it. The layout is that of `zoo.store`.
 """
@@ -20,27 +20,36 @@ from edgeleuk.modelstore.archive import Archive, read
 from edgeleuk.modelstore.update import MANIFEST, NETWORKS, SIGNATURE, VERSION, Update, refusal
 
 REMEMBERED = 16
-"""Versions that `rollback` can go back through."""
+"""Number of versions kept for `rollback`."""
 Check = Callable[[zoo.Model], None]
-"""Raises ModelError unless the model works; what is in its networks may be anything."""
+"""Test of a model that raises ModelError if it fails.
+
+The networks of a model may contain anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One installed version."""
+    """An installed version of a model."""
 
     magnification: str
     version: str
     in_use: bool
     signed: bool
-    """Whether a signature came with it; it was checked when it was installed."""
+    """Whether a signature came with it.
+
+    It was checked during installation.
+    """
     problem: str | None
-    """Why it cannot be used; None where every file is as it was installed."""
+    """Why it cannot be used; None if unaltered.
+
+    None means that every file is as it was installed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What `install` did."""
+    """Result of `install`."""
 
     magnification: str
     version: str
@@ -51,18 +60,31 @@ class Installation:
 
 
 def versions(magnification: str) -> list[Version]:
-    """Every installed version of a magnification's model, by name; each is verified."""
+    """Return all installed versions of a magnification, verified.
+
+    They are sorted by name.
+    """
     with suppress(ModelError):
         return [_version(magnification, folder) for folder in _folders(magnification)]
-    return []  # without a home there is no store
+    return []  # there is no store without a home folder
 
 
 def install(data: bytes, check: Check, *, unsigned: bool = False, use_it: bool = True) -> Installation:
-    """Install the model of an archive beside those that are there, and use it from now on.
+    """Install an archive's model beside the existing ones.
 
-    `check` sees the model in its temporary place. Whatever is raised, the store is as it was: InputError where the
-    archive is malformed; ModelError or its children where its content is not what it should be or not trusted, see
-    `signing.judge`; UsageError where its version is there with other content; OutputError where the disk fails.
+    Whatever is raised, the store stays as it was.
+
+    Args:
+        data: The archive.
+        check: Test of the model, called while it is in its temporary place.
+        unsigned: Whether to accept an unsigned archive, see `signing.judge`.
+        use_it: Whether to use the model from now on.
+
+    Raises:
+        InputError: The archive is malformed.
+        ModelError: The content is wrong or not trusted (also its subclasses), see `signing.judge`.
+        UsageError: The version is installed with other content.
+        OutputError: The disk fails.
     """
     archive = read(data)
     key = signing.judge(archive, unsigned)
@@ -79,7 +101,12 @@ def install(data: bytes, check: Check, *, unsigned: bool = False, use_it: bool =
 
 
 def use(magnification: str, version: str) -> None:
-    """Use an installed version, or `zoo.BUILTIN`. Raises UsageError where there is none, ModelError where it is altered."""
+    """Use an installed version, or `zoo.BUILTIN`.
+
+    Raises:
+        UsageError: There is no such version.
+        ModelError: The version is altered.
+    """
     with _disk.changing(zoo.store()):
         if version != zoo.BUILTIN:
             _find(magnification, version)
@@ -89,7 +116,14 @@ def use(magnification: str, version: str) -> None:
 
 
 def rollback(magnification: str) -> str:
-    """Use the version that was in use before, and return it. Raises UsageError where there was none."""
+    """Return to the version used before.
+
+    Returns:
+        That version.
+
+    Raises:
+        UsageError: There was none.
+    """
     with _disk.changing(zoo.store()):
         _, *before = zoo.used(magnification)
         if not before:
@@ -104,7 +138,11 @@ def rollback(magnification: str) -> str:
 
 
 def remove(magnification: str, version: str) -> None:
-    """Remove an installed version for good. Raises UsageError while it is in use, or where it is not there."""
+    """Remove an installed version for good.
+
+    Raises:
+        UsageError: The version is in use, or not installed.
+    """
     with _disk.changing(zoo.store()):
         current, *before = zoo.used(magnification)
         if version == current or version == zoo.BUILTIN:
@@ -118,18 +156,24 @@ def remove(magnification: str, version: str) -> None:
             _write_pointer(magnification, [current, *(name for name in before if name != version)])
         _disk.discard(folder, zoo.store())
         with suppress(OSError):
-            folder.parent.rmdir()  # where it was the last
+            folder.parent.rmdir()  # succeeds if it was the last version
 
 
 def _is_there(archive: Archive) -> bool:
-    """Whether this very model is installed and whole. Raises UsageError where another one of its name is."""
+    """Check whether this very model is installed.
+
+    It must also be whole.
+
+    Raises:
+        UsageError: Another model of the same version name is installed.
+    """
     update = archive.update
     for folder in _folders(update.magnification):
         if folder.name == update.version:
             try:
                 zoo.installed(folder, update.magnification)
             except ModelError:
-                return False  # it is damaged; the archive mends it
+                return False  # it is damaged, and the archive repairs it
             if _files.read_bytes(folder / MANIFEST) == archive.manifest:
                 return True
         if folder.name.casefold() == update.version.casefold():
@@ -141,7 +185,11 @@ def _is_there(archive: Archive) -> bool:
 
 
 def _put(archive: Archive, check: Check) -> None:
-    """Into a folder of its own under a temporary name, on the disk, checked as it lies there; then to its place."""
+    """Write a model to the store and check it.
+
+    It is written to a folder of its own under a temporary name, synced, and checked as it lies there; then
+    it is moved to its place.
+    """
     store, update = zoo.store(), archive.update
     target = store / update.magnification / update.version
     with _disk.new_folder(store) as folder:
@@ -165,7 +213,11 @@ def _put(archive: Archive, check: Check) -> None:
 
 
 def _checked(folder: Path, update: Update) -> zoo.Model:
-    """The unpacked model, which must be the one its archive announced. Raises ModelError."""
+    """Return the unpacked model, verified.
+
+    Raises:
+        ModelError: It is not the one that its archive announced.
+    """
     model = zoo.installed(folder, update.magnification)
     if model.version != update.version:
         raise ModelError(f"it says version {update.version}, its model {model.version[:60]!r}")
@@ -178,20 +230,23 @@ def _checked(folder: Path, update: Update) -> zoo.Model:
 def _point(magnification: str, version: str) -> None:
     try:
         before = zoo.used(magnification)
-    except ModelError:  # unreadable, and written anew just because of that
+    except ModelError:  # unreadable, and therefore written anew
         before = (zoo.BUILTIN,)
     _write_pointer(magnification, [version, *before])
 
 
 def _write_pointer(magnification: str, used: list[str]) -> None:
-    """The versions in the order of their use, the one in use first."""
+    """Write the versions in order of their use.
+
+    The one in use comes first.
+    """
     current, *before = (name for name, _ in groupby(used))
     text = json.dumps({"in_use": current, "before": before[:REMEMBERED]}, indent=2) + "\n"
     _disk.replace(zoo.store() / f"{magnification}.json", text.encode(), zoo.store())
 
 
 def _find(magnification: str, version: str) -> zoo.Model:
-    """An installed version, verified."""
+    """Return an installed version, verified."""
     return zoo.installed(_folder(magnification, version), magnification)
 
 
@@ -206,7 +261,10 @@ def _folder(magnification: str, version: str) -> Path:
 
 
 def _folders(magnification: str) -> Iterator[Path]:
-    """What is in the store under the name of a version; nothing else there is ever touched."""
+    """Yield the folders of installed versions.
+
+    They are named like versions; nothing else in the store is ever touched.
+    """
     place = zoo.store() / magnification
     if magnification not in zoo.MAGNIFICATIONS:
         raise UsageError(f"unknown magnification {magnification!r}. Known: {', '.join(zoo.MAGNIFICATIONS)}.")

@@ -1,7 +1,10 @@
-"""Who made an archive: Ed25519 signatures (RFC 8032) over its manifest. The only importer of cryptography.
+"""Ed25519 signatures (RFC 8032) of archive manifests.
 
-`update.sig` holds the signer's public key beside the signature, so that a wrong signature is refused also where no key is
-trusted yet. A key that comes with the archive proves nothing about who owns it: that is what trusted keys are for.
+They tell who made an archive. This is the only module that imports cryptography.
+
+`update.sig` holds the signer's public key beside the signature, so that a wrong signature is refused even
+if no key is trusted yet. A key that comes with the archive proves nothing about who owns it: that is what
+trusted keys are for.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 VARIABLE = "EDGELEUK_KEYS"
-"""Environment variable that names the folder of trusted keys."""
+"""Environment variable for the folder of trusted keys."""
 ALGORITHM = "ed25519"
 MAX_KEY_BYTES = 10_000
 _PRIVATE = b"PRIVATE KEY"
 
 
 def folder() -> Path:
-    """Where trusted keys lie, one PEM file each: EDGELEUK_KEYS, else keys/ in the store."""
+    """Return the folder of trusted keys.
+
+    Each key is a PEM file. The folder is EDGELEUK_KEYS, else keys/ in the store.
+    """
     named = os.environ.get(VARIABLE)
     if named:
         return folders.expanded(named, VARIABLE, ModelError)
@@ -37,19 +43,26 @@ def folder() -> Path:
 
 
 def _locked() -> Path:
-    """What is locked while the keys are changed."""
+    """Return the folder to lock while keys are changed."""
     return folder() if os.environ.get(VARIABLE) else zoo.store()
 
 
 def fingerprint(key: bytes) -> str:
-    """A name for a public key of 32 bytes: the first 16 digits of its SHA-256."""
+    """Return the fingerprint of a public key.
+
+    The key has 32 bytes; the fingerprint is the first 16 digits of its SHA-256.
+    """
     return hashlib.sha256(key).hexdigest()[:16]
 
 
 def trusted() -> dict[str, bytes]:
-    """The trusted keys by fingerprint, 32 bytes each.
+    """Return the trusted keys by fingerprint.
 
-    Raises ModelError where one cannot be read: to pass over it could mean to trust an archive that should be refused.
+    A key has 32 bytes.
+
+    Raises:
+        ModelError: A key cannot be read. To pass over it could mean to trust an archive that should be
+            refused.
     """
     place = folder()
     try:
@@ -66,9 +79,14 @@ def trusted() -> dict[str, bytes]:
 
 
 def trust(file: Path) -> str:
-    """Take the public key in a PEM file among the trusted ones. Returns its fingerprint.
+    """Trust the public key in a PEM file.
 
-    Raises InputError where it holds none, OutputError where it cannot be kept.
+    Returns:
+        Its fingerprint.
+
+    Raises:
+        InputError: The file holds no public key.
+        OutputError: The key cannot be stored.
     """
     key = _public(_read(file), file)
     name = fingerprint(key)
@@ -80,7 +98,11 @@ def trust(file: Path) -> str:
 
 
 def forget(name: str) -> None:
-    """Do not trust a key any more, given its fingerprint. Raises UsageError where it is not trusted."""
+    """Remove a trusted key, given its fingerprint.
+
+    Raises:
+        UsageError: The key is not trusted.
+    """
     keys, place = trusted(), folder()
     if name not in keys:
         raise UsageError(f"no key {name!r} is trusted. Trusted: {', '.join(keys) or 'none'}.")
@@ -92,7 +114,13 @@ def forget(name: str) -> None:
 
 
 def signer(file: Path) -> Ed25519PrivateKey:
-    """The private key in a PEM file without password. Raises InputError."""
+    """Load a private key from a PEM file.
+
+    The file has no password.
+
+    Raises:
+        InputError: The file holds no such key.
+    """
     library = _library()
     text = _read(file)
     try:
@@ -108,7 +136,7 @@ def signer(file: Path) -> Ed25519PrivateKey:
 
 
 def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
-    """`update.sig` for a manifest."""
+    """Return `update.sig` for a manifest."""
     document = {
         "algorithm": ALGORITHM,
         "key": _raw(key.public_key()).hex(),
@@ -118,12 +146,17 @@ def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
 
 
 def judge(archive: Archive, unsigned: bool = False) -> str | None:
-    """The fingerprint of the trusted key that signed an archive; None where none had to.
+    """Return the fingerprint of an archive's trusted signer.
 
-    Raises ModelAlteredError for a wrong signature, always; ModelError for one by a key that is not among the trusted
-    ones, where there are any; UsageError for an unsigned archive where there are any, unless `unsigned`;
-    MissingExtraError for a signed one where the library is absent, unless `unsigned` and no key is trusted: without
-    a network there may be no way to get it, and an archive without signature would have been taken.
+    The result is None if no trusted signature was required.
+
+    Raises:
+        ModelAlteredError: The signature is wrong; always raised.
+        ModelError: There are trusted keys, and the signature is by another key.
+        UsageError: There are trusted keys and the archive is unsigned, unless `unsigned`.
+        MissingExtraError: The archive is signed and the library is absent, unless `unsigned` and no key is
+            trusted: without a network there may be no way to get it, and an archive without signature would
+            have been taken.
     """
     keys = trusted()
     if archive.signature is None:
@@ -151,7 +184,7 @@ def judge(archive: Archive, unsigned: bool = False) -> str | None:
 
 
 def _verified(signature: bytes, manifest: bytes) -> bytes:
-    """The public key under which a signature is right."""
+    """Return the public key that verifies a signature."""
     library = _library()
     wrong = refusal("its signature is wrong", ModelAlteredError)
     try:
@@ -167,7 +200,7 @@ def _verified(signature: bytes, manifest: bytes) -> bytes:
 
 
 def _public(text: bytes, origin: Path) -> bytes:
-    """The 32 bytes of a public key in PEM."""
+    """Return the 32 bytes of a public key in PEM."""
     library = _library()
     if _PRIVATE in text:
         raise InputError(
@@ -184,7 +217,10 @@ def _public(text: bytes, origin: Path) -> bytes:
 
 
 def _raw(key: Ed25519PublicKey) -> bytes:
-    """32 bytes; not by `public_bytes_raw`, which the library of Debian 12 (38) lacks."""
+    """Return the 32 bytes of a public key.
+
+    `public_bytes_raw` is avoided, because the library of Debian 12 (38) lacks it.
+    """
     formats = _library().serialization
     return bytes(key.public_bytes(formats.Encoding.Raw, formats.PublicFormat.Raw))
 
@@ -206,7 +242,10 @@ def _read(file: Path) -> bytes:
 
 
 class _Library:
-    """What this module uses of cryptography; imported when a key or a signature is there to be looked at."""
+    """The used parts of cryptography, imported on demand.
+
+    They are imported when a key or a signature has to be examined.
+    """
 
     def __init__(self) -> None:
         try:

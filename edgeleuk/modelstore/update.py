@@ -1,7 +1,8 @@
-"""`update.json`, the manifest of an archive: which model it holds, and every file with its size and SHA-256.
+"""Manifest of an archive, `update.json`.
 
-It is the text that is signed, and it stays in the folder of the installed model, so that `zoo` can tell whether a byte
-of it has changed since.
+It states which model the archive holds, and every file with its size and SHA-256. It is the text that is
+signed, and it stays in the folder of the installed model, so that `zoo` can tell whether a byte of it has
+changed since.
 """
 
 from __future__ import annotations
@@ -21,25 +22,35 @@ FORMAT = "edgeleuk-model-update/1"
 MANIFEST, SIGNATURE, MODEL = zoo.UPDATE, "update.sig", "model.json"
 
 MAX_FILES = 6
-"""A model has up to five: its manifest, its card, its finder, its reader and the reader's head."""
+"""Maximum number of files in a model.
+
+A model has up to five: its manifest, its card, its finder, its reader and the reader's head.
+"""
 MAX_NETWORK_BYTES, MAX_TEXT_BYTES = 32_000_000, 2_000_000
-"""This project's choice, more than ten times what its models need: a Raspberry Pi with a gigabyte holds it easily."""
+"""Maximum size of networks and texts, bytes.
+
+This project's choice, more than ten times what its models need: a Raspberry Pi with a gigabyte holds it
+easily.
+"""
 MAX_MANIFEST_BYTES = 16_000
 NETWORKS = {".onnx": MAX_NETWORK_BYTES, ".npz": heads.MOST_BYTES}
-"""Suffixes of what a network consists of, with the largest size of such a file, bytes."""
+"""Maximum file size by a network's suffixes, bytes."""
 FILE_NAME = re.compile(r"model\.json|README\.md|[a-z0-9][a-z0-9_-]{0,40}\.(onnx|npz)")
-"""Files of a model. No folders, nothing hidden, no two that differ only in case, nothing that can be run."""
+"""Pattern of file names in a model.
+
+No folders, nothing hidden, no two that differ only in case, nothing that can be run.
+"""
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,62}")
-"""A version is the name of a folder."""
+"""Pattern of versions; each is a folder's name."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file as the manifest tells it."""
+    """A file's entry in the manifest."""
 
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str
 
     @classmethod
@@ -49,14 +60,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The manifest of an archive, checked."""
+    """A checked manifest of an archive."""
 
     magnification: str
     version: str
     files: Mapping[str, Entry]
 
     def as_bytes(self) -> bytes:
-        """The manifest as it is packed and signed."""
+        """Return the manifest as packed and signed."""
         files = {name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in self.files.items()}
         document = {
             "format": FORMAT,
@@ -67,7 +78,14 @@ class Update:
         return (json.dumps(document, indent=2) + "\n").encode()
 
     def check(self, files: Mapping[str, bytes]) -> None:
-        """Raise unless these are the files of the manifest, all of them and nothing else, byte for byte."""
+        """Check files against the manifest.
+
+        All files of the manifest must be there, nothing else, and byte for byte.
+
+        Raises:
+            InputError: A file is missing, or is not in the manifest.
+            ModelAlteredError: A file differs from the manifest.
+        """
         if unknown := files.keys() - self.files.keys():
             raise refusal(f"{_some(unknown)} is not in its manifest")
         if missing := self.files.keys() - files.keys():
@@ -78,7 +96,10 @@ class Update:
 
 
 def refusal(what: str, kind: type[EdgeleukError] = InputError) -> EdgeleukError:
-    """The error for an archive that is not installed. `what` is a clause."""
+    """Return the error for a refused archive.
+
+    `what` is a clause.
+    """
     return kind(
         f"the model update is refused: {what}. Nothing was changed. Copy the archive again from where it was made,"
         " or have it made again with `edgeleuk models pack`."
@@ -86,7 +107,11 @@ def refusal(what: str, kind: type[EdgeleukError] = InputError) -> EdgeleukError:
 
 
 def read_update(text: bytes) -> Update:
-    """The manifest from its bytes. Raises InputError where it is not exactly as `Update.as_bytes` tells."""
+    """Parse a manifest.
+
+    Raises:
+        InputError: The text is not exactly as `Update.as_bytes` writes it.
+    """
     try:
         document = _files.parse_json(text)
         if type(document) is dict and document.get("format", FORMAT) != FORMAT:
@@ -100,7 +125,14 @@ def read_update(text: bytes) -> Update:
 
 
 def check_version(name: Any) -> str:
-    """The name of a version, fit to be that of a folder. Raises ValueError."""
+    """Check that a version is a valid folder name.
+
+    Returns:
+        The version.
+
+    Raises:
+        ValueError: It is not valid.
+    """
     if not isinstance(name, str) or not VERSION.fullmatch(name) or name.casefold() == zoo.BUILTIN:
         raise ValueError(
             f"{str(name)[:60]!r} is no version: up to 63 letters, digits and . + _ -, and not {zoo.BUILTIN!r}"
@@ -109,7 +141,7 @@ def check_version(name: Any) -> str:
 
 
 def limit(name: str) -> int:
-    """The largest size of a file of this name, bytes."""
+    """Return a file's maximum size by name, bytes."""
     return NETWORKS.get(PurePath(name).suffix, MAX_TEXT_BYTES)
 
 
