@@ -62,8 +62,8 @@ class Told:
     def as_json(self) -> dict[str, Any]:
         """Return all figures for JSON.
 
-        `recognised` is the share of the cells of the types whose best label is one of the types; `sure` is the
-        share that reaches the threshold as well.
+        `recognised` is the share of the cells of the types whose best label is one of the types; `sure` is
+        the share that reaches the threshold as well.
         """
         own = self.called[self.positive]
         sure = own & self.accepted[self.positive]

@@ -151,9 +151,9 @@ def load_cells(
         table: The CSV file.
         images: Folder that the file names are relative to.
         attributes: Columns that hold attributes.
-        told_by_label: Values by original label, for each attribute that has them (see ReaderManifest). Where the
-            attribute's own column is absent or empty, its value follows from the column `original_label` ("band
-            neutrophil", "Segmented neutrophils").
+        told_by_label: Values by original label, for each attribute that has them (see ReaderManifest). Where
+            the attribute's own column is absent or empty, its value follows from the column `original_label`
+            ("band neutrophil", "Segmented neutrophils").
 
     Raises:
         InputError: If the file cannot be read, lacks a column or has an invalid row.
@@ -224,8 +224,8 @@ def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> di
     """Return each picture's scale from its annotated red cells.
 
     The scale follows from the median size of the red cells that no edge cuts. A picture with fewer than
-    MIN_RED_CELLS of them takes the median over its source's pictures of the same size, which came from the same
-    camera. The result is by image id; a picture without any red cells is left out.
+    MIN_RED_CELLS of them takes the median over its source's pictures of the same size, which came from the
+    same camera. The result is by image id; a picture without any red cells is left out.
     """
     samples = list(samples)
     if RED_CELL not in names:
@@ -248,7 +248,7 @@ def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> di
 def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
     """Return the sizes of the boxes that no edge cuts.
 
-    The size of a box is the side of the square with its area: (n,), pixels. Only boxes of `kind` are measured.
+    The size of a box is the side of the square with its area: (n,), pixels. Only boxes of `kind` count.
     """
     boxes = sample.boxes[sample.kinds == kind]
     limit = np.array([sample.width, sample.height], np.float32) - 2

@@ -2,8 +2,9 @@
 
 The patients whose cells these are get a verdict too.
 
-Each cell is read once. A slide is then a set of cells, tallied, judged and given its verdict as `analyze` does
-with the cells of pictures. All slides are drawn from one pool, so the intervals reflect only the random draws.
+Each cell is read once. A slide is then a set of cells, tallied, judged and given its verdict as `analyze`
+does with the cells of pictures. All slides are drawn from one pool, so the intervals reflect the random draws
+only.
 """
 
 from __future__ import annotations
@@ -250,8 +251,9 @@ class _Trial:
     def half_recognised(self, share: float) -> NDArray[np.int64]:
         """Draw a slide of which half is not recognised.
 
-        As `drawn`, but each cell has an even chance of coming from the cells that were not recognised. Where the
-        pool has only recognised blasts, or only unrecognised ones, all blasts come from these; so for other cells.
+        As `drawn`, but each cell has an even chance of coming from the cells that were not recognised. Where
+        the pool has only recognised blasts, or only unrecognised ones, all blasts come from these. The same
+        holds for the other cells.
         """
         blasts = int(self._rng.binomial(self._plan.cells, share))
         recognised = self._pool.recognised
@@ -279,7 +281,8 @@ class _Trial:
     def patients(self) -> list[PatientVerdict]:
         """Return the verdict on each patient with enough blasts.
 
-        A patient needs at least MIN_BLAST_SHARE annotated blasts and promyelocytes among the counted white cells.
+        A patient needs at least MIN_BLAST_SHARE annotated blasts and promyelocytes among its white cells of
+        the differential.
         """
         pool, found = self._pool, []
         white = ~np.isin(pool.labels, list(self._rules.not_counted))
