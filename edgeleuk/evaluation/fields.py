@@ -54,7 +54,7 @@ class Looked:
     These are the ones that `analyze` counts.
     """
     matched: int
-    """Number of these that found an annotated cell."""
+    """Number of counted detections that found an annotated cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +311,7 @@ def _inside(boxes: Boxes, sample: FieldSample) -> Boxes:
 
 
 def _iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the IoU of boxes (N, 4) and (M, 4) as (N, M)."""
+    """Return the IoU, (N, M), of boxes (N, 4) and (M, 4)."""
     a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
     inter = sides.prod(axis=-1)

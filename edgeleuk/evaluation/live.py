@@ -40,7 +40,10 @@ class TypeShare:
     read: float
     """Share among the cells that the reader identified."""
     low: float
-    """Lower end of the exact 95 % interval of `read`; `high` is the upper."""
+    """Lower end of the exact 95 % interval of `read`.
+
+    `high` is its upper end.
+    """
     high: float
 
     @property

@@ -35,9 +35,9 @@ Composed fields are wider in proportion: 150 um through 40x, 600 um through 10x.
 """
 
 EYEPIECE_UM = 180.0
-"""Diameter of the field of view of a phone at an eyepiece, um.
+"""Diameter of the field of view at an eyepiece, um.
 
-It is that of an eyepiece of field number 18 mm behind a 100x objective.
+A phone sees it through an eyepiece of field number 18 mm behind a 100x objective.
 """
 
 EYEPIECE_UM_PER_PX = 0.2
@@ -144,7 +144,7 @@ def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
 def composed_fields(
     samples: Sequence[FieldSample], names: Sequence[str], rule: ScaleRule, lens: Objective
 ) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
-    """Compose wide fields from all whole cells and show them.
+    """Compose wide fields of cells, seen through another objective.
 
     Every whole cell of the samples is used ROUNDS times. Cells of different cameras do not mix.
 
