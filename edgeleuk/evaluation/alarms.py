@@ -1,7 +1,7 @@
-"""Measure false and true blast flags on labelled single cells.
+"""Measure false and true blast flags.
 
-False flags are those on simulated healthy slides; true flags are those on patients with blasts. Single cells
-are read, tallied and judged as `analyze` does with the cells of a slide.
+False flags are those on simulated healthy slides; true flags are those on patients with blasts. Labelled
+single cells are read, tallied and judged as `analyze` does with the cells of a slide.
 
 The simulated slides are drawn from one pool of cells, so the interval of the false alarms reflects only the
 random draws. The uncertainty from the limited pool is in the interval of its cells read as blasts.
@@ -31,9 +31,9 @@ BLASTS = "blasts"
 """Key of the blast group in the rules."""
 
 MIN_BLAST_SHARE = 0.10
-"""Minimum annotated blast share of a patient to be flagged.
+"""Minimum blast share of patients to flag.
 
-It comes from the acceptance criteria of issue 3.
+It is the annotated share and comes from the acceptance criteria of issue 3.
 """
 
 SEED = 2017
@@ -68,11 +68,14 @@ class HealthyResult:
     proportions: Mapping[str, float]
     """Expected share of each mature type, summing to 1."""
     pool: Mapping[str, int]
-    """Cells that the slides are drawn from, by annotated type."""
+    """Cells to draw from, by annotated type."""
     misread: int
     """Number of cells of the pool read as blasts."""
     raised: Mapping[str, int]
-    """Number of slides by code of a blast flag; may be 0."""
+    """Number of slides by blast flag code.
+
+    Codes that no slide raised are included.
+    """
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -87,7 +90,7 @@ class HealthyResult:
 
 @dataclass(frozen=True, slots=True)
 class PatientResult:
-    """Blast flags on the cells of one patient with blasts.
+    """Blast flags on one patient with blasts.
 
     All cells of the patient are tallied, without drawing.
     """
@@ -98,7 +101,7 @@ class PatientResult:
     blasts: int
     """Number of annotated blasts among them."""
     read_cells: int
-    """Number of white cells of the differential, as read.
+    """White cells of the differential, as read.
 
     Unclassified cells are left out.
     """
@@ -163,7 +166,7 @@ class AlarmsReport:
 
 
 def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str, float]:
-    """Return the share of each mature type in a healthy adult.
+    """Return a healthy adult's share of each mature type.
 
     Each share is the middle of the type's reference range divided by the sum of all middles; they sum to 1.
 
@@ -194,7 +197,7 @@ def evaluate_alarms(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> AlarmsReport:
-    """Read the cells once, then flag simulated slides and patients.
+    """Read cells, then flag simulated slides and patients.
 
     All cells of a patient are read, even those of a type that the reader does not know.
 
@@ -246,9 +249,10 @@ def evaluate_alarms(
 def draw_slides(
     pool: Sequence[CellSample], proportions: Mapping[str, float], draws: Draws
 ) -> NDArray[np.int64]:
-    """Draw the cells of each simulated slide with replacement.
+    """Draw the cells of each simulated slide.
 
-    For each cell a type is drawn by `proportions`, then one of the pool's cells of that type.
+    Cells are drawn with replacement. For each cell a type is drawn by `proportions`, then one of the pool's
+    cells of that type.
 
     Args:
         pool: Cells to draw from.
@@ -268,7 +272,7 @@ def draw_slides(
 
 
 def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -> list[CellSample]:
-    """Return the cells that a healthy slide may be made of."""
+    """Return the cells for healthy slides."""
     pool = [sample for sample in samples if sample.source == source and sample.label in mature]
     if missing := sorted({*mature} - {sample.label for sample in pool}):
         sources = ", ".join(sorted({sample.source for sample in samples}))
@@ -280,9 +284,9 @@ def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -
 
 
 def _with_blasts(samples: Sequence[CellSample], rules: Rules) -> dict[str, list[CellSample]]:
-    """Return the cells of each patient with enough blasts.
+    """Select the patients with enough blasts.
 
-    A patient needs at least MIN_BLAST_SHARE annotated blasts.
+    A patient needs at least MIN_BLAST_SHARE annotated blasts. Returns the cells of each.
     """
     patients: dict[str, list[CellSample]] = {}
     for sample in samples:
@@ -297,13 +301,13 @@ def _with_blasts(samples: Sequence[CellSample], rules: Rules) -> dict[str, list[
 
 
 def _annotated(cells: Sequence[CellSample], rules: Rules) -> tuple[int, int]:
-    """Count the annotated blasts and all counted white cells."""
+    """Count annotated blasts and all counted white cells."""
     white = [cell.label for cell in cells if cell.label not in rules.not_counted]
     return sum(label in rules.group(BLASTS).labels for label in white), len(white)
 
 
 def _names(reader: ReaderLike, probabilities: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Return the label that `analyze` would print for each cell.
+    """Return each cell's label as `analyze` prints it.
 
     `probabilities` is (N, K), over the labels of the reader; the result is (N,).
     """

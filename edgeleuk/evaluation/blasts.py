@@ -1,6 +1,6 @@
-"""Measure how well blasts are separated from other white cells.
+"""Measure the separation of blasts from other cells.
 
-The same is measured for any other chosen set of cell types.
+Blasts, or any other chosen set of cell types, are measured against all other white cells.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Told:
         return int(self.positive.sum())
 
     def separation(self) -> dict[str, float | None]:
-        """Return AUROC and sensitivity at 95 % specificity of the scores.
+        """Return AUROC, and sensitivity at 95 % specificity.
 
         Both are None unless there are cells of the types and others.
         """
@@ -84,10 +84,10 @@ def tell(
     rules: Rules,
     threshold: float,
 ) -> Told:
-    """Compare readings with labels, as "of the types" or not.
+    """Compare readings and labels for chosen types.
 
-    Left out are cells that the differential does not count (erythroblasts, smudge cells, platelets) and cells
-    whose label leaves open whether they are of the types.
+    Cells that the differential does not count (erythroblasts, smudge cells, platelets) are left out. So are
+    cells whose label leaves open whether they are of the types.
 
     Args:
         vocabulary: Labels of the reader and their relation to labels of the data.

@@ -1,4 +1,4 @@
-"""Measure the accuracy of `edgeleuk calibrate` on simulated devices.
+"""Measure calibration accuracy on simulated devices.
 
 Devices are calibrated by ruled glass or by the red cells of simulated smears. Each device is drawn at random:
 its scale, the position of the glass, blur, noise, uneven light, and a squeeze where the pictures can reveal
@@ -65,11 +65,14 @@ class Device:
     found: tuple[float, float] | None
     """Calibrated scale; None if the pictures were refused."""
     stated_error: float
-    """Relative error (95 %) that the profile states."""
+    """Relative error (95 %) stated by the profile."""
 
     @property
     def error(self) -> float:
-        """Larger relative error of both axes; infinite if refused."""
+        """Larger relative error of both axes.
+
+        It is infinite if the pictures were refused.
+        """
         if self.found is None:
             return float("inf")
         return max(abs(found / true - 1) for found, true in zip(self.found, self.um_per_px, strict=True))
@@ -149,7 +152,7 @@ def _written(pictures: Sequence[Image], folder: Path) -> Iterator[Path]:
 
 
 def _lines(rng: np.random.Generator, _: str) -> Drawn:
-    """Draw a device that takes one picture of a stage micrometer.
+    """Draw a device with one stage micrometer picture.
 
     One picture makes `calibrate` assume square pixels, and this device has them.
     """
@@ -158,9 +161,9 @@ def _lines(rng: np.random.Generator, _: str) -> Drawn:
 
 
 def _lines_twice(rng: np.random.Generator, _: str) -> Drawn:
-    """Draw a device that takes two pictures of a stage micrometer.
+    """Draw a device with two micrometer pictures.
 
-    The micrometer lies across and then down; the pixels are squeezed or not.
+    The stage micrometer lies across and then down; the pixels are squeezed or not.
     """
     glass = _squeezed(draw(rng, grid=False), float(rng.choice(SQUEEZES)))
     down = replace(glass, angle=glass.angle + np.pi / 2 + float(rng.normal(0, 0.1)), seed=glass.seed + 1)
@@ -168,7 +171,7 @@ def _lines_twice(rng: np.random.Generator, _: str) -> Drawn:
 
 
 def _grid(rng: np.random.Generator, _: str) -> Drawn:
-    """Draw a device that takes a counting chamber.
+    """Draw a device with a counting chamber picture.
 
     Its pixels are squeezed or not.
     """
@@ -182,7 +185,7 @@ def _squeezed(glass: Ruled, squeeze: float) -> Ruled:
 
 
 def _cells(rng: np.random.Generator, magnification: str) -> Drawn:
-    """Draw a device that takes a few fields of red cells."""
+    """Draw a device with fields of red cells."""
     low, high = objective(magnification).um_per_px
     um_per_px = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     squeeze = float(rng.choice(SQUEEZES))

@@ -28,7 +28,7 @@ from edgeleuk.types import Image, Scale
 
 BATCH = 64
 UNKNOWN = -1
-"""Index of an attribute value that is not labelled."""
+"""Index of an unlabelled attribute value."""
 
 Progress = Callable[[int, int], None]
 """Called with the cells done and their total."""
@@ -62,7 +62,7 @@ class ReaderLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AttributeResult:
-    """Result for one attribute, on the cells labelled for it."""
+    """Result for one attribute, on its labelled cells."""
 
     values: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -80,7 +80,7 @@ class AttributeResult:
 
     @property
     def f1(self) -> float | None:
-        """Macro F1 over values in the truth or the readings."""
+        """Macro F1 over values in truth or readings."""
         return macro_f1(self.counts)
 
     def as_json(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class SubtypeResult:
     attribute: str
     result: AttributeResult
     misread: int
-    """Number of cells of known subtype read as another type.
+    """Cells of known subtype read as another type.
 
     Such a cell gets no subtype.
     """
@@ -146,9 +146,10 @@ class ReaderReport:
     coarse: Mapping[str, int]
     """Number of cells by label that allows several types."""
     blasts_only: Mapping[str, int]
-    """Number of cells by label that only says blast or not.
+    """Cells of blasts-or-not labels, by label.
 
-    They are in `blasts` and `blast_like`, and in nothing else.
+    Such a label only says whether a cell is a blast. The cells are in `blasts` and `blast_like`, and in
+    nothing else.
     """
 
     @property
@@ -193,9 +194,10 @@ def evaluate_reader(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> ReaderReport:
-    """Read the cell in the middle of each picture and compare labels.
+    """Evaluate a reader on labelled cells.
 
-    Each cell is read at the sample's own scale. A label may be finer or coarser than the reader's:
+    The cell in the middle of each picture is read at the sample's own scale and compared with its label. A
+    label may be finer or coarser than the reader's:
 
     - A cell of a type that the reader prints as another one, or merges with it, is right if that one is
       read: a lymphoblast, myeloblast or monoblast if a blast is read, an abnormal promyelocyte if a
@@ -274,7 +276,7 @@ def evaluate_reader(
 def _truth(
     labels: Sequence[str], rights: Sequence[Collection[str]], probabilities: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Return the most probable right label of each cell.
+    """Return the likeliest right label per cell.
 
     The result is (N,), an index into `labels`.
     """
@@ -316,12 +318,12 @@ def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
 
 
 def read_cell(sample: CellSample) -> tuple[Image, Scale]:
-    """Read a sample's picture and return it with its scale."""
+    """Read a sample's picture and scale."""
     return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
 
 
 def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
-    """Crop the middle cell of a picture as the reader does.
+    """Crop the middle cell for the reader.
 
     Args:
         reader: Reader that defines the crop.

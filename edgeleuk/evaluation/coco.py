@@ -16,7 +16,7 @@ from edgeleuk.errors import MissingExtraError
 from edgeleuk.types import Boxes
 
 MAX_DETECTIONS = 1000
-"""Maximum number of detections of a class in a picture.
+"""Maximum detections of a class per picture.
 
 The best are kept. COCO's 100 would be too few for fields crowded with red cells.
 """
@@ -32,19 +32,25 @@ CLASS_ID = 1
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Truth and detections of one class in one annotated picture."""
+    """Truth and detections of one class in one picture.
+
+    The picture was annotated for the class.
+    """
 
     truth: Boxes
     """Annotated boxes: (T, 4), inside the picture."""
     boxes: Boxes
-    """Detected boxes at any score: (D, 4), inside the picture."""
+    """Detected boxes: (D, 4), inside the picture.
+
+    Detections of any score are included.
+    """
     scores: NDArray[np.float32]
     """Scores of the detections: (D,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """Average precision of one class on a set of pictures."""
+    """Average precision of one class."""
 
     ap50: float
     """Average precision at IoU 0.5."""
@@ -55,9 +61,9 @@ class AveragePrecision:
 
 
 def average_precision(pictures: Sequence[Labelled]) -> AveragePrecision | None:
-    """Compute COCO's average precision; None if nothing is annotated.
+    """Compute COCO's average precision.
 
-    Lin et al., Microsoft COCO, ECCV 2014.
+    Lin et al., Microsoft COCO, ECCV 2014. The result is None if nothing is annotated.
 
     Raises:
         MissingExtraError: If faster_coco_eval is not installed.

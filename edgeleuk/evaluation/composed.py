@@ -1,4 +1,4 @@
-"""Compose wide fields from the cells of many narrow ones.
+"""Compose wide fields from cells of narrow ones.
 
 Fields for low-power objectives are built from labelled 100x fields. A 100x field is some 40 um across, a 10x
 field half a millimetre. Tiling would cut cells at every seam. Instead, each cell is separated from its
@@ -22,10 +22,10 @@ from edgeleuk.types import Boxes, Image, Scale
 FloatImage = NDArray[np.float32]
 
 REACH = 1.2
-"""Extent of a cell relative to the ellipse in its box.
+"""Extent of a cell relative to its ellipse.
 
-It multiplies the radii of the ellipse and is more than 1, as boxes are drawn tight and cells have corners. A pixel that two cells reach belongs to
-the one that it lies deeper in.
+It multiplies the radii of the ellipse in the box and is more than 1, as boxes are drawn tight and cells have
+corners. A pixel that two cells reach belongs to the one that it lies deeper in.
 """
 
 WHOLE = 0.85
@@ -48,7 +48,10 @@ Theor Biol 1980;87:237-254 for discs), and a countable monolayer is thinner than
 """
 
 ATTEMPTS = 40
-"""Number of positions tried before a cell is left out."""
+"""Number of positions tried for a cell.
+
+If none is free, the cell is left out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Emptied:
     background: NDArray[np.float32]
     """Mean colour of the background: (3,), 0 to 1."""
     covered: float
-    """Share of the picture covered by annotated cells."""
+    """Share of the picture under annotated cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,9 @@ def compose(
     covered: float,
     rng: np.random.Generator,
 ) -> tuple[Wide, int]:
-    """Place cells in their order until they cover a field enough.
+    """Place cells on a field until it is covered enough.
 
-    Each cell is turned by quarters and mirrored at random.
+    Cells are placed in their order. Each is turned by quarters and mirrored at random.
 
     Args:
         pool: Cells to place.
@@ -159,7 +162,7 @@ def compose(
 def wide_fields(
     pictures: Sequence[Emptied], side_um: float, um_per_px: float, rng: np.random.Generator
 ) -> Iterator[Wide]:
-    """Yield square fields that use every cell of one camera once.
+    """Yield square fields that use every cell once.
 
     The cells cover as much of a field as on average in the pictures, but MOST_COVERED at most. The background
     is that of a picture drawn at random for each field.
@@ -184,7 +187,7 @@ def wide_fields(
 
 
 def wide_sample(wide: Wide, like: FieldSample, image_id: int) -> FieldSample:
-    """Wrap a composed field as a labelled sample.
+    """Make a labelled sample of a composed field.
 
     Args:
         wide: Composed field.
@@ -229,10 +232,10 @@ def _background(light: NDArray[np.float32]) -> NDArray[np.float32]:
 def _owners(
     boxes: NDArray[np.float32], width: int, height: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Assign each pixel to the box whose cell it belongs to.
+    """Assign each pixel to the box of a cell.
 
-    Returned are the index of the box or -1, and the distance from its middle, both (height, width). The
-    distance is 0 in the middle of a box and 1 on the ellipse in it.
+    Returns the index of the box or -1, and the distance from its middle, both (height, width). The distance
+    is 0 in the middle of a box and 1 on the ellipse in it.
     """
     owner = np.full((height, width), -1, np.int32)
     depth = np.full((height, width), REACH, np.float32)
@@ -264,7 +267,7 @@ def _whole(box: NDArray[np.float32], core: NDArray[np.int32], i: int) -> bool:
 def _cut_out(
     density: FloatImage, owner: NDArray[np.int32], i: int, box: NDArray[np.float32], kind: int, edge: float
 ) -> Lifted:
-    """Cut out a cell with a soft edge of `edge` pixels."""
+    """Cut out a cell with a soft edge, `edge` pixels."""
     rows, columns = np.nonzero(owner == i)
     y1, y2, x1, x2 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     mask = (owner[y1:y2, x1:x2] == i).astype(np.uint8)
@@ -275,7 +278,7 @@ def _cut_out(
 
 
 def _turned(cell: Lifted, rng: np.random.Generator) -> Lifted:
-    """Turn a cell by random quarters and mirror half of the cells."""
+    """Turn a cell by random quarters, mirrored or not."""
     density, mask, (x1, y1, x2, y2) = cell.density, cell.mask, cell.box
     if rng.random() < 0.5:
         x1, x2 = mask.shape[1] - x2, mask.shape[1] - x1

@@ -25,7 +25,7 @@ MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """Exceptions raised by parsing a malformed document."""
 
 MIN_RED_CELLS = 5
-"""Minimum number of whole red cells to scale a picture.
+"""Minimum whole red cells to scale a picture.
 
 A picture with fewer takes the scale of its camera.
 """
@@ -44,7 +44,10 @@ class FieldSample:
     height: int
     source: str
     group: str
-    """Pictures of one group stay on one side of the split."""
+    """Group that must not be split.
+
+    Its pictures are all for training or all for validation.
+    """
     labelled: frozenset[str]
     """Cell classes that were annotated.
 
@@ -89,7 +92,7 @@ def data_root() -> Path:
 
 
 def load_fields(coco: Path, images: Path) -> tuple[list[FieldSample], tuple[str, ...]]:
-    """Load the pictures and class names of a COCO file.
+    """Load pictures and class names of a COCO file.
 
     The class names are in the order of their ids.
 
@@ -221,7 +224,7 @@ def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
 
 
 def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> dict[int, Scale]:
-    """Return each picture's scale from its annotated red cells.
+    """Return scales of pictures from annotated red cells.
 
     The scale follows from the median size of the red cells that no edge cuts. A picture with fewer than
     MIN_RED_CELLS of them takes the median over its source's pictures of the same size, which came from the
@@ -246,9 +249,10 @@ def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> di
 
 
 def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
-    """Return the sizes of the boxes that no edge cuts.
+    """Return the sizes of uncut boxes.
 
-    The size of a box is the side of the square with its area: (n,), pixels. Only boxes of `kind` count.
+    Only boxes of `kind` that no edge cuts are measured. The size of a box is the side of the square with its
+    area: (n,), pixels.
     """
     boxes = sample.boxes[sample.kinds == kind]
     limit = np.array([sample.width, sample.height], np.float32) - 2

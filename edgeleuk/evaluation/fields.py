@@ -27,7 +27,7 @@ FLOOR = 0.01
 """Minimum score of detections for the average precision."""
 
 MATCH_IOU = 0.5
-"""Minimum intersection over union for a cell to be found."""
+"""Minimum intersection over union of a match."""
 
 Progress = Callable[[int, int], None]
 """Called with the pictures done and their total."""
@@ -45,7 +45,7 @@ class FinderLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Detections of one class in one picture labelled for it."""
+    """Detections of one class in one picture."""
 
     labelled: Labelled
     counted: int
@@ -54,14 +54,14 @@ class Looked:
     These are the ones that `analyze` counts.
     """
     matched: int
-    """Number of counted detections that found an annotated cell."""
+    """Counted detections that found an annotated cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassResult:
     """Result for one class on a set of pictures.
 
-    A figure is None where it is undefined, as nothing is annotated or nothing counted.
+    A figure is None if it is undefined because nothing is annotated or nothing is counted.
     """
 
     images: int
@@ -113,12 +113,18 @@ class FieldsResult:
 
     @property
     def map50(self) -> float | None:
-        """Mean AP at IoU 0.5 over classes with annotated cells."""
+        """Mean AP over classes at IoU 0.5.
+
+        Only classes with annotated cells are used.
+        """
         return _mean(c.precisions.ap50 for c in self.classes.values() if c.precisions)
 
     @property
     def map(self) -> float | None:
-        """Mean AP at IoU 0.50 to 0.95 over classes with annotated cells."""
+        """Mean AP over classes, IoU 0.50 to 0.95.
+
+        Only classes with annotated cells are used.
+        """
         return _mean(c.precisions.ap for c in self.classes.values() if c.precisions)
 
     def as_json(self) -> dict[str, Any]:
@@ -169,7 +175,7 @@ def evaluate_finder(
     progress: Progress | None = None,
     read: Callable[[FieldSample], Image] | None = None,
 ) -> FinderReport:
-    """Run a finder on labelled pictures and measure its detections.
+    """Measure a finder on labelled pictures.
 
     A picture whose scale cannot be estimated counts as one in which nothing was found.
 
@@ -220,9 +226,10 @@ def evaluate_finder(
 
 
 def match(truth: Boxes, boxes: Boxes, iou: float = MATCH_IOU) -> NDArray[np.int64]:
-    """Match detections with true boxes greedily, as COCO does.
+    """Match detections with true boxes as COCO does.
 
-    Each detection in turn takes the true box that it overlaps most among those not yet taken.
+    The match is greedy: each detection in turn takes the true box that it overlaps most among those not yet
+    taken.
 
     Args:
         truth: (T, 4) true boxes.
@@ -262,9 +269,10 @@ def read_field(sample: FieldSample) -> Image:
 def _look(
     finder: FinderLike, sample: FieldSample, image: Image, scale: Scale | None, index: Mapping[str, int]
 ) -> dict[str, Looked]:
-    """Return the detections by class that the picture is labelled for.
+    """Find the cells of one picture, by class.
 
-    `index` is the position of each class in the file.
+    Only classes that the picture is labelled for are included. `index` is the position of each class in the
+    file.
     """
     nothing = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
@@ -311,7 +319,7 @@ def _inside(boxes: Boxes, sample: FieldSample) -> Boxes:
 
 
 def _iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the IoU, (N, M), of boxes (N, 4) and (M, 4)."""
+    """Return the IoU, (N, M), of two box arrays."""
     a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
     inter = sides.prod(axis=-1)

@@ -1,4 +1,7 @@
-"""Map labels of data to a reader with finer or coarser types."""
+"""Map labels of data to a reader's types.
+
+The reader's types may be finer or coarser.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class CoarseLabels:
                 raise ValueError(f"{label!r} allows itself")
 
     def within(self, label: str) -> frozenset[str]:
-        """Return every type and label that a label allows.
+        """Return all types and labels that a label allows.
 
         Labels are followed in any number of steps. The result is empty for a label that names one type.
         """
@@ -45,7 +48,7 @@ class CoarseLabels:
 
 @cache
 def shipped() -> CoarseLabels:
-    """Load the table that is part of the package.
+    """Load the table of the package.
 
     Raises:
         InputError: If it is malformed.
@@ -55,19 +58,19 @@ def shipped() -> CoarseLabels:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A reader's labels and their relation to labels of data."""
+    """A reader's labels, related to labels of data."""
 
     labels: tuple[str, ...]
     merge: Mapping[str, str]
-    """Reader's label by name in the data, see `ReaderManifest.merge`."""
+    """Reader's label by data label, see `ReaderManifest.merge`."""
     coarse: CoarseLabels
 
     def own(self, label: str) -> str:
-        """Return the reader's name for a label of the data."""
+        """Return the reader's name for a label."""
         return self.merge.get(label, label)
 
     def allowed(self, label: str) -> frozenset[str] | None:
-        """Return the reader's labels that are right for a cell.
+        """Return the reader's labels right for a cell.
 
         These are the cell's own label and those that it allows. If the reader has none of them, it is the
         first label of the table that allows the cell's label and that the reader has.
@@ -85,7 +88,10 @@ class Vocabulary:
         return frozenset() if label in self.coarse.allows else None
 
     def among(self, label: str, types: Collection[str]) -> bool | None:
-        """Return whether a cell is of `types`; None if left open."""
+        """Return whether a label is of `types`, or None.
+
+        It is None where the label leaves that open.
+        """
         if label in types or self.own(label) in types:
             return True
         if any(label in self.coarse.within(each) for each in types):

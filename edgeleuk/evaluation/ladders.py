@@ -23,12 +23,12 @@ Reals = NDArray[np.float64]
 ELECTRONS = 8000.0
 """Electrons of a full pixel where light or stain change.
 
-It is that of a small sensor, whose noise shows once the lamp is low.
+The value is that of a small sensor, whose noise shows once the lamp is low.
 """
 JPEG = 90
 """JPEG quality of every rung, the first included.
 
-It is the usual one of a camera.
+The value is usual for a camera.
 """
 ANGLE = np.pi / 5
 """Direction of the stage's motion, radians.
@@ -36,7 +36,7 @@ ANGLE = np.pi / 5
 It is along no axis of the picture.
 """
 PERCENTILE = 97.0
-"""Percentile of each channel that shows the empty slide."""
+"""Percentile of each channel: the empty slide."""
 STAINED = 0.05
 """Minimum optical density (green) of clumps of cells."""
 
@@ -61,7 +61,7 @@ class Ladder:
 
     unit: str
     rungs: tuple[float, ...]
-    """Amounts; the first one is that of the original picture."""
+    """Amounts, that of the original picture first."""
     show: Make
     """Returns a picture degraded by an amount.
 
@@ -70,12 +70,12 @@ class Ladder:
 
 
 def _out_of_focus(picture: Picture, defocus_um: float, _: Sequence[Picture]) -> Picture:
-    """Show a picture through a defocused 100x/1.25 oil objective."""
+    """Defocus as a 100x/1.25 oil objective does."""
     return _shot(picture, defocus_um=defocus_um)
 
 
 def _moved(picture: Picture, way_um: float, _: Sequence[Picture]) -> Picture:
-    """Blur a picture by stage motion, down to the right."""
+    """Blur by stage motion, down to the right."""
     return _shot(picture, motion_um=way_um, motion_angle=ANGLE)
 
 
@@ -112,7 +112,7 @@ def _layered(picture: Picture, layers: float, others: Sequence[Picture]) -> Pict
 
 
 def _clumps(density: Reals, boxes: Boxes, share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Choose a random share of the clumps of cells in a picture.
+    """Choose a random share of cell clumps.
 
     Returns which boxes, (N,), and which pixels, (H, W), belong to the chosen clumps.
     """
@@ -128,9 +128,9 @@ def _clumps(density: Reals, boxes: Boxes, share: float) -> tuple[NDArray[np.bool
 
 
 def _density(image: Image) -> tuple[Reals, Reals]:
-    """Return the empty slide's colour and the optical density.
+    """Return the empty slide's colour and the density.
 
-    The colour is (3,), in levels; the density above it is (H, W, 3).
+    The colour is (3,), in levels; the optical density above it is (H, W, 3).
     """
     white = np.percentile(image.reshape(-1, 3), PERCENTILE, axis=0).clip(1)
     return white, np.log10(white / np.maximum(image, 1)).clip(0)
@@ -142,7 +142,7 @@ def _levels(white: Reals, density: Reals) -> Image:
 
 
 def _shot(picture: Picture, **changes: Any) -> Picture:
-    """Take a picture through the virtual microscope, as a JPEG.
+    """Photograph a picture with the virtual microscope, as a JPEG.
 
     It keeps its own scale.
     """

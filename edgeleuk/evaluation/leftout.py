@@ -1,9 +1,9 @@
-"""Measure the gain from a device profile on an unseen camera.
+"""Measure the gain from a device profile.
 
-A network that was trained without the camera looks at its fields as they are, with the profile's colour
-correction, and with the whole profile. The profile is calibrated as a user would, on a few training fields of
-that camera without their labels; the figures are from its validation fields. A network that was trained with
-the camera shows how much there was to gain.
+A network that was trained without a camera looks at the camera's fields as they are, with the profile's
+colour correction, and with the whole profile. The profile is calibrated as a user would, on a few training
+fields of that camera without their labels; the figures are from its validation fields. A network that was
+trained with the camera shows how much there was to gain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgeleuk.profiles import SCHEMA, Profile, Size
 from edgeleuk.types import WHITE_CELL, Frame, Image, Scale
 
 CALIBRATED_ON = 8
-"""Number of fields that the profile is calibrated on.
+"""Number of fields for the calibration.
 
 As many are asked of a user. They are evenly spread over the camera's training fields.
 """
@@ -35,7 +35,7 @@ As many are asked of a user. They are evenly spread over the camera's training f
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Result on the camera's validation fields under one condition."""
+    """Result on the camera's validation fields, one condition."""
 
     name: str
     result: FieldsResult
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Results on one left-out camera, with its profile."""
+    """Results on one camera with its profile."""
 
     source: str
     profile: Profile
@@ -73,10 +73,10 @@ class LeftOut:
 
     @property
     def recovered(self) -> float | None:
-        """Share of the gap in WBC AP50 that the profile closes.
+        """Share of the AP50 gap closed by the profile.
 
-        The gap lies between the network without a profile and the network trained with the camera. None if
-        there is no gap.
+        It is the gap in WBC AP50 between the network without a profile and the network trained with the
+        camera; the profile closes it in part. None if there is no gap.
         """
         points = {row.name: row.result.classes[WHITE_CELL].precisions for row in self.rows}
         raw, mine, seen = (points[name] for name in ("raw", "profile", "saw the camera"))
@@ -93,7 +93,9 @@ class LeftOut:
 
 
 def unlabelled(samples: Sequence[FieldSample], source: str) -> list[Frame]:
-    """Read a few fields of one source and size without labels.
+    """Read a few fields without their labels.
+
+    The fields are of one source and one size, CALIBRATED_ON at most.
 
     Raises:
         UsageError: If there is no field of this source.
@@ -134,7 +136,7 @@ def evaluate_left_out(
     progress: Callable[[str], None] = lambda _: None,
     readers: tuple[ReaderLike, ReaderLike] | None = None,
 ) -> LeftOut:
-    """Evaluate a profile on fields of a left-out camera.
+    """Evaluate a profile on a left-out camera.
 
     `finder` and `readers[0]` were trained without the camera, `seen` and `readers[1]` with it.
 
@@ -177,7 +179,7 @@ def evaluate_left_out(
 def five_part(
     reader: ReaderLike, samples: Sequence[FieldSample], rule: ScaleRule, read: Callable[[FieldSample], Image]
 ) -> Share | None:
-    """Return the share of mature cells read right among the five types.
+    """Measure five-part accuracy on annotated fields.
 
     Each field is read at its own scale; fields of unknown scale are left out.
 
@@ -188,7 +190,7 @@ def five_part(
         read: Returns the picture of a sample.
 
     Returns:
-        The share, or None if no cell of a mature type is annotated.
+        The share of annotated cells of mature types that are read right among these; None if there are none.
     """
     five = [i for i, label in enumerate(reader.labels) if label in reader.mature]
     right: list[bool] = []

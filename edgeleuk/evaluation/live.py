@@ -1,9 +1,9 @@
-"""Evaluate the live count on a simulated slide of known cells.
+"""Evaluate the live count on simulated slides.
 
-The question is whether each cell is counted, and only once. A stage scans the slide, stops at fields and
-moves on; the count sees what a camera would. The white cells that were wholly in view while the stage stood
-are compared with the unique cells that were counted. The simulated cells look like cells to the reader, but
-the figures measured here are about counting, not about reading.
+Every cell of a simulated slide is known; the question is whether each is counted, and only once. A stage
+scans the slide, stops at fields and moves on; the count sees what a camera would. The white cells that were
+wholly in view while the stage stood are compared with the unique cells that were counted. The simulated cells
+look like cells to the reader, but the figures measured here are about counting, not about reading.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class TypeShare:
-    """Share of one cell type among a slide's white cells, percent."""
+    """Share of one cell type, percent.
+
+    It is the share among a slide's white cells.
+    """
 
     true: float
     """Share among the cells in view."""
     expected: float
-    """Expected share among the cells that the reader identifies.
+    """Expected share among the cells identified.
 
     It follows from `true` and the reader's errors on held-out cells.
     """
     read: float
     """Share among the cells that the reader identified."""
     low: float
-    """Lower end of the exact 95 % interval of `read`.
+    """Lower end of the 95 % interval of `read`.
 
-    `high` is its upper end.
+    The interval is exact; `high` is its upper end.
     """
     high: float
 
@@ -82,7 +85,10 @@ class LiveResult:
 
     @property
     def error(self) -> float:
-        """Relative error: unique cells counted over those in view, less 1."""
+        """Relative error of the number of cells.
+
+        It is the unique cells counted over those in view, less 1.
+        """
         truth = sum(self.in_view.values())
         return sum(self.counted.values()) / truth - 1 if truth else 0.0
 
@@ -111,7 +117,9 @@ def evaluate_live(
     seed: int,
     progress: Progress | None = None,
 ) -> LiveResult:
-    """Count all frames of a simulated stage as fast as possible.
+    """Count all frames of a simulated stage.
+
+    Frames are counted as fast as this machine can.
 
     Args:
         slide: New, empty slide to count on.
@@ -151,7 +159,7 @@ def evaluate_live(
 def type_shares(
     in_view: Mapping[str, int], read: Differential, confusion: Confusion | None
 ) -> dict[str, TypeShare]:
-    """Return the true, expected and read share of each type.
+    """Return true, expected and read shares by type.
 
     Args:
         in_view: Number of cells in view by true type.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
-"""Number of bins of the calibration error (Guo et al.)."""
+"""Bins of the calibration error (Guo et al.)."""
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -29,7 +29,7 @@ def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
 
 
 def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the recall of each class from a confusion matrix.
+    """Return each class's recall from a confusion matrix.
 
     `counts` is (K, K). The result is (K,), nan for a class that does not occur in the truth.
     """
@@ -37,7 +37,7 @@ def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def precisions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the precision of each class from a confusion matrix.
+    """Return each class's precision from a confusion matrix.
 
     `counts` is (K, K). The result is (K,), nan for a class that was never predicted.
     """
@@ -45,7 +45,7 @@ def precisions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def f1_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the F1 of each class from a confusion matrix.
+    """Return each class's F1 from a confusion matrix.
 
     F1 is the harmonic mean of recall and precision. `counts` is (K, K). The result is (K,), nan for a class
     that is in neither truth nor prediction.
@@ -54,7 +54,10 @@ def f1_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def macro_f1(counts: NDArray[np.int64]) -> float | None:
-    """Return the mean F1 over classes in truth or prediction."""
+    """Return the mean F1 over occurring classes.
+
+    These are the classes that occur in truth or in prediction.
+    """
     scores = f1_scores(counts)
     present = ~np.isnan(scores)
     return float(scores[present].mean()) if present.any() else None
@@ -109,7 +112,7 @@ class Reliability:
     numbers: NDArray[np.int64]
     """(BINS,) number of cells."""
     confidence: NDArray[np.float64]
-    """(BINS,) mean probability of the best type; nan if empty."""
+    """(BINS,) mean best probability; nan if empty."""
     accuracy: NDArray[np.float64]
     """(BINS,) share of right cells; nan if empty."""
 

@@ -1,9 +1,9 @@
 """Evaluate the analysis of phone photographs.
 
-Measured are whether the field of view is found, whether the scale is right, and how many white cells are lost
-by the position of the phone. Every field is seen through a simulated eyepiece in each of `photographs.views`.
-White cells are compared with those that the same analysis finds in the original field, over the cells that
-the photograph shows whole.
+The figures tell whether the field of view is found, whether the scale is right, and how many white cells are
+lost by the position of the phone. Every field is seen through a simulated eyepiece in each of
+`photographs.views`. White cells are compared with those that the same analysis finds in the original field,
+over the cells that the photograph shows whole.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ WITHIN_AREA, WITHIN_SCALE = 0.03, 0.08
 The first is of the area of the field of view, the second of the scale.
 """
 OWN_RIM = 0.985
-"""Share of the radius shown of an existing field of view.
+"""Share of the radius of an existing field of view.
 
-In a picture that was taken through an eyepiece, a rim of known position replaces its own.
+So much is shown of a picture that was taken through an eyepiece: a rim of known position replaces its own.
 """
 
 Progress = Callable[[int, int], None]
@@ -48,12 +48,12 @@ class Shown:
     source: str
     found: bool
     area_error: float
-    """Relative error of the area of the field of view.
+    """Relative area error of the field of view.
 
     It is of the part that the frame shows; infinite if no field of view was found.
     """
     scale_error: float
-    """Relative error of the scale; infinite if unknown."""
+    """Relative scale error; infinite if unknown."""
     squeeze_error: float
     cells: int
     """Number of annotated white cells shown whole."""
@@ -81,7 +81,7 @@ class PhoneReport:
 
 
 def figures(shown: Sequence[Shown]) -> dict[str, Any]:
-    """Return all shares for JSON with exact 95 % intervals.
+    """Return shares with exact 95 % intervals.
 
     The white-cell recall is given for the original fields and for the photographs.
     """
@@ -107,7 +107,7 @@ def evaluate_phone(
     progress: Progress | None = None,
     wide: EyepieceFields | None = None,
 ) -> PhoneReport:
-    """Photograph each field in every view and analyse that.
+    """Photograph every field in every view and analyse it.
 
     Args:
         analyser: Analyser of the photographs.
@@ -212,9 +212,10 @@ def _white(field: Field | None) -> Boxes:
 
 
 def _matched(truth: Boxes, counted: NDArray[np.bool_], boxes: Boxes) -> int:
-    """Count the boxes found among those of `truth` (N, 4) in `counted`.
+    """Count the true boxes that were found.
 
-    `boxes` has the best score first, as the finder gives them.
+    Only the boxes of `truth` (N, 4) in `counted` (N,) count. `boxes` has the best score first, as the finder
+    gives them.
     """
     taken = match(truth, boxes)
     return int(counted[taken[taken >= 0]].sum())

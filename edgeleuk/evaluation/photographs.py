@@ -21,27 +21,30 @@ from edgeleuk.types import Aperture, Boxes, Image
 Matrix = NDArray[np.float64]
 
 HALF_FIELD = radians(21.8)
-"""Half angle of a 10x eyepiece's field of view, radians.
+"""Half field angle of a 10x eyepiece, radians.
 
 It has 20 mm of field at a focal length of 25 mm.
 """
 ENLARGED = 1.3
-"""Pixels of the photograph per pixel of the field.
+"""Photograph pixels per field pixel.
 
 More than one, as a phone has pixels to spare.
 """
 MARGIN = 1.15
-"""Height of the frame over that of a whole field of view."""
+"""Frame height over height of the field of view.
+
+At this ratio the whole field of view is shown.
+"""
 SHAPE = 4 / 3
 """Width of the frame over its height."""
 RIM = 0.004
-"""Blur of the rim, as a share of the radius."""
+"""Blur of the rim, share of the radius."""
 QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Position of the phone and its effects on the picture."""
+    """Position and effects of the phone."""
 
     squeeze: float = 1.0
     """Width of a round cell over its height."""
@@ -52,9 +55,9 @@ class View:
     """
     tilt_axis: float = 0.0
     offset: tuple[float, float] = (0.0, 0.0)
-    """Offset of the disc's centre from the frame's, in radii."""
+    """Offset of the disc from the frame's centre, radii."""
     shown: float = MARGIN
-    """Height of the frame over that of the disc.
+    """Frame height over disc height.
 
     Below 1 the frame cuts the disc.
     """
@@ -74,13 +77,13 @@ class Photograph:
     The frame may cut it.
     """
     matrix: Matrix
-    """Homography from the field to the photograph: (3, 3).
+    """Homography, field to photograph: (3, 3).
 
     Coordinates are pixels, counted from the edge of the first one.
     """
 
     def boxes(self, boxes: Boxes) -> Boxes:
-        """Map boxes (N, 4) of the field to the photograph.
+        """Map field boxes (N, 4) to the photograph.
 
         A mapped box is drawn around the image of the ellipse that filled the box.
         """
@@ -93,7 +96,7 @@ class Photograph:
 
 
 def views(rng: np.random.Generator) -> Mapping[str, View]:
-    """Draw one view for each disturbance, and one for all together."""
+    """Draw one view per disturbance, and one with all."""
 
     def seed() -> int:
         return int(rng.integers(2**31))
@@ -157,7 +160,7 @@ def _exposed(field: Image, matrix: Matrix, disc: Aperture, size: tuple[int, int]
 
 
 def _reflect(dark: NDArray[np.float32], disc: Aperture, rng: np.random.Generator) -> None:
-    """Add a blurred streak of light on the black near the rim."""
+    """Add a blurred reflection beside or across the rim."""
     turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.0, 1.3) * disc.semi_major
     at = round(disc.x + away * np.cos(turn)), round(disc.y + away * np.sin(turn))
     axes = round(rng.uniform(0.05, 0.25) * disc.semi_minor), round(rng.uniform(0.02, 0.06) * disc.semi_minor)
@@ -182,7 +185,7 @@ def _mapped(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]
 
 
 def _turned(view: View) -> Matrix:
-    """Return the homography of a tilted camera, for radius 1."""
+    """Return a tilted camera's homography, for radius 1."""
     far = 1 / tan(HALF_FIELD)
     axis = np.array([np.cos(view.tilt_axis), np.sin(view.tilt_axis), 0.0]) * view.tilt
     rotation: Matrix = cv2.Rodrigues(axis)[0]

@@ -66,7 +66,7 @@ def plot_finder(report: FinderReport, path: Path) -> None:
 
 
 def plot_reader(report: ReaderReport, path: Path) -> None:
-    """Plot the confusion matrix of cell types and the reliability.
+    """Plot the confusion matrix and the reliability.
 
     The matrix is a heat map; the reliability diagram of the probabilities is below it. The suffix of `path`
     sets the format: PNG, SVG or PDF.

@@ -1,4 +1,4 @@
-"""Measure how well features reveal the source of a cell.
+"""Measure how well features reveal a cell's source.
 
 A reader might learn the source instead of the cell. A linear probe (Alain and Bengio, Understanding
 intermediate layers using linear classifier probes, ICLR 2017 workshop) is fitted for each type that both
@@ -24,7 +24,7 @@ Names = NDArray[np.str_]
 FOLDS = 5
 
 MIN_CELLS = 20
-"""Minimum number of cells of a type in each source.
+"""Minimum cells of a type in each source.
 
 With fewer, the figures of the probe would be noise.
 """
@@ -37,9 +37,9 @@ It is relative to the summed log-likelihood of the cells; features have unit var
 
 STEPS = 50
 TOLERANCE = 1e-6
-"""Largest change of a weight at which Newton's method ends.
+"""Largest final weight change of Newton's method.
 
-It also ends after STEPS steps; 5 to 10 are usual.
+The method ends when no weight changes more, or after STEPS steps; 5 to 10 are usual.
 """
 
 SEED = 0
@@ -69,7 +69,7 @@ class TypeProbe:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """Report on how well two sources can be separated."""
+    """Result of separating two sources by features."""
 
     sources: tuple[str, str]
     types: Mapping[str, TypeProbe]
@@ -127,10 +127,11 @@ def probe_sources(
 
 
 def folds_by_group(sources: Names, groups: Names) -> NDArray[np.int64]:
-    """Assign each cell to a fold, 0 to FOLDS - 1.
+    """Assign each cell to a fold.
 
     A group stays together, and each source is spread evenly. Source by source, the largest groups are
-    assigned first, each to the fold that has the fewest cells of its source. The result is (N,).
+    assigned first, each to the fold that has the fewest cells of its source. The result is (N,), 0 to FOLDS -
+    1.
     """
     rng = np.random.default_rng(SEED)
     fold = np.zeros(len(groups), np.int64)
@@ -148,7 +149,7 @@ def folds_by_group(sources: Names, groups: Names) -> NDArray[np.int64]:
 def fit_logistic(features: Features, positive: NDArray[np.bool_]) -> tuple[Features, float]:
     """Fit a logistic regression with balanced classes.
 
-    `positive` (N,) is regressed on `features` (N, D); returned are the weights, (D,), and the intercept.
+    `positive` (N,) is regressed on `features` (N, D); the result is the weights, (D,), and the intercept.
 
     The method is Newton's, that is iteratively reweighted least squares (Hastie, Tibshirani and Friedman, The
     Elements of Statistical Learning, 2nd edition, 4.4.1). The squared weights are penalised by PENALTY, the
@@ -197,7 +198,7 @@ def _probe(features: Features, source: Names, names: Sequence[str], groups: Name
 
 
 def _too_few(names: Sequence[str], source: Names, groups: Names) -> str | None:
-    """Return why a type cannot be probed; None if it can."""
+    """Return why a type cannot be probed, or None."""
     for name in names:
         own = source == name
         if own.sum() < MIN_CELLS:

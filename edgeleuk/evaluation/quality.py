@@ -1,9 +1,9 @@
 """Evaluate the quality verdicts on pictures.
 
-Measured are the good pictures that they reject, the step of each degradation at which they set in, and the
-unsuitable pictures that they let through. Recall is that of the finder on all annotated cells of a rung, at
-the annotated scale. Verdicts come from the object that `analyze` uses, which here refuses nothing: a refused
-picture is analysed and marked.
+The figures tell how many good pictures the verdicts reject, at which step of each degradation they set in,
+and how many unsuitable pictures they let through. Recall is that of the finder on all annotated cells of a
+rung, at the annotated scale. Verdicts come from the object that `analyze` uses, which here refuses nothing: a
+refused picture is analysed and marked.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Assessment, Field, Frame, PictureFile
 
 FALLS = 0.03
-"""Loss of recall (3 points) that the quality check should notice."""
+"""Loss of recall that should be flagged: 3 points."""
 HALF = 0.5
 """Share of a rung's pictures that must be flagged.
 
 From this share on, the whole rung counts as flagged or refused.
 """
 OTHERS = 3
-"""Number of pictures that a thicker field takes cells from.
+"""Pictures that lend cells to a thicker field.
 
 They are of the same camera.
 """
@@ -51,19 +51,19 @@ class Verdicts:
 
     pictures: int
     warned: Mapping[str, int]
-    """Number of pictures accepted with a warning, by code.
+    """Pictures accepted with a warning, by code.
 
     A picture with two warnings counts under both.
     """
     refused: Mapping[str, int]
-    """Number of refused pictures by the code of the first reason.
+    """Refused pictures by code of the first reason.
 
     Each picture counts once. The code is "scale" if the scale could not be estimated, "file" if it was no
     colour picture.
     """
     warned_at_all: int
     names: tuple[str, ...]
-    """Names of the refused pictures, with the code."""
+    """Names of refused pictures with the code."""
 
     @classmethod
     def of(cls, judged: Sequence[tuple[str, Assessment | str]]) -> Verdicts:
@@ -110,7 +110,7 @@ class Rung:
     amount: float
     recall: float
     flagged: float
-    """Share of pictures with a warning or refused."""
+    """Share of pictures warned of or refused."""
     refused: float
 
     def as_json(self) -> dict[str, float]:
@@ -131,12 +131,15 @@ class Climb:
 
     @property
     def falls(self) -> int | None:
-        """First rung with recall fallen by FALLS; None if never."""
+        """First rung with recall fallen by FALLS, or None."""
         return self._first(lambda rung: self.rungs[0].recall - rung.recall >= FALLS)
 
     @property
     def flagged(self) -> int | None:
-        """First rung with half of the pictures warned of or refused."""
+        """First rung with half of the pictures flagged.
+
+        A picture is flagged if it is warned of or refused.
+        """
         return self._first(lambda rung: rung.flagged >= HALF)
 
     @property
@@ -247,10 +250,10 @@ def climb_ladders(
     names: Sequence[str],
     progress: Progress | None = None,
 ) -> dict[str, Climb]:
-    """Measure recall and verdicts on every rung of every ladder.
+    """Measure recall and verdicts on every rung.
 
-    Used are the pictures that are labelled for all of `names` and accepted as they are: a picture with a
-    warning at the start cannot show where the warning sets in.
+    Every ladder starts from the pictures that are labelled for all of `names` and accepted as they are: a
+    picture with a warning at the start cannot show where the warning sets in.
 
     Args:
         analyser: Analyser with the quality check.
@@ -307,7 +310,7 @@ def _look(analyser: Analyser, shown: Picture, names: Sequence[str]) -> _Seen:
 
 
 def _matched(field: Field, shown: Picture, kind: int, name: str) -> int:
-    """Count the annotated cells of one class that were found."""
+    """Count the found cells of one class."""
     boxes = np.array([cell.box for cell in field.of(name)], np.float32).reshape(-1, 4)
     return int((match(shown.boxes[shown.kinds == kind], boxes) >= 0).sum())
 

@@ -1,4 +1,4 @@
-"""Readings of labelled cells and their figures of merit.
+"""Readings of labelled cells and derived figures.
 
 Only the probabilities are stored; every figure derives from them.
 """
@@ -45,7 +45,7 @@ class Readings:
     """
 
     def where(self, mask: NDArray[np.bool_]) -> Readings:
-        """Return only the cells whose `mask` (N,) is true."""
+        """Return the cells where `mask` (N,) is true."""
         return replace(
             self,
             truth=self.truth[mask],
@@ -59,7 +59,7 @@ class Readings:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """(N,) best type, however unsure, index into `labels`."""
+        """(N,) index of the best type, however unsure."""
         best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return best
 
@@ -71,7 +71,7 @@ class Readings:
 
     @property
     def correct5(self) -> NDArray[np.bool_]:
-        """(n5,) whether the best of the five mature types is right.
+        """(n5,) whether the best mature type is right.
 
         Only cells of these five types are included.
         """
@@ -97,12 +97,12 @@ class Readings:
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """(K, K) number of cells: row is truth, column best type."""
+        """(K, K) cells: row truth, column best type."""
         return metrics.confusion(self.truth[self.single], self.predicted[self.single], len(self.labels))
 
     @property
     def macro_f1(self) -> float | None:
-        """Mean F1 over the types that occur in the truth."""
+        """Mean F1 over the types in the truth."""
         counts = self.confusion
         scores = metrics.f1_scores(counts)[counts.sum(axis=1) > 0]
         return float(scores.mean()) if len(scores) else None
@@ -112,10 +112,10 @@ class Readings:
         return metrics.reliability(self.confidence, self.correct)
 
     def by_type(self) -> dict[str, dict[str, Any]]:
-        """Return the figures of each type in the truth or the readings.
+        """Return the figures of each type.
 
-        `false_positives` counts the cells of other types, and those of them that the reader names this type,
-        at its threshold.
+        Only types in the truth or in the readings are included. `false_positives` counts the cells of other
+        types, and those of them that the reader names this type, at its threshold.
         """
         counts = self.confusion
         columns = (metrics.recalls(counts), metrics.precisions(counts), metrics.f1_scores(counts))
@@ -149,7 +149,7 @@ class Readings:
 
     @property
     def mean_recall_mature(self) -> float | None:
-        """Mean recall over mature types that occur in the truth."""
+        """Mean recall over mature types in the truth."""
         recalls = [each["recall"] for label, each in self.recalls().items() if label in self.mature]
         return float(np.mean(recalls)) if recalls else None
 
@@ -180,7 +180,7 @@ class Readings:
 
 
 def proportion(count: int, of: int) -> dict[str, Any]:
-    """Return a count, its share and its interval for JSON.
+    """Return count, share and interval for JSON.
 
     The share and the exact 95 % interval are 0 to 1; both are None if `of` is 0.
     """
@@ -193,7 +193,7 @@ def proportion(count: int, of: int) -> dict[str, Any]:
 
 
 def _share(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the share of `right` and its exact 95 % interval."""
+    """Return a share and its exact 95 % interval."""
     interval = list(clopper_pearson(int(right.sum()), len(right))) if len(right) else None
     return {name: _mean(right), f"{name}_interval": interval}
 

@@ -34,13 +34,16 @@ What is brighter is background, even where red cells are packed.
 """
 
 STAINED = 0.15
-"""Minimum optical density of pixels used to find the dyes.
+"""Minimum optical density of stained pixels.
 
-It is the norm over R, G, B: beta of Macenko et al.
+Only such pixels are used to find the dyes. The density is the norm over R, G, B: beta of Macenko et al.
 """
 
 EXTREME = 1.0
-"""Percentile of hue of a pure dye: alpha of Macenko et al."""
+"""Percentile of hue taken as a pure dye.
+
+It is alpha of Macenko et al.
+"""
 
 LEAST_STAINED = 0.1
 """Minimum share of pixels used to find the dyes.
@@ -84,7 +87,7 @@ It stands for the lot and the age of the dye.
 """
 
 LEAST_ABSORBED = 0.07
-"""Minimum absorption of a rotated dye in any channel.
+"""Minimum absorption of a dye per channel.
 
 It is a component of the dye's unit vector: no dye is clear to a camera's broad channels. A lower component is
 rare (2.5 % of the cells that MIN_ANGLE names) and stays as it is; rotated below the minimum, nuclei would be
@@ -129,13 +132,13 @@ class Laboratory:
 
 
 def laboratory_of(path: Path, seed: int) -> Laboratory:
-    """Draw the laboratory of a picture from seed and file name."""
+    """Draw a picture's laboratory from seed and name."""
     digest = hashlib.sha256(f"{seed}/{path.parent.name}/{path.name}".encode()).digest()
     return draw(np.random.default_rng(int.from_bytes(digest[:8], "big")))
 
 
 def draw(rng: np.random.Generator) -> Laboratory:
-    """Draw a laboratory within the ranges of this module.
+    """Draw a laboratory within this module's ranges.
 
     Strengths are uniform in their logarithm.
     """
@@ -151,7 +154,10 @@ def draw(rng: np.random.Generator) -> Laboratory:
 
 
 def restain(image: Image, laboratory: Laboratory) -> Image:
-    """Re-stain a picture as `laboratory` would; keeps its size."""
+    """Re-stain a picture as `laboratory` would.
+
+    The size stays the same.
+    """
     levels = image.reshape(-1, 3).astype(np.float64).clip(1)
     white = np.percentile(levels, WHITE_PERCENTILE, axis=0)
     density = -np.log10(levels / white)
@@ -177,11 +183,11 @@ def restained_cells(seed: int, look: Look = read_cell) -> Look:
 
 
 def find_dyes(density: Vectors) -> Vectors:
-    """Find the unit vectors of both dyes in a picture.
+    """Find both dyes of a picture.
 
-    `density` is its optical density, (N, 3); the result is (2, 3), the bluer dye first, which absorbs more of
-    the red light. The method is that of Macenko et al. (see the module), with the guards LEAST_STAINED and
-    MIN_ANGLE.
+    `density` is the optical density of the picture, (N, 3). The result holds the unit vectors of the dyes,
+    (2, 3), the bluer one first, which absorbs more of the red light. The method is that of Macenko et al.
+    (see the module), with the guards LEAST_STAINED and MIN_ANGLE.
     """
     density = density.clip(0)  # brighter than the background: no dye
     depth = np.linalg.norm(density, axis=1)

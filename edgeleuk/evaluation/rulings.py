@@ -13,12 +13,12 @@ import numpy as np
 from edgeleuk.types import Image
 
 FINE = 3
-"""Samples per pixel and axis for the coverage of lines."""
+"""Samples per pixel and axis for lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """Ruled glass, its position, and the optics of its picture."""
+    """Ruled glass, its position and its optics."""
 
     um_per_px: tuple[float, float]
     """Scale along x and y."""
@@ -48,7 +48,7 @@ class Ruled:
 
 
 def ruled(glass: Ruled) -> Image:
-    """Render ruled glass as a picture: (height, width, 3) uint8."""
+    """Render ruled glass: (height, width, 3) uint8."""
     x = ((np.arange(glass.width * FINE) + 0.5) / FINE - glass.width / 2) * glass.um_per_px[
         0
     ] + glass.offset_um[0]

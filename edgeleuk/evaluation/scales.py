@@ -1,4 +1,4 @@
-"""Choose the scale of each picture, and measure scale estimates.
+"""Choose scales of pictures and measure estimates.
 
 Estimates are compared with annotations.
 """
@@ -23,7 +23,7 @@ ScaleMode = Literal["truth", "estimate", "given"]
 
 
 def estimate_by(finder: Finder) -> Callable[[Image], Scale]:
-    """Return a function that estimates scales as `analyze` does.
+    """Return the scale estimate of `analyze`.
 
     Behind an eyepiece it uses the red cells in the field of view. The function raises ScaleError if it finds
     no scale.
@@ -54,7 +54,7 @@ class ScaleRule:
         estimate: Callable[[Image], Scale],
         um_per_px: float | None = None,
     ) -> ScaleRule:
-        """Create the rule of a mode for the pictures of a file.
+        """Create the rule for the pictures of a file.
 
         - "truth": from annotated red cells; `um_per_px` for a picture without any, or else the estimate.
         - "estimate": as `analyze` does without a given scale.
@@ -99,9 +99,9 @@ class ScaleResult:
 
     mode: ScaleMode
     sources: Mapping[str, int]
-    """Number of pictures by source of the scale (`Scale.source`)."""
+    """Number of pictures by `Scale.source`."""
     failed: tuple[str, ...]
-    """File names of pictures without an estimated scale."""
+    """File names of pictures without a scale."""
     errors: tuple[float, ...]
     """Relative errors: |estimate / annotation - 1|.
 
@@ -115,7 +115,7 @@ class ScaleResult:
 
     @classmethod
     def of(cls, rule: ScaleRule, samples: Sequence[FieldSample], used: Sequence[Scale | None]) -> ScaleResult:
-        """Create the result from the scale used for each picture.
+        """Create the result from the scales used.
 
         Args:
             rule: Rule that chose the scales.
@@ -139,9 +139,9 @@ class ScaleResult:
         )
 
     def within(self, limit: float) -> float | None:
-        """Return the share of compared pictures with error up to `limit`.
+        """Return the share of errors up to `limit`.
 
-        A failed estimate counts as outside.
+        It is the share of the compared pictures; a failed estimate counts as above.
         """
         return sum(error <= limit for error in self.errors) / len(self.errors) if self.errors else None
 

@@ -107,9 +107,9 @@ class SlidesReport:
 
     @property
     def blast_like_mae(self) -> float | None:
-        """Mean absolute error of the blast-like share, percentage points.
+        """Mean absolute error of the blast-like share.
 
-        A slide with no share read counts as 0 %.
+        It is in percentage points. A slide with no share read counts as 0 %.
         """
         pairs = ((shares(s.predicted, s.groups), shares(s.annotated, s.groups)) for s in self.slides.values())
         errors = [
@@ -130,9 +130,9 @@ def _share(count: int, of: int) -> float | None:
 
 
 def shares(counts: Mapping[str, int], groups: Groups) -> dict[str, float]:
-    """Return the percentage of each group among all groups' cells.
+    """Return the percentage of each group.
 
-    The result is empty if there is no such cell.
+    It is the percentage of the cells of all groups. The result is empty if there is no such cell.
     """
     grouped = {name: sum(counts.get(label, 0) for label in labels) for name, labels in groups.items()}
     total = sum(grouped.values())

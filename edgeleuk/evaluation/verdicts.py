@@ -1,6 +1,6 @@
-"""Measure verdicts and bounds on slides simulated from labelled cells.
+"""Measure verdicts and bounds on simulated slides.
 
-The patients whose cells these are get a verdict too.
+Slides are simulated from labelled cells. The patients whose cells these are get a verdict too.
 
 Each cell is read once. A slide is then a set of cells, tallied, judged and given its verdict as `analyze`
 does with the cells of pictures. All slides are drawn from one pool, so the intervals reflect the random draws
@@ -31,9 +31,9 @@ from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Field, Reading, Scale
 from edgeleuk.verdict import Code, Pictures, Verdict, reach
 
 FEW_BLASTS = (0.01, 0.02, 0.03, 0.04, 0.05)
-"""Blast shares of the simulated slides with few blasts."""
+"""Blast shares of slides with few blasts."""
 MOST_BLASTS = 0.30
-"""Largest blast share of the slides that test the bounds."""
+"""Largest blast share of slides that test bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,15 @@ class PatientVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Coverage and width of the bounds of the blast share."""
+    """Coverage and width of the blast share's bounds."""
 
     slides: int
     printed: int
     """Number of slides with bounds."""
     above: int
-    """Of these, slides with the truth above the upper bound."""
+    """Slides with the truth above the upper bound."""
     below: int
-    """Of these, slides with the truth below the lower bound."""
+    """Slides with the truth below the lower bound."""
     excess: float
     """Mean of upper bound minus truth, percentage points."""
 
@@ -91,10 +91,10 @@ class VerdictsReport:
     healthy: Mapping[Code, int]
     """Number of healthy slides by verdict."""
     healthy_blasts: int
-    """Healthy slides to look at again because of blasts."""
+    """Healthy slides to look at again for blasts."""
     patients: tuple[PatientVerdict, ...]
     few: Mapping[float, tuple[int, int]]
-    """Results of the slides with few blasts, by blast share.
+    """Slides with few blasts, by blast share.
 
     Each value holds the number of slides to look at again because of blasts, and the number of all slides.
     """
@@ -137,12 +137,12 @@ class VerdictsReport:
 
 
 def for_blasts(verdict: Verdict) -> bool:
-    """Return whether blasts are a reason to look again."""
+    """Return whether to look again for blasts."""
     return verdict.code == "look_again" and any("blast" in reason.code for reason in verdict.reasons)
 
 
 class Pool:
-    """Labelled cells with their readings, to draw slides from."""
+    """Labelled cells with their readings."""
 
     def __init__(
         self, reader: Reader, types: NDArray[np.float32], samples: Sequence[CellSample], rules: Rules
@@ -156,7 +156,7 @@ class Pool:
         self.recognised = types.max(axis=1) >= reader.threshold
 
     def slide(self, cells: NDArray[np.int64]) -> Tally:
-        """Return the tally of the cells at these indices (n,)."""
+        """Return the tally of cells by index (n,)."""
         return total(self._one(int(i)) for i in cells)
 
     def _one(self, index: int) -> FieldCount:
@@ -182,7 +182,7 @@ def evaluate_verdicts(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> VerdictsReport:
-    """Read the cells once, then judge simulated slides and patients.
+    """Read cells, then judge simulated slides and patients.
 
     Args:
         reader: Reader of the cells.
@@ -199,7 +199,7 @@ def evaluate_verdicts(
 
 
 def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> VerdictsReport:
-    """Judge simulated slides and patients from cells already read.
+    """Judge simulated slides and patients.
 
     Args:
         pool: Cells with their readings.
@@ -242,14 +242,17 @@ class _Trial:
         self._blasts = ((pool.sources == plan.patients_source) & np.isin(pool.labels, blasts)).astype(float)
 
     def drawn(self, share: float) -> NDArray[np.int64]:
-        """Draw the cell indices of a slide with a share of blasts."""
+        """Draw a slide with a share of blasts.
+
+        Returns the indices of its cells.
+        """
         blasts = int(self._rng.binomial(self._plan.cells, share))
         return np.concatenate([
             self._some(self._blasts, blasts), self._some(self._healthy, self._plan.cells - blasts)
         ])  # fmt: skip
 
     def half_recognised(self, share: float) -> NDArray[np.int64]:
-        """Draw a slide of which half is not recognised.
+        """Draw a slide with half not recognised.
 
         As `drawn`, but each cell has an even chance of coming from the cells that were not recognised. Where
         the pool has only recognised blasts, or only unrecognised ones, all blasts come from these. The same
@@ -279,7 +282,7 @@ class _Trial:
         return reach(tally, result, Pictures(tally.fields), self._rules)
 
     def patients(self) -> list[PatientVerdict]:
-        """Return the verdict on each patient with enough blasts.
+        """Judge each patient with enough blasts.
 
         A patient needs at least MIN_BLAST_SHARE annotated blasts and promyelocytes among its white cells of
         the differential.
@@ -299,7 +302,7 @@ class _Trial:
         return found
 
     def coverage(self, *, half: bool) -> Coverage:
-        """Measure the bounds of the blast share on simulated slides.
+        """Measure the blast share's bounds on simulated slides.
 
         The true share of each slide is drawn between 0 and MOST_BLASTS.
         """

@@ -23,7 +23,7 @@ from edgeleuk.microscope import Objective, Shot, draw, render, sampling
 from edgeleuk.types import Image, Scale
 
 COMPOSED_UM_PER_PX = 0.12
-"""Scale of the cells in composed fields, um per pixel.
+"""Scale of cells in composed fields, um per pixel.
 
 A 40x/0.65 objective resolves nothing finer than 0.35 um.
 """
@@ -35,7 +35,7 @@ Composed fields are wider in proportion: 150 um through 40x, 600 um through 10x.
 """
 
 EYEPIECE_UM = 180.0
-"""Diameter of the field of view at an eyepiece, um.
+"""Diameter of an eyepiece's field of view, um.
 
 A phone sees it through an eyepiece of field number 18 mm behind a 100x objective.
 """
@@ -47,7 +47,7 @@ A phone resolves a little less than the objective does.
 """
 
 ROUNDS = 2
-"""Number of composed fields that each cell appears in.
+"""Number of composed fields per cell.
 
 Each time it has other neighbours and another camera.
 """
@@ -55,7 +55,7 @@ Each time it has other neighbours and another camera.
 
 @dataclass(frozen=True, slots=True)
 class EyepieceFields:
-    """Composed fields to be photographed through an eyepiece."""
+    """Composed fields to photograph through an eyepiece."""
 
     samples: list[FieldSample]
     truth: Mapping[int, Scale]
@@ -67,7 +67,7 @@ class EyepieceFields:
 
 
 def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
-    """Draw the shot of a picture from its file name.
+    """Draw a picture's shot from its name.
 
     It is never sampled finer than the picture itself.
 
@@ -131,7 +131,7 @@ def virtual_fields(
 
 
 def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
-    """Wrap `look` to show each cell's picture through `lens`."""
+    """Wrap `look` to show cells through `lens`."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
         image, scale = look(sample)
@@ -144,7 +144,7 @@ def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
 def composed_fields(
     samples: Sequence[FieldSample], names: Sequence[str], rule: ScaleRule, lens: Objective
 ) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
-    """Compose wide fields of cells, seen through another objective.
+    """Compose wide fields seen through another objective.
 
     Every whole cell of the samples is used ROUNDS times. Cells of different cameras do not mix.
 

@@ -54,9 +54,12 @@ class Outcome:
     annotated: int
     found: int
     read: int
-    """Number of cells found and not cut by the picture's edge."""
+    """Number of cells found and read.
+
+    A cell that the picture's edge cuts is not read.
+    """
     right_of_five: int
-    """Number of cells read whose type is right among the five.
+    """Number of cells read right among five types.
 
     The most probable of the five mature types is then the annotated one.
     """
@@ -99,7 +102,7 @@ class WholeReport:
     cells: tuple[AnnotatedCell, ...]
     """Annotated cells of the five mature types."""
     left_out: Mapping[str, int]
-    """Number of annotated white cells of other types, by type."""
+    """Annotated white cells of other types, counted."""
     refused: tuple[str, ...]
     """Fields that could not be analysed, with the reason.
 
@@ -116,7 +119,7 @@ class WholeReport:
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
-        """Number of cells read, by annotated and printed type."""
+        """Cells read, by annotated and printed type."""
         return {
             label: dict(Counter(cell.printed for cell in cells if cell.printed).most_common())
             for label, cells in self._by_type()
@@ -143,9 +146,9 @@ def evaluate_whole(
     slide: SlideCount,
     progress: Progress | None = None,
 ) -> WholeReport:
-    """Analyse fields as `analyze` does and compare the cell types.
+    """Analyse fields and compare the cell types.
 
-    Fields without any cell of known type are left out.
+    Fields are analysed as by `analyze`; those without any cell of known type are left out.
 
     Args:
         samples: Annotated fields.
@@ -188,7 +191,7 @@ def evaluate_whole(
 
 
 def _pair(sample: FieldSample, kind: int, white: Sequence[Cell]) -> Iterator[tuple[str, Cell | None]]:
-    """Yield each annotated type with the cell found for it, or None.
+    """Yield annotated types with the cell found, or None.
 
     `white` has the best score first, as the finder gives them. Annotated cells of unknown type are matched
     too.
