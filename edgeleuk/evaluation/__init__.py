@@ -1,1 +1,4 @@
-"""Measuring the finder and the reader on labelled data, through the very objects that `analyze` uses."""
+"""Evaluate the finder and the reader on labelled data.
+
+All measurements use the same objects as `analyze`.
+"""

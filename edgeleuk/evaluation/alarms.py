@@ -1,8 +1,10 @@
-"""How often blasts are flagged: on simulated healthy slides, where each flag is false, and on patients with blasts.
+"""Measure false and true blast flags.
 
-Single cells are read, tallied and judged as `analyze` does with the cells of a slide. The simulated slides are drawn
-from one pool of cells, so the interval of the false alarms is that of the draws; what the pool itself leaves open is
-in the interval of its cells read as blasts.
+False flags are those on simulated healthy slides; true flags are those on patients with blasts. Labelled
+single cells are read, tallied and judged as `analyze` does with the cells of a slide.
+
+The simulated slides are drawn from one pool of cells, so the interval of the false alarms reflects only the
+random draws. The uncertainty from the limited pool is in the interval of its cells read as blasts.
 """
 
 from __future__ import annotations
@@ -26,39 +28,54 @@ from edgeleuk.rules import Reference, Rules
 from edgeleuk.types import UNCLASSIFIED, Tally
 
 BLASTS = "blasts"
-"""Key of the rules' group that the alarms are about."""
+"""Key of the blast group in the rules."""
 
 MIN_BLAST_SHARE = 0.10
-"""Least annotated share of blasts at which a patient should raise the alarm: that of issue 3's acceptance."""
+"""Minimum blast share of patients to flag.
+
+It is the annotated share and comes from the acceptance criteria of issue 3.
+"""
 
 SEED = 2017
-"""Of the simulated slides: the same cells make the same slides in every run."""
+"""Seed of the simulated slides.
+
+The same cells make the same slides in every run.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The healthy slides to simulate."""
+    """Healthy slides to simulate."""
 
     source: str
-    """Whose cells they are made of."""
+    """Source of the cells."""
     slides: int = 1000
     cells: int = 200
-    """White cells on each slide; h20a2 in data/rules.toml has each examiner count so many."""
+    """Number of white cells on each slide.
+
+    h20a2 in data/rules.toml has each examiner count as many.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class HealthyResult:
-    """Simulated healthy slides, every flag of which is false."""
+    """Blast flags on simulated healthy slides.
+
+    Every flag on them is false.
+    """
 
     draws: Draws
     proportions: Mapping[str, float]
-    """Of the mature types on each slide, summing to 1."""
+    """Expected share of each mature type, summing to 1."""
     pool: Mapping[str, int]
-    """Cells that the slides were drawn from, by annotated type."""
+    """Cells to draw from, by annotated type."""
     misread: int
-    """Cells of the pool that are read as blasts."""
+    """Number of cells of the pool read as blasts."""
     raised: Mapping[str, int]
-    """Slides by code of a blast flag, those of no slide included."""
+    """Number of slides by blast flag code.
+
+    Codes that no slide raised are included.
+    """
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,18 +90,27 @@ class HealthyResult:
 
 @dataclass(frozen=True, slots=True)
 class PatientResult:
-    """One patient with blasts, whose cells were tallied as they are."""
+    """Blast flags on one patient with blasts.
+
+    All cells of the patient are tallied, without drawing.
+    """
 
     patient: str
     cells: int
-    """White cells of the differential, by annotation."""
+    """Number of annotated white cells of the differential."""
     blasts: int
-    """Annotated blasts among them."""
+    """Number of annotated blasts among them."""
     read_cells: int
-    """White cells of the differential, as read: those unclassified are left out."""
+    """White cells of the differential, as read.
+
+    Unclassified cells are left out.
+    """
     read_blasts: int
     corrected: Estimate | None
-    """Share of blasts corrected for the reader's errors; None where these were not measured."""
+    """Share of blasts corrected for the reader's errors.
+
+    None if these errors were not measured.
+    """
     flags: tuple[str, ...]
     """Codes of the blast flags raised."""
 
@@ -103,23 +129,23 @@ class PatientResult:
 
 @dataclass(frozen=True, slots=True)
 class AlarmsReport:
-    """What `edgeleuk eval alarms` reports."""
+    """Report of `edgeleuk eval alarms`."""
 
     healthy: HealthyResult
     patients_source: str
     patients: tuple[PatientResult, ...]
-    """Those with at least MIN_BLAST_SHARE annotated blasts."""
+    """Patients with at least MIN_BLAST_SHARE annotated blasts."""
     present: frozenset[str]
-    """The codes that call blasts present."""
+    """Flag codes that say that blasts are present."""
 
     @property
     def false_alarms(self) -> int:
-        """Healthy slides on which blasts are called present."""
+        """Number of healthy slides flagged as having blasts."""
         return sum(n for code, n in self.healthy.raised.items() if code in self.present)
 
     @property
     def alarmed(self) -> int:
-        """Patients whose blasts are called present."""
+        """Number of patients flagged as having blasts."""
         return sum(self.alarm(patient) for patient in self.patients)
 
     def alarm(self, patient: PatientResult) -> bool:
@@ -140,9 +166,12 @@ class AlarmsReport:
 
 
 def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str, float]:
-    """Share of each of the `mature` types in a healthy adult, summing to 1: the middle of its range, of all middles.
+    """Return a healthy adult's share of each mature type.
 
-    Raises UsageError where `reference` has no range for one of them.
+    Each share is the middle of the type's reference range divided by the sum of all middles; they sum to 1.
+
+    Raises:
+        UsageError: If `reference` has no range for one of the `mature` types.
     """
     middles = {
         label: (each.low + each.high) / 2
@@ -168,11 +197,23 @@ def evaluate_alarms(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> AlarmsReport:
-    """Reads the cells of both sources once, then judges the slides and the patients that they make up.
+    """Read cells, then flag simulated slides and patients.
 
-    `progress` is told of cells read and slides judged, together.
-    `look` gives a sample's picture and scale; without it, its file as it is. A patient's cells are all read, also
-    those of a type that the reader does not know. Raises UsageError where the healthy source lacks a mature type.
+    All cells of a patient are read, even those of a type that the reader does not know.
+
+    Args:
+        reader: Reader of the cells.
+        judge: Turns a tally into a differential with flags.
+        samples: Labelled cells of the healthy and the patients' source.
+        draws: Healthy slides to simulate.
+        patients_source: Source of the patients with blasts.
+        rules: Rules that define blasts and the flags.
+        reference: Reference ranges, which give the proportions of healthy slides.
+        progress: Called with the cells read and slides judged together, and the total of both.
+        look: Returns a sample's picture and scale; by default its file as it is.
+
+    Raises:
+        UsageError: If the healthy source lacks a mature type, or `reference` a range for one.
     """
     proportions = adult_proportions(reference, reader.mature)
     pool = _pool(samples, draws.source, reader.mature)
@@ -208,9 +249,18 @@ def evaluate_alarms(
 def draw_slides(
     pool: Sequence[CellSample], proportions: Mapping[str, float], draws: Draws
 ) -> NDArray[np.int64]:
-    """Indices into `pool` of the cells of each slide, (slides, cells): every cell drawn alone and put back.
+    """Draw the cells of each simulated slide.
 
-    First its type by `proportions`, then one of the pool's cells of that type.
+    Cells are drawn with replacement. For each cell a type is drawn by `proportions`, then one of the pool's
+    cells of that type.
+
+    Args:
+        pool: Cells to draw from.
+        proportions: Share of each type, summing to 1.
+        draws: Number of slides, and of cells on each.
+
+    Returns:
+        (slides, cells) indices into `pool`.
     """
     weights = np.zeros(len(pool))
     labels = np.array([sample.label for sample in pool])
@@ -222,7 +272,7 @@ def draw_slides(
 
 
 def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -> list[CellSample]:
-    """The cells that a healthy slide may be made of."""
+    """Return the cells for healthy slides."""
     pool = [sample for sample in samples if sample.source == source and sample.label in mature]
     if missing := sorted({*mature} - {sample.label for sample in pool}):
         sources = ", ".join(sorted({sample.source for sample in samples}))
@@ -234,7 +284,10 @@ def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -
 
 
 def _with_blasts(samples: Sequence[CellSample], rules: Rules) -> dict[str, list[CellSample]]:
-    """The cells of each patient with at least MIN_BLAST_SHARE annotated blasts."""
+    """Select the patients with enough blasts.
+
+    A patient needs at least MIN_BLAST_SHARE annotated blasts. Returns the cells of each.
+    """
     patients: dict[str, list[CellSample]] = {}
     for sample in samples:
         if sample.patient:
@@ -248,13 +301,16 @@ def _with_blasts(samples: Sequence[CellSample], rules: Rules) -> dict[str, list[
 
 
 def _annotated(cells: Sequence[CellSample], rules: Rules) -> tuple[int, int]:
-    """Annotated blasts, and all white cells of the differential."""
+    """Count annotated blasts and all counted white cells."""
     white = [cell.label for cell in cells if cell.label not in rules.not_counted]
     return sum(label in rules.group(BLASTS).labels for label in white), len(white)
 
 
 def _names(reader: ReaderLike, probabilities: NDArray[np.float32]) -> NDArray[np.str_]:
-    """What `analyze` would print for each cell, (N,), from the probabilities of its types (N, K)."""
+    """Return each cell's label as `analyze` prints it.
+
+    `probabilities` is (N, K), over the labels of the reader; the result is (N,).
+    """
     best = np.array(reader.labels)[probabilities.argmax(axis=1)]
     return np.where(probabilities.max(axis=1) >= reader.threshold, best, UNCLASSIFIED)
 
@@ -264,7 +320,10 @@ def _tally(names: NDArray[np.str_]) -> Tally:
 
 
 def _codes(rules: Rules) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The codes that call blasts present, and all codes of flags about blasts."""
+    """Return the flag codes about blasts.
+
+    The first set says that blasts are present; the second holds all codes about blasts.
+    """
     presence = [rule.code for rule in rules.presence.rules if rule.group == BLASTS]
     threshold = [rule.code for rule in rules.threshold.rules if rule.group == BLASTS]
     present = [f"{code}_PRESENT" for code in presence]
@@ -279,7 +338,10 @@ def _raised(
     codes: Sequence[str],
     tell: Callable[[int], None],
 ) -> dict[str, int]:
-    """Slides by code; `slides` (S, C) indexes `named`, `tell` is told how many are judged."""
+    """Count the slides on which each code is raised.
+
+    `slides` (S, C) indexes `named`; `tell` is called with the number of slides judged.
+    """
     raised = dict.fromkeys(codes, 0)
     for done, slide in enumerate(slides, start=1):
         for code in {flag.code for flag in judge(_tally(named[slide])).flags} & raised.keys():

@@ -1,4 +1,7 @@
-"""How well cells of some types, such as blasts, are told from all other white cells."""
+"""Measure the separation of blasts from other cells.
+
+Blasts, or any other chosen set of cell types, are measured against all other white cells.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,24 @@ SPECIFICITY = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """White cells of which is known whether they are of the types, and what the reader made of them."""
+    """Truth and readings for detecting chosen cell types.
+
+    Holds only white cells for which it is known whether they are of the types.
+    """
 
     positive: NDArray[np.bool_]
     """(N,) whether a cell is of the types."""
     scores: NDArray[np.float32]
     """(N,) summed probability of the types."""
     called: NDArray[np.bool_]
-    """(N,) whether the best label is one of the types."""
+    """(N,) whether the best label is of the types."""
     accepted: NDArray[np.bool_]
-    """(N,) whether the reader is sure enough of it to name it."""
+    """(N,) whether the best probability reaches the threshold."""
     sources: NDArray[np.str_]
-    """(N,)"""
+    """(N,) source of each cell."""
 
     def of(self, source: str) -> Told:
-        """The cells of one source."""
+        """Return the cells of one source."""
         mask = self.sources == source
         return Told(
             self.positive[mask], self.scores[mask], self.called[mask], self.accepted[mask], self.sources[mask]
@@ -40,18 +46,25 @@ class Told:
 
     @property
     def n(self) -> int:
-        """Cells of the types."""
+        """Number of cells of the types."""
         return int(self.positive.sum())
 
     def separation(self) -> dict[str, float | None]:
-        """How well the score tells the cells of the types from the others; None without either."""
+        """Return AUROC, and sensitivity at 95 % specificity.
+
+        Both are None unless there are cells of the types and others.
+        """
         return {
             "auroc": metrics.auroc(self.scores, self.positive),
             "sensitivity_at_95_specificity": metrics.sensitivity_at(self.scores, self.positive, SPECIFICITY),
         }
 
     def as_json(self) -> dict[str, Any]:
-        """`recognised`: share of the cells of the types whose best label is one of them; `sure`: at the threshold."""
+        """Return all figures for JSON.
+
+        `recognised` is the share of the cells of the types whose best label is one of the types; `sure` is
+        the share that reaches the threshold as well.
+        """
         own = self.called[self.positive]
         sure = own & self.accepted[self.positive]
         return {
@@ -71,10 +84,19 @@ def tell(
     rules: Rules,
     threshold: float,
 ) -> Told:
-    """The cells of `labels` (N,), read with `probabilities` (N, K), by whether they are of `types`.
+    """Compare readings and labels for chosen types.
 
-    Left out are cells beside those that the differential counts (erythroblasts, smudge cells, platelets), and those whose label
-    leaves open whether they are of the types.
+    Cells that the differential does not count (erythroblasts, smudge cells, platelets) are left out. So are
+    cells whose label leaves open whether they are of the types.
+
+    Args:
+        vocabulary: Labels of the reader and their relation to labels of the data.
+        labels: (N,) labels of the data.
+        sources: (N,) source of each cell.
+        probabilities: (N, K) probabilities over the labels of `vocabulary`.
+        types: Cell types to detect.
+        rules: Rules that name the cells that are not counted.
+        threshold: Minimum probability at which the reader names a type.
     """
     among = [
         None if _beside(vocabulary, label, rules) else vocabulary.among(label, types) for label in labels

@@ -1,8 +1,11 @@
-"""How near a calibration comes to the truth, on simulated devices: ruled glass, and red cells of simulated smears.
+"""Measure calibration accuracy on simulated devices.
 
-Each device is drawn: its scale, how the glass lies, blur, noise, uneven light, and a squeeze where the pictures can tell it.
-Its pictures are written as files and go through what `edgeleuk calibrate` calls. The simulated cells are as large as people's
-are on average, so what red cells are off by is the measuring alone, and not that smears differ (to about 7 %).
+Devices are calibrated by ruled glass or by the red cells of simulated smears. Each device is drawn at random:
+its scale, the position of the glass, blur, noise, uneven light, and a squeeze where the pictures can reveal
+it. Its pictures are written as files and go through the functions that `edgeleuk calibrate` calls.
+
+The simulated red cells have the average size of human ones. So their error is that of the measurement alone;
+real smears differ as well, by up to about 7 %.
 """
 
 from __future__ import annotations
@@ -25,42 +28,51 @@ from edgeleuk.sources.simulated import Camera, Optics, Smear, Stage
 from edgeleuk.types import Image
 
 RULED, CELLS = 0.005, 0.05
-"""Relative errors that the report counts as right, of a ruling and of red cells."""
+"""Largest relative errors counted as right.
+
+The first is that of ruled glass, the second that of red cells.
+"""
 FIELD_UM = (96.0, 72.0)
-"""Of a simulated smear, 50 to 60 red cells."""
+"""Simulated field, um: holds 50 to 60 red cells."""
 FIELDS = 3
 WHITE_CELLS = {"neutrophil": 1, "lymphocyte": 1}
 QUALITY = 90
-"""Of the JPEGs that the pictures are written as."""
+"""JPEG quality of the pictures."""
 SQUEEZES = (0.5625, 1.0, 1.0, 1.0)
-"""One device in four squeezes its pictures as a 16:9 frame resized to a square does."""
+"""Pixel squeezes to draw from, equally likely.
+
+One device in four squeezes its pictures as a 16:9 frame resized to a square does.
+"""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One simulated device and what it took."""
+    """One simulated device and its pictures."""
 
     um_per_px: tuple[float, float]
     pictures: tuple[Image, ...]
     spacing_um: float | None
-    """Of a ruling; None where they show red cells."""
+    """Line spacing; None for pictures of red cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device calibrated."""
+    """Calibration result of one device."""
 
     um_per_px: tuple[float, float]
     found: tuple[float, float] | None
-    """None where its pictures were refused."""
+    """Calibrated scale; None if the pictures were refused."""
     stated_error: float
-    """Relative, 95 %, as the profile has it."""
+    """Relative error (95 %) stated by the profile."""
 
     @property
     def error(self) -> float:
-        """Relative, the larger of both axes; infinite where nothing was found."""
+        """Larger relative error of both axes.
+
+        It is infinite if the pictures were refused.
+        """
         if self.found is None:
             return float("inf")
         return max(abs(found / true - 1) for found, true in zip(self.found, self.um_per_px, strict=True))
@@ -68,7 +80,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Devices calibrated in one way."""
+    """Devices calibrated by one method."""
 
     limit: float
     devices: Sequence[Device]
@@ -89,7 +101,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """What `edgeleuk eval calibration` reports."""
+    """Report of `edgeleuk eval calibration`."""
 
     ways: Mapping[str, Result]
 
@@ -100,7 +112,15 @@ class CalibrationReport:
 def evaluate_calibration(
     finder: Finder, magnification: str, devices: int, seed: int = 0, progress: Progress | None = None
 ) -> CalibrationReport:
-    """So many `devices` for each way to calibrate, drawn by `seed`."""
+    """Calibrate simulated devices by every method.
+
+    Args:
+        finder: Finder of the red cells.
+        magnification: Objective of the simulated smears, such as "100x".
+        devices: Number of devices for each method.
+        seed: Seed of the devices.
+        progress: Called with the devices done and their total, over all methods.
+    """
     done: dict[str, list[Device]] = {name: [] for name in WAYS}
     for name, (_, draw_device) in WAYS.items():
         for number in range(devices):
@@ -119,7 +139,7 @@ def _calibrated(drawn: Drawn, magnification: str, finder: Finder) -> Device:
             profile = calibrate("simulated", magnification, pictures, drawn.spacing_um, finder).profile
         except EdgeleukError:
             return Device(drawn.um_per_px, None, 0.0)
-    assert profile.scale  # what it was asked for, or an error
+    assert profile.scale  # calibrate returns a scale or raises
     found = (profile.scale.um_per_px_x, profile.scale.um_per_px_y)
     return Device(drawn.um_per_px, found, profile.scale.relative_error)
 
@@ -132,20 +152,29 @@ def _written(pictures: Sequence[Image], folder: Path) -> Iterator[Path]:
 
 
 def _lines(rng: np.random.Generator, _: str) -> Drawn:
-    """A stage micrometer, one picture: pixels are taken to be square, and are."""
+    """Draw a device with one stage micrometer picture.
+
+    One picture makes `calibrate` assume square pixels, and this device has them.
+    """
     glass = draw(rng, grid=False)
     return Drawn(glass.um_per_px, (ruled(glass),), glass.spacing_um)
 
 
 def _lines_twice(rng: np.random.Generator, _: str) -> Drawn:
-    """A stage micrometer laid across and then down, squeezed or not."""
+    """Draw a device with two micrometer pictures.
+
+    The stage micrometer lies across and then down; the pixels are squeezed or not.
+    """
     glass = _squeezed(draw(rng, grid=False), float(rng.choice(SQUEEZES)))
     down = replace(glass, angle=glass.angle + np.pi / 2 + float(rng.normal(0, 0.1)), seed=glass.seed + 1)
     return Drawn(glass.um_per_px, (ruled(glass), ruled(down)), glass.spacing_um)
 
 
 def _grid(rng: np.random.Generator, _: str) -> Drawn:
-    """A counting chamber, squeezed or not."""
+    """Draw a device with a counting chamber picture.
+
+    Its pixels are squeezed or not.
+    """
     glass = _squeezed(draw(rng, grid=True), float(rng.choice(SQUEEZES)))
     return Drawn(glass.um_per_px, (ruled(glass),), glass.spacing_um)
 
@@ -156,7 +185,7 @@ def _squeezed(glass: Ruled, squeeze: float) -> Ruled:
 
 
 def _cells(rng: np.random.Generator, magnification: str) -> Drawn:
-    """A few fields of one smear behind a camera of the objective."""
+    """Draw a device with fields of red cells."""
     low, high = objective(magnification).um_per_px
     um_per_px = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     squeeze = float(rng.choice(SQUEEZES))
@@ -173,7 +202,7 @@ def _cells(rng: np.random.Generator, magnification: str) -> Drawn:
         electrons=float(np.exp(rng.uniform(np.log(3e3), np.log(5e4)))),
         seed=int(rng.integers(1 << 30)),
     )
-    # One width of a pixel along y; the field is as wide in um either way.
+    # The stage takes the pixel size along y; the field has the same size in um with any squeeze.
     along = (um_per_px / squeeze**0.5, um_per_px * squeeze**0.5)
     width, height = (round(side / step) for side, step in zip(FIELD_UM, along, strict=True))
     fields = []
@@ -191,4 +220,7 @@ WAYS: Mapping[str, tuple[float, Callable[[np.random.Generator, str], Drawn]]] = 
     "counting chamber": (RULED, _grid),
     "red cells": (CELLS, _cells),
 }
-"""How a device is calibrated, by the name that the report gives it: what counts as right, and what draws a device."""
+"""Calibration methods by their name in the report.
+
+Each has the largest relative error that counts as right, and the function that draws a device.
+"""

@@ -1,4 +1,7 @@
-"""Measures a reader on labelled white cells, through the very object that `analyze` uses."""
+"""Evaluate the reader on labelled white cells.
+
+The reader is the same object that `analyze` uses.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ from edgeleuk.types import Image, Scale
 
 BATCH = 64
 UNKNOWN = -1
-"""Index of an attribute's value where it is not labelled."""
+"""Index of an unlabelled attribute value."""
 
 Progress = Callable[[int, int], None]
-"""Told how many cells are done, and of how many."""
+"""Called with the cells done and their total."""
 
 Look = Callable[[CellSample], tuple[Image, Scale]]
-"""A sample to its picture and scale."""
+"""Returns the picture and scale of a sample."""
 
 
 class ReaderLike(Protocol):
-    """What is needed of a reader; `edgeleuk.reader.Reader` is one."""
+    """Interface of a reader, such as `edgeleuk.reader.Reader`."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -59,13 +62,13 @@ class ReaderLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AttributeResult:
-    """One attribute over the cells that are labelled for it."""
+    """Result for one attribute, on its labelled cells."""
 
     values: tuple[str, ...]
     counts: NDArray[np.int64]
     """(V, V) cells: row is the truth, column the reading."""
     left_out: Mapping[str, int]
-    """Cells by a value that the model does not know."""
+    """Number of cells by value unknown to the model."""
 
     @property
     def n(self) -> int:
@@ -77,7 +80,7 @@ class AttributeResult:
 
     @property
     def f1(self) -> float | None:
-        """Macro F1 over the values that occur in truth or in the readings."""
+        """Macro F1 over values in truth or readings."""
         return macro_f1(self.counts)
 
     def as_json(self) -> dict[str, Any]:
@@ -86,12 +89,18 @@ class AttributeResult:
 
 @dataclass(frozen=True, slots=True)
 class SubtypeResult:
-    """The second level of a type, over its cells of known subtype whose best type was right."""
+    """Result for the subtypes of one cell type.
+
+    Only cells of known subtype whose best type is right are measured.
+    """
 
     attribute: str
     result: AttributeResult
     misread: int
-    """Cells of known subtype that were read as another type, and so have none."""
+    """Cells of known subtype read as another type.
+
+    Such a cell gets no subtype.
+    """
 
     def as_json(self) -> dict[str, Any]:
         counts = self.result.counts
@@ -113,25 +122,35 @@ class SubtypeResult:
 
 @dataclass(frozen=True, slots=True)
 class ReaderReport:
-    """What `edgeleuk eval reader` reports."""
+    """Report of `edgeleuk eval reader`."""
 
     readings: Readings
     sources: tuple[str, ...]
-    """(N,) of each cell."""
+    """(N,) source of each cell."""
     blasts: Told
-    """Blasts of any lineage against all other white cells."""
+    """Blasts of any lineage against other white cells."""
     blast_like: Told
-    """Blasts and promyelocytes of any lineage, as the reader's manifest groups them, likewise."""
+    """Blast-like cells against other white cells.
+
+    These are blasts and promyelocytes of any lineage, as the reader's manifest groups them.
+    """
     attributes: Mapping[str, AttributeResult]
-    """Those that are no second level of a type."""
+    """Results by attribute, without the subtypes."""
     subtypes: Mapping[str, SubtypeResult]
-    """By type."""
+    """Results for the subtypes, by cell type."""
     left_out: Mapping[str, int]
-    """Cells by a type that the model does not know, after its merging."""
+    """Number of cells by type unknown to the model.
+
+    The types are those after the model's merging.
+    """
     coarse: Mapping[str, int]
-    """Cells by a label that allows several types of the model."""
+    """Number of cells by label that allows several types."""
     blasts_only: Mapping[str, int]
-    """Cells by a label that tells nothing but whether they are blasts: in `blasts` and `blast_like`, and in nothing else."""
+    """Cells of blasts-or-not labels, by label.
+
+    Such a label only says whether a cell is a blast. The cells are in `blasts` and `blast_like`, and in
+    nothing else.
+    """
 
     @property
     def by_source(self) -> dict[str, Readings]:
@@ -141,7 +160,7 @@ class ReaderReport:
 
     @property
     def attribute_macro_f1(self) -> float | None:
-        """Mean of the attributes' F1, over the attributes with labelled cells."""
+        """Mean F1 over the attributes with labelled cells."""
         scores = [f1 for result in self.attributes.values() if (f1 := result.f1) is not None]
         return float(np.mean(scores)) if scores else None
 
@@ -175,17 +194,30 @@ def evaluate_reader(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> ReaderReport:
-    """Reads the cell in the middle of each picture at the sample's own scale and compares with its labels.
+    """Evaluate a reader on labelled cells.
 
-    A label may be finer or coarser than the reader's. A cell of a type that the reader prints as another one, or merges with it,
-    is right where that is read: a lymphoblast, myeloblast or monoblast where a blast is, an abnormal promyelocyte where a
-    promyelocyte is. A cell whose label allows several types, such as immature_granulocyte, is right where any of them is the
-    best. The relations are those of the reader's manifest (`merge`, `printed`) and of `data/coarse_labels.toml`. Labels of that
-    table that no type of the reader fits, such as not_blast, enter the blast figures only; all other unknown labels are left out.
+    The cell in the middle of each picture is read at the sample's own scale and compared with its label. A
+    label may be finer or coarser than the reader's:
 
-    `look` gives a sample's picture and scale; without it, its file as it is.
+    - A cell of a type that the reader prints as another one, or merges with it, is right if that one is
+      read: a lymphoblast, myeloblast or monoblast if a blast is read, an abnormal promyelocyte if a
+      promyelocyte is read.
+    - A cell whose label allows several types, such as immature_granulocyte, is right if any of them is best.
 
-    Raises InputError where a picture cannot be read, UsageError where no sample has a type the reader knows.
+    These relations come from the reader's manifest (`merge`, `printed`) and from `data/coarse_labels.toml`.
+    Labels of that table that no type of the reader fits, such as not_blast, enter the blast figures only; all
+    other unknown labels are left out.
+
+    Args:
+        reader: Reader to evaluate.
+        samples: Labelled cells.
+        rules: Rules that define blasts and the cells that are not counted.
+        progress: Called with the cells done and their total.
+        look: Returns a sample's picture and scale; by default its file as it is.
+
+    Raises:
+        InputError: If a picture cannot be read.
+        UsageError: If no sample has a type that the reader knows.
     """
     vocabulary = Vocabulary(reader.labels, reader.merge, kinds.shipped())
     allowed = [vocabulary.allowed(sample.label) for sample in samples]
@@ -244,7 +276,10 @@ def evaluate_reader(
 def _truth(
     labels: Sequence[str], rights: Sequence[Collection[str]], probabilities: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """(N,) of each cell the likeliest label of those that are right for it, as an index into `labels`."""
+    """Return the likeliest right label per cell.
+
+    The result is (N,), an index into `labels`.
+    """
     right = np.array([[label in each for label in labels] for each in rights], bool).reshape(-1, len(labels))
     truth: NDArray[np.int64] = np.where(right, probabilities, -1).argmax(axis=1)
     return truth
@@ -253,7 +288,17 @@ def _truth(
 def read_all(
     reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None, look: Look
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-    """Probabilities of the types (N, K) and of each attribute's values (N, V)."""
+    """Read the cells in batches of BATCH.
+
+    Args:
+        reader: Reader of the cells.
+        samples: Labelled cells.
+        progress: Called with the cells done and their total.
+        look: Returns a sample's picture and scale.
+
+    Returns:
+        Probabilities of the types, (N, K), and by attribute those of its values, (N, V).
+    """
     types, attributes = [], []
     for batch in _batches(samples):
         crops = np.stack([middle(reader, *look(sample)) for sample in batch])
@@ -273,12 +318,18 @@ def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
 
 
 def read_cell(sample: CellSample) -> tuple[Image, Scale]:
-    """A sample's picture and its scale."""
+    """Read a sample's picture and scale."""
     return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
 
 
 def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:
-    """What a reader sees of the cell in the middle of a picture."""
+    """Crop the middle cell for the reader.
+
+    Args:
+        reader: Reader that defines the crop.
+        image: (H, W, 3) picture.
+        scale: Scale of `image`.
+    """
     return reader.crop(image, scale, (image.shape[1] / 2, image.shape[0] / 2))
 
 
@@ -290,7 +341,10 @@ def _subtype(
     samples: Sequence[CellSample],
     probabilities: NDArray[np.float32],
 ) -> SubtypeResult:
-    """As in a reading, a cell has the second level of the type it is read as, and no other."""
+    """Measure the subtypes of one type.
+
+    As in a reading, a cell gets only a subtype of the type it is read as.
+    """
     own = readings.truth == readings.labels.index(label)
     right = np.flatnonzero(own & readings.correct).tolist()
     labelled = np.array([name in sample.attributes for sample in samples])

@@ -1,4 +1,7 @@
-"""COCO average precision of one class. The one place that imports faster_coco_eval."""
+"""Compute the COCO average precision of one class.
+
+Only this module imports faster_coco_eval.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ from edgeleuk.errors import MissingExtraError
 from edgeleuk.types import Boxes
 
 MAX_DETECTIONS = 1000
-"""Of a class in a picture, best first. COCO's 100 would cut fields short that are crowded with red cells."""
+"""Maximum detections of a class per picture.
+
+The best are kept. COCO's 100 would be too few for fields crowded with red cells.
+"""
 
 RECALLS = np.linspace(0, 1, 101)
-"""Recall levels at which COCO reads the precision: 0, 0.01, ... 1."""
+"""Recall levels of the precision curve: 0, 0.01, ... 1."""
 
 ANYTHING = [0, 1e10]
 """COCO's area range "all", square pixels."""
@@ -26,32 +32,41 @@ CLASS_ID = 1
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One class in one picture that was annotated for it."""
+    """Truth and detections of one class in one picture.
+
+    The picture was annotated for the class.
+    """
 
     truth: Boxes
-    """(T, 4) annotated boxes, inside the picture."""
+    """Annotated boxes: (T, 4), inside the picture."""
     boxes: Boxes
-    """(D, 4) detections at any score, inside the picture."""
+    """Detected boxes: (D, 4), inside the picture.
+
+    Detections of any score are included.
+    """
     scores: NDArray[np.float32]
-    """(D,)"""
+    """Scores of the detections: (D,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """Of one class over a set of pictures."""
+    """Average precision of one class."""
 
     ap50: float
-    """At IoU 0.5."""
+    """Average precision at IoU 0.5."""
     ap: float
-    """Mean over IoU 0.50, 0.55, ... 0.95."""
+    """Mean average precision over IoU 0.50, 0.55, ... 0.95."""
     precision: NDArray[np.float64]
     """(101,) interpolated precision at RECALLS, IoU 0.5."""
 
 
 def average_precision(pictures: Sequence[Labelled]) -> AveragePrecision | None:
-    """COCO's average precision (Lin et al., Microsoft COCO, ECCV 2014); None where nothing is annotated.
+    """Compute COCO's average precision.
 
-    Raises MissingExtraError without faster_coco_eval.
+    Lin et al., Microsoft COCO, ECCV 2014. The result is None if nothing is annotated.
+
+    Raises:
+        MissingExtraError: If faster_coco_eval is not installed.
     """
     try:
         from faster_coco_eval import COCO, COCOeval_faster
@@ -72,7 +87,7 @@ def average_precision(pictures: Sequence[Labelled]) -> AveragePrecision | None:
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [ANYTHING], ["all"]
     evaluation.evaluate()
     evaluation.accumulate()
-    # (IoU levels, recall levels), of the only class, area range and number of detections.
+    # (IoU levels, recall levels) for the only class, area range and number of detections.
     precision: NDArray[np.float64] = np.asarray(evaluation.eval["precision"], np.float64)[:, :, 0, 0, 0]
     return AveragePrecision(float(precision[0].mean()), float(precision.mean()), precision[0])
 
@@ -83,7 +98,7 @@ def _annotations(pictures: Sequence[Labelled]) -> list[dict[str, Any]]:
         for image, picture in enumerate(pictures)
         for box in _xywh(picture.truth)
     ]
-    # COCO marks an unmatched box by the id 0, so ids start at 1.
+    # COCO marks an unmatched box with the id 0, so ids start at 1.
     return [{"id": i, **row} for i, row in enumerate(rows, start=1)]
 
 
@@ -102,4 +117,7 @@ def _xywh(boxes: Boxes) -> list[list[float]]:
 
 
 def _silent(*_: object, **__: object) -> None:
-    """The library prints; standard output belongs to the result."""
+    """Discard what the library prints.
+
+    Standard output is for the result.
+    """

@@ -1,9 +1,9 @@
-"""Wide fields made of many narrow ones: what a low-power objective looks at, built from labelled 100x fields.
+"""Compose wide fields from cells of narrow ones.
 
-A 100x field is some 40 um across, a 10x field half a millimetre. Tiling would cut cells at every seam; here each
-cell is lifted off its background in optical density, where light absorbed by layers adds up (Beer-Lambert), and laid
-down on an even background, where neighbours touch and overlap a little. A cell that its picture's edge cuts is left
-behind.
+Fields for low-power objectives are built from labelled 100x fields. A 100x field is some 40 um across, a 10x
+field half a millimetre. Tiling would cut cells at every seam. Instead, each cell is separated from its
+background in optical density, where light absorbed by layers adds up (Beer-Lambert), and placed on an even
+background, where neighbours touch and overlap a little. A cell that its picture's edge cuts is not used.
 """
 
 from __future__ import annotations
@@ -22,53 +22,68 @@ from edgeleuk.types import Boxes, Image, Scale
 FloatImage = NDArray[np.float32]
 
 REACH = 1.2
-"""How far a cell goes beyond the ellipse in its box, as a multiple of its radii: boxes are drawn tight, cells have
-corners. Where two reach the same pixel, it belongs to the one it lies deeper in."""
+"""Extent of a cell relative to its ellipse.
+
+It multiplies the radii of the ellipse in the box and is more than 1, as boxes are drawn tight and cells have
+corners. A pixel that two cells reach belongs to the one that it lies deeper in.
+"""
 
 WHOLE = 0.85
-"""Share of the ellipse in its box that a cell must own: one that lies half under its neighbours is left behind."""
+"""Minimum share of a cell's ellipse that is its own.
+
+A cell that lies half under its neighbours is not used.
+"""
 
 EDGE_UM = 0.25
-"""Over which a lifted cell fades into the background."""
+"""Width over which a cell fades into the background, um."""
 
 OVERLAP = 0.08
-"""Largest share of a cell that may lie on others."""
+"""Maximum share of a cell that may lie on others."""
 
 MOST_COVERED = 0.5
-"""Of a composed field: discs at random places jam at 0.547 (Renyi 1958 in one dimension; Feder, Random sequential
-adsorption, J Theor Biol 1980;87:237-254 for discs), and a countable monolayer is thinner than that."""
+"""Maximum covered share of a composed field.
+
+Discs at random positions jam at 0.547 (Renyi 1958 in one dimension; Feder, Random sequential adsorption, J
+Theor Biol 1980;87:237-254 for discs), and a countable monolayer is thinner than that.
+"""
 
 ATTEMPTS = 40
-"""Places tried for a cell before it is left out."""
+"""Number of positions tried for a cell.
+
+If none is free, the cell is left out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """One cell with nothing around it."""
+    """One cell without its surroundings."""
 
     density: FloatImage
     """(h, w, 3) optical density above the background."""
     mask: NDArray[np.uint8]
-    """(h, w) 1 on the cell."""
+    """(h, w) 1 on the cell, else 0."""
     box: NDArray[np.float32]
-    """(4,) pixels of `density`."""
+    """Box of the cell: (4,), pixels of `density`."""
     kind: int
 
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """A picture taken apart."""
+    """Cells and background of one picture."""
 
     cells: tuple[Lifted, ...]
     background: NDArray[np.float32]
-    """(3,) its mean colour, 0 to 1."""
+    """Mean colour of the background: (3,), 0 to 1."""
     covered: float
-    """Share of the picture that annotated cells cover."""
+    """Share of the picture under annotated cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wide:
-    """A composed field with its boxes, all pixels of `image`."""
+    """A composed field with its boxes.
+
+    The boxes are in pixels of `image`.
+    """
 
     image: Image
     boxes: Boxes
@@ -76,7 +91,15 @@ class Wide:
 
 
 def lift(image: Image, scale: Scale, boxes: Boxes, kinds: NDArray[np.int64], um_per_px: float) -> Emptied:
-    """Every whole annotated cell of an (H, W, 3) picture, at `um_per_px`."""
+    """Separate every whole annotated cell from its picture.
+
+    Args:
+        image: (H, W, 3) picture.
+        scale: Scale of `image`.
+        boxes: (N, 4) boxes of the cells, pixels of `image`.
+        kinds: (N,) class of each cell.
+        um_per_px: Scale of the result.
+    """
     width = max(1, round(image.shape[1] * scale.um_per_px_x / um_per_px))
     height = max(1, round(image.shape[0] * scale.um_per_px_y / um_per_px))
     factor = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
@@ -101,10 +124,19 @@ def compose(
     covered: float,
     rng: np.random.Generator,
 ) -> tuple[Wide, int]:
-    """Lay down cells in their order until they cover the share `covered` of a (width, height) field.
+    """Place cells on a field until it is covered enough.
 
-    Each is turned by quarters and mirrored at random. Also how many of `pool` were used up, those that found no
-    place among them.
+    Cells are placed in their order. Each is turned by quarters and mirrored at random.
+
+    Args:
+        pool: Cells to place.
+        background: (3,) colour of the background, 0 to 1.
+        size: (width, height) of the field, pixels.
+        covered: Share of the field to cover.
+        rng: Random generator.
+
+    Returns:
+        The field, and the number of cells of `pool` used up, including those that found no free position.
     """
     width, height = size
     density = np.zeros((height, width, 3), np.float32)
@@ -130,10 +162,16 @@ def compose(
 def wide_fields(
     pictures: Sequence[Emptied], side_um: float, um_per_px: float, rng: np.random.Generator
 ) -> Iterator[Wide]:
-    """Square fields that use every cell of the pictures of one camera once, at the density they came from.
+    """Yield square fields that use every cell once.
 
-    The density is the mean over the pictures, MOST_COVERED at most; the background is that of a picture drawn for
-    each field.
+    The cells cover as much of a field as on average in the pictures, but MOST_COVERED at most. The background
+    is that of a picture drawn at random for each field.
+
+    Args:
+        pictures: Cells and backgrounds of the pictures of one camera.
+        side_um: Side of a field, um.
+        um_per_px: Scale of the fields.
+        rng: Random generator.
     """
     pool = [cell for each in pictures for cell in each.cells]
     order = [pool[i] for i in rng.permutation(len(pool))]
@@ -149,7 +187,13 @@ def wide_fields(
 
 
 def wide_sample(wide: Wide, like: FieldSample, image_id: int) -> FieldSample:
-    """A composed field as a sample of `like`'s camera."""
+    """Make a labelled sample of a composed field.
+
+    Args:
+        wide: Composed field.
+        like: Sample of the same camera, for its source and labelled classes.
+        image_id: Image id of the new sample.
+    """
     return FieldSample(
         image_id=image_id,
         path=like.path.with_name(f"composed-{like.source}-{image_id}"),
@@ -165,7 +209,10 @@ def wide_sample(wide: Wide, like: FieldSample, image_id: int) -> FieldSample:
 
 
 def _background(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The light without cells, (H, W, 3): a plane through each channel's brightest tenth in 6 by 6 tiles."""
+    """Estimate the light without cells, (H, W, 3).
+
+    It is a plane through the brightest tenth of each channel in 6 by 6 tiles.
+    """
     height, width = light.shape[:2]
     ys, xs = np.meshgrid(np.linspace(0, 1, 6), np.linspace(0, 1, 6), indexing="ij")
     tiles = [
@@ -174,7 +221,7 @@ def _background(light: NDArray[np.float32]) -> NDArray[np.float32]:
         for tile in np.array_split(row, 6, axis=1)
     ]
     levels = np.array(tiles, np.float32)
-    # Tiles full of cells are darker than their neighbours: they pull least where only the brighter half counts.
+    # Tiles full of cells are darker than their neighbours: using only the brighter half limits their effect.
     bright = levels.sum(axis=1) >= np.median(levels.sum(axis=1))
     plane = np.stack([np.ones(36), xs.ravel(), ys.ravel()], axis=1)
     fit, *_ = np.linalg.lstsq(plane[bright], levels[bright], rcond=None)
@@ -185,9 +232,10 @@ def _background(light: NDArray[np.float32]) -> NDArray[np.float32]:
 def _owners(
     boxes: NDArray[np.float32], width: int, height: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(height, width) index of the box whose cell each pixel belongs to, or -1; and how far out it lies there.
+    """Assign each pixel to the box of a cell.
 
-    The distance is 0 in the middle of a box and 1 on the ellipse in it.
+    Returns the index of the box or -1, and the distance from its middle, both (height, width). The distance
+    is 0 in the middle of a box and 1 on the ellipse in it.
     """
     owner = np.full((height, width), -1, np.int32)
     depth = np.full((height, width), REACH, np.float32)
@@ -206,7 +254,10 @@ def _owners(
 
 
 def _whole(box: NDArray[np.float32], core: NDArray[np.int32], i: int) -> bool:
-    """Whether box `i` lies inside the picture and few other cells lie on its cell."""
+    """Return whether a cell is whole.
+
+    Its box must lie inside the picture, and few other cells on the cell.
+    """
     height, width = core.shape
     inside = bool((box[:2] > 2).all() and box[2] < width - 2 and box[3] < height - 2)
     ellipse = np.pi / 4 * float(np.prod(box[2:] - box[:2]))
@@ -216,7 +267,7 @@ def _whole(box: NDArray[np.float32], core: NDArray[np.int32], i: int) -> bool:
 def _cut_out(
     density: FloatImage, owner: NDArray[np.int32], i: int, box: NDArray[np.float32], kind: int, edge: float
 ) -> Lifted:
-    """The pixels that belong to box `i`, with a soft edge of `edge` pixels."""
+    """Cut out a cell with a soft edge, `edge` pixels."""
     rows, columns = np.nonzero(owner == i)
     y1, y2, x1, x2 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     mask = (owner[y1:y2, x1:x2] == i).astype(np.uint8)
@@ -227,7 +278,7 @@ def _cut_out(
 
 
 def _turned(cell: Lifted, rng: np.random.Generator) -> Lifted:
-    """By quarters, and mirrored in half of the cases."""
+    """Turn a cell by random quarters, mirrored or not."""
     density, mask, (x1, y1, x2, y2) = cell.density, cell.mask, cell.box
     if rng.random() < 0.5:
         x1, x2 = mask.shape[1] - x2, mask.shape[1] - x1
@@ -241,7 +292,10 @@ def _turned(cell: Lifted, rng: np.random.Generator) -> Lifted:
 def _free(
     taken: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """A place where `mask` overlaps little, (x, y) of its corner, or None after ATTEMPTS."""
+    """Find a position where `mask` overlaps little.
+
+    Returns the (x, y) of its corner, or None after ATTEMPTS.
+    """
     height, width = mask.shape
     if height > taken.shape[0] or width > taken.shape[1]:
         return None

@@ -1,4 +1,7 @@
-"""Labelled data as training and evaluation read it: COCO fields and `cells.csv`. No torch here."""
+"""Load labelled data: COCO fields and `cells.csv`.
+
+Training and evaluation share this module, so it does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from edgeleuk.manifest import RED_CELL_BOX_UM
 from edgeleuk.types import RED_CELL, Boxes, Scale
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What a document raises that is built otherwise than it should be."""
+"""Exceptions raised by parsing a malformed document."""
 
 MIN_RED_CELLS = 5
-"""Fewer whole red cells than this give no scale of their own; the picture then takes its camera's."""
+"""Minimum whole red cells to scale a picture.
+
+A picture with fewer takes the scale of its camera.
+"""
 
 CELL_UM_PER_PX = 0.1
-"""Where `cells.csv` has no column `um_per_px`."""
+"""Default scale for a `cells.csv` without column `um_per_px`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +44,25 @@ class FieldSample:
     height: int
     source: str
     group: str
-    """What must not be split between training and validation."""
+    """Group that must not be split.
+
+    Its pictures are all for training or all for validation.
+    """
     labelled: frozenset[str]
-    """Classes that were annotated; of the others nothing is known, not even absence."""
+    """Cell classes that were annotated.
+
+    Nothing is known of the others, not even that they are absent.
+    """
     boxes: Boxes
-    """(N, 4) x1 y1 x2 y2, picture pixels."""
+    """Cell boxes: (N, 4), x1 y1 x2 y2, picture pixels."""
     kinds: NDArray[np.int64]
-    """(N,) index into the file's class names."""
+    """Cell classes: (N,), index into the file's class names."""
     subtypes: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CellSample:
-    """One white cell, in the middle of its picture."""
+    """One white cell in the middle of its picture."""
 
     path: Path
     source: str
@@ -59,11 +71,15 @@ class CellSample:
     label: str
     um_per_px: float
     attributes: dict[str, str] = field(default_factory=dict)
-    """Only the labelled ones."""
+    """Values of the labelled attributes, by name."""
 
 
 def data_root() -> Path:
-    """The folder named by EDGELEUK_DATA."""
+    """Return the folder named by EDGELEUK_DATA.
+
+    Raises:
+        InputError: If EDGELEUK_DATA is not set or names no folder.
+    """
     named = os.environ.get("EDGELEUK_DATA")
     if not named:
         raise InputError("EDGELEUK_DATA is not set. Set it to the folder that holds fields/ and cells/.")
@@ -76,7 +92,13 @@ def data_root() -> Path:
 
 
 def load_fields(coco: Path, images: Path) -> tuple[list[FieldSample], tuple[str, ...]]:
-    """The pictures of a COCO file with their boxes, and its class names in id order."""
+    """Load pictures and class names of a COCO file.
+
+    The class names are in the order of their ids.
+
+    Raises:
+        InputError: If the file cannot be read or is not a COCO file.
+    """
     document = _read_json(coco)
     try:
         categories = sorted(document["categories"], key=lambda c: c["id"])
@@ -124,11 +146,20 @@ def load_cells(
     attributes: Sequence[str] = (),
     told_by_label: Mapping[str, Mapping[str, str]] = {},
 ) -> list[CellSample]:
-    """The rows of a `cells.csv`: columns file and label; source, split, patient and um_per_px may be absent.
+    """Load the rows of a `cells.csv`.
 
-    `attributes` names the columns that hold attributes. One of `told_by_label` (see ReaderManifest) needs no column of its
-    own: where that is absent or empty, it is what `original_label` says ("band neutrophil", "Segmented neutrophils").
-    Raises InputError.
+    The columns file and label are required; source, split, patient and um_per_px are optional.
+
+    Args:
+        table: The CSV file.
+        images: Folder that the file names are relative to.
+        attributes: Columns that hold attributes.
+        told_by_label: Values by original label, for each attribute that has them (see ReaderManifest). Where
+            the attribute's own column is absent or empty, its value follows from the column `original_label`
+            ("band neutrophil", "Segmented neutrophils").
+
+    Raises:
+        InputError: If the file cannot be read, lacks a column or has an invalid row.
     """
     try:
         rows = list(csv.DictReader(io.StringIO(_files.read_text(table, _files.TABLE_BYTES), newline="")))
@@ -178,7 +209,11 @@ def _singular(label: str | None) -> str:
 
 
 def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
-    """The cells of one split. Raises UsageError where there is no such split."""
+    """Return the cells of one split.
+
+    Raises:
+        UsageError: If there is no such split.
+    """
     chosen = [sample for sample in samples if sample.split == split]
     if not chosen:
         known = ", ".join(sorted({sample.split for sample in samples if sample.split})) or "none"
@@ -189,10 +224,11 @@ def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
 
 
 def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> dict[int, Scale]:
-    """Scale of each picture from its annotated red cells, by image id; a picture without any is left out.
+    """Return scales of pictures from annotated red cells.
 
-    The median size of red cells that no edge cuts. A picture with fewer than MIN_RED_CELLS of them takes the
-    median over its source's pictures of the same size, which came from the same camera.
+    The scale follows from the median size of the red cells that no edge cuts. A picture with fewer than
+    MIN_RED_CELLS of them takes the median over its source's pictures of the same size, which came from the
+    same camera. The result is by image id; a picture without any red cells is left out.
     """
     samples = list(samples)
     if RED_CELL not in names:
@@ -213,7 +249,11 @@ def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> di
 
 
 def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
-    """Side of the square with each box's area, (n,) pixels, of boxes of `kind` that no edge cuts."""
+    """Return the sizes of uncut boxes.
+
+    Only boxes of `kind` that no edge cuts are measured. The size of a box is the side of the square with its
+    area: (n,), pixels.
+    """
     boxes = sample.boxes[sample.kinds == kind]
     limit = np.array([sample.width, sample.height], np.float32) - 2
     whole = (boxes[:, :2] > 2).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
@@ -223,7 +263,11 @@ def whole_box_sizes(sample: FieldSample, kind: int) -> NDArray[np.float32]:
 
 
 def read_document(path: Path) -> Any:
-    """What a file of JSON with labelled data holds. Raises InputError."""
+    """Read a JSON file of labelled data.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
     try:
         return _files.read_json(path, _files.TABLE_BYTES)
     except (OSError, _files.UnreadableError) as error:

@@ -1,7 +1,8 @@
-"""Measures a finder on COCO fields, through the very object that `analyze` uses.
+"""Evaluate the finder on COCO fields.
 
-Every class is measured on the pictures that were labelled for it and on no others: where only white cells
-were boxed, a red cell that the finder reports is neither right nor wrong.
+The finder is the same object that `analyze` uses. Every class is measured only on the pictures that were
+labelled for it: where only white cells were boxed, a red cell that the finder reports is neither right nor
+wrong.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Boxes, Detections, Image, Scale
 
 FLOOR = 0.01
-"""Least score of the detections that average precision looks at."""
+"""Minimum score of detections for the average precision."""
 
 MATCH_IOU = 0.5
-"""A detection finds a cell when their boxes overlap at least this much (intersection over union)."""
+"""Minimum intersection over union of a match."""
 
 Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and of how many."""
+"""Called with the pictures done and their total."""
 
 
 class FinderLike(Protocol):
-    """What is needed of a finder; `edgeleuk.finder.Finder` is one."""
+    """Interface of a finder, such as `edgeleuk.finder.Finder`."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -44,42 +45,51 @@ class FinderLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """One class in one picture that was labelled for it."""
+    """Detections of one class in one picture."""
 
     labelled: Labelled
     counted: int
-    """Detections at the operating threshold, as `analyze` counts them."""
+    """Number of detections at the operating threshold.
+
+    These are the ones that `analyze` counts.
+    """
     matched: int
-    """Of these, the ones that found an annotated cell."""
+    """Counted detections that found an annotated cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassResult:
-    """One class over a set of pictures. What is undefined is None: nothing annotated, nothing counted."""
+    """Result for one class on a set of pictures.
+
+    A figure is None if it is undefined because nothing is annotated or nothing is counted.
+    """
 
     images: int
-    """Pictures that were labelled for the class."""
+    """Number of pictures labelled for the class."""
     threshold: float
     annotated: int
     counted: int
     matched: int
     mean_count_error: float | None
-    """Mean over the pictures of |counted - annotated|, cells."""
+    """Mean of |counted - annotated| over the pictures, cells."""
     precisions: AveragePrecision | None
 
     @property
     def recall(self) -> float | None:
-        """Share of the annotated cells found at the operating threshold."""
+        """Share of annotated cells found at the operating threshold."""
         return self.matched / self.annotated if self.annotated else None
 
     @property
     def precision(self) -> float | None:
-        """Share of the counted cells that are annotated ones."""
+        """Share of counted cells that are annotated."""
         return self.matched / self.counted if self.counted and self.annotated else None
 
     @property
     def count_ratio(self) -> float | None:
-        """Counted over annotated: 1 is no bias, 1.05 counts five in a hundred too many."""
+        """Cells counted over cells annotated.
+
+        1 is no bias; 1.05 counts five in a hundred too many.
+        """
         return self.counted / self.annotated if self.annotated else None
 
     def as_json(self) -> dict[str, Any]:
@@ -96,19 +106,25 @@ class ClassResult:
 
 @dataclass(frozen=True, slots=True)
 class FieldsResult:
-    """All classes over a set of pictures."""
+    """Results for all classes on a set of pictures."""
 
     images: int
     classes: Mapping[str, ClassResult]
 
     @property
     def map50(self) -> float | None:
-        """Mean AP at IoU 0.5 over the classes that have annotated cells."""
+        """Mean AP over classes at IoU 0.5.
+
+        Only classes with annotated cells are used.
+        """
         return _mean(c.precisions.ap50 for c in self.classes.values() if c.precisions)
 
     @property
     def map(self) -> float | None:
-        """Mean AP at IoU 0.50 to 0.95 over the classes that have annotated cells."""
+        """Mean AP over classes, IoU 0.50 to 0.95.
+
+        Only classes with annotated cells are used.
+        """
         return _mean(c.precisions.ap for c in self.classes.values() if c.precisions)
 
     def as_json(self) -> dict[str, Any]:
@@ -131,13 +147,16 @@ class FieldsResult:
 
 @dataclass(frozen=True, slots=True)
 class FinderReport:
-    """What `edgeleuk eval finder` reports."""
+    """Report of `edgeleuk eval finder`."""
 
     overall: FieldsResult
     by_source: Mapping[str, FieldsResult]
     scale: ScaleResult
     not_in_model: tuple[str, ...]
-    """Classes of the file that the model does not know; their boxes were left out."""
+    """Classes of the file unknown to the model.
+
+    Their boxes were left out.
+    """
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -156,12 +175,21 @@ def evaluate_finder(
     progress: Progress | None = None,
     read: Callable[[FieldSample], Image] | None = None,
 ) -> FinderReport:
-    """Runs `finder` over labelled pictures; `names` are the file's classes, matched with the model's by name.
-
-    `read` gives a sample's picture; without it, its file as it is.
+    """Measure a finder on labelled pictures.
 
     A picture whose scale cannot be estimated counts as one in which nothing was found.
-    Raises InputError where a picture cannot be read, UsageError where file and model share no class.
+
+    Args:
+        finder: Finder to evaluate.
+        samples: Labelled pictures.
+        names: Class names of the file, matched with the model's by name.
+        scales: Scale of each picture.
+        progress: Called with the pictures done and their total.
+        read: Returns a sample's picture; by default its file as it is.
+
+    Raises:
+        InputError: If a picture cannot be read.
+        UsageError: If file and model share no class.
     """
     shared = [name for name in finder.names if name in names]
     if not shared:
@@ -198,10 +226,18 @@ def evaluate_finder(
 
 
 def match(truth: Boxes, boxes: Boxes, iou: float = MATCH_IOU) -> NDArray[np.int64]:
-    """Which truth box each detection found, (D,), -1 for none.
+    """Match detections with true boxes as COCO does.
 
-    Greedy as in COCO: each of `boxes` (D, 4), best score first, takes the truth box (T, 4) it overlaps most
-    among those not yet taken.
+    The match is greedy: each detection in turn takes the true box that it overlaps most among those not yet
+    taken.
+
+    Args:
+        truth: (T, 4) true boxes.
+        boxes: (D, 4) detections, best score first.
+        iou: Minimum intersection over union of a match.
+
+    Returns:
+        (D,) index of the true box that each detection found, -1 for none.
     """
     overlaps = _iou(boxes, truth)
     found = np.full(len(boxes), -1, np.int64)
@@ -216,7 +252,11 @@ def match(truth: Boxes, boxes: Boxes, iou: float = MATCH_IOU) -> NDArray[np.int6
 
 
 def read_field(sample: FieldSample) -> Image:
-    """A sample's picture. Raises InputError where it cannot be read or is not of the size that its boxes need."""
+    """Read a sample's picture.
+
+    Raises:
+        InputError: If it cannot be read or does not have the size stated with its boxes.
+    """
     frame = read_picture(sample.path)
     if (frame.width, frame.height) != (sample.width, sample.height):
         raise InputError(
@@ -229,13 +269,17 @@ def read_field(sample: FieldSample) -> Image:
 def _look(
     finder: FinderLike, sample: FieldSample, image: Image, scale: Scale | None, index: Mapping[str, int]
 ) -> dict[str, Looked]:
-    """By class, of those the picture was labelled for; `index` is the place of each class in the file."""
+    """Find the cells of one picture, by class.
+
+    Only classes that the picture is labelled for are included. `index` is the position of each class in the
+    file.
+    """
     nothing = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
     )
     disc = find_view(image)
-    # Two runs: what `analyze` counts is more than a cut of the low-score run, as boxes of two classes on one
-    # thing are settled at the operating threshold.
+    # Two runs: the cells that `analyze` counts are not just those of the low-score run above the threshold,
+    # as boxes of two classes on one object are settled at the operating threshold.
     every = find_within(finder, image, scale, disc, FLOOR) if scale else nothing
     counted = find_within(finder, image, scale, disc) if scale else nothing
     looked = {}
@@ -275,7 +319,7 @@ def _inside(boxes: Boxes, sample: FieldSample) -> Boxes:
 
 
 def _iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """(N, 4) and (M, 4) to (N, M)."""
+    """Return the IoU, (N, M), of two box arrays."""
     a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
     inter = sides.prod(axis=-1)

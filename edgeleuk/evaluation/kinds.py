@@ -1,4 +1,7 @@
-"""What labels of data mean to a reader that has finer or coarser types."""
+"""Map labels of data to a reader's types.
+
+The reader's types may be finer or coarser.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ TABLE = Path(__file__).parent.parent / "data" / "coarse_labels.toml"
 
 @dataclass(frozen=True, slots=True)
 class CoarseLabels:
-    """The whole table. ValueError where a label allows itself, in however many steps."""
+    """Table of labels that stand for several types.
+
+    Raises:
+        ValueError: If a label allows itself, in any number of steps.
+    """
 
     schema: Literal[1]
     allows: Mapping[str, tuple[str, ...]]
-    """By label, the types and labels that it stands for."""
+    """Types and labels that each label stands for."""
 
     def __post_init__(self) -> None:
         for label in self.allows:
@@ -31,35 +38,46 @@ class CoarseLabels:
                 raise ValueError(f"{label!r} allows itself")
 
     def within(self, label: str) -> frozenset[str]:
-        """Everything that a label allows, in however many steps; nothing where it names one type."""
+        """Return all types and labels that a label allows.
+
+        Labels are followed in any number of steps. The result is empty for a label that names one type.
+        """
         own = self.allows.get(label, ())
         return frozenset(own).union(*(self.within(each) for each in own))
 
 
 @cache
 def shipped() -> CoarseLabels:
-    """The table that ships. InputError where it is malformed."""
+    """Load the table of the package.
+
+    Raises:
+        InputError: If it is malformed.
+    """
     return load_table(CoarseLabels, TABLE, like=TABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A reader's labels, and what a label of the data can be among them."""
+    """A reader's labels, related to labels of data."""
 
     labels: tuple[str, ...]
     merge: Mapping[str, str]
-    """Names of the data to the reader's labels, see `ReaderManifest.merge`."""
+    """Reader's label by data label, see `ReaderManifest.merge`."""
     coarse: CoarseLabels
 
     def own(self, label: str) -> str:
-        """A label of the data by the reader's name for it."""
+        """Return the reader's name for a label."""
         return self.merge.get(label, label)
 
     def allowed(self, label: str) -> frozenset[str] | None:
-        """The reader's labels that are right for a cell.
+        """Return the reader's labels right for a cell.
 
-        Its own label and those that it allows; without any, the first label of the table that allows it and that the reader
-        has. Empty for a label of the table that no type of the reader fits; None for a label that is unknown.
+        These are the cell's own label and those that it allows. If the reader has none of them, it is the
+        first label of the table that allows the cell's label and that the reader has.
+
+        Returns:
+            The right labels; empty for a label of the table that no type of the reader fits, None for an
+            unknown label.
         """
         right = {self.own(each) for each in (label, *self.coarse.within(label))}.intersection(self.labels)
         if right:
@@ -70,7 +88,10 @@ class Vocabulary:
         return frozenset() if label in self.coarse.allows else None
 
     def among(self, label: str, types: Collection[str]) -> bool | None:
-        """Whether a cell is of some types; None where its label leaves that open."""
+        """Return whether a label is of `types`, or None.
+
+        It is None where the label leaves that open.
+        """
         if label in types or self.own(label) in types:
             return True
         if any(label in self.coarse.within(each) for each in types):

@@ -1,7 +1,8 @@
-"""Pictures made worse step by step: out of focus, moved, badly lit, too pale or dark a stain, cells over each other.
+"""Degrade pictures step by step.
 
-Each rung starts from the picture as it was taken. The annotated boxes hold on every rung, since nothing moves; a
-thicker field shows the cells of other pictures of its camera too, and has their boxes.
+The degradations are defocus, motion, bad light, too pale or dark a stain, and overlapping cells. Each rung
+starts from the picture as it was taken. The annotated boxes hold on every rung, since nothing moves; a
+thicker field also shows the cells of other pictures of its camera, and has their boxes.
 """
 
 from __future__ import annotations
@@ -20,24 +21,33 @@ from edgeleuk.types import Boxes, Image, Scale
 Reals = NDArray[np.float64]
 
 ELECTRONS = 8000.0
-"""That a full pixel holds where light or stain change: a small sensor's, whose noise shows once the lamp is low."""
+"""Electrons of a full pixel where light or stain change.
+
+The value is that of a small sensor, whose noise shows once the lamp is low.
+"""
 JPEG = 90
-"""Quality at which every rung is stored, the first too: a camera's usual one."""
+"""JPEG quality of every rung, the first included.
+
+The value is usual for a camera.
+"""
 ANGLE = np.pi / 5
-"""Of the stage's way, radians: along no axis of the picture."""
+"""Direction of the stage's motion, radians.
+
+It is along no axis of the picture.
+"""
 PERCENTILE = 97.0
-"""Of each channel of a picture: its empty slide."""
+"""Percentile of each channel: the empty slide."""
 STAINED = 0.05
-"""Optical density (green) that separates clumps of cells from the empty slide."""
+"""Minimum optical density (green) of clumps of cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A labelled picture, as it was taken or on a rung."""
+    """A labelled picture, original or degraded."""
 
     image: Image
     boxes: Boxes
-    """(N, 4) picture pixels."""
+    """Cell boxes: (N, 4), picture pixels."""
     kinds: NDArray[np.int64]
     scale: Scale
 
@@ -47,40 +57,47 @@ Make = Callable[[Picture, float, Sequence[Picture]], Picture]
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """One way for a picture to become worse."""
+    """One degradation in steps."""
 
     unit: str
     rungs: tuple[float, ...]
-    """Amounts, the picture as it was taken first."""
+    """Amounts, that of the original picture first."""
     show: Make
-    """A picture on the rung of an amount; others of its camera and size lend their cells to a thicker field."""
+    """Returns a picture degraded by an amount.
+
+    A thicker field takes cells of other pictures of the same camera and size.
+    """
 
 
 def _out_of_focus(picture: Picture, defocus_um: float, _: Sequence[Picture]) -> Picture:
-    """Through a 100x/1.25 oil objective whose focus is off by so much."""
+    """Defocus as a 100x/1.25 oil objective does."""
     return _shot(picture, defocus_um=defocus_um)
 
 
 def _moved(picture: Picture, way_um: float, _: Sequence[Picture]) -> Picture:
-    """While the stage goes so far, down to the right."""
+    """Blur by stage motion, down to the right."""
     return _shot(picture, motion_um=way_um, motion_angle=ANGLE)
 
 
 def _exposed(picture: Picture, stops: float, _: Sequence[Picture]) -> Picture:
-    """With two to the power of `stops` times the light: clipped above, noisy below."""
+    """Expose a picture to 2**`stops` times the light.
+
+    It is clipped above and noisy below.
+    """
     return _shot(picture, cast=(2.0**stops,) * 3, electrons=ELECTRONS)
 
 
 def _stained(picture: Picture, strength: float, _: Sequence[Picture]) -> Picture:
-    """With so many times the optical density above the empty slide."""
+    """Multiply the optical density above the empty slide."""
     white, density = _density(picture.image)
     return _shot(replace(picture, image=_levels(white, density * strength)), electrons=ELECTRONS)
 
 
 def _layered(picture: Picture, layers: float, others: Sequence[Picture]) -> Picture:
-    """With the densities of other pictures added: a smear so many times as thick.
+    """Make a smear `layers` times as thick.
 
-    Of the last layer only as many clumps of cells are taken as its share says.
+    The optical densities of other pictures are added. A last partial layer adds only that share of its clumps
+    of cells.
     """
     white, total = _density(picture.image)
     boxes, kinds = [picture.boxes], [picture.kinds]
@@ -95,7 +112,10 @@ def _layered(picture: Picture, layers: float, others: Sequence[Picture]) -> Pict
 
 
 def _clumps(density: Reals, boxes: Boxes, share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which boxes (N,) and which pixels (H, W) belong to a random `share` of what hangs together in a picture."""
+    """Choose a random share of cell clumps.
+
+    Returns which boxes, (N,), and which pixels, (H, W), belong to the chosen clumps.
+    """
     count, labels = cv2.connectedComponents((density[..., 1] > STAINED).astype(np.uint8))
     chosen = np.random.default_rng(count).random(count) < share
     chosen[0] = share >= 1  # the empty slide
@@ -108,7 +128,10 @@ def _clumps(density: Reals, boxes: Boxes, share: float) -> tuple[NDArray[np.bool
 
 
 def _density(image: Image) -> tuple[Reals, Reals]:
-    """The empty slide's colour (3,), levels, and the optical density above it (H, W, 3)."""
+    """Return the empty slide's colour and the density.
+
+    The colour is (3,), in levels; the optical density above it is (H, W, 3).
+    """
     white = np.percentile(image.reshape(-1, 3), PERCENTILE, axis=0).clip(1)
     return white, np.log10(white / np.maximum(image, 1)).clip(0)
 
@@ -119,7 +142,10 @@ def _levels(white: Reals, density: Reals) -> Image:
 
 
 def _shot(picture: Picture, **changes: Any) -> Picture:
-    """Through the virtual microscope at the picture's own scale, as a JPEG."""
+    """Photograph a picture with the virtual microscope, as a JPEG.
+
+    It keeps its own scale.
+    """
     shot = Shot(picture.scale.um_per_px, picture.scale.squeeze, jpeg=JPEG, **changes)
     return replace(picture, image=render(picture.image, picture.scale, OBJECTIVES["100x"], shot).image)
 

@@ -1,7 +1,9 @@
-"""What a device profile is worth on a camera that a network never saw: as it is, with its colours put right, with all.
+"""Measure the gain from a device profile.
 
-The profile is calibrated as a user would, on a few training fields of that camera without their labels; figures are of
-its validation fields. A network that did see the camera says how much there was to win.
+A network that was trained without a camera looks at the camera's fields as they are, with the profile's
+colour correction, and with the whole profile. The profile is calibrated as a user would, on a few training
+fields of that camera without their labels; the figures are from its validation fields. A network that was
+trained with the camera shows how much there was to gain.
 """
 
 from __future__ import annotations
@@ -25,20 +27,29 @@ from edgeleuk.profiles import SCHEMA, Profile, Size
 from edgeleuk.types import WHITE_CELL, Frame, Image, Scale
 
 CALIBRATED_ON = 8
-"""Fields that a user is asked for, evenly spread over the camera's training fields."""
+"""Number of fields for the calibration.
+
+As many are asked of a user. They are evenly spread over the camera's training fields.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to look at the camera's validation fields."""
+    """Result on the camera's validation fields, one condition."""
 
     name: str
     result: FieldsResult
     unscaled: int
-    """Fields whose scale could not be told: nothing was found in them."""
+    """Number of fields of unknown scale.
+
+    Nothing counts as found in them.
+    """
     read: Share | None
-    """Annotated white cells of the five mature types in fields of known scale, and those that a reader read right among the
-    five; None without a reader, or where no type is annotated."""
+    """Share of right readings among the five mature types.
+
+    `of` counts the annotated white cells of the five types in fields of known scale; `count` those whose best
+    type among the five is right. None without a reader, or if no type is annotated.
+    """
 
     def as_json(self) -> dict[str, Any]:
         white = self.result.classes[WHITE_CELL]
@@ -54,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A camera, the profile that was made of it, and what each way found."""
+    """Results on one camera with its profile."""
 
     source: str
     profile: Profile
@@ -62,8 +73,11 @@ class LeftOut:
 
     @property
     def recovered(self) -> float | None:
-        """Share of the gap in WBC AP50, between the unaided network and the one that saw the camera, that the profile
-        closes; None where there is no gap."""
+        """Share of the AP50 gap closed by the profile.
+
+        It is the gap in WBC AP50 between the network without a profile and the network trained with the
+        camera; the profile closes it in part. None if there is no gap.
+        """
         points = {row.name: row.result.classes[WHITE_CELL].precisions for row in self.rows}
         raw, mine, seen = (points[name] for name in ("raw", "profile", "saw the camera"))
         if not (raw and mine and seen) or seen.ap50 <= raw.ap50:
@@ -79,7 +93,13 @@ class LeftOut:
 
 
 def unlabelled(samples: Sequence[FieldSample], source: str) -> list[Frame]:
-    """The pictures, and nothing else, of a few fields of one size. Raises UsageError where there is none."""
+    """Read a few fields without their labels.
+
+    The fields are of one source and one size, CALIBRATED_ON at most.
+
+    Raises:
+        UsageError: If there is no field of this source.
+    """
     own = [sample for sample in samples if sample.source == source]
     if not own:
         known = ", ".join(sorted({sample.source for sample in samples}))
@@ -90,7 +110,19 @@ def unlabelled(samples: Sequence[FieldSample], source: str) -> list[Frame]:
 
 
 def calibrated(frames: Sequence[Frame], finder: Finder, magnification: str = "100x") -> Profile:
-    """As `edgeleuk calibrate --smear` does it: scale from the red cells, then the stain's colours."""
+    """Calibrate a profile as `edgeleuk calibrate --smear` does.
+
+    The scale comes from the red cells, then the colours of the stain are measured.
+
+    Args:
+        frames: Fields of one camera and size.
+        finder: Finder of the red cells.
+        magnification: Objective, such as "100x".
+
+    Raises:
+        ScaleError: If the scale cannot be estimated.
+        InputError: If the colours of the stain cannot be measured.
+    """
     bare = Profile(SCHEMA, "left-out", magnification, "", Size(frames[0].width, frames[0].height))
     return smear.known_by(bare, frames, finder)
 
@@ -104,7 +136,19 @@ def evaluate_left_out(
     progress: Callable[[str], None] = lambda _: None,
     readers: tuple[ReaderLike, ReaderLike] | None = None,
 ) -> LeftOut:
-    """Rows of `samples`, all of one source: `finder` and the first of the readers never saw it, the others did."""
+    """Evaluate a profile on a left-out camera.
+
+    `finder` and `readers[0]` were trained without the camera, `seen` and `readers[1]` with it.
+
+    Args:
+        finder: Finder trained without the camera.
+        seen: Finder trained with the camera.
+        profile: Profile calibrated for the camera.
+        samples: Annotated fields, all of this camera.
+        names: Class names of the file.
+        progress: Called with the name of each condition before it is measured.
+        readers: Reader trained without the camera, and reader trained with it.
+    """
 
     def coloured(sample: FieldSample) -> Image:
         frame = Frame(read_field(sample), sample.path.name)
@@ -135,7 +179,19 @@ def evaluate_left_out(
 def five_part(
     reader: ReaderLike, samples: Sequence[FieldSample], rule: ScaleRule, read: Callable[[FieldSample], Image]
 ) -> Share | None:
-    """Annotated cells of mature types that are read right among these, at each field's scale; None where there is none."""
+    """Measure five-part accuracy on annotated fields.
+
+    Each field is read at its own scale; fields of unknown scale are left out.
+
+    Args:
+        reader: Reader to evaluate.
+        samples: Annotated fields.
+        rule: Scale of each field.
+        read: Returns the picture of a sample.
+
+    Returns:
+        The share of annotated cells of mature types that are read right among these; None if there are none.
+    """
     five = [i for i, label in enumerate(reader.labels) if label in reader.mature]
     right: list[bool] = []
     for sample in samples:

@@ -1,8 +1,9 @@
-"""The live count against a simulated slide whose every cell is known: is each counted, and only once?
+"""Evaluate the live count on simulated slides.
 
-A stage scans the slide, stops at fields, moves on; the count sees what a camera would. Compared are the white cells that
-were wholly in view while the stage stood with the unique ones that the count arrived at. That the simulation looks
-like cells to the reader was seen to; figures measured here are about counting, not about reading.
+Every cell of a simulated slide is known; the question is whether each is counted, and only once. A stage
+scans the slide, stops at fields and moves on; the count sees what a camera would. The white cells that were
+wholly in view while the stage stood are compared with the unique cells that were counted. The simulated cells
+look like cells to the reader, but the figures measured here are about counting, not about reading.
 """
 
 from __future__ import annotations
@@ -22,42 +23,59 @@ from edgeleuk.sources.stage import StageSource
 from edgeleuk.types import WHITE_CELL
 
 Progress = Callable[[float], None]
-"""Told the stage time that is done, seconds."""
+"""Called with the stage time done, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeShare:
-    """One type's share of a slide's white cells, percent."""
+    """Share of one cell type, percent.
+
+    It is the share among a slide's white cells.
+    """
 
     true: float
-    """Of the cells in view."""
+    """Share among the cells in view."""
     expected: float
-    """Of those that the reader would identify among them, did it err as it does on held-out cells."""
+    """Expected share among the cells identified.
+
+    It follows from `true` and the reader's errors on held-out cells.
+    """
     read: float
-    """Of those that it identified."""
+    """Share among the cells that the reader identified."""
     low: float
-    """Of the exact 95 % interval of `read`, and that of its end `high`."""
+    """Lower end of the 95 % interval of `read`.
+
+    The interval is exact; `high` is its upper end.
+    """
     high: float
 
     @property
     def explained(self) -> bool:
-        """Whether chance and the reader's errors make what was read of what is true: the interval meets the way from
-        `true` to `expected`."""
+        """Whether chance and reader errors explain the share read.
+
+        They do if the interval of `read` meets the range from `true` to `expected`.
+        """
         return self.low <= max(self.true, self.expected) and self.high >= min(self.true, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveResult:
-    """One simulated slide, counted."""
+    """Live count of one simulated slide."""
 
     seed: int
     magnification: str
     in_view: Mapping[str, int]
-    """White cells that were wholly in view while the stage stood, by true type."""
+    """Number of white cells in view, by true type.
+
+    They were wholly in view while the stage stood.
+    """
     counted: Mapping[str, int]
-    """Unique white cells by label, those cut by an edge in every view not among them."""
+    """Number of unique white cells counted, by label.
+
+    Cells that an edge cuts in every view are left out.
+    """
     types: Mapping[str, TypeShare]
-    """See `type_shares`."""
+    """Shares by cell type, see `type_shares`."""
     frames: int
     fields: int
     verdicts: Mapping[str, int]
@@ -67,7 +85,10 @@ class LiveResult:
 
     @property
     def error(self) -> float:
-        """Unique cells counted over those in view, less one."""
+        """Relative error of the number of cells.
+
+        It is the unique cells counted over those in view, less 1.
+        """
         truth = sum(self.in_view.values())
         return sum(self.counted.values()) / truth - 1 if truth else 0.0
 
@@ -96,7 +117,16 @@ def evaluate_live(
     seed: int,
     progress: Progress | None = None,
 ) -> LiveResult:
-    """Count the whole script of a simulated stage with a new `slide`, as fast as this machine can."""
+    """Count all frames of a simulated stage.
+
+    Frames are counted as fast as this machine can.
+
+    Args:
+        slide: New, empty slide to count on.
+        source: Simulated stage with its script.
+        seed: Seed of the simulated slide, for the report.
+        progress: Called with the stage time done, seconds.
+    """
     info: SourceInfo = source.info
     counter, analyser = LiveCounter(slide, source=info.name), slide.analyser
     verdicts: Counter[str] = Counter()
@@ -129,8 +159,17 @@ def evaluate_live(
 def type_shares(
     in_view: Mapping[str, int], read: Differential, confusion: Confusion | None
 ) -> dict[str, TypeShare]:
-    """By type, of those that are in view or were read. Empty where nothing is, and where the reader's confusion of one of the
-    types in view was not measured: it may be read as any of the others."""
+    """Return true, expected and read shares by type.
+
+    Args:
+        in_view: Number of cells in view by true type.
+        read: Differential of the live count.
+        confusion: Errors of the reader on held-out cells.
+
+    Returns:
+        Shares by type, of the types that are in view or were read. Empty if there are no cells, or if the
+        reader's confusion of a type in view was not measured, as that type may be read as any other.
+    """
     rows = dict(zip(confusion.labels, confusion.counts, strict=True)) if confusion else {}
     if confusion is None or not read.n or not all(sum(rows.get(label, ())) for label in in_view):
         return {}

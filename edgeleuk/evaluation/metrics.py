@@ -1,4 +1,7 @@
-"""Figures of merit, as plain functions of arrays. None is "undefined on these data", never 0."""
+"""Figures of merit as plain functions of arrays.
+
+None means "undefined on these data", never 0.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +11,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
-"""Of the calibration error, as in Guo et al."""
+"""Bins of the calibration error (Guo et al.)."""
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts (classes, classes): row is the truth, column the prediction."""
+    """Count the cells by true and predicted class.
+
+    Args:
+        truth: (N,) true class, 0 to `classes` - 1.
+        predicted: (N,) predicted class, 0 to `classes` - 1.
+        classes: Number of classes.
+
+    Returns:
+        (classes, classes) counts: row is the truth, column the prediction.
+    """
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def recalls(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """From a confusion (K, K) the share of each true class recognised, (K,), nan where it does not occur."""
+    """Return each class's recall from a confusion matrix.
+
+    `counts` is (K, K). The result is (K,), nan for a class that does not occur in the truth.
+    """
     return _ratio(counts.diagonal(), counts.sum(axis=1))
 
 
 def precisions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each predicted class that is right, (K,), nan where it was never predicted."""
+    """Return each class's precision from a confusion matrix.
+
+    `counts` is (K, K). The result is (K,), nan for a class that was never predicted.
+    """
     return _ratio(counts.diagonal(), counts.sum(axis=0))
 
 
 def f1_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Harmonic mean of recall and precision, (K,), nan where a class is in neither truth nor prediction."""
+    """Return each class's F1 from a confusion matrix.
+
+    F1 is the harmonic mean of recall and precision. `counts` is (K, K). The result is (K,), nan for a class
+    that is in neither truth nor prediction.
+    """
     return _ratio(2 * counts.diagonal(), counts.sum(axis=0) + counts.sum(axis=1))
 
 
 def macro_f1(counts: NDArray[np.int64]) -> float | None:
-    """Mean F1 over the classes that occur in truth or in prediction."""
+    """Return the mean F1 over occurring classes.
+
+    These are the classes that occur in truth or in prediction.
+    """
     scores = f1_scores(counts)
     present = ~np.isnan(scores)
     return float(scores[present].mean()) if present.any() else None
 
 
 def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
-    """Chance that a positive scores above a negative, ties counting half; None without both.
+    """Return the area under the ROC curve.
 
-    The Mann-Whitney statistic, which is the area under the ROC curve (Hanley and McNeil, The meaning and use
-    of the area under a receiver operating characteristic (ROC) curve, Radiology 1982;143:29-36).
+    It is the probability that a positive scores above a negative, ties counting half: the Mann-Whitney
+    statistic (Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic
+    (ROC) curve, Radiology 1982;143:29-36). It is None unless there are both positives and negatives.
     """
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
@@ -56,7 +82,19 @@ def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | 
 def sensitivity_at(
     scores: NDArray[np.floating], positive: NDArray[np.bool_], specificity: float
 ) -> float | None:
-    """Share of positives above the lowest threshold that `specificity` of the negatives do not pass."""
+    """Return the sensitivity at a given specificity.
+
+    It is the share of positives above the lowest threshold that at least `specificity` of the negatives do
+    not pass.
+
+    Args:
+        scores: (N,) score of each cell.
+        positive: (N,) whether a cell is positive.
+        specificity: Specificity, 0 to 1.
+
+    Returns:
+        The sensitivity, 0 to 1; None unless there are both positives and negatives.
+    """
     negatives = np.sort(scores[~positive])[::-1]
     if not len(negatives) or not positive.any():
         return None
@@ -66,25 +104,34 @@ def sensitivity_at(
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Confidence against accuracy, in BINS bins of equal width; bin i spans i/BINS to (i+1)/BINS."""
+    """Confidence against accuracy in bins of confidence.
+
+    The BINS bins have equal width; bin i spans i/BINS to (i+1)/BINS.
+    """
 
     numbers: NDArray[np.int64]
-    """(BINS,) cells."""
+    """(BINS,) number of cells."""
     confidence: NDArray[np.float64]
-    """(BINS,) mean probability of the best type, nan in an empty bin."""
+    """(BINS,) mean best probability; nan if empty."""
     accuracy: NDArray[np.float64]
-    """(BINS,) share that is right, nan in an empty bin."""
+    """(BINS,) share of right cells; nan if empty."""
 
     @property
     def error(self) -> float | None:
-        """Expected calibration error: mean gap between both, weighted by cells. 0 is calibrated."""
+        """Expected calibration error; 0 is calibrated.
+
+        It is the mean gap between confidence and accuracy, weighted by the cells of each bin.
+        """
         total = int(self.numbers.sum())
         gaps = np.nan_to_num(np.abs(self.confidence - self.accuracy))
         return float((gaps * self.numbers).sum() / total) if total else None
 
 
 def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> Reliability:
-    """Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017."""
+    """Compute the reliability of predicted probabilities.
+
+    Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
+    """
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     numbers = np.bincount(place, minlength=BINS)
     return Reliability(

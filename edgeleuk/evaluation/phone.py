@@ -1,7 +1,9 @@
-"""Phone pictures: is the eyepiece's disc found, the scale right, and is any white cell lost by how the phone was held?
+"""Evaluate the analysis of phone photographs.
 
-Every field is seen through a simulated eyepiece in each of `photographs.views`. White cells are compared with those that
-the same analysis finds in the field as it was, over the cells that the photograph shows whole.
+The figures tell whether the field of view is found, whether the scale is right, and how many white cells are
+lost by the position of the phone. Every field is seen through a simulated eyepiece in each of
+`photographs.views`. White cells are compared with those that the same analysis finds in the original field,
+over the cells that the photograph shows whole.
 """
 
 from __future__ import annotations
@@ -26,38 +28,50 @@ from edgeleuk.pipeline import Analyser
 from edgeleuk.types import WHITE_CELL, Aperture, Boxes, Field, Frame, Image, Scale
 
 WITHIN_AREA, WITHIN_SCALE = 0.03, 0.08
-"""Relative errors of the disc's area and of the scale that the report counts as right."""
+"""Largest relative errors counted as right.
+
+The first is of the area of the field of view, the second of the scale.
+"""
 OWN_RIM = 0.985
-"""Of the radius of the disc that a field has already, so much is shown: a rim of known place takes that of its own."""
+"""Share of the radius of an existing field of view.
+
+So much is shown of a picture that was taken through an eyepiece: a rim of known position replaces its own.
+"""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One field in one view."""
+    """Result on one field in one view."""
 
     source: str
     found: bool
     area_error: float
-    """Relative, of the part of the disc that the frame shows; infinite where no disc was found."""
+    """Relative area error of the field of view.
+
+    It is of the part that the frame shows; infinite if no field of view was found.
+    """
     scale_error: float
-    """Relative; infinite where the scale could not be told."""
+    """Relative scale error; infinite if unknown."""
     squeeze_error: float
     cells: int
-    """Annotated white cells that the photograph shows whole."""
+    """Number of annotated white cells shown whole."""
     matched: int
     matched_plain: int
-    """Of them, in the field as it was."""
+    """Number of these found in the original field."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneReport:
-    """What `edgeleuk eval phone` reports."""
+    """Report of `edgeleuk eval phone`."""
 
     fields: int
     without: tuple[str, ...]
-    """Fields left out, as their own scale cannot be told or the analysis refuses them as they are."""
+    """Fields left out, with the reason.
+
+    Their own scale cannot be estimated, or the analysis refuses the original field.
+    """
     views: Mapping[str, Sequence[Shown]]
 
     def as_json(self) -> dict[str, Any]:
@@ -67,7 +81,10 @@ class PhoneReport:
 
 
 def figures(shown: Sequence[Shown]) -> dict[str, Any]:
-    """Shares with their exact 95 % intervals, and white-cell recall as it was and as photographed."""
+    """Return shares with exact 95 % intervals.
+
+    The white-cell recall is given for the original fields and for the photographs.
+    """
     cells = sum(each.cells for each in shown)
     counts = {
         "disc_found": (sum(each.found for each in shown), len(shown)),
@@ -90,11 +107,18 @@ def evaluate_phone(
     progress: Progress | None = None,
     wide: EyepieceFields | None = None,
 ) -> PhoneReport:
-    """Photograph each sample in every view, or `only` in those named, and analyse that. `names` are the file's classes.
+    """Photograph every field in every view and analyse it.
 
-    `wide`: where the samples are composed fields, their pictures and scales.
+    Args:
+        analyser: Analyser of the photographs.
+        samples: Labelled fields.
+        names: Class names of the file.
+        only: Names of the views to use; by default all.
+        progress: Called with the fields done and their total.
+        wide: Pictures and scales of the samples, if these are composed fields.
 
-    Raises UsageError where no white cell is annotated, or there is no such view.
+    Raises:
+        UsageError: If no white cell is annotated, or there is no such view.
     """
     known = views(np.random.default_rng(0))
     if not known.keys() >= set(only):
@@ -124,7 +148,10 @@ def evaluate_phone(
 
 
 def shown_disc(image: Image) -> Aperture:
-    """The largest round disc inside a field, and inside the disc that it may have already."""
+    """Return the largest circle inside a field.
+
+    If the field has a round field of view already, the circle lies inside that.
+    """
     height, width = image.shape[:2]
     own = find_disc(image)
     x, y = (own.x, own.y) if own else (width / 2, height / 2)
@@ -185,6 +212,10 @@ def _white(field: Field | None) -> Boxes:
 
 
 def _matched(truth: Boxes, counted: NDArray[np.bool_], boxes: Boxes) -> int:
-    """How many of the `counted` boxes of truth (N, 4) were found; best score first, as the finder gives them."""
+    """Count the true boxes that were found.
+
+    Only the boxes of `truth` (N, 4) in `counted` (N,) count. `boxes` has the best score first, as the finder
+    gives them.
+    """
     taken = match(truth, boxes)
     return int(counted[taken[taken >= 0]].sum())

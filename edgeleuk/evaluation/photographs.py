@@ -1,7 +1,8 @@
-"""What a phone at the eyepiece would have taken of a field: a disc in black, cut, off its place, tilted, tinted, squeezed.
+"""Simulate phone photographs through an eyepiece.
 
-The eyepiece shows its virtual image at infinity, so a tilted phone turns around the eye's place: the picture is seen through
-a rotation, which moves the disc and enlarges the far side of it.
+The field of view is a disc in black; it may be cut, off centre, tilted, tinted or squeezed. The eyepiece
+shows its virtual image at infinity, so a tilted phone turns around the position of the eye: the picture is
+seen through a rotation, which moves the disc and enlarges its far side.
 """
 
 from __future__ import annotations
@@ -20,31 +21,46 @@ from edgeleuk.types import Aperture, Boxes, Image
 Matrix = NDArray[np.float64]
 
 HALF_FIELD = radians(21.8)
-"""Half of the angle under which a 10x eyepiece shows its disc: 20 mm of field at a focal length of 25 mm."""
+"""Half field angle of a 10x eyepiece, radians.
+
+It has 20 mm of field at a focal length of 25 mm.
+"""
 ENLARGED = 1.3
-"""Pixels of the photograph for one of the field: more than one, as a phone has them to spare."""
+"""Photograph pixels per field pixel.
+
+More than one, as a phone has pixels to spare.
+"""
 MARGIN = 1.15
-"""Height of the frame over that of a disc that it shows whole."""
+"""Frame height over height of the field of view.
+
+At this ratio the whole field of view is shown.
+"""
 SHAPE = 4 / 3
 """Width of the frame over its height."""
 RIM = 0.004
-"""Blur of the rim, of the disc's radius."""
+"""Blur of the rim, share of the radius."""
 QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the phone is held, and what it does to the picture."""
+    """Position and effects of the phone."""
 
     squeeze: float = 1.0
     """Width of a round cell over its height."""
     tilt: float = 0.0
-    """Radians, around an axis at `tilt_axis` to the x axis."""
+    """Tilt of the phone, radians.
+
+    It is around an axis at the angle `tilt_axis` to the x axis.
+    """
     tilt_axis: float = 0.0
     offset: tuple[float, float] = (0.0, 0.0)
-    """Of the disc's middle from the frame's, radii."""
+    """Offset of the disc from the frame's centre, radii."""
     shown: float = MARGIN
-    """Height of the frame over the disc's: under 1 the frame cuts it."""
+    """Frame height over disc height.
+
+    Below 1 the frame cuts the disc.
+    """
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
     reflections: int = 2
     seed: int = 0
@@ -52,16 +68,25 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """A simulated picture with its truth."""
+    """A simulated photograph with its truth."""
 
     image: Image
     disc: Aperture
-    """In its pixels; the frame may cut it."""
+    """Field of view, pixels of the photograph.
+
+    The frame may cut it.
+    """
     matrix: Matrix
-    """(3, 3) from the field's pixels to its own, homogeneous, pixel edges."""
+    """Homography, field to photograph: (3, 3).
+
+    Coordinates are pixels, counted from the edge of the first one.
+    """
 
     def boxes(self, boxes: Boxes) -> Boxes:
-        """Boxes (N, 4) of the field where the photograph shows them: around the ellipse that filled each."""
+        """Map field boxes (N, 4) to the photograph.
+
+        A mapped box is drawn around the image of the ellipse that filled the box.
+        """
         turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
         outline = middles[:, None] + halves[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -71,7 +96,7 @@ class Photograph:
 
 
 def views(rng: np.random.Generator) -> Mapping[str, View]:
-    """One picture each of what can be off, and of all of it together."""
+    """Draw one view per disturbance, and one with all."""
 
     def seed() -> int:
         return int(rng.integers(2**31))
@@ -95,7 +120,13 @@ def views(rng: np.random.Generator) -> Mapping[str, View]:
 
 
 def photograph(field: Image, disc: Aperture, view: View) -> Photograph:
-    """`field` (H, W, 3) as seen through an eyepiece whose round `disc` (its pixels) lies inside it."""
+    """Photograph a field through an eyepiece.
+
+    Args:
+        field: (H, W, 3) picture.
+        disc: Round field of view inside the picture, pixels of `field`.
+        view: Position of the phone and its effects.
+    """
     radius = disc.semi_major
     seen = _stretched(view) @ _turned(view) @ _scaled(1 / radius, 1 / radius) @ _moved(-disc.x, -disc.y)
     whole = _transformed(disc, seen)
@@ -112,7 +143,7 @@ def photograph(field: Image, disc: Aperture, view: View) -> Photograph:
 
 def _exposed(field: Image, matrix: Matrix, disc: Aperture, size: tuple[int, int], view: View) -> Image:
     rng = np.random.default_rng(view.seed)
-    # OpenCV counts from the middle of the first pixel.
+    # OpenCV counts from the centre of the first pixel.
     warp = _moved(-0.5, -0.5) @ matrix @ _moved(0.5, 0.5)
     light = cv2.warpPerspective(field, warp, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     share = inside(disc, *size).astype(np.float32)
@@ -124,12 +155,12 @@ def _exposed(field: Image, matrix: Matrix, disc: Aperture, size: tuple[int, int]
     image = np.rint(levels.clip(0, 255)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    assert decoded is not None  # what was encoded just now
+    assert decoded is not None  # it was encoded just above
     return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
 def _reflect(dark: NDArray[np.float32], disc: Aperture, rng: np.random.Generator) -> None:
-    """A blurred streak of light on the black, beside the rim or across it."""
+    """Add a blurred reflection beside or across the rim."""
     turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.0, 1.3) * disc.semi_major
     at = round(disc.x + away * np.cos(turn)), round(disc.y + away * np.sin(turn))
     axes = round(rng.uniform(0.05, 0.25) * disc.semi_minor), round(rng.uniform(0.02, 0.06) * disc.semi_minor)
@@ -140,7 +171,7 @@ def _reflect(dark: NDArray[np.float32], disc: Aperture, rng: np.random.Generator
 
 
 def _transformed(disc: Aperture, matrix: Matrix) -> Aperture:
-    """Where a map of the plane (3, 3) brings an ellipse."""
+    """Map an ellipse by a homography (3, 3)."""
     unit = _moved(disc.x, disc.y) @ _rotated(disc.angle) @ _scaled(disc.semi_major, disc.semi_minor)
     back = np.linalg.inv(matrix @ unit)
     form = back.T @ np.diag([1.0, 1.0, -1.0]) @ back
@@ -154,7 +185,7 @@ def _mapped(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]
 
 
 def _turned(view: View) -> Matrix:
-    """Of a camera tilted in front of the disc of radius 1."""
+    """Return a tilted camera's homography, for radius 1."""
     far = 1 / tan(HALF_FIELD)
     axis = np.array([np.cos(view.tilt_axis), np.sin(view.tilt_axis), 0.0]) * view.tilt
     rotation: Matrix = cv2.Rodrigues(axis)[0]

@@ -1,4 +1,7 @@
-"""Evaluation results as pictures. The one place that imports matplotlib, and only when a plot is drawn."""
+"""Plot evaluation results.
+
+Only this module imports matplotlib, and only when a plot is drawn.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,22 @@ if TYPE_CHECKING:
 
 DPI = 100
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Told apart by colour-blind readers too: Okabe and Ito, Color Universal Design, 2008."""
+"""Line colours that colour-blind readers can tell apart.
+
+Okabe and Ito, Color Universal Design, 2008.
+"""
 INK, FAINT = "#222222", "#999999"
 
 
 def plot_finder(report: FinderReport, path: Path) -> None:
-    """Precision against recall by class at IoU 0.5, with the operating points; PNG, SVG or PDF by suffix.
+    """Plot precision against recall for each cell class.
 
-    Raises MissingExtraError without matplotlib, OutputError where the file cannot be written.
+    The curves are at IoU 0.5; a dot on each marks the operating point. The suffix of `path` sets the format:
+    PNG, SVG or PDF.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
     """
     figure = _figure(8, 6)
     axes = figure.subplots()
@@ -55,9 +66,14 @@ def plot_finder(report: FinderReport, path: Path) -> None:
 
 
 def plot_reader(report: ReaderReport, path: Path) -> None:
-    """The confusion of types as a heat map, and below it how far the probabilities can be trusted.
+    """Plot the confusion matrix and the reliability.
 
-    As `plot_finder` for `path` and errors.
+    The matrix is a heat map; the reliability diagram of the probabilities is below it. The suffix of `path`
+    sets the format: PNG, SVG or PDF.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
     """
     figure = _figure(8, 11)
     upper, lower = figure.subplots(2, 1, height_ratios=[7, 3])
@@ -102,7 +118,10 @@ def _reliability(axes: Axes, reliability: Reliability) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """An empty figure, inches; without pyplot, which would keep it and look for a screen."""
+    """Create an empty figure of a size in inches.
+
+    pyplot is avoided: it would keep the figure and look for a screen.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

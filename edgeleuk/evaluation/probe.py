@@ -1,8 +1,9 @@
-"""How well the source of a cell can be told from its features: what a reader might learn instead of the cell.
+"""Measure how well features reveal a cell's source.
 
-A linear probe (Alain and Bengio, Understanding intermediate layers using linear classifier probes, ICLR 2017
-workshop) is fitted for each type that both sources have, so that nothing but the source is left to tell. Chance is
-0.5; the more above it, the more the features say of the laboratory.
+A reader might learn the source instead of the cell. A linear probe (Alain and Bengio, Understanding
+intermediate layers using linear classifier probes, ICLR 2017 workshop) is fitted for each type that both
+sources have, so that only the source is left to predict. Chance is 0.5; the further above it, the more the
+features reveal the laboratory.
 """
 
 from __future__ import annotations
@@ -23,27 +24,39 @@ Names = NDArray[np.str_]
 FOLDS = 5
 
 MIN_CELLS = 20
-"""Cells of a type that either source needs; of fewer the probe's figures would be noise."""
+"""Minimum cells of a type in each source.
+
+With fewer, the figures of the probe would be noise.
+"""
 
 PENALTY = 1.0
-"""Of the squared weights against the summed log-likelihood of the cells, features being of unit variance."""
+"""Penalty of the squared weights.
+
+It is relative to the summed log-likelihood of the cells; features have unit variance.
+"""
 
 STEPS = 50
 TOLERANCE = 1e-6
-"""Newton's method ends when no weight moves more, or after so many steps; 5 to 10 are usual."""
+"""Largest final weight change of Newton's method.
+
+The method ends when no weight changes more, or after STEPS steps; 5 to 10 are usual.
+"""
 
 SEED = 0
-"""Of the folds."""
+"""Seed of the folds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeProbe:
-    """The probe on the cells of one type, each judged by a probe that saw no cell of its group."""
+    """Probe result on the cells of one type.
+
+    Each cell is predicted by a probe that saw no cell of its group.
+    """
 
     cells: Mapping[str, int]
-    """By source."""
+    """Number of cells by source."""
     balanced_accuracy: float
-    """Mean over both sources of the share told right."""
+    """Mean share of right predictions over both sources."""
     auroc: float
 
     def as_json(self) -> dict[str, Any]:
@@ -56,7 +69,7 @@ class TypeProbe:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """How well two sources can be told apart."""
+    """Result of separating two sources by features."""
 
     sources: tuple[str, str]
     types: Mapping[str, TypeProbe]
@@ -65,12 +78,12 @@ class ProbeReport:
 
     @property
     def balanced_accuracy(self) -> float | None:
-        """Mean over the types; None where none could be probed."""
+        """Mean balanced accuracy over types; None without any."""
         return float(np.mean([t.balanced_accuracy for t in self.types.values()])) if self.types else None
 
     @property
     def auroc(self) -> float | None:
-        """Likewise."""
+        """Mean AUROC over types; None without any."""
         return float(np.mean([t.auroc for t in self.types.values()])) if self.types else None
 
     def as_json(self) -> dict[str, Any]:
@@ -86,10 +99,17 @@ class ProbeReport:
 def probe_sources(
     features: Features, sources: Sequence[str], types: Sequence[str], groups: Sequence[str]
 ) -> ProbeReport:
-    """Probes each type for its source.
+    """Probe each cell type for its source.
 
-    `features` is (N, D); `sources`, `types` and `groups` have N names. Cells of one group (a patient, or else a file),
-    which is of one source, stay in one fold. ValueError unless there are two sources just.
+    Args:
+        features: (N, D) features of the cells.
+        sources: (N,) source of each cell.
+        types: (N,) type of each cell.
+        groups: (N,) group of each cell: a patient, or else a file. A group is of one source, and its cells
+            stay in one fold.
+
+    Raises:
+        ValueError: If there are not exactly two sources.
     """
     source, label, group = (np.array(names, str) for names in (sources, types, groups))
     names = np.unique(source).tolist()
@@ -107,9 +127,11 @@ def probe_sources(
 
 
 def folds_by_group(sources: Names, groups: Names) -> NDArray[np.int64]:
-    """The fold of each cell, (N,), 0 to FOLDS - 1: a group stays together, each source is spread evenly.
+    """Assign each cell to a fold.
 
-    Source by source the largest groups are dealt first, each to the fold that has fewest of its source's cells.
+    A group stays together, and each source is spread evenly. Source by source, the largest groups are
+    assigned first, each to the fold that has the fewest cells of its source. The result is (N,), 0 to FOLDS -
+    1.
     """
     rng = np.random.default_rng(SEED)
     fold = np.zeros(len(groups), np.int64)
@@ -125,11 +147,13 @@ def folds_by_group(sources: Names, groups: Names) -> NDArray[np.int64]:
 
 
 def fit_logistic(features: Features, positive: NDArray[np.bool_]) -> tuple[Features, float]:
-    """Weights (D,) and intercept of the logistic regression of `positive` (N,) on `features` (N, D).
+    """Fit a logistic regression with balanced classes.
 
-    Newton's method, that is iteratively reweighted least squares (Hastie, Tibshirani and Friedman, The Elements of
-    Statistical Learning, 2nd edition, 4.4.1), with the squared weights penalised by PENALTY, the intercept not.
-    Cells weigh so that both classes count alike.
+    `positive` (N,) is regressed on `features` (N, D); the result is the weights, (D,), and the intercept.
+
+    The method is Newton's, that is iteratively reweighted least squares (Hastie, Tibshirani and Friedman, The
+    Elements of Statistical Learning, 2nd edition, 4.4.1). The squared weights are penalised by PENALTY, the
+    intercept is not. Cells are weighted so that both classes count alike.
     """
     design = np.column_stack([features, np.ones(len(features))])
     weight = np.where(positive, 0.5 / positive.mean(), 0.5 / (~positive).mean())
@@ -174,7 +198,7 @@ def _probe(features: Features, source: Names, names: Sequence[str], groups: Name
 
 
 def _too_few(names: Sequence[str], source: Names, groups: Names) -> str | None:
-    """Why cells of one type cannot be probed; None where they can."""
+    """Return why a type cannot be probed, or None."""
     for name in names:
         own = source == name
         if own.sum() < MIN_CELLS:

@@ -1,7 +1,9 @@
-"""Measures the verdicts on pictures: what they cost of good ones, where they fall on ladders, what they let through.
+"""Evaluate the quality verdicts on pictures.
 
-Recall is that of the finder on all annotated cells of a rung, at the annotated scale. Verdicts come from the object that
-`analyze` uses, which here refuses nothing: a refused picture is analysed and marked.
+The figures tell how many good pictures the verdicts reject, at which step of each degradation they set in,
+and how many unsuitable pictures they let through. Recall is that of the finder on all annotated cells of a
+rung, at the annotated scale. Verdicts come from the object that `analyze` uses, which here refuses nothing: a
+refused picture is analysed and marked.
 """
 
 from __future__ import annotations
@@ -25,35 +27,50 @@ from edgeleuk.sources.folder import read_picture
 from edgeleuk.types import Assessment, Field, Frame, PictureFile
 
 FALLS = 0.03
-"""Loss of recall, 3 points, that quality should tell."""
+"""Loss of recall that should be flagged: 3 points."""
 HALF = 0.5
-"""Share of the pictures of a rung from which on quality tells it."""
+"""Share of a rung's pictures that must be flagged.
+
+From this share on, the whole rung counts as flagged or refused.
+"""
 OTHERS = 3
-"""Pictures of the same camera that lend their cells to a thicker field."""
+"""Pictures that lend cells to a thicker field.
+
+They are of the same camera.
+"""
 NO_SCALE = "scale"
 NO_PICTURE = "file"
 
 Progress = Callable[[int, int], None]
-"""Told how many pictures are done, and of how many."""
+"""Called with the pictures done and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What became of a set of pictures."""
+    """Quality verdicts on a set of pictures."""
 
     pictures: int
     warned: Mapping[str, int]
-    """Accepted with a warning, by code; a picture with two is in both."""
+    """Pictures accepted with a warning, by code.
+
+    A picture with two warnings counts under both.
+    """
     refused: Mapping[str, int]
-    """Refused, by the code of the first reason: each picture once. "scale" where that could not be told, "file" where it
-    was no colour picture."""
+    """Refused pictures by code of the first reason.
+
+    Each picture counts once. The code is "scale" if the scale could not be estimated, "file" if it was no
+    colour picture.
+    """
     warned_at_all: int
     names: tuple[str, ...]
-    """Of the refused."""
+    """Names of refused pictures with the code."""
 
     @classmethod
     def of(cls, judged: Sequence[tuple[str, Assessment | str]]) -> Verdicts:
-        """From each picture's name and its assessment, or the code of why there is none."""
+        """Count verdicts from each picture's name and assessment.
+
+        A code takes the place of an assessment that could not be made.
+        """
         warned: Counter[str] = Counter()
         refused: Counter[str] = Counter()
         names, some = [], 0
@@ -88,12 +105,12 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """All pictures made worse by one amount."""
+    """Results on all pictures degraded by one amount."""
 
     amount: float
     recall: float
     flagged: float
-    """Share of the pictures that are warned of or refused."""
+    """Share of pictures warned of or refused."""
     refused: float
 
     def as_json(self) -> dict[str, float]:
@@ -107,29 +124,35 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """One ladder, from the picture as it was taken to the worst."""
+    """Results on one ladder, from original to worst."""
 
     unit: str
     rungs: tuple[Rung, ...]
 
     @property
     def falls(self) -> int | None:
-        """The first rung on which recall has fallen by FALLS; None where it never does."""
+        """First rung with recall fallen by FALLS, or None."""
         return self._first(lambda rung: self.rungs[0].recall - rung.recall >= FALLS)
 
     @property
     def flagged(self) -> int | None:
-        """The first rung on which half of the pictures are warned of or refused."""
+        """First rung with half of the pictures flagged.
+
+        A picture is flagged if it is warned of or refused.
+        """
         return self._first(lambda rung: rung.flagged >= HALF)
 
     @property
     def refused(self) -> int | None:
-        """The first rung on which half of the pictures are refused."""
+        """First rung with half of the pictures refused."""
         return self._first(lambda rung: rung.refused >= HALF)
 
     @property
     def agrees(self) -> bool:
-        """Whether quality tells the fall of recall within one rung; both may be beyond the last."""
+        """Whether verdicts and recall change within one rung.
+
+        `falls` and `flagged` then differ by at most one rung; both may be beyond the last.
+        """
         beyond = len(self.rungs)
         falls, flagged = (beyond if rung is None else rung for rung in (self.falls, self.flagged))
         return abs(falls - flagged) <= 1
@@ -150,11 +173,11 @@ class Climb:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """What `edgeleuk eval quality` reports."""
+    """Report of `edgeleuk eval quality`."""
 
     sources: Mapping[str, Verdicts]
     strangers: Verdicts | None
-    """Pictures that are no smears."""
+    """Verdicts on pictures that are no smears."""
     ladders: Mapping[str, Climb]
 
     def as_json(self) -> dict[str, Any]:
@@ -168,7 +191,15 @@ class QualityReport:
 def judge_sources(
     analyser: Analyser, samples: Sequence[FieldSample], progress: Progress | None = None
 ) -> dict[str, Verdicts]:
-    """The verdicts on pictures as they are, by source; those of one camera at one scale, as `analyze` does it."""
+    """Judge the original pictures of each source.
+
+    Pictures of one camera share one scale, as in `analyze`.
+
+    Args:
+        analyser: Analyser with the quality check.
+        samples: Pictures to judge.
+        progress: Called with the pictures done and their total.
+    """
     judged: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
     for source, found in judged.items():
         own = [sample.path for sample in samples if sample.source == source]
@@ -184,7 +215,15 @@ def judge_sources(
 def judge_strangers(
     analyser: Analyser, paths: Sequence[PictureFile], progress: Progress | None = None
 ) -> Verdicts:
-    """The verdicts on pictures that are no smears, each at the scale that it seems to have."""
+    """Judge pictures that are no smears.
+
+    Each is analysed at the scale that it seems to have.
+
+    Args:
+        analyser: Analyser with the quality check.
+        paths: Pictures to judge.
+        progress: Called with the pictures done and their total.
+    """
     judged: list[tuple[str, Assessment | str]] = []
     for each in paths:
         judged.append((each.path.name, _verdict(analyser, each, ScalePolicy(analyser))))
@@ -211,8 +250,20 @@ def climb_ladders(
     names: Sequence[str],
     progress: Progress | None = None,
 ) -> dict[str, Climb]:
-    """Each ladder with the pictures of `samples` that are labelled for all of `names`, the file's, and good as they are: a
-    picture that is warned of where it starts tells nothing of where the warning comes about."""
+    """Measure recall and verdicts on every rung.
+
+    Every ladder starts from the pictures that are labelled for all of `names` and accepted as they are: a
+    picture with a warning at the start cannot show where the warning sets in.
+
+    Args:
+        analyser: Analyser with the quality check.
+        samples: Labelled pictures.
+        names: Class names of the file.
+        progress: Called with the pictures done and their total.
+
+    Returns:
+        Results by ladder; empty if no picture can be used.
+    """
     scales = annotated_scales(samples, names)
     whole = [s for s in samples if s.labelled.issuperset(names) and s.image_id in scales]
     rungs = [(name, amount) for name, ladder in LADDERS.items() for amount in ladder.rungs]
@@ -245,7 +296,7 @@ def climb_ladders(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One picture on one rung."""
+    """Result on one picture on one rung."""
 
     found: int
     annotated: int
@@ -259,7 +310,7 @@ def _look(analyser: Analyser, shown: Picture, names: Sequence[str]) -> _Seen:
 
 
 def _matched(field: Field, shown: Picture, kind: int, name: str) -> int:
-    """Annotated cells of one kind that were found."""
+    """Count the found cells of one class."""
     boxes = np.array([cell.box for cell in field.of(name)], np.float32).reshape(-1, 4)
     return int((match(shown.boxes[shown.kinds == kind], boxes) >= 0).sum())
 

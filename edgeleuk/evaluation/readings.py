@@ -1,4 +1,7 @@
-"""What a reader made of labelled cells. Only the probabilities are stored; every figure derives from them."""
+"""Readings of labelled cells and derived figures.
+
+Only the probabilities are stored; every figure derives from them.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,34 @@ from edgeleuk.intervals import clopper_pearson
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Truth and probabilities of N cells. Shares are None where there is no cell to take them of."""
+    """Truth and probabilities of N cells.
+
+    A share is None if there is no cell to compute it from.
+    """
 
     labels: tuple[str, ...]
     truth: NDArray[np.int64]
-    """(N,) index into `labels`; of a cell whose label allows several, the likeliest of these."""
+    """True type: (N,), index into `labels`.
+
+    If a cell's label allows several types, it is the most probable of these.
+    """
     probabilities: NDArray[np.float32]
-    """(N, K) calibrated, over `labels`."""
+    """(N, K) calibrated probabilities over `labels`."""
     threshold: float
-    """Probability of the best type below which `analyze` says "unclassified"."""
+    """Minimum probability at which a type is named.
+
+    Below it `analyze` says "unclassified".
+    """
     mature: tuple[str, ...]
-    """The types of the five-part differential."""
+    """Cell types of the five-part differential."""
     single: NDArray[np.bool_]
-    """(N,) whether the label allows one type. Figures by type are of these cells; accuracy, rejection and calibration of all."""
+    """(N,) whether the label allows one type only.
+
+    Figures by type use these cells only; accuracy, rejection and calibration use all.
+    """
 
     def where(self, mask: NDArray[np.bool_]) -> Readings:
-        """Only the cells whose `mask` (N,) is true."""
+        """Return the cells where `mask` (N,) is true."""
         return replace(
             self,
             truth=self.truth[mask],
@@ -44,19 +59,22 @@ class Readings:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """(N,) the best type, however unsure."""
+        """(N,) index of the best type, however unsure."""
         best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return best
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,)"""
+        """(N,) whether the best type is right."""
         right: NDArray[np.bool_] = self.predicted == self.truth
         return right
 
     @property
     def correct5(self) -> NDArray[np.bool_]:
-        """(n5,) of the cells of the five mature types: whether the best of these five is right."""
+        """(n5,) whether the best mature type is right.
+
+        Only cells of these five types are included.
+        """
         five = self._indices(self.mature)
         mature = self.single & np.isin(self.truth, five)
         if not mature.any():
@@ -74,17 +92,17 @@ class Readings:
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
-        """(N,) whether the reader is sure enough to name the type."""
+        """(N,) whether the reader names the type."""
         return self.confidence >= self.threshold
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """(K, K) cells: row is the truth, column the best type."""
+        """(K, K) cells: row truth, column best type."""
         return metrics.confusion(self.truth[self.single], self.predicted[self.single], len(self.labels))
 
     @property
     def macro_f1(self) -> float | None:
-        """Mean F1 over the types that occur in the truth."""
+        """Mean F1 over the types in the truth."""
         counts = self.confusion
         scores = metrics.f1_scores(counts)[counts.sum(axis=1) > 0]
         return float(scores.mean()) if len(scores) else None
@@ -94,9 +112,10 @@ class Readings:
         return metrics.reliability(self.confidence, self.correct)
 
     def by_type(self) -> dict[str, dict[str, Any]]:
-        """Figures of each type that occurs in truth or in the readings.
+        """Return the figures of each type.
 
-        `false_positives`: how many of the cells of other types the reader names this one, at its threshold.
+        Only types in the truth or in the readings are included. `false_positives` counts the cells of other
+        types, and those of them that the reader names this type, at its threshold.
         """
         counts = self.confusion
         columns = (metrics.recalls(counts), metrics.precisions(counts), metrics.f1_scores(counts))
@@ -116,7 +135,10 @@ class Readings:
         return figures
 
     def recalls(self) -> dict[str, dict[str, Any]]:
-        """Share recognised of each type that occurs in the truth, with its cells and exact 95 % interval."""
+        """Return the recall of each type in the truth.
+
+        Each has its number of cells and the exact 95 % interval.
+        """
         right = self.correct
         own = {label: self.single & (self.truth == i) for i, label in enumerate(self.labels)}
         return {
@@ -127,7 +149,7 @@ class Readings:
 
     @property
     def mean_recall_mature(self) -> float | None:
-        """Mean recall over the mature types that occur in the truth."""
+        """Mean recall over mature types in the truth."""
         recalls = [each["recall"] for label, each in self.recalls().items() if label in self.mature]
         return float(np.mean(recalls)) if recalls else None
 
@@ -158,7 +180,10 @@ class Readings:
 
 
 def proportion(count: int, of: int) -> dict[str, Any]:
-    """A count among `of` for JSON: its share and the exact 95 % interval, 0 to 1; both None where `of` is 0."""
+    """Return count, share and interval for JSON.
+
+    The share and the exact 95 % interval are 0 to 1; both are None if `of` is 0.
+    """
     return {
         "count": count,
         "of": of,
@@ -168,7 +193,7 @@ def proportion(count: int, of: int) -> dict[str, Any]:
 
 
 def _share(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
-    """The share of `right` and its exact 95 % interval."""
+    """Return a share and its exact 95 % interval."""
     interval = list(clopper_pearson(int(right.sum()), len(right))) if len(right) else None
     return {name: _mean(right), f"{name}_interval": interval}
 

@@ -1,15 +1,15 @@
-"""Labelled cells as another laboratory would have stained them: `edgeleuk eval reader ... --restain SEED`.
+"""Re-stain labelled cells as another laboratory would have.
 
-A stain model held back from training: it shares no code with the colour changes that readers are trained under. It
-finds a picture's two dyes in the picture itself, changes them as dyes, and puts the picture together again on another
-background. Every picture has a laboratory of its own, drawn from the seed and its file name: the same in every run,
-whatever else is evaluated.
+Used by `edgeleuk eval reader ... --restain SEED`. This stain model is held back from training: it shares no
+code with the colour changes that readers are trained under. It finds the two dyes of a picture in the picture
+itself, changes them, and puts the picture together again on another background. Every picture has its own
+laboratory, drawn from the seed and the file name, so it is the same in every run, whatever else is evaluated.
 
-The two dyes are told as Macenko, Niethammer, Marron, Borland, Woosley, Guan, Schmitt and Thomas do (A method for
-normalizing histology slides for quantitative analysis, ISBI 2009, 1107-1110): the plane that holds most of the optical
-density, and in it the robust extremes of hue. On PBC and DeepAPL pictures these come out as the grey-blue of cytoplasm
-and the purple of chromatin and granules, (R, G, B) about (0.59, 0.66, 0.44) and (0.41, 0.91, 0.11). What lies outside
-the plane stays and is scaled along.
+The two dyes are found by the method of Macenko, Niethammer, Marron, Borland, Woosley, Guan, Schmitt and
+Thomas (A method for normalizing histology slides for quantitative analysis, ISBI 2009, 1107-1110): the plane
+that holds most of the optical density, and in it the robust extremes of hue. On PBC and DeepAPL pictures
+these are the grey-blue of cytoplasm and the purple of chromatin and granules, (R, G, B) about (0.59, 0.66,
+0.44) and (0.41, 0.91, 0.11). The part of the density outside the plane is kept and scaled as well.
 """
 
 from __future__ import annotations
@@ -28,41 +28,71 @@ from edgeleuk.types import Image, Scale
 Vectors = NDArray[np.float64]
 
 WHITE_PERCENTILE = 95
-"""Of each channel: what is brighter is background, even where red cells are packed."""
+"""Percentile of each channel taken as the background.
 
-STAINED = 0.15
-"""Optical density (norm over R, G, B) from which on a pixel tells the dyes: beta of Macenko et al."""
-
-EXTREME = 1.0
-"""Percentile of hue that is taken for a pure dye: alpha of Macenko et al."""
-
-LEAST_STAINED = 0.1
-"""Share of the pixels, the densest, that tell the dyes of a picture too pale for STAINED."""
-
-MIN_ANGLE = np.radians(10)
-"""Least angle between both dyes, which else are drawn apart: from closer ones noise would come out as colour.
-
-Of 305 PBC and DeepAPL training cells, up to 12 of each type, 95 % lie at 21 to 35 degrees.
+What is brighter is background, even where red cells are packed.
 """
 
-# The ranges of other laboratories. Chosen by eye, from the palest and darkest, pinkest and bluest pictures that still
-# look like a Romanowsky stain someone would report from, beside real pictures of other laboratories.
+STAINED = 0.15
+"""Minimum optical density of stained pixels.
+
+Only such pixels are used to find the dyes. The density is the norm over R, G, B: beta of Macenko et al.
+"""
+
+EXTREME = 1.0
+"""Percentile of hue taken as a pure dye.
+
+It is alpha of Macenko et al.
+"""
+
+LEAST_STAINED = 0.1
+"""Minimum share of pixels used to find the dyes.
+
+In a picture too pale for STAINED, the densest pixels are used.
+"""
+
+MIN_ANGLE = np.radians(10)
+"""Minimum angle between both dyes.
+
+Dyes found closer together are moved apart to this angle, as otherwise noise would come out as colour. Of 305
+PBC and DeepAPL training cells, up to 12 of each type, 95 % lie at 21 to 35 degrees.
+"""
+
+# The ranges of other laboratories. Chosen by eye, beside real pictures of other laboratories: from the
+# palest to the darkest and from the pinkest to the bluest pictures that still look like a Romanowsky
+# stain fit for reporting.
 
 STRENGTH = (0.55, 1.5)
-"""Of the whole stain, times that of the picture: from pale (short staining, acid buffer) to dark."""
+"""Factors of the whole stain, lowest and highest.
+
+They go from pale (short staining, acid buffer) to dark.
+"""
 
 BALANCE = 1.3
-"""Largest factor of one dye against the other, from pink to blue: buffer pH, age of the solution."""
+"""Largest factor of one dye against the other.
+
+It goes from pink to blue, as with buffer pH and age of the solution.
+"""
 
 COMMON_TURN = np.radians(12)
-"""Largest turn of both dyes in the space of optical density: the spectra of lamp and sensor."""
+"""Largest common rotation of both dyes.
+
+It is in the space of optical density and stands for the spectra of lamp and sensor.
+"""
 
 OWN_TURN = np.radians(4)
-"""Largest turn of each dye beyond it: its lot and its age."""
+"""Largest further rotation of each single dye.
+
+It stands for the lot and the age of the dye.
+"""
 
 LEAST_ABSORBED = 0.07
-"""Of a dye's unit vector, in any channel: no dye is clear to a camera's broad channels. Less than that is rare
-(2.5 % of the cells that MIN_ANGLE names) and stays as it is; turned below it, nuclei would be a glaring blue."""
+"""Minimum absorption of a dye per channel.
+
+It is a component of the dye's unit vector: no dye is clear to a camera's broad channels. A lower component is
+rare (2.5 % of the cells that MIN_ANGLE names) and stays as it is; rotated below the minimum, nuclei would be
+a glaring blue.
+"""
 
 BACKGROUNDS = {
     "neutral": (240.0, 240.0, 240.0),
@@ -71,32 +101,47 @@ BACKGROUNDS = {
     "blue": (182.0, 202.0, 238.0),
     "pink": (232.0, 208.0, 218.0),
 }
-"""8-bit RGB of the empty slide under halogen or LED lamps, through cameras of right and wrong white balance."""
+"""Colours of the empty slide, 8-bit RGB.
+
+They are those under halogen or LED lamps, through cameras with right and wrong white balance.
+"""
 
 BRIGHTNESS = (0.8, 1.05)
-"""Of the background, times the colours above."""
+"""Factors of BACKGROUNDS, lowest and highest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
-    """How another laboratory stains and takes a picture. The defaults change nothing."""
+    """Stain and background of another laboratory.
+
+    The defaults change nothing.
+    """
 
     strengths: tuple[float, float] = (1.0, 1.0)
-    """Of the first and the second dye, times those of the picture."""
+    """Factors of the first and the second dye."""
     turns: tuple[Vectors, Vectors] = (np.eye(3), np.eye(3))
-    """(3, 3) rotations of both dyes in the space of optical density (R, G, B)."""
+    """Rotations of both dyes: (3, 3) each.
+
+    They are in the space of optical density (R, G, B).
+    """
     background: tuple[float, float, float] | None = None
-    """Levels R, G, B of the empty slide, up to 255; None for the picture's own."""
+    """RGB levels of the empty slide, up to 255.
+
+    None keeps the picture's own.
+    """
 
 
 def laboratory_of(path: Path, seed: int) -> Laboratory:
-    """The laboratory that a picture gets."""
+    """Draw a picture's laboratory from seed and name."""
     digest = hashlib.sha256(f"{seed}/{path.parent.name}/{path.name}".encode()).digest()
     return draw(np.random.default_rng(int.from_bytes(digest[:8], "big")))
 
 
 def draw(rng: np.random.Generator) -> Laboratory:
-    """A laboratory within the ranges of this module; strengths are uniform in their logarithm."""
+    """Draw a laboratory within this module's ranges.
+
+    Strengths are uniform in their logarithm.
+    """
     strength = np.exp(rng.uniform(*np.log(STRENGTH)))
     balance = np.exp(rng.uniform(-1, 1) * np.log(BALANCE) / 2)
     common = rotation(rng.normal(size=3), rng.uniform(0, COMMON_TURN))
@@ -109,7 +154,10 @@ def draw(rng: np.random.Generator) -> Laboratory:
 
 
 def restain(image: Image, laboratory: Laboratory) -> Image:
-    """The picture as `laboratory` would have stained and taken it, of the same size."""
+    """Re-stain a picture as `laboratory` would.
+
+    The size stays the same.
+    """
     levels = image.reshape(-1, 3).astype(np.float64).clip(1)
     white = np.percentile(levels, WHITE_PERCENTILE, axis=0)
     density = -np.log10(levels / white)
@@ -125,7 +173,7 @@ def restain(image: Image, laboratory: Laboratory) -> Image:
 
 
 def restained_cells(seed: int, look: Look = read_cell) -> Look:
-    """The way to read a single cell's picture, as `look` gives it, re-stained."""
+    """Wrap `look` to re-stain each cell's picture."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
         image, scale = look(sample)
@@ -135,11 +183,13 @@ def restained_cells(seed: int, look: Look = read_cell) -> Look:
 
 
 def find_dyes(density: Vectors) -> Vectors:
-    """The unit vectors (2, 3) of both dyes in a picture's optical density (N, 3), the bluer one first.
+    """Find both dyes of a picture.
 
-    The bluer one absorbs more of the red light. Macenko et al. as named above, with both guards of this module.
+    `density` is the optical density of the picture, (N, 3). The result holds the unit vectors of the dyes,
+    (2, 3), the bluer one first, which absorbs more of the red light. The method is that of Macenko et al.
+    (see the module), with the guards LEAST_STAINED and MIN_ANGLE.
     """
-    density = density.clip(0)  # what is brighter than the background is no dye
+    density = density.clip(0)  # brighter than the background: no dye
     depth = np.linalg.norm(density, axis=1)
     stained = density[depth >= min(STAINED, np.quantile(depth, 1 - LEAST_STAINED))]
     plane = np.linalg.svd(stained, full_matrices=False)[2][:2]
@@ -153,7 +203,10 @@ def find_dyes(density: Vectors) -> Vectors:
 
 
 def rotation(axis: Vectors, angle: float) -> Vectors:
-    """The (3, 3) rotation by `angle`, radians, about `axis` (3,) of any length (Rodrigues' formula)."""
+    """Return the (3, 3) rotation about an axis.
+
+    It follows Rodrigues' formula. `axis` is (3,), of any length; `angle` is in radians.
+    """
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

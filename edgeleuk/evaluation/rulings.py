@@ -1,4 +1,7 @@
-"""Pictures of ruled glass with known spacing: what a camera shows of a stage micrometer or a counting chamber."""
+"""Simulate pictures of ruled glass with known spacing.
+
+The glass is a stage micrometer or a counting chamber.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,42 @@ import numpy as np
 from edgeleuk.types import Image
 
 FINE = 3
-"""Samples per pixel and axis that a line's coverage is computed from."""
+"""Samples per pixel and axis for lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """How the glass lies under the camera, and what lens and lamp add."""
+    """Ruled glass, its position and its optics."""
 
     um_per_px: tuple[float, float]
-    """Along x and y."""
+    """Scale along x and y."""
     spacing_um: float = 10.0
     line_um: float = 1.5
     angle: float = 0.0
-    """Of the lines' normal from the x axis, radians, in the slide's plane."""
+    """Angle of the lines' normal, radians.
+
+    It is measured from the x axis in the plane of the slide.
+    """
     grid: bool = False
     width: int = 960
     height: int = 720
     bright: bool = False
-    """Bright lines on dark ground."""
+    """Whether lines are bright on dark ground."""
     ticks: bool = False
-    """Lines of different lengths, the fifth and the tenth longer, as on a stage micrometer."""
+    """Whether lines have different lengths.
+
+    Every fifth and every tenth line is longer, as on a stage micrometer.
+    """
     blur_px: float = 1.0
     noise: float = 3.0
-    """8-bit levels."""
+    """Standard deviation of the noise, 8-bit levels."""
     vignette: float = 0.3
     offset_um: tuple[float, float] = (0.0, 0.0)
     seed: int = 0
 
 
 def ruled(glass: Ruled) -> Image:
-    """The picture (height, width, 3) uint8."""
+    """Render ruled glass: (height, width, 3) uint8."""
     x = ((np.arange(glass.width * FINE) + 0.5) / FINE - glass.width / 2) * glass.um_per_px[
         0
     ] + glass.offset_um[0]
@@ -71,7 +80,10 @@ def _lines(distance: np.ndarray, glass: Ruled) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, grid: bool) -> Ruled:
-    """A ruling in any orientation, under any of the objectives' cameras."""
+    """Draw a random ruling.
+
+    It may have any orientation, and the scale of a camera of any objective.
+    """
     um_per_px = float(np.exp(rng.uniform(np.log(0.04), np.log(0.6))))
     squeeze = float(rng.uniform(0.8, 1.25)) if grid else 1.0
     spacing = float(rng.choice([s for s in (10.0, 50.0, 100.0) if 8 < s / um_per_px < 170] or [10.0]))

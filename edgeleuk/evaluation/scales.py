@@ -1,4 +1,7 @@
-"""The scale each picture of an evaluation is analysed at, and how near estimates come to annotations."""
+"""Choose scales of pictures and measure estimates.
+
+Estimates are compared with annotations.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,27 @@ ScaleMode = Literal["truth", "estimate", "given"]
 
 
 def estimate_by(finder: Finder) -> Callable[[Image], Scale]:
-    """Estimates as `analyze` does: behind an eyepiece by the red cells in its disc. Raises ScaleError."""
+    """Return the scale estimate of `analyze`.
+
+    Behind an eyepiece it uses the red cells in the field of view. The function raises ScaleError if it finds
+    no scale.
+    """
     return lambda image: estimate_scale(image, finder, disc=find_view(image))
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleRule:
-    """Chooses the scale of a picture."""
+    """Rule that chooses the scale of a picture."""
 
     mode: ScaleMode
     truth: Mapping[int, Scale]
-    """From the annotated red cells, by image id; pictures without any are absent."""
+    """Scale from the annotated red cells, by image id.
+
+    Pictures without any are absent.
+    """
     given: Scale | None
     estimate: Callable[[Image], Scale]
-    """Raises ScaleError where it cannot tell."""
+    """Estimates a scale; raises ScaleError if it cannot."""
 
     @classmethod
     def of(
@@ -44,11 +54,21 @@ class ScaleRule:
         estimate: Callable[[Image], Scale],
         um_per_px: float | None = None,
     ) -> ScaleRule:
-        """The rule of a mode over a file's pictures.
+        """Create the rule for the pictures of a file.
 
-        truth: annotated red cells; where a picture has none `um_per_px`, and without that the estimate.
-        estimate: as `analyze` does without being told. given: `um_per_px` for all.
-        Raises UsageError for "given" without `um_per_px`.
+        - "truth": from annotated red cells; `um_per_px` for a picture without any, or else the estimate.
+        - "estimate": as `analyze` does without a given scale.
+        - "given": `um_per_px` for all pictures.
+
+        Args:
+            mode: Where scales come from.
+            samples: Labelled pictures.
+            names: Class names of the file.
+            estimate: Estimates a scale; raises ScaleError if it cannot.
+            um_per_px: Given scale.
+
+        Raises:
+            UsageError: If the mode is "given" and `um_per_px` is None.
         """
         if mode == "given" and um_per_px is None:
             raise UsageError(
@@ -58,7 +78,11 @@ class ScaleRule:
         return cls(mode, annotated_scales(samples, names), given, estimate)
 
     def __call__(self, sample: FieldSample, image: Image) -> Scale:
-        """The scale to analyse `image` at. Raises ScaleError where it is to be estimated and cannot be."""
+        """Return the scale to analyse `image` at.
+
+        Raises:
+            ScaleError: If it must be estimated and cannot be.
+        """
         if self.mode == "truth" and sample.image_id in self.truth:
             return self.truth[sample.image_id]
         if self.mode != "estimate" and self.given is not None:
@@ -68,21 +92,36 @@ class ScaleRule:
 
 @dataclass(frozen=True, slots=True)
 class ScaleResult:
-    """Where the scales came from, and their error where both the estimate and the annotation exist."""
+    """Sources and errors of the scales.
+
+    Errors are known where both the estimate and the annotation exist.
+    """
 
     mode: ScaleMode
     sources: Mapping[str, int]
-    """Pictures by where their scale came from (`Scale.source`)."""
+    """Number of pictures by `Scale.source`."""
     failed: tuple[str, ...]
-    """Pictures whose scale could not be estimated, by file name."""
+    """File names of pictures without a scale."""
     errors: tuple[float, ...]
-    """|estimate / annotation - 1| of the geometric mean of both axes; infinite where the estimate failed."""
+    """Relative errors: |estimate / annotation - 1|.
+
+    They are of the geometric mean of both axes; infinite where the estimate failed.
+    """
     squeeze_errors: tuple[float, ...]
-    """|squeeze - 1| of the estimates: the annotated scale takes square pixels for granted."""
+    """Squeeze errors of the estimates: |squeeze - 1|.
+
+    The annotated scale assumes square pixels.
+    """
 
     @classmethod
     def of(cls, rule: ScaleRule, samples: Sequence[FieldSample], used: Sequence[Scale | None]) -> ScaleResult:
-        """From the scale used for each picture; None where it could not be estimated."""
+        """Create the result from the scales used.
+
+        Args:
+            rule: Rule that chose the scales.
+            samples: Labelled pictures.
+            used: Scale of each picture, None where it could not be estimated.
+        """
         errors, squeezes = [], []
         for sample, scale in zip(samples, used, strict=True):
             truth = rule.truth.get(sample.image_id)
@@ -100,12 +139,18 @@ class ScaleResult:
         )
 
     def within(self, limit: float) -> float | None:
-        """Share of the compared pictures whose error is at most `limit`; a failed estimate is outside."""
+        """Return the share of errors up to `limit`.
+
+        It is the share of the compared pictures; a failed estimate counts as above.
+        """
         return sum(error <= limit for error in self.errors) / len(self.errors) if self.errors else None
 
     @property
     def median_error(self) -> float | None:
-        """None where nothing was compared, or where half of the estimates failed."""
+        """Median relative error.
+
+        None if nothing was compared, or if half of the estimates failed.
+        """
         median = float(np.median(self.errors)) if self.errors else float("inf")
         return median if np.isfinite(median) else None
 

@@ -1,4 +1,4 @@
-"""Measure verdicts on real pictures of patients with a known diagnosis."""
+"""Measure verdicts on pictures of patients with known diagnosis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgeleuk.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class PictureGroup:
-    """Pictures that are taken for one slide."""
+    """Pictures that are counted as one slide."""
 
     source: str
     name: str
@@ -29,7 +29,7 @@ class PictureGroup:
 
 @dataclass(frozen=True, slots=True)
 class GroupVerdict:
-    """What became of a group."""
+    """Counts and verdict of one group."""
 
     group: PictureGroup
     refused: int
@@ -40,12 +40,12 @@ class GroupVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ScreenReport:
-    """What `edgeleuk eval screen` reports."""
+    """Report of `edgeleuk eval screen`."""
 
     groups: tuple[GroupVerdict, ...]
 
     def by_source(self) -> dict[str, tuple[GroupVerdict, ...]]:
-        """The groups of each source."""
+        """Return the groups by source."""
         found: defaultdict[str, list[GroupVerdict]] = defaultdict(list)
         for each in self.groups:
             found[each.group.source].append(each)
@@ -81,7 +81,17 @@ class ScreenReport:
 
 
 def load_screen(table: Path, images: Path, truth: str) -> list[PictureGroup]:
-    """The groups of a JSON list of pictures with file, source, group and truth. Raises InputError, UsageError."""
+    """Load the picture groups with a given diagnosis.
+
+    Args:
+        table: JSON list of pictures, each with file, source, group and truth.
+        images: Folder that the file names are relative to.
+        truth: Diagnosis of the pictures to load; others are skipped.
+
+    Raises:
+        InputError: If the table cannot be read or is malformed.
+        UsageError: If no picture has this diagnosis.
+    """
     groups: defaultdict[tuple[str, str], list[Path]] = defaultdict(list)
     entries = read_document(table)
     try:
@@ -105,7 +115,15 @@ def evaluate_screen(
     reference: Reference,
     progress: Progress | None = None,
 ) -> ScreenReport:
-    """Count each group as `analyze` counts a folder."""
+    """Count each group as `analyze` counts a folder.
+
+    Args:
+        analyser: Analyser of the pictures.
+        groups: Groups to count, each as one slide.
+        rules: Rules of the differential and the verdict.
+        reference: Reference ranges.
+        progress: Called with the groups done and their total.
+    """
     found = []
     for done, group in enumerate(groups, start=1):
         slide = count_slide(analyser, group.pictures, rules, reference)

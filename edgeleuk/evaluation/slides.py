@@ -1,4 +1,7 @@
-"""Whole slides against their annotated counts: each slide counted as `analyze` does it, shares compared by group."""
+"""Compare counted slides with their annotated counts.
+
+Each slide is counted as `analyze` does it; shares are compared by group.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,18 @@ from edgeleuk.types import NOT_A_CELL, PictureFile
 from edgeleuk.verdict import Verdict
 
 NONE = "none"
-"""Annotators' name of what is no cell."""
+"""Annotation label of things that are no cell."""
 Groups = Mapping[str, Collection[str]]
-"""Types by what a slide is led by, see `ReaderManifest.groups`."""
+"""Cell types by group, see `ReaderManifest.groups`."""
 
 
 Progress = Callable[[int, int], None]
-"""Told how many fields are done, and of how many."""
+"""Called with the fields done and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlideSample:
-    """One slide: its fields, and its annotated white cells by type."""
+    """One slide with its annotated white cells by type."""
 
     name: str
     fields: tuple[Path, ...]
@@ -44,22 +47,31 @@ class SlideSample:
 
 @dataclass(frozen=True, slots=True)
 class SlideResult:
-    """What was read on a slide and what was annotated, by type."""
+    """Cells read and cells annotated on one slide."""
 
     predicted: Mapping[str, int]
-    """Every white cell that was found and read, also as "unclassified" or as what is beside the percentages."""
+    """White cells found and read, by label.
+
+    Includes "unclassified" and the types that are not counted in the percentages.
+    """
     annotated: Mapping[str, int]
-    """Those of the percentages, and what is no cell."""
+    """Annotated cells counted in the percentages, by type.
+
+    Includes things annotated as no cell.
+    """
     groups: Groups
     refused: tuple[str, ...]
     """Fields that could not be analysed, with the reason."""
     verdict: Verdict
     not_recognised: int
-    """White cells below the reader's threshold."""
+    """Number of white cells below the reader's threshold."""
     white_cells: int
-    """Those, and the identified ones."""
+    """Number of white cells, recognised or not."""
     annotated_cells: int
-    """All that were annotated, also beside the percentages."""
+    """Number of all annotated cells.
+
+    Includes the types that are not counted in the percentages.
+    """
 
     def as_json(self) -> dict[str, Any]:
         both = {"predicted": self.predicted, "annotated": self.annotated}
@@ -81,13 +93,13 @@ class SlideResult:
 
 @dataclass(frozen=True, slots=True)
 class SlidesReport:
-    """What `edgeleuk eval slides` reports."""
+    """Report of `edgeleuk eval slides`."""
 
     slides: Mapping[str, SlideResult]
 
     @property
     def leading_right(self) -> int:
-        """Slides whose leading group is the annotated one."""
+        """Number of slides whose leading group is right."""
         pairs = (
             (leading(s.predicted, s.groups), leading(s.annotated, s.groups)) for s in self.slides.values()
         )
@@ -95,7 +107,10 @@ class SlidesReport:
 
     @property
     def blast_like_mae(self) -> float | None:
-        """Mean absolute error of the blast-like share, percentage points; a slide with no share counts as 0 %."""
+        """Mean absolute error of the blast-like share.
+
+        It is in percentage points. A slide with no share read counts as 0 %.
+        """
         pairs = ((shares(s.predicted, s.groups), shares(s.annotated, s.groups)) for s in self.slides.values())
         errors = [
             abs(read.get(BLAST_LIKE, 0.0) - truth[BLAST_LIKE]) for read, truth in pairs if BLAST_LIKE in truth
@@ -115,20 +130,29 @@ def _share(count: int, of: int) -> float | None:
 
 
 def shares(counts: Mapping[str, int], groups: Groups) -> dict[str, float]:
-    """Percentage of each group among the cells of all groups; empty where there is no such cell."""
+    """Return the percentage of each group.
+
+    It is the percentage of the cells of all groups. The result is empty if there is no such cell.
+    """
     grouped = {name: sum(counts.get(label, 0) for label in labels) for name, labels in groups.items()}
     total = sum(grouped.values())
     return {name: 100 * n / total for name, n in grouped.items()} if total else {}
 
 
 def leading(counts: Mapping[str, int], groups: Groups) -> str | None:
-    """The group with most cells; None where there is no cell."""
+    """Return the largest group; None without any cells."""
     by_group = shares(counts, groups)
     return max(by_group, key=lambda name: by_group[name]) if by_group else None
 
 
 def load_slides(table: Path, images: Path) -> list[SlideSample]:
-    """The slides of a JSON list of objects with slide, fields and cell_counts. Raises InputError."""
+    """Load slides from a JSON list.
+
+    Each entry has slide, fields (file names) and cell_counts.
+
+    Raises:
+        InputError: If the table cannot be read or is malformed.
+    """
     entries = read_document(table)
     try:
         return [
@@ -152,7 +176,15 @@ def count_slide(
     reference: Reference,
     tell: Callable[[Analysed | Failed], None] = lambda _: None,
 ) -> SlideCount:
-    """Count pictures as `analyze` counts a folder; `tell` is told of each as it is done."""
+    """Count pictures as `analyze` counts a folder.
+
+    Args:
+        analyser: Analyser of the pictures.
+        pictures: Pictures of one slide.
+        rules: Rules of the differential and the verdict.
+        reference: Reference ranges.
+        tell: Called with the result of each picture when it is done.
+    """
     slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), SlideOptions(crops=False))
     for each in Batch(slide).analyse_all([PictureFile(path) for path in pictures]):
         tell(each)
@@ -166,7 +198,17 @@ def evaluate_slides(
     reference: Reference,
     progress: Progress | None = None,
 ) -> SlidesReport:
-    """Count every slide as `analyze` counts its folder. A field that cannot be analysed is left out and named."""
+    """Count every slide as `analyze` counts its folder.
+
+    A field that cannot be analysed is left out and named in the report.
+
+    Args:
+        analyser: Analyser of the fields.
+        samples: Slides with their annotated counts.
+        rules: Rules of the differential and the verdict.
+        reference: Reference ranges.
+        progress: Called with the fields done and their total.
+    """
     outside = rules.not_counted
     done, total = 0, sum(len(sample.fields) for sample in samples)
     slides = {}

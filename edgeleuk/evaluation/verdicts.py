@@ -1,9 +1,10 @@
-"""Measure verdicts and bounds on slides simulated from labelled cells.
+"""Measure verdicts and bounds on simulated slides.
 
-The patients that the cells are of are judged too.
+Slides are simulated from labelled cells. The patients whose cells these are get a verdict too.
 
-Cells are read once. A slide is then a set of them, tallied, judged and given its verdict as `analyze` does with the cells
-of pictures. Slides are drawn from one pool, so the intervals are those of the draws alone.
+Each cell is read once. A slide is then a set of cells, tallied, judged and given its verdict as `analyze`
+does with the cells of pictures. All slides are drawn from one pool, so the intervals reflect the random draws
+only.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Field, Reading, Scale
 from edgeleuk.verdict import Code, Pictures, Verdict, reach
 
 FEW_BLASTS = (0.01, 0.02, 0.03, 0.04, 0.05)
-"""Shares of blasts on the slides that are to be looked at, yet hold few."""
+"""Blast shares of slides with few blasts."""
 MOST_BLASTS = 0.30
-"""Largest share on the slides that bounds are tried on."""
+"""Largest blast share of slides that test bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The slides to put together."""
+    """Slides to simulate."""
 
     healthy_source: str
     patients_source: str
@@ -49,29 +50,29 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PatientVerdict:
-    """The verdict on a patient's own cells."""
+    """Verdict on the cells of one patient."""
 
     patient: str
     white_cells: int
     blast_like: int
-    """Annotated blasts and promyelocytes."""
+    """Number of annotated blasts and promyelocytes."""
     not_recognised: int
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How often the bounds of blasts held, and how wide they were."""
+    """Coverage and width of the blast share's bounds."""
 
     slides: int
     printed: int
-    """Slides with bounds."""
+    """Number of slides with bounds."""
     above: int
-    """Of these, slides whose truth lies above the upper bound."""
+    """Slides with the truth above the upper bound."""
     below: int
-    """Likewise below the lower one."""
+    """Slides with the truth below the lower bound."""
     excess: float
-    """Mean of upper bound less truth, percentage points."""
+    """Mean of upper bound minus truth, percentage points."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -84,24 +85,30 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class VerdictsReport:
-    """What `edgeleuk eval verdicts` reports."""
+    """Report of `edgeleuk eval verdicts`."""
 
     plan: Plan
     healthy: Mapping[Code, int]
-    """Healthy slides by verdict."""
+    """Number of healthy slides by verdict."""
     healthy_blasts: int
-    """Those of them that are to be looked at because of blasts."""
+    """Healthy slides to look at again for blasts."""
     patients: tuple[PatientVerdict, ...]
     few: Mapping[float, tuple[int, int]]
-    """By share of blasts: slides that are to be looked at because of blasts, and slides."""
+    """Slides with few blasts, by blast share.
+
+    Each value holds the number of slides to look at again because of blasts, and the number of all slides.
+    """
     coverage: Mapping[str, Coverage]
-    """"as read", and "half not recognised"."""
+    """Coverage by case: "as read" and "half not recognised"."""
     widths: Mapping[str, float]
-    """By type or group, width of the bounds of a fully recognised healthy slide in units of the exact interval's."""
+    """Relative width of the bounds, by type or group.
+
+    Width of the bounds of a fully recognised healthy slide, divided by the width of the exact interval.
+    """
 
     @property
     def alarmed(self) -> int:
-        """Patients whose verdict is LOOK AGAIN."""
+        """Number of patients with the verdict LOOK AGAIN."""
         return sum(each.verdict.code == "look_again" for each in self.patients)
 
     def as_json(self) -> dict[str, Any]:
@@ -130,12 +137,12 @@ class VerdictsReport:
 
 
 def for_blasts(verdict: Verdict) -> bool:
-    """Whether a slide is to be looked at because of blasts."""
+    """Return whether to look again for blasts."""
     return verdict.code == "look_again" and any("blast" in reason.code for reason in verdict.reasons)
 
 
 class Pool:
-    """Labelled cells that were read, as counts that slides are put together of."""
+    """Labelled cells with their readings."""
 
     def __init__(
         self, reader: Reader, types: NDArray[np.float32], samples: Sequence[CellSample], rules: Rules
@@ -149,7 +156,7 @@ class Pool:
         self.recognised = types.max(axis=1) >= reader.threshold
 
     def slide(self, cells: NDArray[np.int64]) -> Tally:
-        """The tally of some cells, by their index."""
+        """Return the tally of cells by index (n,)."""
         return total(self._one(int(i)) for i in cells)
 
     def _one(self, index: int) -> FieldCount:
@@ -175,14 +182,31 @@ def evaluate_verdicts(
     progress: Progress | None = None,
     look: Look | None = None,
 ) -> VerdictsReport:
-    """Read the cells of both sources once, then judge the slides and the patients that they make up."""
+    """Read cells, then judge simulated slides and patients.
+
+    Args:
+        reader: Reader of the cells.
+        samples: Labelled cells; those of the two sources of `plan` are used.
+        plan: Slides to simulate.
+        rules: Rules of the differential and the verdict.
+        reference: Reference ranges, which give the proportions of healthy slides.
+        progress: Called with the cells read and their total.
+        look: Returns a sample's picture and scale; by default its file as it is.
+    """
     chosen = [each for each in samples if each.source in (plan.healthy_source, plan.patients_source)]
     types, _ = read_all(reader, chosen, progress, look or read_cell)
     return judge_pool(Pool(reader, types, chosen, rules), plan, rules, reference)
 
 
 def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> VerdictsReport:
-    """Judge the slides and the patients that cells make up which were read already."""
+    """Judge simulated slides and patients.
+
+    Args:
+        pool: Cells with their readings.
+        plan: Slides to simulate.
+        rules: Rules of the differential and the verdict.
+        reference: Reference ranges, which give the proportions of healthy slides.
+    """
     trial = _Trial(pool, plan, judge_by(pool.reader.manifest, rules, reference), rules, reference)
     verdicts = [trial.verdict(trial.drawn(0.0)) for _ in range(plan.healthy)]
     few = {}
@@ -204,7 +228,7 @@ def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> Ve
 
 
 class _Trial:
-    """Draws slides and judges them."""
+    """Simulated slides and their verdicts."""
 
     def __init__(self, pool: Pool, plan: Plan, judge: Judge, rules: Rules, reference: Reference) -> None:
         self._pool, self._plan, self._judge, self._rules = pool, plan, judge, rules
@@ -218,14 +242,22 @@ class _Trial:
         self._blasts = ((pool.sources == plan.patients_source) & np.isin(pool.labels, blasts)).astype(float)
 
     def drawn(self, share: float) -> NDArray[np.int64]:
-        """Indices of a slide's cells, a share of them blasts."""
+        """Draw a slide with a share of blasts.
+
+        Returns the indices of its cells.
+        """
         blasts = int(self._rng.binomial(self._plan.cells, share))
         return np.concatenate([
             self._some(self._blasts, blasts), self._some(self._healthy, self._plan.cells - blasts)
         ])  # fmt: skip
 
     def half_recognised(self, share: float) -> NDArray[np.int64]:
-        """Likewise, half of the cells drawn from those that were not recognised, where there are both."""
+        """Draw a slide with half not recognised.
+
+        As `drawn`, but each cell has an even chance of coming from the cells that were not recognised. Where
+        the pool has only recognised blasts, or only unrecognised ones, all blasts come from these. The same
+        holds for the other cells.
+        """
         blasts = int(self._rng.binomial(self._plan.cells, share))
         recognised = self._pool.recognised
         parts = []
@@ -250,7 +282,11 @@ class _Trial:
         return reach(tally, result, Pictures(tally.fields), self._rules)
 
     def patients(self) -> list[PatientVerdict]:
-        """Those with at least MIN_BLAST_SHARE annotated blasts and promyelocytes."""
+        """Judge each patient with enough blasts.
+
+        A patient needs at least MIN_BLAST_SHARE annotated blasts and promyelocytes among its white cells of
+        the differential.
+        """
         pool, found = self._pool, []
         white = ~np.isin(pool.labels, list(self._rules.not_counted))
         blast_like = np.isin(pool.labels, pool.reader.manifest.blast_like)
@@ -266,7 +302,10 @@ class _Trial:
         return found
 
     def coverage(self, *, half: bool) -> Coverage:
-        """Bounds of blasts on slides with a share of blasts between none and MOST_BLASTS."""
+        """Measure the blast share's bounds on simulated slides.
+
+        The true share of each slide is drawn between 0 and MOST_BLASTS.
+        """
         printed = above = below = 0
         excess = 0.0
         draw = self.half_recognised if half else self.drawn
@@ -282,7 +321,7 @@ class _Trial:
         return Coverage(self._plan.bounded, printed, above, below, excess / max(printed, 1))
 
     def widths(self) -> dict[str, float]:
-        """Of one healthy slide of which every cell was recognised."""
+        """Measure the bounds of one fully recognised healthy slide."""
         cells = self._some(self._healthy * self._pool.recognised, self._plan.cells)
         result = self.judged(cells)[1]
         ratios = {}

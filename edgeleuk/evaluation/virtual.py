@@ -1,6 +1,7 @@
-"""Labelled pictures as another objective would have shown them: `edgeleuk eval ... --virtual 40x`.
+"""Show labelled pictures as through another objective.
 
-Every picture has a shot of its own, drawn from its file name: the same in every run, whatever else is evaluated.
+Used by `edgeleuk eval ... --virtual 40x`. Every picture has its own shot, drawn from its file name, so it is
+the same in every run, whatever else is evaluated.
 """
 
 from __future__ import annotations
@@ -22,28 +23,43 @@ from edgeleuk.microscope import Objective, Shot, draw, render, sampling
 from edgeleuk.types import Image, Scale
 
 COMPOSED_UM_PER_PX = 0.12
-"""Of the cells that composed fields are made of: a 40x/0.65 objective resolves nothing finer than 0.35 um."""
+"""Scale of cells in composed fields, um per pixel.
+
+A 40x/0.65 objective resolves nothing finer than 0.35 um.
+"""
 
 FIELD_UM = 60.0
-"""Side of what 100x shows, and of composed fields in proportion: 150 um through 40x, 600 um through 10x."""
+"""Side of a field at 100x, um.
+
+Composed fields are wider in proportion: 150 um through 40x, 600 um through 10x.
+"""
 
 EYEPIECE_UM = 180.0
-"""Diameter of what a phone sees of a slide: an eyepiece of field number 18 mm behind a 100x objective."""
+"""Diameter of an eyepiece's field of view, um.
+
+A phone sees it through an eyepiece of field number 18 mm behind a 100x objective.
+"""
 
 EYEPIECE_UM_PER_PX = 0.2
-"""Of composed fields that a phone then sees: it resolves a little less than the objective does."""
+"""Scale of composed fields for phones, um per pixel.
+
+A phone resolves a little less than the objective does.
+"""
 
 ROUNDS = 2
-"""How often each cell stands in a composed field, next to other cells and through another camera."""
+"""Number of composed fields per cell.
+
+Each time it has other neighbours and another camera.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EyepieceFields:
-    """Composed fields that a phone at an eyepiece sees a disc of."""
+    """Composed fields to photograph through an eyepiece."""
 
     samples: list[FieldSample]
     truth: Mapping[int, Scale]
-    """By image id."""
+    """Scale by image id."""
     images: Mapping[int, Image]
 
     def read(self, sample: FieldSample) -> Image:
@@ -51,7 +67,16 @@ class EyepieceFields:
 
 
 def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
-    """The shot that a picture gets, never sampled finer than it was taken; at `um_per_px` where that is given."""
+    """Draw a picture's shot from its name.
+
+    It is never sampled finer than the picture itself.
+
+    Args:
+        path: File of the picture.
+        lens: Objective to look through.
+        scale: Scale of the picture.
+        um_per_px: Fixed sampling of the shot; None to draw it too.
+    """
     digest = hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     shot = draw(lens, rng, finest=scale.um_per_px)
@@ -61,11 +86,20 @@ def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None =
 def virtual_fields(
     samples: Sequence[FieldSample], rule: ScaleRule, lens: Objective, um_per_px: float | None = None
 ) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
-    """The samples with their boxes, the scales and the way to read the pictures, all through `lens`.
+    """Show labelled fields through another objective.
 
-    Each is sampled by a camera of its own, or all at `um_per_px`.
+    Args:
+        samples: Labelled fields.
+        rule: Scales of the fields.
+        lens: Objective to look through.
+        um_per_px: Fixed sampling of all fields; None to draw a camera for each.
 
-    Raises UsageError where a picture's scale is neither annotated nor given: blur is measured in micrometres.
+    Returns:
+        The samples with their boxes, the rule with their scales, and the function that reads their pictures,
+        all as seen through `lens`.
+
+    Raises:
+        UsageError: If a picture's scale is neither annotated nor given: blur is measured in micrometres.
     """
     first: dict[int, tuple[FieldSample, Scale, Shot]] = {}
     shown, truth = [], {}
@@ -97,7 +131,7 @@ def virtual_fields(
 
 
 def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
-    """The way to read a single cell's picture, which `look` gives, through `lens`."""
+    """Wrap `look` to show cells through `lens`."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
         image, scale = look(sample)
@@ -110,10 +144,23 @@ def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
 def composed_fields(
     samples: Sequence[FieldSample], names: Sequence[str], rule: ScaleRule, lens: Objective
 ) -> tuple[list[FieldSample], ScaleRule, Callable[[FieldSample], Image]]:
-    """Wide fields through `lens`, made of every whole cell of the samples ROUNDS times, as `virtual_fields` gives them.
+    """Compose wide fields seen through another objective.
 
-    Cells of different cameras do not mix. Raises UsageError where a sample was not labelled for all of `names`:
-    its unlabelled cells would be missing from the field, not unknown in it.
+    Every whole cell of the samples is used ROUNDS times. Cells of different cameras do not mix.
+
+    Args:
+        samples: Labelled fields.
+        names: Class names of the file.
+        rule: Scales of the fields; all must be annotated.
+        lens: Objective to look through.
+
+    Returns:
+        The samples, the rule with their scales and the function that reads their pictures, as by
+        `virtual_fields`.
+
+    Raises:
+        UsageError: If a sample was not labelled for all of `names`: its unlabelled cells would be missing
+            from the field, not unknown in it.
     """
     _fully_labelled(samples, names)
     rng = np.random.default_rng(lens.magnification)
@@ -145,9 +192,12 @@ def composed_fields(
 
 
 def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> EyepieceFields:
-    """Fields as wide as an eyepiece shows, made of every whole cell of the samples once, cameras apart.
+    """Compose fields as wide as an eyepiece shows.
 
-    Raises UsageError as `composed_fields`.
+    Every whole cell of the samples is used once. Cells of different cameras do not mix.
+
+    Raises:
+        UsageError: If a sample was not labelled for all of `names`.
     """
     _fully_labelled(samples, names)
     rng = np.random.default_rng(0)

@@ -1,4 +1,7 @@
-"""Finder and reader end to end: whole fields through `Analyser`, against white cells annotated with their type."""
+"""Evaluate finder and reader together on whole fields.
+
+Fields go through `Analyser` and are compared with white cells annotated with their type.
+"""
 
 from __future__ import annotations
 
@@ -18,36 +21,48 @@ from edgeleuk.observation import Observation
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Frame, PictureFile
 
 Progress = Callable[[int, int], None]
-"""Told how many fields are done, and of how many."""
+"""Called with the fields done and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedCell:
-    """One white cell of known type, and what became of it."""
+    """One annotated white cell with its result."""
 
     label: str
-    """Its annotated type, by the reader's merging."""
+    """Annotated type, after the reader's merging."""
     found: bool
-    """Whether a box of the finder overlaps its own enough (`fields.MATCH_IOU`)."""
-    printed: str | None = None
-    """The type that `analyze` prints, "unclassified" among them.
+    """Whether the finder found the cell.
 
-    None where the cell was not found, or found but cut by the picture's edge and so not read.
+    A box of the finder then overlaps the annotated one by at least `fields.MATCH_IOU`.
+    """
+    printed: str | None = None
+    """Type that `analyze` prints, or "unclassified".
+
+    None if the cell was not found, or was found but is cut by the picture's edge and so not read.
     """
     best_of_five: str | None = None
-    """The likeliest of the mature types, however unsure; None likewise."""
+    """Most probable of the five mature types, however unsure.
+
+    None as for `printed`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many of a set of annotated cells came how far."""
+    """Counts of annotated cells found, read and read right."""
 
     annotated: int
     found: int
     read: int
-    """Those found, less those that the picture's edge cuts."""
+    """Number of cells found and read.
+
+    A cell that the picture's edge cuts is not read.
+    """
     right_of_five: int
-    """Of those read: the likeliest of the five mature types is the annotated one."""
+    """Number of cells read right among five types.
+
+    The most probable of the five mature types is then the annotated one.
+    """
     right_as_printed: int
     unclassified: int
 
@@ -64,7 +79,10 @@ class Outcome:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """`accuracy_as_printed` takes an unclassified cell for wrong; `accuracy_of_accepted` leaves it out."""
+        """Return all figures for JSON.
+
+        `accuracy_as_printed` counts an unclassified cell as wrong; `accuracy_of_accepted` leaves it out.
+        """
         return {
             "annotated": self.annotated,
             "found": proportion(self.found, self.annotated),
@@ -78,15 +96,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WholeReport:
-    """What `edgeleuk eval whole` reports."""
+    """Report of `edgeleuk eval whole`."""
 
     fields: int
     cells: tuple[AnnotatedCell, ...]
-    """Of the five mature types."""
+    """Annotated cells of the five mature types."""
     left_out: Mapping[str, int]
-    """Annotated white cells of other types."""
+    """Annotated white cells of other types, counted."""
     refused: tuple[str, ...]
-    """Fields that could not be analysed, with the reason; nothing counts as found in them."""
+    """Fields that could not be analysed, with the reason.
+
+    Nothing counts as found in them.
+    """
 
     @property
     def overall(self) -> Outcome:
@@ -98,7 +119,7 @@ class WholeReport:
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
-        """Cells that were read, by annotated type and by the type printed."""
+        """Cells read, by annotated and printed type."""
         return {
             label: dict(Counter(cell.printed for cell in cells if cell.printed).most_common())
             for label, cells in self._by_type()
@@ -125,11 +146,19 @@ def evaluate_whole(
     slide: SlideCount,
     progress: Progress | None = None,
 ) -> WholeReport:
-    """Analyse fields as `analyze` does, with the scale policy of `slide`, which counts nothing; `names` are the file's.
+    """Analyse fields and compare the cell types.
 
-    Fields without any cell of known type are left out.
-    Raises InputError where a picture cannot be read, UsageError where no white cell is annotated with one of the
-    five mature types.
+    Fields are analysed as by `analyze`; those without any cell of known type are left out.
+
+    Args:
+        samples: Annotated fields.
+        names: Class names of the file.
+        slide: Gives the analyser and the scale policy; nothing is counted on it.
+        progress: Called with the fields done and their total.
+
+    Raises:
+        InputError: If a picture cannot be read.
+        UsageError: If no white cell is annotated with one of the five mature types.
     """
     samples = [sample for sample in samples if any(sample.subtypes)]
     mature = frozenset(slide.analyser.reader.mature)
@@ -162,9 +191,10 @@ def evaluate_whole(
 
 
 def _pair(sample: FieldSample, kind: int, white: Sequence[Cell]) -> Iterator[tuple[str, Cell | None]]:
-    """Each annotated type with the cell that was found for it; None where none was.
+    """Yield annotated types with the cell found, or None.
 
-    `white` has the best score first, as the finder gives them. Annotated cells of unknown type are matched too.
+    `white` has the best score first, as the finder gives them. Annotated cells of unknown type are matched
+    too.
     """
     annotated = np.flatnonzero(sample.kinds == kind)
     boxes = np.array([cell.box for cell in white], np.float32).reshape(-1, 4)
