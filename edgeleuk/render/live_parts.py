@@ -230,7 +230,10 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
 
 
 def _note(text: str, dropping: bool, width: int) -> Text:
-    """Return the end of a note, with a warning after the first Esc."""
+    """Return the line with the end of the note being typed.
+
+    After the first Esc it warns that another one drops the note.
+    """
     warning = "  Esc again drops the note" if dropping else ""
     room = width - len("note: _") - len(warning)
     shown = clean(text)[-room:]
