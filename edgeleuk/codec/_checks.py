@@ -53,7 +53,10 @@ def counts(values: Iterable[int], what: str) -> None:
 
 
 def share(values: ArrayLike, what: str) -> None:
-    """Require all values to be from 0 to 1, plus ROUNDING."""
+    """Require all values to be from 0 to 1.
+
+    They may exceed 1 by ROUNDING.
+    """
     array = np.asarray(values, np.float64)
     inside = (array >= 0) & (array <= 1 + ROUNDING)
     require(bool(inside.all()), f"{what} is {array[~inside][:1].tolist()}, not 0 to 1")

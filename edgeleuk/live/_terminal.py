@@ -73,7 +73,10 @@ def single_keys(fd: int) -> Iterator[Attributes]:
 
 
 def terminal() -> int | None:
-    """Return the descriptor of standard input if it is a terminal."""
+    """Return the terminal's file descriptor, or None.
+
+    It is standard input, if that is a terminal.
+    """
     try:
         fd = sys.stdin.fileno()
         return fd if os.isatty(fd) else None

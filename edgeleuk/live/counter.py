@@ -160,7 +160,7 @@ class LiveCounter:
         return "counted"
 
     def _held(self) -> str:
-        """Return why a countable frame must not count now, or ""."""
+        """Return why counting is on hold, or ""."""
         if self._disk.is_due():
             self.paused = False
         if self.paused:
@@ -182,7 +182,7 @@ class LiveCounter:
         return verdict
 
     def _warn_once(self, refusal: Refusal) -> None:
-        """Warn of a refusal, but of an unforeseen fault only once.
+        """Warn of a refusal; repeat no unforeseen fault.
 
         Such a fault may affect every frame of a stream.
         """
@@ -308,7 +308,10 @@ class LiveCounter:
         self._last_cell = self._last_markable()
 
     def _last_markable(self) -> LastCell | None:
-        """Return the newest white cell that was read and is no artefact."""
+        """Return the newest white cell to mark.
+
+        It was read, and it is no artefact.
+        """
         marks = self.map.marks
         for identity in reversed(self.map.white_cells):
             cell = self.map.cell(identity)

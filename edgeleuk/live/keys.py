@@ -33,7 +33,7 @@ ESCAPE, ENTER, BACKSPACE, ERASE_LINE, ERASE_WORD = "\x1b", "\r", "\x7f", "\x15",
 INTERRUPT = "\x03"
 """Ctrl-C, if a terminal sends it as a character."""
 ESCAPE_S = 0.3
-"""Time after which a lone escape character counts as a key, seconds.
+"""Wait before a lone escape character counts, seconds.
 
 Before that it may be the start of an arrow key's sequence. The time is long because a slow line may separate
 the two; nothing waits for it.
@@ -241,7 +241,7 @@ class Prompt:
         """Whether the next Escape drops the text."""
 
     def feed(self, key: str) -> str | None:
-        """Process a key and return the text once it is complete.
+        """Process a key; return the text when complete.
 
         Enter completes the text. Escape drops an empty line at once, but a text only when pressed twice.
 

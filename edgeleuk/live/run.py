@@ -188,7 +188,9 @@ class Loop:
 
 @contextmanager
 def _signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Stop the loop between two frames on SIGINT, SIGTERM or SIGHUP.
+    """Stop the loop on SIGINT, SIGTERM or SIGHUP.
+
+    It stops between two frames.
 
     Ctrl-C and a service manager's request therefore interrupt no frame.
     """

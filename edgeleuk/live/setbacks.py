@@ -1,4 +1,4 @@
-"""Recovery from a full disk and from changes of the clock.
+"""Recovery from full disks and clock changes.
 
 The count goes on by itself: a small computer has no battery for its clock, and a service has no operator.
 """
@@ -24,7 +24,7 @@ SPACE_AGAIN = "fields can be kept again; counting goes on."
 
 
 class Disk:
-    """State of the disk: accepting fields, or waiting for a retry.
+    """State of storing: accepting, or waiting to retry.
 
     Nothing is counted between two attempts.
     """
@@ -89,7 +89,7 @@ class WallClock:
         self._apart = wall() - self._steady()
 
     def moved(self) -> float | None:
-        """Return how far the clock was set since the last call, seconds.
+        """Return the clock's change since the last call, seconds.
 
         Negative if it was set back; None below CLOCK_S.
         """
@@ -98,7 +98,7 @@ class WallClock:
         return moved if abs(moved) >= CLOCK_S else None
 
     def behind(self, at: str) -> float | None:
-        """Return how far the clock is behind a stored time, seconds.
+        """Return the clock's lag behind a stored time, seconds.
 
         None below CLOCK_S. `at`: the stored time, ISO 8601.
         """
@@ -126,7 +126,10 @@ def _steady() -> float:
 
 
 def _long(seconds: float) -> str:
-    """Return a duration in words: 365 days, 2 hours 5 minutes."""
+    """Format a duration in its two largest units.
+
+    Such as 365 days, 2 hours 5 minutes.
+    """
     whole = timedelta(seconds=round(abs(seconds)))
     hours, minutes = divmod(whole.seconds // 60, 60)
     if whole.days:

@@ -141,7 +141,10 @@ EventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Event of a live count, one JSON line in logs and pipes."""
+    """Event of a live count.
+
+    In logs and pipes it is one JSON line.
+    """
 
     kind: EventKind
     seconds: float

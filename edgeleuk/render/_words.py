@@ -42,7 +42,7 @@ PICTURE_WORDS: Mapping[str, str] = {
 
 
 def picture_word(code: str) -> str:
-    """Return a few words for the code of a finding or refusal.
+    """Return words for a finding's or refusal's code.
 
     The code of a faulty file is the name of an error.
     """
@@ -73,7 +73,7 @@ def short(name: str, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Shorten a text in its middle to at most `width` cells."""
+    """Cut out a text's middle to fit `width`."""
     if cell_len(text) <= width:
         return text
     room = max(width - len(DOTS), 0)
@@ -97,7 +97,7 @@ class Fitted:
 
 
 def clean(text: str) -> str:
-    """Return a text as one line that is safe on a terminal.
+    """Make a text safe for one terminal line.
 
     Control characters are escaped, see `escaped`; any white space becomes a plain space.
     """

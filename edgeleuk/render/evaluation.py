@@ -23,7 +23,10 @@ from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.types import spoken
 
 NOTHING = "–"
-"""Text for an undefined value: no such cell in the data."""
+"""Text for an undefined value.
+
+The data have no such cell.
+"""
 CONFUSIONS = 8
 """Number of mistakes listed, most frequent first."""
 NAMES = 3

@@ -1,4 +1,7 @@
-"""Terminal lines on files that were left out, grouped by kind."""
+"""Terminal lines on files that were left out.
+
+Files are grouped by kind.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ OTHER = ("file that is no picture", "files that are no pictures", "")
 
 
 def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
-    """Yield a line per kind, with as many names as fit."""
+    """Yield a line per kind of file.
+
+    It has as many names as fit.
+    """
     kinds: defaultdict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for each in left_out:
         kinds[WORDS.get(each.code, OTHER)][each.name] = None

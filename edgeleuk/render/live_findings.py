@@ -36,7 +36,7 @@ def verdict_lines(shown: Verdict, width: int) -> list[Text]:
 
 
 def reasons(shown: Verdict, result: Differential) -> list[Finding]:
-    """Return the reasons for a verdict that its line does not give."""
+    """Return the reasons missing from the verdict's line."""
     severity = {flag.code.lower(): flag.severity for flag in result.flags}
     return [
         Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))
@@ -95,7 +95,10 @@ def _fitting(every: Sequence[list[Text]], rows: int) -> list[list[Text]]:
 
 
 def _more(rest: Sequence[Finding], width: int) -> Text:
-    """Return how many reasons have no room, with names that fit."""
+    """Return a line on the reasons without room.
+
+    It has their number, and as many names as fit.
+    """
     text = f"+{len(rest)} more (see the end)"
     for place, each in enumerate(rest):
         longer = f"{text}{', ' if place else ': '}{each.name}"

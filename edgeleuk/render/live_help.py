@@ -1,4 +1,4 @@
-"""Help for the live screen: meaning of its keys and words.
+"""Help on keys and words of the live screen.
 
 It is shown over the middle of the screen on request.
 """

@@ -106,7 +106,7 @@ def lines(state: LiveState, labels: Sequence[str], width: int, height: int, extr
 
 
 def middle(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> list[Text]:
-    """Return the part of the screen that depends on the count.
+    """Return the part that depends on the count.
 
     It changes only with the count, or when the operator asks for help.
 
@@ -168,7 +168,10 @@ class Rows:
     findings: int
     attributes: int
     gap: int
-    """Blank lines above the table, below it, and above the last field."""
+    """Blank lines in each of three gaps.
+
+    The gaps are above the table, below it, and above the last field.
+    """
 
     @classmethod
     def of(cls, state: LiveState, labels: Sequence[str], room: int, about: int) -> Rows:

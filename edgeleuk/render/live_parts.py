@@ -20,7 +20,10 @@ from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import spoken
 
 WIDE, WIDEST = 100, 116
-"""Minimum widths for the whole notice and for the camera's losses."""
+"""Minimum window widths for optional parts.
+
+WIDE: for the whole notice. WIDEST: for what the camera lost.
+"""
 NOTICE = RESEARCH_USE.split(".")[0]
 
 VERDICTS: Mapping[Verdict, tuple[str, str]] = {
@@ -100,7 +103,10 @@ def header(state: LiveState, width: int) -> Text:
 
 
 def camera(state: LiveState, width: int) -> Text:
-    """Return the line on the camera: its state, focus, light, rate."""
+    """Return the line on the camera.
+
+    It has state, focus, light and frame rate.
+    """
     style, _ = CAMERA[state.camera.word]
     since = "" if state.camera.word == "running" else lapse(state.camera.since)
     lost = f"  skipped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
@@ -139,7 +145,7 @@ def status(state: LiveState, width: int) -> Text:
 
 
 def _trouble(state: LiveState, width: int) -> tuple[str, str]:
-    """Return the camera's trouble: the part for the status line, the rest."""
+    """Split the camera's trouble into status line and rest."""
     text = clean(state.camera.text or CAMERA[state.camera.word][1])
     first = (textwrap.wrap(text, width - 12) or [""])[0]
     return first, text[len(first) :].strip()
@@ -151,7 +157,10 @@ def damaged(pictures: int) -> str:
 
 
 def progress(state: LiveState, width: int) -> Text:
-    """Return the line on progress: white cells, fields, parts, scale."""
+    """Return the line on progress.
+
+    It has white cells, fields, connected parts and scale.
+    """
     n, target = state.differential.n, state.target
     reached = n >= target
     scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
@@ -178,7 +187,10 @@ def last_added(state: LiveState, width: int) -> Text:
 
 
 def last_cell(state: LiveState, width: int) -> Text:
-    """Return the line on the cell that key a would mark."""
+    """Return the line on the last cell.
+
+    The key for artefacts would mark this cell.
+    """
     if (cell := state.last_cell) is None:
         return line(width, ("last cell   none yet", "dim"))
     named = clean(f"{cell.identity}: {cell.read}, field {cell.field} cell {cell.number}")
@@ -203,7 +215,7 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
 
 
 def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
-    """Return the line for messages, two if the text is long.
+    """Return one or two lines for messages.
 
     It shows the first of these that there is: a question, the note being typed, the message, the rest of the
     camera's trouble, the number of damaged pictures.
@@ -230,7 +242,7 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
 
 
 def _note(text: str, dropping: bool, width: int) -> Text:
-    """Return the line with the end of the note being typed.
+    """Return the end of the note being typed.
 
     After the first Esc it warns that another one drops the note.
     """

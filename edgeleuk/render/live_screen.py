@@ -120,7 +120,9 @@ def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
 
 @contextmanager
 def _errors_held_back() -> Iterator[None]:
-    """Hold back standard error and print its last lines at the end.
+    """Hold back standard error until the end.
+
+    Then print its last lines.
 
     This covers C libraries too. Does nothing if standard error is no terminal, as it then cannot disturb the
     screen.

@@ -21,7 +21,10 @@ from edgeleuk.types import spoken
 from edgeleuk.verdict import Verdict
 
 BELOW = 2
-"""Lines printed below it: where the session is stored, and the prompt."""
+"""Lines printed below the summary.
+
+They say where the session is stored, and have the shell's prompt.
+"""
 
 
 @dataclass(frozen=True, slots=True)

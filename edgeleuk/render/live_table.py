@@ -23,7 +23,10 @@ COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
 """Column widths if two types share a narrow line."""
 FEW = 9.9
-"""Largest bound shown with a decimal in a narrow column, percent."""
+"""Largest bound with a decimal, percent.
+
+It applies to narrow columns, which have room for two figures.
+"""
 WITH_RANGE = 96
 """Minimum screen width for the column of reference ranges."""
 BESIDE = {PLATELET.casefold(): "large platelet", NOT_A_CELL: "no white cell"}
@@ -102,7 +105,7 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
 
 
 def _named(label: str) -> str:
-    """Return a short name for a label outside the percentages.
+    """Return a label's name outside the percentages.
 
     The finder counts platelets too, so the reader's platelets get another name.
     """
@@ -110,7 +113,7 @@ def _named(label: str) -> str:
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
-    """Return a line for each attribute, or more if it needs them.
+    """Return the lines on attributes, one or more each.
 
     Args:
         result: Differential with the shares of the values.
@@ -142,7 +145,7 @@ def _value(value: str, share: Share | None) -> list[Piece]:
 
 
 def _slot(name: str, count: int | None, name_width: int, width: int) -> list[Piece]:
-    """Return a name and its count, aligned with other slots."""
+    """Return a name and its aligned count."""
     style = "" if count else "dim"
     shown = "-".rjust(5) if count is None else number(count, 5)
     return [(fit(name, name_width), style), (shown, style), (" " * (width - name_width - 5), "")]
@@ -188,11 +191,14 @@ def _row(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Figures of a cell type: count, and share if supported."""
+    """Figures of a cell type.
+
+    The count, and the share if the data support one.
+    """
 
     count: int
     percent: float | None
-    """Percent of the recognised white cells; None if not known."""
+    """Percent of the recognised white cells, or None."""
     bounds: tuple[float, float] | None
     """Bounds of the share of all white cells found, percent.
 
@@ -228,7 +234,10 @@ class Shown:
 
     @property
     def figures(self) -> str:
-        """Bounds with two figures for a narrow column, such as 1.8-11."""
+        """Bounds with two figures, such as 1.8-11.
+
+        They fit a narrow column.
+        """
         if self.percent is None or self.bounds is None:
             return self.absent if self.percent is None else "unknown"
         low, high = self.bounds
@@ -248,7 +257,10 @@ class _Half:
 
     @classmethod
     def of(cls, labels: Sequence[str], width: int) -> _Half:
-        """Use full intervals if the longest name leaves room for them."""
+        """Derive the widths from names and screen.
+
+        Intervals are full if the longest name leaves room for them, else short.
+        """
         half = width // 2
         name = half - COUNT - PERCENT - INTERVAL - 2
         if name >= max(map(len, labels)):
@@ -285,7 +297,10 @@ def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[
 
 
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
-    """Yield a head, then `rows` lines with two types each."""
+    """Yield a head, then two types per line.
+
+    There are `rows` lines below the head.
+    """
     half = _Half.of(inside, width)
     yield line(width, (half.head() * 2, "dim"))
     yield from _pairs(result, inside, half, rows, width)

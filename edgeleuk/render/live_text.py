@@ -29,7 +29,9 @@ def line(width: int, *pieces: Piece) -> Text:
 
 
 def fit(text: str, width: int, right: bool = False) -> str:
-    """Fit text into exactly `width` cells, with dots where it is cut.
+    """Pad or cut text to exactly `width` cells.
+
+    Dots mark where it is cut.
 
     Args:
         text: Text of any length.
@@ -82,7 +84,7 @@ def lapse(seconds: float) -> str:
 
 
 def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
-    """Return a name, a bar from 0 to 1 and the percentage.
+    """Return a name, a bar and a percentage.
 
     Args:
         name: Name in front of the bar.

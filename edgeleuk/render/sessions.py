@@ -236,7 +236,7 @@ def document(kept: Kept) -> dict[str, Any]:
 
 
 def cells_csv(kept: Kept) -> str:
-    """Return a CSV row for each cell in each counted field.
+    """Return a CSV row per cell and field.
 
     The first columns are the field, the cell's number on the map, whether it was seen here first, the
     operator's mark, and the type that all its views give together. The columns of `analyze --csv` follow.
@@ -260,7 +260,7 @@ def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and JPEG image of each white cell.
+    """Yield path and JPEG image per white cell.
 
     The cells are those of the map. Paths are relative and contain the cell's type. The image comes from a
     field that shows the cell whole, and among those from the sharpest. `fields`: those of the result, with
@@ -279,7 +279,7 @@ def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, byt
 
 
 def _type(kept: Kept, counted: CountedField, position: int) -> str | None:
-    """Return the type of a white cell as on the map.
+    """Return a white cell's type on the map.
 
     If the map merged the cell with another one, return the type read in this view.
     """

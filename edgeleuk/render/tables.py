@@ -71,7 +71,7 @@ def about(result: SlideResult) -> dict[str, Any]:
 
 
 def overlaps_of(result: SlideResult) -> list[dict[str, Any]]:
-    """Return which pictures overlap or are copies of each other."""
+    """Return which pictures overlap or are copies."""
     names = {each.number: each.field.name for each in result.counted}
     return [
         asdict(each) | {"path": names[each.number], "other_path": names[each.other]}
@@ -113,7 +113,10 @@ def refused(refusal: Refusal) -> dict[str, Any]:
 
 
 def left_out(result: SlideResult) -> list[dict[str, Any]]:
-    """Return what was left out, beside the pictures or in them."""
+    """Return what was left out of the analysis.
+
+    It lay beside the pictures, or in their files.
+    """
     return [{"path": each.name, "code": each.code, "reason": each.text} for each in result.left_out]
 
 
@@ -169,7 +172,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _counted_cell(counted: CountedField, index: int) -> dict[str, Any]:
-    """Return a cell with its number on the slide map.
+    """Return a cell with its map number.
 
     It counts in the field that showed it first.
     """
@@ -287,7 +290,7 @@ def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
 
 
 def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
-    """Return the codes and the texts, the most severe first."""
+    """Return codes and texts, the most severe first."""
     told = list(findings)
     return " ".join(each.code for each in told), " ".join(each.text for each in told)
 

@@ -87,7 +87,7 @@ def verdict_line(verdict: Verdict) -> Text:
 
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
-    """Yield the reasons that the verdict's line does not give.
+    """Yield the reasons missing from the verdict's line.
 
     With `details`, the reasoning behind every reason too.
     """
@@ -101,7 +101,9 @@ def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
 
 
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
-    """Yield the estimates per uL in a panel, apart from counts.
+    """Yield the panel of estimates per uL.
+
+    It keeps them apart from the counts.
 
     Nothing if no estimates were asked for.
     """
@@ -158,13 +160,16 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
 
 
 def _how(copy: Overlap) -> str:
-    """Return a copy's rotation and mirroring in brackets, or ""."""
+    """Return a copy's rotation and mirroring, or ""."""
     words = ["mirrored"] * copy.mirrored + [f"turned by {copy.turned} degrees"] * bool(copy.turned)
     return f" ({', '.join(words)})" if words else ""
 
 
 def _quality(result: SlideResult, details: bool) -> Iterator[RenderableType]:
-    """Yield a line on picture quality, and rows with `details`."""
+    """Yield a line on picture quality.
+
+    With `details`, a row per picture too.
+    """
     fields = [each.field for each in result.counted]
     left_out = [each for each in result.refused if each.exit_code]
     codes = Counter(finding.code for field in fields for finding in field.assessment.findings)
@@ -186,7 +191,7 @@ def _counted(codes: Counter[str]) -> str:
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
-    """Return size, scale, counts and white cells of one picture."""
+    """Return size, scale and cells of a picture."""
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
     seen = "the field of view" if field.aperture else "the whole picture"
@@ -211,14 +216,17 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
 
 
 def _findings(judged: Assessment) -> Iterator[Text]:
-    """Yield a line for each quality finding of a picture."""
+    """Yield a line per quality finding."""
     for finding in judged.findings:
         head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
         yield Text.assemble(head, finding.text)
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
-    """Return a row per white cell, by number in the picture."""
+    """Return a table with one row per white cell.
+
+    Rows are ordered by the cell's number in the picture.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("cell", justify="right", style="dim")
     table.add_column("type", min_width=18)
@@ -312,7 +320,7 @@ def together(
 
 
 def closing(result: Differential) -> Text:
-    """Return the last line: the notice and the reference ranges."""
+    """Return the notice and the reference ranges."""
     return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
 
 
@@ -429,7 +437,7 @@ def _estimate(estimate: Estimate, bounds: Bounds | None) -> Text:
 
 
 def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
-    """Return the share as a solid bar, dashed to its upper bound."""
+    """Return a bar, dashed to the upper bound."""
     point = round(share.percent / 100 * BAR)
     high = round((bounds.high if bounds and bounds.high is not None else share.percent) / 100 * BAR)
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
