@@ -86,7 +86,7 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size of the decompressed body, bytes."""
     body: bytes
     odd: bool = False
-    """Whether texts in the body contain ESCAPE sequences."""
+    """Whether body texts contain ESCAPE sequences."""
     pictures: tuple[bytes, ...] = ()
     """JPEG images of cells, kept outside the body.
 
@@ -135,7 +135,7 @@ def decode(data: bytes, kind: type[T]) -> T:
 
 
 def read_result(path: Path) -> SlideResult:
-    """Read a slide's result from an exported file.
+    """Read a slide's result from a file.
 
     `edgeleuk sessions export` writes such files.
 

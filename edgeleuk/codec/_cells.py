@@ -35,9 +35,9 @@ class Examined(msgspec.Struct, frozen=True, array_like=True):
     reading: Reading | None
     morphometry: Morphometry | None
     number: int = 0
-    """Number of a white cell in its picture.
+    """Number of the white cell, or 0.
 
-    Records before version 2 have none.
+    White cells are numbered within their picture. Records before version 2 have no numbers.
     """
 
 
@@ -47,7 +47,7 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int
     kinds: tuple[str, ...]
     columns: bytes
-    """Rows of type CELLS, as written by `to_bytes`."""
+    """Rows of type CELLS, see `to_bytes`."""
     examined: dict[int, Examined]
     """Cells that were read, measured or numbered, by index."""
 

@@ -1,4 +1,4 @@
-"""Temporary changes to terminal settings and signal handlers.
+"""Temporary terminal settings and signal handlers.
 
 Each is undone on every way out.
 """

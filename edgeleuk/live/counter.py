@@ -116,12 +116,12 @@ class LiveCounter:
 
     @property
     def refused_by_disk(self) -> bool:
-        """Whether the last countable field could not be stored."""
+        """Whether storing the last countable field failed."""
         return self._disk.refuses
 
     @property
     def tries_disk(self) -> bool:
-        """Whether it is time to try storing again."""
+        """Whether to try storing again now."""
         return self._disk.tries
 
     def frame(self, shot: Shot) -> Verdict:
@@ -168,7 +168,7 @@ class LiveCounter:
         return "manual" if self.manual and not self._wanted else ""
 
     def _left_out(self, refusal: Refusal) -> Verdict:
-        """Return the verdict on a refused frame, and report it.
+        """Report a refused frame; return its verdict.
 
         A change of the camera's image is reported once.
         """
@@ -182,9 +182,9 @@ class LiveCounter:
         return verdict
 
     def _warn_once(self, refusal: Refusal) -> None:
-        """Warn of a refusal; repeat no unforeseen fault.
+        """Warn of a refusal.
 
-        Such a fault may affect every frame of a stream.
+        An unforeseen fault, which may affect every frame of a stream, is reported only once.
         """
         told = refusal.text.replace(refusal.name, "")
         if refusal.code != UnforeseenError.__name__ or told not in self._faults:
@@ -199,7 +199,7 @@ class LiveCounter:
         """
         misfit = self.analyser.profile is not None and field.profile is None
         if misfit and not self._misfit:
-            self._warn(field.warnings[0])  # why the profile was not used stands before all others
+            self._warn(field.warnings[0])  # the first warning says why the profile was not used
         self._misfit = misfit
 
     def _not_kept(self, error: StoreError) -> None:
@@ -263,7 +263,7 @@ class LiveCounter:
         self._tell("undone", self.message, {"field": counted.number})
 
     def mark(self, identity: int, label: str = ARTEFACT) -> None:
-        """Override the reader's type of one white cell.
+        """Override the type of one white cell.
 
         Raises:
             UsageError: There is no such cell.
@@ -290,7 +290,7 @@ class LiveCounter:
         self.mark(self._last_cell.identity, label)
 
     def question(self, command: Command) -> Question | None:
-        """Return the question to ask before a command.
+        """Return the question before a command.
 
         None for a command that runs at once.
         """

@@ -120,7 +120,7 @@ END = Question("End the count?", "ends", "goes on", Command.FINISH)
 
 
 def asked(command: Command) -> Question | None:
-    """Return the question to ask before a command.
+    """Return the question before a command.
 
     None for a command that runs at once.
     """
@@ -197,7 +197,10 @@ class Keys:
         self._stack.close()
 
     def poll(self) -> str | None:
-        """Return the next key as a character, or None."""
+        """Return the next key, or None.
+
+        A key is one character.
+        """
         if self._suspend:
             self._suspend_now()
         if self._fd is not None:

@@ -43,7 +43,7 @@ class Frames(Protocol):
 
 
 class View(Protocol):
-    """View that shows states: the terminal, or nothing."""
+    """View of states: terminal or nothing."""
 
     def update(self, state: LiveState) -> None: ...
 
@@ -190,9 +190,7 @@ class Loop:
 def _signals(stop: Callable[[str], None]) -> Iterator[None]:
     """Stop the loop on SIGINT, SIGTERM or SIGHUP.
 
-    It stops between two frames.
-
-    Ctrl-C and a service manager's request therefore interrupt no frame.
+    It stops between two frames, so that Ctrl-C or a service manager's request interrupts nothing halfway.
     """
 
     def heard(number: int, _: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 RETRY_S = 30.0
-"""Time between two attempts to store a field, seconds.
+"""Time between two storing attempts, seconds.
 
 Each attempt costs the analysis of a field; freeing space on a card takes minutes.
 """
@@ -36,7 +36,7 @@ class Disk:
 
     @property
     def refuses(self) -> bool:
-        """Whether the last attempt to store a field failed."""
+        """Whether the last storing attempt failed."""
         return self._refused
 
     @property

@@ -69,7 +69,7 @@ class LastCell:
     identity: int
     """Number on the map, also in what `sessions export` writes."""
     field: int
-    """Number of the counted field that showed the cell first."""
+    """Number of the field that showed it first."""
     number: int
     """Number in that field, by which the verdict names it."""
     label: str
@@ -100,7 +100,10 @@ class LiveState:
     verdict: Verdict
     meters: Meters
     fps: float
-    """Frames processed per second, over the last few seconds."""
+    """Frames processed per second.
+
+    Taken over the last few seconds.
+    """
     latency_ms: float
     """Time from a frame's arrival to its result, milliseconds.
 
@@ -120,13 +123,16 @@ class LiveState:
     last_added: Mapping[str, int] = field(default_factory=dict)
     """White cells added by the last counted field, by label."""
     last_cell: LastCell | None = None
-    """Newest white cell that is no artefact, or None."""
+    """Newest white cell, artefacts excluded, or None."""
     um_per_px: float | None = None
     islands: int = 0
     paused: bool = False
     manual: bool = False
     message: str = ""
-    """Latest message for the operator, one sentence, or empty."""
+    """Latest message for the operator.
+
+    One sentence, or empty.
+    """
     session: str = ""
     """Identifier of the session in the store.
 

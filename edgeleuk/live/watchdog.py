@@ -94,7 +94,7 @@ class Watchdog:
     def from_environment(
         cls, *, paced: bool = True, environment: Mapping[str, str] | None = None
     ) -> Watchdog:
-        """Return the watchdog that the environment asks for.
+        """Return the watchdog that the environment requests.
 
         The service manager sets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Without them the watchdog does
         nothing.

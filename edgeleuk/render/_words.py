@@ -1,4 +1,7 @@
-"""Shared text formatting: names, times, and styles of flags."""
+"""Text formatting shared by the renderers.
+
+Names, times, and styles of flags.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from edgeleuk.types import spoken
 
 DOTS = "..."
 LEAST = 16
-"""Minimum width of a meaningful name, terminal cells."""
+"""Minimum width of a name, terminal cells.
+
+A shorter name would be meaningless.
+"""
 
 SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -38,7 +44,7 @@ PICTURE_WORDS: Mapping[str, str] = {
     "ScaleError": "scale unknown",
     "UnforeseenError": "fault in the program",
 }
-"""Words for the codes of findings and refusals."""
+"""Words for codes of findings and refusals."""
 
 
 def picture_word(code: str) -> str:
@@ -73,7 +79,10 @@ def short(name: str, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Cut out a text's middle to fit `width`."""
+    """Cut out a text's middle.
+
+    The result has at most `width` cells, and the whole text if there is room.
+    """
     if cell_len(text) <= width:
         return text
     room = max(width - len(DOTS), 0)

@@ -19,7 +19,7 @@ SUMS: dict[State, str] = {
 
 
 def report(examined: Report) -> RenderableType:
-    """Render each check with its remedy and advice.
+    """Render each check, remedy and advice.
 
     The remedy is a whole command, ready to be copied.
     """

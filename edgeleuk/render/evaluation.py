@@ -1,4 +1,7 @@
-"""Evaluation results as tables for a terminal of 80 columns."""
+"""Evaluation results as terminal tables.
+
+Tables fit 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -97,9 +100,10 @@ def render_slides(report: SlidesReport) -> RenderableType:
 
 
 def render_whole(report: WholeReport) -> RenderableType:
-    """Render an evaluation of finder and reader together.
+    """Render an end-to-end evaluation.
 
-    Cells found and read correctly by cell type, then the headline figures and the refusals.
+    Cells that finder and reader together found and read correctly, by cell type; then the headline figures
+    and the refusals.
     """
     columns = ("Type", "Cells", "Found", "Read", "Best of 5", "Printed", "Unsure")
     table = _table(f"White cells of known type in {report.fields} fields", columns)

@@ -1,4 +1,7 @@
-"""Evaluation of calibrations as a table of 80 columns."""
+"""Evaluation of calibrations as a table.
+
+It fits a terminal of 80 columns.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Verdicts on picture quality as tables of 80 columns."""
+"""Picture-quality verdicts as terminal tables.
+
+Tables fit 80 columns.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures on verdicts and bounds, for a terminal."""
+"""Terminal tables on verdicts and bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edgeleuk.verdict import TITLES
 
 
 def render_verdicts(report: VerdictsReport) -> RenderableType:
-    """Render figures on healthy slides, few blasts, patients, bounds."""
+    """Render the evaluation of verdicts.
+
+    Figures on healthy slides, slides with few blasts, patients, and bounds.
+    """
     plan = report.plan
     lines = [
         f"{plan.healthy} healthy slides of {plan.cells} cells of {plan.healthy_source}: "

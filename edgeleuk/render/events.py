@@ -19,7 +19,10 @@ With it the texts align.
 
 
 def plain(event: Event) -> str:
-    """Return an event as one line: time, kind and sentence."""
+    """Return an event as one line.
+
+    It has the time since the count began, the kind of event, and its sentence.
+    """
     return plain_line(event.seconds, event.kind, event.text)
 
 
@@ -37,7 +40,7 @@ def plain_line(seconds: float, kind: str, text: str) -> str:
 
 
 def as_json(event: Event) -> str:
-    """Return an event as one line of JSON.
+    """Return an event as one JSON line.
 
     Numbers that JSON cannot represent, such as infinity, become null.
     """
@@ -46,9 +49,10 @@ def as_json(event: Event) -> str:
 
 
 def target_text(differential: Differential, target: int) -> str:
-    """Return progress, and what the count can and cannot exclude.
+    """Return the progress of a count in sentences.
 
-    It helps a person to decide whether the count is sufficient.
+    They say how far the count is, and what it can and cannot exclude, for a person who has to decide whether
+    it is enough.
     """
     n = differential.n
     reached = f"{n} white cells counted, the target of {target} reached."

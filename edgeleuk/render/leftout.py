@@ -55,7 +55,10 @@ def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
 
 
 def _named(names: list[str], room: int) -> str:
-    """Return the names that fit in brackets, or ""."""
+    """Return names in brackets, or "".
+
+    As many as fit.
+    """
     shown = [short(Path(name).name or name, NAME) for name in names]
     for number in range(min(3, len(names)), 0, -1):
         more = [f"{len(names) - number} more"] if number < len(names) else []

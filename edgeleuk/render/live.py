@@ -89,7 +89,7 @@ class LiveView:
         self._screen.draw(self._lines(state, width, height, extras), size)
 
     def _lines(self, state: LiveState, width: int, height: int, extras: Extras) -> list[Text]:
-        """Return the screen's lines, reusing the unchanged middle.
+        """Return the lines, reusing an unchanged middle.
 
         As `live_layout.lines`; most of a screen changes only with the count, and is reused until then.
         """

@@ -30,13 +30,16 @@ def verdict(shown: Verdict, width: int) -> list[Text]:
 
 
 def verdict_lines(shown: Verdict, width: int) -> list[Text]:
-    """Return the whole verdict, highlighted over the full width."""
+    """Return the whole verdict, highlighted.
+
+    The highlight takes the full width.
+    """
     parts = wrapped(shown.line, width - 2)
     return [line(width, (f" {fit(part, width - 1)}", STYLES[shown.code])) for part in parts]
 
 
 def reasons(shown: Verdict, result: Differential) -> list[Finding]:
-    """Return the reasons missing from the verdict's line."""
+    """Return reasons missing from the verdict's line."""
     severity = {flag.code.lower(): flag.severity for flag in result.flags}
     return [
         Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))

@@ -58,7 +58,7 @@ class Extras:
     """Content of the screen beside the state."""
 
     reference: Reference
-    """Reference ranges that the differential was judged by.
+    """Reference ranges used for the differential.
 
     They are drawn only if the differential names them.
     """
@@ -197,7 +197,7 @@ class Rows:
 
 
 def _too_small(state: LiveState, width: int, height: int, keyed: Keyed) -> list[Text]:
-    if keyed.asking:  # what waits for an answer comes before the size of the window
+    if keyed.asking:  # a pending question matters more than the size of the window
         asked = textwrap.wrap(keyed.asking.line, width)[:height]
         return [line(width, (fit(part, width), ASKED)) for part in asked] + [line(width)] * (
             height - len(asked)

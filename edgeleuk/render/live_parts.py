@@ -82,7 +82,7 @@ class Keyed:
 
 
 IDLE = Keyed()
-"""State in which nothing is typed or asked."""
+"""State with nothing typed or asked."""
 
 
 def header(state: LiveState, width: int) -> Text:
@@ -145,7 +145,10 @@ def status(state: LiveState, width: int) -> Text:
 
 
 def _trouble(state: LiveState, width: int) -> tuple[str, str]:
-    """Split the camera's trouble into status line and rest."""
+    """Split the camera's trouble into two texts.
+
+    The first fits the status line; the second is the rest.
+    """
     text = clean(state.camera.text or CAMERA[state.camera.word][1])
     first = (textwrap.wrap(text, width - 12) or [""])[0]
     return first, text[len(first) :].strip()
@@ -178,7 +181,10 @@ def progress(state: LiveState, width: int) -> Text:
 
 
 def last_added(state: LiveState, width: int) -> Text:
-    """Return the line on what the last field added."""
+    """Return the line on the last field.
+
+    It tells which white cells the field added.
+    """
     if state.last_added:
         added = ", ".join(f"+{count} {spoken(label)}" for label, count in state.last_added.items())
     else:
@@ -217,7 +223,7 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
 def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
     """Return one or two lines for messages.
 
-    It shows the first of these that there is: a question, the note being typed, the message, the rest of the
+    They show the first of these that exists: a question, the note being typed, the message, the rest of the
     camera's trouble, the number of damaged pictures.
 
     Args:
@@ -244,7 +250,7 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
 def _note(text: str, dropping: bool, width: int) -> Text:
     """Return the end of the note being typed.
 
-    After the first Esc it warns that another one drops the note.
+    As much as has room. After the first Esc it warns that another one drops the note.
     """
     warning = "  Esc again drops the note" if dropping else ""
     room = width - len("note: _") - len(warning)
@@ -255,7 +261,7 @@ def _note(text: str, dropping: bool, width: int) -> Text:
 
 
 def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
-    """Return the keys that have an effect now."""
+    """Return the keys active now."""
     if keyed.asking:
         return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
     if keyed.dropping:

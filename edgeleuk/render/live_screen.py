@@ -1,6 +1,6 @@
-"""Alternate screen of the terminal, updated with few bytes.
+"""Alternate screen of the terminal.
 
-It imports little, so that it appears at once.
+Updates take few bytes. The module imports little, so that the screen appears at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from edgeleuk.live._terminal import unwound_by_signals
 from edgeleuk.render.console import PlainConsole
 
 KEPT_LINES = 20
-"""Last lines of standard error to print afterwards."""
+"""Number of standard-error lines printed afterwards."""
 TITLE, DONE, NOW = "bold", "dim", "bold cyan"
 
 
 def can_show(console: Console) -> bool:
-    """Return whether the console can show a screen.
+    """Return whether a screen can be shown.
 
     It must be a terminal that can move its cursor, with a character set that has bars.
     """
@@ -33,7 +33,7 @@ def can_show(console: Console) -> bool:
 
 
 class Screen:
-    """Alternate screen of the terminal, as a context manager.
+    """Alternate screen, as a context manager.
 
     The former screen is restored on every way out. Only lines that changed are written, over the old ones,
     and the screen is cleared only when the window's size changes: nothing flickers, and over SSH a few
@@ -98,7 +98,7 @@ class Screen:
 
 
 def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
-    """Return the screen shown while a count starts.
+    """Return the screen of a starting count.
 
     Args:
         steps: Steps so far: all but the last are done, the last one is running.
@@ -122,10 +122,8 @@ def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
 def _errors_held_back() -> Iterator[None]:
     """Hold back standard error until the end.
 
-    Then print its last lines.
-
-    This covers C libraries too. Does nothing if standard error is no terminal, as it then cannot disturb the
-    screen.
+    Then print its last lines. This covers C libraries too. Does nothing if standard error is no terminal, as
+    it then cannot disturb the screen.
     """
     try:
         real = sys.stderr.fileno()

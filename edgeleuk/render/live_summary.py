@@ -1,4 +1,4 @@
-"""Summary that stays on the terminal after a live count.
+"""Summary of a live count.
 
 It has the verdict, counts with percentages, and every flag in full. It is made for a window of 80 x 24
 without scrolling, such as the console of a Raspberry Pi.
@@ -39,7 +39,7 @@ class Ended:
     reason: str
     """Why the count ended, in a few words."""
     unreadable: int = 0
-    """Damaged pictures of the source, which were refused."""
+    """Number of damaged pictures, which were refused."""
 
     def summary(self, width: int, height: int) -> list[Text]:
         """Return the summary as lines, the verdict first.

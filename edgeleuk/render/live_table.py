@@ -21,7 +21,10 @@ from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED, spoken
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 """Widths of the columns, terminal cells."""
 SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
-"""Column widths if two types share a narrow line."""
+"""Column widths of narrow shared lines.
+
+These apply where two types share a line.
+"""
 FEW = 9.9
 """Largest bound with a decimal, percent.
 
@@ -79,7 +82,7 @@ def table(
 
 
 def outside(result: Differential, labels: Sequence[str], width: int) -> list[Text]:
-    """Return the counts that lie outside the percentages.
+    """Return the counts outside the percentages.
 
     These are labels outside the denominator, cells that are not typed, red cells and platelets, each at a
     fixed place.
@@ -113,7 +116,7 @@ def _named(label: str) -> str:
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
-    """Return the lines on attributes, one or more each.
+    """Return one or more lines per attribute.
 
     Args:
         result: Differential with the shares of the values.

@@ -1,6 +1,7 @@
-"""Fixed-width pieces of a line: text, numbers, meters, bars.
+"""Fixed-width pieces of a line.
 
-All glyphs beyond ASCII are in code page 437, which the console of a Raspberry Pi without a desktop has too.
+They are text, numbers, meters, and bars with whiskers. All glyphs beyond ASCII are in code page 437, which
+the console of a Raspberry Pi without a desktop has too.
 """
 
 from __future__ import annotations

@@ -75,6 +75,8 @@ def versions(installed: Mapping[str, Sequence[Version]], shipped: Container[str]
 def card(model: Model) -> RenderableType:
     """Return a model's knowledge, figures and origin.
 
+    What it knows, how well, and where that was measured.
+
     Raises:
         ModelError: Figures or origin are not as `publish` writes them. Reading a manifest does not check
             them, as a count needs neither.
@@ -168,7 +170,7 @@ def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _optional(reader: ReaderManifest) -> dict[str, str]:
-    """Return the facts that only some readers have."""
+    """Return facts that only some readers have."""
     facts = {}
     if reader.types != reader.labels:
         printed = (

@@ -30,14 +30,17 @@ DIMMED = 0.4
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT = 0.5
 LINE = 26
-"""Height of a line of the legend, pixels."""
+"""Height of a legend line, pixels."""
 VERDICTS: Mapping[Code, Colour] = {
     "not_usable": (255, 190, 185),
     "look_again": (255, 224, 130),
     "too_few_cells": (187, 222, 251),
     "nothing_flagged": (200, 230, 201),
 }
-"""Background colours of the verdicts, pale for dark text."""
+"""Background colours of the verdicts.
+
+They are pale, so that dark text is legible.
+"""
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -141,7 +144,7 @@ def _named(cell: Cell) -> str:
 
 
 def with_verdict(picture: bytes, verdict: Verdict) -> bytes:
-    """Add the slide's verdict below an annotated picture.
+    """Add the verdict below an annotated picture.
 
     `picture`: JPEG bytes, with the legend at the bottom. Returns JPEG bytes.
     """
@@ -153,9 +156,8 @@ def with_verdict(picture: bytes, verdict: Verdict) -> bytes:
 def _verdict_strip(verdict: Verdict, width: int) -> Image:
     """Draw the verdict as an image.
 
-    Returns (h, width, 3) uint8 RGB.
-
-    Title and text stand on the verdict's colour, in as many lines as they need.
+    Title and text stand on the verdict's colour, in as many lines as they need. Returns (h, width, 3) uint8
+    RGB.
     """
     lines = _wrapped(_drawable(f"Slide: {verdict.line}"), width - 24)
     strip = np.full((LINE * len(lines) + 12, width, 3), VERDICTS[verdict.code], np.uint8)
@@ -180,7 +182,10 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _drawable(text: str) -> str:
-    """Replace characters that the font lacks by question marks."""
+    """Replace characters that the font lacks.
+
+    A question mark stands for each.
+    """
     return text.encode("ascii", "replace").decode()
 
 
@@ -191,7 +196,7 @@ def _fits(canvas: Image, spot: tuple[int, int, int, int], taken: Sequence[tuple[
 
 
 def _scale_bar(canvas: Image, field: Field, zoom: float) -> None:
-    """Draw a scale bar in the bottom right corner.
+    """Draw a scale bar, bottom right.
 
     It has the largest round length that takes at most a fifth of the width.
     """

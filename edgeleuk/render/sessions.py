@@ -51,7 +51,7 @@ class Kept:
     summary: SessionSummary
     notes: tuple[Note, ...]
     unassessed: frozenset[int]
-    """Numbers of the fields stored without their quality.
+    """Numbers of fields stored without their quality.
 
     An older edgeleuk did so.
     """
@@ -73,9 +73,9 @@ def summary(session: SessionSummary) -> dict[str, Any]:
 
 
 def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
-    """Return a row per session within 80 columns.
+    """Return a row per session.
 
-    Times are in this machine's time zone.
+    The table fits 80 columns. Times are in this machine's time zone.
     """
     where = Text(f"Sessions are kept in {path}", style="dim")
     if not sessions:
@@ -99,7 +99,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
 
 
 def show(kept: Kept) -> RenderableType:
-    """Return a session's verdict, its facts and its differential."""
+    """Return a session's verdict, facts and differential."""
     table = Table(box=None, pad_edge=False, show_header=False, width=WIDTH, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
@@ -189,7 +189,7 @@ def _area_text(kept: Kept) -> str:
 
 
 def clock_set_back(kept: Kept) -> bool:
-    """Return whether times of the session run backwards.
+    """Return whether session times run backwards.
 
     That is whether a field, or the end, has an earlier time than the field before it.
     """
@@ -260,11 +260,11 @@ def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
-    """Yield path and JPEG image per white cell.
+    """Yield each white cell's path and image.
 
-    The cells are those of the map. Paths are relative and contain the cell's type. The image comes from a
-    field that shows the cell whole, and among those from the sharpest. `fields`: those of the result, with
-    their images.
+    The cells are those of the map. Paths are relative to the export's folder and contain the cell's type.
+    Images are JPEG, from a field that shows the cell whole, and among those from the sharpest. `fields`:
+    those of the result, with their images.
     """
     wanted: defaultdict[int, list[tuple[int, MappedCell]]] = defaultdict(list)
     for cell in kept.cells.values():

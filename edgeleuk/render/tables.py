@@ -102,7 +102,10 @@ def _failure(refusal: Refusal) -> dict[str, Any]:
 
 
 def refused(refusal: Refusal) -> dict[str, Any]:
-    """Return an uncounted picture or frame with the reason."""
+    """Return a refused picture with the reason.
+
+    It may also be a frame.
+    """
     return {
         "path": refusal.name,
         "code": refusal.code,
@@ -296,7 +299,7 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
 
 
 def verdict_csv(verdict: Verdict) -> str:
-    """Return the verdict and its reasons as CSV.
+    """Return verdict and reasons as CSV.
 
     The verdict is in the first row. Then comes one row for each cell of each reason, or one for a reason
     without cells.

@@ -48,11 +48,11 @@ WIDTH = 78
 REASONS = 6
 """Number of reasons whose cells are named."""
 MANY_CELLS = 200
-"""Minimum number of cells for percentages with a decimal."""
+"""Minimum cells for percentages with a decimal."""
 COPIES = 6
 """Number of copies that are named."""
 BAR = 18
-"""Width of the bar of a proportion, characters."""
+"""Width of a proportion's bar, characters."""
 UNMEASURED = "*"
 """Mark for corrected shares without measured reader errors."""
 
@@ -82,12 +82,12 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
 
 
 def verdict_line(verdict: Verdict) -> Text:
-    """Return the verdict in one line, its title highlighted."""
+    """Return the verdict with its title highlighted."""
     return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
 
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
-    """Yield the reasons missing from the verdict's line.
+    """Yield reasons missing from the verdict's line.
 
     With `details`, the reasoning behind every reason too.
     """
@@ -103,9 +103,7 @@ def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
     """Yield the panel of estimates per uL.
 
-    It keeps them apart from the counts.
-
-    Nothing if no estimates were asked for.
+    It keeps them apart from the counts. Nothing if no estimates were asked for.
     """
     if not estimates.values and not estimates.refused:
         return
@@ -135,7 +133,10 @@ def _rounded(per_ul: float) -> str:
 
 
 def _overlaps(result: SlideResult) -> Iterator[Text]:
-    """Yield how many cells overlapping pictures repeat, if any."""
+    """Yield a line on cells seen repeatedly.
+
+    Nothing if the pictures do not overlap.
+    """
     again: Counter[str] = Counter()
     for each in result.counted:
         cells = zip(each.field.cells, each.identities, strict=True)
@@ -160,7 +161,10 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
 
 
 def _how(copy: Overlap) -> str:
-    """Return a copy's rotation and mirroring, or ""."""
+    """Return a copy's rotation and mirroring.
+
+    In brackets, or empty if neither is known.
+    """
     words = ["mirrored"] * copy.mirrored + [f"turned by {copy.turned} degrees"] * bool(copy.turned)
     return f" ({', '.join(words)})" if words else ""
 
@@ -191,7 +195,10 @@ def _counted(codes: Counter[str]) -> str:
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
-    """Return size, scale and cells of a picture."""
+    """Return the panel of one picture.
+
+    It has size, scale and counts, and a row for each white cell.
+    """
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
     seen = "the field of view" if field.aperture else "the whole picture"
@@ -223,7 +230,7 @@ def _findings(judged: Assessment) -> Iterator[Text]:
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
-    """Return a table with one row per white cell.
+    """Return a table, a row per white cell.
 
     Rows are ordered by the cell's number in the picture.
     """
@@ -263,7 +270,7 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
 
 
 def _row_table(fields: Sequence[Field]) -> Table:
-    """Return a table with one row per picture."""
+    """Return a table, a row per picture."""
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
@@ -368,7 +375,7 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
 
 
 def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield rows for the types that were not seen.
+    """Yield rows for types not seen.
 
     One row says how much of each there may be. Types of which that is not known have their own rows.
     """
@@ -386,7 +393,7 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def decimals(cells: int) -> int:
-    """Return the number of decimals of a percentage.
+    """Return a percentage's number of decimals.
 
     One of fewer than MANY_CELLS cells is more than half a per cent.
     """
@@ -410,7 +417,7 @@ def ceil(value: float, digits: int) -> str:
 
 
 def _second_level(table: Table, level: SecondLevel) -> None:
-    """Add a dim row for each second-level value.
+    """Add a dim row per second-level value.
 
     Its share is of the cells where the reader was sure, not of all white cells.
     """
@@ -437,14 +444,17 @@ def _estimate(estimate: Estimate, bounds: Bounds | None) -> Text:
 
 
 def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
-    """Return a bar, dashed to the upper bound."""
+    """Return a share's bar.
+
+    It is solid up to the share, and dashed from there to the upper bound.
+    """
     point = round(share.percent / 100 * BAR)
     high = round((bounds.high if bounds and bounds.high is not None else share.percent) / 100 * BAR)
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
 def beside(result: Differential) -> Iterator[Text]:
-    """Yield lines on the counts outside the percentages."""
+    """Yield the counts outside the percentages."""
     outside = [
         f"{spoken(label)} {count}"
         for label, count in result.outside.items()
