@@ -1,11 +1,12 @@
-"""The one lossless form of fields, tallies and results: bytes out, the same value in.
+"""Lossless binary format for fields, tallies and results.
 
-An envelope in MessagePack names what it holds and its version, as "edgeleuk-field/1", and has a checksum of the rest.
-Numbers come back bit by bit (MessagePack has infinities and NaN, which JSON has not), mappings keep their order, and
-nothing that is read is ever run. Cells lie in columns, deflated, see `_cells`.
+A record is a MessagePack envelope with the kind and version of its content (such as "edgeleuk-field/1") and a
+checksum of that content. Numbers are restored bit by bit (MessagePack has infinities and NaN, JSON does not),
+mappings keep their order, and reading a record never runs code from it. Cells are stored as compressed
+columns, see `_cells`. Equal values give equal bytes.
 
-VERSION rises with every part that is added, also an optional one: a program that does not know a part must not drop it
-in silence. Older versions stay readable, since an added part has a default. The same value gives the same bytes.
+Increase VERSION whenever a part is added, even an optional one: a program that does not know a part must not
+silently drop it. Older versions stay readable because added parts have defaults.
 """
 
 from __future__ import annotations
@@ -30,11 +31,20 @@ T = TypeVar("T", Field, CountedField, Tally, Refusal, SlideResult)
 
 VERSION = 3
 DEFLATION = 1
-"""Of zlib's levels the quickest: the others gain a few per cent."""
+"""zlib compression level: the fastest.
+
+Higher levels save only a few per cent.
+"""
 MOST_BYTES = 1 << 30
-"""That a body may inflate to; a slide of 53,000 cells has 7 million."""
+"""Maximum size of a decompressed body, bytes.
+
+A slide of 53,000 cells has 7 million.
+"""
 ESCAPE = "\x1a"
-"""Begins, with four hexadecimal digits, a letter that UTF-8 has not: of the name of a file whose bytes are no text."""
+"""Prefix of an escaped character that UTF-8 cannot encode.
+
+Four hexadecimal digits follow it. Such characters occur in file names whose bytes are not valid text.
+"""
 _MALFORMED = (
     ValueError,
     TypeError,
@@ -52,7 +62,7 @@ _ESCAPED = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
 class _Kind:
     name: str
     wire: Any
-    """A msgspec type with `of` and `value`."""
+    """msgspec type with `of` and `value`."""
 
 
 KINDS: Mapping[type, _Kind] = {
@@ -73,16 +83,23 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
-    """Of the body when inflated, bytes."""
+    """Size of the decompressed body, bytes."""
     body: bytes
     odd: bool = False
-    """Whether texts of the body have letters after ESCAPE."""
+    """Whether body texts contain ESCAPE sequences."""
     pictures: tuple[bytes, ...] = ()
-    """JPEG, which deflation makes no smaller; the body says which cell each shows."""
+    """JPEG images of cells, kept outside the body.
+
+    zlib would not make them smaller. The body says which cell each image shows.
+    """
 
 
 def encode(value: Field | CountedField | Tally | Refusal | SlideResult) -> bytes:
-    """All of a value. Raises RecordError where a number of it is out of its range."""
+    """Encode a value as bytes.
+
+    Raises:
+        RecordError: A number in the value is out of range.
+    """
     kind = KINDS[type(value)]
     pictures: list[bytes] = []
     try:
@@ -98,9 +115,10 @@ def encode(value: Field | CountedField | Tally | Refusal | SlideResult) -> bytes
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """The value that `encode` wrote.
+    """Decode a value that `encode` wrote.
 
-    Raises RecordError where the bytes are damaged, of another kind, or of a newer edgeleuk.
+    Raises:
+        RecordError: The bytes are damaged, hold another kind, or were written by a newer edgeleuk.
     """
     wanted = KINDS[kind]
     try:
@@ -117,7 +135,14 @@ def decode(data: bytes, kind: type[T]) -> T:
 
 
 def read_result(path: Path) -> SlideResult:
-    """A slide's result from the file that `edgeleuk sessions export` writes. Raises InputError or its child RecordError."""
+    """Read a slide's result from a file.
+
+    `edgeleuk sessions export` writes such files.
+
+    Raises:
+        InputError: The file cannot be read.
+        RecordError: The file is damaged; a subclass of InputError.
+    """
     try:
         data = _files.read_bytes(path, MOST_BYTES)
     except OSError as error:
@@ -158,7 +183,10 @@ def _part(body: bytes, wire: Any, odd: bool) -> Any:
 
 
 def _inflated(content: _Content) -> bytes:
-    """Never more than the record says of itself, whatever was put into it."""
+    """Decompress a body, at most to its stated size.
+
+    A manipulated record therefore cannot expand beyond the size that it states.
+    """
     if not 0 <= content.size <= MOST_BYTES:
         raise ValueError(f"it has {content.size} bytes")
     unpacking = zlib.decompressobj()
@@ -169,7 +197,7 @@ def _inflated(content: _Content) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """What MessagePack has for a value that msgspec does not know: numpy's numbers, and mappings of other kinds."""
+    """Convert NumPy scalars and other mappings for msgspec."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
@@ -186,7 +214,7 @@ def _unescaped(value: Any) -> Any:
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """A nest of plain values with each text in it changed."""
+    """Apply `change` to every text in nested plain values."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

@@ -1,4 +1,7 @@
-"""Cells as columns: a slide of 53,000 is two megabytes of numbers, and as many as that again in objects."""
+"""Cells of a field as binary columns.
+
+A slide of 53,000 cells has two megabytes of numbers; as objects they would take as much again.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,28 @@ from edgeleuk.codec._checks import at_least, finite, require, share
 from edgeleuk.types import Cell, Morphometry, Reading
 
 CELLS = np.dtype([("kind", "<u2"), ("box", "<f8", 4), ("score", "<f8"), ("whole", "u1")])
-"""A cell: index into the kinds, x1 y1 x2 y2 in pixels, score, whole or cut. Doubles are exact for any source; the finder's
-numbers have 24 bits, and deflation takes the rest away."""
+"""Row of one cell.
+
+`kind`: index into the cell classes. `box`: x1 y1 x2 y2, pixels. `whole`: 1 for whole, 0 for cut. Doubles are
+exact for any source; the finder's numbers have 24 bits, and compression removes the rest.
+"""
 SEEN = np.dtype([("identity", "<i8"), ("fresh", "u1")])
-"""What a cell is on the slide map: its number there, and whether it was seen for the first time."""
+"""Row of one cell's place on the slide map.
+
+`identity`: number of the cell on the map. `fresh`: whether this field was the first to show it.
+"""
 
 
 class Examined(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a cell beyond its box."""
+    """Reading, morphometry and number of a cell."""
 
     reading: Reading | None
     morphometry: Morphometry | None
     number: int = 0
-    """Of a white cell in its picture; records before version 2 have none."""
+    """Number of the white cell, or 0.
+
+    White cells are numbered within their picture. Records before version 2 have no numbers.
+    """
 
 
 class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,9 +47,9 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int
     kinds: tuple[str, ...]
     columns: bytes
-    """CELLS."""
+    """Rows of type CELLS, see `to_bytes`."""
     examined: dict[int, Examined]
-    """By index, the cells that were read, measured or numbered."""
+    """Cells that were read, measured or numbered, by index."""
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> Cells:
@@ -51,7 +63,11 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(len(cells), tuple(kinds), to_bytes(np.array(rows, CELLS)), examined)
 
     def check(self) -> None:
-        """Raises ValueError where a number is out of its range."""
+        """Check that all numbers are in range.
+
+        Raises:
+            ValueError: A number is out of range.
+        """
         columns = from_bytes(self.columns, CELLS, self.count)
         box = columns["box"]
         require(bool((columns["kind"] < len(self.kinds)).all()), "a cell is of no kind")
@@ -90,13 +106,29 @@ def _check_morphometry(measured: Morphometry) -> None:
 
 
 def to_bytes(columns: NDArray[np.void]) -> bytes:
-    """Rows (N,) byte by byte: first bytes of all, second bytes of all, ... What is alike stands together for zlib."""
+    """Return structured rows (N,) as byte columns.
+
+    First come the first bytes of all rows, then all second bytes, and so on. Similar bytes are adjacent, so
+    zlib compresses them better.
+    """
     size = columns.dtype.itemsize
     return columns.view(np.uint8).reshape(len(columns), size).T.tobytes()
 
 
 def from_bytes(data: bytes, rows: np.dtype[Any], count: int) -> NDArray[np.void]:
-    """`count` rows of what `to_bytes` wrote; ValueError where it is not as long."""
+    """Restore the rows that `to_bytes` wrote.
+
+    Args:
+        data: Bytes written by `to_bytes`, `count * rows.itemsize` long.
+        rows: Structured type of one row.
+        count: Number of rows.
+
+    Returns:
+        Array (count,) of type `rows`.
+
+    Raises:
+        ValueError: `data` has another length.
+    """
     require(count >= 0 and len(data) == count * rows.itemsize, "there are fewer or more cells than it says")
     turned = np.frombuffer(data, np.uint8).reshape(rows.itemsize, count).T
     return np.ascontiguousarray(turned).reshape(-1).view(rows)

@@ -1,4 +1,7 @@
-"""Each kind of value as a record has it: what msgspec reads by type, with cells and pictures set apart."""
+"""msgspec types for each kind of record.
+
+Cells are stored as columns, and cell images outside the body.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,18 @@ from edgeleuk.verdict import Verdict
 
 
 class Part(Protocol):
-    """What can be checked."""
+    """Part of a record that can check its numbers."""
 
     def check(self) -> None:
-        """Raises ValueError where a number is out of its range."""
+        """Check that all numbers are in range.
+
+        Raises:
+            ValueError: A number is out of range.
+        """
 
 
 class FieldPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `Field`."""
+    """Record part of a `Field`."""
 
     name: str
     width: int
@@ -80,7 +87,10 @@ class FieldPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Grey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A grey picture (h, w): each value less its left neighbour's, which deflates to half."""
+    """Greyscale image (h, w), stored as horizontal differences.
+
+    `steps` holds each value minus its left neighbour's, which compresses to half the size.
+    """
 
     height: int
     width: int
@@ -104,7 +114,7 @@ class Grey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CountedPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `CountedField`."""
+    """Record part of a `CountedField`."""
 
     number: int
     seconds: float
@@ -113,10 +123,10 @@ class CountedPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     placement: Placement
     sharpness: float
     seen: bytes
-    """Of each cell, SEEN."""
+    """Rows of type SEEN, one per cell."""
     thumbnail: Grey
     crops: tuple[int, ...]
-    """Indices of the cells whose pictures are in the record."""
+    """Indices of the cells with images in the record."""
 
     @classmethod
     def of(cls, counted: CountedField, pictures: list[bytes]) -> CountedPart:
@@ -157,7 +167,7 @@ class CountedPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `Tally`."""
+    """Record part of a `Tally`."""
 
     fields: int
     white: Mapping[str, int]
@@ -209,7 +219,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefusalPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `Refusal`."""
+    """Record part of a `Refusal`."""
 
     refusal: Refusal
 
@@ -225,7 +235,7 @@ class RefusalPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResultPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `SlideResult`."""
+    """Record part of a `SlideResult`."""
 
     about: Provenance
     counted: tuple[CountedPart, ...]

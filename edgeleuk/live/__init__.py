@@ -1,1 +1,1 @@
-"""Counting as the stage moves: which frames count, what they add, and what the operator is told."""
+"""Live counting while the operator moves the stage."""

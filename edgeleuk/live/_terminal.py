@@ -1,4 +1,7 @@
-"""The terminal and the signals around it, changed for a while and always put back."""
+"""Temporary terminal settings and signal handlers.
+
+Each is undone on every way out.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,16 @@ from types import FrameType
 from typing import Any
 
 Attributes = list[Any]
-"""What termios says of a terminal."""
+"""Terminal attributes as termios returns them."""
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager
 def unwound_by_signals() -> Iterator[None]:
-    """SIGTERM, SIGHUP and SIGQUIT leave through every `with` on their way, which the system's own handling does not.
+    """Make SIGTERM, SIGHUP and SIGQUIT leave every `with` block.
 
-    Handlers that somebody else set stay. Does nothing outside the main thread, where Python sets no handlers.
+    The system's default handling ends the process without doing so. Handlers that are already set stay. Does
+    nothing outside the main thread, where Python cannot set handlers.
     """
     with ExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -35,7 +39,10 @@ def _leave(number: int, _: FrameType | None) -> None:
 
 
 def unless_taken(number: signal.Signals, handler: Handler) -> AbstractContextManager[None]:
-    """Handles a signal that nobody handles or ignores yet, where this thread may."""
+    """Handle a signal unless it is already handled or ignored.
+
+    Does nothing outside the main thread.
+    """
     main = threading.current_thread() is threading.main_thread()
     return handling(number, handler) if main and signal.getsignal(number) is signal.SIG_DFL else nullcontext()
 
@@ -51,9 +58,10 @@ def handling(number: signal.Signals, handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def single_keys(fd: int) -> Iterator[Attributes]:
-    """Each key at once and not echoed, and the terminal as it was afterwards. Gives what it was.
+    """Deliver each key at once and without echo.
 
-    What was typed ahead is dropped, at both ends: it was meant for another program.
+    Yields the attributes that the terminal had before, and restores them afterwards. Keys typed ahead are
+    dropped on entry and on exit: they were meant for another program.
     """
     before = termios.tcgetattr(fd)
     tty.setcbreak(fd)
@@ -65,7 +73,10 @@ def single_keys(fd: int) -> Iterator[Attributes]:
 
 
 def terminal() -> int | None:
-    """The descriptor of standard input where that is a terminal."""
+    """Return the terminal's file descriptor, or None.
+
+    It is standard input, if that is a terminal.
+    """
     try:
         fd = sys.stdin.fileno()
         return fd if os.isatty(fd) else None

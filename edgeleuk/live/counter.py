@@ -1,4 +1,7 @@
-"""The live count: a frame in, a verdict out, and a tally that grows by what nobody counted before."""
+"""Live count of a slide.
+
+Each frame gets a verdict; a frame that is counted adds its new cells to the tally.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ from edgeleuk.live.state import CameraState, Event, EventKind, LastCell, LiveSta
 from edgeleuk.types import CountedField, Field, Refusal, Scale, Shot, spoken
 
 ARTEFACT = "artefact"
-"""What a white cell is marked as that is none."""
+"""Mark for a cell that is not a white cell."""
 
 
 class Recorder(slide.Recorder, Protocol):
-    """What keeps a session; `store.Session` does."""
+    """Recorder of a session, such as `store.Session`."""
 
     id: str
 
@@ -49,12 +52,14 @@ WORDS: Mapping[str, Verdict] = {
     "paused": "paused",
     "manual": "manual",
 }
-"""The word on the screen for the code of a refusal."""
+"""Verdict on the screen for each refusal code."""
 
 
 class LiveCounter:
-    """Drives a SlideCount with the frames of a source. Use from one thread; everything it tells goes through `state` and
-    `on_event`."""
+    """Driver of a SlideCount with the frames of a source.
+
+    Use it from one thread. It reports through `state` and `on_event` only.
+    """
 
     def __init__(
         self,
@@ -66,13 +71,23 @@ class LiveCounter:
         recorder: Recorder | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
+        """Start a count.
+
+        Args:
+            count: Count of the slide; `recorder` becomes its recorder.
+            source: Name of the source, for display.
+            target: White cells to count.
+            manual: Count a frame only after `count_now`.
+            recorder: Recorder of the session; None keeps nothing.
+            on_event: Called with each event.
+        """
         self.slide, self.analyser, self.map = count, count.analyser, count.map
         self.target, self.manual, self.paused = target, manual, False
         self.message = self._of_scale = ""
         self._source, self._recorder, self._on_event = source, recorder, on_event
         count.recorder = recorder
         self._misfit = False
-        """Whether it was told that the frames do not fit the profile."""
+        """Whether a mismatch of frames and profile was reported."""
         self._wanted = False
         self._began = time.monotonic()
         self._disk, self._clock = Disk(), WallClock()
@@ -84,35 +99,41 @@ class LiveCounter:
         self._flags: set[str] = set()
         self._told_target = False
         self._faults: set[str] = set()
-        """What was said of faults that nobody foresaw."""
+        """Messages already shown about unforeseen faults."""
 
     @property
     def seconds(self) -> float:
-        """Since the count began."""
+        """Seconds since the count began."""
         return time.monotonic() - self._began
 
     @property
     def scale(self) -> Scale | None:
-        """Of the last frame; None until enough red cells were seen."""
+        """Scale of the last frame.
+
+        None until enough red cells were seen.
+        """
         return self.slide.current_scale
 
     @property
     def refused_by_disk(self) -> bool:
-        """Whether the last field that would have counted could not be kept."""
+        """Whether storing the last countable field failed."""
         return self._disk.refuses
 
     @property
     def tries_disk(self) -> bool:
-        """Whether it is time to try again whether fields can be kept."""
+        """Whether to try storing again now."""
         return self._disk.tries
 
     def frame(self, shot: Shot) -> Verdict:
-        """Look at one frame, and count it where it counts. Raises StoreError never: a full disk pauses the count, until
-        it takes fields again or the operator tries."""
+        """Assess one frame and count it if it qualifies.
+
+        Never raises StoreError: a full disk pauses the count until it accepts fields again or the operator
+        tries.
+        """
         with self._pace:
             self._verdict = self._consider(shot)
         if self._verdict == "counted":
-            machine.give_back()  # when the result is there; only once in a while, 168 MB became 207 in between
+            machine.give_back()  # once a field: done less often, 168 MB grew to 207 in between
         return self._verdict
 
     def _consider(self, shot: Shot) -> Verdict:
@@ -123,10 +144,10 @@ class LiveCounter:
             return "paused"
         if isinstance(outcome, Refusal):
             if self.slide.options.stills and outcome.exit_code:
-                self._kept()  # it was written down that this picture is left out
+                self._kept()  # the store has recorded that this picture is left out
             return self._left_out(outcome)
         self._kept()
-        if self.message == self._of_scale:  # a field was counted: the doubt is over
+        if self.message == self._of_scale:  # a field was counted: the doubt about the scale is over
             self.message = ""
         self._tell_misfit(outcome.field)
         if moved := self._clock.moved():
@@ -139,7 +160,7 @@ class LiveCounter:
         return "counted"
 
     def _held(self) -> str:
-        """Why a frame that is fit to be counted is not wanted now."""
+        """Return why counting is on hold, or ""."""
         if self._disk.is_due():
             self.paused = False
         if self.paused:
@@ -147,7 +168,10 @@ class LiveCounter:
         return "manual" if self.manual and not self._wanted else ""
 
     def _left_out(self, refusal: Refusal) -> Verdict:
-        """What to show of a frame that does not count; a change of the camera's picture is told once."""
+        """Report a refused frame; return its verdict.
+
+        A change of the camera's image is reported once.
+        """
         verdict = WORDS.get(refusal.code, "unreadable")
         if verdict == "scale" and not self.paused:
             self.message = self._of_scale = self.slide.stream.message
@@ -158,21 +182,32 @@ class LiveCounter:
         return verdict
 
     def _warn_once(self, refusal: Refusal) -> None:
-        """Of a fault that nobody foresaw, which may meet every frame of a stream, say one reference once."""
+        """Warn of a refusal.
+
+        An unforeseen fault, which may affect every frame of a stream, is reported only once.
+        """
         told = refusal.text.replace(refusal.name, "")
         if refusal.code != UnforeseenError.__name__ or told not in self._faults:
             self._warn(refusal.text)
         self._faults.add(told)
 
     def _tell_misfit(self, field: Field) -> None:
-        """Once, until frames fit again: a count that goes on without the profile's light and colour looks the same."""
+        """Warn once while frames do not fit the profile.
+
+        Without the warning nobody would notice that the count goes on without the profile's light and colour
+        correction.
+        """
         misfit = self.analyser.profile is not None and field.profile is None
         if misfit and not self._misfit:
-            self._warn(field.warnings[0])  # why the profile was not used stands before all others
+            self._warn(field.warnings[0])  # the first warning says why the profile was not used
         self._misfit = misfit
 
     def _not_kept(self, error: StoreError) -> None:
-        """What is not kept was not counted: the tally on the screen and the one on the disk stay the same."""
+        """Pause because a field could not be stored.
+
+        A field that is not stored is not counted, so the tally on the screen and the one on the disk stay the
+        same.
+        """
         self.paused = True
         self.message = f"{error} Counting is paused, and tried again from time to time."
         if self._disk.refused():
@@ -190,24 +225,35 @@ class LiveCounter:
         refused: Iterable[Refusal] = (),
         last: int = 0,
     ) -> None:
-        """Go on from a session that was kept: the same map, the same tally, the same scale. `last` as `SlideCount.restore`."""
+        """Resume a stored session with its map, tally and scale.
+
+        Args:
+            counted: Counted fields of the session.
+            marks: Labels that the operator gave to cells, by cell number on the map.
+            refused: Refused frames of the session.
+            last: As in `SlideCount.restore`.
+        """
         self.slide.restore(counted, marks, refused, last)
         if (newest := self.map.last) and (behind := self._clock.behind(newest.at)):
             self._warn(behind_text(behind))
         self._recount()
-        machine.give_back()  # all that the session was read into
+        machine.give_back()  # memory that reading the session took
 
     def count_now(self) -> None:
-        """Count the next frame that is fit to be counted, with --manual."""
+        """Count the next suitable frame in manual mode (--manual)."""
         self._wanted = True
 
     def pause(self) -> None:
-        """Stop counting, or go on."""
+        """Pause or resume counting."""
         self._disk.leave()
         self.paused, self.message = not self.paused, ""
 
     def undo(self) -> None:
-        """Take back the last counted field. Raises UsageError where there is none."""
+        """Take back the last counted field.
+
+        Raises:
+            UsageError: There is no counted field.
+        """
         counted = self.slide.undo()
         if counted is None:
             raise UsageError("there is no counted field to take back.")
@@ -217,7 +263,11 @@ class LiveCounter:
         self._tell("undone", self.message, {"field": counted.number})
 
     def mark(self, identity: int, label: str = ARTEFACT) -> None:
-        """Overrule what the reader says of one white cell. Raises UsageError where there is no such cell."""
+        """Override the type of one white cell.
+
+        Raises:
+            UsageError: There is no such cell.
+        """
         if identity not in self.map.white_cells:
             raise UsageError(f"there is no white cell {identity} on the map.")
         named = next(
@@ -230,25 +280,38 @@ class LiveCounter:
         self._tell("artefact", self.message, {"cell": identity, "label": label})
 
     def mark_last(self, label: str = ARTEFACT) -> None:
-        """Overrule what the reader says of `last_cell`. Raises UsageError where there is none."""
+        """Override the reader's type of `last_cell`.
+
+        Raises:
+            UsageError: There is no such cell.
+        """
         if self._last_cell is None:
             raise UsageError("there is no white cell to mark: none was typed yet, or all are artefacts.")
         self.mark(self._last_cell.identity, label)
 
     def question(self, command: Command) -> Question | None:
-        """What to ask the operator before a command; None where it is done at once."""
+        """Return the question before a command.
+
+        None for a command that runs at once.
+        """
         if command is Command.ARTEFACT and self._last_cell:
             mark = Mark(self._last_cell.identity)
             return Question(f"Mark {self._last_cell} as an artefact?", "marks it", "leaves it", mark)
         return asked(command)
 
     def _recount(self) -> None:
-        """To be called when cells were counted, taken back or marked."""
+        """Update what follows from the cells.
+
+        Call it after cells were counted, taken back or marked.
+        """
         self._white = Counts(self.slide.tally().white)
         self._last_cell = self._last_markable()
 
     def _last_markable(self) -> LastCell | None:
-        """The white cell that was found last, of those that were read and are no artefacts."""
+        """Return the newest white cell to mark.
+
+        It was read, and it is no artefact.
+        """
         marks = self.map.marks
         for identity in reversed(self.map.white_cells):
             cell = self.map.cell(identity)
@@ -259,17 +322,17 @@ class LiveCounter:
         return None
 
     def note(self, text: str) -> None:
-        """Keep a remark with the session."""
+        """Store a note with the session."""
         if self._recorder:
             self._recorder.note(text)
         self._tell("note", text)
 
     def differential(self) -> Differential:
-        """Of everything counted so far."""
+        """Return the differential of everything counted so far."""
         return self.slide.differential()
 
     def state(self, camera: CameraState) -> LiveState:
-        """Everything a view needs, as of now."""
+        """Return the current state for a view."""
         return LiveState(
             magnification=self.analyser.model.magnification,
             source=self._source,

@@ -1,7 +1,7 @@
-"""The operator's keys: single presses from a terminal, the commands they stand for, and notes typed between frames.
+"""Operator input: single keys, their commands, and typed notes.
 
-Nothing here waits. Each part is asked between two frames and answers at once, so that the count goes on while
-the operator thinks, types or is silent.
+Nothing here blocks. Each part is polled between two frames and answers at once, so the count goes on while
+the operator thinks, types or does nothing.
 """
 
 from __future__ import annotations
@@ -31,24 +31,30 @@ from edgeleuk.live._terminal import (
 
 ESCAPE, ENTER, BACKSPACE, ERASE_LINE, ERASE_WORD = "\x1b", "\r", "\x7f", "\x15", "\x17"
 INTERRUPT = "\x03"
-"""Ctrl-C, where a terminal sends it as a character."""
+"""Ctrl-C, if a terminal sends it as a character."""
 ESCAPE_S = 0.3
-"""After which an escape character is the key and not the start of an arrow's sequence. Long, since a slow line may
-part the two; nothing waits for it."""
+"""Wait before a lone escape character counts, seconds.
+
+Before that it may be the start of an arrow key's sequence. The time is long because a slow line may separate
+the two; nothing waits for it.
+"""
 LONGEST_NOTE = 400
-"""Characters; the rest of a runaway paste is dropped."""
+"""Maximum length of a note, characters.
+
+The rest of an oversized paste is dropped.
+"""
 
 _SEQUENCE = re.compile(
-    r"\x1b+(\[[0-?]*[ -/]*[@-~]"  # arrows, function keys, a mouse (ECMA-48, 5.4)
+    r"\x1b+(\[[0-?]*[ -/]*[@-~]"  # arrow keys, function keys, a mouse (ECMA-48, 5.4)
     r"|O."  # the same keys in a terminal's application mode
-    r"|[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)"  # answers of the terminal: its colours, its name
+    r"|[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)"  # replies of the terminal: its colours, its name
     r"|[^\[O\]PX^_\x1b])",  # a key pressed with Alt
     re.DOTALL,
 )
 
 
 class Command(Enum):
-    """What the operator can ask for."""
+    """Commands of the operator."""
 
     PAUSE = auto()
     COUNT = auto()
@@ -79,34 +85,34 @@ HELP = (
     "p pauses and goes on, c counts now (with --manual), u takes the last field back, a marks a white cell as an artefact,"
     " n begins a note, q ends the count."
 )
-"""What the keys do, for an operator without a screen."""
+"""Summary of the keys for an operator without a screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The wish to overrule the type of one white cell."""
+    """Request to override the type of one white cell."""
 
     identity: int
-    """The cell's number on the map."""
+    """Number of the cell on the map."""
     label: str = "artefact"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked before something is done that the operator may not have meant."""
+    """Confirmation of a command that may be unintended."""
 
     text: str
-    """Ends with a question mark."""
+    """Question, ending with a question mark."""
     yes: str
-    """What y does, as "ends"."""
+    """Effect of y, such as "ends"."""
     no: str
-    """What any other key does, as "goes on"."""
+    """Effect of any other key, such as "goes on"."""
     answer: Command | Mark
-    """What y asks for."""
+    """Request that y makes."""
 
     @property
     def line(self) -> str:
-        """The question and its answers."""
+        """Question with its answers."""
         return f"{self.text} y {self.yes}, any other key {self.no}."
 
 
@@ -114,12 +120,18 @@ END = Question("End the count?", "ends", "goes on", Command.FINISH)
 
 
 def asked(command: Command) -> Question | None:
-    """The question before a command that stands for itself; None where it is done at once."""
+    """Return the question before a command.
+
+    None for a command that runs at once.
+    """
     return END if command is Command.FINISH else None
 
 
 class Decoder:
-    """Bytes of a terminal to keys: UTF-8 that may come in halves, and sequences of which none is a key here."""
+    """Decoder from terminal bytes to keys.
+
+    It accepts UTF-8 characters that arrive in parts, and drops escape sequences: none of them is a key here.
+    """
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
@@ -127,11 +139,11 @@ class Decoder:
 
     @property
     def undecided(self) -> bool:
-        """Whether an escape character came and nothing yet that tells what it is."""
+        """Whether an escape character still awaits its meaning."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> list[str]:
-        """The keys that are complete now."""
+        """Add bytes and return the keys completed so far."""
         keys, rest = [], self._held + self._text.decode(data)
         while rest and not (rest[0] == ESCAPE and not _SEQUENCE.match(rest)):
             sequence = _SEQUENCE.match(rest)
@@ -142,17 +154,21 @@ class Decoder:
         return keys
 
     def settle(self) -> list[str]:
-        """Time went by: escape characters alone were the key, the start of a sequence nothing that is known."""
+        """Resolve what is pending after ESCAPE_S.
+
+        Lone escape characters were key presses; the start of an unfinished sequence is dropped.
+        """
         held, self._held = self._held, ""
         return [] if held.strip(ESCAPE) else [ESCAPE] * len(held)
 
 
 class Keys:
-    """Single keys of the terminal on standard input, not echoed. Yields none where that is no terminal.
+    """Single keys from the terminal on standard input.
 
-    The terminal is given back on every way out, SIGTERM and SIGHUP among them. Ctrl-C stays a signal. Ctrl-Z suspends
-    at the next `poll`, the terminal as it was before; `aside` is entered for that time, and left when the operator
-    comes back, so that a view can give way. Use from the main thread.
+    Keys are not echoed. Without a terminal there are none. The terminal is restored on every way out, SIGTERM
+    and SIGHUP included. Ctrl-C stays a signal. Ctrl-Z suspends at the next `poll` with the terminal restored;
+    meanwhile `aside` is entered, so that a view can give way, and it is left when the operator comes back.
+    Use from the main thread.
     """
 
     def __init__(self, aside: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
@@ -181,7 +197,10 @@ class Keys:
         self._stack.close()
 
     def poll(self) -> str | None:
-        """The next key as a character; None where there is none now."""
+        """Return the next key, or None.
+
+        A key is one character.
+        """
         if self._suspend:
             self._suspend_now()
         if self._fd is not None:
@@ -202,7 +221,7 @@ class Keys:
             self._ready.extend(self._decoder.settle())
 
     def _asked_to_suspend(self, _: int, __: FrameType | None) -> None:
-        # Stopping here could leave a line half drawn; `poll` stops between two.
+        # Suspending here could leave a line half drawn; `poll` suspends between two.
         self._suspend = True
 
     def _suspend_now(self) -> None:
@@ -217,17 +236,20 @@ class Keys:
 
 
 class Prompt:
-    """A line being typed."""
+    """Line being typed."""
 
     def __init__(self) -> None:
         self.text = ""
         self.dropping = False
-        """Whether another Escape drops the text."""
+        """Whether the next Escape drops the text."""
 
     def feed(self, key: str) -> str | None:
-        """None while it is being typed; the text once it is ended by Enter, "" where it was dropped.
+        """Process a key; return the text when complete.
 
-        Escape drops an empty line at once; a text only when it is pressed twice.
+        Enter completes the text. Escape drops an empty line at once, but a text only when pressed twice.
+
+        Returns:
+            None while the text is being typed, the text after Enter, "" if it was dropped.
         """
         if key == ESCAPE:
             if self.dropping or not self.text.strip():
@@ -249,11 +271,14 @@ class Prompt:
 
 
 Request = Command | Mark | str
-"""A command, a cell to mark, or a note to keep."""
+"""Command, cell to mark, or text of a note."""
 
 
 class Controls:
-    """Keys to requests. Notes are typed, questions asked and help shown here, without the count knowing."""
+    """Translator from keys to requests.
+
+    It handles typing of notes, confirmations and help itself; the count sees only the resulting requests.
+    """
 
     def __init__(
         self,
@@ -261,26 +286,32 @@ class Controls:
         question: Callable[[Command], Question | None] = asked,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        """`question` gives what is asked before a command; `say` tells an operator who has no screen."""
+        """Prepare the controls.
+
+        Args:
+            poll: Returns the next key, or None.
+            question: Returns the question to ask before a command, or None.
+            say: Speaks to an operator without a screen; None with a screen.
+        """
         self._poll, self._question, self._say = poll, question, say
         self._prompt: Prompt | None = None
         self.asking: Question | None = None
-        """What the operator is to answer now."""
+        """Question that awaits an answer."""
         self.helping = False
-        """Whether the operator wants to read what the keys do."""
+        """Whether the operator asked for help."""
 
     @property
     def typing(self) -> str | None:
-        """The note as far as it is typed; None where none is."""
+        """Note being typed, or None."""
         return self._prompt.text if self._prompt else None
 
     @property
     def dropping(self) -> bool:
-        """Whether another Escape drops the note being typed."""
+        """Whether the next Escape drops the note."""
         return self._prompt is not None and self._prompt.dropping
 
     def requests(self) -> Iterator[Request]:
-        """What the keys pressed since the last call ask for."""
+        """Yield the requests of all keys since the last call."""
         while (key := self._poll()) is not None:
             yield from self._heard(key)
 

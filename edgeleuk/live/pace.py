@@ -1,4 +1,4 @@
-"""How fast frames are looked at."""
+"""Frame rate and latency of a live count."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections import deque
 import numpy as np
 
 WINDOW_S = 4.0
-"""Over which frame rate and latency are taken."""
+"""Averaging window for frame rate and latency, seconds."""
 
 
 class Pace:
-    """Frame rate and latency over the last WINDOW_S seconds, taken around each frame."""
+    """Frame rate and latency over the last WINDOW_S seconds.
+
+    Enter it as a context manager around each frame.
+    """
 
     def __init__(self) -> None:
         self._frames: deque[tuple[float, float]] = deque()
@@ -35,5 +38,5 @@ class Pace:
 
     @property
     def latency_ms(self) -> float:
-        """95th percentile, milliseconds."""
+        """95th percentile of the latency, milliseconds."""
         return float(np.percentile([took for _, took in self._frames], 95)) * 1000 if self._frames else 0.0

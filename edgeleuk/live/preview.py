@@ -1,6 +1,7 @@
-"""A window with the live picture, for those who have a screen. Tk comes with Python and needs no other library.
+"""Window with the live picture.
 
-OpenCV's own windows are absent from the headless build that the runtime depends on.
+It uses Tk, which comes with Python: the runtime depends on the headless build of OpenCV, which has no
+windows.
 """
 
 from __future__ import annotations
@@ -17,21 +18,34 @@ from edgeleuk.optics import resize
 from edgeleuk.types import Frame
 
 LONG_SIDE = 800
-"""Pixels on the screen: half of a 1600-pixel display, so that the terminal stays in sight."""
+"""Long side of the picture on the screen, pixels.
+
+Half of a 1600-pixel display, so that the terminal stays visible.
+"""
 COLOURS = {"counted": "#2e9e5b", "seen": "#3b78c4", "move": "#8a8a8a", "manual": "#8a8a8a"}
-"""Of the frame around the picture, by verdict; anything else is a reason to act."""
+"""Border colour by verdict.
+
+Every other verdict calls for action and gets the colour ACT.
+"""
 ACT = "#c98a1b"
 
 NO_SCREEN = "--preview needs a screen, and there is none ({}). Leave it out, or start it on the desktop."
 
 
 class Preview:
-    """A window that shows frames until the operator closes it; closing it does not end the count."""
+    """Window that shows frames until the operator closes it.
+
+    Closing it does not end the count.
+    """
 
     def __init__(self) -> None:
-        """Raises UsageError where there is no screen.
+        """Open the window.
 
-        To be made before any other thread: whatever Tk leaves behind must be freed in this one, or it aborts the process.
+        Create it before starting any other thread: Tk objects must be freed in this thread, or Tk aborts the
+        process.
+
+        Raises:
+            UsageError: There is no screen.
         """
         if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
             raise UsageError(NO_SCREEN.format("neither DISPLAY nor WAYLAND_DISPLAY is set"))
@@ -58,10 +72,13 @@ class Preview:
         if self.open:
             self._closed()
         del self._root, self._picture, self._border, self._words
-        gc.collect()  # here, and not in the thread of a camera
+        gc.collect()  # in this thread, not in a camera's
 
     def show(self, frame: Frame, state: LiveState) -> None:
-        """Put a frame on the screen, with its verdict as the colour around it and in words below."""
+        """Show a frame with its verdict.
+
+        The verdict sets the colour of the border and stands in words below.
+        """
         if not self.open:
             return
         factor = LONG_SIDE / max(frame.width, frame.height)

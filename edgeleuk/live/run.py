@@ -1,4 +1,7 @@
-"""The loop of a live count: frames from the camera's thread, keys from the operator, states to the view."""
+"""Main loop of a live count.
+
+It takes frames from the camera's thread and keys from the operator, and passes states to the view.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,19 @@ from edgeleuk.live.watchdog import Watchdog
 from edgeleuk.types import Frame, Shot
 
 WAIT_S = 0.1
-"""For a frame, before keys and the view get their turn; a key is answered within it."""
+"""Longest wait for a frame, seconds.
+
+Keys and the view are served after it, so a key is answered within this time.
+"""
 SHOWN_S = 0.125
-"""Least time between two states of the view: an eye does not read faster, and a terminal over SSH is slow."""
+"""Minimum time between two states of the view, seconds.
+
+Nobody reads faster, and a terminal over SSH is slow.
+"""
 
 
 class Frames(Protocol):
-    """Where frames come from; `sources.capture.Capture` is one."""
+    """Source of frames, such as `sources.capture.Capture`."""
 
     @property
     def ended(self) -> bool: ...
@@ -34,13 +43,17 @@ class Frames(Protocol):
 
 
 class View(Protocol):
-    """Where states go: the terminal, or nowhere."""
+    """View of states: terminal or nothing."""
 
     def update(self, state: LiveState) -> None: ...
 
 
 class Loop:
-    """Runs until the source ends, the operator finishes, a signal comes, or the target or the time is reached."""
+    """Loop over frames, keys and the view.
+
+    It runs until the source ends, the operator finishes, a signal arrives, or the target or the time limit is
+    reached.
+    """
 
     def __init__(
         self,
@@ -56,8 +69,22 @@ class Loop:
         until_target: bool = False,
         most_seconds: float | None = None,
     ) -> None:
-        """`waits`: the source gives no frame before the last one was taken, as a film or a folder. A frame that could not be
-        kept is then tried again, and none is taken before."""
+        """Prepare a loop.
+
+        Args:
+            frames: Source of frames.
+            counter: Live count that assesses each frame.
+            view: View that shows the states.
+            requests: Returns what the operator asked for since the last call.
+            show_frame: Called with each shown frame and its state, for a preview.
+            on_event: Called with events of the camera.
+            watchdog: Watchdog of a service manager.
+            waits: Whether the source delivers the next frame only after the last one was taken, as a video
+                file or a folder does. A frame that could not be stored is then tried again before another one
+                is taken.
+            until_target: Stop when the target is reached.
+            most_seconds: Stop after this time, seconds; None for no limit.
+        """
         self.frames, self.counter, self.view = frames, counter, view
         self._waits = waits
         self._unkept: Shot | None = None
@@ -70,7 +97,7 @@ class Loop:
         self._damage_told = False
 
     def run(self) -> str:
-        """Count, and say in a few words why it ended."""
+        """Run the count and return briefly why it ended."""
         with _signals(self._asked_to_stop):
             while not self._stop:
                 shot = self._next()
@@ -79,7 +106,7 @@ class Loop:
                     if shot is self._unkept and verdict == "move":
                         verdict = self.counter.frame(
                             shot
-                        )  # what was not kept was forgotten: it is told still by itself
+                        )  # the map forgot the unstored frame: compared with itself, it is still
                     unkept = verdict == "paused" and self.counter.refused_by_disk
                     self._unkept = shot if self._waits and unkept else None
                 self._obey()
@@ -88,7 +115,10 @@ class Loop:
         return self._stop
 
     def _next(self) -> Shot | None:
-        """The next frame, or the one that could not be kept when it is time to try again; None after a while without."""
+        """Return the next frame, or the unstored one to retry.
+
+        None when no frame arrived in time, or before it is time to retry.
+        """
         if self._unkept is None:
             return self.frames.next(WAIT_S)
         if self.counter.paused and not self.counter.tries_disk:
@@ -158,7 +188,10 @@ class Loop:
 
 @contextmanager
 def _signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Ends the loop on Ctrl-C and on a service manager's request, between two frames, so that nothing is torn."""
+    """Stop the loop on SIGINT, SIGTERM or SIGHUP.
+
+    It stops between two frames, so that Ctrl-C or a service manager's request interrupts nothing halfway.
+    """
 
     def heard(number: int, _: FrameType | None) -> None:
         stop({signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name))

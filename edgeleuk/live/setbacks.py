@@ -1,6 +1,6 @@
-"""Setbacks that a count gets over by itself: a disk that takes nothing for a while, and a clock that is set.
+"""Recovery from full disks and clock changes.
 
-A small computer has no battery behind its clock, and a service nobody at its keys.
+The count goes on by itself: a small computer has no battery for its clock, and a service has no operator.
 """
 
 from __future__ import annotations
@@ -11,14 +11,23 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 RETRY_S = 30.0
-"""Between two trials to keep a field. Each costs the analysis of one; a card is emptied in minutes."""
+"""Time between two storing attempts, seconds.
+
+Each attempt costs the analysis of a field; freeing space on a card takes minutes.
+"""
 CLOCK_S = 60.0
-"""By which a clock must move to be told of. What keeps it right by the network moves it by less, but at the start."""
+"""Minimum change of the clock to report, seconds.
+
+Network time synchronisation changes it by less, except at the start.
+"""
 SPACE_AGAIN = "fields can be kept again; counting goes on."
 
 
 class Disk:
-    """Whether the count waits for the disk, and since when it may try again. Nothing is counted in between."""
+    """State of storing: accepting, or waiting to retry.
+
+    Nothing is counted between two attempts.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,7 +36,7 @@ class Disk:
 
     @property
     def refuses(self) -> bool:
-        """Whether the last field that was tried was not kept."""
+        """Whether the last storing attempt failed."""
         return self._refused
 
     @property
@@ -36,31 +45,42 @@ class Disk:
         return self._clock() >= self._again
 
     def is_due(self) -> bool:
-        """Whether to try again now. True once for each refusal."""
+        """Return whether to try again now; True once per refusal."""
         due = self.tries
         if due:
             self._again = inf
         return due
 
     def refused(self) -> bool:
-        """A field was not kept. True for the first one: the others need no word."""
+        """Record that a field was not stored.
+
+        Returns:
+            True for the first one in a row; the others need no message.
+        """
         first, self._refused = not self._refused, True
         self._again = self._clock() + RETRY_S
         return first
 
     def taken(self) -> bool:
-        """A field was kept. True where one was refused before."""
+        """Record that a field was stored.
+
+        Returns:
+            True if the one before was refused.
+        """
         before, self._refused = self._refused, False
         self._again = inf
         return before
 
     def leave(self) -> None:
-        """Do not try: the operator decides when counting goes on."""
+        """Stop retrying: the operator decides when counting goes on."""
         self._again = inf
 
 
 class WallClock:
-    """Notices that the computer's clock was set while a count runs, by the clock that only ever goes on."""
+    """Detector of changes to the computer's clock during a count.
+
+    It compares the clock with one that never jumps.
+    """
 
     def __init__(
         self, wall: Callable[[], float] = time.time, steady: Callable[[], float] | None = None
@@ -69,25 +89,31 @@ class WallClock:
         self._apart = wall() - self._steady()
 
     def moved(self) -> float | None:
-        """Seconds by which the clock was set since the last look: negative for back, None for hardly at all."""
+        """Return the clock's change since the last call, seconds.
+
+        Negative if it was set back; None below CLOCK_S.
+        """
         apart = self._wall() - self._steady()
         moved, self._apart = apart - self._apart, apart
         return moved if abs(moved) >= CLOCK_S else None
 
     def behind(self, at: str) -> float | None:
-        """Seconds by which the clock is behind a time that was written (ISO 8601), None for hardly or not at all."""
+        """Return the clock's lag behind a stored time, seconds.
+
+        None below CLOCK_S. `at`: the stored time, ISO 8601.
+        """
         seconds = (datetime.fromisoformat(at) - datetime.fromtimestamp(self._wall(), UTC)).total_seconds()
         return seconds if seconds >= CLOCK_S else None
 
 
 def set_text(seconds: float) -> str:
-    """For the operator, of a clock that was set by so many seconds."""
+    """Return the message about a clock set by `seconds`."""
     way = "back" if seconds < 0 else "forward"
     return f"this computer's clock was set {way} by {_long(seconds)}. Fields keep the order in which they were counted."
 
 
 def behind_text(seconds: float) -> str:
-    """For the operator, of a session whose last field is later than now."""
+    """Return the message about a session's field in the future."""
     return (
         f"this computer's clock is {_long(seconds)} behind the last field of this session; set it with `date`. "
         "Fields keep the order in which they were counted."
@@ -95,12 +121,15 @@ def behind_text(seconds: float) -> str:
 
 
 def _steady() -> float:
-    """Seconds that go on also while the computer sleeps, where the system tells them."""
+    """Return monotonic seconds, including sleep where available."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _long(seconds: float) -> str:
-    """A length of time in its two largest units: 365 days, 2 hours 5 minutes."""
+    """Format a duration in its two largest units.
+
+    Such as 365 days, 2 hours 5 minutes.
+    """
     whole = timedelta(seconds=round(abs(seconds)))
     hours, minutes = divmod(whole.seconds // 60, 60)
     if whole.days:

@@ -1,4 +1,7 @@
-"""What a live count looks like from outside: one immutable value a frame, and one event for what happened."""
+"""State of a live count, and its events.
+
+Each frame gives one immutable state; each occurrence gives one event.
+"""
 
 from __future__ import annotations
 
@@ -40,27 +43,42 @@ Verdict = Literal[
     "manual",
     "unreadable",
 ]
-"""Why a frame was counted or not: the stage moves; out of focus; too dark; too bright; nothing there; cells too dense
-to count; stained too little or too much; no blood smear as the models know it; ground that was counted before; scale not known; the operator paused; the operator has not asked."""
+"""Why a frame was counted or not.
+
+- counted: the frame was counted.
+- move: the stage is moving.
+- focus: out of focus.
+- dark: too dark.
+- bright: too bright.
+- empty: nothing there.
+- thick: cells too dense to count.
+- stain: stained too little or too much.
+- foreign: not a blood smear as the models know it.
+- seen: this part of the slide was counted before.
+- scale: the scale is not known.
+- paused: the operator, or a full disk, paused the count.
+- manual: the operator has not asked to count.
+- unreadable: the frame cannot be analysed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LastCell:
-    """The white cell that the operator would mark now."""
+    """White cell that the operator would mark now."""
 
     identity: int
-    """Its number on the map, and in what `sessions export` writes."""
+    """Number on the map, also in what `sessions export` writes."""
     field: int
-    """Number of the counted field that showed it first."""
+    """Number of the field that showed it first."""
     number: int
-    """Its number in that field, by which the verdict names it."""
+    """Number in that field, by which the verdict names it."""
     label: str
     probability: float
-    """Of the label, 0 to 1."""
+    """Probability of the label, 0 to 1."""
 
     @property
     def read(self) -> str:
-        """Its type with the probability, as "blast, 93 %"."""
+        """Cell type with its probability, such as "blast, 93 %"."""
         if self.label == UNCLASSIFIED:
             return spoken(self.label)
         return f"{spoken(self.label)}, {100 * self.probability:.0f} %"
@@ -71,7 +89,10 @@ class LastCell:
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """Everything a view needs. Counts are facts; views derive and format, they count nothing."""
+    """Everything a view needs.
+
+    Counts are facts: views derive and format, they count nothing.
+    """
 
     magnification: str
     source: str
@@ -79,29 +100,44 @@ class LiveState:
     verdict: Verdict
     meters: Meters
     fps: float
-    """Frames processed a second, over the last few seconds."""
+    """Frames processed per second.
+
+    Taken over the last few seconds.
+    """
     latency_ms: float
-    """From a frame's arrival to its result, 95th percentile over the last few seconds."""
+    """Time from a frame's arrival to its result, milliseconds.
+
+    95th percentile over the last few seconds.
+    """
     seconds: float
-    """Since the count began, on the wall's clock."""
+    """Wall-clock seconds since the count began."""
     fields: int
     differential: Differential
     slide_verdict: SlideVerdict
-    """On the slide as far as it is counted; `verdict` is on the last frame."""
+    """Verdict on the slide as counted so far.
+
+    `verdict` is that on the last frame.
+    """
     target: int
     """White cells to count."""
     last_added: Mapping[str, int] = field(default_factory=dict)
-    """White cells that the last counted field added, by label."""
+    """White cells added by the last counted field, by label."""
     last_cell: LastCell | None = None
-    """The white cell that was found last and is no artefact yet; None where there is none."""
+    """Newest white cell, artefacts excluded, or None."""
     um_per_px: float | None = None
     islands: int = 0
     paused: bool = False
     manual: bool = False
     message: str = ""
-    """The last thing the operator should read, one sentence; empty for none."""
+    """Latest message for the operator.
+
+    One sentence, or empty.
+    """
     session: str = ""
-    """Identifier of the session in the store; empty where nothing is kept."""
+    """Identifier of the session in the store.
+
+    Empty if nothing is stored.
+    """
 
 
 EventKind = Literal[
@@ -111,12 +147,15 @@ EventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, for logs and pipes: one JSON line."""
+    """Event of a live count.
+
+    In logs and pipes it is one JSON line.
+    """
 
     kind: EventKind
     seconds: float
-    """Since the count began, on the wall's clock."""
+    """Wall-clock seconds since the count began."""
     text: str
-    """One sentence for a person."""
+    """Sentence for people."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Plain values for a program."""
+    """Plain values for programs."""

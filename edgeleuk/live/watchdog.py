@@ -1,7 +1,8 @@
-"""Tells a service manager that the count works: ready, what it does, and a sign of life while frames really arrive.
+"""Notifications to a service manager: readiness, status, watchdog.
 
-The protocol is that of sd_notify(3): a datagram of lines KEY=VALUE to the Unix socket that NOTIFY_SOCKET names.
-Without that variable, on a terminal or in a test, nothing here does anything.
+The watchdog is fed only while frames really arrive. The protocol is that of sd_notify(3): a datagram of lines
+KEY=VALUE to the Unix socket that NOTIFY_SOCKET names. Without that variable, on a terminal or in a test,
+nothing here does anything.
 """
 
 from __future__ import annotations
@@ -17,23 +18,32 @@ from types import TracebackType
 from edgeleuk.live.state import CameraState
 
 STATUS_S = 10.0
-"""Least time between two status lines that say the same in other numbers: `systemctl status` is read by people."""
+"""Minimum time between two status lines, seconds.
+
+It applies where only the numbers differ: `systemctl status` is read by people.
+"""
 
 
 class Notifier:
-    """The socket of a service manager. A manager that does not listen is no reason to stop a count: never raises."""
+    """Socket of a service manager.
+
+    It never raises: a manager that does not listen must not stop a count.
+    """
 
     def __init__(self, address: str) -> None:
-        """`address` as in NOTIFY_SOCKET: a path, or a name in Linux' abstract namespace after an @."""
+        """Open a socket to `address`, given as in NOTIFY_SOCKET.
+
+        That is a path, or @ and a name in Linux's abstract namespace.
+        """
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket: socket.socket | None = None
         with suppress(OSError):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            # A full queue must not hold the count up: what is not taken at once is said again soon.
+            # A full queue must not block the count: a message that is not taken is repeated soon.
             self._socket.setblocking(False)
 
     def send(self, **values: str) -> None:
-        """Each value must be of one line; what comes after a line's end is left out."""
+        """Send values, one line each; later lines are dropped."""
         lines = "\n".join(f"{key}={(value.splitlines() or [''])[0]}" for key, value in values.items())
         if self._socket:
             with suppress(OSError):
@@ -46,11 +56,11 @@ class Notifier:
 
 
 class Watchdog:
-    """Feeds the service manager's watchdog from one count's frames. A context manager; use from one thread.
+    """Watchdog of one count, fed by its frames.
 
-    Only a frame of a camera that runs feeds it: neither the loop that turns without frames, nor the frames of a
-    camera that shows the same picture for ever, nor black ones. So a manager that hears nothing knows that nothing
-    is being counted, whatever the reason, and starts the program again.
+    A context manager; use from one thread. Only a frame of a running camera feeds it: not a loop without
+    frames, not a camera that repeats the same picture, not black frames. If nothing is counted, for whatever
+    reason, the manager hears nothing and restarts the program.
     """
 
     def __init__(
@@ -61,11 +71,18 @@ class Watchdog:
         paced: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`interval_s` is the manager's patience, None for none. Not `paced` is a source that may rightly be quiet
-        for hours, as a folder that is watched: it is fed while the loop turns and the source answers."""
+        """Prepare a watchdog.
+
+        Args:
+            notifier: Socket of the service manager; None for no manager.
+            interval_s: Timeout of the manager's watchdog, seconds; None for no watchdog.
+            paced: False for a source that may be quiet for hours, such as a watched folder: it feeds the
+                watchdog while the loop runs and the source answers.
+            clock: Monotonic clock, seconds.
+        """
         self._notifier, self._paced, self._clock = notifier, paced, clock
-        # Twice as often as the half of the patience that sd_watchdog_enabled(3) advises: a counted field takes
-        # seconds on a small computer, and no sign can be given meanwhile.
+        # sd_watchdog_enabled(3) advises half of the timeout. A quarter, since counting a field takes seconds
+        # on a small computer, and nothing can be sent meanwhile.
         self._every = None if interval_s is None else interval_s / 4
         self._fed: float | None = None
         self._ready = False
@@ -77,7 +94,11 @@ class Watchdog:
     def from_environment(
         cls, *, paced: bool = True, environment: Mapping[str, str] | None = None
     ) -> Watchdog:
-        """As the service manager asks in NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; silent where it does not."""
+        """Return the watchdog that the environment requests.
+
+        The service manager sets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Without them the watchdog does
+        nothing.
+        """
         asked = os.environ if environment is None else environment
         address = asked.get("NOTIFY_SOCKET", "")
         if not address:
@@ -93,14 +114,23 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say that the count ends, so that what follows (writing, closing) is not taken for a hang."""
+        """Announce the end of the count.
+
+        Otherwise the manager could take what follows (writing, closing) for a hang.
+        """
         if self._notifier:
             self._notifier.send(STOPPING="1", STATUS="finishing the session.")
             self._notifier.close()
             self._notifier = None
 
     def turn(self, arrived: bool, camera: CameraState, summary: str) -> None:
-        """Once a turn of the loop: whether a frame came, how the camera is, and the count in a few words."""
+        """Report one turn of the loop to the service manager.
+
+        Args:
+            arrived: Whether a frame arrived.
+            camera: State of the camera.
+            summary: The count in a few words.
+        """
         if self._notifier is None:
             return
         if self._lives(arrived, camera):
@@ -122,7 +152,10 @@ class Watchdog:
             notifier.send(WATCHDOG="1")
 
     def _tell(self, notifier: Notifier, camera: CameraState, summary: str) -> None:
-        """A trouble of the camera and its end are told at once, other words every few seconds."""
+        """Send a changed status.
+
+        Trouble with the camera, and its end, is sent at once; anything else at most every STATUS_S seconds.
+        """
         now = self._clock()
         trouble = camera.text if camera.word != "running" else ""
         status = trouble or summary

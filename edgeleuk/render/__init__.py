@@ -1,1 +1,4 @@
-"""Data in, text or picture out. Nothing here counts."""
+"""Renderers: data in, text or image out.
+
+They count nothing.
+"""

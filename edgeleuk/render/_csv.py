@@ -1,4 +1,7 @@
-"""CSV of this program: UTF-8, commas, one line a row, and no cell that a spreadsheet would calculate."""
+"""CSV output that is safe to open in a spreadsheet.
+
+UTF-8, commas, one line per row, and no cell that a spreadsheet would calculate.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from edgeleuk._text import cell_text
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV, the names of the columns first. None is an empty cell."""
+    """Return rows as CSV; None becomes an empty cell.
+
+    The first row has the names of the columns.
+    """
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerows([_cell(value) for value in row] for row in rows)
@@ -19,7 +25,10 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def csv_of(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows by the names of their columns. What a row has not is an empty cell."""
+    """Return mappings as CSV rows below a head of `names`.
+
+    What a row lacks becomes an empty cell.
+    """
     return csv_text([names, *([row.get(name) for name in names] for row in rows)])
 
 

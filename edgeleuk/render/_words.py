@@ -1,4 +1,7 @@
-"""Small things that several texts share: names, times, numbers and how severe flags look."""
+"""Text formatting shared by the renderers.
+
+Names, times, and styles of flags.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from edgeleuk.types import spoken
 
 DOTS = "..."
 LEAST = 16
-"""Cells that a name needs to tell anything."""
+"""Minimum width of a name, terminal cells.
+
+A shorter name would be meaningless.
+"""
 
 SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -38,25 +44,31 @@ PICTURE_WORDS: Mapping[str, str] = {
     "ScaleError": "scale unknown",
     "UnforeseenError": "fault in the program",
 }
-"""What limits a picture, by the code of a finding or refusal."""
+"""Words for codes of findings and refusals."""
 
 
 def picture_word(code: str) -> str:
-    """What limits a picture, in a word or two; a fault of a file has the name of an error as its code."""
+    """Return words for a finding's or refusal's code.
+
+    The code of a faulty file is the name of an error.
+    """
     return PICTURE_WORDS.get(code, "not readable" if code.endswith("Error") else spoken(code))
 
 
 def flag_title(code: str) -> str:
-    """A flag's code as words. What has no vowel, as NRBC, is an abbreviation and stays one."""
+    """Return a flag's code as words.
+
+    A word without a vowel, such as NRBC, is an abbreviation and keeps its capitals.
+    """
     words = [word.lower() if set(word) & set("AEIOUY") else word for word in code.split("_")]
     return f"{words[0][:1].upper()}{' '.join(words)[1:]}"
 
 
 def short(name: str, width: int) -> str:
-    """A picture's name in at most `width` cells.
+    """Shorten a picture's name to at most `width` cells.
 
-    Folders go first, from the left, as they are what pictures share. What is left is cut in its middle: pictures of one
-    slide differ at the end, those of several at the beginning.
+    Folders are dropped first, from the left, as pictures share them. The rest is cut in its middle: pictures
+    of one slide differ at the end of their names, those of several slides at the beginning.
     """
     parts = clean(name).split("/")
     for first in range(len(parts)):
@@ -67,7 +79,10 @@ def short(name: str, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning and the end of a text in at most `width` cells, all of it where there is room."""
+    """Cut out a text's middle.
+
+    The result has at most `width` cells, and the whole text if there is room.
+    """
     if cell_len(text) <= width:
         return text
     room = max(width - len(DOTS), 0)
@@ -77,7 +92,7 @@ def cut(text: str, width: int) -> str:
 
 
 class Fitted:
-    """A text that a table cuts to the room it has for it."""
+    """Text that a table shortens to the available width."""
 
     def __init__(self, text: str, fit: Callable[[str, int], str] = short) -> None:
         self._text, self._fit = clean(text), fit
@@ -91,12 +106,15 @@ class Fitted:
 
 
 def clean(text: str) -> str:
-    """On one line, with what could steer a terminal written out, see `escaped`; spaces of any width are plain ones."""
+    """Make a text safe for one terminal line.
+
+    Control characters are escaped, see `escaped`; any white space becomes a plain space.
+    """
     return "".join(" " if char.isspace() else char for char in escaped(text))
 
 
 def elapsed(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:12:34."""
+    """Return hours, minutes and seconds, such as 0:12:34."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}"

@@ -1,4 +1,4 @@
-"""One colour for each type, the same in pictures and on the terminal."""
+"""Colours of cell types, in pictures and on the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, WHITE_CELL
 
 Colour = tuple[int, int, int]
-"""R, G, B, 0 to 255."""
+"""Red, green and blue, 0 to 255."""
 
 # Dark and saturated enough to read on a pale smear; neighbours in the list differ in hue and lightness.
 _PALETTE: tuple[Colour, ...] = (
@@ -21,18 +21,27 @@ _GREY: Colour = (90, 90, 90)
 
 
 def of_label(label: str, labels: Sequence[str]) -> Colour:
-    """The colour of a type among all types of a reader."""
+    """Return the colour of a label.
+
+    `labels`: all labels of the reader.
+    """
     if label == UNCLASSIFIED or label not in labels:
         return _GREY
     return _PALETTE[list(labels).index(label) % len(_PALETTE)]
 
 
 LEAST_LUMA = 100
-"""Of a colour on a terminal, 0 to 255: darker ones are hard to read on black, and these are not yet pale on white."""
+"""Minimum luma of terminal colours, 0 to 255.
+
+Darker colours are hard to read on black; at this luma they are not yet pale on white.
+"""
 
 
 def hexadecimal(colour: Colour) -> str:
-    """The colour for text on a terminal, whose ground may be dark or light: lightened where it is too dark."""
+    """Return a colour for terminal text, lightened if too dark.
+
+    The background of a terminal may be dark or light.
+    """
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]  # ITU-R BT.601
     white = max(0.0, (LEAST_LUMA - luma) / (255 - luma))
     return "#" + "".join(f"{round(part + white * (255 - part)):02x}" for part in colour)

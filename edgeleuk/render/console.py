@@ -1,4 +1,7 @@
-"""The consoles of Rich that commands print to: what comes from outside steers none of them."""
+"""Rich console for commands, safe against text from outside.
+
+No such text can control the terminal.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,27 @@ from edgeleuk._text import escaped
 
 USUAL = ConsoleDimensions(80, 25)
 LEAST, MOST = 20, 1000
-"""Columns that a terminal may have: serial lines and containers say 0."""
+"""Range of plausible widths, columns.
+
+Serial lines and containers report 0.
+"""
 
 
 class PlainConsole(Console):
-    """A console on which a text is that text: no markup, no `:emoji:`, and escape sequences are written out.
+    """Console that shows text literally.
 
-    Layouts count the letters of what they are given, so that a name is to be escaped before it goes into a table; what
-    was forgotten is caught here.
+    There is no markup and no `:emoji:`, and escape sequences are written out. Layouts measure the text they
+    are given, so names should be escaped before they go into a table; the console catches those that were
+    not.
     """
 
     def __init__(self, **options: Any) -> None:
-        """`options` are those of `rich.console.Console`."""
+        """Open a console with options of `rich.console.Console`."""
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     @property
     def size(self) -> ConsoleDimensions:
-        """Columns and rows; usual ones where a terminal says that it has none, or more than any has."""
+        """Columns and rows; default values replace implausible ones."""
         told = super().size
         width = told.width if LEAST <= told.width <= MOST else USUAL.width
         height = told.height if 0 < told.height <= MOST else USUAL.height

@@ -1,4 +1,4 @@
-"""The doctor's report for a terminal."""
+"""Report of the doctor for a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SUMS: dict[State, str] = {
 
 
 def report(examined: Report) -> RenderableType:
-    """A line for each thing looked at; below it the command that mends it, whole, to be copied, and what to do besides."""
+    """Render each check, remedy and advice.
+
+    The remedy is a whole command, ready to be copied.
+    """
     parts: list[RenderableType] = []
     for finding in examined.findings:
         parts.append(

@@ -1,4 +1,7 @@
-"""Evaluation results as tables for a terminal of 80 columns."""
+"""Evaluation results as terminal tables.
+
+Tables fit 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,21 @@ from edgeleuk.manifest import BLAST_LIKE
 from edgeleuk.types import spoken
 
 NOTHING = "–"
-"""What is undefined: no such cell in the data."""
+"""Text for an undefined value.
+
+The data have no such cell.
+"""
 CONFUSIONS = 8
-"""Mistakes listed, most frequent first."""
+"""Number of mistakes listed, most frequent first."""
 NAMES = 3
-"""File names listed before "and n more"."""
+"""Number of file names listed before "and n more"."""
 
 
 def render_finder(report: FinderReport) -> RenderableType:
-    """Average precision, recall, precision and counts: overall, by source; then where the scale came from."""
+    """Render the figures of a finder.
+
+    Average precision, recall, precision and counts, overall and by source; then where the scale came from.
+    """
     parts: list[RenderableType] = [_fields("All", report.overall)]
     if len(report.by_source) > 1:
         parts += [_fields(source or "no source", result) for source, result in report.by_source.items()]
@@ -42,7 +51,10 @@ def render_finder(report: FinderReport) -> RenderableType:
 
 
 def render_reader(report: ReaderReport) -> RenderableType:
-    """Headline figures, then by source, by type, the most frequent mistakes, and the attributes."""
+    """Render the figures of a reader.
+
+    Headline figures, then figures by source, by cell type, the most frequent mistakes, and the attributes.
+    """
     parts: list[RenderableType] = [_headline(report)]
     by_source = report.by_source
     if len(by_source) > 1:
@@ -63,7 +75,7 @@ def render_reader(report: ReaderReport) -> RenderableType:
 
 
 def render_slides(report: SlidesReport) -> RenderableType:
-    """A row for each slide, then the headline figures and what was refused."""
+    """Render a row per slide, headline figures and refusals."""
     columns = ("Slide", "Annotated", "Read", "Blast-like", "Read", "Cells")
     table = _table("Leading group and blast-like share, annotated and read", columns, texts=3)
     for name, slide in report.slides.items():
@@ -88,7 +100,11 @@ def render_slides(report: SlidesReport) -> RenderableType:
 
 
 def render_whole(report: WholeReport) -> RenderableType:
-    """How many cells were found and read right, by type; then the headline figures and what was refused."""
+    """Render an end-to-end evaluation.
+
+    Cells that finder and reader together found and read correctly, by cell type; then the headline figures
+    and the refusals.
+    """
     columns = ("Type", "Cells", "Found", "Read", "Best of 5", "Printed", "Unsure")
     table = _table(f"White cells of known type in {report.fields} fields", columns)
     for label, of in {**report.by_type, "all": report.overall}.items():
@@ -121,7 +137,11 @@ def render_whole(report: WholeReport) -> RenderableType:
 
 
 def render_phone(report: PhoneReport) -> RenderableType:
-    """A row a view: the disc, the scale, and white-cell recall beside that of the same cells undistorted."""
+    """Render an evaluation through a simulated eyepiece.
+
+    Each view has a row: the field of view, the scale, and the recall of white cells beside that of the same
+    cells undistorted.
+    """
     columns = ("View", "Taken", "Disc", "Area", "Scale", "Cells", "Recall", "Plain")
     table = _table(f"{report.fields} fields through a simulated eyepiece", columns)
     document = report.as_json()
@@ -143,7 +163,10 @@ def render_phone(report: PhoneReport) -> RenderableType:
 
 
 def render_alarms(report: AlarmsReport) -> RenderableType:
-    """False flags on simulated healthy slides, then each patient with blasts, and the sum."""
+    """Render an evaluation of flags for blasts.
+
+    False flags on simulated healthy slides, then each patient with blasts, and the totals.
+    """
     healthy = report.healthy.as_json()
     slides = _table(
         f"{report.healthy.draws.slides} simulated healthy slides of {report.healthy.draws.cells} white cells"
@@ -256,7 +279,7 @@ def _sources(report: ReaderReport) -> Table:
 
 
 def _blast_like(report: ReaderReport) -> Table:
-    """A row a source, and one for all together."""
+    """Return a row per source, and one for all together."""
     columns = ("Source", "Cells", "AUROC", "At spec. .95", "Recognised", "Sure", "Mature")
     table = _table("Blasts and promyelocytes against the rest; recall of mature types", columns)
     rows = {
@@ -323,7 +346,7 @@ def _subtypes(report: ReaderReport) -> Table:
 
 
 def _table(title: str, columns: Sequence[str], texts: int = 1) -> Table:
-    """The first `texts` columns hold text, the others numbers."""
+    """Return an empty table: `texts` columns of text, then numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < texts else "right", no_wrap=i >= texts)
@@ -331,7 +354,7 @@ def _table(title: str, columns: Sequence[str], texts: int = 1) -> Table:
 
 
 def _add_proportion(table: Table, words: str, figures: Mapping[str, Any]) -> None:
-    """A row for what `evaluation.readings.proportion` gives."""
+    """Add a row for a result of `evaluation.readings.proportion`."""
     cells = f"{figures['count']} of {figures['of']}"
     table.add_row(words, _share(figures["share"]), _interval(figures["interval"]), cells)
 

@@ -1,4 +1,7 @@
-"""Calibrations against their truth as a table for a terminal of 80 columns."""
+"""Evaluation of calibrations as a table.
+
+It fits a terminal of 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ NOTHING = "–"
 
 
 def render_calibration(report: CalibrationReport) -> RenderableType:
-    """A row for each way to calibrate."""
+    """Render a row per way to calibrate, against the truth."""
     table = Table(
         title="Scale of simulated devices", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )

@@ -1,4 +1,7 @@
-"""The verdicts on pictures as tables for a terminal of 80 columns."""
+"""Picture-quality verdicts as terminal tables.
+
+Tables fit 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ NOTHING = "–"
 
 
 def render_quality(report: QualityReport) -> RenderableType:
-    """Verdicts by source and on other pictures, then a row for each rung of each ladder."""
+    """Render verdicts by source, then each ladder of degradations.
+
+    Pictures that are no smears have a row too. A ladder has a row per rung.
+    """
     return Group(*_parts(report))
 
 

@@ -1,4 +1,4 @@
-"""Figures about verdicts and bounds on a terminal."""
+"""Terminal tables on verdicts and bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edgeleuk.verdict import TITLES
 
 
 def render_verdicts(report: VerdictsReport) -> RenderableType:
-    """Healthy slides, slides with few blasts, patients, and bounds."""
+    """Render the evaluation of verdicts.
+
+    Figures on healthy slides, slides with few blasts, patients, and bounds.
+    """
     plan = report.plan
     lines = [
         f"{plan.healthy} healthy slides of {plan.cells} cells of {plan.healthy_source}: "
@@ -46,7 +49,7 @@ def render_verdicts(report: VerdictsReport) -> RenderableType:
 
 
 def render_screen(report: ScreenReport) -> RenderableType:
-    """A row a source: its groups by verdict."""
+    """Render a row per source: its groups by verdict."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("source", no_wrap=True)
     for name in ("slides", "not usable", "look again", "too few", "nothing", "blasts", "white", "unsure"):

@@ -1,4 +1,4 @@
-"""What happened in a live count, as lines for logs and as JSON lines for pipes."""
+"""Live count events as log and JSON lines."""
 
 from __future__ import annotations
 
@@ -12,27 +12,48 @@ from edgeleuk.live.state import Event
 from edgeleuk.render._words import clean, elapsed
 
 KIND_WIDTH = 8
-"""Of the longest kind of event, so that texts stand below each other."""
+"""Width of the longest kind of event.
+
+With it the texts align.
+"""
 
 
 def plain(event: Event) -> str:
-    """One line: the time since the count began, what kind of event, and its sentence."""
+    """Return an event as one line.
+
+    It has the time since the count began, the kind of event, and its sentence.
+    """
     return plain_line(event.seconds, event.kind, event.text)
 
 
 def plain_line(seconds: float, kind: str, text: str) -> str:
-    """Likewise of what happens before the count begins."""
+    """Return a log line.
+
+    It also serves for what happens before the count begins.
+
+    Args:
+        seconds: Seconds since the count began.
+        kind: Kind of the event.
+        text: One sentence.
+    """
     return f"{elapsed(seconds):>8}  {kind:<{KIND_WIDTH}}  {clean(text)}".rstrip()
 
 
 def as_json(event: Event) -> str:
-    """One line of JSON with the event's fields. Numbers that JSON cannot write, as infinity, are null."""
+    """Return an event as one JSON line.
+
+    Numbers that JSON cannot represent, such as infinity, become null.
+    """
     document = {"event": event.kind, "seconds": event.seconds, "text": event.text, "data": event.data}
     return json.dumps(_finite(document), allow_nan=False)
 
 
 def target_text(differential: Differential, target: int) -> str:
-    """How far the count is, and what it can and cannot exclude, for a person who has to decide whether it is enough."""
+    """Return the progress of a count in sentences.
+
+    They say how far the count is, and what it can and cannot exclude, for a person who has to decide whether
+    it is enough.
+    """
     n = differential.n
     reached = f"{n} white cells counted, the target of {target} reached."
     if n < target:
@@ -43,7 +64,7 @@ def target_text(differential: Differential, target: int) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same without infinities and what is no number."""
+    """Replace infinities and NaN in nested values by None."""
     if isinstance(value, Mapping):
         return {str(key): _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

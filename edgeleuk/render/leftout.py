@@ -1,4 +1,7 @@
-"""What lay beside the pictures and was left out, grouped, for a terminal."""
+"""Terminal lines on files that were left out.
+
+Files are grouped by kind.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from edgeleuk.types import Refusal
 
 WIDTH = 78
 NAME = 22
-"""Cells of a name."""
+"""Maximum width of a name, terminal cells."""
 WORDS: Mapping[str, tuple[str, str, str]] = {
     "folder": ("subfolder", "subfolders", "-r reads it"),
     "link": ("link to a folder", "links to folders", "name the folder"),
@@ -32,12 +35,15 @@ WORDS: Mapping[str, tuple[str, str, str]] = {
         "only the main ones were read",
     ),
 }
-"""By code: what one is called, and several, and what to do."""
+"""Singular, plural and advice for each code."""
 OTHER = ("file that is no picture", "files that are no pictures", "")
 
 
 def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
-    """A line for each kind of what was left out, with as many names as it has room for."""
+    """Yield a line per kind of file.
+
+    It has as many names as fit.
+    """
     kinds: defaultdict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for each in left_out:
         kinds[WORDS.get(each.code, OTHER)][each.name] = None
@@ -49,7 +55,10 @@ def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
 
 
 def _named(names: list[str], room: int) -> str:
-    """The first names in brackets, as many as have room; empty where none has."""
+    """Return names in brackets, or "".
+
+    As many as fit.
+    """
     shown = [short(Path(name).name or name, NAME) for name in names]
     for number in range(min(3, len(names)), 0, -1):
         more = [f"{len(names) - number} more"] if number < len(names) else []

@@ -1,4 +1,7 @@
-"""The terminal view of a live count: what `live_layout` draws, kept on the screen with as few bytes as it takes."""
+"""Terminal view of a live count.
+
+It shows what `live_layout` lays out, and sends as few bytes as possible.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,14 @@ from edgeleuk.rules import Reference
 __all__ = ["Extras", "LiveView", "Screen", "can_show", "view"]
 
 REDRAW_S = 0.12
-"""Least time between two drawings: about eight a second, which an eye follows and a slow line carries."""
+"""Minimum time between two drawings, seconds.
+
+About eight per second: readable to the eye, and light enough for a slow line.
+"""
 
 
 class LiveView:
-    """A live count on a screen. See `live_layout` for what it shows."""
+    """View of a live count on a screen, see `live_layout`."""
 
     def __init__(
         self,
@@ -42,9 +48,14 @@ class LiveView:
         attributes: Mapping[str, Sequence[str]] | None = None,
         controls: Controls | None = None,
     ) -> None:
-        """`labels` are all of the reader's; `attributes` and `reference` as in Extras; `controls` knows what is typed.
+        """Prepare a view.
 
-        `screen` is one that is open, and stays so.
+        Args:
+            labels: All labels of the reader, in its order.
+            screen: Open screen; the view does not close it.
+            reference: Reference ranges, see `Extras`.
+            attributes: Values of each attribute, see `Extras`.
+            controls: Controls that know what is being typed.
         """
         self._labels, self._controls = labels, controls
         self._extras = Extras(reference, attributes)
@@ -56,7 +67,10 @@ class LiveView:
         self._below_target = False
 
     def update(self, state: LiveState) -> None:
-        """Show a state, unless the last one was shown just now. Rings once when the target is reached."""
+        """Show a state, at most every REDRAW_S seconds.
+
+        Rings the bell once when the target is reached.
+        """
         now = time.monotonic()
         if now - self._last >= REDRAW_S:
             self._last = now
@@ -75,7 +89,10 @@ class LiveView:
         self._screen.draw(self._lines(state, width, height, extras), size)
 
     def _lines(self, state: LiveState, width: int, height: int, extras: Extras) -> list[Text]:
-        """As `live_layout.lines`. Most of a screen changes only with the count, and is kept until then."""
+        """Return the lines, reusing an unchanged middle.
+
+        As `live_layout.lines`; most of a screen changes only with the count, and is reused until then.
+        """
         if width < LEAST_WIDTH or height < LEAST_HEIGHT:
             return lines(state, self._labels, width, height, extras)
         told = (

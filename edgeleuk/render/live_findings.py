@@ -1,4 +1,7 @@
-"""What the live screen says of the slide: the verdict and the reasons behind it. No reason is shown in part."""
+"""Verdict on the live screen, and the reasons behind it.
+
+A reason is shown in full or not at all.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,29 @@ from edgeleuk.render.live_text import fit, line, wrapped
 from edgeleuk.verdict import STYLES, Verdict
 
 VERDICT_ROWS = 2
-"""Lines kept for the verdict, so that nothing moves when its words change."""
+"""Lines reserved for the verdict.
+
+So nothing moves when its words change.
+"""
 
 
 def verdict(shown: Verdict, width: int) -> list[Text]:
-    """The verdict in the lines that are kept for it, or in as many more as it needs."""
+    """Return the verdict in VERDICT_ROWS lines, or more if needed."""
     lines = verdict_lines(shown, width)
     return lines + [line(width)] * (VERDICT_ROWS - len(lines))
 
 
 def verdict_lines(shown: Verdict, width: int) -> list[Text]:
-    """The whole verdict, highlighted over the full width."""
+    """Return the whole verdict, highlighted.
+
+    The highlight takes the full width.
+    """
     parts = wrapped(shown.line, width - 2)
     return [line(width, (f" {fit(part, width - 1)}", STYLES[shown.code])) for part in parts]
 
 
 def reasons(shown: Verdict, result: Differential) -> list[Finding]:
-    """What stands behind a verdict, but for the reason that its line gives."""
+    """Return reasons missing from the verdict's line."""
     severity = {flag.code.lower(): flag.severity for flag in result.flags}
     return [
         Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))
@@ -40,21 +49,29 @@ def reasons(shown: Verdict, result: Differential) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence or two, and how their edge looks."""
+    """One or two sentences with the style of their edge."""
 
     text: str
     style: str
     name: str = ""
-    """What it is called where there is no room for it."""
+    """Short name, for use where the text has no room."""
 
     def lines(self, width: int) -> list[Text]:
-        """All of it behind a coloured edge."""
+        """Return the whole text behind a coloured edge."""
         parts = wrapped(self.text, width - 2)
         return [line(width, ("▌ ", self.style), (part, "")) for part in parts]
 
 
 def findings(state: LiveState, rows: int, width: int) -> list[Text]:
-    """The reasons behind the verdict, then what the count can exclude; what has no room is named."""
+    """Return the reasons, then what the count can exclude.
+
+    Reasons without room are named only.
+
+    Args:
+        state: State of the count.
+        rows: Number of lines to return.
+        width: Width of the window, terminal cells.
+    """
     every = reasons(state.slide_verdict, state.differential)
     wrapped = [each.lines(width) for each in every]
     shown = _fitting(wrapped, rows)
@@ -70,7 +87,7 @@ def findings(state: LiveState, rows: int, width: int) -> list[Text]:
 
 
 def _fitting(every: Sequence[list[Text]], rows: int) -> list[list[Text]]:
-    """The first of some texts, as many as have room as a whole."""
+    """Return the first texts that fit completely."""
     shown: list[list[Text]] = []
     for lines in every:
         rows -= len(lines)
@@ -81,7 +98,10 @@ def _fitting(every: Sequence[list[Text]], rows: int) -> list[list[Text]]:
 
 
 def _more(rest: Sequence[Finding], width: int) -> Text:
-    """How many have no room, and as many of their names as there is room for."""
+    """Return a line on the reasons without room.
+
+    It has their number, and as many names as fit.
+    """
     text = f"+{len(rest)} more (see the end)"
     for place, each in enumerate(rest):
         longer = f"{text}{', ' if place else ': '}{each.name}"

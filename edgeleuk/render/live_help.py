@@ -1,4 +1,7 @@
-"""What the keys and the words of the live screen mean, shown over its middle on request."""
+"""Help on keys and words of the live screen.
+
+It is shown over the middle of the screen on request.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,14 @@ WORDS = (
     ("├───┤ ░", "between, and the reference range"),
 )
 NAME = 16
-"""Width of a key or a word."""
+"""Width of the column of keys and words, characters."""
 
 
 def help_lines(width: int, rows: int) -> list[Text]:
-    """`rows` lines; the last ones are left out where there are too few."""
+    """Return the help in exactly `rows` lines.
+
+    The last lines of the help are dropped if there is no room for them.
+    """
     text = [line(width, ("Keys", "bold"))]
     text += [_explained(key, does, width) for key, does in KEYS]
     text += [line(width, ("On the screen", "bold"))]

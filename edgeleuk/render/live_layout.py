@@ -1,8 +1,9 @@
-"""The screen of a live count: which line shows what. Positions follow from the window and the reader, never from counts.
+"""Layout of the live count's screen.
 
-From top to bottom: what is counted where; how the camera does; what the operator should do now; how far the count is;
-the verdict; the tally by type; what lies outside of it; what the last field added; flags and what the count can exclude;
-attributes; a message; the keys.
+Positions depend on the window and the reader, never on counts. From top to bottom: objective, source and
+session; state of the camera; what the operator should do now; progress; the verdict; the tally by cell type;
+what lies outside it; what the last field added; flags and what the count can exclude; attributes; a message;
+the keys.
 """
 
 from __future__ import annotations
@@ -38,35 +39,66 @@ from edgeleuk.rules import Reference
 
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 LEAST_FINDINGS = 5
-"""Lines for flags: two of them with their advice, and how many more there are."""
+"""Minimum lines for flags.
+
+Room for two flags with their advice, and for how many more there are.
+"""
 _AROUND, _HEADS = 6, 3
-"""Lines that are always there: four above, a message and the keys below; the table's head, the last field and the last cell."""
+"""Numbers of lines that are always there.
+
+_AROUND: four above, and a message and the keys below. _HEADS: the table's head, the last field and the last
+cell.
+"""
 _USUAL = 8
-"""Lines kept for attributes where nobody says which there are."""
+"""Lines reserved for attributes if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a screen shows beside the state."""
+    """Content of the screen beside the state."""
 
     reference: Reference
-    """The ranges that the differential was judged by. They are marked where the differential names them."""
+    """Reference ranges used for the differential.
+
+    They are drawn only if the differential names them.
+    """
     attributes: Mapping[str, Sequence[str]] | None = None
-    """The reader's attributes with their values. None: those that were met so far."""
+    """Attributes of the reader with their values.
+
+    None: those that were met so far.
+    """
     keyed: Keyed = IDLE
     helping: bool = False
-    """Whether to explain keys and words in place of the tally."""
+    """Whether to show help in place of the tally."""
 
 
 def view(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> RenderableType:
-    """The whole screen, `height` lines of `width` cells. See `lines`."""
+    """Return the whole screen as one renderable.
+
+    Args:
+        state: State of the count.
+        labels: All labels of the reader, in its order.
+        width: Width of the window, terminal cells.
+        height: Height of the window, lines.
+        extras: Content beside the state.
+    """
     return Group(*lines(state, labels, width, height, extras))
 
 
 def lines(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> list[Text]:
-    """`height` lines of exactly `width` cells each; a smaller window than 80 x 24 is told how large it must be.
+    """Return the whole screen as lines.
 
-    `labels` are all of the reader's, in its order.
+    A window smaller than 80 x 24 shows how large it must be.
+
+    Args:
+        state: State of the count.
+        labels: All labels of the reader, in its order.
+        width: Width of the window, terminal cells.
+        height: Height of the window, lines.
+        extras: Content beside the state.
+
+    Returns:
+        `height` lines of exactly `width` cells each.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return _too_small(state, width, height, extras.keyed)
@@ -74,7 +106,17 @@ def lines(state: LiveState, labels: Sequence[str], width: int, height: int, extr
 
 
 def middle(state: LiveState, labels: Sequence[str], width: int, height: int, extras: Extras) -> list[Text]:
-    """The part of the screen that changes only with the count, or where the operator asks for help."""
+    """Return the part that depends on the count.
+
+    It changes only with the count, or when the operator asks for help.
+
+    Args:
+        state: State of the count.
+        labels: All labels of the reader, in its order.
+        width: Width of the window, terminal cells.
+        height: Height of the whole window, lines.
+        extras: Content beside the state.
+    """
     if extras.helping:
         return help_lines(width, height - _AROUND - len(verdict(state.slide_verdict, width)))
     beside = outside(state.differential, labels, width)
@@ -95,7 +137,16 @@ def middle(state: LiveState, labels: Sequence[str], width: int, height: int, ext
 
 
 def framed(state: LiveState, middle: list[Text], width: int, extras: Extras) -> list[Text]:
-    """The whole screen around its middle, of which a long message takes the last line."""
+    """Return the whole screen around its middle part.
+
+    A long message takes the last line of the middle.
+
+    Args:
+        state: State of the count.
+        middle: Lines that `middle` returned.
+        width: Width of the window, terminal cells.
+        extras: Content beside the state.
+    """
     messages = told(state, extras.keyed, width)
     return [
         header(state, width),
@@ -111,19 +162,29 @@ def framed(state: LiveState, middle: list[Text], width: int, extras: Extras) -> 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How many lines each part has."""
+    """Number of lines of each part."""
 
     types: int
     findings: int
     attributes: int
     gap: int
-    """Blank lines above the table, below it and above the last field."""
+    """Blank lines in each of three gaps.
+
+    The gaps are above the table, below it, and above the last field.
+    """
 
     @classmethod
     def of(cls, state: LiveState, labels: Sequence[str], room: int, about: int) -> Rows:
-        """Share `room` lines: the types first, then flags and attributes, of which `about` lines would be all."""
+        """Divide the lines: types first, then flags and attributes.
+
+        Args:
+            state: State of the count.
+            labels: All labels of the reader.
+            room: Lines to divide.
+            about: Lines that all attributes would take.
+        """
         inside = sum(label not in state.differential.outside for label in labels)
-        # Where a line for each type would leave no room for flags, two types share one.
+        # If one line per type leaves no room for flags, two types share a line.
         types = inside if inside <= room - LEAST_FINDINGS else min((inside + 1) // 2, room - 1)
         least = min(LEAST_FINDINGS, room - types)
         spare = room - types - least
@@ -136,12 +197,12 @@ class Rows:
 
 
 def _too_small(state: LiveState, width: int, height: int, keyed: Keyed) -> list[Text]:
-    if keyed.asking:  # what waits for an answer comes before the size of the window
+    if keyed.asking:  # a pending question matters more than the size of the window
         asked = textwrap.wrap(keyed.asking.line, width)[:height]
         return [line(width, (fit(part, width), ASKED)) for part in asked] + [line(width)] * (
             height - len(asked)
         )
-    # Spaces at which no line breaks: sizes stay in one piece, down to 20 x 3.
+    # Non-breaking spaces keep each size in one piece, down to a window of 20 x 3.
     sizes = (f"{width} x {height}", f"{LEAST_WIDTH} x {LEAST_HEIGHT}")
     now, least = (size.replace(" ", "\N{NO-BREAK SPACE}") for size in sizes)
     goes_on = f"Counting goes on: {state.differential.n} of {state.target} white cells."

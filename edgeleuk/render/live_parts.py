@@ -1,4 +1,7 @@
-"""The parts of the live screen around its table, each a line or a few, each always as many."""
+"""Parts of the live screen around its table.
+
+Most have a fixed number of lines.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import spoken
 
 WIDE, WIDEST = 100, 116
-"""Columns from which the whole notice has room, and what the camera lost."""
+"""Minimum window widths for optional parts.
+
+WIDE: for the whole notice. WIDEST: for what the camera lost.
+"""
 NOTICE = RESEARCH_USE.split(".")[0]
 
 VERDICTS: Mapping[Verdict, tuple[str, str]] = {
@@ -36,7 +42,7 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
     "scale": ("white on blue", "measuring the size of red cells: show a few more fields"),
     "paused": ("white on magenta", "counting is paused: p goes on"),
 }
-"""How it looks, and what the operator should do."""
+"""Style of each verdict, and what the operator should do."""
 CAMERA: Mapping[CameraWord, tuple[str, str]] = {
     "starting": ("white on blue", "waiting for the first picture"),
     "running": ("green", ""),
@@ -46,9 +52,12 @@ CAMERA: Mapping[CameraWord, tuple[str, str]] = {
     "lost": ("white on red", "the camera is gone and is being opened again"),
     "ended": ("black on cyan", "the source has come to its end"),
 }
-"""How it looks, and what is said where the state brings no sentence of its own."""
+"""Style of each camera state, and its default text.
+
+The text is used if the state has none of its own.
+"""
 ASKED = "bold black on yellow"
-"""How a question looks."""
+"""Style of a question."""
 KEYS = (
     ("p", "pause"),
     ("c", "count"),
@@ -62,21 +71,22 @@ KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """What the operator is doing at the keys."""
+    """State of the operator's input."""
 
     asking: Question | None = None
-    """What is to be answered."""
+    """Question that awaits an answer."""
     typing: str | None = None
-    """The note being typed."""
+    """Note being typed."""
     dropping: bool = False
-    """Whether another Escape drops the note."""
+    """Whether the next Escape drops the note."""
 
 
 IDLE = Keyed()
-"""Nothing is typed or asked."""
+"""State with nothing typed or asked."""
 
 
 def header(state: LiveState, width: int) -> Text:
+    """Return the line with objective, source, session and time."""
     clock = elapsed(state.seconds).rjust(10)
     session = f"session {clean(state.session)}" if state.session else "not kept on disk"
     room = min(max(len(session), 16), width // 3)
@@ -93,6 +103,10 @@ def header(state: LiveState, width: int) -> Text:
 
 
 def camera(state: LiveState, width: int) -> Text:
+    """Return the line on the camera.
+
+    It has state, focus, light and frame rate.
+    """
     style, _ = CAMERA[state.camera.word]
     since = "" if state.camera.word == "running" else lapse(state.camera.since)
     lost = f"  skipped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
@@ -100,7 +114,7 @@ def camera(state: LiveState, width: int) -> Text:
         lost += f"  damaged {number(state.camera.unreadable, 3)}"
     losses = lost if width >= WIDEST else ""
     each = (width - 41 - len(losses)) // 2
-    # What was measured on the last frame is out of date where none comes.
+    # Measures of the last frame are out of date if no new one arrives.
     fresh = state.camera.word == "running"
     focus = "yellow" if state.verdict == "focus" else "green"
     light = "yellow" if state.verdict in ("dark", "bright") else "green"
@@ -118,7 +132,10 @@ def camera(state: LiveState, width: int) -> Text:
 
 
 def status(state: LiveState, width: int) -> Text:
-    """The one thing the operator should know now: the camera's trouble before the pause before the frame's verdict."""
+    """Return the one thing that the operator should know now.
+
+    Trouble with the camera comes before a pause, and a pause before the verdict on the frame.
+    """
     verdict: Verdict = "paused" if state.paused else state.verdict
     word, (style, text) = str(verdict), VERDICTS[verdict]
     if state.camera.word != "running":
@@ -128,18 +145,25 @@ def status(state: LiveState, width: int) -> Text:
 
 
 def _trouble(state: LiveState, width: int) -> tuple[str, str]:
-    """What is wrong with the camera, as much as the status line holds, and the rest."""
+    """Split the camera's trouble into two texts.
+
+    The first fits the status line; the second is the rest.
+    """
     text = clean(state.camera.text or CAMERA[state.camera.word][1])
     first = (textwrap.wrap(text, width - 12) or [""])[0]
     return first, text[len(first) :].strip()
 
 
 def damaged(pictures: int) -> str:
-    """How many pictures of a source were refused as they came, one sentence."""
+    """Return a sentence on the number of damaged pictures."""
     return "1 damaged picture was refused." if pictures == 1 else f"{pictures} damaged pictures were refused."
 
 
 def progress(state: LiveState, width: int) -> Text:
+    """Return the line on progress.
+
+    It has white cells, fields, connected parts and scale.
+    """
     n, target = state.differential.n, state.target
     reached = n >= target
     scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
@@ -157,6 +181,10 @@ def progress(state: LiveState, width: int) -> Text:
 
 
 def last_added(state: LiveState, width: int) -> Text:
+    """Return the line on the last field.
+
+    It tells which white cells the field added.
+    """
     if state.last_added:
         added = ", ".join(f"+{count} {spoken(label)}" for label, count in state.last_added.items())
     else:
@@ -165,7 +193,10 @@ def last_added(state: LiveState, width: int) -> Text:
 
 
 def last_cell(state: LiveState, width: int) -> Text:
-    """The white cell that the key for artefacts is for, named before it is pressed."""
+    """Return the line on the last cell.
+
+    The key for artefacts would mark this cell.
+    """
     if (cell := state.last_cell) is None:
         return line(width, ("last cell   none yet", "dim"))
     named = clean(f"{cell.identity}: {cell.read}, field {cell.field} cell {cell.number}")
@@ -173,7 +204,13 @@ def last_cell(state: LiveState, width: int) -> Text:
 
 
 def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
-    """Shares of the attributes' values, as many as there are lines for; blank lines where there are none."""
+    """Return the lines on attributes, as many as fit.
+
+    Args:
+        about: All lines on attributes.
+        rows: Number of lines to return; blank ones fill the rest.
+        width: Width of the window, terminal cells.
+    """
     if not rows or not about:
         return [line(width)] * rows
     head = "attributes, percent of the recognised white cells where the program was sure"
@@ -184,9 +221,18 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
 
 
 def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
-    """A question, the note being typed, or the message, else the rest of the camera's trouble; a long one takes two lines."""
+    """Return one or two lines for messages.
+
+    They show the first of these that exists: a question, the note being typed, the message, the rest of the
+    camera's trouble, the number of damaged pictures.
+
+    Args:
+        state: State of the count.
+        keyed: State of the operator's input.
+        width: Width of the window, terminal cells.
+    """
     if keyed.asking:
-        # The last line has the answers too, so that the question may stand alone where both are too long.
+        # The last line of the screen has the answers too, so a long question may stand alone here.
         text = keyed.asking.line if len(keyed.asking.line) < width else keyed.asking.text
         parts = textwrap.wrap(clean(text), width - 1)[:2]
         return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
@@ -202,7 +248,10 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
 
 
 def _note(text: str, dropping: bool, width: int) -> Text:
-    """The end of a note, as much as has room, and what another Esc does where it was pressed once."""
+    """Return the end of the note being typed.
+
+    As much as has room. After the first Esc it warns that another one drops the note.
+    """
     warning = "  Esc again drops the note" if dropping else ""
     room = width - len("note: _") - len(warning)
     shown = clean(text)[-room:]
@@ -212,7 +261,7 @@ def _note(text: str, dropping: bool, width: int) -> Text:
 
 
 def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
-    """The keys that do something now."""
+    """Return the keys active now."""
     if keyed.asking:
         return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
     if keyed.dropping:
@@ -221,6 +270,13 @@ def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
 
 
 def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
+    """Return the line with the active keys and the notice.
+
+    Args:
+        state: State of the count.
+        keyed: State of the operator's input.
+        width: Width of the window, terminal cells.
+    """
     notice = RESEARCH_USE if width >= WIDE else NOTICE
     keys = _keys(keyed)
     pieces: list[Piece] = []

@@ -1,4 +1,7 @@
-"""A screen of its own on the terminal, kept with as few bytes as it takes. Imports little, so that it is there at once."""
+"""Alternate screen of the terminal.
+
+Updates take few bytes. The module imports little, so that the screen appears at once.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,25 @@ from edgeleuk.live._terminal import unwound_by_signals
 from edgeleuk.render.console import PlainConsole
 
 KEPT_LINES = 20
-"""Of what others wrote to standard error meanwhile."""
+"""Number of standard-error lines printed afterwards."""
 TITLE, DONE, NOW = "bold", "dim", "bold cyan"
 
 
 def can_show(console: Console) -> bool:
-    """Whether a screen can be drawn there: a terminal that moves its cursor, in a character set with bars."""
+    """Return whether a screen can be shown.
+
+    It must be a terminal that can move its cursor, with a character set that has bars.
+    """
     return console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
 
 
 class Screen:
-    """The terminal's second screen while in its context; the former one is back on every way out.
+    """Alternate screen, as a context manager.
 
-    Only lines that changed are written, over what was there, and nothing is cleared but on a change of the window's
-    size: nothing flickers, and over SSH a few hundred bytes an update suffice. What libraries write to standard error
-    meanwhile, as a camera's driver does about each broken frame, appears afterwards, the last lines of it.
+    The former screen is restored on every way out. Only lines that changed are written, over the old ones,
+    and the screen is cleared only when the window's size changes: nothing flickers, and over SSH a few
+    hundred bytes per update suffice. Libraries may write to standard error meanwhile, as a camera's driver
+    does about each broken frame; the last lines of that appear afterwards.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -53,7 +60,7 @@ class Screen:
         self.close()
 
     def close(self) -> None:
-        """The former screen again. Safe to call twice."""
+        """Restore the former screen; safe to call twice."""
         with suppress(OSError):  # the terminal is gone, and nothing is left to restore
             self._stack.close()
 
@@ -63,7 +70,10 @@ class Screen:
         return self.console.size
 
     def draw(self, lines: Sequence[Text], size: tuple[int, int]) -> None:
-        """Show lines that fill a window of a size. A connection that broke is no error: a count goes on without it."""
+        """Show lines that fill a window of the given size.
+
+        A broken connection is no error: the count goes on without it.
+        """
         with suppress(OSError), self.console:  # written in one go
             if size != self._size or not self._drawn:
                 self.console.control(Control.clear())
@@ -76,7 +86,7 @@ class Screen:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """The former screen for a while, as when the program is suspended."""
+        """Show the former screen for a while, as when suspended."""
         self.console.set_alt_screen(False)
         self.console.show_cursor(True)
         try:
@@ -88,7 +98,16 @@ class Screen:
 
 
 def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
-    """What is done before a count begins: steps that are over, and the last one, which takes time."""
+    """Return the screen of a starting count.
+
+    Args:
+        steps: Steps so far: all but the last are done, the last one is running.
+        width: Width of the window, terminal cells.
+        height: Height of the window, lines.
+
+    Returns:
+        `height` lines of `width` cells.
+    """
     texts = [Text("edgeleuk live", TITLE), Text()]
     texts += [Text(f"{step}: done", DONE) for step in steps[:-1]]
     texts += [Text(f"{step} ...", NOW) for step in steps[-1:]]
@@ -101,9 +120,10 @@ def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
 
 @contextmanager
 def _errors_held_back() -> Iterator[None]:
-    """Keeps what is written to standard error, by C libraries too, and prints the last lines of it at the end.
+    """Hold back standard error until the end.
 
-    Does nothing where standard error is no terminal, and so no danger to the screen.
+    Then print its last lines. This covers C libraries too. Does nothing if standard error is no terminal, as
+    it then cannot disturb the screen.
     """
     try:
         real = sys.stderr.fileno()
@@ -125,7 +145,7 @@ def _errors_held_back() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(saved, real)  # the last writing end closes, and the reader with it
+        os.dup2(saved, real)  # closes the last writing end, which ends the reader
         reader.join(timeout=1)
         with suppress(OSError):  # the terminal is gone
             os.write(saved, b"".join(kept))

@@ -1,6 +1,7 @@
-"""What stays on the terminal when a live count is over: the verdict, counts with percentages, and every flag in full.
+"""Summary of a live count.
 
-It is made for a window of 80 x 24 without a way to scroll back, as the console of a Raspberry Pi is.
+It has the verdict, counts with percentages, and every flag in full. It is made for a window of 80 x 24
+without scrolling, such as the console of a Raspberry Pi.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from edgeleuk.types import spoken
 from edgeleuk.verdict import Verdict
 
 BELOW = 2
-"""Lines that are printed after it: where the session is kept, and the shell's own."""
+"""Lines printed below the summary.
+
+They say where the session is stored, and have the shell's prompt.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A live count that is over."""
+    """Finished live count."""
 
     verdict: Verdict
     result: Differential
@@ -33,12 +37,15 @@ class Ended:
     fields: int
     target: int
     reason: str
-    """Why it ended, in a few words."""
+    """Why the count ended, in a few words."""
     unreadable: int = 0
-    """Pictures of the source that were damaged, and refused."""
+    """Number of damaged pictures, which were refused."""
 
     def summary(self, width: int, height: int) -> list[Text]:
-        """The verdict first; what the count can exclude only where a window of `height` lines has room for it."""
+        """Return the summary as lines, the verdict first.
+
+        What the count can exclude appears only if a window of `height` lines has room for it.
+        """
         needed = [
             *verdict_lines(self.verdict, width),
             *_wrapped(self._head(), width),
@@ -59,12 +66,12 @@ class Ended:
         )
 
     def _types(self, width: int) -> Iterator[Text]:
-        """The types that were seen, two a line."""
+        """Yield the cell types that were seen, two per line."""
         seen = [label for label, share in self.result.types.items() if share.count]
         return paired(self.result, seen, width) if seen else iter(())
 
     def _others(self) -> Iterator[str]:
-        """What the table has no row for: cells that were not recognised, and types that were not seen."""
+        """Yield sentences on cells not recognised and types not seen."""
         if self.result.not_recognised:
             yield f"Not recognised: {self.result.not_recognised} of {self.result.white_cells} white cells."
         unseen = [label for label, share in self.result.types.items() if not share.count]

@@ -1,4 +1,7 @@
-"""The tally of a live count by type: a row each, always at the same place, with its interval drawn."""
+"""Table of a live count by cell type.
+
+Each type has a row at a fixed place, with its interval drawn.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,26 @@ from edgeleuk.rules import Reference
 from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED, spoken
 
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
-"""Widths of the columns, characters."""
+"""Widths of the columns, terminal cells."""
 SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL = 5, 6, 9
-"""Likewise where two types share a narrow line."""
+"""Column widths of narrow shared lines.
+
+These apply where two types share a line.
+"""
 FEW = 9.9
-"""Up to which bounds have a decimal where there is room for two figures."""
+"""Largest bound with a decimal, percent.
+
+It applies to narrow columns, which have room for two figures.
+"""
 WITH_RANGE = 96
-"""Width of the screen from which the reference ranges are there."""
+"""Minimum screen width for the column of reference ranges."""
 BESIDE = {PLATELET.casefold(): "large platelet", NOT_A_CELL: "no white cell"}
-"""Labels that have a short name of their own beside the percentages."""
+"""Short names of labels outside the percentages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How wide each column is. 0: it is not there."""
+    """Column widths; 0 means no such column."""
 
     name: int
     range: int
@@ -37,7 +46,10 @@ class Columns:
 
     @classmethod
     def of(cls, labels: Sequence[str], width: int) -> Columns:
-        """By the labels and the screen alone, so that no count moves anything."""
+        """Derive widths from labels and screen.
+
+        They do not depend on counts, so nothing moves while counting.
+        """
         name = min(max([len(label) for label in labels] + [12]), 24)
         between = RANGE if width >= WITH_RANGE else 0
         bar = width - name - COUNT - PERCENT - INTERVAL - between - 2
@@ -47,7 +59,17 @@ class Columns:
 def table(
     result: Differential, labels: Sequence[str], rows: int, width: int, reference: Reference | None
 ) -> list[Text]:
-    """A head and `rows` lines. Two types share a line, without bars, where there are more types than lines."""
+    """Return the table: a head and `rows` lines.
+
+    If there are more types than lines, two types share a line, without bars.
+
+    Args:
+        result: Differential to show.
+        labels: All labels of the reader, in its order.
+        rows: Lines below the head.
+        width: Width of the window, terminal cells.
+        reference: Reference ranges to draw; None for none.
+    """
     inside = [label for label in labels if label not in result.outside]
     colours = {label: hexadecimal(of_label(label, labels)) for label in inside}
     if len(inside) > rows:
@@ -60,7 +82,16 @@ def table(
 
 
 def outside(result: Differential, labels: Sequence[str], width: int) -> list[Text]:
-    """What the percentages leave out, and the cells that are not white, each in a place of its own."""
+    """Return the counts outside the percentages.
+
+    These are labels outside the denominator, cells that are not typed, red cells and platelets, each at a
+    fixed place.
+
+    Args:
+        result: Differential to show.
+        labels: All labels of the reader, in its order.
+        width: Width of the window, terminal cells.
+    """
     named = [UNCLASSIFIED, *(label for label in labels if label in result.outside and label != UNCLASSIFIED)]
     others = sum(count for label, count in result.outside.items() if label not in named)
     items: list[tuple[str, int | None]] = [(_named(label), result.outside.get(label, 0)) for label in named]
@@ -77,12 +108,21 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
 
 
 def _named(label: str) -> str:
-    """A label beside the percentages, in a few letters. The finder counts platelets too: those of the reader have another name."""
+    """Return a label's name outside the percentages.
+
+    The finder counts platelets too, so the reader's platelets get another name.
+    """
     return BESIDE.get(label.casefold()) or spoken(label)
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
-    """A line for each attribute, its values at fixed places; a second one where the first cannot hold them."""
+    """Return one or more lines per attribute.
+
+    Args:
+        result: Differential with the shares of the values.
+        attributes: Values of each attribute; they stand at fixed places.
+        width: Width of the window, terminal cells.
+    """
     second = {level.attribute: level.values for level in result.subtypes.values()}
     name_width = max([len(name) for name in attributes] + [9]) + 2
     lines = []
@@ -108,7 +148,7 @@ def _value(value: str, share: Share | None) -> list[Piece]:
 
 
 def _slot(name: str, count: int | None, name_width: int, width: int) -> list[Piece]:
-    """A name and its count, and at least a space, so that the counts of all slots stand below each other."""
+    """Return a name and its aligned count."""
     style = "" if count else "dim"
     shown = "-".rjust(5) if count is None else number(count, 5)
     return [(fit(name, name_width), style), (shown, style), (" " * (width - name_width - 5), "")]
@@ -154,16 +194,22 @@ def _row(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown of a type: its count, and its share where the data support one."""
+    """Figures of a cell type.
+
+    The count, and the share if the data support one.
+    """
 
     count: int
     percent: float | None
-    """Of the recognised white cells; None where nothing is known of shares."""
+    """Percent of the recognised white cells, or None."""
     bounds: tuple[float, float] | None
-    """Of the share of all white cells found, percent; None where there are none."""
+    """Bounds of the share of all white cells found, percent.
+
+    None if there are none.
+    """
     digits: int = 0
     absent: str = "-"
-    """What stands where there is no percentage."""
+    """Text in place of a missing percentage."""
 
     @classmethod
     def of(cls, result: Differential, label: str) -> Shown:
@@ -181,7 +227,7 @@ class Shown:
 
     @property
     def between(self) -> str:
-        """The bounds as a column of numbers, rounded away from each other."""
+        """Bounds for a column, rounded away from each other."""
         if self.percent is None:
             return self.absent
         if self.bounds is None:
@@ -191,7 +237,10 @@ class Shown:
 
     @property
     def figures(self) -> str:
-        """Likewise to two figures, for a narrow column: 1.8-11."""
+        """Bounds with two figures, such as 1.8-11.
+
+        They fit a narrow column.
+        """
         if self.percent is None or self.bounds is None:
             return self.absent if self.percent is None else "unknown"
         low, high = self.bounds
@@ -201,7 +250,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """The columns of a type that shares its line with another one."""
+    """Column widths of a type that shares its line."""
 
     name: int
     count: int
@@ -211,7 +260,10 @@ class _Half:
 
     @classmethod
     def of(cls, labels: Sequence[str], width: int) -> _Half:
-        """Full intervals where the longest name leaves room for them, else short ones."""
+        """Derive the widths from names and screen.
+
+        Intervals are full if the longest name leaves room for them, else short.
+        """
         half = width // 2
         name = half - COUNT - PERCENT - INTERVAL - 2
         if name >= max(map(len, labels)):
@@ -235,14 +287,23 @@ class _Half:
 
 
 def paired(result: Differential, labels: Sequence[str], width: int) -> Iterator[Text]:
-    """A head, and two of some types a line."""
+    """Yield a head, then two types per line.
+
+    Args:
+        result: Differential to show.
+        labels: Cell types to show.
+        width: Width of the window, terminal cells.
+    """
     half = _Half.of(labels, width)
     yield line(width, (half.head(result.supported) * 2, "dim"))
     yield from _pairs(result, labels, half, (len(labels) + 1) // 2, width)
 
 
 def _dense(result: Differential, inside: Sequence[str], rows: int, width: int) -> Iterator[Text]:
-    """Two types a line: name, count, percentage, bounds."""
+    """Yield a head, then two types per line.
+
+    There are `rows` lines below the head.
+    """
     half = _Half.of(inside, width)
     yield line(width, (half.head() * 2, "dim"))
     yield from _pairs(result, inside, half, rows, width)
@@ -256,6 +317,9 @@ def _pairs(result: Differential, inside: Sequence[str], half: _Half, rows: int, 
 
 
 def _ranges(reference: Reference, inside: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """By label, where a range is of that label alone: what is counted together has no row to mark."""
+    """Return the reference ranges of single labels.
+
+    A range of several labels together has no row to draw it on.
+    """
     known = [(each, [label for label in each.labels if label in inside]) for each in reference.ranges]
     return {labels[0]: (each.low, each.high) for each, labels in known if len(labels) == 1}

@@ -1,6 +1,7 @@
-"""Pieces of a line that always take the same room: fitted text, numbers, meters, bars with whiskers.
+"""Fixed-width pieces of a line.
 
-All glyphs beyond ASCII are of code page 437, which the console of a Raspberry Pi without a desktop has too.
+They are text, numbers, meters, and bars with whiskers. All glyphs beyond ASCII are in code page 437, which
+the console of a Raspberry Pi without a desktop has too.
 """
 
 from __future__ import annotations
@@ -19,14 +20,25 @@ SOLID, SHADE, TRACK, LINE, LEFT, RIGHT, BOTH = "█░·─├┤│"
 
 
 def line(width: int, *pieces: Piece) -> Text:
-    """One line of exactly `width` cells; what does not fit is cut."""
+    """Join pieces into one line of exactly `width` cells.
+
+    What does not fit is cut off.
+    """
     text = Text.assemble(*(piece for piece in pieces if piece[0]), no_wrap=True, overflow="crop", end="\n")
     text.truncate(width, overflow="crop", pad=True)
     return text
 
 
 def fit(text: str, width: int, right: bool = False) -> str:
-    """The text in exactly `width` cells, with dots where it is cut."""
+    """Pad or cut text to exactly `width` cells.
+
+    Dots mark where it is cut.
+
+    Args:
+        text: Text of any length.
+        width: Width, terminal cells.
+        right: Align to the right.
+    """
     text = clean(text)
     if cell_len(text) > width:
         text = set_cell_size(text, max(width - 3, 0)) + "..."[:width]
@@ -35,34 +47,53 @@ def fit(text: str, width: int, right: bool = False) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` characters; a number and its percent sign stay together."""
+    """Wrap text into lines of at most `width` characters.
+
+    A number and its percent sign stay together.
+    """
     kept = clean(text).replace(" %", "\N{NO-BREAK SPACE}%")
     return [clean(part) for part in textwrap.wrap(kept, width)]
 
 
 def number(count: int, width: int) -> str:
-    """A count at the right end of `width` cells, of which five are enough for any."""
+    """Return a count, right-aligned in `width` cells.
+
+    Five cells are enough for any count.
+    """
     rounded = (f"{count / worth:.0f}{unit}" for unit, worth in (("k", 1e3), ("M", 1e6), ("G", 1e9)))
     return next(text for text in (f"{count:,}", str(count), *rounded) if len(text) <= width).rjust(width)
 
 
 def decimal(value: float, width: int) -> str:
-    """A number at the right end of `width` cells with one decimal, or none where that would not fit."""
+    """Return a number with one decimal, right-aligned.
+
+    It takes `width` cells, and has no decimal if that would not fit.
+    """
     return fit(
         next((text for text in (f"{value:.1f}", f"{value:.0f}") if len(text) <= width), "+++"), width, True
     )
 
 
 def lapse(seconds: float) -> str:
-    """A duration in at most 6 cells: 12 s, 3 min, 2 h."""
+    """Return a duration in at most 6 cells.
+
+    Such as 12 s, 3 min, 2 h.
+    """
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{min(seconds / 3600, 999):.0f} h"
 
 
 def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
-    """A name, a bar from 0 to 1 and the percentage, in `width` cells."""
-    value = min(max(0.0, value), 1.0)  # in this order, what is no number is 0
+    """Return a name, a bar and a percentage.
+
+    Args:
+        name: Name in front of the bar.
+        value: Length of the bar, 0 to 1.
+        width: Total width, terminal cells.
+        style: Style of the bar.
+    """
+    value = min(max(0.0, value), 1.0)  # in this order, NaN becomes 0
     room = width - len(name) - 7
     filled = round(room * value)
     return [
@@ -74,13 +105,21 @@ def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
 
 
 Span = tuple[float, float]
-"""From where to where, percent."""
+"""Lower and upper end, percent."""
 
 
 def whiskers(
     percent: float | None, between: Span | None, width: int, colour: str, normal: Span | None
 ) -> list[Piece]:
-    """A share as a bar from 0 to 100 %, its bounds as whiskers on it, the reference range as shade behind it."""
+    """Return a share as a bar with whiskers.
+
+    Args:
+        percent: Length of the bar, 0 to 100; None for no bar and no whiskers.
+        between: Bounds of the share, drawn as whiskers on the bar.
+        width: Width of 100 %, terminal cells.
+        colour: Colour of the bar.
+        normal: Reference range, drawn as shade behind the bar.
+    """
     cells: list[Piece] = [(" ", "")] * width
     if normal:
         first, last = _at(normal[0], width), _at(normal[1], width)

@@ -1,4 +1,4 @@
-"""Models as tables for a terminal, and as plain values."""
+"""Models as tables for a terminal and as plain values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from edgeleuk.zoo import BUILTIN, Model
 
 
 def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
-    """One model in a line of JSON, with the `installed` versions of its magnification."""
+    """Return one model as a JSON object.
+
+    `installed`: installed versions of its magnification.
+    """
     return {
         "magnification": model.magnification,
         "version": model.version,
@@ -35,7 +38,7 @@ def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:
 
 
 def listing(models: Sequence[Model], roots: Iterable[Path]) -> RenderableType:
-    """A row a magnification."""
+    """Return a row per magnification."""
     if not models:
         return Text(
             f"No models in {' or '.join(map(str, roots))}. Install the package again, or set EDGELEUK_MODELS."
@@ -51,7 +54,10 @@ def listing(models: Sequence[Model], roots: Iterable[Path]) -> RenderableType:
 
 
 def versions(installed: Mapping[str, Sequence[Version]], shipped: Container[str]) -> RenderableType:
-    """A row an installed version, and for what it is beside: the model that came with the program."""
+    """Return a row per installed or shipped version.
+
+    A model that came with the program is listed beside installed versions of its magnification.
+    """
     table = Table(box=box.SIMPLE_HEAD, title="Installed", title_justify="left", title_style="bold")
     for name in ("magnification", "version", "in use", "signed", "state"):
         table.add_column(name, overflow="fold")
@@ -67,10 +73,13 @@ def versions(installed: Mapping[str, Sequence[Version]], shipped: Container[str]
 
 
 def card(model: Model) -> RenderableType:
-    """What a model knows, how well, and where that was measured.
+    """Return a model's knowledge, figures and origin.
 
-    Raises ModelError where its figures or its origin are not written as `publish` writes them: a count needs neither,
-    so that a manifest is read without looking at them.
+    What it knows, how well, and where that was measured.
+
+    Raises:
+        ModelError: Figures or origin are not as `publish` writes them. Reading a manifest does not check
+            them, as a count needs neither.
     """
     try:
         return Group(*_parts(model))
@@ -106,7 +115,10 @@ def _parts(model: Model) -> list[RenderableType]:
 
 
 def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
-    """What finder and reader make of slides that were really taken through the objective."""
+    """Yield the figures on real slides.
+
+    Those were really taken with the objective.
+    """
     if not real:
         return
     table = Table(box=box.SIMPLE_HEAD)
@@ -130,7 +142,10 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
 
 
 def _read_by(real: Mapping[str, Any]) -> str:
-    """What the reader of each real slide had learnt of it."""
+    """Return a sentence on the reader's training data.
+
+    It says whether the readers of the real slides had learnt anything of the patients.
+    """
     slides = f"Real slides ({real['of']})"
     if any(each.get("learnt") for each in real["slides"].values()):
         return f"{slides} are of patients whose counts the reader learnt."
@@ -138,7 +153,7 @@ def _read_by(real: Mapping[str, Any]) -> str:
 
 
 def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """A table for each model that it was derived from, its parent first."""
+    """Yield a table per ancestor, the parent first."""
     for step in steps:
         changed = step.get("changed", {})
         what = [f"{part}: {', '.join(changed[part])}" for part in ("finder", "reader") if changed.get(part)]
@@ -155,7 +170,7 @@ def _lineage(steps: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _optional(reader: ReaderManifest) -> dict[str, str]:
-    """What not every reader has."""
+    """Return facts that only some readers have."""
     facts = {}
     if reader.types != reader.labels:
         printed = (

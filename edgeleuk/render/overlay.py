@@ -1,4 +1,7 @@
-"""The annotated picture: boxes coloured by type, labels, a legend and a scale bar in micrometres."""
+"""Annotated copy of a picture.
+
+It has boxes coloured by cell type, labels, a legend, and a scale bar in micrometres.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Imag
 from edgeleuk.verdict import Code, Verdict
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
-"""The long side of the annotated copy: labels stay legible, files stay small."""
+"""Range of the copy's long side, pixels.
+
+Labels stay legible, and files stay small.
+"""
 INK: Colour = (33, 33, 33)
 PAPER: Colour = (255, 255, 255)
 RIM: Colour = (255, 200, 0)
 DIMMED = 0.4
-"""Light that is left of what lies outside an eyepiece's disc."""
+"""Brightness factor outside the field of view."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT = 0.5
 LINE = 26
@@ -31,12 +37,26 @@ VERDICTS: Mapping[Code, Colour] = {
     "too_few_cells": (187, 222, 251),
     "nothing_flagged": (200, 230, 201),
 }
-"""Pale grounds, on which dark text is read well."""
+"""Background colours of the verdicts.
+
+They are pale, so that dark text is legible.
+"""
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
-    """A copy of the picture with its cells marked, and a legend below. (H', W', 3) uint8 RGB."""
+    """Return a copy of a picture with its cells marked.
+
+    A legend stands below it.
+
+    Args:
+        image: Picture of the field at any size, (H, W, 3) uint8 RGB.
+        field: Field with its cells.
+        labels: All labels of the reader, which set the colours.
+
+    Returns:
+        Array (H', W', 3) uint8 RGB.
+    """
     long = max(field.width, field.height)
     zoom = float(np.clip(long, MIN_SIDE, MAX_SIDE)) / long
     size = (round(field.width * zoom), round(field.height * zoom))
@@ -57,7 +77,10 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
 
 
 def _surround(canvas: Image, field: Field, aperture: Aperture) -> None:
-    """Dim what was not looked at, up to a thin rim."""
+    """Dim the surroundings of the field of view.
+
+    A thin rim marks its edge.
+    """
     shown = inside(aperture, field.width, field.height, canvas.shape[1], canvas.shape[0])
     np.copyto(canvas, (canvas * DIMMED).astype(np.uint8), where=~shown[..., None])
     rim = cv2.findContours(shown.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
@@ -65,14 +88,17 @@ def _surround(canvas: Image, field: Field, aperture: Aperture) -> None:
 
 
 def encode(image: Image) -> bytes:
-    """JPEG bytes of a picture. Nothing of the original file's metadata is in them."""
+    """Encode a picture as JPEG, without metadata."""
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[
         1
     ].tobytes()
 
 
 def colour_of(cell: Cell, labels: Sequence[str]) -> Colour:
-    """By type for a white cell that was read, else by kind."""
+    """Return the colour of a cell.
+
+    It depends on the cell type for a white cell that was read, else on the cell class.
+    """
     return of_label(cell.reading.label, labels) if cell.reading else KINDS.get(cell.kind, INK)
 
 
@@ -86,7 +112,10 @@ def _box(canvas: Image, cell: Cell, zoom: float, colour: Colour, thickness: int)
 def _label(
     canvas: Image, cell: Cell, zoom: float, colour: Colour, taken: list[tuple[int, int, int, int]]
 ) -> None:
-    """Number, type and probability on a filled tab above the box, or where there is room."""
+    """Draw a cell's number, type and probability.
+
+    The filled tab is above the box, or where there is room.
+    """
     text = f"{cell.number} {_named(cell)}" if cell.number else _named(cell)
     (width, height), _ = cv2.getTextSize(text, FONT, TEXT, 1)
     width, height = width + 10, height + 10
@@ -101,7 +130,10 @@ def _label(
 
 
 def _named(cell: Cell) -> str:
-    """The type of a white cell; of one that was not recognised what it is most like."""
+    """Return the type of a white cell with its probability.
+
+    For a cell that was not recognised, the most likely type.
+    """
     reading = cell.reading
     if reading is None:
         return "cut by the edge"
@@ -112,14 +144,21 @@ def _named(cell: Cell) -> str:
 
 
 def with_verdict(picture: bytes, verdict: Verdict) -> bytes:
-    """An annotated picture (JPEG) with the verdict on its slide below the legend, as JPEG."""
+    """Add the verdict below an annotated picture.
+
+    `picture`: JPEG bytes, with the legend at the bottom. Returns JPEG bytes.
+    """
     levels = np.frombuffer(picture, np.uint8)
     canvas = cv2.cvtColor(cv2.imdecode(levels, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return encode(np.vstack([canvas, _verdict_strip(verdict, canvas.shape[1])]))
 
 
 def _verdict_strip(verdict: Verdict, width: int) -> Image:
-    """(h, width, 3): the title on its colour, and the text beside it, in as many lines as it needs."""
+    """Draw the verdict as an image.
+
+    Title and text stand on the verdict's colour, in as many lines as they need. Returns (h, width, 3) uint8
+    RGB.
+    """
     lines = _wrapped(_drawable(f"Slide: {verdict.line}"), width - 24)
     strip = np.full((LINE * len(lines) + 12, width, 3), VERDICTS[verdict.code], np.uint8)
     for i, text in enumerate(lines):
@@ -128,7 +167,10 @@ def _verdict_strip(verdict: Verdict, width: int) -> Image:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` pixels, broken between words where that is possible."""
+    """Wrap a text to lines of at most `width` pixels.
+
+    Lines break between words; a single longer word stays whole.
+    """
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -140,7 +182,10 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _drawable(text: str) -> str:
-    """With a question mark for what the drawing font lacks."""
+    """Replace characters that the font lacks.
+
+    A question mark stands for each.
+    """
     return text.encode("ascii", "replace").decode()
 
 
@@ -151,7 +196,10 @@ def _fits(canvas: Image, spot: tuple[int, int, int, int], taken: Sequence[tuple[
 
 
 def _scale_bar(canvas: Image, field: Field, zoom: float) -> None:
-    """The largest round length that takes at most a fifth of the width."""
+    """Draw a scale bar, bottom right.
+
+    It has the largest round length that takes at most a fifth of the width.
+    """
     px_per_um = zoom / field.scale.um_per_px_x
     um = max([bar for bar in BARS_UM if bar * px_per_um <= canvas.shape[1] / 5] or [BARS_UM[0]])
     length = round(um * px_per_um)
@@ -175,7 +223,7 @@ def _scale_bar(canvas: Image, field: Field, zoom: float) -> None:
 
 
 def _legend(field: Field, labels: Sequence[str], width: int) -> Image:
-    """What each colour means and how many there are, then the scale and the notice."""
+    """Return a legend with colours, counts, scale and notice."""
     entries = [
         (f"{spoken(label)} {count}", of_label(label, labels))
         for label, count in Counter(cell.reading.label for cell in field.cells if cell.reading).most_common()

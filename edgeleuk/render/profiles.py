@@ -15,7 +15,10 @@ from edgeleuk.profiles import Profile
 
 
 def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> RenderableType:
-    """A row a profile; one that cannot be read says so."""
+    """Return a row per profile.
+
+    A profile that cannot be read says so.
+    """
     if not found:
         return Text(f"No profiles in {folder}. Make one with `edgeleuk calibrate NAME`.")
     table = Table(box=box.SIMPLE_HEAD)
@@ -34,7 +37,7 @@ def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> Rende
 
 
 def card(profile: Profile, path: Path) -> RenderableType:
-    """What is known of one device."""
+    """Return all facts of one device profile."""
     table = Table(box=None, show_header=False, width=78)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,4 +1,7 @@
-"""Kept sessions: a table of them, and one of them on the terminal, as JSON, as CSV and as pictures."""
+"""Stored sessions as a list, and each in full.
+
+A session can be shown on the terminal, as JSON, as CSV, and as pictures of its cells.
+"""
 
 from __future__ import annotations
 
@@ -34,34 +37,46 @@ from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-session/1"
 LONGEST_TYPE = 60
-"""Letters of a folder's name; two types that begin alike share one."""
+"""Maximum length of a folder name, characters.
+
+Two types whose names begin alike share a folder.
+"""
 _STATES = {"running": "green", "finished": "", "interrupted": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """All there is of a session."""
+    """All data of a stored session."""
 
     summary: SessionSummary
     notes: tuple[Note, ...]
     unassessed: frozenset[int]
-    """Numbers of the fields whose quality was not kept, by an older edgeleuk."""
+    """Numbers of fields stored without their quality.
+
+    An older edgeleuk did so.
+    """
     result: SlideResult
-    """By the model and the rules that are here."""
+    """Result by the present model and rules."""
     cells: Mapping[int, MappedCell]
-    """White cells of the map by their number, each read from all its views, or as marked."""
+    """White cells of the map by number.
+
+    Each is read from all its views, or as marked.
+    """
     model: Model
     lost: tuple[str, ...] = ()
-    """What a damaged file of sessions did not give, in a sentence each."""
+    """What a damaged session file lost, a sentence each."""
 
 
 def summary(session: SessionSummary) -> dict[str, Any]:
-    """One session in a line of JSON."""
+    """Return one session as a JSON object."""
     return asdict(session)
 
 
 def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
-    """A row a session within 80 columns; times on the clock of this machine."""
+    """Return a row per session.
+
+    The table fits 80 columns. Times are in this machine's time zone.
+    """
     where = Text(f"Sessions are kept in {path}", style="dim")
     if not sessions:
         return Group(Text("No sessions yet: `edgeleuk live` or `analyze` begins one."), where)
@@ -84,7 +99,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
 
 
 def show(kept: Kept) -> RenderableType:
-    """The verdict on a session, what is known of it, then its differential."""
+    """Return a session's verdict, facts and differential."""
     table = Table(box=None, pad_edge=False, show_header=False, width=WIDTH, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
@@ -143,7 +158,7 @@ def _refused_text(refused: Sequence[Refusal]) -> str:
 
 
 def quality(kept: Kept) -> dict[str, Any]:
-    """How many fields have each verdict, and each finding."""
+    """Count the fields by quality verdict and by finding."""
     assessed = [each.field.assessment for each in kept.result.counted if each.number not in kept.unassessed]
     verdicts = Counter(each.verdict for each in assessed)
     findings = Counter(finding.code for each in assessed for finding in each.findings)
@@ -174,13 +189,16 @@ def _area_text(kept: Kept) -> str:
 
 
 def clock_set_back(kept: Kept) -> bool:
-    """Whether a field, or the end, bears an earlier time than the field before it."""
+    """Return whether session times run backwards.
+
+    That is whether a field, or the end, has an earlier time than the field before it.
+    """
     times = [*(counted.at for counted in kept.result.counted), *filter(None, [kept.summary.ended])]
     return any(datetime.fromisoformat(b) < datetime.fromisoformat(a) for a, b in pairwise(times))
 
 
 def shown(kept: Kept) -> dict[str, Any]:
-    """What `sessions show --json` prints."""
+    """Return the document that `sessions show --json` prints."""
     return {
         "schema": SCHEMA,
         "edgeleuk": __version__,
@@ -205,7 +223,10 @@ def shown(kept: Kept) -> dict[str, Any]:
 
 
 def document(kept: Kept) -> dict[str, Any]:
-    """What `sessions show --json` prints, with every counted field and each cell's number on the map."""
+    """Return the document that `sessions export` writes.
+
+    As `shown`, with every counted field and each cell's number on the map.
+    """
     images = tables.images(kept.result)
     for image, counted in zip(images, kept.result.counted, strict=True):
         if counted.number in kept.unassessed:
@@ -215,8 +236,11 @@ def document(kept: Kept) -> dict[str, Any]:
 
 
 def cells_csv(kept: Kept) -> str:
-    """One row for each cell in each counted field: `analyze --csv`, after the field, the cell's number on the map,
-    whether it was seen here first, what the operator marked it as, and the type that all its views give together."""
+    """Return a CSV row per cell and field.
+
+    The first columns are the field, the cell's number on the map, whether it was seen here first, the
+    operator's mark, and the type that all its views give together. The columns of `analyze --csv` follow.
+    """
     return csv_text(_rows(kept))
 
 
@@ -236,10 +260,11 @@ def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
-    """The best picture of each white cell of the map, JPEG, with its name below the folder: by the cell's type.
+    """Yield each white cell's path and image.
 
-    `fields` are those of the result, with their pictures. A cell is shown by the field that shows it whole, and among those
-    by the sharpest.
+    The cells are those of the map. Paths are relative to the export's folder and contain the cell's type.
+    Images are JPEG, from a field that shows the cell whole, and among those from the sharpest. `fields`:
+    those of the result, with their images.
     """
     wanted: defaultdict[int, list[tuple[int, MappedCell]]] = defaultdict(list)
     for cell in kept.cells.values():
@@ -254,12 +279,18 @@ def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, byt
 
 
 def _type(kept: Kept, counted: CountedField, position: int) -> str | None:
-    """Of a white cell, as the map has it; as this view was read where the map made its cell one with another."""
+    """Return a white cell's type on the map.
+
+    If the map merged the cell with another one, return the type read in this view.
+    """
     mapped = kept.cells.get(counted.identities[position])
     reading = mapped.reading if mapped else counted.field.cells[position].reading
     return reading.label if reading else None
 
 
 def _when(time: str) -> str:
-    """On the clock of this machine; the year is in the session's id."""
+    """Format a time in this machine's time zone.
+
+    It has no year: the session's identifier has it.
+    """
     return f"{datetime.fromisoformat(time).astimezone():%d %b %H:%M}"

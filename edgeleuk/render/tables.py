@@ -1,4 +1,4 @@
-"""Results as plain values for JSON, and as CSV."""
+"""Results as plain values for JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ RESEARCH_USE = "Research use only. Not a diagnosis."
 
 
 def document(result: SlideResult) -> dict[str, Any]:
-    """What `analyze --json` prints; `edgeleuk schema` describes it. Annotated pictures are named by `with_overlays`."""
+    """Return the document that `analyze --json` prints.
+
+    `edgeleuk schema` describes it. `with_overlays` adds the names of annotated pictures.
+    """
     return {
         "schema": SCHEMA,
         "edgeleuk": result.about.program,
@@ -54,18 +57,21 @@ def document(result: SlideResult) -> dict[str, Any]:
 
 
 def with_overlays(told: dict[str, Any], drawn: Mapping[int, str]) -> dict[str, Any]:
-    """A document with the names of the annotated pictures, by the numbers of the counted fields."""
+    """Add the names of annotated pictures to a document.
+
+    `drawn`: names by the number of the counted field.
+    """
     return told | {"images": [each | {"overlay": drawn.get(each["number"])} for each in told["images"]]}
 
 
 def about(result: SlideResult) -> dict[str, Any]:
-    """Who counted which slide, when and with what."""
+    """Return who counted which slide, when and with what."""
     names = ("id", "slide", "operator", "site", "device", "started", "ended", "source", "profile")
     return {name: getattr(result.about, name) for name in names}
 
 
 def overlaps_of(result: SlideResult) -> list[dict[str, Any]]:
-    """Which pictures share ground, or are copies of each other."""
+    """Return which pictures overlap or are copies."""
     names = {each.number: each.field.name for each in result.counted}
     return [
         asdict(each) | {"path": names[each.number], "other_path": names[each.other]}
@@ -74,7 +80,10 @@ def overlaps_of(result: SlideResult) -> list[dict[str, Any]]:
 
 
 def images(result: SlideResult) -> list[dict[str, Any]]:
-    """Each counted field with all that was found in it, in pixels of its file."""
+    """Return each counted field with all of its cells.
+
+    Positions are in pixels of the field's file.
+    """
     names = {each.number: each.field.name for each in result.counted}
     copies = {each.number: names[each.other] for each in result.overlaps if each.kind == "copy"}
     shown = zip(result.counted, result.as_counted(), strict=True)
@@ -83,14 +92,20 @@ def images(result: SlideResult) -> list[dict[str, Any]]:
 
 
 def _failure(refusal: Refusal) -> dict[str, Any]:
-    """A quality that refuses has many codes, and one error."""
+    """Return a refusal with the name of its error.
+
+    Refusals because of quality have many codes, but one error.
+    """
     error = QualityError.__name__ if refusal.exit_code == QualityError.exit_code else refusal.code
     told = refused(refusal)
     return {name: told[name] for name in ("path", "text", "exit_code", "findings")} | {"error": error}
 
 
 def refused(refusal: Refusal) -> dict[str, Any]:
-    """A picture or frame that was not counted, and why."""
+    """Return a refused picture with the reason.
+
+    It may also be a frame.
+    """
     return {
         "path": refusal.name,
         "code": refusal.code,
@@ -101,7 +116,10 @@ def refused(refusal: Refusal) -> dict[str, Any]:
 
 
 def left_out(result: SlideResult) -> list[dict[str, Any]]:
-    """What lay beside the pictures, or in them, and was not analysed."""
+    """Return what was left out of the analysis.
+
+    It lay beside the pictures, or in their files.
+    """
     return [{"path": each.name, "code": each.code, "reason": each.text} for each in result.left_out]
 
 
@@ -157,7 +175,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _counted_cell(counted: CountedField, index: int) -> dict[str, Any]:
-    """A cell with what it is on the slide map. It counts where it was seen first."""
+    """Return a cell with its map number.
+
+    It counts in the field that showed it first.
+    """
     identity = counted.identities[index]
     fresh = identity in counted.fresh
     return _cell(counted.field.cells[index], fresh) | {"cell": identity or None, "fresh": fresh}
@@ -209,7 +230,11 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def cells_csv(result: SlideResult, attributes: Iterable[str]) -> str:
-    """One row a cell, read as it counts; empty where nothing is known, attribute values only where the reader was sure."""
+    """Return a CSV row per cell.
+
+    A cell has the reading with which it counts. Unknown values are empty. Attribute values are given only
+    where the reader was sure.
+    """
     return csv_text(_cell_rows(result, list(attributes)))
 
 
@@ -245,7 +270,10 @@ def _cell_rows(result: SlideResult, attributes: Sequence[str]) -> Iterator[Itera
 
 
 def pictures_csv(result: SlideResult) -> str:
-    """One row a picture, with the verdict on its quality and the reasons; what was not analysed at the end."""
+    """Return a CSV row per picture with its quality.
+
+    The row has the quality verdict and its reasons. Pictures that were not analysed come last.
+    """
     return csv_text(_picture_rows(result))
 
 
@@ -265,13 +293,17 @@ def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
 
 
 def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
-    """Codes and texts, the gravest first."""
+    """Return codes and texts, the most severe first."""
     told = list(findings)
     return " ".join(each.code for each in told), " ".join(each.text for each in told)
 
 
 def verdict_csv(verdict: Verdict) -> str:
-    """The verdict in the first row, then one row for each cell of each reason, or for the reason where it has none."""
+    """Return verdict and reasons as CSV.
+
+    The verdict is in the first row. Then comes one row for each cell of each reason, or one for a reason
+    without cells.
+    """
     rows: list[tuple[Any, ...]] = [
         ("code", "text", "path", "number"),
         (verdict.code, verdict.text, None, None),
@@ -284,11 +316,13 @@ def verdict_csv(verdict: Verdict) -> str:
 
 
 def differential_csv(result: Differential) -> str:
-    """One row a type: count, percent of the recognised cells, and the bounds of its share of all white cells found.
+    """Return a CSV row per cell type.
 
-    Empty where the data support no bound; `recognised_low` and `recognised_high` are the exact interval over the recognised
-    cells alone. The values of a type's second level follow it as type/value, of its cells where the reader was sure. Where
-    shares are corrected, three more columns have them. What lies outside the denominator comes last.
+    A row has the count, the percentage of the recognised cells, and the bounds of the share of all white
+    cells found, empty if the data support no bound. `recognised_low` and `recognised_high` are the exact
+    interval over the recognised cells alone. The values of a type's second level follow it as type/value,
+    over its cells where the reader was sure. If shares are corrected, three more columns have them. Labels
+    outside the denominator come last.
     """
     names = ["type", "count", "of", "percent", "low", "high", "recognised_low", "recognised_high"]
     names += ["corrected", "corrected_low", "corrected_high"] if result.corrected else []
@@ -313,7 +347,10 @@ def differential_csv(result: Differential) -> str:
 
 
 def estimates_csv(estimates: Estimates) -> str:
-    """One row an estimate: cells per uL with their 95 % interval, and what it rests on."""
+    """Return a CSV row per estimate.
+
+    It has the cells per uL with their 95 % interval, and the basis of the estimate.
+    """
     return csv_of([each.name for each in fields_of(PerMicrolitre)], estimates.as_json()["values"])
 
 

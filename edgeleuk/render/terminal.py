@@ -1,4 +1,7 @@
-"""An analysis on a terminal of 80 columns: the verdict, then the differential, then what stands behind both."""
+"""Analysis of a slide on a terminal of 80 columns.
+
+The verdict comes first, then the differential, then the details behind both.
+"""
 
 from __future__ import annotations
 
@@ -43,21 +46,24 @@ from edgeleuk.zoo import Model
 
 WIDTH = 78
 REASONS = 6
-"""Of the reasons behind a verdict, those whose cells are named."""
+"""Number of reasons whose cells are named."""
 MANY_CELLS = 200
-"""From which on percentages have a decimal."""
+"""Minimum cells for percentages with a decimal."""
 COPIES = 6
-"""Copies that are named."""
+"""Number of copies that are named."""
 BAR = 18
 """Width of a proportion's bar, characters."""
 UNMEASURED = "*"
-"""Marks corrected shares of types that the reader's errors were not measured on."""
+"""Mark for corrected shares without measured reader errors."""
 
 
 def analysis(result: SlideResult, model: Model, *, details: bool = False) -> RenderableType:
-    """Everything `analyze` shows on the terminal, the verdict first.
+    """Return everything that `analyze` shows, the verdict first.
 
-    A row a cell, attributes and the reasoning are shown with `details`; the cells also of a single picture.
+    Args:
+        result: Result of the slide.
+        model: Model that the slide was read with.
+        details: Add a row per cell, attributes and the reasoning. A single picture always has its cells.
     """
     fields = [each.field for each in result.counted]
     parts: list[RenderableType] = [
@@ -76,12 +82,15 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
 
 
 def verdict_line(verdict: Verdict) -> Text:
-    """The verdict in one line, its title highlighted."""
+    """Return the verdict with its title highlighted."""
     return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
 
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
-    """The reasons that the verdict's line does not give; with `details` the reasoning of all."""
+    """Yield reasons missing from the verdict's line.
+
+    With `details`, the reasoning behind every reason too.
+    """
     others = result.verdict.others
     for reason in result.verdict.reasons:
         if reason in others:
@@ -92,7 +101,10 @@ def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
 
 
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
-    """What the blood may hold per uL, clearly apart from what was counted; nothing where nothing was asked for."""
+    """Yield the panel of estimates per uL.
+
+    It keeps them apart from the counts. Nothing if no estimates were asked for.
+    """
     if not estimates.values and not estimates.refused:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
@@ -115,13 +127,16 @@ def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
 
 
 def _rounded(per_ul: float) -> str:
-    """To two figures: an estimate has no more."""
+    """Round to two figures: an estimate has no more."""
     digits = 1 - math.floor(math.log10(per_ul)) if per_ul > 0 else 0
     return f"{round(per_ul, min(digits, 0)):,.0f}"
 
 
 def _overlaps(result: SlideResult) -> Iterator[Text]:
-    """How much the pictures show twice; nothing where they do not overlap."""
+    """Yield a line on cells seen repeatedly.
+
+    Nothing if the pictures do not overlap.
+    """
     again: Counter[str] = Counter()
     for each in result.counted:
         cells = zip(each.field.cells, each.identities, strict=True)
@@ -134,7 +149,7 @@ def _overlaps(result: SlideResult) -> Iterator[Text]:
 
 
 def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Text]:
-    """Which pictures are copies of which; the first few by name."""
+    """Yield lines on copies, the first COPIES by name."""
     copies = [each for each in overlaps if each.kind == "copy"]
     for each in copies[:COPIES]:
         one, other = (short(Path(fields[number - 1].name).name, 22) for number in (each.other, each.number))
@@ -146,13 +161,19 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
 
 
 def _how(copy: Overlap) -> str:
-    """What was done to a copy, in brackets; empty for nothing that can be told."""
+    """Return a copy's rotation and mirroring.
+
+    In brackets, or empty if neither is known.
+    """
     words = ["mirrored"] * copy.mirrored + [f"turned by {copy.turned} degrees"] * bool(copy.turned)
     return f" ({', '.join(words)})" if words else ""
 
 
 def _quality(result: SlideResult, details: bool) -> Iterator[RenderableType]:
-    """How good the pictures are: one line, and with `details` a row each."""
+    """Yield a line on picture quality.
+
+    With `details`, a row per picture too.
+    """
     fields = [each.field for each in result.counted]
     left_out = [each for each in result.refused if each.exit_code]
     codes = Counter(finding.code for field in fields for finding in field.assessment.findings)
@@ -174,7 +195,10 @@ def _counted(codes: Counter[str]) -> str:
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
-    """Size, scale and counts of one picture, and a row for each white cell."""
+    """Return the panel of one picture.
+
+    It has size, scale and counts, and a row for each white cell.
+    """
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
     seen = "the field of view" if field.aperture else "the whole picture"
@@ -199,14 +223,17 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
 
 
 def _findings(judged: Assessment) -> Iterator[Text]:
-    """A line for each thing that limits a picture; none for a good one."""
+    """Yield a line per quality finding."""
     for finding in judged.findings:
         head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
         yield Text.assemble(head, finding.text)
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
-    """A row a white cell, by its number in the picture."""
+    """Return a table, a row per white cell.
+
+    Rows are ordered by the cell's number in the picture.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("cell", justify="right", style="dim")
     table.add_column("type", min_width=18)
@@ -231,7 +258,10 @@ def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
 
 
 def _type(reading: Reading, reader: ReaderManifest) -> str:
-    """The type, with its second level; of a cell that was not recognised what it is most like."""
+    """Return the cell type with its second level.
+
+    For a cell that was not recognised, the most likely type.
+    """
     if reading.label == UNCLASSIFIED:
         likeliest = max(reading.probabilities, key=lambda name: reading.probabilities[name])
         return f"{spoken(UNCLASSIFIED)}: {spoken(likeliest)} {reading.probability:.0%}?"
@@ -240,7 +270,7 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
 
 
 def _row_table(fields: Sequence[Field]) -> Table:
-    """Many pictures: one row each."""
+    """Return a table, a row per picture."""
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
@@ -263,7 +293,10 @@ def _row_table(fields: Sequence[Field]) -> Table:
 
 
 def _codes(judged: Assessment) -> Text:
-    """What limits a picture, in one word each; those in red would have refused it."""
+    """Return the codes of a picture's findings.
+
+    Those in red would have refused it.
+    """
     words = [(each.code, "bold red" if each.severe else "yellow") for each in judged.findings]
     return Text(" ").join(Text(*word) for word in words) if words else Text("good", style="dim")
 
@@ -271,7 +304,14 @@ def _codes(judged: Assessment) -> Text:
 def together(
     fields: Sequence[Field], result: Differential, model: Model, *, details: bool = False
 ) -> RenderableType:
-    """The differential of all pictures, and what lies beside it."""
+    """Return the differential of all pictures, with other counts.
+
+    Args:
+        fields: Fields of the slide.
+        result: Differential of all fields.
+        model: Model that the slide was read with.
+        details: Add corrected shares and attributes.
+    """
     pictures = "1 picture" if len(fields) == 1 else f"{len(fields)} pictures"
     title = f"{_number(result.n, 'white cell')} recognised in {pictures} at {model.magnification}"
     parts: list[RenderableType] = [Text(title, style="bold")]
@@ -287,13 +327,15 @@ def together(
 
 
 def closing(result: Differential) -> Text:
+    """Return the notice and the reference ranges."""
     return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
 
 
 def _differential(result: Differential, labels: Sequence[str], *, details: bool) -> Table:
-    """A row a type: its count, its share of the recognised cells, and its bounds over all white cells found.
+    """Return a row per cell type.
 
-    Counts alone where the data support no share. With `details` the corrected share too, else a bar.
+    A row has the count, the share of the recognised cells, and its bounds over all white cells found. It has
+    the count alone if the data support no share. With `details` it has the corrected share too, else a bar.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("type", min_width=20)
@@ -333,7 +375,10 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
 
 
 def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Rows of the types that were not seen: how much of each there may be, and those of which that is not known."""
+    """Yield rows for types not seen.
+
+    One row says how much of each there may be. Types of which that is not known have their own rows.
+    """
     if not result.supported:
         if labels:
             yield "none of the others", ()
@@ -348,28 +393,34 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def decimals(cells: int) -> int:
-    """Decimals of a percentage: a cell among fewer than MANY_CELLS is half a percent or more."""
+    """Return a percentage's number of decimals.
+
+    One of fewer than MANY_CELLS cells is more than half a per cent.
+    """
     return 1 if cells >= MANY_CELLS else 0
 
 
 def between(bounds: Bounds, digits: int = 0) -> str:
-    """Bounds, rounded away from each other."""
+    """Return bounds as text, rounded away from each other."""
     high = "" if bounds.high is None else ceil(bounds.high, digits)
     return f"{floor(bounds.low, digits)} – {high}"
 
 
 def floor(value: float, digits: int) -> str:
-    """A lower bound, rounded down."""
+    """Round a lower bound down."""
     return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def ceil(value: float, digits: int) -> str:
-    """An upper bound, rounded up."""
+    """Round an upper bound up, to 100 at most."""
     return f"{min(100.0, math.ceil(value * 10**digits) / 10**digits):.{digits}f}"
 
 
 def _second_level(table: Table, level: SecondLevel) -> None:
-    """A dim row for each value: a share of the cells where the reader was sure, not of all white cells."""
+    """Add a dim row per second-level value.
+
+    Its share is of the cells where the reader was sure, not of all white cells.
+    """
     unsure = f"{level.unsure} unsure"
     if not level.values:
         table.add_row(f"  {spoken(level.attribute)}", "", "", "", unsure, style="dim")
@@ -393,14 +444,17 @@ def _estimate(estimate: Estimate, bounds: Bounds | None) -> Text:
 
 
 def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
-    """The share as a solid bar, and a dashed one from there up to its upper bound."""
+    """Return a share's bar.
+
+    It is solid up to the share, and dashed from there to the upper bound.
+    """
     point = round(share.percent / 100 * BAR)
     high = round((bounds.high if bounds and bounds.high is not None else share.percent) / 100 * BAR)
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
 def beside(result: Differential) -> Iterator[Text]:
-    """What lies outside the percentages."""
+    """Yield the counts outside the percentages."""
     outside = [
         f"{spoken(label)} {count}"
         for label, count in result.outside.items()
@@ -417,12 +471,18 @@ def beside(result: Differential) -> Iterator[Text]:
 
 
 def _number(count: int | None, of: str) -> str:
-    """A count of things named in the singular; None where they were not counted."""
+    """Return a count with its noun; None means not counted.
+
+    `of`: the noun in the singular.
+    """
     return f"{of}s not counted" if count is None else f"{count} {of}{'' if count == 1 else 's'}"
 
 
 def attributes(result: Differential) -> Table:
-    """Each attribute's values, over the cells where the reader was sure."""
+    """Return a table of attribute values.
+
+    Shares are of the cells where the reader was sure.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("attribute", no_wrap=True)
     table.add_column("share of the cells where the reader was sure")
