@@ -1,4 +1,4 @@
-"""Field of view of an eyepiece, followed across frames.
+"""Eyepiece field of view, followed across frames.
 
 For frames of a phone or a camera that sees a whole eyepiece.
 """
@@ -24,7 +24,7 @@ noise shifts its rim by only a tenth of this.
 
 
 class Disc:
-    """Tracker of the field of view in the frames.
+    """Tracker of the field of view.
 
     It is searched for from time to time, see AGAIN_S.
     """
@@ -36,7 +36,7 @@ class Disc:
         self._found: Aperture | None = None
 
     def of(self, shot: Shot) -> Aperture | None:
-        """Return the field of view in a frame's pixels.
+        """Return a frame's field of view, in pixels.
 
         None if the whole frame shows the slide. A frame is searched when its size is new or the last search
         is AGAIN_S ago.

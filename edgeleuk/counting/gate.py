@@ -18,7 +18,7 @@ class Meters:
     """Focus and light of a frame, each 0 to 1."""
 
     focus: float
-    """Sharpness as a share of the session's best."""
+    """Sharpness relative to the session's best."""
     light: float
     """Background brightness; 1 means that white is clipped."""
 
@@ -30,7 +30,7 @@ class Gate:
     """
 
     def __init__(self, limits: StreamLimits, best: float = 1.0) -> None:
-        """Set the limits and the initial best sharpness.
+        """Set the limits and initial best sharpness.
 
         `best` is a sharpness that the device is known to reach; without it the first frames set it.
         """
@@ -38,7 +38,10 @@ class Gate:
         self._best = best
 
     def begin(self) -> None:
-        """Reset the best sharpness after a size or zoom change."""
+        """Reset the best sharpness after a change.
+
+        Of the frame size or the zoom: the best sharpness is then another one.
+        """
         self._best = 1.0
 
     def meters(self, look: Look, sound: bool = True) -> Meters:
@@ -59,15 +62,15 @@ class Gate:
         return meters.focus < self.limits.focus_of_best
 
     def still(self, placement: Placement, um_per_px: float) -> bool:
-        """Return whether the stage stood still since the last frame.
+        """Return whether the stage stood still.
 
-        `um_per_px` is the scale of the frame.
+        Since the frame before. `um_per_px` is the scale of the frame.
         """
         moved = placement.moved_um
         return moved is not None and moved <= self.limits.still_px * um_per_px
 
     def unwanted(self, placement: Placement, um_per_px: float) -> Literal["move", "seen"] | None:
-        """Return why a good frame does not count at its place.
+        """Return why a good frame does not count.
 
         "move" if the stage moved, "seen" if too little of its area is new; None if the frame counts.
         """

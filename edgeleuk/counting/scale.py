@@ -1,4 +1,4 @@
-"""Scale selection for the frames of a slide.
+"""Scale selection for a slide's frames.
 
 Scales are kept in pixels of the file or of the camera; one place here converts them for a frame that was
 decoded smaller. Sources of a scale rank in this order: the scale that the user gave, the device profile, the
@@ -42,7 +42,10 @@ They are kept until their turn comes; pictures beyond this limit are decoded aga
 Progress = Callable[[int, int], None]
 """Callback that receives the number done and the total."""
 Size = tuple[int, int]
-"""Width and height in pixels, of a file or camera frame."""
+"""Width and height in pixels.
+
+Of a file, or of a camera's frame.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class ScaleChoice:
     warning: str = ""
     """Warning for the user; empty if none."""
     told: bool = True
-    """Whether the scale is known to hold for this frame.
+    """Whether evidence supports the scale.
 
     False if it was taken over from frames of another size, and nothing in this frame tells whether it holds.
     """
@@ -73,13 +76,13 @@ class _Sample:
     """The decoded picture, if kept."""
 
     def of(self, frame: Frame) -> Observation:
-        """Return the observation of a frame decoded at another size."""
+        """Return the observation for another decoded size."""
         times = self.shrunk / frame.shrunk
         disc = self.field_of_view and self.field_of_view.stretched(times, times)
         return Observation(frame, disc, self.look)
 
     def reduced(self, times: int) -> Observation:
-        """Return the observation of the kept picture, reduced.
+        """Return the kept picture's observation, reduced.
 
         The picture is made `times` times smaller, as if it had been decoded so.
         """
@@ -193,7 +196,7 @@ class ScalePolicy:
         return sample.of(frame) if sample else Observation.of(frame)
 
     def read_frame(self, picture: PictureFile) -> Frame:
-        """Decode a picture for a source of frames.
+        """Decode a picture for a frame source.
 
         `observe` then reuses its observation. Raises the same errors as `read_picture`.
         """
@@ -212,7 +215,7 @@ class ScalePolicy:
         return Observation.of(frame)
 
     def _times_smaller(self, frame: Frame, um_per_px: float | None) -> int:
-        """Return the additional reduction that a known scale allows.
+        """Return how much further to reduce a frame.
 
         How many times smaller the frame would be decoded now than when its scale was not known; 1 for no
         smaller.
@@ -241,7 +244,7 @@ class ScalePolicy:
         return size in self._common if self.given is None else self._given_size in (None, size)
 
     def choose(self, seen: Observation) -> ScaleChoice:
-        """Choose the scale to analyse a frame at."""
+        """Choose the scale for analysing a frame."""
         frame = seen.frame
         if self.given is None:
             shared = self._common.get(file_size(frame))

@@ -1,4 +1,4 @@
-"""Scale of a stream's frames, by frame size.
+"""Scale of a stream by frame size.
 
 It is known from the start, or measured on the first frames of each size.
 """
@@ -16,12 +16,12 @@ from edgeleuk.pooling import pooled
 from edgeleuk.types import Field, Scale
 
 ENOUGH_RED_CELLS = 60
-"""Number of red cells that fix a session's scale.
+"""Red cells needed to fix a scale.
 
 Nothing is counted before. The median of so many is good to 2 %.
 """
 MOST_SCALE_FRAMES = 6
-"""Maximum number of frames that measure a scale.
+"""Maximum number of frames for a scale.
 
 After these the scale is taken as it is.
 """
@@ -63,9 +63,9 @@ class SessionScale:
         Why it is not known yet, or what speaks against the profile or the given scale.
         """
         self.change = ""
-        """Notice of a new frame size; empty for no change.
+        """Notice of a new frame size.
 
-        It says what follows from the change.
+        It says what follows from the change; empty for no change.
         """
 
     @property
@@ -79,7 +79,7 @@ class SessionScale:
         self._known[self._size] = field.scale
 
     def of(self, seen: Observation) -> Scale | None:
-        """Return the scale of a frame, measuring it if needed.
+        """Return or measure the scale of a frame.
 
         None if the frames of its size have not told it yet.
         """

@@ -1,8 +1,8 @@
-"""Counting of one slide: frames in, fields and result out.
+"""Counting of one slide.
 
-Pictures, live frames, evaluation and stored sessions all use this module. One object holds the scale, the
-quality limits, the slide map, the rules and the reader's error model; the supplier of the frames decides
-nothing.
+Frames go in; counted fields or refusals come out, and one result. Pictures, live frames, evaluation and
+stored sessions all use this module. One object holds the scale, the quality limits, the slide map, the rules
+and the reader's error model; the supplier of the frames decides nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ OTHER_ZOOM = (
 
 
 class Recorder(Protocol):
-    """Storage of a slide's count, such as `store.Session`."""
+    """Storage of a slide's count.
+
+    `store.Session` implements it.
+    """
 
     def add(self, counted: CountedField) -> None:
         """Keep a counted field.
@@ -81,7 +84,7 @@ class SlideOptions:
     Given if cells per microlitre are to be estimated.
     """
     crops: bool = True
-    """Whether counted fields carry pictures of their white cells."""
+    """Whether to keep pictures of white cells."""
 
 
 class SlideCount:
@@ -123,7 +126,10 @@ class SlideCount:
         The stages are look, place, map, and those of the analysis if one was made.
         """
         self.stream = Stream(analyser, scale, self.map, self.seconds)
-        """State of a stream, from its frames so far."""
+        """State of a stream.
+
+        What is known from its frames so far.
+        """
         self._judge = judge_by(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
@@ -193,7 +199,7 @@ class SlideCount:
         return _warned(field, choice.warning)
 
     def _on_its_own(self, seen: Observation, warning: str = "") -> Examined:
-        """Analyse a picture by its own red cells.
+        """Analyse a picture by its red cells.
 
         It is decoded again, as large as it needs, if it was decoded smaller.
         """
@@ -279,9 +285,9 @@ class SlideCount:
         return counted
 
     def _named_alone(self, field: Field) -> Field:
-        """Return the field with a name unique in this count.
+        """Return the field with a unique name.
 
-        Cameras restart their frame numbers when they are opened again.
+        No field before has that name. Cameras restart their frame numbers when they are opened again.
         """
         if field.name not in self._names:
             return field
@@ -289,7 +295,7 @@ class SlideCount:
         return replace(field, name=next(name for name in again if name not in self._names))
 
     def _about(self) -> Provenance:
-        """Return the provenance that the count itself knows.
+        """Return the count's own provenance.
 
         When it was made, and with what.
         """
@@ -388,7 +394,7 @@ class SlideCount:
         return self._tally
 
     def differential(self) -> Differential:
-        """Return proportions, intervals and flags of the count so far."""
+        """Return proportions, intervals and flags so far."""
         if self._differential is None:
             self._differential = self._judge(self.tally())
         return self._differential
@@ -414,7 +420,7 @@ class SlideCount:
         return told_apart(self._names)
 
     def result(self, about: Provenance | None = None) -> SlideResult:
-        """Return everything that is known of the slide.
+        """Return everything known of the slide.
 
         `about` says who counted it, if a driver knows; by default only when and with what.
         """

@@ -1,4 +1,7 @@
-"""Selection of stream frames to count, with scale and place."""
+"""Selection of stream frames to count.
+
+It decides which frames count, at what scale, and where they lie.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import Field, Placement, Refusal, Scale, Shot
 
 ALIKE = 0.05
-"""Relative difference of frames that look the same.
+"""Relative difference of frames considered alike.
 
 Maximum for sharpness and for light, between two frames of one place.
 """
@@ -41,7 +44,7 @@ DOUBTFUL = (
 )
 
 Hold = Callable[[], str]
-"""Callback that returns why not to count a frame now.
+"""Callback that returns why not to count.
 
 PAUSED or "manual"; empty if the driver wants it counted.
 """
@@ -58,7 +61,10 @@ class Ready:
 
 
 class Stream:
-    """State of one stream, from its frames so far."""
+    """State of one stream.
+
+    What is known from its frames so far.
+    """
 
     def __init__(
         self, analyser: Analyser, policy: ScalePolicy, slide_map: SlideMap, seconds: dict[str, float]
@@ -90,13 +96,13 @@ class Stream:
         self._size: Size | None = None
         self._disc = Disc()
         self._refused: tuple[Refusal, Look] | None = None
-        """Last refusal by the analysis at this place.
+        """Last refusal by analysis at this place.
 
         With the look of the frame that was refused.
         """
 
     def ready(self, shot: Shot, hold: Hold, forced: bool = False) -> Ready | Refusal:
-        """Check whether a frame is worth an analysis.
+        """Check whether to analyse a frame.
 
         Args:
             shot: The frame, with its time.
@@ -140,7 +146,7 @@ class Stream:
     def _not_here(
         self, shot: Shot, seen: Observation, scale: Scale, placement: Placement, forced: bool
     ) -> Refusal | str | None:
-        """Return why a good frame does not count at its place."""
+        """Return why a good frame does not count."""
         if forced:
             return None
         if not self.gate.still(placement, scale.um_per_px):
@@ -203,7 +209,10 @@ class Stream:
         return Refusal(seen.frame.name, "scale", self.message)
 
     def _measured_again(self, seen: Observation, why: str) -> Refusal:
-        """Drop the scale of this frame size, and tell why."""
+        """Drop the scale of this frame size.
+
+        `why` becomes the message.
+        """
         self.scale.forget(seen)
         self.gate.begin()
         self._zoom.begin()

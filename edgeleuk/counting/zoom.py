@@ -1,4 +1,4 @@
-"""Detection of a zoom or objective change in a stream.
+"""Detection of zoom and objective changes.
 
 It is noticed by the size of red cells. A field that shows many of them, of a much different size, contradicts
 its scale alone (see `pooling`). Here several frames are combined, for fields with few red cells, as those of
@@ -44,7 +44,7 @@ Finding = Literal["same", "doubtful", "changed"]
 
 
 class Zoom:
-    """Comparison of red-cell sizes across a stream's frames.
+    """Comparison of red-cell sizes across frames.
 
     For frames of one size, at one scale.
     """
@@ -91,7 +91,7 @@ class Zoom:
         return "changed" if len(self._doubts) >= CONFIRMED else "doubtful"
 
     def is_due(self, seconds: float) -> bool:
-        """Return whether to check a blurred frame now.
+        """Return whether to check a blurred frame.
 
         A frame of another zoom is as blurred as one out of focus.
         """

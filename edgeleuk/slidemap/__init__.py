@@ -1,4 +1,4 @@
-"""Map of a slide: registered fields and identified cells.
+"""Map of a slide.
 
 Fields are registered against each other, and each cell gets one identity.
 """

@@ -1,4 +1,4 @@
-"""Candidate alignments of two fields by their cells.
+"""Candidate alignments of two fields by cells.
 
 Groups of cells with equal shapes propose similarities; the likeliest come first.
 """
@@ -22,7 +22,7 @@ Each by its own measured scale: these scales differ by 15 % at most, and an enla
 um as well.
 """
 PAIRED = 26
-"""Maximum number of cells for proposals by pairs.
+"""Maximum cells for proposals by pairs.
 
 Fields of so few cells have few groups: there, pairs of cells propose similarities too.
 """
@@ -34,7 +34,7 @@ PROPOSED = 800
 Those of the most alike groups are kept.
 """
 JUDGED = 100_000
-"""Maximum number of cells to judge at a time.
+"""Batch size of judging, in cells.
 
 Summed over the similarities that they are placed by.
 """
@@ -62,7 +62,7 @@ ELSEWHERE_UM = 10.0
 Two places of one picture that differ by more are places of two parts of it.
 """
 CONVINCING = 6.0
-"""Minimum log odds to look at the pixels."""
+"""Minimum log odds to compare pixels."""
 TURNED, ASKEW, MIRRORED, ZOOMED = -2.0, -5.0, -2.0, 0.1
 """Log-odds penalties of unusual similarities.
 
@@ -102,7 +102,7 @@ def alignments(
     turned: tuple[float, float] = (0.0, math.pi),
     but: Placement | None = None,
 ) -> list[Alignment]:
-    """Return likely alignments of one field on another.
+    """Return likely alignments of two fields.
 
     Args:
         known: Cells of the field that is known.
@@ -177,7 +177,7 @@ def _proposals(known: Constellation, seen: Constellation, angle: float, error: f
 
 
 def _proposed_by_pairs(known: Points, seen: Points) -> tuple[Steps, Points]:
-    """Propose similarities by pairs of about equal length.
+    """Propose similarities by pairs of cells.
 
     Only for fields of few cells, see PAIRED. Any pair of one is laid upon any pair of the other that is about
     as long.
@@ -228,9 +228,9 @@ def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) 
 
 
 def _distinct(odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Constellation) -> list[int]:
-    """Return the best REFINED similarities in distinct places.
+    """Return the best similarities in distinct places.
 
-    Indices of similarities of which no two put the field in one place.
+    Indices of the best REFINED similarities of which no two put the field in one place.
     """
     width, height = seen.size_um
     corner = complex(seen.points.real.min(), 0)
@@ -267,7 +267,7 @@ def _fitted(
 def _nearest_pairs(
     points: Points, others: Points, within: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return indices of mutually nearest points and others.
+    """Return indices of mutually nearest points.
 
     Each pair is less than `within` apart.
     """

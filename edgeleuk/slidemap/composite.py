@@ -1,4 +1,4 @@
-"""Placement of pictures composed of parts of another one.
+"""Placement of composite pictures.
 
 Such a picture is a collage, a panorama, or a frame that was shifted around. One placement cannot hold for all
 of it. Its other parts are searched for by their cells like the first, and believed only where the pixels are
@@ -18,7 +18,7 @@ from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing
 from edgeleuk.types import Placement
 
 LOOKED_AT = 4
-"""Alignments per landmark that are compared by pixels."""
+"""Alignments per landmark compared by pixels."""
 
 
 def other_parts(islands: Islands, lookup: Lookup, sight: Sight, place: Placement) -> list[Placement]:

@@ -1,4 +1,4 @@
-"""Cell positions of a field, compared between fields.
+"""Cell positions of a field.
 
 The comparison finds the similarity by which one field may be laid upon the other. Small groups of
 neighbouring cells have the same shape whatever way a picture was taken: shifted, turned, enlarged, at another
@@ -28,7 +28,7 @@ Micrometres from the field's upper left corner.
 Codes = NDArray[np.int64]
 
 NEIGHBOURS = 4
-"""Number of neighbours that a cell forms groups with.
+"""Number of neighbours to form groups with.
 
 Any three of them make a group with it.
 """
@@ -38,9 +38,10 @@ BIN = 0.07
 Twice the effect of cells that are 0.4 um off.
 """
 UNSURE = 0.04
-"""Tolerance for ambiguous shapes, which are left out.
+"""Tolerance for ambiguous shapes.
 
-They are nearly the same from either end, or with the inner cells exchanged, and may be told either way.
+Shapes are left out if they are nearly the same from either end, or with the inner cells exchanged: they may
+be told either way.
 """
 DOWN = 2 * math.ceil(0.87 / BIN) + 4
 """Number of bins across the longest side.
@@ -67,9 +68,9 @@ ERROR_UM = 0.6
 0.2 to 0.5 um were measured, and scales in x and y may differ by more than a similarity takes out.
 """
 FAR_UM = 6.0
-"""Maximum distance of cells that are related, um."""
+"""Maximum distance of related cells, um."""
 AGAIN = 0.85
-"""Probability that another picture shows a cell again.
+"""Probability that a cell is seen again.
 
 Share of the cells of one picture that another one of the same area shows.
 """
@@ -87,7 +88,7 @@ CORNERS = np.array(list(itertools.product((0, 1), repeat=4))).reshape(16, 2, 2)
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of four neighbouring cells: shapes and places."""
+    """Groups of four neighbouring cells."""
 
     shapes: NDArray[np.complex128]
     """(Q, 2) inner cells, with outer ones at 0 and 1."""
@@ -239,7 +240,10 @@ class Constellation:
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], float]:
-        """Values of `speak` on a grid, and its step, um."""
+        """Values of `speak` on a grid.
+
+        With the step of the grid, um.
+        """
         width, height = self.size_um
         step = max(GRID_UM, math.sqrt(width * height / LARGEST_TABLE))
         columns, rows = math.ceil(width / step), math.ceil(height / step)

@@ -1,4 +1,4 @@
-"""Detection of overlaps and copies of counted fields.
+"""Detection of overlapping and copied fields.
 
 A copy is the same photograph again.
 """
@@ -25,7 +25,7 @@ WITHIN = 0.93
 As a share of the smaller field: all but the errors of registration at the edges.
 """
 SAME = 0.9
-"""Minimum correlation of a copy, thumbnail against thumbnail.
+"""Minimum correlation of a copy's thumbnails.
 
 Copies that were sent, turned, enlarged or edited have 0.98 to 0.99, crops that were turned, enlarged and
 blurred 0.86 and more. Another photograph that shows nothing but the same place has as much, and nothing tells
@@ -99,7 +99,7 @@ def neighbours(islands: Islands, new: Landmark, picture: Picture, copies: bool) 
 
 
 def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placement, shared: float) -> bool:
-    """Return whether a picture and a landmark are one photograph.
+    """Return whether two pictures are one photograph.
 
     True if one is mirrored, since nobody looks at a slide from below; or if both show the same area and are
     alike.
@@ -111,7 +111,7 @@ def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placeme
 
 
 def _better(mine: float, its: float, pixel_um: float, its_pixel_um: float) -> bool:
-    """Return whether a landmark is better than its new copy.
+    """Return whether a landmark beats its copy.
 
     By larger area, else by finer pixels, else because it is earlier. `mine` and `its` are the shares of each
     that the other one shows.

@@ -18,7 +18,7 @@ It stands for zero: one view alone cannot rule a type out for good.
 
 
 def fuse(readings: Sequence[Reading], weights: Sequence[float], manifest: ReaderManifest) -> Reading:
-    """Fuse the readings of several views into one.
+    """Fuse several readings into one.
 
     Log-probabilities are averaged, not added: two views of one cell show the same stain, the same neighbours
     and the same bias of the reader, so that a second one is hardly new evidence and must not make the reader

@@ -1,4 +1,4 @@
-"""Matching of a field's cells with those on the map.
+"""Matching of cells with the map.
 
 Cells are one if they are the same thing at the same place.
 """
@@ -44,7 +44,7 @@ island, um; its first and last sighting.
 Things = NDArray[np.void]
 """(N,) array of THING."""
 DOUBTFUL = 2
-"""Number of kinds easily mistaken for each other.
+"""Number of easily confused kinds.
 
 They are the first ones of `Register.kinds`.
 """
@@ -134,7 +134,10 @@ class Register:
                 self._link(identity, others)
 
     def _link(self, identity: int, chain: list[int]) -> None:
-        """Set the sightings of a thing, in ascending order."""
+        """Set the sightings of a thing.
+
+        In ascending order.
+        """
         self._before[chain] = [NEVER, *chain[:-1]]
         self._things["first"][identity], self._things["last"][identity] = chain[0], chain[-1]
 
@@ -160,9 +163,9 @@ class Register:
             self._things[name][identities[better]] = seen[name][better]
 
     def sightings(self, identity: int) -> list[tuple[int, int]]:
-        """Return the sightings of a thing, the first one first.
+        """Return the sightings of a thing.
 
-        Each is the position of the counted field and the index among its cells.
+        The first one first, each as the position of the counted field and the index among its cells.
         """
         return [
             (at := bisect_right(self._starts, each) - 1, each - self._starts[at])
@@ -177,7 +180,10 @@ class Register:
         return found[::-1]
 
     def first_field(self, identity: int) -> int:
-        """Return the position of the field that showed a thing first."""
+        """Return the field that first showed a thing.
+
+        Its position among the counted fields.
+        """
         return bisect_right(self._starts, int(self._things["first"][identity])) - 1
 
     def first_seen_in(self, position: int) -> NDArray[np.intp]:

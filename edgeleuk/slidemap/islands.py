@@ -1,6 +1,6 @@
-"""Landmarks: counted fields and their places on islands.
+"""Landmarks on islands of the map.
 
-Later frames are recognised by the landmarks.
+A landmark is a counted field; later frames are recognised by it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeleuk.slidemap.shelf import Kept, Shelf
 from edgeleuk.types import Aperture, CountedField, Placement
 
 COARSER = 3
-"""Factor by which thumbnails are coarsened for a search.
+"""Coarsening factor of thumbnails for searches.
 
 Used when many landmarks are searched for a frame.
 """
@@ -40,7 +40,7 @@ FRAME = 0
 
 @dataclass(frozen=True, slots=True)
 class Landmark:
-    """Counted field by which later frames are recognised.
+    """Counted field for recognising later frames.
 
     It is small, since a long session has hundreds; its pictures and cells are on the shelf.
     """
@@ -75,7 +75,7 @@ Thing = TypeVar("Thing")
 
 
 class Ready(Generic[Thing]):
-    """Cache of the last things that were asked for.
+    """Cache of the last things used.
 
     They are large, or take time to make.
     """
@@ -170,7 +170,7 @@ class Islands:
         return self._grey(self.numbered(number))
 
     def new_place(self) -> Placement:
-        """Return the first place of a new island."""
+        """Return the origin of a new island."""
         return Placement(max(self.landmarks, default=0) + 1, 0.0, 0.0)
 
     def all(self, but: int | None = None) -> list[Landmark]:
@@ -221,9 +221,9 @@ class Islands:
                 yield each
 
     def share(self, of: Landmark, shown: Landmark) -> float:
-        """Return the share of a landmark that another one shows.
+        """Return a landmark's share shown by another.
 
-        Both are on one island.
+        Share of its area, 0 to 1. Both are on one island.
         """
         points = self.points(of.size, of.place, of.disc)
         return float(self.shows(shown, points).mean()) if len(points) else 0.0

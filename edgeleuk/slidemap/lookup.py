@@ -1,4 +1,4 @@
-"""Lookup of fields by the shapes of their cell groups.
+"""Lookup of fields by cell groups.
 
 Counted fields may show the area of another one if they have many groups of cells of the same shapes. The
 shapes of all fields are in one sorted table: the cost of looking up a field grows with the number of fields
@@ -92,7 +92,7 @@ class Lookup:
         self._blocks.append(block)
 
     def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[Candidate]:
-        """Return the fields that most groups vote for.
+        """Return the fields with most votes.
 
         The best first, without the numbers in `but`.
         """

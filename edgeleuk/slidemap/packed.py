@@ -28,9 +28,9 @@ Index into the field's kinds, x1 y1 x2 y2 in frame pixels, score, whole, number 
 """
 NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 READY = 32
-"""Number of packed fields kept beside the shelf.
+"""Number of packed fields kept ready.
 
-Those around the view, and of the row of fields before.
+Beside the shelf: those around the view, and of the row of fields before.
 """
 DEFLATION = 1
 """Compression level of zlib, the quickest.

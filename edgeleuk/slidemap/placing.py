@@ -117,7 +117,9 @@ def near(
     place: Placement,
     within_um: float,
 ) -> Iterator[tuple[Placement, Match]]:
-    """Yield the likeliest PLACES near a known one.
+    """Yield likely places near a known one.
+
+    PLACES at most, the likeliest first.
 
     Args:
         islands: Landmarks of the slide.
@@ -139,7 +141,9 @@ def near(
 
 
 def refine(islands: Islands, picture: Picture, place: Placement) -> Placement:
-    """Refine a place by the landmarks that should show it.
+    """Refine a place by its landmarks.
+
+    By those that should show it.
 
     Args:
         islands: Landmarks of the slide.

@@ -95,7 +95,7 @@ class Match:
 
 
 def thumbnail(image: Image, scale: Scale, um_per_px: float) -> NDArray[np.uint8]:
-    """Return the green channel of an image, resampled.
+    """Return an image's green channel, resampled.
 
     Both dyes absorb in green.
 
@@ -250,7 +250,7 @@ class Picture:
 def register(
     known: Picture, picture: Picture, near: tuple[float, float, float] | None = None
 ) -> Match | None:
-    """Find the position of a picture in another one.
+    """Register a picture with another one.
 
     Args:
         known: The other picture.
@@ -284,7 +284,7 @@ def candidates(
 
 
 def register_turned(known: Picture, picture: Picture) -> Match | None:
-    """Find the position of a picture that may be turned.
+    """Register a picture that may be turned.
 
     As `register`, also with the picture turned by a few degrees. Five times as slow.
     """

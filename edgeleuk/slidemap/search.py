@@ -1,4 +1,4 @@
-"""Search for a picture that may lie anywhere.
+"""Search for a picture's place.
 
 It is searched by its cells on the whole map, and by its pixels on the newest part of it.
 """
@@ -22,17 +22,20 @@ from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
 from edgeleuk.types import Placement
 
 NEWEST = 12
-"""Newest landmarks that a still is compared with by pixels.
+"""Number of newest landmarks compared by pixels.
 
-Used if its cells tell no place. These are its neighbours, and those of the row before.
+With a still whose cells tell no place: its neighbours, and those of the row before.
 """
 COMPARED = 2
-"""Newest landmarks whose cells are always compared.
+"""Number of newest landmarks compared by cells.
 
-However few groups of them are alike.
+They are always compared, however few groups of their cells are alike.
 """
 ZOOMED = 3
-"""Newest landmarks compared with a still at other scales."""
+"""Number of newest landmarks compared rescaled.
+
+With a still at other scales.
+"""
 ZOOMS = (0.88, 0.92, 0.96, 1.04, 1.08, 1.13)
 """Scales of a still relative to another's, to try.
 
@@ -66,7 +69,7 @@ SLIGHT_TURN, SLIGHT_ZOOM = math.radians(2), 0.025
 Rotation in radians, and relative zoom.
 """
 AS_WELL = 0.9
-"""Minimum weight of a straighter place, as a share.
+"""Minimum relative weight of a straighter place.
 
 Of the weight of the place as it was found.
 """
@@ -87,7 +90,10 @@ fields (see WEIGHT) none reached 0.8 together with 5.
 
 @dataclass(frozen=True)
 class Sight:
-    """Thumbnail and cells of a picture, ready to be compared."""
+    """Thumbnail and cells of a picture.
+
+    Ready to be compared.
+    """
 
     picture: Picture
     cells: Constellation
@@ -146,9 +152,10 @@ def convincing(match: Match, odds: float) -> bool:
 def locate(
     islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None, zoomed: bool = True
 ) -> Placement | None:
-    """Find the place of a picture whose cells are known.
+    """Find a picture's place on the map.
 
-    By its cells on the whole map, else by its pixels on the newest landmarks.
+    For a picture whose cells are known: by its cells on the whole map, else by its pixels on the newest
+    landmarks.
 
     Args:
         islands: Landmarks of the slide.
@@ -225,10 +232,11 @@ def _proofs(
 
 
 def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
-    """Straighten a place if that is as well proven.
+    """Straighten a place if as well proven.
 
-    Returns the place on the island, turned by nothing but quarters and not enlarged if possible. Rotation and
-    zoom as told by cells are off by a degree and by a hundredth, which adds up over the pictures of a row.
+    Returns the place on the island, turned by nothing but quarters and not enlarged if that is as well
+    proven. Rotation and zoom as told by cells are off by a degree and by a hundredth, which adds up over the
+    pictures of a row.
     """
     place, landmark = proof.place, proof.landmark
     quarter = round(place.angle / (math.pi / 2)) * math.pi / 2

@@ -142,11 +142,11 @@ class _New:
 
 
 class SlideMap:
-    """Map that registers frames and counts cells once.
+    """Map of one slide.
 
-    Use from one thread. The frames of one camera follow each other: `place` says where each lies. `locate`
-    does so for a still, whose cells are known. `add` keeps a frame as a counted field. A map can be rebuilt
-    from its counted fields alone.
+    It registers frames and counts cells once. Use from one thread. The frames of one camera follow each
+    other: `place` says where each lies. `locate` does so for a still, whose cells are known. `add` keeps a
+    frame as a counted field. A map can be rebuilt from its counted fields alone.
     """
 
     def __init__(
@@ -219,10 +219,10 @@ class SlideMap:
         return self._tracker.follow(self._placed.picture, self._placed.disc)
 
     def locate(self, image: Image, field: Field) -> Placement:
-        """Return the place of a picture whose cells are known.
+        """Return the place of a separate picture.
 
-        The picture (H, W, 3) may have any size, scale or orientation. It gets an island of its own if it
-        shares nothing with those counted before. `moved_um` is None.
+        Its cells are known. The picture (H, W, 3) may have any size, scale or orientation. It gets an island
+        of its own if it shares nothing with those counted before. `moved_um` is None.
         """
         placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
         if self._apart:
@@ -246,7 +246,7 @@ class SlideMap:
         shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
-        """Count a field, and tell each of its cells.
+        """Count a field and identify its cells.
 
         Whatever this raises, the map is as it was before.
 
@@ -354,7 +354,7 @@ class SlideMap:
         return [each.landmark for each in live if each.better]
 
     def _on_ground(self, things: Things, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
-        """Return (N,) which things lie on area that landmarks show.
+        """Return (N,) which things some landmarks show.
 
         By their centres. The landmarks are on the things' island.
         """
@@ -387,7 +387,7 @@ class SlideMap:
         self._lookup.add(counted.number, new.sight.cells)
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
-        """Withdraw copies of a better picture where it shows them.
+        """Withdraw copies of a better picture.
 
         They are no evidence where the picture `by` shows the same area.
         """
@@ -402,7 +402,7 @@ class SlideMap:
         self._counts.clear()
 
     def _join(self, new: _New) -> None:
-        """Join two islands if a field shows area of both."""
+        """Join the islands that a field connects."""
         place = new.landmark.place
         others = self._islands.all(but=place.island)
         alone = len(self._islands.landmarks[place.island]) == 1
@@ -494,7 +494,10 @@ class SlideMap:
 
     @property
     def last(self) -> CountedField | None:
-        """Last counted field, without pictures; None if none."""
+        """Last counted field; None if none.
+
+        Without its pictures.
+        """
         return self._counted[len(self._counted) - 1].unpacked() if len(self._counted) else None
 
     def counted(self) -> Iterator[CountedField]:

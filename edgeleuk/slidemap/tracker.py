@@ -21,7 +21,10 @@ Between two frames; the place of the frame before then holds.
 
 
 class Tracker:
-    """Tracker of the view, which finds it again when lost."""
+    """Tracker of the view across frames.
+
+    It finds the view again where it was lost.
+    """
 
     def __init__(self, islands: Islands, stills: bool = False) -> None:
         """Start without a place.
@@ -56,7 +59,7 @@ class Tracker:
         return replace(self._place, new_ground=ground, moved_um=moved)
 
     def moved_to(self, place: Placement | None) -> None:
-        """Set the place after the map changed under the view.
+        """Set the place after the map changed.
 
         Two islands were joined, or a field was taken back.
         """

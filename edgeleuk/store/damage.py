@@ -1,4 +1,4 @@
-"""Reading of what a damaged file still gives.
+"""Reading of damaged files.
 
 It is read row by row and by another way; what cannot be read is put into words. A damaged page of the file
 costs the rows on it. If an index is damaged, the table still has the rows; if the table is, the index still
@@ -20,7 +20,7 @@ from edgeleuk.store.database import Database
 from edgeleuk.store.facts import SessionSummary, State
 
 Lost = list[str]
-"""Collector of sentences on what cannot be read.
+"""Collector of sentences on losses.
 
 If readers are given None in its place, they raise DamagedError.
 """
@@ -42,7 +42,7 @@ FIELDS = (
     "SELECT key, number FROM fields INDEXED BY records_in_order WHERE session = ? AND undone IS NULL ORDER BY key",
     "SELECT key, number FROM fields NOT INDEXED WHERE session = ? AND undone IS NULL ORDER BY key",
 )
-"""Queries for the counted fields of a session.
+"""Queries for a session's counted fields.
 
 From an index that has all of this, or from the table.
 """
@@ -93,9 +93,9 @@ def tell(lost: Lost | None, text: str) -> None:
 
 
 def known(database: Database, lost: Lost | None) -> list[sqlite3.Row]:
-    """Return id, UUID and row of each session, newest first.
+    """Return id, UUID and row of sessions.
 
-    In the order in which they were begun.
+    The session that was begun last comes first.
     """
     return rows(database, _KNOWN, (), "the list of the sessions", lost)
 
@@ -119,7 +119,10 @@ def summary(row: Mapping[str, Any], state: State) -> SessionSummary:
 
 
 def is_time(text: Any) -> bool:
-    """Return whether a text is a time as the file has them."""
+    """Return whether a text is a time.
+
+    As all times of the file are written.
+    """
     try:
         datetime.fromisoformat(text)
     except (ValueError, TypeError):

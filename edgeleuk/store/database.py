@@ -110,7 +110,10 @@ class Database:
             return self._connection.execute(sql, parameters).fetchall()
 
     def query_while_possible(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Return the rows of a query up to a damaged part."""
+        """Return a query's rows before any damage.
+
+        The rows up to the first one that a damaged part of the file does not give.
+        """
         found: list[sqlite3.Row] = []
         with suppress(DamagedError), self._translated():
             found.extend(self._connection.execute(sql, parameters))
@@ -149,7 +152,7 @@ class Database:
             raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
 
     def require_space(self) -> None:
-        """Check that the disk has space for more.
+        """Check that the disk has enough space.
 
         Raises:
             DiskFullError: If less than the reserve is free.
@@ -164,9 +167,9 @@ class Database:
             )
 
     def give_back(self) -> None:
-        """Return the space of deleted data to the disk.
+        """Return unused space to the disk.
 
-        In steps that need little space themselves.
+        The space of what was deleted, in steps that need little of it.
         """
         with self._translated():
             self._checkpoint()
@@ -346,9 +349,9 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Migrate the file and turn on its log, under a lock.
+        """Migrate the file and start its log.
 
-        SQLite does not wait if two processes turn on the log of a new file.
+        Under a lock of its own: SQLite does not wait if two processes turn on the log of a new file.
         """
         with Lease(
             self.locks, self.path.name, f"{self.path} is being brought up to date by {{holder}}.", BUSY_S

@@ -1,4 +1,7 @@
-"""Facts of a session, at its start and in a list."""
+"""Facts of a session.
+
+As it begins, and as a list shows it.
+"""
 
 from __future__ import annotations
 
@@ -119,9 +122,9 @@ class SessionSummary:
     target: int
     """White cells to count; 0 to count all."""
     um_per_px: float | None
-    """Scale as given at the start; None if not given.
+    """Scale given at the start.
 
-    The red cells then tell it.
+    None if none was given: the red cells then tell it.
     """
     red_cells: float | None
     """Red-cell count of the blood, 10^12 per litre.
@@ -210,7 +213,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Remark of the operator, or change of a session's facts."""
+    """Remark of the operator.
+
+    Or a change of what is said of the session.
+    """
 
     at: str
     text: str

@@ -21,9 +21,9 @@ from edgeleuk import _files, _private
 from edgeleuk.errors import StoreError
 
 PATIENCE_S = 0.25
-"""Seconds to wait for a lock that is only looked at.
+"""Seconds to wait for a brief lock.
 
-See `held`; not for one that is held for a session.
+For a lock that somebody only looks at (see `held`), not one that is held for a session.
 """
 RETRY_S = 0.02
 MOST_BYTES = 1000

@@ -160,7 +160,7 @@ MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, 
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:
-    """Return the migrations that a file has seen.
+    """Return the migrations already run.
 
     In order, each with the version of edgeleuk that ran it.
     """
@@ -170,7 +170,7 @@ def applied(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def pending(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> list[Migration]:
-    """Return the migrations that a file has still to see."""
+    """Return the migrations still to run."""
     done = applied(connection)
     return [migration for migration in migrations if migration.__name__ not in done]
 

@@ -56,7 +56,7 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
 
 
 def _shown(counted: CountedField) -> CountedField:
-    """Return the field by a name without passwords.
+    """Return the field without passwords.
 
     An older edgeleuk kept them if they stood in a parameter of the address.
     """

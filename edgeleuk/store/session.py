@@ -56,9 +56,9 @@ class Session:
         return self.known(None)
 
     def known(self, lost: Lost | None) -> SessionSummary:
-        """Return what a damaged file still gives of the summary.
+        """Return the summary, even if damaged.
 
-        `lost` takes the rest.
+        With what a damaged file still gives; `lost` takes the rest.
 
         Raises:
             DamagedError: If the file gives nothing.
@@ -249,7 +249,7 @@ class Session:
         return frozenset(row["number"] for row in found)
 
     def refused(self, lost: Lost | None = None) -> tuple[Refusal, ...]:
-        """Return the pictures that were not counted, in order.
+        """Return the refused pictures in order.
 
         `lost` is as in `counted`.
         """
@@ -281,7 +281,10 @@ class Session:
         return tuple(Note(row["at"], row["text"]) for row in found if is_time(row["at"]))
 
     def _both_ways(self, select: str, only: str, what: str, lost: Lost | None) -> list[sqlite3.Row]:
-        """Return rows by the index of sessions, or without it."""
+        """Return rows with or without the index.
+
+        By the index of the sessions, or without it if that fails.
+        """
         ways = [f"{select} {way} WHERE session = ? {only} ORDER BY key" for way in ("", "NOT INDEXED")]
         return rows(self._database, ways, (self.id,), f"the {what} of session {self.id}", lost)
 
@@ -341,7 +344,10 @@ def _one_by_one(database: Database, session: str | None, lost: Lost) -> Iterator
 
 
 def lease_name(database: Database, session: str) -> str:
-    """Return the name of the lease for writing a session."""
+    """Return a session's lease name.
+
+    The lease is the right to write the session.
+    """
     return f"{database.path.name}-{session}"
 
 

@@ -104,7 +104,7 @@ class Store:
         return self._database.path
 
     def start(self, new: NewSession) -> Session:
-        """Start a new session, held by this process.
+        """Start a session, held by this process.
 
         Raises:
             DiskFullError: If there is no room for one.
@@ -165,7 +165,7 @@ class Store:
         return resumed
 
     def annotate(self, session: str) -> Session:
-        """Return a session to mark and remark on.
+        """Open a session for marks and remarks.
 
         It is held by this process; its end stays as it was, and it takes no fields.
 
@@ -245,7 +245,7 @@ class Store:
 
 
 def require_resumable(summary: SessionSummary) -> None:
-    """Check that a session can be counted on.
+    """Check that a session can be resumed.
 
     Raises:
         UsageError: If it was counted from pictures.
