@@ -1,9 +1,9 @@
 """Cell positions of a field.
 
-The comparison finds the similarity by which one field may be laid upon the other. Small groups of
-neighbouring cells have the same shape whatever way a picture was taken: shifted, turned, enlarged, at another
-measured scale (as groups of stars have for astrometry.net: Lang et al., Astronomical Journal 139, 1782,
-2010). Equal shapes propose similarities; each is judged by how well all cells of the common area agree.
+Two fields are compared by the similarity that lays one upon the other. Small groups of neighbouring cells
+have the same shape whatever way a picture was taken: shifted, turned, enlarged, at another measured scale (as
+groups of stars have for astrometry.net: Lang et al., Astronomical Journal 139, 1782, 2010). Equal shapes
+propose similarities; each is judged by how well all cells of the common area agree.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Codes = NDArray[np.int64]
 NEIGHBOURS = 4
 """Number of neighbours to form groups with.
 
-Any three of them make a group with it.
+A cell and any three of these nearest neighbours make a group.
 """
 BIN = 0.07
 """Bin width of shapes, in lengths of the longest side.

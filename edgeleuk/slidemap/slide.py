@@ -54,10 +54,10 @@ UM_PER_FINDER_PX = 1.6
 0.4 um at 100x. Red cells are then 18 pixels wide, and a 1280 x 720 frame is registered in 5 ms.
 """
 STILLS_UM_PER_FINDER_PX = 2.5
-"""Scale of thumbnails of separate pictures, likewise.
+"""Scale of thumbnails of separate pictures.
 
-For the pictures of a folder: these are larger, show more area each, and none of them has to be followed in
-motion.
+In pixels of the finder. The pictures of a folder are larger, show more area each, and none of them has to be
+followed in motion.
 """
 LEAST_OF_A_PART = 4
 """Minimum number of new cells to search for other parts.

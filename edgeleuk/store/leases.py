@@ -84,7 +84,7 @@ class Lease:
             raise self._impossible(error) from error
         except OSError as error:
             raise self._impossible(error) from error
-        # The holder before may have removed the file between our open and our lock: then ours has no name any more.
+        # The last holder may have removed the file between our open and our lock: ours then has no name.
         if _lock(descriptor) and _is_at(descriptor, self.path):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             with suppress(OSError):  # a full disk: the lock holds, only its holder stays unknown
