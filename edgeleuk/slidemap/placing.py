@@ -105,7 +105,18 @@ def placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
 def settled(
     islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
 ) -> tuple[Placement, Match] | None:
-    """Find a picture's exact place near a known one."""
+    """Find a picture's exact place near a known one.
+
+    Args:
+        islands: Landmarks of the slide.
+        picture: The picture's thumbnail.
+        landmark: Landmark to compare it with.
+        place: Approximate place, in the landmark's micrometres.
+        within_um: Search radius, um.
+
+    Returns:
+        Place in the landmark's micrometres and match; None if the pixels do not confirm one.
+    """
     believed = [each for each in near(islands, picture, landmark, place, within_um) if each[1].believed]
     return max(believed, key=lambda each: each[1].evidence, default=None)
 
