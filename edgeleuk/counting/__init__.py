@@ -1,1 +1,1 @@
-"""One count for a slide, whoever supplies the frames."""
+"""Counting of one slide, from any source of frames."""

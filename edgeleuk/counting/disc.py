@@ -1,4 +1,7 @@
-"""The eyepiece's disc in the frames of a phone or a camera that sees a whole eyepiece."""
+"""Eyepiece field of view, followed across frames.
+
+For frames of a phone or a camera that sees a whole eyepiece.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,36 @@ from edgeleuk.bars import find_view
 from edgeleuk.types import Aperture, Frame, Shot
 
 AGAIN_S = 2.0
-"""Between two looks for it, on the source's clock: it moves where the phone is moved, and a look costs 5 to 10 ms."""
+"""Seconds between two searches, on the source's clock.
+
+The field of view moves when the phone is moved. A search costs 5 to 10 ms.
+"""
 MOVED = 0.03
-"""Of its radius, that a disc moves or grows by when the phone does: less changes what it shows by less than 2 %, and
-noise places its rim to a tenth of that."""
+"""Minimum shift or growth that counts as a move.
+
+As a share of the radius of the field of view. A smaller change alters less than 2 % of what it shows, and
+noise shifts its rim by only a tenth of this.
+"""
 
 
 class Disc:
-    """What of the frames shows the slide, looked for from time to time."""
+    """Tracker of the field of view.
+
+    It is searched for from time to time, see AGAIN_S.
+    """
 
     def __init__(self) -> None:
         self._looked: tuple[float, tuple[int, ...]] | None = None
         self._frame: Frame | None = None
-        """That was looked at last."""
+        """The frame that was searched last."""
         self._found: Aperture | None = None
 
     def of(self, shot: Shot) -> Aperture | None:
-        """In a frame's pixels; None where all of it shows the slide."""
+        """Return a frame's field of view, in pixels.
+
+        None if the whole frame shows the slide. A frame is searched when its size is new or the last search
+        is AGAIN_S ago.
+        """
         shape = shot.frame.pixels.shape
         if (
             self._looked is None
@@ -36,11 +52,15 @@ class Disc:
 
     @property
     def last(self) -> Aperture | None:
-        """What was found when it was looked for last."""
+        """Result of the last search."""
         return self._found
 
     def moved(self, shot: Shot) -> bool:
-        """Whether a frame shows another disc than `of` told for it; from then on that is the disc. Costs a look."""
+        """Return whether the field of view moved since `of`.
+
+        A frame that was not searched yet is searched, which costs 5 to 10 ms. The field of view found is used
+        from then on.
+        """
         before = self._found
         if self._frame is not shot.frame:
             self._look(shot)

@@ -1,9 +1,10 @@
-"""Which scale a frame of a slide is analysed at, and what happens when its red cells disagree.
+"""Scale selection for a slide's frames.
 
-Scales are kept in pixels of the file or of the camera; a frame that was decoded smaller gets its own in one place here.
-Authority falls in this order: the scale that the user gave, the device profile, the common scale of the slide's pictures
-or of the session's first frames, the picture's own red cells. No scale outlives its evidence in silence: each is for
-frames of one size, and gives way with a warning where red cells contradict it.
+Scales are kept in pixels of the file or of the camera; one place here converts them for a frame that was
+decoded smaller. Sources of a scale rank in this order: the scale that the user gave, the device profile, the
+common scale of the slide's pictures or of the session's first frames, the picture's own red cells. No scale
+is kept silently against the evidence: each holds for frames of one size, and is replaced with a warning if
+red cells contradict it.
 """
 
 from __future__ import annotations
@@ -28,48 +29,63 @@ from edgeleuk.sources.folder import read_picture, shrinkable
 from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, Image, PictureFile, Scale
 
 SAMPLED = 9
-"""Pictures, evenly spread, whose scales are measured before the others are analysed."""
+"""Number of pictures that the survey measures.
+
+They are evenly spread, and measured before the others are analysed.
+"""
 KEPT_BYTES = 24_000_000
-"""Of decoded pictures that were sampled, kept until their turn comes: larger ones are decoded again."""
+"""Maximum bytes of sampled pictures kept decoded.
+
+They are kept until their turn comes; pictures beyond this limit are decoded again.
+"""
 
 Progress = Callable[[int, int], None]
-"""Told how many are done, and of how many."""
+"""Callback that receives the number done and the total."""
 Size = tuple[int, int]
-"""Width and height of a file or of a camera's frame, pixels."""
+"""Width and height in pixels.
+
+Of a file, or of a camera's frame.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleChoice:
-    """A scale for a frame, in the frame's pixels."""
+    """Scale for a frame, in the frame's pixels."""
 
     scale: Scale | None
-    """None where the frame's own red cells must tell."""
+    """The scale; None to use the frame's own red cells."""
     vouched: bool = False
-    """Whether the analysis keeps it although the frame's red cells contradict it."""
+    """Whether the analysis keeps it against the frame's red cells."""
     warning: str = ""
-    """What the user must know of it; empty for nothing."""
+    """Warning for the user; empty if none."""
     told: bool = True
-    """False where it was taken over from frames of another size, and nothing in this one tells whether it holds."""
+    """Whether evidence supports the scale.
+
+    False if it was taken over from frames of another size, and nothing in this frame tells whether it holds.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """What a survey learnt of a picture beside its scale."""
+    """Survey result of a picture, beside its scale."""
 
     shrunk: int
     field_of_view: Aperture | None
     look: Look
     frame: Frame | None
-    """The decoded picture, where it is kept."""
+    """The decoded picture, if kept."""
 
     def of(self, frame: Frame) -> Observation:
-        """The same observation of a frame that was decoded at another size."""
+        """Return the observation for another decoded size."""
         times = self.shrunk / frame.shrunk
         disc = self.field_of_view and self.field_of_view.stretched(times, times)
         return Observation(frame, disc, self.look)
 
     def reduced(self, times: int) -> Observation:
-        """The kept picture so many times smaller, as if it had been decoded so."""
+        """Return the kept picture's observation, reduced.
+
+        The picture is made `times` times smaller, as if it had been decoded so.
+        """
         assert self.frame
         if times == 1:
             return self.of(self.frame)
@@ -79,20 +95,29 @@ class _Sample:
 
 
 class ScalePolicy:
-    """The scales of one slide's frames. `survey`, `read` and `choose` may be called from several threads."""
+    """Scales of one slide's frames.
+
+    `survey`, `read` and `choose` may be called from several threads.
+    """
 
     def __init__(self, analyser: Analyser, given: Scale | None = None) -> None:
-        """`given`: the scale that the user vouches for, of frames of the first one's size."""
+        """Use a given scale, else that of the device profile.
+
+        `given` is a scale that the user vouches for, of frames of the first one's size.
+        """
         self._analyser, self.given = analyser, given
         self._given_size: Size | None = None
         self._usual: float | None = None
-        """Size of red cells under the given scale over what human ones measure, of the first field that tells."""
+        """Ratio of measured to human red-cell size.
+
+        Under the given scale, in the first field that tells.
+        """
         self._common: dict[Size, Scale] = {}
         self._samples: dict[PictureFile, _Sample] = {}
         self._read: dict[PictureFile, Observation] = {}
         self._lock = Lock()
         self.surveyed = False
-        """Whether a survey was made, with or without a common scale."""
+        """Whether a survey was made, even without a result."""
         if (profile := analyser.profile) and given is None:
             size = profile.picture.width, profile.picture.height
             if known := profile.scale_at(*size):
@@ -101,9 +126,15 @@ class ScalePolicy:
     def survey(
         self, pictures: Sequence[PictureFile], workers: int = 1, progress: Progress = lambda *_: None
     ) -> None:
-        """Measure the common scale of pictures on a few of them. Does nothing where it is known, or they are few.
+        """Measure the common scale on a sample of pictures.
 
-        `progress` is told how many of these are measured, in the thread of the caller; what it raises ends the survey.
+        Does nothing if the scale is known already, or if the pictures are fewer than LEAST.
+
+        Args:
+            pictures: All pictures of the slide, in order.
+            workers: Number of threads that decode and measure.
+            progress: Called in the caller's thread with the number of pictures measured and their total. An
+                exception that it raises ends the survey.
         """
         self.surveyed = True
         if self.given or self._common or len(pictures) < LEAST:
@@ -127,7 +158,10 @@ class ScalePolicy:
                 self._common[size] = shared
 
     def _measured(self, picture: PictureFile, near: Scale | None) -> tuple[Size, Scale] | None:
-        """Size and scale of a file; None where it cannot be told, which is that picture's error when its turn comes."""
+        """Return a file's size and scale, or None.
+
+        None if they cannot be measured: the error is reported when the picture's own turn comes.
+        """
         try:
             seen = Observation.of(read_picture(picture))
             self._keep(picture, seen)
@@ -145,9 +179,10 @@ class ScalePolicy:
             )
 
     def read(self, picture: PictureFile) -> Observation:
-        """Decode a picture, no larger than its known scale asks for, and observe it. Raises as `read_picture`.
+        """Decode and observe a picture.
 
-        A picture that was sampled is not observed again, and not decoded again where it was kept.
+        It is decoded no larger than its known scale asks for. A picture that was sampled is not observed
+        again, and not decoded again if it was kept. Raises the same errors as `read_picture`.
         """
         with self._lock:
             sample = self._samples.pop(picture, None)
@@ -157,18 +192,21 @@ class ScalePolicy:
             return sample.reduced(self._times_smaller(sample.frame, um_per_px))
         frame = read_picture(picture, um_per_px, self._enough)
         if scale and not self._holds_for(file_size(frame)):
-            frame = read_picture(picture)  # of another size: nothing is known of its scale
+            frame = read_picture(picture)  # of another size: its scale is not known
         return sample.of(frame) if sample else Observation.of(frame)
 
     def read_frame(self, picture: PictureFile) -> Frame:
-        """Decode a picture for a source of frames; `observe` then knows its observation. Raises as `read_picture`."""
+        """Decode a picture for a frame source.
+
+        `observe` then reuses its observation. Raises the same errors as `read_picture`.
+        """
         seen = self.read(picture)
         with self._lock:
             self._read[picture] = seen
         return seen.frame
 
     def observe(self, frame: Frame) -> Observation:
-        """Observe a frame, once."""
+        """Observe a frame, or reuse its observation from `read_frame`."""
         if frame.file:
             with self._lock:
                 known = self._read.pop(frame.file, None)
@@ -177,20 +215,27 @@ class ScalePolicy:
         return Observation.of(frame)
 
     def _times_smaller(self, frame: Frame, um_per_px: float | None) -> int:
-        """How many times smaller a frame would be decoded now than when its scale was not known; 1 for no smaller."""
+        """Return how much further to reduce a frame.
+
+        How many times smaller the frame would be decoded now than when its scale was not known; 1 for no
+        smaller.
+        """
         size = file_size(frame)
         known = um_per_px if um_per_px and self._holds_for(size) else None
         return max(1, shrinkable(size, known, self._enough) // frame.shrunk)
 
     @property
     def _enough(self) -> float:
-        """Micrometres per pixel that the networks ask for."""
+        """Micrometres per pixel that the networks need."""
         model = self._analyser.model
         return min(model.finder.um_per_px, model.reader.um_per_px)
 
     @property
     def _usual_scale(self) -> Scale | None:
-        """Of the files, where all that is known says the same."""
+        """Scale of all files, if only one is known.
+
+        None if the known scales are of several sizes, or if there is none.
+        """
         if self.given:
             return self.given
         return next(iter(self._common.values())) if len(self._common) == 1 else None
@@ -199,7 +244,7 @@ class ScalePolicy:
         return size in self._common if self.given is None else self._given_size in (None, size)
 
     def choose(self, seen: Observation) -> ScaleChoice:
-        """Choose the scale to analyse a frame at."""
+        """Choose the scale for analysing a frame."""
         frame = seen.frame
         if self.given is None:
             shared = self._common.get(file_size(frame))
@@ -211,8 +256,11 @@ class ScalePolicy:
         return self._at_other_size(seen, self.given, first)
 
     def _at_other_size(self, seen: Observation, given: Scale, first: Size) -> ScaleChoice:
-        """Choose for a frame of another size than the given scale is of: a crop, a copy at another resolution, or another
-        camera's, as its red cells tell."""
+        """Choose the scale for a frame of another size.
+
+        The given scale is of frames of the size `first`. The frame's red cells tell whether it is a crop, a
+        copy at another resolution, or another camera's picture.
+        """
         size = file_size(seen.frame)
         cropped = given.shrunk(seen.frame.shrunk)
         resized = replace(
@@ -235,9 +283,10 @@ class ScalePolicy:
         )
 
     def contradicts(self, seen: Observation, field: Field) -> bool:
-        """Tell whether red cells at the given scale have another size than those of the slide's first field.
+        """Return whether red cells contradict the given scale.
 
-        To be asked of each field in the order of counting; the first one that tells sets what is usual for the slide.
+        They do if their size differs from that in the slide's first field. Call this for each field in the
+        order of counting: the first one with enough red cells sets the usual size of the slide.
         """
         if field.scale.source != "given":
             return False
@@ -249,9 +298,10 @@ class ScalePolicy:
         return abs(np.log(size / self._usual)) > np.log1p(CONTRADICTING)
 
     def _red_cell_size(self, seen: Observation, field: Field) -> float | None:
-        """Size of a field's red cells over what human ones measure; None where too few tell.
+        """Return a field's red-cell size relative to human ones.
 
-        At a scale far off, as after a zoom, red cells are not found: their scale is then measured for itself.
+        None if too few red cells tell. At a scale far off, as after a zoom, red cells are not found: their
+        scale is then measured separately.
         """
         boxes = np.array([cell.box for cell in field.of(RED_CELL)]).reshape(-1, 4)
         if len(boxes) >= WITNESSES:
@@ -266,7 +316,10 @@ class ScalePolicy:
         return field.scale.um_per_px / own.um_per_px if own.red_cells >= WITNESSES else None
 
     def doubt(self) -> str:
-        """What speaks against the given scale from the first field on; empty for nothing."""
+        """Return what speaks against the given scale.
+
+        Judged from the slide's first field with enough red cells on; empty if nothing does.
+        """
         usual = self._usual
         if usual is None or abs(np.log(usual)) <= np.log1p(CONTRADICTING):
             return ""
@@ -277,11 +330,17 @@ class ScalePolicy:
 
 
 def file_size(frame: Frame) -> Size:
-    """Width and height of the file that a frame was decoded from, or of the camera's frame, pixels."""
+    """Return the size of a frame's original, in pixels.
+
+    Width and height of the file that it was decoded from, or of the camera's frame.
+    """
     return frame.width * frame.shrunk, frame.height * frame.shrunk
 
 
 def _near(scale: Scale, own: Scale, usual: float) -> bool:
-    """Whether a scale fits what red cells say along both axes, which under the given scale were so large as usual."""
+    """Return whether a scale agrees with the red cells' scale.
+
+    Compared along both axes. `usual` is the ratio of measured to human red-cell size under the given scale.
+    """
     across, down = scale.um_per_px_x / own.um_per_px_x, scale.um_per_px_y / own.um_per_px_y
     return bool(max(abs(np.log(across / usual)), abs(np.log(down / usual))) <= np.log1p(NEAR))

@@ -1,4 +1,7 @@
-"""The scale of a stream's frames: known from the start, or measured on the first ones, for each size of frame."""
+"""Scale of a stream by frame size.
+
+It is known from the start, or measured on the first frames of each size.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,22 @@ from edgeleuk.pooling import pooled
 from edgeleuk.types import Field, Scale
 
 ENOUGH_RED_CELLS = 60
-"""Red cells that the scale of a session rests on before anything is counted; their median is then good to 2 %."""
+"""Red cells needed to fix a scale.
+
+Nothing is counted before. The median of so many is good to 2 %.
+"""
 MOST_SCALE_FRAMES = 6
-"""Frames after which the scale is taken as it is."""
+"""Maximum number of frames for a scale.
+
+After these the scale is taken as it is.
+"""
 
 
 class SessionScale:
-    """Scales by size of frame. A frame of another size, or one whose red cells contradict, is measured again."""
+    """Scales of a stream by frame size.
+
+    The scale is measured again for frames of another size, or if red cells contradict it.
+    """
 
     def __init__(
         self,
@@ -27,31 +39,50 @@ class SessionScale:
         policy: ScalePolicy,
         estimate: Callable[[Observation], Scale] | None = None,
     ) -> None:
-        """`estimate` measures one frame's scale, by its red cells where it is not given. Raises ScaleError."""
+        """Start without a known scale.
+
+        Args:
+            analyser: Analyser of the frames; it knows the device profile.
+            policy: Scales of the slide; it knows the scale that the user gave.
+            estimate: Measures one frame's scale, by its red cells unless it is given, and raises ScaleError;
+                by default the analyser's.
+        """
         self._analyser, self._policy = analyser, policy
         self._estimate = estimate or analyser.estimate
         self._known: dict[Size, Scale] = {}
         self._measured: defaultdict[Size, list[Scale]] = defaultdict(list)
         self._contradicted: set[Size] = set()
-        """Sizes whose given or profile scale red cells contradicted: from then on the red cells tell."""
+        """Frame sizes whose given or profile scale was contradicted.
+
+        From then on the red cells tell the scale.
+        """
         self._size: Size | None = None
         self.message = ""
-        """Why the last frame has no scale yet, or what speaks against the profile or the given scale."""
+        """Problem with the last frame's scale; empty if none.
+
+        Why it is not known yet, or what speaks against the profile or the given scale.
+        """
         self.change = ""
-        """That frames have another size than before, and what follows from it; empty for no change."""
+        """Notice of a new frame size.
+
+        It says what follows from the change; empty for no change.
+        """
 
     @property
     def current(self) -> Scale | None:
-        """Of frames of the last one's size; None until it is known."""
+        """Scale for the last frame's size; None until known."""
         return self._known.get(self._size) if self._size else None
 
     def take_up(self, field: Field) -> None:
-        """Go on with the scale of a field that was counted before."""
+        """Continue with the scale of a field counted before."""
         self._size = field.width, field.height
         self._known[self._size] = field.scale
 
     def of(self, seen: Observation) -> Scale | None:
-        """The scale of a frame; None where frames of its size have not told it yet."""
+        """Return or measure the scale of a frame.
+
+        None if the frames of its size have not told it yet.
+        """
         size = file_size(seen.frame)
         before, self._size = self._size, size
         self.message = self.change = ""
@@ -63,14 +94,20 @@ class SessionScale:
         return self._known.get(size)
 
     def forget(self, seen: Observation) -> None:
-        """The red cells of a frame contradict the scale of its size: measure it again on the frames that follow."""
+        """Drop the scale of a frame that contradicts it.
+
+        The scale of frames of this size is measured again on the frames that follow.
+        """
         size = file_size(seen.frame)
         self._known.pop(size, None)
         self._measured.pop(size, None)
         self._contradicted.add(size)
 
     def _told(self, seen: Observation, size: Size) -> Scale | None:
-        """What the user gave or the profile says, unless red cells contradicted it before."""
+        """Return the scale that the user or the profile gave.
+
+        None if red cells contradicted it before.
+        """
         if size in self._contradicted:
             return None
         if self._policy.given is None:

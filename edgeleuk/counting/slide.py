@@ -1,7 +1,8 @@
-"""One slide: frames in, counted fields or refusals out, and one result.
+"""Counting of one slide.
 
-Pictures, live frames, evaluation and stored sessions all come through here: the scale, the quality limits, the slide map,
-the rules and the reader's error model are in one object, and whoever supplies the frames decides nothing.
+Frames go in; counted fields or refusals come out, and one result. Pictures, live frames, evaluation and
+stored sessions all use this module. One object holds the scale, the quality limits, the slide map, the rules
+and the reader's error model; the supplier of the frames decides nothing.
 """
 
 from __future__ import annotations
@@ -37,10 +38,17 @@ OTHER_ZOOM = (
 
 
 class Recorder(Protocol):
-    """What keeps a slide as it is counted; `store.Session` does."""
+    """Storage of a slide's count.
+
+    `store.Session` implements it.
+    """
 
     def add(self, counted: CountedField) -> None:
-        """Keep a counted field. Raises StoreError where it cannot; the field is then not counted."""
+        """Keep a counted field.
+
+        Raises:
+            StoreError: If it cannot be kept; the field is then not counted.
+        """
 
     def refuse(self, *refusals: Refusal) -> None: ...
     def undo(self) -> None: ...
@@ -49,29 +57,41 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A picture that was analysed and is not counted yet."""
+    """Analysed picture that is not counted yet."""
 
     seen: Observation
     field: Field
-    """In pixels of the frame."""
+    """Its analysis, in pixels of the frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlideOptions:
-    """How a slide is counted."""
+    """Options for counting a slide."""
 
     stills: bool = True
-    """Whether each frame is a picture of its own, taken standing still; else they are frames of a stream."""
+    """Whether frames are separate pictures, taken standing still.
+
+    Otherwise they are frames of a stream.
+    """
     overlapping: bool = True
-    """False where pictures are known to show different places: cells seen twice then count twice."""
+    """Whether pictures may show the same place.
+
+    False if they are known to show different places: cells seen twice then count twice.
+    """
     red_cells: float | None = None
-    """Of the blood, 10^12 per litre, where cells per microlitre are to be estimated."""
+    """Red-cell count of the blood, 10^12 per litre.
+
+    Given if cells per microlitre are to be estimated.
+    """
     crops: bool = True
-    """Whether counted fields carry pictures of their white cells."""
+    """Whether to keep pictures of white cells."""
 
 
 class SlideCount:
-    """The count of one slide. `examine` may be called from several threads, everything else from one."""
+    """Count of one slide.
+
+    `examine` may be called from several threads, everything else from one.
+    """
 
     def __init__(
         self,
@@ -82,20 +102,39 @@ class SlideCount:
         options: SlideOptions | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        """Raises InputError where `reference` names labels outside the percentages, when a result is asked for."""
+        """Start an empty count.
+
+        Args:
+            analyser: Analyses the frames; its model also sets the scale of the map.
+            rules: Rules of counting and of the verdict.
+            reference: Reference ranges of the percentages.
+            scale: Scales of the slide's frames.
+            options: Defaults to those for separate pictures.
+            recorder: Keeps the count as it goes on; None to keep nothing.
+
+        Raises:
+            InputError: If `reference` names labels outside the percentages; raised when a result is asked
+                for.
+        """
         self.analyser, self.rules, self.scale = analyser, rules, scale
         self.options = options or SlideOptions()
         self.recorder = recorder
         self.map = SlideMap.of(analyser.model, rules, self.options.stills, apart=not self.options.overlapping)
         self.seconds: dict[str, float] = {}
-        """Wall time by stage of the last frame: look, place, map, and those of the analysis where it was made."""
+        """Wall time of the last frame, by stage.
+
+        The stages are look, place, map, and those of the analysis if one was made.
+        """
         self.stream = Stream(analyser, scale, self.map, self.seconds)
-        """What is known of a stream from its frames so far."""
+        """State of a stream.
+
+        What is known from its frames so far.
+        """
         self._judge = judge_by(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
         self._names: dict[str, None] = {}
-        """Of the counted fields, in order."""
+        """Names of the counted fields, in order."""
         self._started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         self._tally: Tally | None = None
         self._differential: Differential | None = None
@@ -106,10 +145,18 @@ class SlideCount:
     def consider(
         self, frame: Frame | Shot, hold: Hold = lambda: "", *, forced: bool = False
     ) -> CountedField | Refusal:
-        """Count a frame, or say why it does not count. Raises StoreError where the recorder does not keep it.
+        """Count a frame, or return why it does not count.
 
-        `hold` is asked for frames that would count otherwise. `forced`: a frame of a stream counts whatever speaks against
-        its quality, its rest or its place.
+        Args:
+            frame: A picture, or a frame of a stream with its time.
+            hold: Asked for frames that would count otherwise.
+            forced: Count a frame of a stream whatever speaks against its quality, its rest or its place.
+
+        Returns:
+            The counted field, or the reason why there is none.
+
+        Raises:
+            StoreError: If the recorder does not keep it.
         """
         shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
         self.seconds.clear()
@@ -118,7 +165,7 @@ class SlideCount:
                 return self._in_stream(shot, hold, forced)
             except EdgeleukError:
                 raise
-            except Exception as error:  # noqa: BLE001  # a frame's fault is that frame's
+            except Exception as error:  # noqa: BLE001  # a fault in one frame must not end the stream
                 return refusal(shot.frame.name, unforeseen(error, shot.frame.name))
         if held := hold():
             return Refusal(shot.frame.name, held, "")
@@ -128,18 +175,22 @@ class SlideCount:
             return self.counted(self.examine(seen), shot.seconds)[1]
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001  # a picture's fault is that picture's
+        except Exception as error:  # noqa: BLE001  # a fault in one picture must not end the count
             return self.refuse(shot.frame.name, unforeseen(error, shot.frame.name))
 
     def examine(self, seen: Observation) -> Examined:
-        """Analyse a picture at the scale that the slide's policy has for it. Raises ScaleError, QualityError.
+        """Analyse a picture at the scale that the policy chooses.
 
-        In a worker's thread: nothing of the count changes.
+        May be called in a worker's thread: nothing of the count changes.
+
+        Raises:
+            ScaleError: If its scale cannot be told.
+            QualityError: If it is too poor to be analysed.
         """
         choice = self.scale.choose(seen)
         field = self._analysed(seen, choice)
         if choice.scale and field.scale != choice.scale and seen.frame.shrunk > 1:
-            # Another lens took it, and the size that was enough for the others may not be for this one.
+            # Another lens took it: the decoded size that suits the others may be too small for this one.
             return self._on_its_own(seen)
         return Examined(seen, field)
 
@@ -148,15 +199,24 @@ class SlideCount:
         return _warned(field, choice.warning)
 
     def _on_its_own(self, seen: Observation, warning: str = "") -> Examined:
-        """Analyse a picture by its own red cells, decoded as large as it needs."""
+        """Analyse a picture by its red cells.
+
+        It is decoded again, as large as it needs, if it was decoded smaller.
+        """
         if seen.frame.file and seen.frame.shrunk > 1:
             seen = Observation.of(read_picture(seen.frame.file))
         return Examined(seen, _warned(self.analyser.analyse(seen.frame, seen=seen), warning))
 
     def counted(self, examined: Examined, seconds: float | None = None) -> tuple[Examined, CountedField]:
-        """Count a picture that was examined; gives what it was examined as in the end, and what was counted.
+        """Count an examined picture.
 
-        To be called in the order of the pictures. Raises ScaleError, QualityError and StoreError.
+        Call this in the order of the pictures. Returns the examination that counts in the end, possibly
+        repeated at another scale, and the counted field.
+
+        Raises:
+            ScaleError: If its scale cannot be told.
+            QualityError: If it is too poor to be analysed.
+            StoreError: If the recorder does not keep it.
         """
         if self.scale.contradicts(examined.seen, examined.field):
             examined = self._on_its_own(examined.seen, OTHER_ZOOM)
@@ -168,17 +228,21 @@ class SlideCount:
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
 
     def leave_out(self, left_out: Sequence[Refusal]) -> None:
-        """Keep what lay beside the pictures and is none, with the reasons. Raises StoreError."""
+        """Record files that are no pictures, with the reasons.
+
+        Raises:
+            StoreError: If the recorder does not keep them.
+        """
         if left_out:
             self._refusals += left_out
             if self.recorder:
                 self.recorder.refuse(*left_out)
 
     def refuse(self, name: str, error: EdgeleukError) -> Refusal:
-        """Keep that a picture is left out, with the reason."""
+        """Record that a picture is left out, and why."""
         left_out = refusal(name, error)
         if self.recorder:
-            self.recorder.refuse(left_out)  # first: what cannot be kept comes again
+            self.recorder.refuse(left_out)  # first: a picture that cannot be recorded is offered again
         self._refusals.append(left_out)
         self._verdict = None
         return left_out
@@ -221,14 +285,20 @@ class SlideCount:
         return counted
 
     def _named_alone(self, field: Field) -> Field:
-        """The field by a name that none before has: cameras number their frames anew when they are opened again."""
+        """Return the field with a unique name.
+
+        No field before has that name. Cameras restart their frame numbers when they are opened again.
+        """
         if field.name not in self._names:
             return field
         again = (f"{field.name} ({number})" for number in itertools.count(2))
         return replace(field, name=next(name for name in again if name not in self._names))
 
     def _about(self) -> Provenance:
-        """What the count knows of itself: when, and with what."""
+        """Return the count's own provenance.
+
+        When it was made, and with what.
+        """
         profile = self.analyser.profile
         return Provenance(
             id=str(uuid.uuid4()),
@@ -240,7 +310,13 @@ class SlideCount:
         )
 
     def undo(self) -> CountedField | None:
-        """Take back the field that was counted last; None where there is none. Raises StoreError."""
+        """Take back the last counted field.
+
+        Returns the field; None if there is none.
+
+        Raises:
+            StoreError: If the recorder does not keep the change.
+        """
         if self.recorder and self._number:
             self.recorder.undo()
         counted = self.map.undo()
@@ -252,7 +328,11 @@ class SlideCount:
         return counted
 
     def mark(self, identity: int, label: str) -> None:
-        """Overrule the type of a white cell. Raises StoreError."""
+        """Overrule the type of a white cell.
+
+        Raises:
+            StoreError: If the recorder does not keep it.
+        """
         if self.recorder:
             self.recorder.mark(identity, label)
         self.map.mark(identity, label)
@@ -265,9 +345,15 @@ class SlideCount:
         refused: Iterable[Refusal] = (),
         last: int = 0,
     ) -> None:
-        """Continue from what was stored: the same map, the same tally, the same scale.
+        """Continue from a stored count.
 
-        `last` is the number of the last field where that one cannot be read any more.
+        The map, the tally and the scale are then the same as before.
+
+        Args:
+            counted: The stored fields, in order.
+            marks: Labels that the operator gave, by cell identity.
+            refused: Pictures that were left out.
+            last: Number of the last field, if that one cannot be read any more.
         """
         self._refusals = list(refused)
         self.map.restore(counted, marks)
@@ -285,33 +371,39 @@ class SlideCount:
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """Pictures that were left out, in their order."""
+        """Pictures that were left out, in order."""
         return tuple(self._refusals)
 
     @property
     def number(self) -> int:
-        """Fields that were counted."""
+        """Number of counted fields."""
         return self._number
 
     @property
     def current_scale(self) -> Scale | None:
-        """Of the stream's last frame; None until it is known."""
+        """Scale of the stream's last frame; None until known."""
         return self.stream.scale.current
 
     def tally(self) -> Tally:
-        """Cells by type, each counted once. Costs little after a new field."""
+        """Return cell counts by type, each cell counted once.
+
+        Costs little after a new field.
+        """
         if self._tally is None:
             self._tally = self.map.tally()
         return self._tally
 
     def differential(self) -> Differential:
-        """Proportions, intervals and flags of everything counted so far."""
+        """Return proportions, intervals and flags so far."""
         if self._differential is None:
             self._differential = self._judge(self.tally())
         return self._differential
 
     def verdict(self) -> Verdict:
-        """What the count allows to say, first and in one line."""
+        """Return in one line what the count supports.
+
+        The result is to be shown first.
+        """
         if self._verdict is None:
             refused = [each for each in self._refusals if each.exit_code]
             pictures = Pictures(self._number, refused, self._spoken())
@@ -319,13 +411,19 @@ class SlideCount:
         return self._verdict
 
     def _spoken(self) -> dict[str, str]:
-        """What a person calls each picture: a file by its name, a frame of a stream by the number of its field."""
+        """Return the name that users know each picture by.
+
+        The name of a file, or the field number for a frame of a stream.
+        """
         if not self.options.stills:
             return {name: f"field {number}" for number, name in enumerate(self._names, start=1)}
         return told_apart(self._names)
 
     def result(self, about: Provenance | None = None) -> SlideResult:
-        """Everything that is known of the slide. `about`: who counted it, where a driver knows."""
+        """Return everything known of the slide.
+
+        `about` says who counted it, if a driver knows; by default only when and with what.
+        """
         fields, area_mm2 = self.map.fields(), self.map.area_mm2
         return SlideResult(
             about=about or self._about(),

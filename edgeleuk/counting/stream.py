@@ -1,4 +1,7 @@
-"""Frames of a stream on their way to a count: which of them counts, at what scale, and where it lies."""
+"""Selection of stream frames to count.
+
+It decides which frames count, at what scale, and where they lie.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,15 @@ from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import Field, Placement, Refusal, Scale, Shot
 
 ALIKE = 0.05
-"""Relative difference of sharpness or light up to which a frame of a place looks as the one before it did."""
+"""Relative difference of frames considered alike.
+
+Maximum for sharpness and for light, between two frames of one place.
+"""
 PAUSED = "paused"
-"""What a driver holds every frame for; other reasons hold only frames that would count."""
+"""Hold reason that applies to every frame.
+
+Other reasons hold only frames that would count.
+"""
 BLURRED = "it is much less sharp than the best frame of this session."
 GIVEN_CONTRADICTED = (
     "red cells have another size than before, at the scale that was given: another zoom or objective. The scale is measured "
@@ -35,12 +44,15 @@ DOUBTFUL = (
 )
 
 Hold = Callable[[], str]
-"""Why the driver does not want a frame counted now (PAUSED, "manual"); empty where it does."""
+"""Callback that returns why not to count.
+
+PAUSED or "manual"; empty if the driver wants it counted.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A frame that counts unless its analysis speaks against it."""
+    """Frame that counts unless its analysis speaks against it."""
 
     seen: Observation
     scale: Scale
@@ -49,37 +61,62 @@ class Ready:
 
 
 class Stream:
-    """What is known of one stream from its frames so far."""
+    """State of one stream.
+
+    What is known from its frames so far.
+    """
 
     def __init__(
         self, analyser: Analyser, policy: ScalePolicy, slide_map: SlideMap, seconds: dict[str, float]
     ) -> None:
-        """`seconds` is told the wall time of each stage."""
+        """Start before the first frame.
+
+        Args:
+            analyser: Analyses the frames; it knows the quality limits and the device profile.
+            policy: Scales of the slide.
+            slide_map: Map on which the frames are placed.
+            seconds: Receives the wall time of each stage, by name.
+        """
         self._analyser, self._policy, self._map, self._seconds = analyser, policy, slide_map, seconds
         usual = analyser.profile.usual if analyser.profile else None
         self.gate = Gate(analyser.quality.limits.stream, usual.sharpness if usual else 1.0)
         self.meters = Meters(0.0, 0.0)
         self.scale = SessionScale(analyser, policy)
         self.message = ""
-        """Why the scale of the last frame is not known, or what speaks against it; empty for nothing."""
+        """Problem with the last frame's scale; empty if none.
+
+        Why it is not known, or what speaks against it.
+        """
         self.change = ""
-        """What changed with the last frame, as its size or zoom, and what follows; empty for nothing."""
+        """Change noticed with the last frame; empty if none.
+
+        For example of its size or zoom, and what follows.
+        """
         self._zoom = Zoom(analyser)
         self._size: Size | None = None
         self._disc = Disc()
         self._refused: tuple[Refusal, Look] | None = None
-        """What the analysis of the last frame at this place refused it for, and how that frame looked."""
+        """Last refusal by analysis at this place.
+
+        With the look of the frame that was refused.
+        """
 
     def ready(self, shot: Shot, hold: Hold, forced: bool = False) -> Ready | Refusal:
-        """Look at a frame, and say whether it is worth an analysis.
+        """Check whether to analyse a frame.
 
-        `hold` is asked for frames that are fit. `forced`: the frame is, whatever speaks against its quality or its place.
+        Args:
+            shot: The frame, with its time.
+            hold: Asked for frames that are fit.
+            forced: Take the frame, whatever speaks against its quality or its place.
+
+        Returns:
+            The frame with its scale and place, or the reason why it does not count.
         """
         self.message = self.change = ""
         name = shot.frame.name
         before, self._size = self._size, file_size(shot.frame)
         if before not in (None, self._size):
-            self.gate.begin()  # pixels of another size are sharp in another measure
+            self.gate.begin()  # sharpness is not comparable between pixels of different sizes
         with timed(self._seconds, "look"):
             seen = Observation.within(shot.frame, self._disc.of(shot))
             unfit = self._analyser.quality.refusal(seen.measures)
@@ -109,7 +146,7 @@ class Stream:
     def _not_here(
         self, shot: Shot, seen: Observation, scale: Scale, placement: Placement, forced: bool
     ) -> Refusal | str | None:
-        """Why a good frame does not count at its place."""
+        """Return why a good frame does not count."""
         if forced:
             return None
         if not self.gate.still(placement, scale.um_per_px):
@@ -121,11 +158,17 @@ class Stream:
         return "move" if self._disc.moved(shot) else None
 
     def forget_view(self) -> None:
-        """Analyse the next frame that is fit, whatever became of the one before it."""
+        """Let the next fit frame be analysed.
+
+        Whatever became of the one before it.
+        """
         self._refused = None
 
     def analysed(self, ready: Ready) -> Field | Refusal:
-        """Analyse a frame. A view that is refused is not analysed again until it changes."""
+        """Analyse a frame; return the field, or a refusal.
+
+        A view that is refused is not analysed again until it changes.
+        """
         seen, scale = ready.seen, ready.scale
         try:
             field = self._analyser.analyse(seen.frame, scale, vouched=scale.source == "given", seen=seen)
@@ -140,14 +183,20 @@ class Stream:
         return self._zoomed(seen, scale, field) or field
 
     def _zoomed_out_of_focus(self, seen: Observation, shot: Shot) -> Refusal | None:
-        """What a blurred frame is refused for where red cells say that the zoom made it so; None for the focus."""
+        """Return a refusal if a zoom made a frame blurred.
+
+        As its red cells tell; None if the frame is out of focus.
+        """
         known = self.scale.current
         if known is None or not self._zoom.is_due(shot.seconds):
             return None
         return self._zoomed(seen, known)
 
     def _zoomed(self, seen: Observation, scale: Scale, field: Field | None = None) -> Refusal | None:
-        """What a frame is refused for where its red cells have another size than those before; None where not."""
+        """Return a refusal if red cells changed their size.
+
+        None if they have the same size as in the frames before.
+        """
         found = self._zoom.judge(seen, scale, field)
         if found == "same":
             return None
@@ -160,7 +209,10 @@ class Stream:
         return Refusal(seen.frame.name, "scale", self.message)
 
     def _measured_again(self, seen: Observation, why: str) -> Refusal:
-        """Drop the scale of frames of this size, and tell why."""
+        """Drop the scale of this frame size.
+
+        `why` becomes the message.
+        """
         self.scale.forget(seen)
         self.gate.begin()
         self._zoom.begin()
@@ -172,7 +224,10 @@ class Stream:
         return left_out
 
     def _contradiction(self, seen: Observation, scale: Scale, field: Field) -> str:
-        """What the red cells of a field say against the scale it was to be analysed at; empty for nothing."""
+        """Return how a field's red cells contradict its scale.
+
+        The scale that it was to be analysed at; empty if they do not.
+        """
         if field.scale != scale:
             return CHANGED.format(scale.um_per_px / field.scale.um_per_px)
         return GIVEN_CONTRADICTED if self._policy.contradicts(seen, field) else ""
@@ -180,7 +235,12 @@ class Stream:
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Write the wall time of a block under the name of its stage."""
+    """Record the wall time of a block.
+
+    Args:
+        seconds: Receives the time.
+        stage: Name that it is recorded under.
+    """
     began = time.perf_counter()
     try:
         yield

@@ -1,7 +1,8 @@
-"""Another zoom or objective in the middle of a stream, noticed by the size of its red cells.
+"""Detection of zoom and objective changes.
 
-Where a field shows many and they differ by much, it contradicts its scale alone (see `pooling`). Here several frames speak
-together: fields with few red cells, as those of a zoomed camera or of a leukaemia are, and changes of less than a third.
+It is noticed by the size of red cells. A field that shows many of them, of a much different size, contradicts
+its scale alone (see `pooling`). Here several frames are combined, for fields with few red cells, as those of
+a zoomed camera or of a leukaemia are, and for changes of less than a third.
 """
 
 from __future__ import annotations
@@ -20,24 +21,33 @@ from edgeleuk.scale import CONTRADICTS
 from edgeleuk.types import RED_CELL, Box, Field, Scale
 
 FEWEST = 3
-"""Red cells whose size means anything."""
+"""Minimum number of red cells for a meaningful size."""
 STEPPED = 0.18
-"""Relative difference of the size of many red cells from that in the fields before: on 16 slides of five laboratories fields of one
-microscope differ by 0.09 at most from the median of the others, and cameras zoom in steps of a fifth or more."""
+"""Relative size difference that indicates another zoom.
+
+Of many red cells, against the fields before. On 16 slides of five laboratories, fields of one microscope
+differ by 0.09 at most from the median of the others, and cameras zoom in steps of a fifth or more.
+"""
 CONFIRMED = 3
-"""Frames in a row that must say the same."""
+"""Number of consecutive frames that must agree."""
 ALIKE = 0.2
-"""Relative difference of two frames that say the same."""
+"""Relative size difference of two frames that agree."""
 REMEMBERED = 15
-"""Fields that tell what is usual."""
+"""Number of fields that define the usual size."""
 AGAIN_S = 2.0
-"""Between two looks at blurred frames, on the source's clock: each costs a search for red cells."""
+"""Seconds between two checks of blurred frames.
+
+On the source's clock. Each check costs a search for red cells.
+"""
 
 Finding = Literal["same", "doubtful", "changed"]
 
 
 class Zoom:
-    """Compares the red cells of a stream's frames with those before. For frames of one size, at one scale."""
+    """Comparison of red-cell sizes across frames.
+
+    For frames of one size, at one scale.
+    """
 
     def __init__(self, analyser: Analyser) -> None:
         self._analyser = analyser
@@ -45,15 +55,27 @@ class Zoom:
         self._doubts: list[float] = []
         self._looked: float | None = None
         self.times = 1.0
-        """How many times as large as before red cells are in the last frame that was judged."""
+        """Red-cell size relative to the frames before.
+
+        In the last frame that was judged.
+        """
 
     def begin(self) -> None:
-        """The scale is another one from now on."""
+        """Start anew after the scale changed."""
         self._usual.clear()
         self._doubts.clear()
 
     def judge(self, seen: Observation, scale: Scale, field: Field | None = None) -> Finding:
-        """Whether a frame shows red cells of the usual size. `field` is its analysis at `scale`, where it was not refused."""
+        """Judge whether red cells have their usual size.
+
+        Args:
+            seen: The frame.
+            scale: Its scale.
+            field: Its analysis at `scale`; None if it was refused.
+
+        Returns:
+            "same"; "doubtful" if the size differs; "changed" once CONFIRMED frames agree on that.
+        """
         number, size = self._size(seen, scale, field)
         if number < FEWEST:
             return "doubtful" if self._doubts else "same"
@@ -69,29 +91,33 @@ class Zoom:
         return "changed" if len(self._doubts) >= CONFIRMED else "doubtful"
 
     def is_due(self, seconds: float) -> bool:
-        """Whether to look at a blurred frame now: one of another zoom is as blurred as one out of focus."""
+        """Return whether to check a blurred frame.
+
+        A frame of another zoom is as blurred as one out of focus.
+        """
         due = self._looked is None or not 0 <= seconds - self._looked < AGAIN_S
         if due:
             self._looked = seconds
         return due
 
     def _size(self, seen: Observation, scale: Scale, field: Field | None) -> tuple[int, float]:
-        """How many red cells tell, and their size over what human ones measure at `scale`.
+        """Return the number of red cells and their size.
 
-        At a scale far off red cells are not found: they are then looked for at others.
+        The size is relative to human red cells at `scale`. At a scale far off red cells are not found: other
+        scales are then tried.
         """
         found = field.of(RED_CELL) if field else ()
         if len(whole := [cell.box for cell in found if cell.whole]) >= FEWEST:
             return len(whole), self._of_boxes(whole, scale)
         try:
             own = self._analyser.estimate(seen, scale, CONTRADICTS)
-        except EdgeleukError:  # those that an edge cuts are too small rather than too large
+        except EdgeleukError:  # red cells cut by an edge are too small rather than too large
             boxes = [cell.box for cell in found]
             return len(boxes), self._of_boxes(boxes, scale) if boxes else 1.0
         return own.red_cells, scale.um_per_px / own.um_per_px
 
     def _of_boxes(self, boxes: Sequence[Box], scale: Scale) -> float:
-        """The same of the finder's boxes."""
+        """Return the relative red-cell size of the finder's boxes."""
         x1, y1, x2, y2 = np.array(boxes).T
         side_um = float(np.median(np.sqrt((x2 - x1) * (y2 - y1)))) * scale.um_per_px
         return side_um / self._analyser.model.finder.red_cell_box_um

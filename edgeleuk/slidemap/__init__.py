@@ -1,4 +1,7 @@
-"""The slide map: registers fields against each other, and gives each cell one identity."""
+"""Map of a slide.
+
+Fields are registered against each other, and each cell gets one identity.
+"""
 
 from edgeleuk.slidemap.slide import MappedCell, SlideMap, made_of_stills
 

@@ -1,4 +1,7 @@
-"""How one field may lie on another one, by their cells: similarities that equal groups propose, the likeliest first."""
+"""Candidate alignments of two fields by cells.
+
+Groups of cells with equal shapes propose similarities; the likeliest come first.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +16,83 @@ from edgeleuk.slidemap.constellation import Constellation, Points
 from edgeleuk.types import Placement
 
 LARGEST_ZOOM = 1.3
-"""Between two pictures, each by its own measured scale: these differ by 15 % at most, and an enlarged copy has red cells
-of 7.2 um as well."""
+"""Maximum zoom between two pictures.
+
+Each by its own measured scale: these scales differ by 15 % at most, and an enlarged copy has red cells of 7.2
+um as well.
+"""
 PAIRED = 26
-"""Fields of so few cells have few groups: there, pairs of cells propose similarities too."""
+"""Maximum cells for proposals by pairs.
+
+Fields of so few cells have few groups: there, pairs of cells propose similarities too.
+"""
 PAIR_UM = (8.0, 45.0)
-"""Distance of cells that make a pair."""
+"""(min, max) distance of the cells of a pair, um."""
 PROPOSED = 800
-"""Similarities that are judged, the ones of the most alike groups."""
+"""Maximum number of similarities to judge.
+
+Those of the most alike groups are kept.
+"""
 JUDGED = 100_000
-"""Cells under similarities that are judged at a time."""
+"""Batch size of judging, in cells.
+
+Summed over the similarities that they are placed by.
+"""
 LIKELY = 0.0
-"""Least odds for a similarity to be fitted to all cells that it pairs."""
+"""Minimum log odds to refine a similarity.
+
+It is then fitted to all cells that it pairs.
+"""
 REFINED = 3
-"""The best similarities, which are fitted to all cells that they pair."""
+"""Number of best similarities to refine.
+
+They are fitted to all cells that they pair.
+"""
 PAIRED_UM = 2.0
-"""Two cells nearer than this are one."""
+"""Maximum distance of two cells that are one, um."""
 SKETCHED, WORTH_JUDGING = 48, 100
-"""Cells, about, that similarities are sketched by where a field has many, and similarities that are then judged by all."""
+"""Sizes of the preliminary judgement of large fields.
+
+SKETCHED is about the number of cells that judge first, if a field has many; WORTH_JUDGING is the number of
+similarities that all cells then judge.
+"""
 ELSEWHERE_UM = 10.0
-"""Two places of one picture that differ by more are places of two parts of it."""
+"""Minimum distance between parts of a picture, um.
+
+Two places of one picture that differ by more are places of two parts of it.
+"""
 CONVINCING = 6.0
-"""Least odds for a similarity to be worth a look at the pixels."""
+"""Minimum log odds to compare pixels."""
 TURNED, ASKEW, MIRRORED, ZOOMED = -2.0, -5.0, -2.0, 0.1
-"""What speaks against a picture turned by quarters, turned by anything else, and mirrored: logarithm of the odds. And the
-standard deviation of the logarithm of its zoom."""
+"""Log-odds penalties of unusual similarities.
+
+TURNED is for a picture turned by quarters, ASKEW for one turned by anything else, MIRRORED for a mirrored
+one. ZOOMED is the standard deviation of the logarithm of the zoom.
+"""
 STRAIGHT = math.radians(4)
-"""Less than this is a camera that was put back."""
+"""Maximum deviation from a quarter turn, radians.
+
+Less than this is a camera that was put back.
+"""
 OWN = 0
-"""Stands for the island that a field by itself is."""
+"""Island of a field by itself."""
 
 Steps = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How one field may lie on another one."""
+    """Possible placement of one field on another."""
 
     place: Placement
-    """Of the one, in micrometres of the other."""
+    """Placement of the one field, in micrometres of the other."""
     odds: float
-    """Logarithm of how much likelier the places of the cells are if it is so."""
+    """Log odds of the alignment.
+
+    Logarithm of how much likelier the positions of the cells are if it is true.
+    """
     paired: int
-    """Cells that both show."""
+    """Number of cells that both fields show."""
 
 
 def alignments(
@@ -65,9 +102,17 @@ def alignments(
     turned: tuple[float, float] = (0.0, math.pi),
     but: Placement | None = None,
 ) -> list[Alignment]:
-    """How `seen`, `mirrored` or not, may lie on `known`: the likeliest first, none under CONVINCING.
+    """Return likely alignments of two fields.
 
-    `turned`: the angle by which it is turned, radians, and the most by which that errs. None near `but`.
+    Args:
+        known: Cells of the field that is known.
+        seen: Cells of the field that is laid on it.
+        mirrored: Whether `seen` is mirrored.
+        turned: Angle by which `seen` is turned, and the maximum error of that, radians.
+        but: Placement to exclude, and all near it.
+
+    Returns:
+        Alignments, the likeliest first, none under CONVINCING.
     """
     other = seen.mirrored if mirrored else seen
     steps, shifts = _proposals(known, other, *turned)
@@ -90,8 +135,16 @@ def alignments(
 def matches(
     codes: NDArray[Any], probes: NDArray[Any], width: float = 1
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where codes (N,), ascending, are no less than a probe (Q, P) and by less than `width` more: row and position of each
-    pair."""
+    """Find the codes that match each probe.
+
+    Args:
+        codes: (N,) codes, ascending.
+        probes: (Q, P) lowest matching codes, in rows.
+        width: Codes match from a probe up to less than `width` more.
+
+    Returns:
+        Row of the probe and position of the code for each match.
+    """
     low = np.searchsorted(codes, probes.ravel())
     many = np.searchsorted(codes, (probes + np.array(width, probes.dtype)).ravel()) - low
     rows = np.repeat(np.arange(len(probes)), many.reshape(probes.shape).sum(axis=1))
@@ -100,7 +153,10 @@ def matches(
 
 
 def _proposals(known: Constellation, seen: Constellation, angle: float, error: float) -> tuple[Steps, Points]:
-    """Similarities z -> step z + shift, turned by an angle to within an error, radians."""
+    """Propose similarities z -> step z + shift.
+
+    Turned by `angle` to within `error`, radians.
+    """
     mine, theirs = known.groups, seen.groups
     codes, order = mine.sorted
     j, positions = matches(codes, theirs.probes)
@@ -121,7 +177,11 @@ def _proposals(known: Constellation, seen: Constellation, angle: float, error: f
 
 
 def _proposed_by_pairs(known: Points, seen: Points) -> tuple[Steps, Points]:
-    """Any pair of one laid upon any pair of the other that is about as long, where there are few."""
+    """Propose similarities by pairs of cells.
+
+    Only for fields of few cells, see PAIRED. Any pair of one is laid upon any pair of the other that is about
+    as long.
+    """
     if max(len(known), len(seen)) > PAIRED:
         return np.empty(0, np.complex128), np.empty(0, np.complex128)
     (starts, steps), (own_starts, own_steps) = _pairs(known), _pairs(seen)
@@ -133,14 +193,14 @@ def _proposed_by_pairs(known: Points, seen: Points) -> tuple[Steps, Points]:
 
 
 def _pairs(points: Points) -> tuple[Points, Points]:
-    """Start and step of pairs of points as far apart as PAIR_UM says."""
+    """Return starts and steps of pairs PAIR_UM apart."""
     steps = points[None] - points[:, None]
     i, j = np.nonzero((np.abs(steps) > PAIR_UM[0]) & (np.abs(steps) < PAIR_UM[1]))
     return points[i], steps[i, j]
 
 
 def _prior(steps: Steps, mirrored: bool) -> NDArray[np.float64]:
-    """(H,) logarithm of how usual each is."""
+    """Return (H,) log prior odds of similarities."""
     angle = np.angle(steps)
     quarters = np.rint(angle / (np.pi / 2))
     against = np.where(quarters == 0, 0.0, TURNED)
@@ -151,9 +211,9 @@ def _prior(steps: Steps, mirrored: bool) -> NDArray[np.float64]:
 
 
 def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) -> NDArray[np.float64]:
-    """(H,) what all cells say of each similarity, a part of them at a time."""
+    """Return (H,) log odds by all cells, in batches."""
     if len(points) > 2 * SKETCHED and len(steps) > 2 * WORTH_JUDGING:
-        # A part of the cells tells which similarities are worth asking all of them.
+        # A part of the cells selects the similarities that all cells then judge.
         sketch = _judged(known, points[:: len(points) // SKETCHED], steps, shifts)
         said = np.full(len(steps), -np.inf)
         best = np.argpartition(-sketch, WORTH_JUDGING)[:WORTH_JUDGING]
@@ -168,7 +228,10 @@ def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) 
 
 
 def _distinct(odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Constellation) -> list[int]:
-    """The best REFINED similarities of which no two put the field in one place."""
+    """Return the best similarities in distinct places.
+
+    Indices of the best REFINED similarities of which no two put the field in one place.
+    """
     width, height = seen.size_um
     corner = complex(seen.points.real.min(), 0)
     ends = np.stack([steps * corner + shifts, steps * (corner + complex(width, height)) + shifts])
@@ -184,7 +247,10 @@ def _distinct(odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Con
 def _fitted(
     known: Constellation, seen: Constellation, step: complex, shift: complex
 ) -> tuple[complex, complex, int] | None:
-    """A similarity fitted to the cells that it pairs, and how many these are; None where they are too few."""
+    """Fit a similarity to the cells that it pairs.
+
+    Returns step, shift and the number of pairs; None if these are too few.
+    """
     paired = 0
     for within in (1.5 * PAIRED_UM, 1.2 * PAIRED_UM, PAIRED_UM, PAIRED_UM):
         i, j = _nearest_pairs(step * seen.points + shift, known.points, within)
@@ -201,7 +267,10 @@ def _fitted(
 def _nearest_pairs(
     points: Points, others: Points, within: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the points and the others that are each other's nearest, less than `within` apart."""
+    """Return indices of mutually nearest points.
+
+    Each pair is less than `within` apart.
+    """
     order = others.real.argsort()
     i, at = matches(others.real[order], (points.real - within)[:, None], 2 * within)
     j = order[at]
@@ -224,15 +293,23 @@ def _alignment(
 
 
 def agreement(known: Constellation, seen: Constellation, place: Placement) -> float:
-    """What the cells of two fields say of `seen` lying at `place` on `known`: the logarithm of how much likelier their
-    places are if it does."""
+    """Return the log odds of a placement by cells.
+
+    Args:
+        known: Cells of the field that is known.
+        seen: Cells of the other field.
+        place: Placement of `seen` on `known`.
+
+    Returns:
+        Logarithm of how much likelier the positions of the cells are if the placement is true.
+    """
     there = place.on_island(np.stack([seen.points.real, seen.points.imag], axis=1))
     back = place.in_frame(np.stack([known.points.real, known.points.imag], axis=1))
-    # Of cells that only one field shows each field's table tells one side.
+    # Each field's table covers the cells that only the other one shows: take the mean of both.
     return float(known.speak(_complex(there)).sum() + seen.speak(_complex(back)).sum()) / 2
 
 
 def _complex(points: NDArray[np.float64]) -> Points:
-    """(N,) of (N, 2)."""
+    """Convert points (N, 2) to complex (N,)."""
     found: Points = points[:, 0] + 1j * points[:, 1]
     return found

@@ -1,7 +1,8 @@
-"""Pictures that were put together from parts of another one: a collage, a panorama, a frame that was shifted around.
+"""Placement of composite pictures.
 
-One placement cannot hold for all of such a picture. Its other parts are looked for by their cells like the first, and
-believed only where the pixels are those of one photograph.
+Such a picture is a collage, a panorama, or a frame that was shifted around. One placement cannot hold for all
+of it. Its other parts are searched for by their cells like the first, and believed only where the pixels are
+those of one photograph.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing
 from edgeleuk.types import Placement
 
 LOOKED_AT = 4
-"""Alignments with one landmark that are compared pixel by pixel."""
+"""Alignments per landmark compared by pixels."""
 
 
 def other_parts(islands: Islands, lookup: Lookup, sight: Sight, place: Placement) -> list[Placement]:
-    """Further placements of a picture that lies at `place`, each true for another part of it; mostly none."""
+    """Return further placements of a composite picture.
+
+    Args:
+        islands: Landmarks of the slide.
+        lookup: Shapes of the counted fields.
+        sight: The picture.
+        place: Its placement that is known.
+
+    Returns:
+        Placements, each true for another part of the picture; mostly none.
+    """
     found = [place]
     for candidate in lookup.candidates(sight.cells):
         for each in _of(islands, candidate, sight, place):
@@ -31,7 +42,7 @@ def other_parts(islands: Islands, lookup: Lookup, sight: Sight, place: Placement
 
 
 def _of(islands: Islands, candidate: Candidate, sight: Sight, place: Placement) -> Iterator[Placement]:
-    """Where else than at `place` one landmark shows the same photograph."""
+    """Yield other places of the same photograph on a landmark."""
     landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
     cells = islands.cells(landmark)
     but = landmark.relative(place) if landmark.place.island == place.island else None

@@ -1,8 +1,9 @@
-"""Where the cells of two fields lie to each other: by what similarity the one may be laid upon the other.
+"""Cell positions of a field.
 
-Small groups of neighbouring cells have the same shape whatever way a picture was taken: shifted, turned, enlarged, at
-another measured scale (as groups of stars have for astrometry.net: Lang et al., Astronomical Journal 139, 1782, 2010).
-Equal shapes propose similarities; each is judged by how well all cells of the common ground agree.
+Two fields are compared by the similarity that lays one upon the other. Small groups of neighbouring cells
+have the same shape whatever way a picture was taken: shifted, turned, enlarged, at another measured scale (as
+groups of stars have for astrometry.net: Lang et al., Astronomical Journal 139, 1782, 2010). Equal shapes
+propose similarities; each is judged by how well all cells of the common area agree.
 """
 
 from __future__ import annotations
@@ -20,77 +21,110 @@ from numpy.typing import NDArray
 from edgeleuk.types import PLATELET, WHITE_CELL, Aperture, Field
 
 Points = NDArray[np.complex128]
-"""(N,) x + iy, micrometres from a field's upper left corner."""
+"""(N,) points x + iy of a field.
+
+Micrometres from the field's upper left corner.
+"""
 Codes = NDArray[np.int64]
 
 NEIGHBOURS = 4
-"""Of each cell, of which any three make a group with it."""
+"""Number of neighbours to form groups with.
+
+A cell and any three of these nearest neighbours make a group.
+"""
 BIN = 0.07
-"""Width of the steps that shapes are told apart by, in lengths of the longest side: twice what cells that are 0.4 um off
-bring about."""
+"""Bin width of shapes, in lengths of the longest side.
+
+Twice the effect of cells that are 0.4 um off.
+"""
 UNSURE = 0.04
-"""Shapes that are so nearly the same from either end, or with the inner cells exchanged, may be told either way: left out."""
+"""Tolerance for ambiguous shapes.
+
+Shapes are left out if they are nearly the same from either end, or with the inner cells exchanged: they may
+be told either way.
+"""
 DOWN = 2 * math.ceil(0.87 / BIN) + 4
-"""Steps of an inner cell across the longest side: it is nearer to either end than they to each other. And a few more."""
+"""Number of bins across the longest side.
+
+An inner cell is nearer to either end than they are to each other, so it lies within 0.87 of that length on
+either side. A few bins are added.
+"""
 ALONG = math.ceil(1 / BIN) + 3
 MOST_CELLS = 1500
-"""Of a field, as of a wide one through a 10x objective, whose white cells are a constellation by themselves."""
+"""Maximum number of cells of a field.
+
+A wide field through a 10x objective has more: its white cells are a constellation by themselves.
+"""
 GRID_UM = 0.5
-"""Of the table that tells what a cell at a place speaks for."""
+"""Grid step of the table for `speak`, um."""
 LARGEST_TABLE = 150_000
-"""Its places: of a field at 10x they are coarser."""
+"""Maximum number of grid points of that table.
+
+The grid of a field at 10x is coarser.
+"""
 ERROR_UM = 0.6
-"""Standard deviation of a cell's centre between two pictures: 0.2 to 0.5 um were measured, and scales in x and y may differ
-by more than a similarity takes out."""
+"""Standard deviation of a cell's centre between pictures, um.
+
+0.2 to 0.5 um were measured, and scales in x and y may differ by more than a similarity takes out.
+"""
 FAR_UM = 6.0
-"""A cell that is farther from another one than this has nothing to do with it."""
+"""Maximum distance of related cells, um."""
 AGAIN = 0.85
-"""Share of the cells of one picture that another one of the same ground shows."""
+"""Probability that a cell is seen again.
+
+Share of the cells of one picture that another one of the same area shows.
+"""
 RIM_UM = 4.0
-"""At a field's edge cells are cut, and not in the constellation: half a red cell's box."""
+"""Margin without cells at a field's edge, um.
+
+Cells are cut there, and not in the constellation. Half a red cell's box.
+"""
 
 SIDES = np.array(list(itertools.combinations(range(4), 2)))
 OTHERS = SIDES[::-1]
-"""The two corners of a group that are not on each of its SIDES."""
+"""Corners of a group not on each of its SIDES."""
 CORNERS = np.array(list(itertools.product((0, 1), repeat=4))).reshape(16, 2, 2)
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Four neighbouring cells each: the shape, and where it lies."""
+    """Groups of four neighbouring cells."""
 
     shapes: NDArray[np.complex128]
-    """(Q, 2) the inner cells where the outer ones are at 0 and 1."""
+    """(Q, 2) inner cells, with outer ones at 0 and 1."""
     starts: Points
-    """(Q,) the outer cell at 0."""
+    """(Q,) outer cell at 0."""
     steps: Points
-    """(Q,) from there to the other one."""
+    """(Q,) step from there to the other outer cell."""
 
     @cached_property
     def codes(self) -> Codes:
-        """(Q,) one number for all shapes that are nearly the same."""
+        """(Q,) codes, equal for nearly equal shapes."""
         return _codes(np.floor(self._parts).astype(np.int64))
 
     @cached_property
     def probes(self) -> Codes:
-        """(Q, 16) the codes of the shapes nearest to each."""
+        """(Q, 16) codes of the shapes nearest to each."""
         return _codes(np.floor(self._parts - 0.5).astype(np.int64)[:, None] + CORNERS)
 
     @cached_property
     def sorted(self) -> tuple[Codes, NDArray[np.intp]]:
-        """The codes, ascending, and the group of each."""
+        """Codes in ascending order, and the group of each."""
         order = self.codes.argsort()
         return self.codes[order], order
 
     @property
     def _parts(self) -> NDArray[np.float64]:
-        """(Q, 2, 2) of each inner cell, along the longest side and across, in steps from 0."""
+        """(Q, 2, 2) positions of the inner cells, in bins.
+
+        Along the longest side and across, from 0.
+        """
         parts = np.stack([self.shapes.real, self.shapes.imag], axis=-1) / BIN
         return parts + np.array([1.0, DOWN / 2])
 
 
 def _codes(parts: NDArray[np.int64]) -> Codes:
-    """(...,) of steps (..., 2, 2)."""
+    """Combine bins (..., 2, 2) into codes (...,)."""
     along, across = parts[..., 0], parts[..., 1]
     each = along * DOWN + across
     codes: Codes = each[..., 0] * (ALONG * DOWN) + each[..., 1]
@@ -98,15 +132,25 @@ def _codes(parts: NDArray[np.int64]) -> Codes:
 
 
 class Constellation:
-    """The cells of a field, as points that are compared with those of another one."""
+    """Cells of a field, as points for comparison."""
 
     def __init__(self, points: Points, size_um: tuple[float, float], ground: Aperture | None = None) -> None:
-        """`size_um`: the field's width and height; `ground`: what an eyepiece shows of it, um."""
+        """Store the points and the area of a field.
+
+        Args:
+            points: (N,) x + iy, um.
+            size_um: Width and height of the field, um.
+            ground: Field of view of an eyepiece, um; None if the whole field shows the slide.
+        """
         self.points, self.size_um, self.ground = points, size_um, ground
 
     @classmethod
     def of(cls, field: Field) -> Constellation:
-        """The red and white cells of a field that no edge cuts; where these are too many to compare, the white ones."""
+        """Return the constellation of a field.
+
+        It has the red and white cells that no edge cuts, or only the white ones if these are more than
+        MOST_CELLS.
+        """
         across, down = field.scale.um_per_px_x, field.scale.um_per_px_y
         whole = [cell for cell in field.cells if cell.whole and cell.kind != PLATELET]
         if len(whole) > MOST_CELLS:
@@ -118,13 +162,16 @@ class Constellation:
         return cls(points, (field.width * across, field.height * down), ground)
 
     def packed(self) -> bytes:
-        """To be kept; `unpacked` makes it a constellation again."""
+        """Serialise the constellation for `unpacked`."""
         points = self.points.astype(np.complex64)  # to a ten-thousandth of a micrometre
         return pickle.dumps((points, self.size_um, self.ground))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Constellation:
-        """From what this process packed, and nobody else."""
+        """Restore a constellation from `packed`.
+
+        Only what this process itself packed may be given, since it is a pickle.
+        """
         points, size_um, ground = pickle.loads(packed)
         return cls(points.astype(np.complex128), size_um, ground)
 
@@ -133,20 +180,26 @@ class Constellation:
 
     @cached_property
     def mirrored(self) -> Constellation:
-        """The same with x to the left. Its table is not to be asked."""
+        """The constellation with x to the left.
+
+        Its table must not be used.
+        """
         return Constellation(-self.points.conj(), self.size_um)
 
     @cached_property
     def groups(self) -> Groups:
-        """Each cell with any three of its nearest neighbours."""
+        """Groups of each cell with three nearest neighbours.
+
+        Any three of its NEIGHBOURS nearest ones.
+        """
         corners = self.points[_members(self.points)]
         outer = np.abs(corners[:, SIDES[:, 0]] - corners[:, SIDES[:, 1]]).argmax(axis=1)
         start, end = np.take_along_axis(corners, SIDES[outer], 1).T
         inner = np.take_along_axis(corners, OTHERS[outer], 1)
-        apart = np.abs(end - start) > 0  # cells that all have one middle have no shape
+        apart = np.abs(end - start) > 0  # cells with one common centre have no shape
         start, end, inner = start[apart], end[apart], inner[apart]
         shapes = (inner - start[:, None]) / (end - start)[:, None]
-        # A shape is seen from either end: the one is chosen to which the inner cells are nearer.
+        # A shape can be seen from either end: choose the end that the inner cells are nearer to.
         middle, apart = shapes.real.sum(axis=1) - 1, shapes.real[:, 0] - shapes.real[:, 1]
         sure = (np.abs(middle) > UNSURE) & (np.abs(apart) > UNSURE)
         start, end, shapes, swapped = start[sure], end[sure], shapes[sure], middle[sure] > 0
@@ -156,7 +209,10 @@ class Constellation:
         return Groups(shapes, start, end - start)
 
     def shows(self, points: Points, margin_um: float = 0.0) -> NDArray[np.bool_]:
-        """Which points lie on the field's ground, this far from its edge."""
+        """Return which points the field shows.
+
+        Points at least `margin_um` from the edge of its area; of any shape.
+        """
         width, height = self.size_um
         x, y = points.real, points.imag
         shown: NDArray[np.bool_] = (x >= margin_um) & (y >= margin_um)
@@ -169,8 +225,11 @@ class Constellation:
         return shown
 
     def speak(self, points: Points) -> NDArray[np.float32]:
-        """What a cell of another picture at each of the points (any shape) says: the logarithm of how much likelier it is
-        if that place is its own than anywhere. 0 beyond the ground."""
+        """Return the log odds of cells at given points.
+
+        For a cell of another picture at each of the points (any shape): the logarithm of how much likelier it
+        is if that place is its own than anywhere. 0 beyond the area that the field shows.
+        """
         table, step = self._table
         rows, columns = table.shape
         x = (points.real / step).astype(np.int64)
@@ -181,7 +240,10 @@ class Constellation:
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], float]:
-        """`speak` for each place of a grid, and its step in um."""
+        """Values of `speak` on a grid.
+
+        With the step of the grid, um.
+        """
         width, height = self.size_um
         step = max(GRID_UM, math.sqrt(width * height / LARGEST_TABLE))
         columns, rows = math.ceil(width / step), math.ceil(height / step)
@@ -193,7 +255,7 @@ class Constellation:
         ground = self.shows(places, RIM_UM)
         density = max(int(self.shows(self.points, RIM_UM).sum()), 1) / max(ground.sum() * step**2, 1.0)
         error = max(ERROR_UM, 0.8 * step)
-        # The distance in 256 steps: what each of them says is worked out once.
+        # Distances have 256 steps, whose values are computed once.
         near = np.exp(-((np.arange(256) * (FAR_UM / 255)) ** 2) / (2 * error**2)) / (2 * np.pi * error**2)
         says = np.log(AGAIN * near / density + 1 - AGAIN).astype(np.float32)
         steps = cv2.convertScaleAbs(away, alpha=255 / FAR_UM)
@@ -201,7 +263,10 @@ class Constellation:
 
 
 def _members(points: Points) -> NDArray[np.intp]:
-    """(Q, 4) groups, each once: a cell with any three of its nearest neighbours."""
+    """Return (Q, 4) groups of neighbouring cells.
+
+    Each group once: a cell with any three of its nearest neighbours.
+    """
     if len(points) < 4:
         return np.empty((0, 4), np.intp)
     near = _nearest(points, min(NEIGHBOURS, len(points) - 1))
@@ -213,7 +278,10 @@ def _members(points: Points) -> NDArray[np.intp]:
 
 
 def _nearest(points: Points, number: int) -> NDArray[np.intp]:
-    """(N, number) the nearest other points of each, some at a time: a field at 10x has thousands."""
+    """Return (N, number) nearest other points of each.
+
+    In batches: a field at 10x has thousands.
+    """
     found = []
     x, y = points.real.astype(np.float32), points.imag.astype(np.float32)
     for start in range(0, len(points), 512):

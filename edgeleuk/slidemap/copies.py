@@ -1,4 +1,7 @@
-"""Which counted fields show ground of a new one, and which of them are the same photograph again."""
+"""Detection of overlapping and copied fields.
+
+A copy is the same photograph again.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +15,53 @@ from edgeleuk.slidemap.search import SLIGHT_UM
 from edgeleuk.types import Overlap, Placement
 
 LEAST_SHARED = 0.02
-"""Share of the smaller field under which nobody needs to be told."""
+"""Minimum shared area of a reported overlap.
+
+As a share of the smaller field.
+"""
 WITHIN = 0.93
-"""Share of the smaller field that the other one of a copy shows: all but what registration errs at the edges."""
+"""Minimum shared area of copies of the same area.
+
+As a share of the smaller field: all but the errors of registration at the edges.
+"""
 SAME = 0.9
-"""Least correlation of a copy, thumbnail against thumbnail: of copies sent, turned, enlarged or edited 0.98 to 0.99, of crops
-that were turned, enlarged and blurred 0.86 and more. Another photograph that shows nothing but the same place has as much,
-and nothing tells it from a copy."""
+"""Minimum correlation of a copy's thumbnails.
+
+Copies that were sent, turned, enlarged or edited have 0.98 to 0.99, crops that were turned, enlarged and
+blurred 0.86 and more. Another photograph that shows nothing but the same place has as much, and nothing tells
+it from a copy.
+"""
 BETTER = 1.03
-"""Ratio from which on a field has finer pixels than its copy."""
+"""Minimum ratio of pixel sizes that makes one finer.
+
+Between a field and its copy.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A counted field that shares ground with a new one."""
+    """Counted field that shares area with a new one."""
 
     landmark: Landmark
     place: Placement
-    """Of the new field, in the landmark's micrometres."""
+    """Placement of the new field, in the landmark's micrometres."""
     shared: float
-    """Share of the smaller one's ground that both show."""
+    """Shared area, as a share of the smaller field."""
     copy: bool
-    """Whether both are of one photograph."""
+    """Whether both come from one photograph."""
     better: bool
-    """Whether the landmark is the better picture of the two, if they are copies."""
+    """Whether the landmark is the better of two copies."""
 
     @property
     def same_ground(self) -> bool:
-        """Whether both are of one photograph, and one of them shows hardly anything beyond the other."""
+        """Whether both are copies of nearly the same area.
+
+        One of them shows hardly anything beyond the other.
+        """
         return self.copy and self.shared >= WITHIN
 
     def told(self, number: int) -> Overlap:
-        """As the overlap of the new field, by its number."""
+        """Return the overlap with the new field, by its number."""
         quarters = round(self.place.angle / (math.pi / 2))
         return Overlap(
             number,
@@ -57,8 +75,15 @@ class Neighbour:
 
 
 def neighbours(islands: Islands, new: Landmark, picture: Picture, copies: bool) -> list[Neighbour]:
-    """The counted fields that share ground with a `new` one, which need not be on the map yet. `copies`: the fields are
-    pictures of which some may be one photograph; those of a camera never are."""
+    """Return counted fields that share area with a new one.
+
+    Args:
+        islands: Landmarks of the slide.
+        new: The new field, which need not be on the map yet.
+        picture: Its thumbnail, ready to be compared.
+        copies: Whether the fields are pictures of which some may be one photograph; those of a camera never
+            are.
+    """
     found = []
     for landmark in islands.around(new.size, new.place):
         if landmark.number == new.number:
@@ -74,8 +99,11 @@ def neighbours(islands: Islands, new: Landmark, picture: Picture, copies: bool) 
 
 
 def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placement, shared: float) -> bool:
-    """Whether a picture and a landmark are one photograph: mirrored, for nobody looks at a slide from below; or of one ground
-    and alike."""
+    """Return whether two pictures are one photograph.
+
+    True if one is mirrored, since nobody looks at a slide from below; or if both show the same area and are
+    alike.
+    """
     if place.mirrored or shared < WITHIN:
         return place.mirrored
     proof = settled(islands, picture, landmark, place, SLIGHT_UM)
@@ -83,8 +111,11 @@ def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placeme
 
 
 def _better(mine: float, its: float, pixel_um: float, its_pixel_um: float) -> bool:
-    """Whether a landmark is a better picture than its new copy: of more ground, else of finer pixels, else earlier. `mine`
-    and `its`: the share of each that the other one shows."""
+    """Return whether a landmark beats its copy.
+
+    By larger area, else by finer pixels, else because it is earlier. `mine` and `its` are the shares of each
+    that the other one shows.
+    """
     if min(mine, its) < WITHIN:
         return mine > its
     if max(pixel_um, its_pixel_um) > BETTER * min(pixel_um, its_pixel_um):

@@ -1,4 +1,4 @@
-"""Several views of one cell to one reading."""
+"""Fusion of several views of one cell."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from edgeleuk.manifest import ReaderManifest
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
 
 LEAST_PROBABILITY = 1e-6
-"""Stands for zero: one view alone cannot rule a type out for good."""
+"""Minimum probability of a type in one view.
+
+It stands for zero: one view alone cannot rule a type out for good.
+"""
 
 
 def fuse(readings: Sequence[Reading], weights: Sequence[float], manifest: ReaderManifest) -> Reading:
-    """One reading from those of at least one view, `weights` being how good each view is, at least one above 0.
+    """Fuse several readings into one.
 
-    Log-probabilities are averaged, not added: two views of one cell show the same stain, the same neighbours and the
-    same habit of the reader, so that a second one is hardly new evidence and must not make the reader surer than it
-    would be of a single good picture. What the average takes away is the chance of focus, noise and crop.
+    Log-probabilities are averaged, not added: two views of one cell show the same stain, the same neighbours
+    and the same bias of the reader, so that a second one is hardly new evidence and must not make the reader
+    surer than a single good picture would. The average removes the chance effects of focus, noise and crop.
+
+    Args:
+        readings: Readings of at least one view.
+        weights: Quality of each view, at least one above 0.
+        manifest: Labels and thresholds of the reader.
     """
     if len(readings) == 1:
         return readings[0]
@@ -41,7 +49,10 @@ def fuse(readings: Sequence[Reading], weights: Sequence[float], manifest: Reader
 def _attributes(
     label: str, readings: Sequence[Reading], shares: Sequence[float], manifest: ReaderManifest
 ) -> dict[str, AttributeReading]:
-    """Each attribute by the weight of the views behind its values; a value's share counts the views that lack it as 0."""
+    """Fuse attributes by the weights of their views.
+
+    A value's share counts the views that lack it as 0.
+    """
     votes: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     present: defaultdict[str, float] = defaultdict(float)
     for reading, share in zip(readings, shares, strict=True):

@@ -1,4 +1,7 @@
-"""Where counted fields lie: landmarks by which later frames are recognised, on islands."""
+"""Landmarks on islands of the map.
+
+A landmark is a counted field; later frames are recognised by it.
+"""
 
 from __future__ import annotations
 
@@ -18,38 +21,53 @@ from edgeleuk.slidemap.shelf import Kept, Shelf
 from edgeleuk.types import Aperture, CountedField, Placement
 
 COARSER = 3
-"""By which thumbnails are coarser when many landmarks are searched for a frame."""
+"""Coarsening factor of thumbnails for searches.
+
+Used when many landmarks are searched for a frame.
+"""
 QUALITY = 90
-"""Of the JPEGs that thumbnails are kept as."""
+"""JPEG quality of kept thumbnails."""
 KEPT_READY = 8
-"""Landmarks that are kept ready: those around the view."""
+"""Number of landmarks kept ready.
+
+Those around the view.
+"""
 SAMPLES = (32, 18)
-"""Points across and down that shares of ground are told by."""
+"""Sample points across and down, for shares of area."""
 FRAME = 0
-"""Stands for the island that a landmark's own micrometres are."""
+"""Island of a landmark's own micrometres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landmark:
-    """A counted field as later frames are recognised by. Small: a long session has hundreds. Its pictures and cells are on
-    the shelf."""
+    """Counted field for recognising later frames.
+
+    It is small, since a long session has hundreds; its pictures and cells are on the shelf.
+    """
 
     number: int
     jpeg: Kept
-    """Its thumbnail at the map's scale, grey."""
+    """Thumbnail at the map's scale, grey."""
     size: tuple[int, int]
     """Width and height of the thumbnail, pixels."""
     packed: Kept
-    """COARSER times as coarse, see Picture.packed, as it lies in memory; and behind it its constellation, packed."""
+    """Coarse picture and constellation, packed.
+
+    The picture is COARSER times as coarse, see Picture.packed, as it lies in memory; behind it lies the
+    constellation.
+    """
     packed_shape: tuple[int, ...]
     place: Placement
     pixel_um: float
     """Side of the picture's pixels, by its own scale."""
     disc: Aperture | None = None
-    """Of an eyepiece, in the thumbnail's pixels: what of it shows the slide. None where that is all of it."""
+    """Field of view of an eyepiece, in thumbnail pixels.
+
+    The part that shows the slide; None if that is all of it.
+    """
 
     def relative(self, place: Placement) -> Placement:
-        """A place on the same island, in this landmark's own micrometres."""
+        """Convert a place on the island to the landmark's micrometres."""
         return place.carried(self.place.inverse(FRAME))
 
 
@@ -57,14 +75,17 @@ Thing = TypeVar("Thing")
 
 
 class Ready(Generic[Thing]):
-    """The last few things that were asked for: they are large, or take time to make."""
+    """Cache of the last things used.
+
+    They are large, or take time to make.
+    """
 
     def __init__(self, make: Callable[[Landmark], Thing]) -> None:
         self._make = make
         self._kept: OrderedDict[int, Thing] = OrderedDict()
 
     def of(self, landmark: Landmark) -> Thing:
-        """Of a landmark, made where it is not kept."""
+        """Return the thing of a landmark, made if not kept."""
         thing = self._kept.pop(landmark.number, None) or self._make(landmark)
         self._kept[landmark.number] = thing
         if len(self._kept) > KEPT_READY:
@@ -73,19 +94,25 @@ class Ready(Generic[Thing]):
 
 
 class Islands:
-    """The landmarks of a slide, by island."""
+    """Landmarks of a slide, by island."""
 
     def __init__(self, um_per_px: float, shelf: Shelf) -> None:
         self.um_per_px = um_per_px
         self._shelf = shelf
         self.landmarks: dict[int, list[Landmark]] = {}
         self._island: dict[int, int] = {}
-        """Of each landmark, by number."""
+        """Island of each landmark, by number."""
         self._pictures = Ready(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
         self._cells = Ready(self._unpacked_cells)
 
     def landmark(self, counted: CountedField, picture: Picture, cells: Constellation) -> Landmark:
-        """Of a counted field, with its thumbnail ready to be compared, and its cells."""
+        """Make the landmark of a counted field.
+
+        Args:
+            counted: The field, with its thumbnail.
+            picture: The thumbnail, ready to be compared.
+            cells: Its cells.
+        """
         grey, field = counted.thumbnail, counted.field
         jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
         packed = picture.coarser(COARSER).packed()
@@ -106,23 +133,26 @@ class Islands:
         self._island[landmark.number] = landmark.place.island
 
     def numbered(self, number: int) -> Landmark:
-        """The landmark of a counted field."""
+        """Return the landmark of a counted field, by number."""
         return next(each for each in self.landmarks[self._island[number]] if each.number == number)
 
     def numbers(self, island: int) -> list[int]:
-        """Of the counted fields of an island."""
+        """Return the numbers of an island's counted fields."""
         return [each.number for each in self.landmarks.get(island, ())]
 
     def picture(self, landmark: Landmark) -> Picture:
-        """A landmark ready to be compared: a megabyte each."""
+        """Return a landmark's picture, ready to be compared.
+
+        A megabyte each.
+        """
         return self._pictures.of(landmark)
 
     def cells(self, landmark: Landmark) -> Constellation:
-        """A landmark's cells, ready to be compared."""
+        """Return a landmark's cells, ready to be compared."""
         return self._cells.of(landmark)
 
     def coarse(self, landmark: Landmark) -> Picture:
-        """A landmark COARSER times as coarse."""
+        """Return a landmark's picture, COARSER times as coarse."""
         packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8, math.prod(landmark.packed_shape))
         return Picture.unpacked(packed.reshape(landmark.packed_shape), self.um_per_px * COARSER)
 
@@ -131,33 +161,48 @@ class Islands:
         return Constellation.unpacked(packed[math.prod(landmark.packed_shape) :])
 
     def _grey(self, landmark: Landmark) -> NDArray[np.uint8]:
-        """Its thumbnail, (h, w)."""
+        """Return a landmark's thumbnail, (h, w)."""
         jpeg = np.frombuffer(self._shelf.get(landmark.jpeg), np.uint8)
         return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.uint8)
 
     def thumbnail(self, number: int) -> NDArray[np.uint8]:
-        """Of a counted field, (h, w) grey."""
+        """Return a counted field's thumbnail, (h, w) grey."""
         return self._grey(self.numbered(number))
 
     def new_place(self) -> Placement:
-        """The first one of an island of its own."""
+        """Return the origin of a new island."""
         return Placement(max(self.landmarks, default=0) + 1, 0.0, 0.0)
 
     def all(self, but: int | None = None) -> list[Landmark]:
-        """Every landmark, the newest first: a lost view is most often close to where it was lost."""
+        """Return every landmark, the newest first.
+
+        Without those of the island `but`. A lost view is most often close to where it was lost.
+        """
         found = [each for island, those in self.landmarks.items() if island != but for each in those]
         return sorted(found, key=lambda each: -each.number)
 
     def join(self, island: int, origin: Placement) -> None:
-        """Put the landmarks of an island on another one, where its origin lies at `origin`."""
+        """Move the landmarks of an island to another one.
+
+        `origin` is where the island's origin lies on the other one.
+        """
         for each in self.landmarks.pop(island):
             moved = replace(each, place=each.place.carried(origin))
             self.landmarks[origin.island].append(moved)
             self._island[each.number] = origin.island
 
     def new_ground(self, picture: Picture, place: Placement, disc: Aperture | None = None) -> float:
-        """Share of a frame at `place`, of what an eyepiece's `disc` (its pixels) shows of it, that no landmark of its
-        island shows."""
+        """Return the share of a frame that is new.
+
+        Args:
+            picture: The frame's thumbnail.
+            place: Placement of the frame.
+            disc: Field of view of an eyepiece, in the thumbnail's pixels; only its area counts. None for all
+                of the frame.
+
+        Returns:
+            Share of the frame's area that no landmark of its island shows, 0 to 1.
+        """
         points = self.points(picture.size, place, disc)
         free = np.ones(len(points), bool)
         for each in self.around(picture.size, place):
@@ -165,7 +210,10 @@ class Islands:
         return float(free.mean()) if len(free) else 0.0
 
     def around(self, size: tuple[int, int], place: Placement) -> Iterator[Landmark]:
-        """The landmarks near enough to show a part of a frame of a thumbnail of `size`: of a long session few."""
+        """Yield the landmarks near enough to overlap a frame.
+
+        `size` is that of the frame's thumbnail. Of a long session these are few.
+        """
         own = math.hypot(*size) * place.zoom
         for each in self.landmarks.get(place.island, ()):
             reach = (own + math.hypot(*each.size) * each.place.zoom) * self.um_per_px
@@ -173,20 +221,35 @@ class Islands:
                 yield each
 
     def share(self, of: Landmark, shown: Landmark) -> float:
-        """Share of the ground of one landmark that another one of its island shows."""
+        """Return a landmark's share shown by another.
+
+        Share of its area, 0 to 1. Both are on one island.
+        """
         points = self.points(of.size, of.place, of.disc)
         return float(self.shows(shown, points).mean()) if len(points) else 0.0
 
     def points(
         self, size: tuple[int, int], place: Placement, disc: Aperture | None = None
     ) -> NDArray[np.float64]:
-        """Points (N, 2) spread over a frame of a thumbnail of `size`, or over the disc in it, um on its island."""
+        """Return sample points spread over a frame.
+
+        Args:
+            size: Width and height of the frame's thumbnail, pixels.
+            place: Placement of the frame.
+            disc: Field of view in the thumbnail, to spread the points over; None for all of it.
+
+        Returns:
+            (N, 2) points, um on the frame's island.
+        """
         across, down = ((np.arange(n) + 0.5) / n * side for n, side in zip(SAMPLES, size, strict=True))
         spread = np.stack([each.ravel() for each in np.meshgrid(across, down)], axis=1)
         return place.on_island((spread[disc.covers(spread)] if disc else spread) * self.um_per_px)
 
     def shows(self, landmark: Landmark, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which points (N, 2) of its island a landmark shows."""
+        """Return which points (N, 2) a landmark shows.
+
+        Points of its island, um.
+        """
         x, y = (pixels := landmark.place.in_frame(points) / self.um_per_px).T
         width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -194,5 +257,11 @@ class Islands:
 
 
 def on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
-    """The disc of a picture of `size`, width and height, in pixels of its thumbnail (h, w)."""
+    """Convert a picture's field of view to thumbnail pixels.
+
+    Args:
+        disc: Field of view in the picture's pixels, or None.
+        size: Width and height of the picture.
+        grey: (h, w) thumbnail.
+    """
     return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])

@@ -1,7 +1,8 @@
-"""Which counted fields may show the ground of another one: those with many groups of cells of the same shapes.
+"""Lookup of fields by cell groups.
 
-A table of the shapes of all fields, in order: what a field costs to look up grows with the fields by far less than its
-analysis takes, and nothing is compared with every one of them.
+Counted fields may show the area of another one if they have many groups of cells of the same shapes. The
+shapes of all fields are in one sorted table: the cost of looking up a field grows with the number of fields
+by far less than its analysis takes, and nothing is compared with every one of them.
 """
 
 from __future__ import annotations
@@ -17,48 +18,70 @@ from edgeleuk.slidemap.alignment import LARGEST_ZOOM, matches
 from edgeleuk.slidemap.constellation import Constellation, Groups
 
 ANGLES = 64
-"""Steps of a full turn."""
+"""Number of steps of a full turn."""
 SIZES = 64
-"""Steps of the logarithm of a group's longest side, LARGEST_UM being the last."""
+"""Number of size steps, logarithmic.
+
+Of a group's longest side; LARGEST_UM is the last.
+"""
 LARGEST_UM = 400.0
 BELOW = ANGLES * SIZES
-"""What is below a shape in an entry: the group's direction and size."""
+"""Number of values below a shape in an entry.
+
+They are the group's direction and size.
+"""
 AGREEING = 32
-"""Steps of a full turn in which groups vote together: the same field is turned by the same angle for all of them."""
+"""Number of steps of a full turn for votes.
+
+Groups vote together in a step: the same field is turned by the same angle for all of them.
+"""
 CANDIDATES, STRAIGHT_CANDIDATES = 2, 4
-"""Fields that are worth a closer look: turned in any way or mirrored, each; and straight."""
+"""Maximum number of candidate fields.
+
+CANDIDATES each for those turned in any way and those mirrored; STRAIGHT_CANDIDATES for those that are
+straight.
+"""
 LEAST_VOTES, LEAST_EXCESS = 3, 2.0
-"""Of a candidate; the excess over what chance gives it, in standard deviations."""
+"""Minimum votes and excess of a candidate.
+
+The excess is over what chance gives it, in standard deviations.
+"""
 
 Entries = NDArray[np.uint32]
 Block = tuple[Entries, NDArray[np.unsignedinteger]]
-"""Entries, ascending, and position of each one's field."""
+"""Entries in ascending order, and position of their fields."""
 
 
 class Candidate(NamedTuple):
-    """A field that may show what another one shows."""
+    """Field that may show what another one shows."""
 
     number: int
     mirrored: bool
     angle: float = 0.0
-    """By which the other one is turned on it, after it was mirrored, radians; good to TURN_ERROR."""
+    """Rotation of the other field on it, radians.
+
+    After it was mirrored; good to TURN_ERROR.
+    """
 
 
 TURN_ERROR = 3 * 2 * math.pi / ANGLES
-"""Of two angles in steps, and of two steps that vote together."""
+"""Maximum error of a candidate's angle, radians.
+
+From two angles in steps, and from two steps that vote together.
+"""
 
 
 class Lookup:
-    """The shapes of all counted fields."""
+    """Shapes of all counted fields."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
-        """Of the counted fields, in order."""
+        """Numbers of the counted fields, in order."""
         self._blocks: list[Block] = []
-        """Each is at least twice as long as the next."""
+        """Blocks, each at least twice as long as the next."""
 
     def add(self, number: int, cells: Constellation) -> None:
-        """A counted field."""
+        """Add a counted field."""
         entries = _entries(cells.groups)
         order = entries.argsort()
         position = len(self.numbers)
@@ -69,7 +92,10 @@ class Lookup:
         self._blocks.append(block)
 
     def candidates(self, cells: Constellation, but: Collection[int] = ()) -> list[Candidate]:
-        """The fields, `but` some, that most groups vote for; the best first."""
+        """Return the fields with most votes.
+
+        The best first, without the numbers in `but`.
+        """
         if not self.numbers:
             return []
         left_out = np.isin(self.numbers, list(but))
@@ -91,7 +117,10 @@ class Lookup:
         return sorted(found, key=lambda each: -found[each])
 
     def _excess(self, groups: Groups) -> NDArray[np.float64]:
-        """(fields, AGREEING) by how much the votes for each field, turned by each angle, exceed what chance gives."""
+        """Return the excess of votes over chance, (fields, AGREEING).
+
+        For each field, turned by each angle; in standard deviations.
+        """
         votes = np.zeros((len(self.numbers), AGREEING))
         own, probes = _angles_sizes(groups), groups.probes * BELOW
         for entries, positions in self._blocks:
@@ -112,14 +141,14 @@ SAME_SIZE = math.ceil(math.log(LARGEST_ZOOM) * SIZES / math.log(LARGEST_UM))
 
 
 def _angles_sizes(groups: Groups) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(Q,) each, in steps."""
+    """Return angles and sizes of groups in steps, (Q,) each."""
     angles = np.floor(np.angle(groups.steps) / (2 * np.pi) * ANGLES).astype(np.int64) % ANGLES
     sizes = np.log(np.abs(groups.steps).clip(1.0)) * (SIZES / math.log(LARGEST_UM))
     return angles, sizes.astype(np.int64).clip(0, SIZES - 1)
 
 
 def _entries(groups: Groups) -> Entries:
-    """(Q,) shape, direction and size of each group in one number."""
+    """Return (Q,) entries: shape, direction and size in one number."""
     angles, sizes = _angles_sizes(groups)
     return ((groups.codes * ANGLES + angles) * SIZES + sizes).astype(np.uint32)
 

@@ -1,6 +1,7 @@
-"""Counted fields at rest: red cells and platelets as columns, and all of it on the shelf.
+"""Compact storage of counted fields.
 
-A field at 100x has some eighty cells, of which two or three are white. As objects they take 30 kB, as columns 4.
+Red cells and platelets are kept as columns, and all of it on the shelf. A field at 100x has some eighty
+cells, of which two or three are white. As objects they take 30 kB, as columns 4.
 """
 
 from __future__ import annotations
@@ -21,25 +22,34 @@ from edgeleuk.types import Cell, CountedField
 COLUMNS = np.dtype([
     ("kind", "u1"), ("box", "<f8", 4), ("score", "<f8"), ("whole", "?"), ("identity", "<i8"), ("fresh", "?"),
 ])  # fmt: skip
-"""Of a cell: index into the field's kinds, x1 y1 x2 y2 in frame pixels, score, whole, number on the map, new there."""
+"""Record of one cell.
+
+Index into the field's kinds, x1 y1 x2 y2 in frame pixels, score, whole, number on the map, new there.
+"""
 NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 READY = 32
-"""Packed fields that are kept beside the shelf: those around the view, and of the row of fields before."""
+"""Number of packed fields kept ready.
+
+Beside the shelf: those around the view, and of the row of fields before.
+"""
 DEFLATION = 1
-"""Of zlib's levels the quickest: the others gain a few per cent."""
+"""Compression level of zlib, the quickest.
+
+The others gain a few per cent.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedField:
-    """A counted field without its pictures."""
+    """Counted field without its pictures."""
 
     rest: CountedField
-    """All but its cells."""
+    """The field without its cells."""
     kinds: tuple[str, ...]
     columns: NDArray[np.void]
-    """(N,) COLUMNS."""
+    """(N,) array of COLUMNS."""
     examined: Mapping[int, Cell]
-    """By index, the cells that were read, measured or numbered."""
+    """Cells that were read, measured or numbered, by index."""
 
     @classmethod
     def of(cls, counted: CountedField) -> Self:
@@ -70,14 +80,14 @@ class PackedField:
         return cls(rest, kinds, columns, {i: cell for i, cell in enumerate(cells) if _examined(cell)})
 
     def cell(self, index: int) -> Cell:
-        """One of the field's cells, as it was."""
+        """Return one of the field's cells, as it was."""
         if index in self.examined:
             return self.examined[index]
         kind, box, score, whole, *_ = self.columns[index].item()
         return Cell(self.kinds[kind], tuple(box.tolist()), score, whole)
 
     def unpacked(self) -> CountedField:
-        """As it was counted, but for its pictures."""
+        """Return the field as it was counted, without pictures."""
         identities, fresh = self.columns["identity"], self.columns["fresh"]
         return replace(
             self.rest,
@@ -92,7 +102,7 @@ def _examined(cell: Cell) -> bool:
 
 
 class PackedFields:
-    """The counted fields of a map in order, by position from 0."""
+    """Counted fields of a map, by position from 0."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
@@ -104,7 +114,7 @@ class PackedFields:
 
     def append(self, counted: CountedField) -> None:
         packed = PackedField.of(counted)
-        # Pickled: the file has no name, and nobody else can have written to it.
+        # Pickle is safe here: the file has no name, and nobody else can have written to it.
         self._kept.append(self._shelf.put(zlib.compress(pickle.dumps(packed), DEFLATION)))
         self._keep_ready(len(self._kept) - 1, packed)
 

@@ -1,4 +1,7 @@
-"""The exact place of a picture, by its pixels against landmarks that are known to be near, or that may be."""
+"""Exact placement of pictures by their pixels.
+
+They are compared with landmarks that are known to be near, or that may be.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,55 @@ from edgeleuk.slidemap.registration import Match, Picture, candidates, register,
 from edgeleuk.types import Placement
 
 SEARCHED = 40
-"""Landmarks that one frame is compared with pixel by pixel: about 10 ms."""
+"""Landmarks that one frame is compared with by pixels.
+
+About 10 ms.
+"""
 TURNED = 12
-"""Landmarks, the newest, that it is also compared with turned: a camera that was put back is seldom straight."""
+"""Newest landmarks that a turned frame is compared with.
+
+A camera that was put back is seldom straight.
+"""
 NEAR_UM = 6.0
-"""How far from where it should be a frame is looked for on a landmark: the sum of many small errors is less."""
+"""Search radius around an expected place, um.
+
+The sum of many small errors is less.
+"""
 PLACES = 2
-"""That are looked at there: nearly always the first one is it."""
+"""Number of places examined near an expected one.
+
+Nearly always the first one is right.
+"""
 LANDMARKS = 3
-"""That a frame's place is averaged over."""
+"""Number of landmarks that a place is averaged over."""
 USEFUL = 0.2
-"""Share of a frame that a landmark must cover to place it."""
+"""Minimum share of a frame that a landmark must cover.
+
+Otherwise it does not place the frame.
+"""
 STRAIGHT = 1e-3
-"""Pictures that are turned or enlarged against each other by less are compared as they are."""
+"""Maximum turn and zoom that comparisons ignore.
+
+Pictures that differ by less are compared as they are.
+"""
 
 
 def search(
     islands: Islands, picture: Picture, among: Sequence[Landmark], turned: bool = False
 ) -> Placement | None:
-    """The place of a picture whose cells are not known, by comparing it pixel by pixel with given landmarks."""
+    """Find a picture on given landmarks by its pixels.
+
+    For a picture whose cells are not known.
+
+    Args:
+        islands: Landmarks of the slide.
+        picture: The picture's thumbnail.
+        among: Landmarks to compare it with.
+        turned: Whether to also turn the picture by a few degrees if it is not found as it is.
+
+    Returns:
+        Its place on an island; None if it is not found.
+    """
     coarse = picture.coarser(COARSER)
     found = _best(among, lambda landmark: register(islands.coarse(landmark), coarse))
     if found is None and turned:
@@ -45,14 +78,23 @@ def search(
 def _best(
     among: Sequence[Landmark], compare: Callable[[Landmark], Match | None]
 ) -> tuple[Match, Landmark] | None:
-    """The landmark that is matched on most evidence, with its match."""
+    """Return the match with most evidence, and its landmark."""
     matches = ((compare(landmark), landmark) for landmark in among)
     believed = [(match, landmark) for match, landmark in matches if match]
     return max(believed, key=lambda each: each[0].evidence, default=None)
 
 
 def placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
-    """Of a picture that was matched with a landmark, turned around its middle, in the landmark's micrometres."""
+    """Convert a match with a landmark to a placement.
+
+    Args:
+        match: The match.
+        picture: The picture that was matched, turned around its middle.
+        zoom: Zoom of the picture.
+
+    Returns:
+        Placement in the landmark's micrometres.
+    """
     middle = np.array([picture.size]) * picture.um_per_px / 2
     corner = np.array([[match.x, match.y]]) * picture.um_per_px
     turn = Placement(FRAME, 0.0, 0.0, match.angle)
@@ -63,8 +105,18 @@ def placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
 def settled(
     islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
 ) -> tuple[Placement, Match] | None:
-    """The exact place on a landmark, its micrometres, of a picture that lies about at `place`; None where its pixels do not
-    say so."""
+    """Find a picture's exact place near a known one.
+
+    Args:
+        islands: Landmarks of the slide.
+        picture: The picture's thumbnail.
+        landmark: Landmark to compare it with.
+        place: Approximate place, in the landmark's micrometres.
+        within_um: Search radius, um.
+
+    Returns:
+        Place in the landmark's micrometres and match; None if the pixels do not confirm one.
+    """
     believed = [each for each in near(islands, picture, landmark, place, within_um) if each[1].believed]
     return max(believed, key=lambda each: each[1].evidence, default=None)
 
@@ -76,7 +128,20 @@ def near(
     place: Placement,
     within_um: float,
 ) -> Iterator[tuple[Placement, Match]]:
-    """The likeliest PLACES near one on a landmark, its micrometres, with what the pixels say of each."""
+    """Yield likely places near a known one.
+
+    PLACES at most, the likeliest first.
+
+    Args:
+        islands: Landmarks of the slide.
+        picture: The picture's thumbnail.
+        landmark: Landmark to compare it with.
+        place: Approximate place, in the landmark's micrometres.
+        within_um: Search radius, um.
+
+    Yields:
+        Place in the landmark's micrometres, and its match by pixels.
+    """
     um, known = islands.um_per_px, islands.picture(landmark)
     askew = abs(place.angle) > STRAIGHT or abs(place.zoom - 1) > STRAIGHT or place.mirrored
     x, y = (0.0, 0.0) if askew else (place.x_um / um, place.y_um / um)
@@ -87,7 +152,18 @@ def near(
 
 
 def refine(islands: Islands, picture: Picture, place: Placement) -> Placement:
-    """The place told by the landmarks that should show it, or as it is where none does."""
+    """Refine a place by its landmarks.
+
+    By those that should show it.
+
+    Args:
+        islands: Landmarks of the slide.
+        picture: The picture's thumbnail.
+        place: Its approximate place.
+
+    Returns:
+        The refined place, or `place` if no landmark tells it.
+    """
     points = islands.points(picture.size, place)
     shares = [
         (float(islands.shows(each, points).mean()), each) for each in islands.around(picture.size, place)

@@ -1,8 +1,9 @@
-"""Where one picture of a slide lies against another: translation, and a rotation of a few degrees; or near a known place.
+"""Registration of two pictures of a slide.
 
-Both pictures are brought to square micrometres, flattened and correlated at all shifts at once (in the frequency
-domain, padded, so that pictures which share a fifth of themselves are found). A correlation has a peak in any case:
-what is believed is decided on the overlap itself, by how unlikely its correlation is for as much ground as it has.
+It finds a translation, and a rotation of a few degrees; or a place near a known one. Both pictures are
+brought to square micrometres, flattened and correlated at all shifts at once (in the frequency domain,
+padded, so that pictures which share a fifth of themselves are found). A correlation has a peak in any case:
+what is believed is decided on the overlap itself, by how unlikely its correlation is for an area of its size.
 """
 
 from __future__ import annotations
@@ -23,44 +24,70 @@ Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FLATTEN_UM = 10.0
-"""Standard deviation of the blur that stands for uneven light: wider than any cell's edge."""
+"""Standard deviation of the background blur, um.
+
+The blur stands for uneven light: it is wider than any cell's edge.
+"""
 CONTRAST = 3.0
-"""Standard deviations beyond which a pixel weighs no more: one dark nucleus must not outvote the red cells."""
+"""Clipping limit of pixels, in standard deviations.
+
+One dark nucleus must not outvote the red cells.
+"""
 PACKING = 127 / CONTRAST
-"""Steps to a standard deviation where a plane is kept in 8 bits."""
+"""Steps per standard deviation in an 8-bit plane."""
 MIN_SHARED = 0.05
-"""Least share of the smaller picture that two have in common: neighbours of a scan overlap by a cell or two, 7 % of a
-wide field. What so little ground is worth, `Match.evidence` says."""
+"""Minimum share of the smaller picture that two share.
+
+Neighbours of a scan overlap by a cell or two, 7 % of a wide field. `Match.evidence` says what so little area
+is worth.
+"""
 CANDIDATES = 5
-"""Peaks whose overlap is looked at."""
+"""Number of peaks whose overlap is examined."""
 PADDING = 48
-"""Pictures of different sizes are padded to a multiple of so many pixels."""
+"""Granularity of the padded size, pixels.
+
+Pictures of different sizes are padded to a multiple of it.
+"""
 BELIEVED = 0.5
-"""Least correlation of the overlap."""
+"""Minimum correlation of the overlap."""
 EVIDENCE = 5.0
-"""Least evidence, see Match. Of 60 pairs of unrelated simulated fields none reached 2.9 at any shift, and of the real
-40x slides none 4.7; neighbours that overlap reach 5 to 60."""
+"""Minimum evidence of a match, see Match.
+
+Of 60 pairs of unrelated simulated fields none reached 2.9 at any shift, and of the real 40x slides none 4.7;
+neighbours that overlap reach 5 to 60.
+"""
 INDEPENDENT_UM2 = RED_CELL_UM**2
-"""Ground that counts as one independent observation: about a red cell's."""
+"""Area of one independent observation, um^2.
+
+About that of a red cell.
+"""
 ANGLES = tuple(np.radians((-1.2, 1.2, -2.4, 2.4)).tolist())
-"""Tried where no rotation gives a match; between them the correlation has not yet fallen by a half."""
+"""Rotations to try, radians.
+
+They are tried if no match is found without rotation. Between them, the correlation has not yet fallen by a
+half.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a picture lies in another one's pixels."""
+    """Position of a picture in another one's pixels."""
 
     x: float
-    """Of its upper left corner, pixels of the pictures."""
+    """Position of its upper left corner, pixels of the pictures."""
     y: float
     angle: float
-    """Radians, clockwise as seen."""
+    """Rotation in radians, clockwise as seen."""
     correlation: float
-    """Of the overlap, -1 to 1."""
+    """Correlation of the overlap, -1 to 1."""
     shared: float
-    """Share of the smaller picture's area that both show."""
+    """Shared area, as a share of the smaller picture."""
     evidence: float
-    """Fisher's transform of the correlation over its standard error, by the overlap's number of independent patches."""
+    """Significance of the correlation.
+
+    Fisher's transform of the correlation over its standard error, by the overlap's number of independent
+    patches.
+    """
 
     @property
     def believed(self) -> bool:
@@ -68,31 +95,55 @@ class Match:
 
 
 def thumbnail(image: Image, scale: Scale, um_per_px: float) -> NDArray[np.uint8]:
-    """The green channel, where both dyes absorb, at `um_per_px` in both directions, (h, w) uint8."""
+    """Return an image's green channel, resampled.
+
+    Both dyes absorb in green.
+
+    Args:
+        image: (H, W, 3) image.
+        scale: Scale of the image.
+        um_per_px: Scale of the result, in both directions.
+
+    Returns:
+        (h, w) uint8.
+    """
     height, width = image.shape[:2]
     size = (
         max(8, round(width * scale.um_per_px_x / um_per_px)),
         max(8, round(height * scale.um_per_px_y / um_per_px)),
     )
     green: NDArray[np.uint8] = cv2.extractChannel(image, 1)
-    small: NDArray[np.uint8] = resize(green, *size, exact=False)  # a level does not matter to a correlation
+    # Inexact: a grey level more or less does not matter to a correlation.
+    small: NDArray[np.uint8] = resize(green, *size, exact=False)
     return small
 
 
 class Picture:
-    """A thumbnail ready to be correlated. What is costly is worked out when it is first asked for, and kept."""
+    """Thumbnail ready to be correlated.
+
+    Costly parts are computed when they are first asked for, and kept.
+    """
 
     def __init__(self, grey: NDArray[np.uint8], um_per_px: float) -> None:
-        """`grey` (h, w) uint8."""
+        """Flatten a thumbnail `grey`, (h, w) uint8."""
         self.um_per_px = um_per_px
         self.plane = _flattened(grey, um_per_px)
         self.shown: Mask | None = None
-        """(h, w) which pixels show something; None where all do."""
+        """(h, w) mask of pixels that show something.
+
+        None if all do.
+        """
         self._padded: Plane | None = None
 
     @classmethod
     def of_plane(cls, plane: Plane, um_per_px: float, shown: Mask | None = None) -> Picture:
-        """A picture that is flattened already."""
+        """Make a picture of a flattened plane.
+
+        Args:
+            plane: (h, w) plane, in standard deviations.
+            um_per_px: Its scale.
+            shown: (h, w) mask of pixels that show something; None if all do.
+        """
         picture = cls.__new__(cls)
         picture.um_per_px, picture.plane, picture.shown = um_per_px, plane, shown
         picture._padded = None
@@ -105,16 +156,25 @@ class Picture:
 
     @cached_property
     def ground(self) -> int:
-        """Pixels that show something; of one that was laid on another, no more than lie there."""
+        """Number of pixels that show something.
+
+        Of a picture laid on another one, no more than lie there.
+        """
         return self.plane.size if self.shown is None else max(1, int(self.shown.sum()))
 
     @cached_property
     def spectrum(self) -> Plane:
-        """Of the plane, padded to twice its size so that shifts do not wrap around."""
+        """Spectrum of the plane, padded to twice its size.
+
+        Shifts then do not wrap around.
+        """
         return self._spectrum(_padded(self.plane.shape, self.plane.shape))
 
     def spectrum_in(self, shape: tuple[int, int]) -> Plane:
-        """The same, padded to a shape: for comparison with a picture of another size. The last one is kept."""
+        """Return the spectrum of the plane, padded to a shape.
+
+        For comparison with a picture of another size. The last one is kept.
+        """
         if shape == _padded(self.plane.shape, self.plane.shape):
             return self.spectrum
         if self._padded is None or self._padded.shape != shape:
@@ -128,25 +188,34 @@ class Picture:
         return spectrum
 
     def coarser(self, factor: int) -> Picture:
-        """The same at `factor` times as many micrometres per pixel."""
+        """Return the picture at a coarser scale.
+
+        With `factor` times as many micrometres per pixel.
+        """
         size = (max(8, self.size[0] // factor), max(8, self.size[1] // factor))
         return Picture.of_plane(
             cv2.resize(self.plane, size, interpolation=cv2.INTER_AREA), self.um_per_px * factor
         )
 
     def enlarged(self, zoom: float) -> Picture:
-        """The same at another scale: as if each of its micrometres were `zoom` of them."""
+        """Return the picture at another scale.
+
+        As if each of its micrometres were `zoom` of them.
+        """
         size = (max(8, round(self.size[0] * zoom)), max(8, round(self.size[1] * zoom)))
         way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
         return Picture.of_plane(cv2.resize(self.plane, size, interpolation=way), self.um_per_px)
 
     @cached_property
     def turns(self) -> tuple[tuple[float, Picture], ...]:
-        """Turned by each of ANGLES, with that angle."""
+        """Picture turned by each of ANGLES, with that angle."""
         return tuple((angle, self.turned(angle)) for angle in ANGLES)
 
     def packed(self) -> NDArray[np.int8]:
-        """The plane in a quarter of the memory, (h, w); `unpacked` makes it a picture again, to 1 % of a deviation."""
+        """Return the plane as 8-bit integers, (h, w).
+
+        It takes a quarter of the memory; `unpacked` makes it a picture again, to 1 % of a standard deviation.
+        """
         return np.rint(self.plane * PACKING).astype(np.int8)
 
     @classmethod
@@ -154,14 +223,20 @@ class Picture:
         return cls.of_plane(packed.astype(np.float32) / PACKING, um_per_px)
 
     def turned(self, angle: float) -> Picture:
-        """Turned by `angle` around the middle; what comes from beyond the edge is empty."""
+        """Return the picture turned around its middle.
+
+        By `angle`, radians. Pixels from beyond the edge are empty.
+        """
         width, height = self.size
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -np.degrees(angle), 1.0)
         return Picture.of_plane(cv2.warpAffine(self.plane, matrix, (width, height)), self.um_per_px)
 
     def laid(self, place: Placement, size: tuple[int, int]) -> Picture:
-        """As a picture of `size`, width and height, shows it on whose ground it lies at `place`."""
-        # Pixel (i, j) has its middle at (i + 1/2, j + 1/2).
+        """Return the picture as another one would show it.
+
+        The other picture has the width and height `size`, and this one lies at `place` on it.
+        """
+        # Pixel (i, j) has its centre at (i + 1/2, j + 1/2).
         there = place.in_frame(np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) * self.um_per_px)
         origin, right, down = there / self.um_per_px
         matrix = np.column_stack([right - origin, down - origin, origin - 0.5])
@@ -175,9 +250,15 @@ class Picture:
 def register(
     known: Picture, picture: Picture, near: tuple[float, float, float] | None = None
 ) -> Match | None:
-    """Where `picture` lies in the pixels of `known`, both of one scale; None where no shift is believed.
+    """Register a picture with another one.
 
-    `near` (x, y, radius; pixels) limits where it is looked for.
+    Args:
+        known: The other picture.
+        picture: The picture, of the same scale.
+        near: x, y and radius, pixels, of the shifts to search; None for all.
+
+    Returns:
+        The match with most evidence; None if no shift is believed.
     """
     believed = (match for match in candidates(known, picture, near) if match.believed)
     return max(believed, key=lambda match: match.evidence, default=None)
@@ -189,12 +270,24 @@ def candidates(
     near: tuple[float, float, float] | None = None,
     most: int = CANDIDATES,
 ) -> Iterator[Match]:
-    """The shifts that `register` judges, so many at `most`, believed or not: for those who know more of the pictures."""
+    """Yield the shifts that `register` judges.
+
+    Believed or not, for callers who know more about the pictures.
+
+    Args:
+        known: The other picture.
+        picture: The picture, of the same scale.
+        near: x, y and radius, pixels, of the shifts to search; None for all.
+        most: Maximum number of shifts.
+    """
     return (_assess(known, picture, x, y) for x, y in islice(_peaks(known, picture, near), most))
 
 
 def register_turned(known: Picture, picture: Picture) -> Match | None:
-    """As `register`, also with the picture turned by a few degrees. Five times as slow."""
+    """Register a picture that may be turned.
+
+    As `register`, also with the picture turned by a few degrees. Five times as slow.
+    """
     best = register(known, picture)
     for angle, turned in picture.turns:
         match = register(known, turned)
@@ -204,9 +297,12 @@ def register_turned(known: Picture, picture: Picture) -> Match | None:
 
 
 def _flattened(grey: NDArray[np.uint8], um_per_px: float) -> Plane:
-    """Logarithm of the light without its slow changes, in standard deviations, (h, w)."""
+    """Return (h, w) log light without its slow changes.
+
+    In standard deviations.
+    """
     light: Plane = cv2.LUT(grey, np.log(np.arange(256) + 8.0).astype(np.float32))
-    # The slow part at a quarter of the resolution: the same to the eye, and a tenth of the time.
+    # Blur at a quarter of the resolution: the same to the eye, in a tenth of the time.
     height, width = light.shape
     quarter = cv2.resize(light, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     slow = cv2.GaussianBlur(quarter, (0, 0), max(FLATTEN_UM / um_per_px / 4, 0.5))
@@ -220,19 +316,20 @@ def _flattened(grey: NDArray[np.uint8], um_per_px: float) -> Plane:
 
 
 def _padded(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, int]:
-    """A shape in which no shift of the one against the other wraps around."""
+    """Return a shape in which no shift wraps around."""
     rows, columns = (mine + its for mine, its in zip(shape, other, strict=True))
-    if shape != other:  # of few shapes, so that a spectrum serves for several
+    if shape != other:  # few distinct shapes, so that a spectrum can be reused
         rows, columns = -(-rows // PADDING) * PADDING, -(-columns // PADDING) * PADDING
     return cv2.getOptimalDFTSize(rows), cv2.getOptimalDFTSize(columns)
 
 
 @lru_cache(maxsize=16)
 def _weights(known: tuple[int, int], shape: tuple[int, int]) -> Plane:
-    """One over the root of the overlap at every shift, 0 where it is under MIN_SHARED, laid out as the correlation.
+    """Return the weight of each shift, by its overlap.
 
-    Significance grows with the root of the ground that is compared: so weighted, the peak of a true match stands out
-    from those of small overlaps that agree by chance.
+    One over the root of the overlap, 0 if it is under MIN_SHARED, laid out as the correlation. Significance
+    grows with the root of the area that is compared: so weighted, the peak of a true match stands out from
+    those of small overlaps that agree by chance.
     """
     down, across = (
         _overlap(*sides) / min(sides[:2]) for sides in zip(known, shape, _padded(known, shape), strict=True)
@@ -245,7 +342,10 @@ def _weights(known: tuple[int, int], shape: tuple[int, int]) -> Plane:
 
 
 def _overlap(known: int, length: int, padded: int) -> NDArray[np.intp]:
-    """(padded,) how much a line of `known` pixels and one of `length` share at each shift of the latter."""
+    """Return (padded,) overlap of two lines at each shift.
+
+    Of a line of `known` pixels and one of `length`; the latter is shifted.
+    """
     shifts = np.arange(padded)
     shifts[known:] -= padded
     shared: NDArray[np.intp] = (np.minimum(known, shifts + length) - np.maximum(0, shifts)).clip(0)
@@ -255,7 +355,10 @@ def _overlap(known: int, length: int, padded: int) -> NDArray[np.intp]:
 def _peaks(
     known: Picture, picture: Picture, near: tuple[float, float, float] | None
 ) -> Iterator[tuple[float, float]]:
-    """Likely shifts (x, y), to a fraction of a pixel, best first."""
+    """Yield likely shifts (x, y), the best first.
+
+    To a fraction of a pixel.
+    """
     shape, other = known.plane.shape, picture.plane.shape
     padded = _padded(shape, other)
     product = cv2.mulSpectrums(known.spectrum_in(padded), picture.spectrum_in(padded), 0, conjB=True)
@@ -279,7 +382,10 @@ def _peaks(
 
 
 def _window(rows: int, columns: int, near: tuple[float, float, float]) -> Plane:
-    """1 within a radius of a shift, else 0, laid out as the correlation."""
+    """Return a mask of shifts within a radius.
+
+    1 there, else 0, laid out as the correlation.
+    """
     x, y, radius = near
     across = np.abs((np.arange(columns) - x + columns / 2) % columns - columns / 2) <= radius
     down = np.abs((np.arange(rows) - y + rows / 2) % rows - rows / 2) <= radius
@@ -288,7 +394,10 @@ def _window(rows: int, columns: int, near: tuple[float, float, float]) -> Plane:
 
 
 def _vertex(line: Plane, at: int) -> float:
-    """Where the parabola through a peak and its neighbours is highest."""
+    """Return the vertex of a parabola through a peak.
+
+    The parabola passes through the peak and its two neighbours.
+    """
     left, middle, right = (float(line[(at + step) % len(line)]) for step in (-1, 0, 1))
     bend = left - 2 * middle + right
     if bend >= 0 or left == 0 or right == 0:
@@ -297,7 +406,7 @@ def _vertex(line: Plane, at: int) -> float:
 
 
 def _assess(known: Picture, picture: Picture, x: float, y: float) -> Match:
-    """The correlation of the overlap under a shift, and what it is worth."""
+    """Assess the overlap under a shift."""
     dx, dy = round(x), round(y)
     (height, width), (high, wide) = known.plane.shape, picture.plane.shape
     ours = np.s_[max(0, dy) : min(height, dy + high), max(0, dx) : min(width, dx + wide)]
@@ -308,7 +417,7 @@ def _assess(known: Picture, picture: Picture, x: float, y: float) -> Match:
     shared = mine.size / min(known.plane.size, picture.ground)
     if shared < MIN_SHARED:
         return Match(x, y, 0.0, 0.0, shared, 0.0)
-    # Each overlap's own mean and spread: light and focus may differ between the two.
+    # Take each overlap's own mean and spread: light and focus may differ between the two.
     a, b = mine - mine.mean(), other - other.mean()
     energy = float(np.sqrt(np.vdot(a, a) * np.vdot(b, b)))
     correlation = float(np.vdot(a, b)) / energy if energy > 0 else 0.0

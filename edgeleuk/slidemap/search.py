@@ -1,4 +1,7 @@
-"""Where a picture lies that may lie anywhere: by its cells on the whole map, by its pixels on the newest part of it."""
+"""Search for a picture's place.
+
+It is searched by its cells on the whole map, and by its pixels on the newest part of it.
+"""
 
 from __future__ import annotations
 
@@ -19,89 +22,128 @@ from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
 from edgeleuk.types import Placement
 
 NEWEST = 12
-"""Landmarks that a still is compared with pixel by pixel, where its cells tell no place: its neighbours, and those of the row
-before."""
+"""Number of newest landmarks compared by pixels.
+
+With a still whose cells tell no place: its neighbours, and those of the row before.
+"""
 COMPARED = 2
-"""Landmarks, the newest, whose cells it is compared with however few groups of them are alike."""
+"""Number of newest landmarks compared by cells.
+
+They are always compared, however few groups of their cells are alike.
+"""
 ZOOMED = 3
-"""Landmarks, the newest, that a still is also compared with at other scales."""
+"""Number of newest landmarks compared rescaled.
+
+With a still at other scales.
+"""
 ZOOMS = (0.88, 0.92, 0.96, 1.04, 1.08, 1.13)
-"""Of one still's own scale to another's, where they show too few cells to tell it."""
+"""Scales of a still relative to another's, to try.
+
+Used if they show too few cells to tell it.
+"""
 SMALL = 20_000
-"""Thumbnails of no more pixels are compared as they are, not COARSER: of few cells every detail is needed."""
+"""Maximum pixels of a thumbnail compared at full resolution.
+
+Larger ones are compared COARSER. With few cells every detail is needed.
+"""
 SLIGHT_UM = 2.5
-"""Likewise where the cells tell its place."""
+"""Search radius where the cells tell the place, um."""
 PEAKS = 3
-"""Shifts against one landmark that are looked at."""
+"""Number of shifts examined on one landmark."""
 LOOKED_AT = 2
-"""Places on one landmark that are looked at pixel by pixel."""
+"""Number of places compared by pixels on one landmark."""
 LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
-"""Of pixels, for the cells to be asked; and of coarse ones, for the fine ones to be."""
+"""Minimum evidence of pixels and of coarse pixels.
+
+LEAST_EVIDENCE is that of pixels for the cells to be compared, LEAST_ROUGH that of coarse pixels for the fine
+ones to be.
+"""
 WEIGHT = 15.0
-"""Least weight of pixels and cells together, see `weight`. Of 400 pairs of unrelated real fields, at any shift and at seven
-scales, none reached 12.4."""
+"""Minimum weight of pixels and cells, see `weight`.
+
+Of 400 pairs of unrelated real fields, at any shift and at seven scales, none reached 12.4.
+"""
 SLIGHT_TURN, SLIGHT_ZOOM = math.radians(2), 0.025
-"""What the place of few cells may err by."""
+"""Possible error of a place told by few cells.
+
+Rotation in radians, and relative zoom.
+"""
 AS_WELL = 0.9
-"""Share of the weight of a place that a straighter one must have."""
+"""Minimum relative weight of a straighter place.
+
+Of the weight of the place as it was found.
+"""
 CERTAIN = 100.0
-"""Weight from which on no other landmark is looked at."""
+"""Weight that ends the search on other landmarks."""
 MANY = 200
-"""Cells of a wide field, as of a 40x objective and a large sensor."""
+"""Minimum number of cells of a wide field.
+
+As of a 40x objective and a large sensor.
+"""
 ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
-"""Correlation from which on pixels are those of one photograph, and less weight is enough: of those unrelated fields none
-reached 0.8 together with 5."""
+"""Minimum correlation of one photograph, and weight it needs.
+
+From this correlation on, pixels are those of one photograph, and less weight is enough: of the unrelated
+fields (see WEIGHT) none reached 0.8 together with 5.
+"""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What is known of a picture: its thumbnail ready to be compared, and its cells."""
+    """Thumbnail and cells of a picture.
+
+    Ready to be compared.
+    """
 
     picture: Picture
     cells: Constellation
 
     @cached_property
     def coarse(self) -> Picture:
-        """The picture as it is compared with many landmarks."""
+        """Picture for comparison with many landmarks."""
         return self.picture.coarser(COARSER)
 
     @cached_property
     def zoomed(self) -> tuple[tuple[float, Picture], ...]:
-        """The picture at each of ZOOMS, COARSER unless it is SMALL."""
+        """Picture at each of ZOOMS, COARSER unless it is SMALL."""
         picture = self.picture if self.small else self.coarse
         return tuple((zoom, picture.enlarged(zoom)) for zoom in ZOOMS)
 
     @property
     def many(self) -> bool:
-        """Whether the picture shows so many cells that these tell its scale, and which fields show them."""
+        """Whether the picture shows many cells, see MANY.
+
+        They then tell its scale, and which fields show them.
+        """
         return len(self.cells) >= MANY
 
     @property
     def small(self) -> bool:
-        """Whether the picture shows few cells."""
+        """Whether the picture shows few cells, see SMALL."""
         return math.prod(self.picture.size) <= SMALL
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That a picture lies at a place on a landmark."""
+    """Evidence that a picture lies on a landmark."""
 
     weight: float
     landmark: Landmark
     place: Placement
-    """In the landmark's micrometres."""
+    """Its placement, in the landmark's micrometres."""
 
 
 def weight(match: Match, odds: float) -> float:
-    """What pixels and cells say together of two pictures that lie so: about the logarithm of the odds.
+    """Return the weight of pixels and cells together.
 
-    The evidence of a match is a normal deviate, of a chance of exp(-evidence^2 / 2).
+    It is about the logarithm of the odds that the two pictures lie so. The evidence of a match is a normal
+    deviate, of a chance of exp(-evidence^2 / 2).
     """
     return match.evidence**2 / 2 + odds
 
 
 def convincing(match: Match, odds: float) -> bool:
-    """Whether pixels and cells are enough to say that two pictures lie so."""
+    """Return whether pixels and cells prove a placement."""
     if match.correlation < BELIEVED or match.evidence < LEAST_EVIDENCE:
         return False
     return weight(match, odds) >= (WEIGHT_OF_ALIKE if match.correlation >= ALIKE else WEIGHT)
@@ -110,8 +152,21 @@ def convincing(match: Match, odds: float) -> bool:
 def locate(
     islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None, zoomed: bool = True
 ) -> Placement | None:
-    """The place of a picture whose cells are known, on any island `but` one: by its cells on the whole map; where these tell
-    none, by its pixels on the newest landmarks, with `zoomed` at other scales too."""
+    """Find a picture's place on the map.
+
+    For a picture whose cells are known: by its cells on the whole map, else by its pixels on the newest
+    landmarks.
+
+    Args:
+        islands: Landmarks of the slide.
+        lookup: Shapes of the counted fields.
+        sight: The picture.
+        but: Island to leave out.
+        zoomed: Whether to compare pixels at other scales too.
+
+    Returns:
+        Place on an island; None if it is not found.
+    """
     found = by_cells(islands, lookup, sight, but)
     at_other_scales = ZOOMED if zoomed and not sight.many else 0
     found = found or by_pixels(islands, sight, islands.all(but)[:NEWEST], at_other_scales)
@@ -119,7 +174,14 @@ def locate(
 
 
 def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Proof | None:
-    """The place told by the cells and proven by the pixels."""
+    """Find a place by cells and prove it by pixels.
+
+    Args:
+        islands: Landmarks of the slide.
+        lookup: Shapes of the counted fields.
+        sight: The picture.
+        but: Island to leave out.
+    """
     own = islands.numbers(but) if but is not None else []
     # Fields of many cells are candidates where they share ground, or their pixels tell it.
     newest = [] if sight.many else [Candidate(each.number, False) for each in islands.all(but)[:COMPARED]]
@@ -135,8 +197,14 @@ def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = N
 
 
 def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed: int = 0) -> Proof | None:
-    """The place told by the pixels on given landmarks, the newest first, with which the cells agree; on so many of them also
-    `zoomed`."""
+    """Find a place by pixels with which the cells agree.
+
+    Args:
+        islands: Landmarks of the slide.
+        sight: The picture.
+        among: Landmarks to compare it with, the newest first.
+        zoomed: Number of these to compare at other scales too.
+    """
     within = 2.0 * COARSER * islands.um_per_px
     proofs: list[Proof] = []
     for i, landmark in enumerate(among):
@@ -152,7 +220,10 @@ def _heaviest(proofs: Sequence[Proof]) -> Proof | None:
 def _proofs(
     islands: Islands, sight: Sight, landmark: Landmark, place: Placement, within_um: float
 ) -> Iterator[Proof]:
-    """What speaks for places near one on a landmark, its micrometres, where pixels and cells together are convincing."""
+    """Yield convincing places near a given one.
+
+    On a landmark, in its micrometres, where pixels and cells together are convincing.
+    """
     cells = islands.cells(landmark)
     for moved, match in near(islands, sight.picture, landmark, place, within_um):
         odds = agreement(cells, sight.cells, moved)
@@ -161,8 +232,12 @@ def _proofs(
 
 
 def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
-    """The place on the island, turned by nothing but quarters and not enlarged where that is as well proven: what cells tell
-    of both is off by a degree and by a hundredth, and adds up over the pictures of a row."""
+    """Straighten a place if as well proven.
+
+    Returns the place on the island, turned by nothing but quarters and not enlarged if that is as well
+    proven. Rotation and zoom as told by cells are off by a degree and by a hundredth, which adds up over the
+    pictures of a row.
+    """
     place, landmark = proof.place, proof.landmark
     quarter = round(place.angle / (math.pi / 2)) * math.pi / 2
     turns = [quarter] if abs(place.angle - quarter) <= SLIGHT_TURN else []
@@ -183,8 +258,11 @@ def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
 
 
 def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> list[Placement]:
-    """Where a picture may lie on a landmark, its micrometres: what is worth a closer look, at the picture's own scale and
-    with `zoomed` at others."""
+    """Return rough places of a picture on a landmark.
+
+    Those worth a closer look, in the landmark's micrometres, at the picture's own scale and with `zoomed` at
+    others.
+    """
     small = zoomed and sight.small
     known = islands.picture(landmark) if small else islands.coarse(landmark)
     own = sight.picture if small else sight.coarse

@@ -1,6 +1,7 @@
-"""What a long session keeps and seldom looks at, on the disk: memory is what a small computer has least of.
+"""Temporary storage on disk for seldom-used data.
 
-The file has no name. It belongs to the process and goes with it, also after a power cut; nobody else can open it.
+For long sessions: memory is what a small computer has least of. The file has no name. It belongs to the
+process and goes with it, also after a power cut; nobody else can open it.
 """
 
 from __future__ import annotations
@@ -14,21 +15,33 @@ from weakref import finalize
 from edgeleuk.errors import StoreError
 
 LASTING = Path("/var/tmp")
-"""For temporary files that may be large. /tmp is memory on some systems, as on Debian from its 13th version on."""
+"""Folder for temporary files that may be large.
+
+/tmp is memory on some systems, as on Debian from its 13th version on.
+"""
 
 Kept = tuple[int, int] | bytes
-"""Where something lies on a shelf: start and length in its file; or itself, where the file did not take it."""
+"""Location of kept bytes, or the bytes themselves.
+
+Start and length in the shelf's file; or the bytes, if the file did not take them.
+"""
 
 
 class Shelf:
-    """Takes bytes and gives them back. Use from one thread."""
+    """Store of bytes in a temporary file.
+
+    Use from one thread.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
         self._end = 0
 
     def put(self, content: bytes) -> Kept:
-        """Keep something: on the disk, or in memory where the disk is full or read-only."""
+        """Keep bytes and return their location.
+
+        On the disk, or in memory if the disk is full or read-only.
+        """
         try:
             file = self._opened()
             file.seek(self._end)
@@ -40,7 +53,11 @@ class Shelf:
         return start, len(content)
 
     def get(self, kept: Kept) -> bytes:
-        """What was put there. Raises StoreError where the disk does not give it back."""
+        """Return kept bytes.
+
+        Raises:
+            StoreError: If the disk does not give them back.
+        """
         if isinstance(kept, bytes):
             return kept
         start, length = kept
@@ -62,7 +79,10 @@ class Shelf:
 
 
 def folder() -> Path:
-    """Where temporary files lie: what TMPDIR names, else LASTING where there is one, else where Python puts them."""
+    """Return the folder for temporary files.
+
+    The one that TMPDIR names, else LASTING if it exists, else Python's default.
+    """
     if named := os.environ.get("TMPDIR"):
         return Path(named)
     return LASTING if LASTING.is_dir() else Path(tempfile.gettempdir())

@@ -1,4 +1,7 @@
-"""The map of one slide: each field has its place, and each cell one identity however often it is seen."""
+"""Map of one slide.
+
+Each field has its place, and each cell one identity however often it is seen.
+"""
 
 from __future__ import annotations
 
@@ -46,79 +49,104 @@ from edgeleuk.types import (
 from edgeleuk.zoo import Model
 
 UM_PER_FINDER_PX = 1.6
-"""Scale of thumbnails in units of the finder's pixels: 0.4 um at 100x. Red cells are then 18 pixels wide, and a
-1280 x 720 frame is registered in 5 ms."""
+"""Scale of thumbnails, in pixels of the finder.
+
+0.4 um at 100x. Red cells are then 18 pixels wide, and a 1280 x 720 frame is registered in 5 ms.
+"""
 STILLS_UM_PER_FINDER_PX = 2.5
-"""Likewise for the pictures of a folder: larger, of more ground each, and none of them has to be followed in motion."""
+"""Scale of thumbnails of separate pictures.
+
+In pixels of the finder. The pictures of a folder are larger, show more area each, and none of them has to be
+followed in motion.
+"""
 LEAST_OF_A_PART = 4
-"""New cells of a picture that overlaps another one, from which on they may be a part of it that lies elsewhere."""
+"""Minimum number of new cells to search for other parts.
+
+Of a picture that overlaps another one: so many cells may be a part of it that lies elsewhere.
+"""
 CROP_UM = 20.0
-"""Side of the kept picture of a white cell: the cell and its neighbours."""
+"""Side of the kept picture of a white cell, um.
+
+It shows the cell and its neighbours.
+"""
 CROP_PX = 160
 CROP_QUALITY = 90
 CROP_OUTSIDE = 128
-"""Grey level beyond the edge of the picture: neither stained nor lit, so that a cut cell is seen to be cut."""
+"""Grey level beyond the edge of the picture.
+
+Neither stained nor lit, so that a cut cell is seen to be cut.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class MappedCell:
-    """A white cell of the slide."""
+    """White cell of the slide."""
 
     identity: int
     island: int
     x_um: float
-    """Of its middle, on its island."""
+    """Position of its centre on its island."""
     y_um: float
     reading: Reading | None
-    """Of all its views together; None where every one is cut by the edge of a field."""
+    """Reading from all its views together.
+
+    None if every one is cut by the edge of a field.
+    """
     views: int
     place: tuple[str, Box]
-    """The field that shows it best, and its box there."""
+    """Field that shows it best, and its box there."""
     field: int
     """Number of the field that showed it first."""
     number: int
     """Its number in that field, see `Cell.number`."""
     picture: tuple[int, int]
-    """The best of the fields that show it as a white cell, by number, and its index there: of the picture to look at."""
+    """Best field for its picture, and its index there.
+
+    The number of the field, among those that show it as a white cell.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """The frame that was placed last: most often it is the one that is counted next."""
+    """Frame that was placed last.
+
+    Most often it is the one that is counted next.
+    """
 
     image: Image
     grey: NDArray[np.uint8]
     """Its thumbnail."""
     picture: Picture
-    """The thumbnail ready to be compared."""
+    """The thumbnail, ready to be compared."""
     disc: Aperture | None
-    """Of an eyepiece, in the thumbnail's pixels."""
+    """Field of view of an eyepiece, in thumbnail pixels."""
 
     @classmethod
     def of(cls, image: Image, scale: Scale, um_per_px: float, disc: Aperture | None) -> Self:
         grey = thumbnail(image, scale, um_per_px)
         if disc:
             shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
-            # The rim stands still while the slide moves: it must not be what frames are recognised by.
+            # The rim stands still while the slide moves: frames must not be recognised by it.
             grey[~shown] = np.median(grey[shown])
         return cls(image, grey, Picture(grey, um_per_px), on_thumbnail(disc, image.shape[1::-1], grey))
 
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """A field that is about to be counted."""
+    """Field that is about to be counted."""
 
     landmark: Landmark
     sight: Sight
     near: Sequence[Neighbour]
-    """The fields that it shares ground with."""
+    """Counted fields that it shares area with."""
 
 
 class SlideMap:
-    """Registers frames, counts cells once. Use from one thread.
+    """Map of one slide.
 
-    The frames of one camera follow each other: `place` says where each lies. Of a still, whose cells are known, `locate`
-    does. `add` keeps one as a counted field. A map can be rebuilt from its counted fields alone.
+    It registers frames and counts cells once. Use from one thread. The frames of one camera follow each
+    other: `place` says where each lies. `locate` does so for a still, whose cells are known. `add` keeps a
+    frame as a counted field. A map can be rebuilt from its counted fields alone.
     """
 
     def __init__(
@@ -129,8 +157,15 @@ class SlideMap:
         stills: bool = False,
         apart: bool = False,
     ) -> None:
-        """`um_per_px` is that of the thumbnails by which frames are recognised; `stills` for pictures of a folder; `apart`
-        where each field is known to show another place."""
+        """Start an empty map.
+
+        Args:
+            um_per_px: Scale of the thumbnails by which frames are recognised.
+            manifest: Labels and thresholds of the reader.
+            rules: Rules of counting.
+            stills: Whether the frames are pictures of a folder.
+            apart: Whether each field is known to show another place.
+        """
         self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
         self._apart, self._doubts = apart, Doubts.of(manifest, rules)
         self._marks: dict[int, str] = {}
@@ -138,7 +173,14 @@ class SlideMap:
 
     @classmethod
     def of(cls, model: Model, rules: Rules, stills: bool = False, apart: bool = False) -> Self:
-        """For the frames of one magnification."""
+        """Return an empty map for frames of one objective.
+
+        Args:
+            model: Model of the objective.
+            rules: Rules of counting.
+            stills: Whether the frames are pictures of a folder.
+            apart: Whether each field is known to show another place.
+        """
         each = STILLS_UM_PER_FINDER_PX if stills else UM_PER_FINDER_PX
         return cls(model.finder.um_per_px * each, model.reader, rules, stills, apart)
 
@@ -150,26 +192,38 @@ class SlideMap:
         self._register = Register()
         self._counted = PackedFields(shelf)
         self._counts: dict[int, FieldCount] = {}
-        """By position of the field; what was counted anew since is not there."""
+        """Counts by position of the field.
+
+        Those that changed since are absent.
+        """
         self._placed: _Placed | None = None
         self._alone: Image | None = None
-        """The frame that was located last, where it shares nothing with the fields counted before."""
+        """Last located frame, if it overlaps no counted field."""
         self._overlaps: list[Overlap] = []
         self._outdone: set[int] = set()
-        """Counted fields, by number, that are copies of a better one."""
+        """Numbers of counted fields that are copies of better ones."""
 
     def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
-        """Where a frame (H, W, 3) lies, recognised by what an eyepiece's `disc` shows of the slide. To be called with every
-        frame, in order.
+        """Return the place of a stream's frame.
 
-        While a view that was lost is searched for on the map, `moved_um` is None and the place means nothing.
+        To be called with every frame, in order. While a view that was lost is searched for on the map,
+        `moved_um` is None and the place means nothing.
+
+        Args:
+            image: (H, W, 3) frame.
+            scale: Scale of the frame.
+            disc: Field of view of an eyepiece, by which the frame is recognised; None if all of the frame
+                shows the slide.
         """
         self._placed = _Placed.of(image, scale, self.um_per_px, disc)
         return self._tracker.follow(self._placed.picture, self._placed.disc)
 
     def locate(self, image: Image, field: Field) -> Placement:
-        """Where a picture (H, W, 3) lies whose cells are known, whatever its size, scale or orientation; on an island of its
-        own where it shares nothing with those counted before. `moved_um` is None."""
+        """Return the place of a separate picture.
+
+        Its cells are known. The picture (H, W, 3) may have any size, scale or orientation. It gets an island
+        of its own if it shares nothing with those counted before. `moved_um` is None.
+        """
         placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
         if self._apart:
             return self._islands.new_place()
@@ -192,11 +246,24 @@ class SlideMap:
         shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
-        """Count a field at the place that `place` or `locate` gave for its frame `image`, and tell each of its cells.
+        """Count a field and identify its cells.
 
-        The field is in pixels of the file, of which each pixel of `image` stands for `shrunk` in either direction. A cell's
-        identity is 0 where the field is a copy of a better picture, which does not show the cell. Whatever this raises, the
-        map is as it was before.
+        Whatever this raises, the map is as it was before.
+
+        Args:
+            field: The field, in pixels of the file.
+            placement: Place that `place` or `locate` gave for `image`.
+            number: Number of the field.
+            seconds: Time of the frame on its source's clock.
+            at: Time of counting, UTC, ISO 8601.
+            sharpness: Sharpness of the frame.
+            image: (H, W, 3) frame.
+            shrunk: Pixels of the file to a pixel of `image`, in either direction.
+            crops: Whether to keep pictures of the white cells.
+
+        Returns:
+            The counted field. A cell's identity is 0 if the field is a copy of a better picture, which does
+                not show the cell.
         """
         placed = self._placed
         if placed is None or placed.image is not image:
@@ -224,15 +291,19 @@ class SlideMap:
         try:
             self._keep(counted, seen, new, alone=self._alone is image)
         except Exception:
-            # Whatever failed, half a field on the map would count cells that nobody was told of.
+            # Whatever failed, half a field on the map would count cells that were never reported.
             self.restore(_first_of(self._counted, self._islands, before), self._marks)
             raise
         if self._stills:
-            self._placed = self._alone = None  # a picture of 48 megapixels need not wait for the next one
+            # A picture of 48 megapixels need not stay in memory until the next one.
+            self._placed = self._alone = None
         return counted
 
     def _without_copied_parts(self, counted: CountedField, new: _New) -> CountedField:
-        """A counted field whose cells are not counted again on ground that another part of the map shows as well."""
+        """Return a field without cells copied from elsewhere.
+
+        Its cells are not counted again on area that another part of the map shows as well.
+        """
         place = new.landmark.place
         parts = other_parts(self._islands, self._lookup, new.sight, place)
         identities = np.array(counted.identities, np.intp)
@@ -254,7 +325,7 @@ class SlideMap:
         return replace(counted, identities=tuple(identities.tolist()), fresh=fresh, placement=placement)
 
     def _new(self, counted: CountedField, picture: Picture) -> _New:
-        """What is needed of a field to put it on the map."""
+        """Prepare a field for the map."""
         cells = Constellation.of(counted.field)
         landmark = self._islands.landmark(counted, picture, cells)
         near = () if self._apart else neighbours(self._islands, landmark, picture, self._stills)
@@ -266,10 +337,10 @@ class SlideMap:
         return self._register.seen(field.cells, on_map, placement.island)
 
     def _identified(self, seen: Things, new: _New) -> tuple[tuple[int, ...], frozenset[int]]:
-        """The identity of each thing, and those that are on the map already."""
+        """Return each thing's identity, and those already mapped."""
         near = self._register.near(new.landmark.place.island, seen["box"])
         pairs = {i: int(near[at]) for i, at in pair(seen, self._register.at(near))}
-        # Within the ground that a better copy shows, its cells are the truth.
+        # Within the area that a better copy shows, only its cells count.
         outdone = self._on_ground(seen, self._better(new))
         unused = itertools.count(self._register.next_identity)
         identities = tuple(
@@ -278,12 +349,15 @@ class SlideMap:
         return identities, frozenset(pairs.values())
 
     def _better(self, new: _New) -> list[Landmark]:
-        """Better pictures than the new one of which it is a copy."""
+        """Return the better pictures that a field copies."""
         live = (each for each in new.near if each.same_ground and each.landmark.number not in self._outdone)
         return [each.landmark for each in live if each.better]
 
     def _on_ground(self, things: Things, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
-        """(N,) which things have their middles on ground that any of some landmarks of their island shows."""
+        """Return (N,) which things some landmarks show.
+
+        By their centres. The landmarks are on the things' island.
+        """
         middles = (things["box"][:, :2] + things["box"][:, 2:]) / 2
         shown = np.zeros(len(things), bool)
         for landmark in landmarks:
@@ -291,7 +365,10 @@ class SlideMap:
         return shown
 
     def _keep(self, counted: CountedField, seen: Things, new: _New, alone: bool = False) -> None:
-        """Put a counted field and what it shows on the map. `alone`: it is known to share nothing with other islands."""
+        """Put a counted field and its things on the map.
+
+        `alone` means that it is known to share nothing with other islands.
+        """
         identities = np.array(counted.identities, np.intp)
         if better := self._better(new):
             identities = np.where(self._on_ground(seen, better), NOTHING, identities)
@@ -310,7 +387,10 @@ class SlideMap:
         self._lookup.add(counted.number, new.sight.cells)
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
-        """Copies of a better picture are no evidence where that shows the same ground."""
+        """Withdraw copies of a better picture.
+
+        They are no evidence where the picture `by` shows the same area.
+        """
         outdone = [copy.number for copy in copies if copy.number not in self._outdone]
         if not outdone:
             return
@@ -322,12 +402,12 @@ class SlideMap:
         self._counts.clear()
 
     def _join(self, new: _New) -> None:
-        """Where a field turns out to show ground of another island, both become one."""
+        """Join the islands that a field connects."""
         place = new.landmark.place
         others = self._islands.all(but=place.island)
         alone = len(self._islands.landmarks[place.island]) == 1
         if not others or self._apart or (alone and self._stills):
-            return  # of a still on an island of its own the whole map was searched just now
+            return  # the whole map was searched just now for a still on an island of its own
         there = locate(self._islands, self._lookup, new.sight, but=place.island, zoomed=False)
         if there is None:
             return
@@ -342,14 +422,17 @@ class SlideMap:
             self._tracker.moved_to(replace(self._tracker.place.carried(origin)))
 
     def _tell_joined(self, new: _New) -> None:
-        """The overlaps of a field with fields of the island that it joined."""
+        """Add a field's overlaps with the island it joined."""
         told = {each.landmark.number for each in new.near}
         landmark = self._islands.numbered(new.landmark.number)
         near = neighbours(self._islands, landmark, new.sight.picture, self._stills)
         self._overlaps += [each.told(landmark.number) for each in near if each.landmark.number not in told]
 
     def _merge(self, movers: NDArray[np.intp], island: int) -> None:
-        """Things of a joined island that lie on things of the other one are those."""
+        """Merge things of a joined island with the others.
+
+        Those that lie on things of the other island are the same things.
+        """
         moved = self._register.at(movers)
         near = self._register.near(island, moved["box"])
         settled = near[~np.isin(near, movers)]
@@ -358,9 +441,10 @@ class SlideMap:
             self._register.merge(kept, gone)
 
     def undo(self) -> CountedField | None:
-        """Take back the last counted field, with everything that it brought. None where there is none.
+        """Take back the last counted field.
 
-        What it gives has no pictures any more.
+        Everything that it brought is removed. Returns the field, which has no pictures any more; None if
+        there is none.
         """
         last = self.last
         if last is None:
@@ -370,12 +454,18 @@ class SlideMap:
         return last
 
     def mark(self, identity: int, label: str) -> None:
-        """Overrule the label of a white cell, as of an artefact."""
+        """Overrule the label of a white cell.
+
+        As of an artefact.
+        """
         self._marks[identity] = label
         self._counts.pop(self._register.first_field(identity), None)
 
     def restore(self, counted: Iterable[CountedField], marks: Mapping[int, str]) -> None:
-        """Rebuild the map from its counted fields; the next frame is searched for on it."""
+        """Rebuild the map from its counted fields.
+
+        The next frame is searched for on it.
+        """
         self._reset()
         self._marks = dict(marks)
         for each in counted:
@@ -384,12 +474,18 @@ class SlideMap:
 
     @property
     def overlaps(self) -> tuple[Overlap, ...]:
-        """Fields that share ground, in the order of counting; by what was known when the later one was counted."""
+        """Overlaps of counted fields, in the order of counting.
+
+        By what was known when the later field was counted.
+        """
         return tuple(self._overlaps)
 
     @property
     def repeated(self) -> tuple[frozenset[int], ...]:
-        """Which cells of each counted field, by index, `fields` counts in another one, or not at all."""
+        """Cells of each counted field that count elsewhere or nowhere.
+
+        By index: `fields` counts them in another field, or not at all.
+        """
         return tuple(
             frozenset(range(self._register.cells_of(position)))
             - self._register.indices_first_seen_in(position)
@@ -398,11 +494,17 @@ class SlideMap:
 
     @property
     def last(self) -> CountedField | None:
-        """The field that was counted last, without its pictures; None where there is none."""
+        """Last counted field; None if none.
+
+        Without its pictures.
+        """
         return self._counted[len(self._counted) - 1].unpacked() if len(self._counted) else None
 
     def counted(self) -> Iterator[CountedField]:
-        """The counted fields in order, without their pictures; `fresh` are the cells that `fields` counts in each."""
+        """Yield the counted fields in order, without pictures.
+
+        `fresh` are the cells that `fields` counts in each.
+        """
         for position, repeated in enumerate(self.repeated):
             each = self._counted[position].unpacked()
             fresh = frozenset(each.identities[i] for i in range(len(each.identities)) if i not in repeated)
@@ -410,25 +512,29 @@ class SlideMap:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the counted fields, in order."""
+        """Names of the counted fields, in order."""
         return tuple(self._counted[position].rest.field.name for position in range(len(self._counted)))
 
     @property
     def marks(self) -> dict[int, str]:
-        """What the operator said of cells, by identity."""
+        """Labels that the operator gave cells, by identity."""
         return dict(self._marks)
 
     @property
     def area_mm2(self) -> float:
-        """Of the slide that the counted fields show, ground that several show once."""
+        """Area of the slide that the counted fields show.
+
+        Area that several show counts once.
+        """
         each = (self._counted[position].rest for position in range(len(self._counted)))
         return sum(one.placement.area_mm2(one.field) * one.placement.new_ground for one in each)
 
     def fields(self) -> tuple[Field, ...]:
-        """A field for each counted one, with the cells that were first seen in it, read from all of their views.
+        """Return the counted fields, with each cell once.
 
-        So the tally of these fields counts each cell once. Everything is taken from the shelf: while a count goes on,
-        `tally` tells the same in less time and memory.
+        Each has the cells that were first seen in it, read from all of their views, so that the tally of
+        these fields counts each cell once. Everything is taken from the shelf: while a count goes on, `tally`
+        tells the same in less time and memory.
         """
         return tuple(self._field(position) for position in range(len(self._counted)))
 
@@ -437,14 +543,20 @@ class SlideMap:
         return replace(self._counted[position].rest.field, cells=cells)
 
     def tally(self) -> Tally:
-        """The tally of `fields`. Costs little after a new field: only what it changed is counted again."""
+        """Return the tally of `fields`.
+
+        Costs little after a new field: only what it changed is counted again.
+        """
         for position in range(len(self._counted)):
             if position not in self._counts:
                 self._counts[position] = self._count(position)
         return total(self._counts[position] for position in range(len(self._counted)))
 
     def _count(self, position: int) -> FieldCount:
-        """What `count` says of a field of `fields`. Red cells and platelets are not looked at one by one for it."""
+        """Count the cells of one field of `fields`.
+
+        The same as `count`, but red cells and platelets are not looked at one by one.
+        """
         shown = self._register.first_seen_in(position)
         kinds = self._register.kinds_of(shown)
         white = [i for i, kind in zip(shown.tolist(), kinds, strict=True) if kind == WHITE_CELL]
@@ -453,7 +565,10 @@ class SlideMap:
 
     @property
     def white_cells(self) -> list[int]:
-        """Their identities, ascending: the last one was found last."""
+        """Identities of the white cells, ascending.
+
+        The last one was found last.
+        """
         return self._register.of_kind(WHITE_CELL)
 
     @property
@@ -462,12 +577,12 @@ class SlideMap:
         return {identity: self._mapped(identity) for identity in self.white_cells}
 
     def cell(self, identity: int) -> MappedCell:
-        """One of the white cells."""
+        """Return one of the white cells."""
         return self._mapped(identity)
 
     @property
     def islands(self) -> int:
-        """Parts of the map with no known distance between them."""
+        """Number of map parts with no known distance between them."""
         return len(self._islands.landmarks)
 
     def _mapped(self, identity: int) -> MappedCell:
@@ -492,11 +607,14 @@ class SlideMap:
         )
 
     def _views(self, identity: int) -> list[View]:
-        """The fields that show a thing, the first one first, and its index among the cells of each."""
+        """Return a thing's views, the first one first.
+
+        Each is a field that shows it and its index among that field's cells.
+        """
         return [(self._counted[position], index) for position, index in self._register.sightings(identity)]
 
     def _fused(self, identity: int) -> Cell:
-        """A thing as one cell of the field that it was first seen in."""
+        """Return a thing as a cell of its first field."""
         views = self._views(identity)
         first, index = views[0]
         if len(views) == 1 and identity not in self._marks:
@@ -515,32 +633,44 @@ class SlideMap:
 
 
 def made_of_stills(counted: CountedField, model: Model) -> bool:
-    """Whether a counted field is of a map of stills, by the scale of its thumbnail."""
+    """Return whether a field is of a map of stills.
+
+    By the scale of its thumbnail.
+    """
     um = counted.field.width * counted.field.scale.um_per_px_x / max(counted.thumbnail.shape[1], 1)
     middle = model.finder.um_per_px * (UM_PER_FINDER_PX * STILLS_UM_PER_FINDER_PX) ** 0.5
     return bool(um > middle)
 
 
 View = tuple[PackedField, int]
-"""Of one thing: a field that shows it, and its index among that field's cells."""
+"""Field that shows a thing, and the thing's index there."""
 
 
 def _merit(view: View) -> tuple[bool, bool, float]:
-    """The best view shows a thing whole, was read, and is sharpest, in that order."""
+    """Return the sort key of a view.
+
+    The best view is greatest: it shows a thing whole, was read, and is sharpest, in that order.
+    """
     field, index = view
     cell = field.cell(index)
     return cell.whole, cell.reading is not None, field.rest.sharpness
 
 
 def _first_of(fields: PackedFields, islands: Islands, number: int) -> Iterator[CountedField]:
-    """The first counted fields with their thumbnails, one at a time from the shelf."""
+    """Yield the first counted fields with their thumbnails.
+
+    One at a time from the shelf.
+    """
     for position in range(number):
         counted = fields[position].unpacked()
         yield replace(counted, thumbnail=islands.thumbnail(counted.number))
 
 
 def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:
-    """JPEG pictures of the white cells of a field, by index, at the picture's own scale or CROP_PX across."""
+    """Return JPEGs of a field's white cells, by index.
+
+    At the picture's own scale, or CROP_PX across.
+    """
     scale = field.scale.shrunk(shrunk)
     um_per_px = max(scale.um_per_px, CROP_UM / CROP_PX)
     crops = {}

@@ -1,4 +1,4 @@
-"""The way from one frame of a stream to the next."""
+"""Tracking of the view from frame to frame."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ from edgeleuk.slidemap.registration import Match, Picture, register
 from edgeleuk.types import Aperture, Placement
 
 STILL_UM = 0.15
-"""Less than this between two frames is the error of registration: the place of the frame before holds."""
+"""Maximum movement that is registration error, um.
+
+Between two frames; the place of the frame before then holds.
+"""
 
 
 class Tracker:
-    """Follows the view from frame to frame, and finds it again where it was lost."""
+    """Tracker of the view across frames.
+
+    It finds the view again where it was lost.
+    """
 
     def __init__(self, islands: Islands, stills: bool = False) -> None:
-        """`stills`: each frame may lie anywhere, and its place must be known at once."""
+        """Start without a place.
+
+        `stills` means that each frame may lie anywhere, and its place must be known at once.
+        """
         self.islands = islands
         self._stills = stills
         self._last: Picture | None = None
@@ -29,9 +38,12 @@ class Tracker:
         self._unsearched: Iterator[Landmark] | None = None
 
     def follow(self, picture: Picture, disc: Aperture | None = None) -> Placement:
-        """Where a frame lies; `disc` as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and
-        the place means nothing."""
-        # A camera that changed its resolution, or another scale: what was known of the view's way means nothing.
+        """Return the place of a frame.
+
+        `disc` is as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and the
+        place means nothing.
+        """
+        # If the camera changed its resolution, or the scale is another one, the last frame cannot be compared.
         alike = self._last is not None and self._last.size == picture.size
         step = register(self._last, picture) if self._last and alike else None
         moved = float(np.hypot(step.x, step.y)) * self.islands.um_per_px if step else None
@@ -47,14 +59,17 @@ class Tracker:
         return replace(self._place, new_ground=ground, moved_um=moved)
 
     def moved_to(self, place: Placement | None) -> None:
-        """The map changed under the view: two islands were joined, or a field was taken back."""
+        """Set the place after the map changed.
+
+        Two islands were joined, or a field was taken back.
+        """
         self._place, self._unsearched = place, None
         if place is None:
             self._last = None
 
     @property
     def place(self) -> Placement | None:
-        """Of the frame seen last; None while it is searched for."""
+        """Place of the last frame; None while searching."""
         return self._place
 
     def _stepped(self, place: Placement, step: Match) -> Placement:
@@ -63,7 +78,11 @@ class Tracker:
         return replace(place, x_um=x, y_um=y)
 
     def _locate(self, picture: Picture, step: Match | None) -> Placement | None:
-        """Search the map, a part of it a frame; None while there is more to search. For a still only the newest part."""
+        """Search the next part of the map.
+
+        For a lost view, a part of the map a frame; None while there is more to search. For a still only the
+        newest part is searched.
+        """
         if step is None or self._unsearched is None:
             self._unsearched = iter(self.islands.all())
         part = list(islice(self._unsearched, SEARCHED))

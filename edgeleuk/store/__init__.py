@@ -1,4 +1,7 @@
-"""Sessions on the disk; the only importer of sqlite3."""
+"""Storage of sessions on the disk.
+
+This package is the only importer of sqlite3.
+"""
 
 from edgeleuk.store.database import RESERVE_BYTES
 from edgeleuk.store.facts import Change, Kind, NewSession, Note, SessionSummary, local_now

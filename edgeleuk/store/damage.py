@@ -1,7 +1,8 @@
-"""What can still be read of a damaged file: row by row and by another way, and in words what cannot.
+"""Reading of damaged files.
 
-A page of the file that is damaged costs the rows on it. Where an index is damaged the table still has the rows, and where
-the table is, the index still says which rows there were.
+It is read row by row and by another way; what cannot be read is put into words. A damaged page of the file
+costs the rows on it. If an index is damaged, the table still has the rows; if the table is, the index still
+says which rows there were.
 """
 
 from __future__ import annotations
@@ -19,20 +20,32 @@ from edgeleuk.store.database import Database
 from edgeleuk.store.facts import SessionSummary, State
 
 Lost = list[str]
-"""Collects in a sentence each what cannot be read. Where readers are given None in its place, they raise DamagedError."""
+"""Collector of sentences on losses.
+
+If readers are given None in its place, they raise DamagedError.
+"""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Of a session. An export makes a folder of this name."""
+"""Pattern of a session's id.
+
+An export makes a folder of this name.
+"""
 _KNOWN = (
     "SELECT id, uuid, rowid FROM sessions ORDER BY rowid DESC",
     "SELECT id, uuid, rowid FROM sessions NOT INDEXED ORDER BY rowid DESC",
     "SELECT id, '' AS uuid, rowid FROM sessions ORDER BY id DESC",
 )
-"""The first where all is well; then from the table alone, and from the index alone."""
+"""Queries for all sessions, tried in order.
+
+The first one is for a sound file; the others use the table alone, and the index alone.
+"""
 FIELDS = (
     "SELECT key, number FROM fields INDEXED BY records_in_order WHERE session = ? AND undone IS NULL ORDER BY key",
     "SELECT key, number FROM fields NOT INDEXED WHERE session = ? AND undone IS NULL ORDER BY key",
 )
-"""The counted fields of a session: from an index that has all of this, or from the table."""
+"""Queries for a session's counted fields.
+
+From an index that has all of this, or from the table.
+"""
 REFUSALS = (
     "SELECT key FROM refusals INDEXED BY refusals_of_session WHERE session = ? ORDER BY key",
     "SELECT key FROM refusals NOT INDEXED WHERE session = ? ORDER BY key",
@@ -46,7 +59,20 @@ _WHITE = (
 def rows(
     database: Database, statements: Sequence[str], parameters: Sequence[Any], what: str, lost: Lost | None
 ) -> list[sqlite3.Row]:
-    """Of the first statement that the file lets run to its end, else of the one that came furthest."""
+    """Return the rows of the first query that succeeds.
+
+    If none does, the rows of the one that came furthest are returned.
+
+    Args:
+        database: The file.
+        statements: Queries for the same rows, in order of preference.
+        parameters: Parameters of each query.
+        what: What the rows are, for the sentence on their loss.
+        lost: Collects that sentence; None to raise.
+
+    Raises:
+        DamagedError: If a query fails and `lost` is None.
+    """
     found: list[sqlite3.Row] = []
     for statement in statements:
         try:
@@ -67,12 +93,19 @@ def tell(lost: Lost | None, text: str) -> None:
 
 
 def known(database: Database, lost: Lost | None) -> list[sqlite3.Row]:
-    """Id, UUID and row of each session, the one that was begun last first."""
+    """Return id, UUID and row of sessions.
+
+    The session that was begun last comes first.
+    """
     return rows(database, _KNOWN, (), "the list of the sessions", lost)
 
 
 def summary(row: Mapping[str, Any], state: State) -> SessionSummary:
-    """What a row says of a session. Raises DamagedError where it says what no session can be."""
+    """Convert a row to a session's summary.
+
+    Raises:
+        DamagedError: If the row has values that no session can have.
+    """
     try:
         made = msgspec.convert({**row, "state": state}, SessionSummary)
         if not _ID.fullmatch(made.id):
@@ -86,7 +119,10 @@ def summary(row: Mapping[str, Any], state: State) -> SessionSummary:
 
 
 def is_time(text: Any) -> bool:
-    """Whether a text is a time, as all times of the file are written."""
+    """Return whether a text is a time.
+
+    As all times of the file are written.
+    """
     try:
         datetime.fromisoformat(text)
     except (ValueError, TypeError):
@@ -95,7 +131,19 @@ def is_time(text: Any) -> bool:
 
 
 def facts(database: Database, session: str, row: int, lost: Lost | None) -> dict[str, Any]:
-    """What `session.summaries` asks of a session at once, one by one. Raises DamagedError where its row cannot be read."""
+    """Read a session's facts one by one.
+
+    `session.summaries` reads the same at once.
+
+    Args:
+        database: The file.
+        session: Id of the session.
+        row: Its row in the table of sessions.
+        lost: Collects what cannot be read; None to raise.
+
+    Raises:
+        DamagedError: If its row cannot be read.
+    """
     found = database.query("SELECT * FROM sessions WHERE rowid = ?", (row,))
     if not found:
         raise DamagedError(f"session {session}: its row is not there any more.")

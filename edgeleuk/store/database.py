@@ -1,4 +1,7 @@
-"""One SQLite file: opened with care, written in whole transactions, its errors put into words for the user."""
+"""Access to one SQLite file.
+
+It is opened with care and written in whole transactions, and its errors are put into words for the user.
+"""
 
 from __future__ import annotations
 
@@ -21,35 +24,61 @@ from edgeleuk.store.migrations import APPLICATION_ID, MIGRATIONS, applied, migra
 from edgeleuk.store.openings import OPENING, Key, closed, is_open, key_of, opened
 
 RESERVE_BYTES = 50_000_000
-"""Kept free on the disk. Marks, notes and the end of a session still fit when no field is taken any more, and so does
-the copy that SQLite makes of what it moves from its log into the file (4 MB)."""
+"""Bytes kept free on the disk.
+
+Marks, notes and the end of a session still fit when no field is taken any more, and so does the copy that
+SQLite makes of what it moves from its log into the file (4 MB).
+"""
 BUSY_S = 5.0
-"""For another process's transaction; one lasts milliseconds."""
+"""Seconds to wait for another process's transaction.
+
+A transaction lasts milliseconds.
+"""
 AGAIN_S = 0.02
-"""Between two looks at a file that another process is making."""
+"""Seconds between two looks at a file being made.
+
+Another process is making it.
+"""
 VACUUM_PAGES = 256
-"""Given back to the disk at a time, so that the log stays near a megabyte where little is free."""
+"""Pages given back to the disk at a time.
+
+The log then stays near a megabyte if little is free.
+"""
 CACHE_KIB = 512
-"""Of pages that a writer keeps in memory."""
+"""Page cache of a writer, KiB."""
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
-"""Byte of the header, big-endian 32 bits: https://www.sqlite.org/fileformat.html#the_database_header"""
+"""Byte of the application id in the header.
+
+Big-endian 32 bits: https://www.sqlite.org/fileformat.html#the_database_header
+"""
 
 
 class Database:
-    """A file of sessions, open. Use from one thread.
+    """Open file of sessions.
 
-    A file on a read-only disk is read and not written. SQLite writes ahead into a log (WAL) and syncs it to the disk
-    at the end of each transaction, so that what was committed survives a power cut; a reader never waits for a writer.
+    Use from one thread. A file on a read-only disk is read and not written. SQLite writes ahead into a log
+    (WAL) and syncs it to the disk at the end of each transaction, so that what was committed survives a power
+    cut; a reader never waits for a writer.
     """
 
     def __init__(self, path: Path, *, create: bool, reserve_bytes: int) -> None:
-        """UsageError where the file is absent and not to be made; StoreError where it cannot be used, unaltered."""
+        """Open a file, or make it.
+
+        Args:
+            path: The file.
+            create: Whether to make it if it is absent.
+            reserve_bytes: Bytes to keep free on its disk.
+
+        Raises:
+            UsageError: If the file is absent and not to be made.
+            StoreError: If it cannot be used; it is then not altered.
+        """
         self.path = path
         self.damaged = False
-        """Whether it is damaged so much that it can only be read."""
+        """Whether damage makes the file read-only."""
         with self._translated():
-            self.path = _resolved(path)  # a link and its file are one store, with the same locks
+            self.path = _resolved(path)  # a link and its target are one store, with the same locks
             absent = self._is_absent()
         self.reserve_bytes = reserve_bytes
         if absent and not create:
@@ -72,12 +101,19 @@ class Database:
         return self.path.parent / "locks"
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """All rows. Raises DamagedError where a part of the file that it needs is damaged."""
+        """Return all rows of a query.
+
+        Raises:
+            DamagedError: If a part of the file that it needs is damaged.
+        """
         with self._translated():
             return self._connection.execute(sql, parameters).fetchall()
 
     def query_while_possible(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """The rows up to the first one that a damaged part of the file does not give."""
+        """Return a query's rows before any damage.
+
+        The rows up to the first one that a damaged part of the file does not give.
+        """
         found: list[sqlite3.Row] = []
         with suppress(DamagedError), self._translated():
             found.extend(self._connection.execute(sql, parameters))
@@ -85,7 +121,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it on the disk when the block is left, or nothing where an error leaves it."""
+        """Run a block as one transaction.
+
+        All of it is on the disk when the block is left, or nothing if an error leaves it.
+        """
         self.require_writable()
         self._require_place(written=False)
         with self._translated():
@@ -100,7 +139,11 @@ class Database:
                 raise
 
     def require_writable(self) -> None:
-        """Raises StoreError where the file can only be read."""
+        """Check that the file can be written.
+
+        Raises:
+            StoreError: If it can only be read.
+        """
         if self.damaged:
             raise DamagedError(
                 f"{self.path} is damaged, and can only be read. Export what you need, and give another --store."
@@ -109,7 +152,12 @@ class Database:
             raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
 
     def require_space(self) -> None:
-        """Raises DiskFullError where less than the reserve is free, StoreError where the file is gone."""
+        """Check that the disk has enough space.
+
+        Raises:
+            DiskFullError: If less than the reserve is free.
+            StoreError: If the file is gone.
+        """
         self._require_place(written=False)
         free = self._free_bytes()
         if free < self.reserve_bytes:
@@ -119,7 +167,10 @@ class Database:
             )
 
     def give_back(self) -> None:
-        """Return the space of what was deleted to the disk, in steps that need little of it."""
+        """Return unused space to the disk.
+
+        The space of what was deleted, in steps that need little of it.
+        """
         with self._translated():
             self._checkpoint()
             left = self._free_pages()
@@ -140,7 +191,10 @@ class Database:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def sync_folder(self) -> None:
-        """Make the names of the file and its log durable; SQLite syncs what is in them."""
+        """Make the names of the file and its log durable.
+
+        SQLite syncs their content.
+        """
         with self._translated():
             descriptor = os.open(self.path.parent, os.O_RDONLY)
             try:
@@ -149,7 +203,7 @@ class Database:
                 os.close(descriptor)
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the file. Safe to call twice."""
         with self._translated():
             self._connection.close()
         if self._key:
@@ -166,7 +220,10 @@ class Database:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK | os.X_OK)
 
     def _make_private(self) -> None:
-        """The file, its log and its folder are this user's alone; where that cannot be, it is told once."""
+        """Make the file, its log and its folder private.
+
+        They are this user's alone; if that cannot be, a warning is given once.
+        """
         if self.path.parent == folders.programs("data") and _private.is_open_to_others(
             self.path.parent, _private.FOLDER
         ):
@@ -180,8 +237,14 @@ class Database:
                 _tell_open(path)
 
     def _require_place(self, *, written: bool) -> None:
-        """Raise StoreError unless the file and its log are still where they were opened: what is written to a file that was
-        removed is lost with it. The log is there from the first transaction on."""
+        """Check that the file and its log were not replaced.
+
+        What is written to a file that was removed is lost with it. The log is there from the first
+        transaction on.
+
+        Raises:
+            StoreError: If one of them is no longer where it was opened.
+        """
         log = self.path.with_name(f"{self.path.name}-wal")
         try:
             if written:
@@ -196,7 +259,10 @@ class Database:
         )
 
     def _opened(self) -> sqlite3.Connection:
-        """A connection; where the file is too damaged to be written, one that reads what can be read."""
+        """Open a connection, read-only for a damaged file.
+
+        A file too damaged to be written gives what can be read.
+        """
         try:
             with self._translated():
                 self._refuse_newer()
@@ -210,11 +276,14 @@ class Database:
             return connection
 
     def _refuse_foreign(self) -> None:
-        """By its first bytes, before SQLite opens it: even reading would leave files of its own beside it."""
+        """Refuse a file that is none of edgeleuk's.
+
+        By its first bytes, before SQLite opens it: even reading would leave SQLite's own files beside it.
+        """
         if self._is_absent() or is_open(self.path):
             return
         until, undisturbed = time.monotonic() + BUSY_S, 0
-        # Another process may be making it. What is no file of sessions twice, while nobody does, is none.
+        # Another process may be making it. It is refused if it fails twice while nobody does.
         while undisturbed < 2 and time.monotonic() < until:
             if not (fault := self._fault()):
                 return
@@ -226,8 +295,11 @@ class Database:
         raise StoreError(f"{self.path} is {fault}. It was not changed; give another --store.")
 
     def _fault(self) -> str:
-        """What else than a file of sessions it is; empty for one, and for a file without a byte, which SQLite takes for new:
-        a process made it a moment ago, and may have been cut off."""
+        """Return why a file is no file of sessions.
+
+        Empty for a file of sessions, and for one without a byte, which SQLite takes for new: a process made
+        it a moment ago, and may have been cut off.
+        """
         with self.path.open("rb") as file:
             header = file.read(100)
         if not header:
@@ -260,14 +332,14 @@ class Database:
             connection.row_factory = sqlite3.Row
             connection.text_factory = _text
             if self.damaged:
-                # Otherwise SQLite refuses a file that is shorter than it says of itself.
+                # Otherwise SQLite refuses a file that is shorter than its header says.
                 connection.execute("PRAGMA writable_schema = ON")
             connection.execute("PRAGMA foreign_keys = ON")
             if self.writable:
                 connection.execute("PRAGMA synchronous = FULL")
-                # Debian's SQLite writes zeros over all that is deleted: as much again, just when the disk is full.
+                # Debian's SQLite overwrites all deleted data with zeros: as much again, just when the disk is full.
                 connection.execute("PRAGMA secure_delete = FAST")
-                # Fields are written and seldom read: the 2 MB that SQLite keeps by default would fill for nothing.
+                # Fields are written and seldom read: SQLite's default cache of 2 MB would fill for nothing.
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 if pending(connection) or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     self._prepare(connection)
@@ -277,7 +349,10 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Under a lock of its own: SQLite does not wait where two processes turn on the log of a new file."""
+        """Migrate the file and start its log.
+
+        Under a lock of its own: SQLite does not wait if two processes turn on the log of a new file.
+        """
         with Lease(
             self.locks, self.path.name, f"{self.path} is being brought up to date by {{holder}}.", BUSY_S
         ):
@@ -291,7 +366,7 @@ class Database:
         immutable = "&immutable=1" if mode == "ro" and not self.writable and not log.exists() else ""
         uri = f"{self.path.as_uri()}?mode={mode}{immutable}"
         connection = sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, uri=True)
-        connection.text_factory = _text  # a damaged text costs its own letters
+        connection.text_factory = _text  # damage in a text costs only its own letters
         return connection
 
     def _free_bytes(self) -> int:
@@ -304,7 +379,10 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """The one place where errors of SQLite and of the system become errors for the user."""
+        """Translate errors of SQLite and of the system.
+
+        The only place where they become errors for the user.
+        """
         try:
             yield
         except sqlite3.DatabaseError as error:
@@ -326,7 +404,7 @@ class Database:
             case sqlite3.SQLITE_FULL:
                 return self._full()
             case sqlite3.SQLITE_IOERR:
-                # The log's index is also written, and says only that it could not.
+                # The log's index is written, too; its error does not tell that the disk is full.
                 full = self._free_bytes() < VACUUM_PAGES * 4096
                 return (
                     self._full()
@@ -352,7 +430,11 @@ class Database:
 
 
 def _resolved(path: Path) -> Path:
-    """The file that a path names. Raises OSError with the reason."""
+    """Return the file that a path names.
+
+    Raises:
+        OSError: With the reason, if the path names none.
+    """
     try:
         path = path.expanduser()
     except RuntimeError as error:
@@ -366,7 +448,7 @@ def _resolved(path: Path) -> Path:
 
 
 def _text(content: bytes) -> str:
-    """A text of the file, also where damage made it none."""
+    """Decode a text of the file, even if damaged."""
     return content.decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,7 @@
-"""What is known of a session: as it begins, and as a list shows it."""
+"""Facts of a session.
+
+As it begins, and as a list shows it.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,45 @@ from edgeleuk import __version__
 from edgeleuk.results import ModelIdentity, Provenance
 
 State = Literal["running", "finished", "interrupted"]
-"""A process writes it now; it was ended by its operator or its source; neither, as after a power cut."""
+"""State of a session.
+
+Running: a process writes it now. Finished: it was ended by its operator or its source. Interrupted: neither,
+as after a power cut.
+"""
 
 Kind = Literal["live", "pictures"]
-"""Counted from a camera or a stream, as the stage moved; or from picture files."""
+"""Kind of a session.
+
+Live: counted from a camera or a stream, as the stage moved. Pictures: counted from picture files.
+"""
 
 
 def local_now() -> str:
-    """By the clock and the zone of this machine, ISO 8601 with the offset from UTC."""
+    """Return the local time, ISO 8601 with offset from UTC.
+
+    By the clock and the zone of this machine.
+    """
     return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What is known when a session begins: which slide, who counts it, and with what."""
+    """Facts of a session at its start.
+
+    Which slide, who counts it, and with what.
+    """
 
     source: str
     """Camera, stream, film, folder or picture."""
     model: ModelIdentity
     kind: Kind = "live"
     target: int = 0
-    """White cells to count; 0 where all that is there is counted."""
+    """White cells to count; 0 to count all."""
     um_per_px: float | None = None
-    """As given; None where the profile or the red cells tell."""
+    """Scale as given; None if not given.
+
+    The profile or the red cells then tell it.
+    """
     slide: str = ""
     operator: str = ""
     site: str = ""
@@ -42,68 +61,107 @@ class NewSession:
     profile: str | None = None
     """Name of the device profile."""
     red_cells: float | None = None
-    """Of the blood, 10^12 per litre, where somebody entered it."""
+    """Red-cell count of the blood, 10^12 per litre.
+
+    None if nobody entered it.
+    """
     notes: str = ""
     program: str = __version__
     uuid: str = dataclasses.field(default_factory=lambda: str(uuid4()))
-    """Random, so that two machines never give the same, also where their clocks stand still."""
+    """Random UUID of the session.
+
+    Two machines never give the same, even if their clocks stand still.
+    """
     started: str = dataclasses.field(default_factory=local_now)
-    """ISO 8601 with the offset from UTC."""
+    """Time of the start, ISO 8601 with offset from UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a list of sessions shows."""
+    """Facts of a session in a list."""
 
     id: str
-    """Short, for people. Two machines may give the same."""
+    """Short id for people.
+
+    Two machines may give the same.
+    """
     uuid: str
-    """The only one anywhere."""
+    """Unique id on all machines."""
     kind: Kind
     started: str
-    """UTC, ISO 8601, as all times here."""
+    """Time of the start, UTC, ISO 8601.
+
+    All times here are such.
+    """
     zone: str
-    """Offset of the place's clock from UTC at the start, as "+02:00"; empty where an older edgeleuk did not keep it."""
+    """Offset of local time from UTC at the start.
+
+    As "+02:00"; empty if an older edgeleuk did not keep it.
+    """
     last: str | None
-    """When the last field was counted: earlier than `started` where the clock was set back in between."""
+    """Time of the last counted field.
+
+    Earlier than `started` if the clock was set back in between.
+    """
     ended: str | None
     reason: str | None
-    """Why it ended, in a few words."""
+    """Reason for its end, in a few words."""
     state: State
     magnification: str
     source: str
     model_version: str
     finder_sha256: str
-    """Of the model's files, as the two after it; empty where an older edgeleuk did not keep them."""
+    """Hash of the finder's file.
+
+    The two after it are of the model's other files. Empty if an older edgeleuk did not keep them.
+    """
     reader_sha256: str
     manifest_sha256: str
     profile: str | None
     """Name of the device profile."""
     target: int
-    """White cells to count; 0 where all that is there is counted."""
+    """White cells to count; 0 to count all."""
     um_per_px: float | None
-    """As given at the start; None where the red cells tell."""
+    """Scale given at the start.
+
+    None if none was given: the red cells then tell it.
+    """
     red_cells: float | None
-    """Of the blood, 10^12 per litre, where somebody entered it."""
+    """Red-cell count of the blood, 10^12 per litre.
+
+    None if nobody entered it.
+    """
     operator: str
     slide: str
     site: str
     device: str
     notes: str
-    """As given at the start; later ones are in `Session.notes`."""
+    """Notes as given at the start.
+
+    Later ones are in `Session.notes`.
+    """
     version: str
-    """Of the edgeleuk that began it."""
+    """Version of the edgeleuk that began it."""
     fields: int
-    """Without those taken back."""
+    """Number of fields, without those taken back."""
     white_cells: int
-    """White cells that were read, each once, whatever they were read or marked as. The map may make two of them one
-    when it finds that parts of it overlap; this count is of before."""
+    """Number of white cells that were read, each once.
+
+    Whatever they were read or marked as. The map may make two of them one when it finds that parts of it
+    overlap; this count is of before.
+    """
     refused: int
-    """Pictures that were not counted, and what lay beside them and is none."""
+    """Number of pictures that were not counted.
+
+    With files beside them that are no pictures.
+    """
 
     @property
     def about(self) -> Provenance:
-        """Who counted what, when and with what. Times are those of the place's clock."""
+        """Provenance of the session, with local times.
+
+        Who counted what, when and with what. Times are those of the place's clock.
+        """
         model = ModelIdentity(
             self.magnification,
             self.model_version,
@@ -131,12 +189,15 @@ class SessionSummary:
 
 
 FACTS = ("slide", "operator", "site", "device")
-"""What can be said of a session later, or otherwise than at its start."""
+"""Facts of a session that can be changed later.
+
+Or be stated otherwise than at its start.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One of FACTS that was set to another text."""
+    """Change of one of FACTS to another text."""
 
     name: str
     before: str
@@ -152,7 +213,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark of the operator, or a change of what is said of the session."""
+    """Remark of the operator.
+
+    Or a change of what is said of the session.
+    """
 
     at: str
     text: str

@@ -1,4 +1,7 @@
-"""One writer a session, one process a camera: locks that die with the process that holds them."""
+"""Locks that end with the process that holds them.
+
+They give a session one writer, and a camera one process.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +21,50 @@ from edgeleuk import _files, _private
 from edgeleuk.errors import StoreError
 
 PATIENCE_S = 0.25
-"""For a lock that somebody only looks at (see `held`), not one that is held for a session."""
+"""Seconds to wait for a brief lock.
+
+For a lock that somebody only looks at (see `held`), not one that is held for a session.
+"""
 RETRY_S = 0.02
 MOST_BYTES = 1000
-"""Of what a lock file says of its holder."""
+"""Maximum bytes of a lock file that are read.
+
+It says who holds the lock.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease."""
+    """Holder of a lease."""
 
     process: int
     since: str
-    """UTC, ISO 8601, to the second."""
+    """Start of the lease, UTC, ISO 8601, to the second."""
 
     def __str__(self) -> str:
         return f"process {self.process} since {self.since.replace('T', ' ').removesuffix('+00:00')} UTC"
 
 
 class Lease:
-    """An exclusive lock on a name, held from construction to `release` or to the death of the process.
+    """Exclusive lock on a name.
 
-    It is a flock on a small file that says who holds it. The kernel drops the lock however the process ends, so a lease
-    is never stale; the file that a killed process leaves behind means nothing.
+    It is held from construction to `release` or to the death of the process. It is a flock on a small file
+    that says who holds it. The kernel drops the lock however the process ends, so a lease is never stale; the
+    file that a killed process leaves behind means nothing.
     """
 
     def __init__(self, folder: Path, name: str, taken: str, patience_s: float = PATIENCE_S) -> None:
-        """Raises StoreError where another holds it, worded by `taken` with {holder}, and where no lock can be had."""
+        """Take the lock.
+
+        Args:
+            folder: Folder of the lock files.
+            name: Name to lock.
+            taken: Message if another process holds it, with {holder}.
+            patience_s: Seconds to wait for it.
+
+        Raises:
+            StoreError: If another process holds it, worded by `taken`, or if no lock can be had.
+        """
         self.path = lock_file(folder, name)
         self._file: int | None = None
         deadline = time.monotonic() + patience_s
@@ -59,12 +79,12 @@ class Lease:
             _private.own_folder(self.path.parent)
             descriptor = _private.open_own(self.path, create=True)
         except FileNotFoundError as error:
-            if self.path.parent.is_dir():  # whoever held the last lock swept the folder
+            if self.path.parent.is_dir():  # the holder of the last lock cleared the folder meanwhile
                 return None
             raise self._impossible(error) from error
         except OSError as error:
             raise self._impossible(error) from error
-        # Who held it before may have removed the file between our open and our lock: then ours has no name any more.
+        # The last holder may have removed the file between our open and our lock: ours then has no name.
         if _lock(descriptor) and _is_at(descriptor, self.path):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             with suppress(OSError):  # a full disk: the lock holds, only its holder stays unknown
@@ -84,7 +104,7 @@ class Lease:
         return self._file is not None
 
     def release(self) -> None:
-        """Let go. Safe to call twice."""
+        """Release the lock. Safe to call twice."""
         if self._file is not None:
             with suppress(
                 OSError
@@ -103,14 +123,20 @@ class Lease:
 
 
 def lock_file(folder: Path, name: str) -> Path:
-    """Where the lock of a name lies: readable, and another for each name."""
+    """Return the path of a name's lock file.
+
+    It is readable, and different for each name.
+    """
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
     own = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]  # a path may be no text
     return folder / f"{readable}-{own}.lock"
 
 
 def held(folder: Path, name: str) -> bool:
-    """Whether some process, this one included, holds the lease of a name."""
+    """Return whether some process holds a name's lease.
+
+    This process included.
+    """
     try:
         descriptor = _private.open_own(lock_file(folder, name), create=False)
     except OSError:  # absent, or no lock of this user's
@@ -137,7 +163,10 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _holder(path: Path) -> Holder | None:
-    """None where the holder has not written yet who it is."""
+    """Return who holds a lease.
+
+    None if the holder has not written yet who it is.
+    """
     try:
         told = _files.read_json(path, MOST_BYTES)
         since = datetime.fromisoformat(told["since"]).astimezone(UTC)

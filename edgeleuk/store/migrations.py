@@ -1,8 +1,8 @@
-"""How the file of the sessions came to its present form: functions in order, each run once.
+"""Migrations of the file of sessions, in order.
 
-A migration that was released is never edited, since files exist that it wrote: a change is a further function at the
-end of MIGRATIONS. A counted field is one record of `codec`, which has versions of its own, so that a part added to it
-later needs no migration.
+Each function runs once. A migration that was released is never edited, since files exist that it wrote: a
+change is a further function at the end of MIGRATIONS. A counted field is one record of `codec`, which has
+versions of its own, so that a part added to it later needs no migration.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from edgeleuk._addresses import shown_source
 Migration = Callable[[sqlite3.Connection], None]
 
 APPLICATION_ID = 0x65644C6B
-"""Of a file of sessions, in SQLite's header: "edLk" in ASCII."""
+"""Application id of a file of sessions.
+
+In SQLite's header: "edLk" in ASCII.
+"""
 
 
 def m001_sessions(connection: sqlite3.Connection) -> None:
-    """Sessions with their marks and notes, counted fields, white cells one by one, all other cells by kind."""
+    """Create sessions, marks, notes, fields and cells.
+
+    White cells are kept one by one, all other cells by kind.
+    """
     for statement in (
         f"PRAGMA application_id = {APPLICATION_ID}",
         """
@@ -79,18 +85,22 @@ def m001_sessions(connection: sqlite3.Connection) -> None:
 
 
 def m002_quality(connection: sqlite3.Connection) -> None:
-    """How good a field was, what of it showed the slide, and the profile that put it right. Of fields from before, none
-    of it is known: NULL in `assessment`."""
+    """Add quality, field of view and profile of fields.
+
+    The quality of a field, the part of it that showed the slide, and the profile that corrected it. Of fields
+    from before none of it is known: NULL in `assessment`.
+    """
     for column in ("assessment", "aperture", "profile"):
         connection.execute(f"ALTER TABLE fields ADD COLUMN {column} TEXT")
 
 
 def m003_records(connection: sqlite3.Connection) -> None:
-    """Counted fields as records; who and what of a session, its UUID and its refusals.
+    """Keep counted fields as records of the codec.
 
-    The cells of fields from before stay where they are, in `old_fields` and what refers to it, and `old_records` reads
-    them: moving them would take as much of the disk again, which may be full, and minutes on a Raspberry Pi, whose
-    service would be restarted in the middle of it, again and again. NULL in `record` says that a field is such.
+    Also adds who and what of a session, its UUID and its refusals. The cells of fields from before stay where
+    they are, in `old_fields` and what refers to it, and `old_records` reads them: moving them would take as
+    much of the disk again, which may be full, and minutes on a Raspberry Pi, whose service would be restarted
+    in the middle of it, again and again. NULL in `record` says that a field is such.
     """
     for statement in (
         "DROP INDEX fields_in_order",
@@ -136,9 +146,10 @@ def m003_records(connection: sqlite3.Connection) -> None:
 
 
 def m004_no_passwords(connection: sqlite3.Connection) -> None:
-    """Sources of sessions without the passwords that were in their addresses.
+    """Remove passwords from the sources of sessions.
 
-    Where SQLite keeps what a row held before is written over (secure_delete, see `Database`), and the log is emptied.
+    They were in the addresses. SQLite overwrites what a row held before (secure_delete, see `Database`), and
+    the log is emptied.
     """
     for session, source in connection.execute("SELECT id, source FROM sessions").fetchall():
         if (shown := shown_source(source)) != source:
@@ -149,20 +160,26 @@ MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, 
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:
-    """The migrations that a file has seen, in order, each with the version of edgeleuk that ran it."""
+    """Return the migrations already run.
+
+    In order, each with the version of edgeleuk that ran it.
+    """
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").fetchone():
         return {}
     return dict(connection.execute("SELECT name, version FROM migrations ORDER BY key").fetchall())
 
 
 def pending(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> list[Migration]:
-    """Those that the file has still to see."""
+    """Return the migrations still to run."""
     done = applied(connection)
     return [migration for migration in migrations if migration.__name__ not in done]
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring a file up to date. Each migration and the record that it ran are one transaction."""
+    """Bring a file up to date.
+
+    Each migration and the record that it ran are one transaction.
+    """
     for migration in pending(connection, migrations):
         connection.execute("BEGIN IMMEDIATE")
         try:

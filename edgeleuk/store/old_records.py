@@ -1,6 +1,7 @@
-"""Counted fields from before the codec: rows of cells, and JSON by name. Read, no longer written.
+"""Reader of counted fields from before the codec.
 
-Migration m003 leaves them where they were, see there. Nothing of this module is to be changed: files exist.
+These are rows of cells, and JSON by name. They are read, no longer written. Migration m003 leaves them where
+they were, see there. Nothing of this module is to be changed: files exist.
 """
 
 from __future__ import annotations
@@ -33,14 +34,21 @@ from edgeleuk.types import (
 PLAIN = np.dtype([
     ("position", "<i4"), ("identity", "<i8"), ("box", "<f8", 4), ("score", "<f8"), ("whole", "?"), ("fresh", "?"),
 ])  # fmt: skip
-"""A cell that was found and not read, such as a red cell: its index in the field's cells, its number on the map, x1 y1
-x2 y2 in frame pixels, score. A field's cells of one kind are such records one after the other, deflated. Doubles are
-exact for any source; the finder's numbers have 24 bits, and deflation takes most of the rest away."""
+"""Record of a cell that was not read.
+
+Such as a red cell: its index in the field's cells, its number on the map, x1 y1 x2 y2 in frame pixels, score.
+A field's cells of one kind are such records one after the other, deflated. Doubles are exact for any source;
+the finder's numbers have 24 bits, and deflation takes most of the rest away.
+"""
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 
 def rebuild(fetch: Fetch, key: int) -> CountedField:
-    """The field that was written under `key`. Raises DamagedError where it was damaged since."""
+    """Read the field that was written under a key.
+
+    Raises:
+        DamagedError: If it was damaged since.
+    """
     try:
         return decode(
             encode(_rebuild(fetch, key)), CountedField

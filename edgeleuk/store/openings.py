@@ -1,8 +1,9 @@
-"""Which files this process has open as databases.
+"""Register of the databases that this process has open.
 
-Whatever part of a process closes a file, all POSIX locks that the process has on it end, SQLite's too
-(https://www.sqlite.org/howtocorrupt.html, 2.2). Another process then takes the log that is being written here for one
-that nobody needs, and removes it with all that it holds. So a file is read beside SQLite only while it is not open.
+When any part of a process closes a file, all POSIX locks that the process has on it end, SQLite's too
+(https://www.sqlite.org/howtocorrupt.html, 2.2). Another process then takes the log that is being written here
+for one that nobody needs, and removes it with all that it holds. So a file is read beside SQLite only while
+it is not open.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from collections import Counter
 from pathlib import Path
 
 Key = tuple[int, int]
-"""Device and number of a file: a name may come to stand for another one."""
+"""Device and number of a file.
+
+A name may come to stand for another file.
+"""
 
 OPENING = threading.RLock()
-"""Held while a file is looked at, and from then until it is open."""
+"""Lock for looking at a file and opening it.
+
+Held while a file is looked at, and from then until it is open.
+"""
 _open: Counter[Key] = Counter()
 
 
@@ -25,12 +32,18 @@ def key_of(path: Path) -> Key:
 
 
 def is_open(path: Path) -> bool:
-    """Whether this process has it open; to be asked, and acted on, while OPENING is held."""
+    """Return whether this process has a file open.
+
+    To be asked, and acted on, while OPENING is held.
+    """
     return _open[key_of(path)] > 0
 
 
 def opened(path: Path) -> Key:
-    """Note that a file was opened; gives what `closed` needs."""
+    """Note that a file was opened.
+
+    Returns what `closed` needs.
+    """
     key = key_of(path)
     _open[key] += 1
     return key

@@ -1,4 +1,7 @@
-"""Counted fields and refusals in the store: a record of the codec each, and what a list needs of it as columns."""
+"""Counted fields and refusals as records in the store.
+
+Each is a record of the codec, and what a list needs of it is kept as columns.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 
 def insert(connection: sqlite3.Connection, session: str, counted: CountedField) -> None:
-    """Write one field with all its cells. To be called within a transaction."""
+    """Write one field with all its cells.
+
+    Args:
+        connection: Connection within a transaction.
+        session: Id of the session.
+        counted: The field.
+    """
     key = connection.execute(
         "INSERT INTO fields (session, number, at, record) VALUES (?, ?, ?, ?)",
         (session, int(counted.number), counted.at, encode(counted)),
@@ -29,7 +38,11 @@ def insert(connection: sqlite3.Connection, session: str, counted: CountedField) 
 
 
 def rebuild(fetch: Fetch, key: int) -> CountedField:
-    """The field that `insert` wrote. Raises DamagedError where its record was damaged since."""
+    """Read the field that `insert` wrote.
+
+    Raises:
+        DamagedError: If its record was damaged since.
+    """
     found = fetch("SELECT record FROM fields WHERE key = ?", (key,))
     if not found:
         raise DamagedError(f"a counted field (record {key}) is in the index and not in the table.")
@@ -43,7 +56,10 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
 
 
 def _shown(counted: CountedField) -> CountedField:
-    """The field by a name without passwords, which older edgeleuk kept where they stood in a parameter of the address."""
+    """Return the field without passwords.
+
+    An older edgeleuk kept them if they stood in a parameter of the address.
+    """
     name = without_secrets(counted.field.name)
     return (
         counted if name == counted.field.name else replace(counted, field=replace(counted.field, name=name))
@@ -51,7 +67,10 @@ def _shown(counted: CountedField) -> CountedField:
 
 
 def _numbered(counted: CountedField) -> CountedField:
-    """The field with its white cells numbered, which older records did not keep."""
+    """Return the field with its white cells numbered.
+
+    Older records did not keep the numbers.
+    """
     if any(cell.number for cell in counted.field.cells):
         return counted
     return replace(counted, field=replace(counted.field, cells=numbered(counted.field.cells)))
@@ -60,7 +79,14 @@ def _numbered(counted: CountedField) -> CountedField:
 def insert_refusals(
     connection: sqlite3.Connection, session: str, refusals: Sequence[Refusal], at: str
 ) -> None:
-    """Write pictures that were not counted. To be called within a transaction."""
+    """Write pictures that were not counted.
+
+    Args:
+        connection: Connection within a transaction.
+        session: Id of the session.
+        refusals: The pictures, with the reasons.
+        at: Time, UTC, ISO 8601.
+    """
     connection.executemany(
         "INSERT INTO refusals (session, at, record) VALUES (?, ?, ?)",
         [(session, at, encode(refusal)) for refusal in refusals],
@@ -68,7 +94,11 @@ def insert_refusals(
 
 
 def refusal(fetch: Fetch, key: int) -> Refusal:
-    """One picture that was not counted. Raises DamagedError where its record was damaged."""
+    """Read one picture that was not counted.
+
+    Raises:
+        DamagedError: If its record was damaged.
+    """
     try:
         found = decode(fetch("SELECT record FROM refusals WHERE key = ?", (key,))[0]["record"], Refusal)
     except IndexError as error:
@@ -79,7 +109,10 @@ def refusal(fetch: Fetch, key: int) -> Refusal:
 
 
 def _white_cells(counted: CountedField) -> Iterator[tuple[int, bool, bool]]:
-    """Of each white cell its number on the map, whether it was first seen here, and whether it was read here."""
+    """Yield number, freshness and reading of white cells.
+
+    The number on the map, whether the cell was first seen here, and whether it was read here.
+    """
     read: dict[int, bool] = {}
     for position, (cell, identity) in enumerate(zip(counted.field.cells, counted.identities, strict=True)):
         if cell.kind == WHITE_CELL or cell.reading or position in counted.crops:

@@ -1,4 +1,7 @@
-"""One session of `edgeleuk live` or `analyze`: each field is on the disk before anybody is told that it was counted."""
+"""One session of `edgeleuk live` or `analyze`.
+
+Each field is on the disk before anybody is told that it was counted.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,10 @@ _SUMMARIES = """
 
 
 class Session:
-    """One session: what `Store.start` and `Store.resume` give can be written, what `Store.get` gives can be read.
+    """One session of a store.
 
-    What `Store.annotate` gives takes marks and remarks, and no fields.
+    A session from `Store.start` or `Store.resume` can be written, one from `Store.get` can be read. One from
+    `Store.annotate` takes marks and remarks, and no fields.
     """
 
     def __init__(
@@ -44,11 +48,21 @@ class Session:
 
     @property
     def summary(self) -> SessionSummary:
-        """As of now, from the disk. Raises DamagedError where a part of it cannot be read."""
+        """Summary as of now, from the disk.
+
+        Raises:
+            DamagedError: If a part of it cannot be read.
+        """
         return self.known(None)
 
     def known(self, lost: Lost | None) -> SessionSummary:
-        """`summary` with what a damaged file still gives; `lost` takes the rest. Raises DamagedError where that is nothing."""
+        """Return the summary, even if damaged.
+
+        With what a damaged file still gives; `lost` takes the rest.
+
+        Raises:
+            DamagedError: If the file gives nothing.
+        """
         own: Lost | None = None if lost is None else []
         found = summaries(self._database, self.id, lost=own)
         if not found:
@@ -60,10 +74,14 @@ class Session:
         return found[0]
 
     def add(self, counted: CountedField) -> None:
-        """Keep a counted field. It survives a power cut from the moment this returns.
+        """Keep a counted field.
 
-        Raises DiskFullError before the disk is full and StoreError where it cannot be written. Nothing of the field is
-        kept then, and the session goes on when the cause is gone.
+        It survives a power cut from the moment this returns. If this raises, nothing of the field is kept,
+        and the session goes on when the cause is gone.
+
+        Raises:
+            DiskFullError: Before the disk is full.
+            StoreError: If it cannot be written.
         """
         self._need_lease(counting=True)
         self._database.require_space()
@@ -71,17 +89,24 @@ class Session:
             records.insert(connection, self.id, counted)
 
     def refuse(self, *refusals: Refusal) -> None:
-        """Keep that pictures were not counted, and why. Raises as `add`."""
+        """Keep that pictures were not counted, and why.
+
+        Raises the same errors as `add`.
+        """
         self._need_lease(counting=True)
         self._database.require_space()
         with self._database.transaction() as connection:
             records.insert_refusals(connection, self.id, refusals, now())
 
     def undo(self) -> None:
-        """Take back the last field, and the marks on white cells that it was the first to show.
+        """Take back the last field and its marks.
 
-        Both stay in the file with the time at which they were taken back, since a record that can lose what was once
-        counted is no record; nothing else ever sees them. UsageError where there is no field.
+        The marks are those on white cells that it was the first to show. Both stay in the file with the time
+        at which they were taken back, since a record that can lose what was once counted is no record;
+        nothing else ever sees them.
+
+        Raises:
+            UsageError: If there is no field.
         """
         with self._writing(counting=True) as connection:
             last = "SELECT MAX(key) FROM fields WHERE session = ? AND undone IS NULL"
@@ -96,7 +121,10 @@ class Session:
             )
 
     def mark(self, identity: int, label: str) -> None:
-        """Overrule what the reader says of a cell on the map. The last mark of a cell holds; all are kept."""
+        """Overrule the reader's label of a cell on the map.
+
+        The last mark of a cell holds; all are kept.
+        """
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO marks (session, identity, label, at) VALUES (?, ?, ?, ?)",
@@ -104,7 +132,13 @@ class Session:
             )
 
     def unmark(self, identity: int) -> None:
-        """Take the last mark of a cell back: the one before holds again, or the reader. UsageError where it has none."""
+        """Take back the last mark of a cell.
+
+        The one before holds again, or the reader.
+
+        Raises:
+            UsageError: If it has none.
+        """
         with self._writing() as connection:
             last = "SELECT MAX(key) FROM marks WHERE session = ? AND identity = ? AND undone IS NULL"
             key = connection.execute(last, (self.id, int(identity))).fetchone()[0]
@@ -121,9 +155,10 @@ class Session:
             )
 
     def describe(self, facts: Mapping[str, str]) -> tuple[Change, ...]:
-        """Set some of FACTS to other texts; gives what changed. A note with the time keeps each change.
+        """Set some of FACTS to other texts.
 
-        All in one transaction. What is so already is no change.
+        Returns what changed; what is so already is no change. A note with the time keeps each change. All is
+        one transaction.
         """
         before = self.summary
         texts = {name: readable(text) for name, text in facts.items()}
@@ -144,7 +179,10 @@ class Session:
         return changes
 
     def finish(self, reason: str, at: str | None = None) -> None:
-        """End the session, `at` a time with its zone or now, and let go of it; `Store.resume` takes it up again."""
+        """End the session and release it.
+
+        `at` is a time with its zone, by default now. `Store.resume` takes the session up again.
+        """
         ended = _utc(at) if at else now()
         with self._writing(counting=True) as connection:
             connection.execute(
@@ -153,14 +191,20 @@ class Session:
         self.release()
 
     def release(self) -> None:
-        """Let go without an end, as a program that dies does. Safe to call twice."""
+        """Release the session without an end.
+
+        As a program that dies does. Safe to call twice.
+        """
         if self._lease:
             self._lease.release()
 
     def counted(self, lost: Lost | None = None) -> Iterator[CountedField]:
-        """The counted fields as they were, in order, one at a time from the disk.
+        """Yield the counted fields in order, as they were.
 
-        A field that is damaged is left out, and named in `lost`; without that DamagedError is raised.
+        One at a time from the disk. A damaged field is left out and named in `lost`.
+
+        Raises:
+            DamagedError: If a field is damaged and `lost` is None.
         """
         for key, number in self._keys(lost):
             try:
@@ -171,9 +215,10 @@ class Session:
                 tell(lost, f"field {number} of session {self.id} is damaged and was left out.")
 
     def give_up(self, kept: Iterable[CountedField], lost: Lost) -> int:
-        """Take back the fields that `counted` left out, so that the session goes on without them; a note keeps what was lost.
+        """Take back the fields that `counted` left out.
 
-        Gives the number of the last field that there was, whether it can be read or not.
+        The session then goes on without them; a note keeps what was lost. Returns the number of the last
+        field that there was, whether it can be read or not.
         """
         there = {counted.number for counted in kept}
         numbers = {key: int(number) for key, number in self._keys([])}
@@ -188,9 +233,10 @@ class Session:
         return rows(self._database, FIELDS, (self.id,), f"the list of the fields of session {self.id}", lost)
 
     def unassessed(self, lost: Lost | None = None) -> frozenset[int]:
-        """Numbers of the fields that were counted before assessments were kept: nothing is known of their quality.
+        """Return the numbers of fields without an assessment.
 
-        `lost` as in `counted`.
+        They were counted before assessments were kept: nothing is known of their quality. `lost` is as in
+        `counted`.
         """
         ways = [
             f"SELECT f.number FROM old_fields AS o CROSS JOIN fields AS f {way} ON f.key = o.key"
@@ -203,7 +249,10 @@ class Session:
         return frozenset(row["number"] for row in found)
 
     def refused(self, lost: Lost | None = None) -> tuple[Refusal, ...]:
-        """The pictures that were not counted, in order. `lost` as in `counted`."""
+        """Return the refused pictures in order.
+
+        `lost` is as in `counted`.
+        """
         what = f"the refusals of session {self.id}"
         found = []
         for (key,) in rows(self._database, REFUSALS, (self.id,), what, lost):
@@ -216,17 +265,26 @@ class Session:
         return tuple(found)
 
     def marks(self, lost: Lost | None = None) -> dict[int, str]:
-        """What the operator said of cells, by their number on the map. `lost` as in `counted`."""
+        """Return the operator's labels of cells.
+
+        By their number on the map. `lost` is as in `counted`.
+        """
         found = self._both_ways("SELECT identity, label FROM marks", "AND undone IS NULL", "marks", lost)
         return {row["identity"]: row["label"] for row in found}
 
     def notes(self, lost: Lost | None = None) -> tuple[Note, ...]:
-        """The remarks in order. `lost` as in `counted`."""
+        """Return the remarks in order.
+
+        `lost` is as in `counted`.
+        """
         found = self._both_ways("SELECT at, text FROM notes", "", "notes", lost)
         return tuple(Note(row["at"], row["text"]) for row in found if is_time(row["at"]))
 
     def _both_ways(self, select: str, only: str, what: str, lost: Lost | None) -> list[sqlite3.Row]:
-        """By the index of the sessions, or without it."""
+        """Return rows with or without the index.
+
+        By the index of the sessions, or without it if that fails.
+        """
         ways = [f"{select} {way} WHERE session = ? {only} ORDER BY key" for way in ("", "NOT INDEXED")]
         return rows(self._database, ways, (self.id,), f"the {what} of session {self.id}", lost)
 
@@ -244,9 +302,17 @@ class Session:
 def summaries(
     database: Database, session: str | None = None, *, lost: Lost | None = None
 ) -> list[SessionSummary]:
-    """Every session, or the one named, newest first, also by a computer whose clock was set back in between.
+    """Return every session, or the one named, newest first.
 
-    `lost` takes what a damaged file does not give; without it DamagedError is raised.
+    Also if the computer's clock was set back in between.
+
+    Args:
+        database: The file.
+        session: Id of the session; None for all.
+        lost: Takes what a damaged file does not give; None to raise.
+
+    Raises:
+        DamagedError: If a part cannot be read and `lost` is None.
     """
     try:
         found = [dict(row) for row in database.query(_SUMMARIES, (session,))]
@@ -278,12 +344,15 @@ def _one_by_one(database: Database, session: str | None, lost: Lost) -> Iterator
 
 
 def lease_name(database: Database, session: str) -> str:
-    """Of the right to write a session."""
+    """Return a session's lease name.
+
+    The lease is the right to write the session.
+    """
     return f"{database.path.name}-{session}"
 
 
 def now() -> str:
-    """UTC, ISO 8601."""
+    """Return the time now, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

@@ -1,4 +1,4 @@
-"""The file that holds all sessions, and where it lies."""
+"""File of all sessions, and its location."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ from edgeleuk.store.session import Session, lease_name, summaries
 VARIABLE = "EDGELEUK_SESSIONS"
 """Environment variable that names the file."""
 NAMED = 8
-"""Sessions that a message lists where an id fits none or several."""
+"""Number of sessions that a message lists.
+
+If an id fits none or several.
+"""
 Summaries = list[SessionSummary]
 
 
 def default_path() -> Path:
-    """The file that EDGELEUK_SESSIONS names, else edgeleuk/sessions.db under $XDG_DATA_HOME or ~/.local/share.
+    """Return the default file of sessions.
 
-    Raises StoreError for a user without home.
+    The one that EDGELEUK_SESSIONS names, else edgeleuk/sessions.db under $XDG_DATA_HOME or ~/.local/share.
+
+    Raises:
+        StoreError: For a user without home.
     """
     homeless = StoreError(
         f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
@@ -40,19 +46,30 @@ def default_path() -> Path:
 
 
 def open_store(path: Path | None = None, *, create: bool = True, reserve_bytes: int = RESERVE_BYTES) -> Store:
-    """The sessions in the file `path`, or in `default_path()`; made where it is absent, unless `create` is false.
+    """Open a file of sessions.
 
-    Raises StoreError where the file is none of edgeleuk's, of a newer edgeleuk, or damaged: it is then not altered.
-    UsageError where it is absent and not to be made. Fields are refused while less than `reserve_bytes` are free.
+    Args:
+        path: The file, by default `default_path()`.
+        create: Whether to make it if it is absent.
+        reserve_bytes: Fields are refused while less is free on the disk.
+
+    Raises:
+        StoreError: If the file is none of edgeleuk's, of a newer edgeleuk, or damaged: it is then not
+            altered.
+        UsageError: If it is absent and not to be made.
     """
     return Store(Database(path or default_path(), create=create, reserve_bytes=reserve_bytes))
 
 
 def claim_source(name: str, folder: Path | None = None) -> Lease:
-    """The right to take pictures from a source, until the `with` block ends or the process dies.
+    """Claim the right to take pictures from a source.
 
-    Raises StoreError where another process has it. All counts of a user meet in `folder`, whichever file each of them
-    writes: it is beside the default file or, where nothing can be written there, in the folder of temporary files.
+    It lasts until the `with` block ends or the process dies. All counts of a user meet in `folder`, whichever
+    file each of them writes: it is beside the default file or, if nothing can be written there, in the folder
+    of temporary files.
+
+    Raises:
+        StoreError: If another process has it.
     """
     taken = f"{name} is in use by {{holder}}. Finish that count first, or name another --source."
     return Lease(folder or _locks_of_sources(), f"source-{name}", taken)
@@ -73,7 +90,10 @@ def _locks_of_sources() -> Path:
 
 
 class Store:
-    """A file of sessions. A context manager, which lets go of its sessions at the end; use from one thread."""
+    """File of sessions.
+
+    A context manager, which releases its sessions at the end. Use from one thread.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -84,7 +104,11 @@ class Store:
         return self._database.path
 
     def start(self, new: NewSession) -> Session:
-        """A new session, held by this process. Raises DiskFullError where there is no room for one."""
+        """Start a session, held by this process.
+
+        Raises:
+            DiskFullError: If there is no room for one.
+        """
         self._database.require_space()
         session = self._hold(self._new_id())
         row = {"id": session.id, **_row(new)}
@@ -101,22 +125,32 @@ class Store:
         return session
 
     def list(self, lost: Lost | None = None) -> Summaries:
-        """Every session, newest first. `lost` takes what a damaged file does not give; without it DamagedError is raised."""
+        """Return every session, newest first.
+
+        `lost` takes what a damaged file does not give.
+
+        Raises:
+            DamagedError: If a part cannot be read and `lost` is None.
+        """
         return summaries(self._database, lost=lost)
 
     def get(self, session: str) -> Session:
-        """A session to read, also while another process writes it. The beginning of its id or UUID is enough.
+        """Return a session to read.
 
-        In a damaged file it is sought among those that can still be read.
+        Also while another process writes it. The beginning of its id or UUID is enough. In a damaged file it
+        is sought among those that can still be read.
 
-        Raises UsageError, which lists what exists, where it fits no session or several.
+        Raises:
+            UsageError: If it fits no session or several; it lists what exists.
         """
         return Session(self._database, self._full_id(session))
 
     def resume(self, session: str) -> Session:
-        """A session to go on with, held by this process.
+        """Resume a session, held by this process.
 
-        Raises StoreError where another one holds it, UsageError where it is of pictures.
+        Raises:
+            StoreError: If another process holds it.
+            UsageError: If it is of pictures.
         """
         require_resumable(self.get(session).known([]))
         resumed = self._hold(self._full_id(session))
@@ -131,25 +165,34 @@ class Store:
         return resumed
 
     def annotate(self, session: str) -> Session:
-        """A session to mark and remark on, held by this process; its end stays as it was, and it takes no fields.
+        """Open a session for marks and remarks.
 
-        Raises StoreError where another process holds it.
+        It is held by this process; its end stays as it was, and it takes no fields.
+
+        Raises:
+            StoreError: If another process holds it.
         """
         return self._hold(self._full_id(session), counting=False)
 
     def delete(self, session: str) -> None:
-        """Remove a session for good and give its space back to the disk. Raises StoreError while it is being written."""
+        """Delete a session for good.
+
+        Its space is given back to the disk.
+
+        Raises:
+            StoreError: While it is being written.
+        """
         doomed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM sessions WHERE id = ?", (doomed.id,))
-            with suppress(StoreError):  # it is deleted all the same, and what it took serves the next fields
+            with suppress(StoreError):  # it is deleted all the same, and the next fields use its space
                 self._database.give_back()
         finally:
             doomed.release()
 
     def close(self) -> None:
-        """Let go of the sessions and the file. Safe to call twice."""
+        """Release the sessions and the file. Safe to call twice."""
         for session in self._held:
             session.release()
         self._database.close()
@@ -170,7 +213,10 @@ class Store:
         return self._held[-1]
 
     def _new_id(self) -> str:
-        """Sorts by time and is short enough to be read out; UTC, and two digits for sessions of one second."""
+        """Return a new id, which sorts by time.
+
+        It is short enough to be read out; UTC, and two digits for sessions of one second.
+        """
         taken = {row["id"] for row in damage.known(self._database, [])}
         while True:
             made = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(1)}"
@@ -199,7 +245,11 @@ class Store:
 
 
 def require_resumable(summary: SessionSummary) -> None:
-    """Raises UsageError where a session cannot be counted on."""
+    """Check that a session can be resumed.
+
+    Raises:
+        UsageError: If it was counted from pictures.
+    """
     if summary.kind == "pictures":
         raise UsageError(
             f"session {summary.id} was counted from pictures, which have no camera to go on with. Give all pictures of the"
@@ -208,13 +258,13 @@ def require_resumable(summary: SessionSummary) -> None:
 
 
 def _row(new: NewSession) -> dict[str, str | int | float | None]:
-    """The columns of a session as it begins."""
+    """Return the columns of a new session."""
     started = datetime.fromisoformat(new.started)
     texts = {
         name: without_secrets(readable(getattr(new, name)))  # a path may hold bytes that are no text
         for name in ("source", "slide", "operator", "site", "device", "notes")
     }
-    texts["source"] = shown_source(texts["source"])  # no password lies on the disk
+    texts["source"] = shown_source(texts["source"])  # no password is kept on the disk
     return texts | {
         "uuid": new.uuid,
         "kind": new.kind,
