@@ -70,7 +70,8 @@ def assign(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Assign grid cells to annotated boxes.
 
-    Task-aligned assignment (Feng et al., TOOD, ICCV 2021): grid cells that already predict a box well learn it.
+    Task-aligned assignment (Feng et al., TOOD, ICCV 2021): grid cells that already predict a box well
+    learn it.
 
     Args:
         scores: (N, A, K) class scores, 0 to 1.

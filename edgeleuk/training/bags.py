@@ -104,8 +104,8 @@ def white_cells(slide: SlideSample, finder: Finder) -> Iterator[Image]:
 class BagBatches:
     """Batches of labelled cells followed by crops of one slide.
 
-    Calling it with an epoch number yields (crops, targets, known), where `known` holds the slide's proportions
-    and, last, its share of artefacts.
+    Calling it with an epoch number yields (crops, targets, known), where `known` holds the slide's
+    proportions and, last, its share of artefacts.
     """
 
     def __init__(self, recipe: Recipe, cells: ReaderBatches, bags: Sequence[Bag]) -> None:
