@@ -1,4 +1,4 @@
-"""Evaluation of a recipe on laboratories left out of training.
+"""Evaluation of a recipe on left-out laboratories.
 
 One network is trained without each group of laboratories. These networks are not published. Their readings
 of the laboratories left out show how the published network, which was trained on all of them, will perform in
@@ -32,7 +32,7 @@ class ForeignCells:
 
     samples: tuple[CellSample, ...]
     pictures: dict[int, tuple[Image, Scale]]
-    """Images and scales of field cells, by `id` of the sample."""
+    """Images and scales of field cells, by `id(sample)`."""
 
     def look(self, sample: CellSample) -> tuple[Image, Scale]:
         """Return a sample's image and scale."""
@@ -78,7 +78,7 @@ def foreign_cells(
 
 @dataclass(frozen=True, slots=True)
 class Unseeing:
-    """A reader and the cells of its left-out laboratories."""
+    """A reader and its left-out laboratories' cells."""
 
     recipe: Recipe
     laboratories: tuple[str, ...]
@@ -87,7 +87,7 @@ class Unseeing:
 
 
 def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPLITS) -> Iterator[Unseeing]:
-    """Yield one reader for each group of left-out laboratories.
+    """Yield a reader per group of left-out laboratories.
 
     The networks are those of the recipe itself, or of the recipe that its [publish] names as `across_by`.
     They are quantized like the published one.
@@ -113,7 +113,7 @@ def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPL
 
 
 def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Measure each left-out laboratory with the reader that never saw it.
+    """Measure the readers on their left-out laboratories.
 
     Args:
         recipe: Recipe of the published reader.

@@ -1,4 +1,7 @@
-"""Assignment of grid cells to boxes, and the finder's loss."""
+"""The finder's loss.
+
+Grid cells are assigned to the boxes that they learn.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from torch.nn import functional as F
 from edgeleuk.training.networks import STRIDE
 
 MAX_LOG_DISTANCE = 4.0
-"""Maximum log-distance: exp(4) strides are 218 px, twice the largest cell."""
+"""Maximum log-distance.
+
+exp(4) strides are 218 px, twice the largest cell.
+"""
 
 
 def grid_centres(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return the centres of the output grid's cells.
+    """Return the centres of the grid cells.
 
     Args:
         height: Rows of the grid.
@@ -111,7 +117,7 @@ def assign(
 def finder_loss(
     output: tuple[Tensor, Tensor], boxes: Tensor, kinds: Tensor, known: Tensor
 ) -> dict[str, Tensor]:
-    """Return the class loss and the box loss.
+    """Return the class and box loss.
 
     Args:
         output: Class logits (N, K, H, W) and log-distances (N, 4, H, W) of `FinderNet`.

@@ -31,11 +31,12 @@ class Geometry:
     Otherwise by quarter turns, under which boxes stay tight.
     """
     shift: float = 0.0
-    """Maximum shift of the centre, as a share of the crop."""
+    """Maximum shift, as a share of the crop."""
     calm: float = 0.0
-    """Share of maps with a quarter of `scale` and `squeeze`.
+    """Share of maps with little change of scale.
 
-    A cell's size can only be read from a crop whose scale is known.
+    Their `scale` and `squeeze` are a quarter as large. A cell's size can only be read from a crop whose scale
+    is known.
     """
 
 
@@ -80,7 +81,7 @@ def affine(
     centre: tuple[float, float],
     size: int,
 ) -> NDArray[np.float64]:
-    """Draw a random affine map for one image.
+    """Draw one random affine map.
 
     Args:
         rng: Random generator.
@@ -119,9 +120,10 @@ def warp(
 
 
 def warp_boxes(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return axis-aligned boxes (N, 4) around the mapped corners.
+    """Map boxes (N, 4) by an affine map.
 
-    They are tight only for quarter turns and mirroring.
+    The results are axis-aligned boxes around the mapped corners. They are tight only for quarter turns and
+    mirroring.
     """
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     mapped = corners @ matrix[:, :2].T + matrix[:, 2]
@@ -143,19 +145,25 @@ class Colour:
     clean: float = 0.15
     """Share of images left unchanged."""
     mix: float = 0.0
-    """Strength of changes of the dyes' colours beyond `stain`.
+    """Strength of additional changes of the dyes' colours.
 
-    It imitates other dyes and other spectra of lamp and sensor.
+    They add to those of `stain` and imitate other dyes and other spectra of lamp and sensor.
     """
     veil: float = 0.0
-    """Maximum share of stray light of a random faint colour."""
-    fade: float = 0.0
-    """Maximum share of grey: cheap sensors mix their colours."""
-    eosin: float = 0.0
-    """Strength of colour changes of red cells relative to nuclei.
+    """Maximum share of stray light.
 
-    `stain` and `mix` change both together. On real slides red cells are anything from orange to green-blue
-    while nuclei stay purple.
+    Its colour is random and faint.
+    """
+    fade: float = 0.0
+    """Maximum share of grey.
+
+    Cheap sensors mix their colours.
+    """
+    eosin: float = 0.0
+    """Strength of colour changes of red cells.
+
+    They change relative to nuclei; `stain` and `mix` change both together. On real slides red cells are
+    anything from orange to green-blue while nuclei stay purple.
     """
     halo: float = 0.0
     """Strength of sharpening and bright defocus rims.
@@ -222,12 +230,12 @@ Below it the dyes are not told apart, and no colour is changed.
 
 
 def _eosin(density: Tensor, change: Tensor) -> Tensor:
-    """Change the colour of red cells in an optical density.
+    """Change the colour of red cells.
 
-    `density` is (N, 3, H, W); `change` (N, 3) is in units of the red cells' own density. The change is a
-    shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red cells around it,
-    becomes e + d. Everything stained like red cells, above all eosinophil granules, changes with them; the
-    background stays.
+    `density` is an optical density (N, 3, H, W); `change` (N, 3) is in units of the red cells' own density.
+    The change is a shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red cells
+    around it, becomes e + d. Everything stained like red cells, above all eosinophil granules, changes with
+    them; the background stays.
     """
     height, width = density.shape[2:]
     # Every ninth pixel gives the same means and quantiles, eight times cheaper.
@@ -276,9 +284,9 @@ def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> T
 
 
 def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each image by a Gaussian of its own sigma.
+    """Apply a Gaussian blur.
 
-    `sigma` is (N,), pixels. Images are mirrored at their edges.
+    Each image has its own `sigma` (N,), pixels. Images are mirrored at their edges.
     """
     if batch.device.type != "cpu":
         return _blur_anywhere(batch, sigma)
@@ -291,16 +299,16 @@ def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_anywhere(batch: Tensor, sigma: Tensor) -> Tensor:
-    """Blur by a matrix product along each axis.
+    """Apply a Gaussian blur on any device.
 
-    The result is that of `_blur`, on any device; OpenCV is faster on a CPU.
+    It is a matrix product along each axis; OpenCV is faster on a CPU.
     """
     down, across = (_spread(side, sigma)[:, None] for side in batch.shape[2:])
     return down @ batch @ across.transpose(2, 3)
 
 
 def _spread(side: int, sigma: Tensor) -> Tensor:
-    """Return the blur's weights as matrices (N, side, side).
+    """Return blur matrices (N, side, side).
 
     Row i holds the weights of all pixels in blurred pixel i.
     """

@@ -1,10 +1,10 @@
-"""Training on slides with known counts and unlabelled cells.
+"""Training on slides with known counts.
 
-A bag holds crops of one slide and the annotated proportions of its types. Each training step takes some crops
-of one slide and compares the network's mean prediction with the annotated proportions (learning from label
-proportions: Quadrianto, Smola, Caetano, Le, Estimating labels from label proportions, JMLR 2009; as a loss of
-a network: Ardehaly, Culotta, Co-training for demographic classification using deep learning from label
-proportions, 2017).
+The cells of the slides are unlabelled. A bag holds crops of one slide and the annotated proportions of its
+types. Each training step takes some crops of one slide and compares the network's mean prediction with the
+annotated proportions (learning from label proportions: Quadrianto, Smola, Caetano, Le, Estimating labels from
+label proportions, JMLR 2009; as a loss of a network: Ardehaly, Culotta, Co-training for demographic
+classification using deep learning from label proportions, 2017).
 """
 
 from __future__ import annotations
@@ -37,18 +37,21 @@ from edgeleuk.training.recipe import Recipe, head_sizes, learns_from
 from edgeleuk.types import WHITE_CELL, Image
 
 ARTEFACTS = "none"
-"""Label of artefacts and of cells that annotators could not name."""
+"""Annotators' label of artefacts and unnameable cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """White cells found on a slide, and its annotated proportions."""
+    """White cells and annotated proportions of a slide.
+
+    The white cells are those that the finder found.
+    """
 
     slide: str
     crops: tuple[Image, ...]
     """Squares of FIELD_CELL_UM at CACHE_UM_PER_PX."""
     proportions: NDArray[np.float32]
-    """(types,) proportions of the annotated white cells, summing to 1."""
+    """(types,) annotated proportions of white cells, summing to 1."""
     artefacts: float
     """Share of artefacts among all annotations."""
 
@@ -84,7 +87,7 @@ def _bag(slide: SlideSample, finder: Finder, labels: Labels, most: int, seed: in
 
 
 def white_cells(slide: SlideSample, finder: Finder) -> Iterator[Image]:
-    """Yield square crops around the white cells that are found.
+    """Yield square crops around found white cells.
 
     White cells cut by an edge are skipped, and so are fields whose scale cannot be estimated.
     """
@@ -102,10 +105,10 @@ def white_cells(slide: SlideSample, finder: Finder) -> Iterator[Image]:
 
 
 class BagBatches:
-    """Batches of labelled cells followed by crops of one slide.
+    """Batches of labelled cells and a slide's crops.
 
-    Calling it with an epoch number yields (crops, targets, known), where `known` holds the slide's
-    proportions and, last, its share of artefacts.
+    Calling it with an epoch number yields (crops, targets, known). The crops are those of the labelled cells,
+    then those of one slide. `known` holds the slide's proportions and, last, its share of artefacts.
     """
 
     def __init__(self, recipe: Recipe, cells: ReaderBatches, bags: Sequence[Bag]) -> None:

@@ -12,9 +12,9 @@ from edgeleuk.intervals import Share
 
 PRECISION = 3
 FEWEST = 10
-"""Minimum number of cells of a type to list its mistakes.
+"""Minimum number of cells for listing mistakes.
 
-The rate of mistakes cannot be judged on fewer.
+How often a type is mistaken cannot be judged on fewer cells of it.
 """
 
 
@@ -93,7 +93,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield the whole model's results on real slides of its objective."""
+    """Yield the whole model's results on real slides."""
     if real is None:
         return
     yield f"## On real slides ({real['of']})"
@@ -131,7 +131,7 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield results of networks trained alike on left-out laboratories."""
+    """Yield the results on left-out laboratories."""
     if not found:
         return
     yield "## In laboratories it never saw"
@@ -275,7 +275,7 @@ def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mistakes(confusion: Mapping[str, Mapping[str, int]], most: int = 5) -> str:
-    """Describe the most frequent mistakes, by share of their type."""
+    """Describe the most frequent mistakes, by share."""
     pairs = [
         (Share(n, sum(row.values())), truth, read)
         for truth, row in confusion.items()

@@ -49,22 +49,28 @@ NOT_A_CELL = "not_a_cell"
 
 @dataclass(frozen=True, slots=True)
 class TrainingCell:
-    """A cell with one or more images centred on it."""
+    """A cell and images centred on it."""
 
     sample: CellSample
     pictures: tuple[tuple[Image, Scale], ...]
-    """Images and scales: as taken first, then through other objectives."""
+    """One or more images with scales.
+
+    The first is as it was taken, the others are through other objectives.
+    """
     number: int = 0
     """Index among the cells of its file."""
 
     @property
     def name(self) -> str:
-        """Name that depends on neither data folder nor file format."""
+        """Name of the cell.
+
+        It depends on neither the data folder nor the file format.
+        """
         return f"{self.sample.source}/{self.sample.path.stem}/{self.number}"
 
 
 def training_cells(recipe: Recipe) -> list[TrainingCell]:
-    """Return all cells that a recipe trains on.
+    """Load all training cells of a recipe.
 
     They include the things that it learns are no white cells.
     """
@@ -73,7 +79,7 @@ def training_cells(recipe: Recipe) -> list[TrainingCell]:
 
 
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
-    """Load the training cells of a recipe's sources.
+    """Load training cells of a recipe's sources.
 
     With `kept_aside`, load instead the cells kept aside for thresholds and calibration. Cells are kept aside
     by patient if known, else by the file's name without its extension. Types are merged as the recipe says.
@@ -96,7 +102,7 @@ def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
 
 
 def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
-    """Drop the samples whose image also has another label."""
+    """Drop samples whose image has several labels."""
     pictures = [hashlib.sha256(sample.path.read_bytes()).digest() for sample in samples]
     given: dict[bytes, set[str]] = {}
     for sample, picture in zip(samples, pictures, strict=True):
@@ -105,16 +111,18 @@ def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
 
 
 def load_field_cells(recipe: Recipe) -> Iterator[TrainingCell]:
-    """Yield white cells of training fields with annotated subtype.
+    """Yield typed white cells of training fields.
 
-    None of them is kept aside.
+    Their subtypes are annotated. None of them is kept aside.
     """
     named = [name for name in recipe["data"].get("fields", {}) if learns_from(recipe, name)]
     yield from field_cells(recipe, "train", named)
 
 
 def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> Iterator[TrainingCell]:
-    """Yield white cells of some laboratories' fields with annotated subtype.
+    """Yield typed white cells of some fields.
+
+    Their subtypes are annotated.
 
     Args:
         recipe: Recipe whose [data.fields] and types apply.
@@ -137,7 +145,7 @@ def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> It
 
 
 def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -> Iterator[TrainingCell]:
-    """Yield crops of things that are no white cells.
+    """Yield crops of other things than white cells.
 
     They are false positives of the recipe's finder and annotated red cells, from fields on which all cells
     are annotated. The fields are those of `laboratories`; None means all that the recipe learns from.
@@ -173,7 +181,7 @@ def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -
 
 
 def _apart(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
-    """Return which boxes are apart from all others.
+    """Return which boxes are far from others.
 
     (N,), true if no other box's centre lies within the box, nor its own within another box enlarged by half.
     """
@@ -190,7 +198,7 @@ def _are(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
 
 def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]:
-    """Return which boxes contain the centres of others.
+    """Return which boxes contain others' centres.
 
     (N, M); the N boxes are first enlarged about their centres by the factor `grown`.
     """
@@ -201,9 +209,9 @@ def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]
 
 
 def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
-    """Return which boxes (N,) touch no edge of their field.
+    """Return which boxes touch no edge.
 
-    Every annotator treats cells cut by the edge differently.
+    (N,), true within the field by a margin of 3 px. Every annotator treats cells cut by the edge differently.
     """
     limit = np.array([field.width, field.height], np.float32) - 3
     within: NDArray[np.bool_] = (boxes[:, :2] > 3).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
@@ -213,7 +221,7 @@ def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
 def _cut(
     field: FieldSample, scale: Scale, chosen: Iterable[int], labels: list[str]
 ) -> Iterator[TrainingCell]:
-    """Yield squares of FIELD_CELL_UM around chosen boxes of a field."""
+    """Yield squares of FIELD_CELL_UM around chosen boxes."""
     side = round(FIELD_CELL_UM / CACHE_UM_PER_PX)
     image = None
     for i in chosen:
@@ -236,9 +244,9 @@ def in_memory(samples: list[CellSample]) -> list[TrainingCell]:
 
 
 def through_objective(recipe: Recipe, cells: list[TrainingCell]) -> list[TrainingCell]:
-    """Add images through the recipe's [virtual] objective to every cell.
+    """Add simulated images to every cell.
 
-    Each cell gets `shots` more images, each with its own camera.
+    Each cell gets `shots` more images through the recipe's [virtual] objective, each with its own camera.
     """
     lens = objective(recipe["virtual"]["objective"])
     shoot = partial(_shot, lens, recipe["virtual"]["shots"], recipe["train"]["seed"])
@@ -269,10 +277,10 @@ def _shot(
 
 
 def encode(samples: Sequence[CellSample], recipe: Recipe) -> NDArray[np.int64]:
-    """Encode labels and attributes as targets (N, 1 + attributes).
+    """Encode labels and attributes as targets.
 
-    The first column is the index of the label, see `Labels.names`; the others are the index of each
-    attribute's value, UNKNOWN where it is not labelled.
+    The targets are (N, 1 + attributes). The first column is the index of the label, see `Labels.names`; the
+    others are the index of each attribute's value, UNKNOWN where it is not labelled.
     """
     labels = Labels.of(recipe)
     columns = [[labels.index(sample) for sample in samples]]

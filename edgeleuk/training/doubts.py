@@ -1,4 +1,4 @@
-"""Measurements on cells that a reader does not recognise.
+"""Measurements on cells that are not recognised.
 
 Publishing measures which types the reader leaves possible, and how blast-like the cells of healthy slides
 are.
@@ -93,10 +93,10 @@ def healthy(
     reference: Reference,
     where: str,
 ) -> dict[str, Any]:
-    """Estimate the distribution of blast-likeness in a healthy adult.
+    """Estimate the blast-likeness of a healthy adult's slide.
 
-    Each mature type has its share of a healthy adult's slide. Within a type each laboratory has the same
-    weight, so that no large one dominates.
+    The result is its distribution over the cells. Each mature type has its share of a healthy adult. Within a
+    type each laboratory has the same weight, so that no large one dominates.
 
     Args:
         reader: The reader as it is published.

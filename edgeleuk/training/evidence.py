@@ -1,6 +1,6 @@
-"""Held-out cells on which a reader's thresholds are chosen.
+"""Held-out cells for choosing a reader's thresholds.
 
-Its bounds are measured on them too. No network reads cells that it has learnt from.
+The reader's bounds are chosen on them too. No network reads cells that it has learnt from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edgeleuk.training.lenses import lens_of, look_of, through
 from edgeleuk.training.recipe import Recipe
 
 MOST = 100
-"""Maximum number of cells per type and left-out laboratory.
+"""Maximum cells per type and left-out laboratory.
 
 The limit keeps a large laboratory from dominating.
 """
@@ -36,7 +36,7 @@ class Evidence:
 
     samples: tuple[CellSample, ...]
     logits: NDArray[np.float32]
-    """(N, types) logarithms of probabilities at temperature 1."""
+    """(N, types) log-probabilities at temperature 1."""
     foreign: NDArray[np.bool_]
     """(N,) whether a cell's laboratory was left out.
 
@@ -96,7 +96,7 @@ def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
 
 
 def _few_of_each(samples: list[CellSample], rng: np.random.Generator) -> list[CellSample]:
-    """Choose at most MOST samples of each label at random."""
+    """Draw up to MOST samples of each label."""
     kept: Counter[str] = Counter()
     chosen = []
     for i in rng.permutation(len(samples)).tolist():

@@ -36,14 +36,14 @@ HEAD = "reader-head.npz"
 
 @dataclass(frozen=True, slots=True)
 class Standards:
-    """Rules and reference values by which models are measured."""
+    """Rules and reference values for measuring models."""
 
     rules: Rules
     reference: Reference
 
 
 def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
-    """Export the trained network as an FP32 ONNX file.
+    """Export the trained network to FP32 ONNX.
 
     Args:
         recipe: Recipe of a finder or reader.
@@ -156,7 +156,10 @@ def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
 
 
 def quantized(recipe: Recipe, full: Path) -> Path:
-    """Write the INT8 network of a recipe beside its FP32 one."""
+    """Quantize a recipe's network to INT8.
+
+    The file is written beside the FP32 one, `full`.
+    """
     settings = recipe["quantize"]
     small = full.with_name(f"{recipe['model']['kind']}.onnx")
     quantize.quantize(full, small, calibration(recipe, full), settings["method"], settings["keep_float"])

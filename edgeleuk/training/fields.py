@@ -1,4 +1,7 @@
-"""Training fields in memory, with their labelled cell classes."""
+"""Training fields in memory.
+
+Each has the cell classes that its source was labelled for.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class TrainingField:
     boxes: NDArray[np.float32]
     """(N, 4) boxes, pixels of `image`."""
     weight: float = 1.0
-    """Drawing weight, multiplied by the `repeat` of its source."""
+    """Drawing weight, multiplied by the source's `repeat`."""
 
 
 def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
@@ -53,7 +56,9 @@ def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample
 def cached(
     image: Image, scale: Scale, sample: FieldSample, boxes: Boxes, weight: float = 1.0
 ) -> TrainingField:
-    """Create a training field, reduced if finer than CACHE_UM_PER_PX.
+    """Create a training field.
+
+    An image finer than CACHE_UM_PER_PX is reduced to it.
 
     Args:
         image: (H, W, 3) RGB.

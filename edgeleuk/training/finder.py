@@ -24,16 +24,17 @@ from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
 
 PAD = 0.5
-"""Value outside an image, the same as the runtime's padding."""
+"""Value outside an image, as in the runtime."""
 
 MIN_VISIBLE = 0.3
-"""Minimum share of a box inside the crop."""
+"""Minimum visible share of a kept box."""
 
 
 class FinderBatches:
-    """Batches of (crops, boxes, kinds, known) by epoch number.
+    """Batches of training crops by epoch number.
 
-    The batches are on `device`. `workers` processes cut the crops; 0 cuts them in this process.
+    Each is (crops, boxes, kinds, known) on `device`. `workers` processes cut the crops; 0 cuts them in this
+    process.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class FinderBatches:
             yield shown, *(each.to(self.device) for each in rest)
 
     def drawn(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Draw the indices of the fields of each batch."""
+        """Draw the field indices of each batch."""
         rng, batch = np.random.default_rng((self.schedule.seed, epoch)), self.schedule.batch
         order = rng.choice(len(self.fields), self.steps * batch, p=self.weights / self.weights.sum())
         return [order[start : start + batch] for start in range(0, len(order), batch)]
@@ -123,9 +124,10 @@ class FinderBatches:
     def _centre(
         self, field: TrainingField, factor: tuple[float, float], rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Choose the centre of a crop, x y in image pixels.
+        """Choose the centre of a crop.
 
-        A small image is cropped as a whole; a large one mostly around a cell, each class equally often.
+        It is x y in image pixels. A small image is cropped as a whole; a large one mostly around a cell, each
+        class equally often.
         """
         height, width = field.image.shape[:2]
         span = self.crop / np.array(factor)

@@ -1,4 +1,4 @@
-"""Labels of cells and the types that they stand for.
+"""Labels of cells and their types.
 
 A label stands for one type, or for several of which the cell has one.
 """

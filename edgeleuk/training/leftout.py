@@ -1,4 +1,4 @@
-"""Evaluation of finders on a camera left out of training.
+"""Evaluation of finders on a left-out camera.
 
 The finders are used as they come from training, not quantized, and measured with a profile of the camera.
 """
@@ -30,9 +30,9 @@ def left_out(
     work: Path,
     progress: Callable[[str], None],
 ) -> LeftOut:
-    """Evaluate a finder on a camera that it never saw.
+    """Evaluate a finder on a left-out camera.
 
-    It is compared, in float, with a control that saw the camera.
+    The finder never saw the camera. It is compared, in float, with a control that saw it.
 
     Args:
         recipe: Recipe of the finder that never saw the camera.

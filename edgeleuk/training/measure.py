@@ -44,9 +44,9 @@ They are used only through an objective, whose blur needs a scale.
 SAMPLINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.38)
 """um per pixel, tried in this order."""
 LEAST_COUNTED = 0.85
-"""Minimum recall and precision for printing a cell class's count.
+"""Minimum recall and precision for printing a count.
 
-This project's choice.
+The count is that of a cell class. This project's choice.
 """
 PROBED = ("pbc", "deepapl")
 """The two laboratories that share most types."""
@@ -225,10 +225,10 @@ LYMPHOID, MYELOID = ("lymphoblast",), ("myeloblast", "monoblast")
 
 
 def lineage(recipe: Recipe, reader: Reader) -> dict[str, Any] | None:
-    """Measure how well lymphoid and myeloid blasts are told apart.
+    """Measure how well blast lineages are told apart.
 
-    The cells are validation cells of patients kept aside. The area under the ROC curve is that of the
-    lymphoid types' share in the probability of all blasts.
+    The lineages are lymphoid and myeloid. The cells are validation cells of patients kept aside. The area
+    under the ROC curve is that of the lymphoid types' share in the probability of all blasts.
 
     Returns:
         Numbers of cells and patients, and the area; None if the reader's types have no lineage.

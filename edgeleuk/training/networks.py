@@ -94,8 +94,8 @@ class ReaderNet(nn.Module):
     """Classifier of a white cell's type and attributes.
 
     One pass gives the type and all attributes of a crop. Input: (N, 3, S, S), as `reader.prepare` makes it,
-    optical density from 0, the background, to `most_dense`. Output: logits (N, sum of heads), the types first,
-    then each attribute's values.
+    optical density from 0, the background, to `most_dense`. Output: logits (N, sum of heads), the types
+    first, then each attribute's values.
     """
 
     def __init__(self, heads: Sequence[int], dropout: float, most_dense: float) -> None:
@@ -109,7 +109,7 @@ class ReaderNet(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the mean (N, FEATURES) of the last layer's channels."""
+        """Return mean channels (N, FEATURES) of the last layer."""
         # The backbone was trained on photographs, where 1 is white and -1 is black.
         return self.backbone(1 - x * (2 / self.most_dense)).mean(dim=(2, 3))
 

@@ -1,6 +1,7 @@
 """Publishing of two checkpoints as a model folder.
 
-The networks are exported and quantized, thresholds are chosen, figures measured, and manifest and card written.
+The networks are exported and quantized, thresholds are chosen, figures are measured, and manifest and card
+are written.
 """
 
 from __future__ import annotations
@@ -95,10 +96,10 @@ def publish(
 
 
 def remeasure(magnification: str, models: Path, runs: Path, standards: Standards) -> Path:
-    """Measure again the figures behind a published reader's verdict.
+    """Remeasure the figures behind a published reader's verdict.
 
-    Manifest and card are rewritten; networks, thresholds and all other figures stay. This serves models that were
-    published before these figures were measured, and other data to measure them on.
+    Manifest and card are rewritten; networks, thresholds and all other figures stay. This serves models that
+    were published before these figures were measured, and other data to measure them on.
 
     Args:
         magnification: Magnification of the model, such as "40x".
@@ -143,7 +144,7 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
 
 
 def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of a network's manifest that name files.
+    """Return the manifest parts that name files.
 
     They are the part itself, and the head of a reader.
     """
@@ -238,7 +239,10 @@ def _across(recipe: Recipe, runs: Path) -> dict[str, Any]:
 
 
 def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
-    """Refuse a quantized network that lost more than the recipe allows."""
+    """Refuse a network that loses too much by quantization.
+
+    The recipe sets the maximum loss.
+    """
     for key in keys:
         loss = full[key] - small[key]
         console.print(f"{key}: INT8 {small[key]:.4f}, FP32 {full[key]:.4f}")

@@ -76,7 +76,7 @@ def quantize(
     keep_float: Iterable[str] = (),
     per_channel: bool = True,
 ) -> None:
-    """Quantize the weights and activations of a network to INT8.
+    """Quantize weights and activations to INT8.
 
     Args:
         source: FP32 ONNX file.

@@ -1,4 +1,7 @@
-"""Training of the reader: network, loss and initial weights."""
+"""Training of the reader.
+
+It covers the network, its loss, and its initial weights.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +140,7 @@ def train_across(recipe: Recipe, runs: Path, device: torch.device = CPU) -> Iter
 
 
 def learnt_from(recipe: Recipe) -> tuple[list[TrainingCell], list[Bag]]:
-    """Load the labelled cells and the bags of a recipe.
+    """Load a recipe's labelled cells and bags.
 
     The bags are of slides whose counts it learns.
     """
@@ -166,7 +169,7 @@ def _train(
 
 
 def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load the weights of all layers of the same shape.
+    """Load the weights of layers whose shapes match.
 
     Where types are merged, the last layer keeps its new weights.
     """

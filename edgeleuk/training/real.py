@@ -25,7 +25,7 @@ SLIDES = {"40x": "lld40x.json"}
 def real_slides(
     folder: Path, magnification: str, standards: Standards, unseeing: Mapping[str, Path] | None = None
 ) -> dict[str, Any] | None:
-    """Evaluate a model on the real slides of its objective.
+    """Evaluate a model on its objective's real slides.
 
     Args:
         folder: Folder of the model.
@@ -58,8 +58,8 @@ def real_slides(
 def unseeing_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
     """Create a model folder for each left-out slide.
 
-    Its reader was trained without the slide. Everything but the reader's network and head is that of the model in
-    `folder`, thresholds included.
+    Its reader was trained without the slide. Everything but the reader's network and head is that of the model
+    in `folder`, thresholds included.
 
     Args:
         recipe: Recipe of the published reader.

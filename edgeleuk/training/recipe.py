@@ -1,6 +1,6 @@
-"""Recipes: the settings and the seed that make a model.
+"""Recipes of models.
 
-Each is a TOML file under `recipes/`.
+A recipe holds the settings and the seed that make a model. Each is a TOML file under `recipes/`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Recipe:
 def load_recipe(name: str, kind: str | None = None) -> Recipe:
     """Load a recipe by name or path.
 
-    `name` is that of a shipped recipe, or the path of a TOML file. `kind` is "finder" or "reader"; None accepts
-    both.
+    `name` is that of a shipped recipe, or the path of a TOML file. `kind` is "finder" or "reader"; None
+    accepts both.
 
     Raises:
         UsageError: There is no such recipe, or it is of the other kind.
@@ -91,8 +91,8 @@ def density_of(recipe: Recipe) -> Density | None:
 def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     """Return the recipe without some laboratories or slides.
 
-    The slides are those of its bags. The reader of this recipe shows how a reader performs in a laboratory that it
-    never saw. The settings `across_train` of [publish] replace those of its training.
+    The slides are those of its bags. The reader of this recipe shows how a reader performs in a laboratory
+    that it never saw. The settings `across_train` of [publish] replace those of its training.
 
     Raises:
         UsageError: The recipe does not learn from one of the names.
@@ -113,8 +113,9 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
 def left_outs(recipe: Recipe) -> list[Recipe]:
     """Return the left-out variants of a recipe.
 
-    They are the recipe without each group of laboratories that its [publish] names as `across`, and without each
-    slide of its bags. If `across_by` names another recipe, the networks of that recipe stand for the groups.
+    They are the recipe without each group of laboratories that its [publish] names as `across`, and without
+    each slide of its bags. If `across_by` names another recipe, the networks of that recipe stand for the
+    groups.
     """
     publish = recipe["publish"]
     groups = [] if "across_by" in publish else publish.get("across", [])
@@ -131,7 +132,7 @@ def learns_from(recipe: Recipe, laboratory: str) -> bool:
 
 
 def head_sizes(recipe: Recipe) -> list[int]:
-    """Return the number of outputs of each head of a reader.
+    """Return the output sizes of a reader's heads.
 
     The first head is that of the types, then follow those of the attributes.
     """
@@ -157,8 +158,9 @@ def _training_digest(sections: dict[str, Any]) -> str:
 
 
 def held_out(group: str, share: float) -> bool:
-    """Return whether a group of training images is kept aside.
+    """Return whether training images are kept aside.
 
-    Thresholds are chosen on the images kept aside. The answer is the same on every machine.
+    The images of a `group` are kept aside together, to choose thresholds on. The answer is the same on every
+    machine.
     """
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share

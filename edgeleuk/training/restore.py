@@ -1,4 +1,4 @@
-"""Restoring of a checkpoint from a published network.
+"""Checkpoints restored from published networks.
 
 The INT8 weights become floating-point numbers. So training can go on from a model without its checkpoint, for
 instance with cells of another microscope. The loss by quantization remains: half a step of 1/127 of each
@@ -33,7 +33,7 @@ from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
 
 CELLS, FIELDS, BATCHES = 600, 150, 4
-"""Numbers of cells, fields and batches for the norms' statistics."""
+"""Sample sizes for the norms' statistics."""
 
 T = TypeVar("T")
 Network = FinderNet | ReaderNet
@@ -141,9 +141,10 @@ def restore_head(network: ReaderNet, manifest: ReaderManifest) -> None:
 
 @torch.no_grad()
 def settle(network: Network, batches: Iterable[Tensor]) -> None:
-    """Estimate the statistics of batch norms that only add a bias.
+    """Estimate the statistics of folded batch norms.
 
-    The statistics are those of the inputs on `batches`. The network computes the same as before.
+    These norms only add a bias so far. They get the statistics of their inputs on `batches`, in place; the
+    network computes the same as before.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _idle(module)]
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
@@ -187,7 +188,7 @@ class _Values:
 
 
 def _eps(network: Network) -> float:
-    """Return the epsilon shared by a network's batch norms."""
+    """Return the epsilon of all batch norms."""
     (eps,) = {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
     return eps
 
@@ -209,7 +210,7 @@ def _folded(module: str, bias: Tensor, eps: float) -> dict[str, Tensor]:
 
 
 def _module(node: str) -> str:
-    """Return the module that a node's name stands for.
+    """Return the module name of a node.
 
     "/body/body.1/first/first.0/Conv" is the module "body.1.first.0".
     """

@@ -32,8 +32,8 @@ def finder_thresholds(
 ) -> dict[str, float]:
     """Choose a finder's threshold for each cell class.
 
-    White cells get the threshold of the best F4 score. Classes that are only counted get the threshold at or above
-    which as many cells are found as were annotated.
+    White cells get the threshold of the best F4 score. Classes that are only counted get the threshold at or
+    above which as many cells are found as were annotated.
 
     Args:
         finder: The finder.
@@ -70,8 +70,8 @@ def _best(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int, whit
 def temperature(logits: NDArray[np.floating], allowed: NDArray[np.bool_]) -> float:
     """Fit the temperature of least negative log-likelihood.
 
-    Guo et al., ICML 2017; by a fine grid. `logits` are (N, types), `allowed` (N, types) the types that each cell's
-    label allows.
+    Guo et al., ICML 2017; by a fine grid. `logits` are (N, types), `allowed` (N, types) the types that each
+    cell's label allows.
     """
     grid = np.exp(np.linspace(np.log(0.3), np.log(4), 200))
 

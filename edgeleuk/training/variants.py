@@ -38,7 +38,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Figures and size of a network quantized in one way."""
+    """Figures and file size of a variant."""
 
     name: str
     figures: Mapping[str, float]

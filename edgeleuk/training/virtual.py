@@ -1,7 +1,7 @@
 """Training fields through the virtual microscope.
 
-They include wide fields composed for it. All are rendered once, before the first epoch, each with its own camera;
-their crops then vary like those of any field.
+They include wide fields composed for it. All are rendered once, before the first epoch, each with its own
+camera; their crops then vary like those of any field.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from edgeleuk.types import Scale
 def virtual_fields(recipe: Recipe, samples: Sequence[tuple[FieldSample, Scale]]) -> list[TrainingField]:
     """Render fields through the recipe's [virtual] objective.
 
-    Together the `shots` of a field weigh as much as the field. All composed fields of a source weigh `composed`
-    times as much as its fields. Each cell occurs in `rounds` composed fields.
+    Together the `shots` of a field weigh as much as the field. All composed fields of a source, that is of a
+    camera, weigh `composed` times as much as its fields. Each cell occurs in `rounds` composed fields.
     """
     settings = recipe["virtual"]
     lens, shots = objective(settings["objective"]), settings["shots"]
