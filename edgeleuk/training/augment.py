@@ -223,9 +223,9 @@ STAINED = 0.25
 Optical density (natural logarithm), summed over the channels.
 """
 MIN_SINE = 0.15
-"""Minimum sine of the angle between the two dyes.
+"""Minimum sine of the angle between both dyes.
 
-Below it the dyes are not told apart, and no colour is changed.
+They are those of the nucleus and of red cells. Below it they are not told apart, and no colour is changed.
 """
 
 
@@ -233,9 +233,9 @@ def _eosin(density: Tensor, change: Tensor) -> Tensor:
     """Change the colour of red cells.
 
     `density` is an optical density (N, 3, H, W); `change` (N, 3) is in units of the red cells' own density.
-    The change is a shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red cells
-    around it, becomes e + d. Everything stained like red cells, above all eosinophil granules, changes with
-    them; the background stays.
+    The change is a shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red
+    cells around it, becomes e + d. Everything stained like red cells, above all eosinophil granules, changes
+    with them; the background stays.
     """
     height, width = density.shape[2:]
     # Every ninth pixel gives the same means and quantiles, eight times cheaper.

@@ -58,8 +58,8 @@ def real_slides(
 def unseeing_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
     """Create a model folder for each left-out slide.
 
-    Its reader was trained without the slide. Everything but the reader's network and head is that of the model
-    in `folder`, thresholds included.
+    Its reader was trained without the slide. Everything but the reader's network and head is that of the
+    model in `folder`, thresholds included.
 
     Args:
         recipe: Recipe of the published reader.
