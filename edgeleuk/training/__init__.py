@@ -1,1 +1,4 @@
-"""Training, quantization and publishing of the models. The only importer of torch; the runtime works without it."""
+"""Training, quantization and publishing of the models.
+
+The only package that imports torch; the runtime works without it.
+"""

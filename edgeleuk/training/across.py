@@ -1,7 +1,8 @@
-"""How a recipe reads in laboratories that it never saw: one network for each group of laboratories left out.
+"""Evaluation of a recipe on left-out laboratories.
 
-These networks are not published. What they say of the cells of the laboratories that they never saw tells how the published
-one, which saw them all, reads in the next laboratory: the threshold and the temperature are chosen on it.
+One network is trained without each group of laboratories. These networks are not published. Their readings
+of the laboratories left out show how the published network, which was trained on all of them, will perform in
+a new laboratory: the threshold and the temperature are chosen on them.
 """
 
 from __future__ import annotations
@@ -27,29 +28,41 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True, slots=True)
 class ForeignCells:
-    """Cells of laboratories that a reader never saw, and how to look at them."""
+    """Cells of left-out laboratories, with their images."""
 
     samples: tuple[CellSample, ...]
     pictures: dict[int, tuple[Image, Scale]]
-    """Of cells of fields, by the sample's identity."""
+    """Images and scales of field cells, by `id(sample)`."""
 
     def look(self, sample: CellSample) -> tuple[Image, Scale]:
-        """A sample's picture and scale."""
+        """Return a sample's image and scale."""
         return self.pictures[id(sample)] if id(sample) in self.pictures else read_cell(sample)
 
     def of(self, laboratory: str) -> list[CellSample]:
+        """Return the samples of one laboratory."""
         return [sample for sample in self.samples if sample.source == laboratory]
 
 
 def groups(recipe: Recipe) -> list[list[str]]:
-    """The laboratories that each of the recipe's networks is kept from; none where the recipe names none."""
+    """Return the groups of laboratories to leave out.
+
+    One network is trained without each group. The list is empty if the recipe names no groups.
+    """
     return [list(each) for each in recipe["publish"].get("across", ())]
 
 
 def foreign_cells(
     recipe: Recipe, laboratories: Sequence[str], splits: Sequence[str] = SPLITS
 ) -> ForeignCells:
-    """All typed cells of the laboratories in `splits`, of `cells.csv` and of fields, whose type the recipe knows."""
+    """Load all typed cells of some laboratories.
+
+    The cells come from `cells.csv` and from fields. Cells whose type the recipe does not know are dropped.
+
+    Args:
+        recipe: Recipe whose types, merges and attributes apply.
+        laboratories: Sources of the cells.
+        splits: Splits to load. "train" includes the crops of `things_beside`.
+    """
     root, labels, merge = data_root() / "cells", Labels.of(recipe), recipe["data"]["merge"]
     told = told_by_label(recipe)
     rows = load_cells(root / "cells.csv", root / "images", tuple(recipe["attributes"]), told)
@@ -65,7 +78,7 @@ def foreign_cells(
 
 @dataclass(frozen=True, slots=True)
 class Unseeing:
-    """A reader and the cells of the laboratories that it never saw."""
+    """A reader and its left-out laboratories' cells."""
 
     recipe: Recipe
     laboratories: tuple[str, ...]
@@ -74,9 +87,20 @@ class Unseeing:
 
 
 def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPLITS) -> Iterator[Unseeing]:
-    """One for each of the recipe's groups of laboratories, quantized like the published one.
+    """Yield a reader per group of left-out laboratories.
 
-    They are networks of the recipe itself, or of the one that its [publish] names as `across_by`. Raises ModelMissingError where a network has not been trained.
+    The networks are those of the recipe itself, or of the recipe that its [publish] names as `across_by`.
+    They are quantized like the published one.
+
+    Args:
+        recipe: Recipe of the published reader.
+        runs: Folder with one subfolder per training.
+        work: Folder for the exported networks.
+        splits: Splits of the cells to load.
+
+    Raises:
+        ModelMissingError: A network has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe.
     """
     base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
     for left_out in groups(recipe):
@@ -89,7 +113,22 @@ def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPL
 
 
 def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tuple[str, dict[str, Any]]]:
-    """By laboratory, what `eval reader --json` says of its cells: under "all", and under "val" where there are some."""
+    """Measure the readers on their left-out laboratories.
+
+    Args:
+        recipe: Recipe of the published reader.
+        runs: Folder with one subfolder per training.
+        work: Folder for the exported networks.
+        rules: Rules by which the readings are evaluated.
+
+    Yields:
+        Each laboratory and its figures: the recipe under "network", and the output of `eval reader --json`
+        under "all", and under "val" if the laboratory has validation cells.
+
+    Raises:
+        ModelMissingError: A network has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe.
+    """
     for each in unseeing(recipe, runs, work):
         for laboratory in each.laboratories:
             own = [s for s in each.cells.of(laboratory) if s.label not in rules.outside.no_white_cells]

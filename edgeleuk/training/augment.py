@@ -1,7 +1,7 @@
-"""What may differ between two microscopes, as random changes of training pictures.
+"""Random augmentation that imitates differences between microscopes.
 
-Colour and sharpness act on a batch, on whatever device it lies. Geometry is a map; fields go through it one by one
-(`warp`, OpenCV), cells by the batch (`pictures.Pictures`).
+Colour and sharpness are changed by batch, on the device of the batch. Geometry is an affine map; fields are
+warped one by one (`warp`, OpenCV), cells by batch (`pictures.Pictures`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,26 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Ranges of the random affine map. Scale and squeeze are standard deviations of a logarithm."""
+    """Ranges of the random affine map.
+
+    Scale and squeeze are standard deviations of a logarithm.
+    """
 
     scale: float = 0.1
     squeeze: float = 0.04
     rotate: bool = True
-    """Any angle; else quarter turns, under which boxes stay tight."""
+    """Whether to rotate by any angle.
+
+    Otherwise by quarter turns, under which boxes stay tight.
+    """
     shift: float = 0.0
-    """Largest shift of the centre, as a share of the crop."""
+    """Maximum shift, as a share of the crop."""
     calm: float = 0.0
-    """Share of the maps whose scale and squeeze change a quarter as much: what is said of a cell's size needs its scale."""
+    """Share of maps with little change of scale.
+
+    Their `scale` and `squeeze` are a quarter as large. A cell's size can only be read from a crop whose scale
+    is known.
+    """
 
 
 def affines(
@@ -37,7 +47,18 @@ def affines(
     centres: NDArray[np.floating],
     size: int,
 ) -> NDArray[np.float64]:
-    """`affine` for N pictures at once: factors and centres (N, 2) to maps (N, 2, 3)."""
+    """Draw random affine maps for N images.
+
+    Args:
+        rng: Random generator.
+        geometry: Ranges of the maps.
+        factors: (N, 2) crop pixels per image pixel along x and y, before the random change.
+        centres: (N, 2) x y of the crops' centres, image pixels.
+        size: Side of the crops, pixels.
+
+    Returns:
+        Maps (N, 2, 3) from image pixels to crop pixels.
+    """
     n = len(factors)
     spread = np.where(rng.random(n) < geometry.calm, 0.25, 1.0)
     grow = np.exp(rng.normal(0, geometry.scale, n) * spread)
@@ -60,9 +81,17 @@ def affine(
     centre: tuple[float, float],
     size: int,
 ) -> NDArray[np.float64]:
-    """A random (2, 3) map from picture pixels to a `size` x `size` crop around `centre`.
+    """Draw one random affine map.
 
-    `factor` is crop pixels per picture pixel along x and y before the random change.
+    Args:
+        rng: Random generator.
+        geometry: Ranges of the map.
+        factor: Crop pixels per image pixel along x and y, before the random change.
+        centre: x y of the crop's centre, image pixels.
+        size: Side of the crop, pixels.
+
+    Returns:
+        Map (2, 3) from image pixels to crop pixels.
     """
     return affines(rng, geometry, np.array([factor]), np.array([centre]), size)[0]
 
@@ -70,7 +99,14 @@ def affine(
 def warp(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, fill: int | None
 ) -> NDArray[np.uint8]:
-    """Apply an edge-coordinate affine map; `fill` None repeats the picture's edge."""
+    """Apply an affine map to an image.
+
+    Args:
+        image: (H, W, 3) RGB.
+        matrix: (2, 3) map from image pixels to crop pixels, counted from pixel edges.
+        size: Side of the crop, pixels.
+        fill: Level outside the image; None repeats the image's edge.
+    """
     centred = matrix.copy()  # OpenCV's warp counts from pixel centres, ours from pixel edges
     centred[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
@@ -84,7 +120,11 @@ def warp(
 
 
 def warp_boxes(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Axis-aligned boxes (N, 4) around the mapped corners. Tight only for quarter turns and mirroring."""
+    """Map boxes (N, 4) by an affine map.
+
+    The results are axis-aligned boxes around the mapped corners. They are tight only for quarter turns and
+    mirroring.
+    """
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     mapped = corners @ matrix[:, :2].T + matrix[:, 2]
     return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)], axis=1).astype(np.float32)
@@ -92,7 +132,10 @@ def warp_boxes(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArr
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """Strengths of the random change of stain, light and sharpness. 0 switches a part off."""
+    """Strengths of random changes of stain, light and sharpness.
+
+    0 switches a change off.
+    """
 
     stain: float = 0.12
     light: float = 0.1
@@ -100,25 +143,46 @@ class Colour:
     blur: float = 1.0
     noise: float = 0.02
     clean: float = 0.15
-    """Share of pictures left as they are."""
+    """Share of images left unchanged."""
     mix: float = 0.0
-    """Of the dyes' colours, beyond what comes with `stain`: other dyes, other spectra of lamp and sensor."""
+    """Strength of additional changes of the dyes' colours.
+
+    They add to those of `stain` and imitate other dyes and other spectra of lamp and sensor.
+    """
     veil: float = 0.0
-    """Largest share of stray light, of a random faint colour, over the picture."""
+    """Maximum share of stray light.
+
+    Its colour is random and faint.
+    """
     fade: float = 0.0
-    """Largest share of grey: cheap sensors mix their colours."""
+    """Maximum share of grey.
+
+    Cheap sensors mix their colours.
+    """
     eosin: float = 0.0
-    """Of the colour of red cells against that of nuclei, which `stain` and `mix` move together: on real slides red cells
-    are anything from orange to green-blue while nuclei stay purple."""
+    """Strength of colour changes of red cells.
+
+    They change relative to nuclei; `stain` and `mix` change both together. On real slides red cells are
+    anything from orange to green-blue while nuclei stay purple.
+    """
     halo: float = 0.0
-    """Strength of sharpening and of the bright rims of defocus, on half of the pictures."""
+    """Strength of sharpening and bright defocus rims.
+
+    Applied to half of the images.
+    """
 
 
 def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tensor:
-    """Random stain, lamp, vignette, focus and noise on a batch (N, 3, H, W), 0 to 1, on the generator's device.
+    """Apply random stain, lamp, vignette, focus and noise.
 
-    Stain varies in optical density, where dyes add up (Beer-Lambert): a random gain per channel and a little mixing
-    between channels, as another dye lot or staining time gives. The lamp varies in intensity: gain per channel.
+    Stain varies in optical density, where dyes add up (Beer-Lambert): a random gain per channel and a little
+    mixing between channels, as caused by another dye lot or staining time. The lamp varies in intensity: gain
+    per channel.
+
+    Args:
+        batch: Images (N, 3, H, W), 0 to 1.
+        colour: Strengths of the changes.
+        generator: Random generator on the device of the batch.
     """
     n, _, height, width = batch.shape
     device = batch.device
@@ -152,21 +216,29 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
 
 COARSE = 3
 NUCLEUS = 0.92
-"""Quantile of a crop's density above which lies its nucleus."""
+"""Quantile of a crop's density above which the nucleus lies."""
 STAINED = 0.25
-"""Summed optical density (natural logarithm) above a crop's background that is not background."""
+"""Minimum density above the background of stained pixels.
+
+Optical density (natural logarithm), summed over the channels.
+"""
 MIN_SINE = 0.15
-"""Of the angle between both dyes below which they are not told apart, and nothing is moved."""
+"""Minimum sine of the angle between both dyes.
+
+They are those of the nucleus and of red cells. Below it they are not told apart, and no colour is changed.
+"""
 
 
 def _eosin(density: Tensor, change: Tensor) -> Tensor:
-    """Density (N, 3, H, W) with red cells of another colour: by `change` (N, 3), in units of their own density.
+    """Change the colour of red cells.
 
-    A shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red cells around it, becomes
-    e + d. What is stained like red cells, eosinophil granules above all, moves with them; the background stays.
+    `density` is an optical density (N, 3, H, W); `change` (N, 3) is in units of the red cells' own density.
+    The change is a shear I + d w' with w'n = 0 and w'e = 1, so that n, the nucleus, stays and e, the red
+    cells around it, becomes e + d. Everything stained like red cells, above all eosinophil granules, changes
+    with them; the background stays.
     """
     height, width = density.shape[2:]
-    # Means and quantiles of every ninth pixel are those of all, and eight times cheaper.
+    # Every ninth pixel gives the same means and quantiles, eight times cheaper.
     coarse = density[..., ::COARSE, ::COARSE]
     background = coarse.flatten(2).quantile(0.1, dim=2)[..., None, None]
     flat = (coarse - background).clamp(min=0).flatten(2)
@@ -190,12 +262,18 @@ def _eosin(density: Tensor, change: Tensor) -> Tensor:
 
 
 def _mean_where(flat: Tensor, mask: Tensor) -> Tensor:
-    """Mean (N, 3) of a density (N, 3, P) over the pixels of a mask (N, P); 0 where it is empty."""
+    """Return the mean density (N, 3) under a mask.
+
+    `flat` is a density (N, 3, P), `mask` is (N, P). The mean is 0 where the mask is empty.
+    """
     return (flat * mask[:, None]).sum(2) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> Tensor:
-    """What low-cost optics and firmware do beyond blur: halos, stray light, mixed colours."""
+    """Add halos, stray light and mixed colours.
+
+    Low-cost optics and firmware cause these beyond blur.
+    """
     n = len(batch)
     rims = batch - _blur(batch, 1 + 2 * uniform(n))
     batch = (batch + rims * colour.halo * uniform(n, 1, 1, 1) * (uniform(n, 1, 1, 1) < 0.5)).clamp(0, 1)
@@ -206,7 +284,10 @@ def _cheapen(batch: Tensor, colour: Colour, uniform: Callable[..., Tensor]) -> T
 
 
 def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with its own sigma (N,) for each picture, in pixels; a picture goes on mirrored beyond its edge."""
+    """Apply a Gaussian blur.
+
+    Each image has its own `sigma` (N,), pixels. Images are mirrored at their edges.
+    """
     if batch.device.type != "cpu":
         return _blur_anywhere(batch, sigma)
     pictures = batch.permute(0, 2, 3, 1).contiguous().numpy()
@@ -218,13 +299,19 @@ def _blur(batch: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_anywhere(batch: Tensor, sigma: Tensor) -> Tensor:
-    """The same as a product with a matrix along each axis, which any device computes; OpenCV is faster on a processor."""
+    """Apply a Gaussian blur on any device.
+
+    It is a matrix product along each axis; OpenCV is faster on a CPU.
+    """
     down, across = (_spread(side, sigma)[:, None] for side in batch.shape[2:])
     return down @ batch @ across.transpose(2, 3)
 
 
 def _spread(side: int, sigma: Tensor) -> Tensor:
-    """Matrices (N, side, side): the weight of every pixel in a row for every blurred one."""
+    """Return blur matrices (N, side, side).
+
+    Row i holds the weights of all pixels in blurred pixel i.
+    """
     at = torch.arange(side, device=sigma.device, dtype=torch.float32)
     steps = at[:, None] - at
     beyond = at[:, None] + at + 1

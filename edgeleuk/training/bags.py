@@ -1,9 +1,10 @@
-"""Slides whose counts are known, and none of whose cells is: a bag of crops and the proportions of its types.
+"""Training on slides with known counts.
 
-Each step of a training takes some crops of one slide; the mean of what the network says of them is held against the slide's
-annotated proportions (learning from label proportions: Quadrianto, Smola, Caetano, Le, Estimating labels from label
-proportions, JMLR 2009; as a loss of a network: Ardehaly, Culotta, Co-training for demographic classification using deep
-learning from label proportions, 2017).
+The cells of the slides are unlabelled. A bag holds crops of one slide and the annotated proportions of its
+types. Each training step takes some crops of one slide and compares the network's mean prediction with the
+annotated proportions (learning from label proportions: Quadrianto, Smola, Caetano, Le, Estimating labels from
+label proportions, JMLR 2009; as a loss of a network: Ardehaly, Culotta, Co-training for demographic
+classification using deep learning from label proportions, 2017).
 """
 
 from __future__ import annotations
@@ -36,24 +37,33 @@ from edgeleuk.training.recipe import Recipe, head_sizes, learns_from
 from edgeleuk.types import WHITE_CELL, Image
 
 ARTEFACTS = "none"
-"""What annotators call artefacts, and cells that they could not name."""
+"""Annotators' label of artefacts and unnameable cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """White cells that the finder found on a slide, and what was annotated of the slide."""
+    """White cells and annotated proportions of a slide.
+
+    The white cells are those that the finder found.
+    """
 
     slide: str
     crops: tuple[Image, ...]
     """Squares of FIELD_CELL_UM at CACHE_UM_PER_PX."""
     proportions: NDArray[np.float32]
-    """(types,) of the annotated white cells, which sum to 1."""
+    """(types,) annotated proportions of white cells, summing to 1."""
     artefacts: float
-    """Share of all that was annotated."""
+    """Share of artefacts among all annotations."""
 
 
 def load_bags(recipe: Recipe) -> list[Bag]:
-    """The bags of a recipe's [bags], without the slides that it left out. Raises UsageError where none is left."""
+    """Load the bags of a recipe's [bags].
+
+    Slides that the recipe leaves out are skipped.
+
+    Raises:
+        UsageError: The recipe leaves out every slide.
+    """
     settings, root = recipe["bags"], data_root() / "slides"
     finder = Finder(zoo.load(settings["finder"]).finder)
     slides = load_slides(root / f"{settings['slides']}.json", root / "images")
@@ -77,7 +87,10 @@ def _bag(slide: SlideSample, finder: Finder, labels: Labels, most: int, seed: in
 
 
 def white_cells(slide: SlideSample, finder: Finder) -> Iterator[Image]:
-    """Square crops around what a finder takes for white cells and no edge cuts; a field without a scale is left out."""
+    """Yield square crops around found white cells.
+
+    White cells cut by an edge are skipped, and so are fields whose scale cannot be estimated.
+    """
     side = round(FIELD_CELL_UM / CACHE_UM_PER_PX)
     for path in track(slide.fields, f"looking for white cells of {slide.name}", console=console):
         image = read_picture(path).pixels
@@ -92,7 +105,11 @@ def white_cells(slide: SlideSample, finder: Finder) -> Iterator[Image]:
 
 
 class BagBatches:
-    """Batches of labelled cells with crops of one slide behind them, and what is known of the slide."""
+    """Batches of labelled cells and a slide's crops.
+
+    Calling it with an epoch number yields (crops, targets, known). The crops are those of the labelled cells,
+    then those of one slide. `known` holds the slide's proportions and, last, its share of artefacts.
+    """
 
     def __init__(self, recipe: Recipe, cells: ReaderBatches, bags: Sequence[Bag]) -> None:
         settings = recipe["bags"]
@@ -124,7 +141,10 @@ class BagBatches:
 
 
 def bag_loss(recipe: Recipe, cells_loss: Loss) -> Loss:
-    """The loss of the labelled cells, which come first, and that of the slide's proportions."""
+    """Return the loss of `BagBatches`.
+
+    It adds the loss of the slide's proportions to `cells_loss` of the labelled cells, which come first.
+    """
     settings, labels = recipe["bags"], Labels.of(recipe)
     kinds = head_sizes(recipe)[0]
     beside = torch.tensor([each in settings["artefact_types"] for each in labels.types])
@@ -143,12 +163,18 @@ def bag_loss(recipe: Recipe, cells_loss: Loss) -> Loss:
 def proportions_loss(
     logits: Tensor, proportions: Tensor, artefacts: Tensor, beside: Tensor, doubt: float = 0.1
 ) -> Tensor:
-    """How far a bag's mean probabilities lie from a slide's annotated proportions.
+    """Compare a bag's mean probabilities with annotated proportions.
 
-    `logits` (N, types) of a bag's crops, `proportions` (types,) of its white cells, the share `artefacts` of all that
-    was annotated, `beside` (types,) bool: what is no white cell. Cross-entropy of the proportions against the mean
-    probabilities of white cells; a quarter of the binary cross-entropy of the artefacts; and `doubt` times the crops'
-    mean entropy, so that each crop is read as something.
+    The loss is the sum of the cross-entropy of the proportions against the mean probabilities of white cells,
+    a quarter of the binary cross-entropy of the artefacts, and `doubt` times the crops' mean entropy, so that
+    each crop is read as something.
+
+    Args:
+        logits: (N, types) of the bag's crops.
+        proportions: (types,) annotated proportions of the slide's white cells.
+        artefacts: Share of artefacts among all annotations.
+        beside: (types,) bool, true for types that are no white cells.
+        doubt: Weight of the entropy.
     """
     each = logits.softmax(dim=1)
     mean = each.mean(dim=0)

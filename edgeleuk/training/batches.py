@@ -1,4 +1,7 @@
-"""Batches of labelled cells: cropped, turned, recoloured and prepared as the runtime prepares them."""
+"""Batches of labelled cells.
+
+The cells are cropped, rotated, recoloured, and prepared as the runtime prepares them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from edgeleuk.training.recipe import Recipe, density_of
 
 
 class ReaderBatches:
-    """Epoch number to batches of (crops, targets)."""
+    """Batches of (crops, targets) by epoch number."""
 
     def __init__(self, recipe: Recipe, cells: list[TrainingCell], device: torch.device) -> None:
         samples = [cell.sample for cell in cells]
@@ -34,7 +37,7 @@ class ReaderBatches:
         self.draws: int = recipe["data"]["draws"]
         self.share = shares(recipe, samples)
         self.device = device
-        # First every cell as it was taken, then what the objective showed of them, cell by cell.
+        # First every cell as it was taken, then the images through the objective, cell by cell.
         shots = [cell.pictures[1:] for cell in cells]
         views = [cell.pictures[0] for cell in cells] + [view for own in shots for view in own]
         self.pictures = Pictures([image for image, _ in views], device)
@@ -44,6 +47,7 @@ class ReaderBatches:
 
     @property
     def steps(self) -> int:
+        """Number of batches per epoch."""
         return self.draws // self.schedule.batch
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
@@ -66,7 +70,11 @@ class ReaderBatches:
 
 
 def shares(recipe: Recipe, samples: Sequence[CellSample]) -> NDArray[np.float64]:
-    """How often each cell is drawn: rare types more often than they occur, frequent ones less, by the root of their number."""
+    """Return the probability of drawing each cell.
+
+    It is proportional to the source's `repeat`, and inversely to the root of the number of cells of the same
+    source and type: rare types are drawn more often than they occur, frequent ones less.
+    """
     numbers = Counter((s.source, s.label) for s in samples)
     repeat = recipe["data"].get("repeat", {})
     weights = np.array([repeat.get(s.source, 1) * numbers[s.source, s.label] ** -0.5 for s in samples])

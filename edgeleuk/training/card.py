@@ -1,4 +1,7 @@
-"""The model card, written from the manifest so that no figure in it can differ from what was measured."""
+"""Model card, written from the manifest.
+
+So no figure in it can differ from what was measured.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from edgeleuk.intervals import Share
 
 PRECISION = 3
 FEWEST = 10
-"""A type of fewer cells than this says nothing of how often it is mistaken."""
+"""Minimum number of cells for listing mistakes.
+
+How often a type is mistaken cannot be judged on fewer cells of it.
+"""
 
 
 def card(document: Mapping[str, Any]) -> str:
-    """A model folder's README.md."""
+    """Return the README.md of a model folder."""
     return "\n".join(_lines(document)) + "\n"
 
 
@@ -87,7 +93,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
-    """What the whole model makes of slides that were really taken through its objective."""
+    """Yield the whole model's results on real slides."""
     if real is None:
         return
     yield f"## On real slides ({real['of']})"
@@ -125,7 +131,7 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
-    """Laboratories that a network trained alike never saw."""
+    """Yield the results on left-out laboratories."""
     if not found:
         return
     yield "## In laboratories it never saw"
@@ -158,7 +164,7 @@ def _spoken(name: str) -> str:
 
 
 def _doubts(reader: Mapping[str, Any]) -> Iterator[str]:
-    """What stands behind bounds and verdict."""
+    """Yield the measurements behind bounds and verdict."""
     if "possible" in reader:
         part = reader["possible"]
         missed = ", ".join(
@@ -269,7 +275,7 @@ def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mistakes(confusion: Mapping[str, Mapping[str, int]], most: int = 5) -> str:
-    """The types that are mistaken most often, by share, in words."""
+    """Describe the most frequent mistakes, by share."""
     pairs = [
         (Share(n, sum(row.values())), truth, read)
         for truth, row in confusion.items()

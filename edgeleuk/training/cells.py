@@ -1,4 +1,7 @@
-"""Training cells in memory: those of `cells.csv`, and white cells of fields whose type is known."""
+"""Training cells in memory.
+
+They are the cells of `cells.csv`, and the white cells of fields whose type is known.
+"""
 
 from __future__ import annotations
 
@@ -37,40 +40,50 @@ from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Boxes, Image, Scale
 
 CACHE_UM_PER_PX = 0.15
 FIELD_CELL_UM = 24.0
-"""Side of the square that is cut around a cell of a field."""
+"""Side of the square around a field's cell, um."""
 UNKNOWN = -1
 PLATELET_TYPE = "platelet"
 NOT_A_CELL = "not_a_cell"
-"""Type of what is no white cell: red cells, debris, torn nuclei, dirt."""
+"""Type of red cells, debris, torn nuclei and dirt."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCell:
-    """A cell in the middle of one or more pictures of it."""
+    """A cell and images centred on it."""
 
     sample: CellSample
     pictures: tuple[tuple[Image, Scale], ...]
-    """As it was taken first, then through other objectives."""
+    """One or more images with scales.
+
+    The first is as it was taken, the others are through other objectives.
+    """
     number: int = 0
-    """Among the cells of its file."""
+    """Index among the cells of its file."""
 
     @property
     def name(self) -> str:
-        """The same wherever the data lie, in whatever format."""
+        """Name of the cell.
+
+        It depends on neither the data folder nor the file format.
+        """
         return f"{self.sample.source}/{self.sample.path.stem}/{self.number}"
 
 
 def training_cells(recipe: Recipe) -> list[TrainingCell]:
-    """All cells that a recipe trains on, and what it learns is no white cell."""
+    """Load all training cells of a recipe.
+
+    They include the things that it learns are no white cells.
+    """
     cells = in_memory(load_training_cells(recipe, kept_aside=False))
     return [*cells, *load_field_cells(recipe), *things_beside(recipe)]
 
 
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
-    """Training cells of a recipe's sources, or those of them kept aside for thresholds and calibration.
+    """Load training cells of a recipe's sources.
 
-    Types are merged as the recipe says. Cells are kept aside by patient where that is known, else by the file's name
-    without its ending. Pictures that stand under two labels are left out.
+    With `kept_aside`, load instead the cells kept aside for thresholds and calibration. Cells are kept aside
+    by patient if known, else by the file's name without its extension. Types are merged as the recipe says.
+    Images with two labels are dropped.
     """
     data, root, labels = recipe["data"], data_root() / "cells", Labels.of(recipe)
     samples = []
@@ -89,7 +102,7 @@ def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
 
 
 def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
-    """The samples whose picture does not stand under another label too."""
+    """Drop samples whose image has several labels."""
     pictures = [hashlib.sha256(sample.path.read_bytes()).digest() for sample in samples]
     given: dict[bytes, set[str]] = {}
     for sample, picture in zip(samples, pictures, strict=True):
@@ -98,13 +111,24 @@ def of_one_label(samples: Sequence[CellSample]) -> list[CellSample]:
 
 
 def load_field_cells(recipe: Recipe) -> Iterator[TrainingCell]:
-    """White cells of the recipe's training fields whose subtype is annotated. None of them is kept aside."""
+    """Yield typed white cells of training fields.
+
+    Their subtypes are annotated. None of them is kept aside.
+    """
     named = [name for name in recipe["data"].get("fields", {}) if learns_from(recipe, name)]
     yield from field_cells(recipe, "train", named)
 
 
 def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> Iterator[TrainingCell]:
-    """White cells of a split of the recipe's fields whose subtype is annotated, of some laboratories."""
+    """Yield typed white cells of some fields.
+
+    Their subtypes are annotated.
+
+    Args:
+        recipe: Recipe whose [data.fields] and types apply.
+        split: Split of the fields, such as "train".
+        laboratories: Names of [data.fields] to take cells from; others are skipped.
+    """
     root, merge, labels = data_root() / "fields", recipe["data"]["merge"], Labels.of(recipe)
     for name, settings in recipe["data"].get("fields", {}).items():
         if name not in laboratories:
@@ -121,9 +145,10 @@ def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> It
 
 
 def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -> Iterator[TrainingCell]:
-    """What the recipe's finder takes for white cells, and red cells, of fields on which all cells are annotated.
+    """Yield crops of other things than white cells.
 
-    Of some laboratories; without them, of all that the recipe learns from.
+    They are false positives of the recipe's finder and annotated red cells, from fields on which all cells
+    are annotated. The fields are those of `laboratories`; None means all that the recipe learns from.
     """
     settings = recipe["data"].get("not_cells")
     if not settings:
@@ -143,7 +168,7 @@ def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -
             scale = scales[field.image_id]
             found = finder.find(read_field(field), scale, floor=settings["from"]).of(WHITE_CELL)
             cells = field.boxes[field.kinds == white]
-            # What scores more was often a white cell that nobody annotated.
+            # Higher scores were often white cells that nobody annotated.
             doubtful = found.boxes[found.scores < settings["below"]]
             boxes = doubtful[_apart(doubtful, cells) & _inside(doubtful, field)]
             reds = field.boxes[(field.kinds == red) & _inside(field.boxes, field)]
@@ -156,18 +181,27 @@ def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -
 
 
 def _apart(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
-    """(N,) whether no other box's middle lies within a box, nor its own within another one grown by half."""
+    """Return which boxes are far from others.
+
+    (N,), true if no other box's centre lies within the box, nor its own within another box enlarged by half.
+    """
     return ~(_holds(boxes, others).any(axis=1) | _holds(others, boxes, 1.5).any(axis=0))
 
 
 def _are(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
-    """(N,) whether a box and another one, grown to twice its size, hold each other's middle."""
+    """Return which boxes coincide with another one.
+
+    (N,), true if the box and another one, enlarged to twice its size, contain each other's centre.
+    """
     are: NDArray[np.bool_] = (_holds(boxes, others) & _holds(others, boxes, 2.0).T).any(axis=1)
     return are
 
 
 def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]:
-    """(N, M) whether a box, grown about its middle, holds another's middle."""
+    """Return which boxes contain others' centres.
+
+    (N, M); the N boxes are first enlarged about their centres by the factor `grown`.
+    """
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * grown
     theirs = (others[:, :2] + others[:, 2:]) / 2
     within: NDArray[np.bool_] = (np.abs(theirs[None] - middle[:, None]) < half[:, None]).all(axis=2)
@@ -175,7 +209,10 @@ def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]
 
 
 def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
-    """(N,) whether a box touches no edge of its field: what is cut there is annotated differently by everybody."""
+    """Return which boxes touch no edge.
+
+    (N,), true within the field by a margin of 3 px. Every annotator treats cells cut by the edge differently.
+    """
     limit = np.array([field.width, field.height], np.float32) - 3
     within: NDArray[np.bool_] = (boxes[:, :2] > 3).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
     return within
@@ -184,7 +221,7 @@ def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
 def _cut(
     field: FieldSample, scale: Scale, chosen: Iterable[int], labels: list[str]
 ) -> Iterator[TrainingCell]:
-    """Squares of FIELD_CELL_UM around the chosen boxes of a field."""
+    """Yield squares of FIELD_CELL_UM around chosen boxes."""
     side = round(FIELD_CELL_UM / CACHE_UM_PER_PX)
     image = None
     for i in chosen:
@@ -196,19 +233,25 @@ def _cut(
 
 
 def in_memory(samples: list[CellSample]) -> list[TrainingCell]:
-    """The cells, their pictures made coarser where they are finer than CACHE_UM_PER_PX."""
-    with leaving(ThreadPoolExecutor()) as pool:  # what decodes a picture lets other threads run
+    """Read the cells' images into memory.
+
+    Images finer than CACHE_UM_PER_PX are reduced to it.
+    """
+    with leaving(ThreadPoolExecutor()) as pool:  # decoding an image lets other threads run
         pictures = pool.map(lambda sample: _coarse(*read_cell(sample)), samples)
         told = track(pictures, "reading cells", total=len(samples), console=console)
         return [TrainingCell(sample, (picture,)) for sample, picture in zip(samples, told, strict=True)]
 
 
 def through_objective(recipe: Recipe, cells: list[TrainingCell]) -> list[TrainingCell]:
-    """Every cell with `shots` more pictures through the recipe's [virtual] objective, each with its own camera."""
+    """Add simulated images to every cell.
+
+    Each cell gets `shots` more images through the recipe's [virtual] objective, each with its own camera.
+    """
     lens = objective(recipe["virtual"]["objective"])
     shoot = partial(_shot, lens, recipe["virtual"]["shots"], recipe["train"]["seed"])
     taken = [cell.pictures[0] for cell in cells]
-    # Processes, not threads: most of a rendering is many small steps of numpy.
+    # Processes, not threads: rendering is mostly many small numpy steps.
     with leaving(_processes()) as pool:
         shots = pool.map(shoot, range(len(cells)), taken, chunksize=64)
         told = track(shots, "rendering cells", total=len(cells), console=console)
@@ -216,7 +259,10 @@ def through_objective(recipe: Recipe, cells: list[TrainingCell]) -> list[Trainin
 
 
 def _processes() -> ProcessPoolExecutor:
-    """Processes that leave Ctrl-C to this one, which then ends them."""
+    """Create a pool of processes that ignore Ctrl-C.
+
+    This process handles it and then ends them.
+    """
     ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
     return ProcessPoolExecutor(mp_context=get_context("spawn"), **ignoring)
 
@@ -231,9 +277,10 @@ def _shot(
 
 
 def encode(samples: Sequence[CellSample], recipe: Recipe) -> NDArray[np.int64]:
-    """Targets (N, 1 + attributes): index of the label, see `Labels.names`, then of each attribute's value.
+    """Encode labels and attributes as targets.
 
-    UNKNOWN where an attribute is not labelled.
+    The targets are (N, 1 + attributes). The first column is the index of the label, see `Labels.names`; the
+    others are the index of each attribute's value, UNKNOWN where it is not labelled.
     """
     labels = Labels.of(recipe)
     columns = [[labels.index(sample) for sample in samples]]

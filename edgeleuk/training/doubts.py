@@ -1,5 +1,8 @@
-"""What publishing measures of cells that a reader does not recognise: which types it leaves possible, and how blast-like
-the cells of healthy slides are."""
+"""Measurements on cells that are not recognised.
+
+Publishing measures which types the reader leaves possible, and how blast-like the cells of healthy slides
+are.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,24 @@ from edgeleuk.training.evidence import Evidence
 from edgeleuk.training.recipe import Recipe
 
 EDGES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001)
-"""Between which cells are put together; each part keeps its mean, so that the sum of many cells stays the same."""
+"""Bin edges of blast-likeness.
+
+Each bin keeps its mean, so that the sum over many cells stays the same.
+"""
 
 
 def measure_doubts(
     recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules, reference: Reference
 ) -> dict[str, Any]:
-    """Measure "possible" and "healthy" of a reader's part of the manifest, with the reader as it is published."""
+    """Measure "possible" and "healthy" of a reader's manifest.
+
+    Args:
+        recipe: Recipe of the reader.
+        reader: The reader as it is published.
+        evidence: Held-out cells and their logits.
+        rules: Rules whose groups of types are measured too.
+        reference: Reference values of a healthy adult.
+    """
     types = evidence.printed(reader.manifest.temperature)
     laboratories = {*recipe["publish"].get("healthy", recipe["data"]["sources"])}
     own = np.array([each.source in laboratories for each in evidence.samples], bool)
@@ -41,9 +55,15 @@ def measure_doubts(
 
 
 def possible(reader: Reader, evidence: Evidence, types: NDArray[np.float32], rules: Rules) -> dict[str, Any]:
-    """How many held-out cells of each type, or group of the rules, are neither recognised nor left possible.
+    """Count held-out cells neither recognised nor left possible.
 
-    `types` (N, K) are the calibrated probabilities of the evidence.
+    The counts are by type, and by group of the rules.
+
+    Args:
+        reader: The reader as it is published.
+        evidence: N held-out cells.
+        types: (N, K) calibrated probabilities of the evidence.
+        rules: Rules with the groups of types.
     """
     labels = np.array(reader.labels)
     truth = labels[evidence.truth]
@@ -73,10 +93,17 @@ def healthy(
     reference: Reference,
     where: str,
 ) -> dict[str, Any]:
-    """The distribution of blast-likeness over the cells of a healthy adult's slide.
+    """Estimate the blast-likeness of a healthy adult's slide.
 
-    Each mature type has its share of a healthy adult; within a type each laboratory counts the same, so that no large one
-    speaks for the others.
+    The result is its distribution over the cells. Each mature type has its share of a healthy adult. Within a
+    type each laboratory has the same weight, so that no large one dominates.
+
+    Args:
+        reader: The reader as it is published.
+        samples: N held-out cells.
+        types: (N, K) calibrated probabilities of the cells.
+        reference: Reference values of a healthy adult.
+        where: Origin of the cells, for the description in the manifest.
     """
     blast_like = types[:, np.isin(reader.labels, reader.manifest.blast_like)].sum(axis=1)
     label = np.array([each.label for each in samples])

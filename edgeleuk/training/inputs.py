@@ -1,4 +1,7 @@
-"""Training pictures as the runtime gives them to a network: what it is quantized with."""
+"""Calibration inputs for the quantization of a network.
+
+They are training images as the runtime gives them to the network.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,14 @@ CALIBRATION_SIDE = 384
 def seen_through(
     chosen: Sequence[tuple[FieldSample, Scale]], lens: Objective | None
 ) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
-    """Fields through an objective, renumbered across files: samples, scales, and how to read them."""
+    """Return fields as seen through an objective.
+
+    Without an objective the fields stay as they were taken.
+
+    Returns:
+        The samples, renumbered across files, their scales by `image_id`, and the function that reads their
+        images.
+    """
     samples = [replace(sample, image_id=number) for number, (sample, _) in enumerate(chosen)]
     scales = {number: scale for number, (_, scale) in enumerate(chosen)}
     if lens is None:
@@ -40,7 +50,16 @@ def seen_through(
 
 
 def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Iterator[NDArray[np.float32]]:
-    """Training fields as the runtime prepares them, the upper left part of each."""
+    """Yield training fields as the runtime prepares them.
+
+    Only the upper left part of each is used, CALIBRATION_SIDE pixels square.
+
+    Args:
+        recipe: Recipe of the finder.
+        number: Maximum number of fields, chosen at random.
+        multiple: Number of which the sides of an input are multiples, pixels.
+        pad: Value of the padding, 0 to 1.
+    """
     fields = training_samples(recipe, kept_aside=False)
     rng = np.random.default_rng(recipe["train"]["seed"])
     chosen = rng.choice(len(fields), min(number, len(fields)), replace=False)
@@ -54,7 +73,7 @@ def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Ite
 
 
 def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
-    """Training cells as the runtime crops and prepares them."""
+    """Yield training cells as the runtime crops and prepares them."""
     samples, look = load_training_cells(recipe, kept_aside=False), look_of(recipe)
     rng = np.random.default_rng(recipe["train"]["seed"])
     for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
@@ -63,4 +82,9 @@ def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32
 
 
 def no_estimate(_: Image) -> Scale:
+    """Refuse to estimate the scale of a field.
+
+    Raises:
+        AssertionError: Always, since every training field has a scale.
+    """
     raise AssertionError("every training field has a scale")

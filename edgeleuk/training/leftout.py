@@ -1,4 +1,7 @@
-"""Finders that never saw one camera, opened as they came from training, and measured on it with a profile of it."""
+"""Evaluation of finders on a left-out camera.
+
+The finders are used as they come from training, not quantized, and measured with a profile of the camera.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from edgeleuk.training.export import exported, manifest_part
 from edgeleuk.training.recipe import Recipe
 
 FILES = {"raabin": "txl", "pbc": "txl", "bccd": "txl", "chula": "chula", "phone": "phone"}
-"""The file that holds each source's fields."""
+"""Data file of each source's fields."""
 
 
 def left_out(
@@ -27,9 +30,22 @@ def left_out(
     work: Path,
     progress: Callable[[str], None],
 ) -> LeftOut:
-    """The finder of `recipe`, in float, beside that of `control`, which was trained alike and saw the camera.
+    """Evaluate a finder on a left-out camera.
 
-    `unseeing` is the recipe of a reader that never saw it; beside it stands the reader that ships.
+    The finder never saw the camera. It is compared, in float, with a control that saw it.
+
+    Args:
+        recipe: Recipe of the finder that never saw the camera.
+        control: Recipe of a finder trained alike that saw it.
+        unseeing: Recipe of a reader that never saw it, compared with the shipped reader; None for no reader.
+        source: Source that the camera took, a key of FILES.
+        runs: Folder with one subfolder per training.
+        work: Folder for the exported networks.
+        progress: Called with messages on the progress.
+
+    Raises:
+        ModelMissingError: A network has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe.
     """
     finder, saw = (_trained(each, runs, work / each.name) for each in (recipe, control))
     readers = None

@@ -1,4 +1,4 @@
-"""Through which objective a recipe's pictures are seen."""
+"""Objective through which a recipe's images are seen."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from edgeleuk.training.recipe import Recipe
 
 
 def lens_of(recipe: Recipe) -> Objective | None:
-    """The objective that a recipe's pictures go through; None where they stay as they were taken."""
+    """Return the objective that a recipe simulates.
+
+    None if its images stay as they were taken.
+    """
     virtual = recipe.sections.get("virtual")
     return objective(virtual["objective"]) if virtual else None
 
 
 def look_of(recipe: Recipe) -> Look:
-    """How the recipe's cells look: as they are, or through its objective."""
+    """Return the function that reads a recipe's cells.
+
+    It shows them as they were taken, or through the recipe's objective.
+    """
     return through(lens_of(recipe), read_cell)
 
 
 def through(lens: Objective | None, look: Look) -> Look:
-    """A way to look at cells, through an objective where there is one."""
+    """Wrap `look` by an objective, if there is one."""
     return look if lens is None else virtual_cells(lens, look)

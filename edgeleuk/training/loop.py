@@ -1,4 +1,7 @@
-"""The training loop that both networks share: warm-up, cosine, averaged weights, checkpoints, resume."""
+"""Training loop shared by both networks.
+
+It has warm-up, a cosine schedule, averaged weights, checkpoints and resuming.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +33,27 @@ class Schedule:
     learning_rate: float
     weight_decay: float = 0.02
     warmup: float = 0.03
-    """Share of all steps."""
+    """Warm-up, as a share of all steps."""
     average: float = 0.998
-    """Decay of the averaged weights, which are the ones published."""
+    """Decay of the averaged weights, which are published."""
     bf16: bool = True
-    """Convolutions in bfloat16 where the processor computes it: three to four times faster, the same to within noise."""
+    """Whether to compute convolutions in bfloat16.
+
+    Only where the processor supports it: three to four times faster, the same to within noise.
+    """
     seed: int = 1
 
 
 Batches = Callable[[int], Iterable[tuple[Tensor, ...]]]
-"""Epoch number to that epoch's batches; the first tensor is the input."""
+"""Function from an epoch number to that epoch's batches.
+
+The first tensor of a batch is the input.
+"""
 Loss = Callable[..., dict[str, Tensor]]
-"""Network output and the batch's other tensors to named parts of the loss, which are added up."""
+"""Function that returns named parts of the loss.
+
+It is given the network's output and the other tensors of the batch. The parts are added up.
+"""
 
 
 def fit(
@@ -54,9 +66,25 @@ def fit(
     digest: str,
     device: torch.device = CPU,
 ) -> nn.Module:
-    """Train on `device`, where the batches lie too, and return the averaged network on the processor.
+    """Train a network and return its averaged copy.
 
-    Goes on from `checkpoint` where that is of the same recipe.
+    Training resumes from `checkpoint` if the file exists.
+
+    Args:
+        network: Network to train, in place.
+        batches: Batches of each epoch, on `device`.
+        steps_per_epoch: Number of batches in each epoch.
+        loss: Loss of an output.
+        schedule: Settings of the training.
+        checkpoint: File that is written after each epoch.
+        digest: Digest of the recipe.
+        device: Device to train on.
+
+    Returns:
+        The averaged network on the CPU, in eval mode.
+
+    Raises:
+        EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
     """
     network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).requires_grad_(False)
@@ -88,7 +116,7 @@ def fit(
             for (
                 name,
                 part,
-            ) in parts.items():  # read once an epoch: reading one makes a graphics processor wait
+            ) in parts.items():  # read only once per epoch, since each read makes the GPU wait
                 sums[name] = sums.get(name, torch.zeros((), device=device)) + part.detach()
         means = {name: float(value) / max(count, 1) for name, value in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
@@ -105,12 +133,19 @@ def fit(
 
 
 def bfloat16_here() -> bool:
-    """Whether this processor has instructions for bfloat16. Without them it is emulated, nine times slower than float32."""
+    """Return whether this CPU has bfloat16 instructions.
+
+    Without them bfloat16 is emulated, nine times slower than float32.
+    """
     return bool(machine.flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def device_named(name: str) -> torch.device:
-    """A device of PyTorch's that is there. Raises UsageError."""
+    """Return a PyTorch device by name.
+
+    Raises:
+        UsageError: The device is not available.
+    """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -121,7 +156,13 @@ def device_named(name: str) -> torch.device:
 
 
 def started(run: Path) -> dict[str, Tensor]:
-    """The averaged weights of a finished training, for another one to start from."""
+    """Load the averaged weights of a finished training.
+
+    Another training starts from them.
+
+    Raises:
+        ModelMissingError: There is no checkpoint in the folder `run`.
+    """
     path = run / "checkpoint.pt"
     if not path.is_file():
         raise ModelMissingError(f"no checkpoint {path} to start from. Train the recipe {run.name} first.")
@@ -130,7 +171,7 @@ def started(run: Path) -> dict[str, Tensor]:
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict]:
-    """Norms and biases are not decayed."""
+    """Group the parameters; norms and biases are not decayed."""
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -143,7 +184,10 @@ def _rate(progress: float, warmup: float) -> float:
 
 
 def _follower(average: nn.Module, network: nn.Module) -> Callable[[float], None]:
-    """A step of the averaged weights towards the network's, given the decay."""
+    """Return a function that updates the averaged weights.
+
+    Given the decay, it moves them one step towards the network's.
+    """
     pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
     kept, new = (list(side) for side in zip(*(p for p in pairs if p[0].is_floating_point()), strict=True))
     counters = [pair for pair in pairs if not pair[0].is_floating_point()]
@@ -165,7 +209,16 @@ def save(
     average: Mapping[str, Tensor],
     optimizer: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a checkpoint: the states of the network, of its averaged weights, and of what trains it."""
+    """Write a checkpoint.
+
+    Args:
+        path: File to write.
+        digest: Digest of the recipe.
+        epoch: Number of finished epochs.
+        network: State of the network.
+        average: State of the averaged network.
+        optimizer: State of the optimizer; None if the training is over.
+    """
     state = {
         "digest": digest,
         "epoch": epoch,
@@ -189,7 +242,7 @@ def _resume(
         raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another --out.")
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
-    if state["optimizer"]:  # none in one restored from a published network, whose training is over
+    if state["optimizer"]:  # absent if restored from a published network, whose training is over
         optimizer.load_state_dict(state["optimizer"])
     console.print(f"goes on from epoch {state['epoch']} of {path}")
     return int(state["epoch"])

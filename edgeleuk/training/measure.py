@@ -1,6 +1,6 @@
-"""What publishing measures: inputs to calibrate INT8 with, operating points, and figures, as the model's objective sees.
+"""Operating points and figures measured for publishing.
 
-Where a recipe has [virtual], all of it goes through that objective.
+If a recipe has [virtual], all images are seen through that objective.
 """
 
 from __future__ import annotations
@@ -36,33 +36,53 @@ from edgeleuk.training.thresholds import finder_thresholds, rejection_threshold,
 from edgeleuk.types import WHITE_CELL, Image, Scale
 
 NOMINAL_UM_PER_PX = {"chula_val": 0.18, "phone_val": 0.50}
-"""Of pictures without annotated red cells that go through an objective, where blur needs a size."""
+"""Nominal scales of fields without annotated red cells.
+
+They are used only through an objective, whose blur needs a scale.
+"""
 
 SAMPLINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.38)
 """um per pixel, tried in this order."""
 LEAST_COUNTED = 0.85
-"""Recall and precision under which the number of cells of a kind is not worth printing. This project's choice."""
+"""Minimum recall and precision for printing a count.
+
+The count is that of a cell class. This project's choice.
+"""
 PROBED = ("pbc", "deepapl")
+"""The two laboratories that share most types."""
 
 
 def kept_aside_fields(
     recipe: Recipe,
 ) -> tuple[list[FieldSample], Mapping[int, Scale], Callable[[FieldSample], Image]]:
-    """Training fields that the finder never saw, renumbered across files: samples, scales, and how to read them."""
+    """Return training fields that the finder never saw.
+
+    Returns:
+        The samples, renumbered across files, their scales by `image_id`, and the function that reads their
+        images.
+    """
     return seen_through(training_samples(recipe, kept_aside=True), lens_of(recipe))
 
 
 def finder_operating_point(recipe: Recipe, finder: Finder) -> dict[str, float]:
-    """The least score by class, chosen on the fields kept aside."""
+    """Choose the minimum score of each cell class.
+
+    It is chosen on the fields kept aside.
+    """
     samples, scales, read = kept_aside_fields(recipe)
     return finder_thresholds(finder, samples, recipe["model"]["classes"], scales, read)
 
 
 def counted_to(recipe: Recipe, finder: Finder) -> dict[str, float]:
-    """By class but the white cells, the coarsest sampling at which recall and precision both reach LEAST_COUNTED.
+    """Find the coarsest sampling for counting each cell class.
 
-    On the fields kept aside, through the recipe's objective, at each of SAMPLINGS that its cameras reach. 0 where
-    none will do; nothing where the pictures stay as they were taken.
+    That is the coarsest of SAMPLINGS within reach of the objective's cameras at which recall and precision
+    both reach LEAST_COUNTED, on the fields kept aside, seen through the recipe's objective. White cells are
+    excluded.
+
+    Returns:
+        um per pixel by cell class, 0 where no sampling is good enough; empty if the images stay as they were
+        taken.
     """
     lens = lens_of(recipe)
     if lens is None:
@@ -84,9 +104,10 @@ def counted_to(recipe: Recipe, finder: Finder) -> dict[str, float]:
 
 
 def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Figures on each validation file: at the annotated scale where there is one and the estimated elsewhere.
+    """Yield figures on each validation file, with their name.
 
-    Through an objective also those on composed fields, which come first.
+    The scale is the annotated one if there is one, else the estimated one. Through an objective there are
+    also figures on composed fields, which come first.
     """
     root, lens = data_root() / "fields", lens_of(recipe)
     for name in ("txl_val", "chula_val", "phone_val"):
@@ -106,10 +127,20 @@ def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[s
 
 
 def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
-    """Temperature, rejection, certainty of attributes, false-positive rates and confusion.
+    """Choose a reader's temperature and thresholds.
 
-    Attributes are measured on the cells kept aside; all else on the whole evidence, that is on laboratories which were
-    left out too. False-positive rates are by type and by the rules' groups of types.
+    Attributes are measured on the cells kept aside; everything else on the whole evidence, that is also on
+    laboratories that were left out.
+
+    Args:
+        recipe: Recipe of the reader.
+        reader: The reader, at temperature 1.
+        evidence: Held-out cells and their logits.
+        rules: Rules with the groups of types.
+
+    Returns:
+        Entries of the manifest: temperature, rejection threshold, thresholds of attributes, confusion, and
+        false-positive rates by type and by the rules' groups of types.
     """
     settings, truth = recipe["publish"], evidence.truth
     warmth = temperature(evidence.logits, evidence.allowed)
@@ -134,7 +165,10 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
 
 
 def _sure(recipe: Recipe, reader: Reader) -> dict[str, float]:
-    """By attribute, the least probability at which it is right as often as the recipe asks for."""
+    """Choose the minimum probability of each attribute.
+
+    From it on, the attribute is right as often as the recipe asks for.
+    """
     samples, look = load_training_cells(recipe, kept_aside=True), look_of(recipe)
     _, attributes = reader.probabilities(np.stack([middle(reader, *look(each)) for each in samples]))
     sure = {}
@@ -166,7 +200,16 @@ def _false_positives(
 
 
 def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, Any]:
-    """Figures on the validation cells."""
+    """Measure figures on the validation cells.
+
+    Args:
+        recipe: Recipe of the reader, whose objective the cells are seen through.
+        reader: The reader to measure.
+        rules: Rules by which the readings are evaluated.
+
+    Returns:
+        The figures, by the name of the data.
+    """
     root, lens = data_root() / "cells", lens_of(recipe)
     samples = of_split(
         load_cells(
@@ -182,10 +225,13 @@ LYMPHOID, MYELOID = ("lymphoblast",), ("myeloblast", "monoblast")
 
 
 def lineage(recipe: Recipe, reader: Reader) -> dict[str, Any] | None:
-    """How well a reader tells lymphoid from myeloid blasts, on validation cells of patients kept aside.
+    """Measure how well blast lineages are told apart.
 
-    None where its types have no lineage. The area under the ROC curve is of the share of the lymphoid types in the
-    probability of all blasts.
+    The lineages are lymphoid and myeloid. The cells are validation cells of patients kept aside. The area
+    under the ROC curve is that of the lymphoid types' share in the probability of all blasts.
+
+    Returns:
+        Numbers of cells and patients, and the area; None if the reader's types have no lineage.
     """
     both = [reader.types.index(each) for each in (*LYMPHOID, *MYELOID) if each in reader.types]
     if len(both) < len(LYMPHOID) + len(MYELOID):
@@ -207,11 +253,18 @@ def lineage(recipe: Recipe, reader: Reader) -> dict[str, Any] | None:
 
 
 def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str, Any]:
-    """How well a linear probe tells the laboratory of validation cells of the same type: before, and in the network.
+    """Measure how well a linear probe identifies the laboratory.
 
-    Between PROBED, the two laboratories that share most types.
+    The probe tells validation cells of the same type apart between the laboratories PROBED.
 
-    "levels" and "input" are mean and standard deviation of each channel, before and after the normalisation.
+    Args:
+        recipe: Recipe of the reader, whose objective the cells are seen through.
+        reader: The reader that prepares the cells.
+        network: Its network in float.
+
+    Returns:
+        Results on three kinds of features. "levels" and "input" are mean and standard deviation of each
+        channel, before and after the normalisation; "network" are the network's features.
     """
     root = data_root() / "cells"
     cells = of_split(load_cells(root / "cells.csv", root / "images"), "val")

@@ -1,4 +1,7 @@
-"""The two networks: convolutions, batch norm and ReLU, which INT8 kernels on small processors run fastest."""
+"""Networks of the finder and the reader.
+
+They consist of convolutions, batch norm and ReLU, which INT8 kernels on small processors run fastest.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,18 @@ from torch.nn import functional as F
 from edgeleuk.training.efficientnet import FEATURES, EfficientNetLite0
 
 STRIDE = 4
-"""Pixels of the finder's input per cell of its output grid."""
+"""Input pixels per cell of the finder's output grid."""
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Create a convolution with batch norm and ReLU.
+
+    Args:
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        kernel: Side of the kernel, pixels; odd.
+        stride: Stride of the convolution, pixels.
+    """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -23,7 +34,10 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequ
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut; the first may halve the size."""
+    """Residual block of two 3x3 convolutions.
+
+    The first convolution may halve the size.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -42,8 +56,9 @@ class Residual(nn.Module):
 class FinderNet(nn.Module):
     """Anchor-free detector with one output grid at stride 4.
 
-    Input (N, 3, H, W) RGB 0 to 1, H and W multiples of 32. Output: class logits (N, K, H/4, W/4), and the
-    logarithm of the distances left, top, right, bottom from the grid cell's centre, in strides (N, 4, H/4, W/4).
+    Input: (N, 3, H, W) RGB, 0 to 1, H and W multiples of 32. Output: class logits (N, K, H/4, W/4), and
+    (N, 4, H/4, W/4) logarithms of the distances left, top, right, bottom from the grid cell's centre, in
+    strides.
     """
 
     def __init__(self, classes: int, widths: Sequence[int], neck: int) -> None:
@@ -59,7 +74,7 @@ class FinderNet(nn.Module):
         self.box_tower = nn.Sequential(conv(neck, neck), conv(neck, neck))
         self.classes = nn.Conv2d(neck, classes, 1)
         self.distances = nn.Conv2d(neck, 4, 1)
-        nn.init.constant_(self.classes.bias, -4.0)  # a share of 0.02 of the grid holds cells: start there
+        nn.init.constant_(self.classes.bias, -4.0)  # start at 0.02, the share of the grid that holds cells
         nn.init.constant_(self.distances.bias, 1.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,10 +91,11 @@ class FinderNet(nn.Module):
 
 
 class ReaderNet(nn.Module):
-    """One white cell's crop to its type and all its attributes in one pass.
+    """Classifier of a white cell's type and attributes.
 
-    Input (N, 3, S, S), as `reader.prepare` makes it: optical density from 0, the background, to `most_dense`. Output
-    (N, sum of heads): logits, the types first, then each attribute's values.
+    One pass gives the type and all attributes of a crop. Input: (N, 3, S, S), as `reader.prepare` makes it,
+    optical density from 0, the background, to `most_dense`. Output: logits (N, sum of heads), the types
+    first, then each attribute's values.
     """
 
     def __init__(self, heads: Sequence[int], dropout: float, most_dense: float) -> None:
@@ -93,16 +109,19 @@ class ReaderNet(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
     def features(self, x: Tensor) -> Tensor:
-        """Mean of the last layer's channels, (N, FEATURES)."""
-        # The backbone knows photographs: 1 is white and -1 is black there.
+        """Return mean channels (N, FEATURES) of the last layer."""
+        # The backbone was trained on photographs, where 1 is white and -1 is black.
         return self.backbone(1 - x * (2 / self.most_dense)).mean(dim=(2, 3))
 
 
 class FeaturesAlone(nn.Module):
-    """What is published of a reader's network; its head lies beside it as a matrix."""
+    """The published part of a reader's network.
+
+    The head lies beside it as a matrix.
+    """
 
     NAME = "reader"
-    """Of the reader in it, before the names of all its layers."""
+    """Prefix of the names of all the reader's layers."""
 
     def __init__(self, reader: ReaderNet) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Pictures of cells on the device that trains, cropped and prepared there by the batch."""
+"""Images of cells on the training device.
+
+They are cropped and prepared there by batch.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,20 @@ from edgeleuk.manifest import Density
 from edgeleuk.types import Image
 
 FINER = 2
-"""Points along each axis that are averaged to a crop's pixel: it stands for an area, as the runtime's does."""
+"""Sampling points per crop pixel, along each axis.
+
+They are averaged, so that a pixel stands for an area, as in the runtime.
+"""
 
 
 class Pictures:
-    """N pictures of any size; on a graphics processor in one tensor."""
+    """N images of any size; one tensor on a GPU."""
 
     def __init__(self, pictures: Sequence[Image], device: torch.device) -> None:
         self._pictures = pictures
         self.device = device
         self.centres = np.array([[p.shape[1] / 2, p.shape[0] / 2] for p in pictures])
-        """(N, 2) x y, pixels."""
+        """(N, 2) centres of the images, x y, pixels."""
         if device.type == "cpu":
             return
         side = max(max(picture.shape[:2]) for picture in pictures)
@@ -36,16 +42,24 @@ class Pictures:
         self.levels = torch.from_numpy(levels).to(device)
 
     def crops(self, which: NDArray[np.int64], maps: NDArray[np.float64], size: int) -> Tensor:
-        """Crops (B, 3, size, size), 0 to 1, of the pictures `which` (B,) under `maps` (B, 2, 3) from `affines`.
+        """Cut crops from some of the images.
 
-        Beyond a picture its edge repeats.
+        Outside an image its edge repeats.
+
+        Args:
+            which: (B,) indices of the images.
+            maps: (B, 2, 3) maps from image pixels to crop pixels, from `affines`.
+            size: Side of the crops, pixels.
+
+        Returns:
+            Crops (B, 3, size, size), 0 to 1.
         """
         if self.device.type == "cpu":  # where OpenCV is eight times faster
             return self._warped(which, maps, size)
         device, side = self.device, self.levels.shape[-1]
         back = np.linalg.inv(maps[:, :, :2])
         offset = -np.einsum("nij,nj->ni", back, maps[:, :, 2])
-        # grid_sample counts from -1 to 1 over the edges of what it reads and, in affine_grid, of what it writes.
+        # -1 and 1 are the edges of the input in grid_sample, and of the output in affine_grid.
         half = size / 2
         theta = np.concatenate(
             [back * half, (back.sum(axis=2) * half + offset)[..., None] - side / 2], axis=2
@@ -61,7 +75,7 @@ class Pictures:
 
     def _warped(self, which: NDArray[np.int64], maps: NDArray[np.float64], size: int) -> Tensor:
         finer = maps * FINER
-        finer[:, :, 2] += finer[:, :, :2].sum(axis=2) / 2 - 0.5  # OpenCV counts from the middles of pixels
+        finer[:, :, 2] += finer[:, :, :2].sum(axis=2) / 2 - 0.5  # OpenCV counts from pixel centres
         crops = np.empty((len(which), size, size, 3), np.uint8)
         for crop, number, matrix in zip(crops, which.tolist(), finer, strict=True):
             picture = self._pictures[number]
@@ -77,9 +91,10 @@ class Pictures:
 
 
 def prepare(crops: Tensor, density: Density | None) -> Tensor:
-    """`reader.prepare` on the device: crops (N, 3, S, S), 0 to 1, to the network's input.
+    """Prepare crops as the network's input, like `reader.prepare`.
 
-    Rounded to levels first, as a camera stores them.
+    It works on the device of the crops (N, 3, S, S), 0 to 1. These are first rounded to levels, as a camera
+    stores them.
     """
     levels = (crops * 255).round()
     if density is None:

@@ -1,4 +1,8 @@
-"""From two checkpoints to a model folder: export, quantize, choose thresholds, measure, write manifest and card."""
+"""Publishing of two checkpoints as a model folder.
+
+The networks are exported and quantized, thresholds are chosen, figures are measured, and manifest and card
+are written.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +38,31 @@ from edgeleuk.training.real import real_slides, unseeing_models
 from edgeleuk.training.recipe import Recipe, load_recipe
 
 ACROSS = "across.json"
-"""What `train across` measured."""
+"""File with the figures of `train across`."""
 
 
 def publish(
     finder_name: str | None, reader_name: str | None, runs: Path, models: Path, standards: Standards
 ) -> Path:
-    """Write `models/<magnification>/`; nothing of an older one is touched before all figures are there.
+    """Write the model folder `models/<magnification>/`.
 
-    A network without a recipe, None, stays as it was published.
+    Nothing in an older folder is changed before all figures of the networks are measured.
+
+    Args:
+        finder_name: Recipe of the finder; None to keep the published one.
+        reader_name: Recipe of the reader; None to keep the published one.
+        runs: Folder with one subfolder per training.
+        models: Folder of the model folders.
+        standards: Rules and reference values to measure by.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        UsageError: No recipe is given.
+        ModelMissingError: A network has not been trained, or there is no published one to keep.
+        EdgeleukError: The recipes are of different magnifications, a training is unfinished or of another
+            recipe, or INT8 loses too much.
     """
     recipes = {
         kind: load_recipe(name, kind)
@@ -76,10 +96,22 @@ def publish(
 
 
 def remeasure(magnification: str, models: Path, runs: Path, standards: Standards) -> Path:
-    """Measure what the verdict rests on anew for a published reader, and write its manifest and card again.
+    """Remeasure the figures behind a published reader's verdict.
 
-    For models that were published before it was measured, or other data to measure it on: networks, thresholds and all other
-    figures stay.
+    Manifest and card are rewritten; networks, thresholds and all other figures stay. This serves models that
+    were published before these figures were measured, and other data to measure them on.
+
+    Args:
+        magnification: Magnification of the model, such as "40x".
+        models: Folder of the model folders.
+        runs: Folder with one subfolder per training.
+        standards: Rules and reference values to measure by.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        ModelMissingError: There is no published model, or a network has not been trained.
     """
     folder = models / magnification
     document = _published(folder)
@@ -97,7 +129,10 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
 
 
 def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: Path) -> None:
-    """The manifest and the card, with figures on real slides of the objective where there are any."""
+    """Write the manifest and the card.
+
+    Figures on real slides of the objective are measured and added, if there are any.
+    """
     manifest_file = folder / "model.json"
     manifest_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print("measuring on real slides")
@@ -109,12 +144,15 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
 
 
 def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """The parts of a network's manifest that name a file: itself, and the head of a reader."""
+    """Return the manifest parts that name files.
+
+    They are the part itself, and the head of a reader.
+    """
     return [part, *([part["head"]] if "head" in part else [])]
 
 
 def _published(folder: Path) -> dict[str, Any]:
-    """What is published of the network that stays."""
+    """Read the manifest of the published model."""
     try:
         document: dict[str, Any] = _files.read_json(folder / "model.json")
     except (OSError, ValueError) as error:
@@ -125,7 +163,20 @@ def _published(folder: Path) -> dict[str, Any]:
 
 
 def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
-    """The finder's part of the manifest; its file is left in `work`."""
+    """Export and measure the finder.
+
+    Args:
+        recipe: Recipe of the finder.
+        runs: Folder with one subfolder per training.
+        work: Folder in which the network's file is left.
+
+    Returns:
+        The finder's part of the manifest.
+
+    Raises:
+        ModelMissingError: The network has not been trained.
+        EdgeleukError: Its training is unfinished or of another recipe, or INT8 loses too much.
+    """
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, quantized(recipe, full))
     part["thresholds"] = finder_operating_point(recipe, Finder(finder_manifest(work, part)))
@@ -139,7 +190,21 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
 
 
 def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards) -> dict[str, Any]:
-    """The reader's part of the manifest; its file is left in `work`."""
+    """Export and measure the reader.
+
+    Args:
+        recipe: Recipe of the reader.
+        runs: Folder with one subfolder per training.
+        work: Folder in which the network's files are left.
+        standards: Rules and reference values to measure by.
+
+    Returns:
+        The reader's part of the manifest.
+
+    Raises:
+        ModelMissingError: A network has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe, or INT8 loses too much.
+    """
     rules = standards.rules
     full = exported(recipe, runs, work)
     part = manifest_part(recipe, quantized(recipe, full))
@@ -168,13 +233,16 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
 
 
 def _across(recipe: Recipe, runs: Path) -> dict[str, Any]:
-    """What was measured with laboratories left out, if it was."""
+    """Return the figures on left-out laboratories, if measured."""
     path = runs / f"across-{recipe.name}" / ACROSS
     return {"across": _files.read_json(path)} if path.is_file() else {}
 
 
 def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
-    """Refuse a quantized network that lost more than the recipe allows."""
+    """Refuse a network that loses too much by quantization.
+
+    The recipe sets the maximum loss.
+    """
     for key in keys:
         loss = full[key] - small[key]
         console.print(f"{key}: INT8 {small[key]:.4f}, FP32 {full[key]:.4f}")
@@ -201,7 +269,10 @@ def _origin(recipe: Recipe) -> dict[str, Any]:
 
 
 def _earlier(recipe: Recipe) -> Iterator[Recipe]:
-    """The recipes whose weights its training went on from, the last one first."""
+    """Yield the recipes that the training went on from.
+
+    The last one comes first.
+    """
     while start := recipe["model"].get("start"):
         recipe = load_recipe(start)
         yield recipe

@@ -1,4 +1,7 @@
-"""Export to ONNX and static INT8 quantization (QDQ), calibrated through the runtime's own preprocessing."""
+"""Export to ONNX and static INT8 quantization (QDQ).
+
+The quantization is calibrated through the runtime's own preprocessing.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,15 @@ METHODS = {
 def export(
     network: nn.Module, path: Path, shape: tuple[int, int, int, int], outputs: list[str], free: set[int]
 ) -> None:
-    """Write the FP32 network. `free` axes of the input (0 batch, 2 height, 3 width) take any size."""
+    """Write a network as an FP32 ONNX file.
+
+    Args:
+        network: Network to export.
+        path: File to write.
+        shape: Shape of the input (N, C, H, W).
+        outputs: Names of the outputs.
+        free: Axes of the input that take any size (0 batch, 2 height, 3 width).
+    """
     names = {0: "batch", 2: "height", 3: "width"}
     dynamic = {"image": {axis: names[axis] for axis in free}}
     with warnings.catch_warnings():
@@ -65,9 +76,15 @@ def quantize(
     keep_float: Iterable[str] = (),
     per_channel: bool = True,
 ) -> None:
-    """INT8 weights, per output channel or per tensor, and INT8 activations; nodes whose name starts with one of `keep_float` stay float.
+    """Quantize weights and activations to INT8.
 
-    `batches` are network inputs made by the runtime's `prepare` from training pictures.
+    Args:
+        source: FP32 ONNX file.
+        target: INT8 ONNX file to write.
+        batches: Network inputs for the calibration, made by the runtime's `prepare` from training images.
+        method: Method that sets the ranges of activations, a key of METHODS.
+        keep_float: Nodes whose name starts with one of these stay float.
+        per_channel: Whether weights are quantized per output channel; else per tensor.
     """
     prefixes = tuple(keep_float)
     with tempfile.TemporaryDirectory() as folder:

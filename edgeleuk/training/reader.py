@@ -1,4 +1,7 @@
-"""The reader's training: its network, its loss, and what it starts from."""
+"""Training of the reader.
+
+It covers the network, its loss, and its initial weights.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,15 @@ from edgeleuk.training.recipe import Recipe, density_of, head_sizes, learns_from
 
 
 def reader_loss(recipe: Recipe, targets: NDArray[np.int64], device: torch.device) -> Loss:
-    """Cross-entropy of the type and, where known, of each attribute, whose rare values weigh more.
+    """Return the loss of types and attributes.
 
-    A coarse label takes the summed probability of the types that it stands for.
+    It is the cross-entropy of the type and, where known, of each attribute. Rare values of an attribute weigh
+    more. For a coarse label the probabilities of the types that it stands for are summed.
+
+    Args:
+        recipe: Recipe of the reader.
+        targets: (N, 1 + attributes) all training targets, see `encode`; they set the weights.
+        device: Device of the batches.
     """
     heads = head_sizes(recipe)
     smoothing, strength = recipe["loss"]["smoothing"], recipe["loss"]["attributes"]
@@ -54,9 +63,14 @@ def reader_loss(recipe: Recipe, targets: NDArray[np.int64], device: torch.device
 
 
 def type_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
-    """Negative logarithm (N,) of the summed probability of the allowed types.
+    """Return the negative log-probability (N,) of the allowed types.
 
-    `logits` are (N, types), `allowed` (N, types) bool. The share `smoothing` of the target is spread over all types.
+    The probabilities of the allowed types are summed.
+
+    Args:
+        logits: (N, types).
+        allowed: (N, types) bool, whether the cell's label allows a type.
+        smoothing: Share of the target that is spread over all types.
     """
     log = F.log_softmax(logits, dim=1)
     mass = log.masked_fill(~allowed, -torch.inf).logsumexp(dim=1)
@@ -64,7 +78,10 @@ def type_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
 
 
 def _known(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean cross-entropy of an attribute's known values; 0 where none of a batch is known."""
+    """Return the mean cross-entropy of an attribute's known values.
+
+    The mean is weighted; it is 0 if no value of the batch is known.
+    """
     known = target != UNKNOWN
     losses = F.cross_entropy(
         logits, target, weight, ignore_index=UNKNOWN, label_smoothing=0.02, reduction="none"
@@ -74,21 +91,46 @@ def _known(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def build(recipe: Recipe) -> ReaderNet:
-    """The network of a recipe, as it is before any training."""
+    """Build the untrained network of a recipe."""
     density = density_of(recipe)
     top = density.most_dense if density else 1.0
     return ReaderNet(head_sizes(recipe), recipe["model"]["dropout"], top)
 
 
 def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
-    """The averaged network after the recipe's last epoch."""
+    """Train a reader.
+
+    Args:
+        recipe: Recipe of the reader.
+        out: Folder of the checkpoint. A network that the recipe starts from lies beside it.
+        device: Device to train on.
+
+    Returns:
+        The averaged network after the recipe's last epoch.
+
+    Raises:
+        ModelMissingError: The weights that the recipe starts from are missing.
+        EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
+    """
     return _train(recipe, *learnt_from(recipe), out, device)
 
 
 def train_across(recipe: Recipe, runs: Path, device: torch.device = CPU) -> Iterator[Recipe]:
-    """Train the recipe's network, then those that leave laboratories or slides out, each in a folder of `runs`.
+    """Train a recipe's network, then its left-out variants.
 
-    Gives the recipe of each as it is done.
+    The variants leave laboratories or slides out.
+
+    Args:
+        recipe: Recipe of the published reader.
+        runs: Folder that gets one subfolder per training.
+        device: Device to train on.
+
+    Yields:
+        The recipe of each network when its training is done.
+
+    Raises:
+        ModelMissingError: The weights that a recipe starts from are missing.
+        EdgeleukError: A checkpoint is of another recipe, or a loss is not finite.
     """
     cells, bags = learnt_from(recipe)
     for own in (recipe, *left_outs(recipe)):
@@ -98,7 +140,10 @@ def train_across(recipe: Recipe, runs: Path, device: torch.device = CPU) -> Iter
 
 
 def learnt_from(recipe: Recipe) -> tuple[list[TrainingCell], list[Bag]]:
-    """All labelled cells of a recipe, and the slides of which it learns the counts."""
+    """Load a recipe's labelled cells and bags.
+
+    The bags are of slides whose counts it learns.
+    """
     cells = training_cells(recipe)
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
@@ -124,7 +169,10 @@ def _train(
 
 
 def _start_from(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """All layers of the same shape: where types are merged, the last one starts anew."""
+    """Load the weights of layers whose shapes match.
+
+    Where types are merged, the last layer keeps its new weights.
+    """
     own = network.state_dict()
     network.load_state_dict(
         own | {name: value for name, value in weights.items() if own[name].shape == value.shape}

@@ -1,4 +1,7 @@
-"""What publishing measures on real slides of the model's objective, beside the simulated ones."""
+"""Evaluation on real slides of the model's objective.
+
+Publishing adds it to the figures on simulated ones.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,23 @@ from edgeleuk.training.export import Standards, exported, manifest_part, quantiz
 from edgeleuk.training.recipe import Recipe, without
 
 SLIDES = {"40x": "lld40x.json"}
-"""By objective, the file under `slides/` with slides that were really taken through it."""
+"""Table of real slides under `slides/`, by objective."""
 
 
 def real_slides(
     folder: Path, magnification: str, standards: Standards, unseeing: Mapping[str, Path] | None = None
 ) -> dict[str, Any] | None:
-    """Count the real slides of an objective with the model in `folder`; None where there are none.
+    """Evaluate a model on its objective's real slides.
 
-    `unseeing` has, for slides that the model's reader learnt from, a model folder of a reader that did not. A slide whose
-    counts were learnt has "learnt" true.
+    Args:
+        folder: Folder of the model.
+        magnification: Magnification of the objective, such as "40x".
+        standards: Rules and reference values to measure by.
+        unseeing: For slides that the model's reader learnt from, the model folder of a reader that did not.
+
+    Returns:
+        The report as JSON, in which a slide whose counts were learnt has "learnt" true; None if there are no
+        slides of the objective.
     """
     if magnification not in SLIDES:
         return None
@@ -39,16 +49,26 @@ def real_slides(
         parts[sample.name] = report.slides[sample.name]
     document = SlidesReport(parts).as_json()
     for name, slide in document["slides"].items():
-        # The reasons name cells of files that only this machine has.
+        # The reasons name cells in files that exist only on this machine.
         slide["verdict"] = {key: slide["verdict"][key] for key in ("code", "text")}
         slide["learnt"] = name in learnt and name not in (unseeing or {})
     return {"of": table.stem, **document}
 
 
 def unseeing_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
-    """By slide of the recipe's bags, a model folder whose reader was trained without it, where one was.
+    """Create a model folder for each left-out slide.
 
-    All but the network and its head is that of the model in `folder`, thresholds among it.
+    Its reader was trained without the slide. Everything but the reader's network and head is that of the
+    model in `folder`, thresholds included.
+
+    Args:
+        recipe: Recipe of the published reader.
+        folder: Folder of the published model.
+        runs: Folder with one subfolder per training.
+        work: Folder for the model folders.
+
+    Returns:
+        Model folders by slide of the recipe's bags; slides without such a training are skipped.
     """
     found = {}
     for slide in recipe.sections.get("bags", {}).get("names", ()):

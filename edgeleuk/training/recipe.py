@@ -1,4 +1,7 @@
-"""A recipe: the settings and the seed that make a model. One TOML file each, under `recipes/`."""
+"""Recipes of models.
+
+A recipe holds the settings and the seed that make a model. Each is a TOML file under `recipes/`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A recipe's name, its sections, and the hash by which a checkpoint knows it."""
+    """A recipe's name, sections and digest.
+
+    A checkpoint holds the digest of its recipe.
+    """
 
     name: str
     sections: dict[str, Any]
@@ -34,7 +40,15 @@ class Recipe:
 
 
 def load_recipe(name: str, kind: str | None = None) -> Recipe:
-    """A recipe by the name of one that ships, or by path; of a finder or a reader where `kind` says so."""
+    """Load a recipe by name or path.
+
+    `name` is that of a shipped recipe, or the path of a TOML file. `kind` is "finder" or "reader"; None
+    accepts both.
+
+    Raises:
+        UsageError: There is no such recipe, or it is of the other kind.
+        InputError: The file cannot be read, holds a date or a time, or names no kind of model.
+    """
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not _files.is_regular(path):
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
@@ -64,7 +78,10 @@ def load_recipe(name: str, kind: str | None = None) -> Recipe:
 
 
 def density_of(recipe: Recipe) -> Density | None:
-    """How a reader's crops are stretched: as the recipe's [model.density] says, else as manifests mean by default."""
+    """Return the density normalisation of a reader's crops.
+
+    It is the recipe's [model.density], else the default of manifests; None if crops are not normalised.
+    """
     model = recipe["model"]
     if "normalise" not in model:
         return None
@@ -72,10 +89,13 @@ def density_of(recipe: Recipe) -> Density | None:
 
 
 def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
-    """The recipe without the cells of some laboratories, or without some slides of its bags.
+    """Return the recipe without some laboratories or slides.
 
-    Its reader then tells how one reads in a laboratory that it never saw. What [publish] has as `across_train` is another
-    setting of its training. Raises UsageError for a name it does not have.
+    The slides are those of its bags. The reader of this recipe shows how a reader performs in a laboratory
+    that it never saw. The settings `across_train` of [publish] replace those of its training.
+
+    Raises:
+        UsageError: The recipe does not learn from one of the names.
     """
     data = recipe["data"]
     known = {*data["sources"], *data.get("fields", {}), *recipe.sections.get("bags", {}).get("names", ())}
@@ -91,9 +111,11 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
 
 
 def left_outs(recipe: Recipe) -> list[Recipe]:
-    """The recipe without each group of laboratories that its [publish] names as `across`, and each slide of its bags.
+    """Return the left-out variants of a recipe.
 
-    Where `across_by` names another recipe, that one's networks stand for the groups.
+    They are the recipe without each group of laboratories that its [publish] names as `across`, and without
+    each slide of its bags. If `across_by` names another recipe, the networks of that recipe stand for the
+    groups.
     """
     publish = recipe["publish"]
     groups = [] if "across_by" in publish else publish.get("across", [])
@@ -102,27 +124,43 @@ def left_outs(recipe: Recipe) -> list[Recipe]:
 
 
 def learns_from(recipe: Recipe, laboratory: str) -> bool:
-    """Whether a recipe has not left a laboratory out, see `without`."""
+    """Return whether a recipe learns from a laboratory.
+
+    False if the laboratory is left out, see `without`.
+    """
     return laboratory not in recipe["data"].get("left_out", ())
 
 
 def head_sizes(recipe: Recipe) -> list[int]:
-    """Outputs of each head of a reader: the types, then each attribute's values."""
+    """Return the output sizes of a reader's heads.
+
+    The first head is that of the types, then follow those of the attributes.
+    """
     return [len(recipe["model"]["labels"]), *(len(values) for values in recipe["attributes"].values())]
 
 
 def told_by_label(recipe: Recipe) -> Mapping[str, Mapping[str, str]]:
-    """Of its attributes, those that annotators' names of types tell, see `ReaderManifest.told_by_label`."""
+    """Return the attributes implied by annotators' type names.
+
+    Only attributes of the recipe are returned, see `ReaderManifest.told_by_label`.
+    """
     told: Mapping[str, Mapping[str, str]] = recipe["data"].get("told_by_label", manifest.TOLD_BY_LABEL)
     return {name: values for name, values in told.items() if name in recipe["attributes"]}
 
 
 def _training_digest(sections: dict[str, Any]) -> str:
-    """A checkpoint belongs to what shaped its training; how it is quantized later does not."""
+    """Hash the sections that shape a training.
+
+    How a network is quantized and published later does not change which checkpoint it has.
+    """
     shaping = {name: values for name, values in sections.items() if name not in ("quantize", "publish")}
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def held_out(group: str, share: float) -> bool:
-    """Whether a group of training pictures is kept aside to choose thresholds on. The same answer everywhere."""
+    """Return whether training images are kept aside.
+
+    The images of a `group` are kept aside together, to choose thresholds on. The answer is the same on every
+    machine.
+    """
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share

@@ -1,8 +1,9 @@
-"""From a published network back to one that can be trained: its INT8 weights as floating numbers.
+"""Checkpoints restored from published networks.
 
-Whoever has a model and no checkpoint of it can so go on from it, with cells of another microscope for instance. What
-quantization took is lost, half a step of 1/127 of each channel's largest weight. Batch norms, which the export folds
-into the convolutions before them, are found again from what training cells give there.
+The INT8 weights become floating-point numbers. So training can go on from a model without its checkpoint, for
+instance with cells of another microscope. The loss by quantization remains: half a step of 1/127 of each
+channel's largest weight. Batch norms, which the export folds into the convolutions before them, are estimated
+from training cells.
 """
 
 from __future__ import annotations
@@ -32,17 +33,25 @@ from edgeleuk.training.recipe import Recipe
 from edgeleuk.training.virtual import virtual_fields
 
 CELLS, FIELDS, BATCHES = 600, 150, 4
-"""Cells or fields, and batches of them, that the norms' statistics are taken from."""
+"""Sample sizes for the norms' statistics."""
 
 T = TypeVar("T")
 Network = FinderNet | ReaderNet
 
 
 def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
-    """Write the checkpoint that the training of a published network's recipe left, as near as its file tells.
+    """Write a checkpoint restored from a published network.
 
-    `models` holds folders by magnification; None for those that ship. Raises EdgeleukError where the published network
-    is of another recipe.
+    It is as close to the checkpoint of the training as the published file allows.
+
+    Args:
+        recipe: Recipe of the published network.
+        models: Folder of model folders by magnification; None for the shipped ones.
+        out: Folder of the checkpoint.
+
+    Raises:
+        ModelError: The published network has another shape, or no head.
+        EdgeleukError: The published network is of another recipe.
     """
     kind, magnification = recipe["model"]["kind"], recipe["model"]["magnification"]
     folder = zoo.shipped()[magnification] if models is None else models / magnification
@@ -63,7 +72,7 @@ def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
 
 
 def _reader_inputs(recipe: Recipe) -> Iterator[Tensor]:
-    """Batches of training inputs, of a few cells drawn from all."""
+    """Return batches of inputs from a few training cells."""
     cells = in_memory(_some(load_training_cells(recipe, kept_aside=False), CELLS, recipe))
     if "virtual" in recipe.sections:
         cells = through_objective(recipe, cells)
@@ -71,7 +80,7 @@ def _reader_inputs(recipe: Recipe) -> Iterator[Tensor]:
 
 
 def _finder_inputs(recipe: Recipe) -> Iterator[Tensor]:
-    """Likewise of a few fields."""
+    """Return batches of inputs from a few training fields."""
     samples = _some(training_samples(recipe, kept_aside=False), FIELDS, recipe)
     fields = [cached(read_field(sample), scale, sample, sample.boxes) for sample, scale in samples]
     if "virtual" in recipe.sections:
@@ -89,9 +98,12 @@ def _few(batches: Iterable[tuple[Tensor, ...]]) -> Iterator[Tensor]:
 
 
 def restore(network: Network, path: Path) -> None:
-    """Give `network` the weights of a published one, in place. Raises ModelError where that has another shape.
+    """Load the weights of a published network, in place.
 
-    In `eval` mode its outputs are then the file's to within the quantization of activations.
+    In `eval` mode the network's outputs are then those of the file to within the quantization of activations.
+
+    Raises:
+        ModelError: The published network has another shape.
     """
     graph = onnx.load(path).graph
     state, eps = network.state_dict(), _eps(network)
@@ -114,7 +126,11 @@ def restore(network: Network, path: Path) -> None:
 
 
 def restore_head(network: ReaderNet, manifest: ReaderManifest) -> None:
-    """Give a reader the head that lies beside its published network, in place."""
+    """Load the head of a published reader, in place.
+
+    Raises:
+        ModelError: There is no head beside the published network.
+    """
     if manifest.head is None:
         raise ModelError(f"{manifest.path} has no head beside it, so that it is of another recipe.")
     head = heads.load(manifest.head.path, manifest.head.sha256)
@@ -125,7 +141,11 @@ def restore_head(network: ReaderNet, manifest: ReaderManifest) -> None:
 
 @torch.no_grad()
 def settle(network: Network, batches: Iterable[Tensor]) -> None:
-    """Give batch norms that only add a bias the statistics that they would have; the network computes the same as before."""
+    """Estimate the statistics of folded batch norms.
+
+    These norms only add a bias so far. They get the statistics of their inputs on `batches`, in place; the
+    network computes the same as before.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _idle(module)]
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
 
@@ -153,7 +173,7 @@ def _idle(norm: nn.BatchNorm2d) -> bool:
 
 
 class _Values:
-    """What a node's inputs hold, quantized or not."""
+    """Values of a node's inputs, quantized or not."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
@@ -168,13 +188,16 @@ class _Values:
 
 
 def _eps(network: Network) -> float:
-    """What all of a network's batch norms add to the variance."""
+    """Return the epsilon of all batch norms."""
     (eps,) = {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
     return eps
 
 
 def _folded(module: str, bias: Tensor, eps: float) -> dict[str, Tensor]:
-    """The norm after a convolution, where all it does is to add the bias that was folded into that."""
+    """Return the state of the norm after a convolution.
+
+    The norm only adds the bias that was folded into the convolution.
+    """
     before, _, index = module.rpartition(".")
     norm = f"{before}.{int(index) + 1}"
     one = torch.ones_like(bias)
@@ -187,7 +210,10 @@ def _folded(module: str, bias: Tensor, eps: float) -> dict[str, Tensor]:
 
 
 def _module(node: str) -> str:
-    """A node's place in the network: "/body/body.1/first/first.0/Conv" is the module "body.1.first.0"."""
+    """Return the module name of a node.
+
+    "/body/body.1/first/first.0/Conv" is the module "body.1.first.0".
+    """
     names: list[str] = []
     for part in node.strip("/").split("/")[:-1]:
         if names and part.startswith(f"{names[-1]}."):

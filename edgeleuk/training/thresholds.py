@@ -1,4 +1,7 @@
-"""Operating points, chosen on training pictures kept aside: never on those that figures are reported on."""
+"""Choice of operating points.
+
+They are chosen on training images kept aside, never on those that figures are reported on.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from edgeleuk.types import WHITE_CELL, Image, Scale
 
 GRID = np.round(np.arange(0.1, 0.9, 0.01), 2)
 WHITE_RECALL_WEIGHT = 4.0
-"""F-beta: a white cell missed is gone, one too many is still looked at by the reader."""
+"""Beta of the F-beta score for white cells.
+
+A missed white cell is lost; a false one is still examined by the reader.
+"""
 
 
 def finder_thresholds(
@@ -24,7 +30,18 @@ def finder_thresholds(
     scales: Mapping[int, Scale],
     read: Callable[[FieldSample], Image],
 ) -> dict[str, float]:
-    """White cells: best F4. What is only counted: as many at or above the threshold as were annotated."""
+    """Choose a finder's threshold for each cell class.
+
+    White cells get the threshold of the best F4 score. Classes that are only counted get the threshold at or
+    above which as many cells are found as were annotated.
+
+    Args:
+        finder: The finder.
+        samples: Annotated fields.
+        names: Names of the class indices in `samples`.
+        scales: Scales of the fields, by `image_id`.
+        read: Function that reads a field's image.
+    """
     scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in finder.names}
     hits: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in finder.names}
     truth = dict.fromkeys(finder.names, 0)
@@ -51,9 +68,10 @@ def _best(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int, whit
 
 
 def temperature(logits: NDArray[np.floating], allowed: NDArray[np.bool_]) -> float:
-    """The temperature (Guo et al., ICML 2017) of least negative log-likelihood, by a fine grid.
+    """Fit the temperature of least negative log-likelihood.
 
-    `logits` are (N, types), `allowed` (N, types) the types that each cell's label allows.
+    Guo et al., ICML 2017; by a fine grid. `logits` are (N, types), `allowed` (N, types) the types that each
+    cell's label allows.
     """
     grid = np.exp(np.linspace(np.log(0.3), np.log(4), 200))
 
@@ -68,7 +86,17 @@ def temperature(logits: NDArray[np.floating], allowed: NDArray[np.bool_]) -> flo
 def rejection_threshold(
     confidence: NDArray[np.float32], right: NDArray[np.bool_], accuracy: float, least: float
 ) -> float:
-    """The smallest threshold, not under `least`, at which what is accepted is right with `accuracy`."""
+    """Return the smallest threshold that reaches an accuracy.
+
+    Args:
+        confidence: (N,) probabilities of the best types, 0 to 1.
+        right: (N,) whether the best type is the true one.
+        accuracy: Share of accepted cells that must be right.
+        least: Minimum threshold.
+
+    Returns:
+        The threshold, in steps of 0.01; 0.99 if none reaches the accuracy.
+    """
     for threshold in np.arange(least, 0.99, 0.01):
         accepted = confidence >= threshold
         if accepted.any() and right[accepted].mean() >= accuracy:

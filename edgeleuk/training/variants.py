@@ -1,4 +1,7 @@
-"""Ways to quantize a trained network, side by side: what each loses on training pictures kept aside, and its size."""
+"""Comparison of ways to quantize a trained network.
+
+Each is compared by its figures on training images kept aside, and by its size.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from edgeleuk.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to quantize."""
+    """One way to quantize a network."""
 
     name: str
     method: str
@@ -35,7 +38,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it."""
+    """Figures and file size of a variant."""
 
     name: str
     figures: Mapping[str, float]
@@ -43,7 +46,7 @@ class Outcome:
 
 
 def variants(recipe: Recipe) -> Iterator[Variant]:
-    """The recipe's own way first, then one change at a time."""
+    """Yield the recipe's own way, then one change each."""
     kept = tuple(recipe["quantize"]["keep_float"])
     own = recipe["quantize"]["method"]
     yield Variant(f"recipe: {own}, per channel, {' '.join(kept)} float", own, True, kept)
@@ -57,7 +60,21 @@ def variants(recipe: Recipe) -> Iterator[Variant]:
 
 
 def compare(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[Outcome]:
-    """FP32 first, then every variant, as each is done. Files go to `work`."""
+    """Measure FP32, then every variant.
+
+    Args:
+        recipe: Recipe of a finder or reader.
+        runs: Folder with one subfolder per training.
+        work: Folder for the networks.
+        rules: Rules by which a reader's readings are evaluated.
+
+    Yields:
+        Each outcome as it is done.
+
+    Raises:
+        ModelMissingError: The network has not been trained.
+        EdgeleukError: Its training is unfinished or of another recipe.
+    """
     full = exported(recipe, runs, work)
     yield Outcome("FP32", _figures(recipe, full, rules), full.stat().st_size // 1024)
     for number, variant in enumerate(variants(recipe)):

@@ -1,6 +1,7 @@
-"""Training fields through the virtual microscope, and wide ones composed for it.
+"""Training fields through the virtual microscope.
 
-All are rendered once, before the first epoch, each with a camera of its own; crops then vary as those of any field.
+They include wide fields composed for it. All are rendered once, before the first epoch, each with its own
+camera; their crops then vary like those of any field.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from edgeleuk.types import Scale
 
 
 def virtual_fields(recipe: Recipe, samples: Sequence[tuple[FieldSample, Scale]]) -> list[TrainingField]:
-    """What the recipe's [virtual] objective would have shown of the samples.
+    """Render fields through the recipe's [virtual] objective.
 
-    Together the `shots` of a picture weigh as much as the picture; all composed fields of a camera weigh
-    `composed` times as much as its pictures. `rounds` is how often each cell stands in a composed field.
+    Together the `shots` of a field weigh as much as the field. All composed fields of a source, that is of a
+    camera, weigh `composed` times as much as its fields. Each cell occurs in `rounds` composed fields.
     """
     settings = recipe["virtual"]
     lens, shots = objective(settings["objective"]), settings["shots"]
@@ -54,7 +55,10 @@ def _composed(
     rounds: int,
     rng: np.random.Generator,
 ) -> Iterator[TrainingField]:
-    """Fields of one camera's cells, each cell in `rounds` of them."""
+    """Yield fields composed of one camera's cells.
+
+    Each cell occurs in `rounds` of them.
+    """
     pictures = [
         lift(read_field(sample), scale, sample.boxes, sample.kinds, CACHE_UM_PER_PX)
         for sample, scale in track(samples, "composing fields", console=console)
