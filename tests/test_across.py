@@ -22,7 +22,7 @@ def _cell(label: str, source: str = "pbc", path: str = "x.jpg") -> CellSample:
 
 def test_every_laboratory_with_cells_is_left_out_of_one_network() -> None:
     """But the first one, whose cells carry all attributes."""
-    recipe = load_recipe("reader-100x")
+    recipe = load_recipe("reader-100x-base")
     left = [name for each in left_outs(recipe) for name in each["data"]["left_out"]]
     assert sorted(left) == sorted({*recipe["data"]["sources"], *recipe["data"]["fields"]} - {"pbc"})
 

@@ -170,7 +170,7 @@ def leftout(
 def across(
     recipe: Annotated[
         str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
-    ] = "reader-100x",
+    ] = "reader-100x-base",
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

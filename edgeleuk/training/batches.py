@@ -77,6 +77,8 @@ def shares(recipe: Recipe, samples: Sequence[CellSample]) -> NDArray[np.float64]
     """
     numbers = Counter((s.source, s.label) for s in samples)
     repeat = recipe["data"].get("repeat", {})
-    weights = np.array([repeat.get(s.source, 1) * numbers[s.source, s.label] ** -0.5 for s in samples])
+    times = [repeat.get(f"{s.source}/{s.label}", repeat.get(s.source, 1)) for s in samples]
+    rarity = [numbers[s.source, s.label] ** -0.5 for s in samples]
+    weights = np.array(times) * np.array(rarity)
     share: NDArray[np.float64] = weights / weights.sum()
     return share

@@ -234,7 +234,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
 
 def _across(recipe: Recipe, runs: Path) -> dict[str, Any]:
     """Return the figures on left-out laboratories, if measured."""
-    path = runs / f"across-{recipe.name}" / ACROSS
+    path = runs / f"across-{recipe['publish'].get('across_by', recipe.name)}" / ACROSS
     return {"across": _files.read_json(path)} if path.is_file() else {}
 
 
