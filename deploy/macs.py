@@ -1,7 +1,7 @@
 """Counts multiply-accumulates and memory traffic of the published networks: `python deploy/macs.py [WIDTH HEIGHT]`.
 
 Needs the package `onnx` (extra `train`). A field of WIDTH x HEIGHT pixels (1280 x 720) is resampled to
-the finder's scale, cut into tiles and padded as `edgeleuk.finder` does; the shapes of every layer follow by ONNX
+the finder's scale, cut into tiles and padded as `edgeleuk.networks.finder` does; the shapes of every layer follow by ONNX
 shape inference. Three cameras each: the finest that the model was made for, the simulated one, and the coarsest.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import onnx
 
-from edgeleuk import zoo
-from edgeleuk.manifest import FinderManifest
-from edgeleuk.sources.stage import OBJECTIVES
-from edgeleuk.tiling import tiles
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import FinderManifest
+from edgeleuk.networks.tiling import tiles
+from edgeleuk.sources.simulated import OBJECTIVES
 
 WEIGHTS = ("Conv", "Gemm", "MatMul")
 """What multiplies by weights; all else is counted as traffic only."""
@@ -76,8 +76,8 @@ def finder_shapes(
 def main(width: int, height: int) -> None:
     print(f"field of {width} x {height} px")
     print("objective, um/px | network | runs of the largest input | MMAC | parameters | activations")
-    for name in zoo.available():
-        model = zoo.load(name)
+    for name in registry.available():
+        model = registry.load(name)
         fine, coarse = model.finder.cameras
         for um_per_px in (fine, OBJECTIVES[name].um_per_px, coarse):
             shapes = finder_shapes(um_per_px, model.finder, width, height)

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 STARTED = re.compile(r" started .* session (\S+)\. ")
 FIELD = re.compile(r" field +field (\d+): ")

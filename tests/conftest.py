@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
-from edgeleuk.pipeline import Analyser
-from edgeleuk.sources.folder import read_picture
+from edgeleuk.models import registry
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, Frame
 
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
@@ -38,13 +38,13 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 
 @pytest.fixture(scope="session")
-def model() -> zoo.Model:
+def model() -> registry.Model:
     """The 100x model that ships."""
-    return zoo.load("100x")
+    return registry.load("100x")
 
 
 @pytest.fixture(scope="session")
-def analyser(model: zoo.Model) -> Analyser:
+def analyser(model: registry.Model) -> Analyser:
     return Analyser(model)
 
 

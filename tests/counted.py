@@ -8,10 +8,10 @@ from functools import cache
 import cv2
 import numpy as np
 
-from edgeleuk import zoo
-from edgeleuk.results import identify
-from edgeleuk.sources.simulated import Smear, Stage, TrueCell
-from edgeleuk.store import NewSession, Session, Store
+from edgeleuk.models import registry
+from edgeleuk.results.slide_result import identify
+from edgeleuk.sessions import NewSession, Session, Store
+from edgeleuk.simulation.smear import Smear, Stage, TrueCell
 from edgeleuk.types import (
     UNCLASSIFIED,
     Aperture,
@@ -34,8 +34,8 @@ WIDTH, HEIGHT = 1280, 720
 DIFFERENT = 12
 """Fields that differ; they are made once in a process."""
 FOCUS = Finding("focus", True, 2 / 3, 0.5, "out of focus. Focus on the white cells.")
-LABELS = zoo.load("40x").reader.labels
-MODEL = replace(identify(zoo.load("40x")), version="1")
+LABELS = registry.load("40x").reader.labels
+MODEL = replace(identify(registry.load("40x")), version="1")
 
 
 @cache

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeleuk.results import SlideResult
+from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.types import WHITE_CELL
 
 FOLDER = Path(__file__).parent / "golden"

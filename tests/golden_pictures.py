@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeleuk.microscope import Shot, objective, render
-from edgeleuk.sources._paint import Painting
-from edgeleuk.sources.simulated import Smear, Stage, TrueCell
+from edgeleuk.imaging.objectives import objective
+from edgeleuk.simulation.microscope import Shot, render
+from edgeleuk.simulation.paint import Painting
+from edgeleuk.simulation.smear import Smear, Stage, TrueCell
 from edgeleuk.types import Image, Scale
 
 FOLDER = Path(__file__).parent / "golden" / "pictures"

@@ -22,16 +22,17 @@ from golden_pictures import FOLDER as PICTURES
 from standard import slide_of
 from typer.testing import CliRunner
 
-from edgeleuk import machine, zoo
-from edgeleuk.assessment import Measures, QualityPolicy
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.pipeline import Analyser
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.models import registry
+from edgeleuk.quality.assessment import Measures, QualityPolicy
 from edgeleuk.render import tables
-from edgeleuk.results import Provenance, SlideResult, identify
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.sources.stage import Focus, Jump, Move, Script, Stop
+from edgeleuk.results.slide_result import Provenance, SlideResult, identify
+from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.sources.simulated import Focus, Jump, Move, Script, Stop
+from edgeleuk.system import machine
 from edgeleuk.types import Frame, Shot
 
 WINDOW = 880, 660
@@ -63,7 +64,7 @@ def slide(lens: str) -> dict[str, Any]:
 
 def live() -> dict[str, Any]:
     """What a live session at 100x makes of the scripted stage, frame by frame and in the end."""
-    count = slide_of(Analyser(zoo.load("100x"), refusing=True), stills=False)
+    count = slide_of(Analyser(registry.load("100x"), refusing=True), stills=False)
     driver = LiveCounter(count, source="script")
     frames = []
     with _measures() as measured:

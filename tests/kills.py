@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 STARTED = re.compile(r" started .* session (\S+)\. ")
 FIELD = re.compile(r" field +field (\d+): ")

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.store.migrations import m001_sessions, m002_quality, migrate
+from edgeleuk.sessions.migrations import m001_sessions, m002_quality, migrate
 from edgeleuk.types import Cell, CountedField
 
 PLAIN = np.dtype([

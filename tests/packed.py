@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeleuk import modelstore, zoo
-from edgeleuk.modelstore.update import FORMAT
+from edgeleuk.models import registry, updates
+from edgeleuk.models.updates.update import FORMAT
 
 Document = dict[str, Any]
 FINDER, READER, CARD = b"the finder's network", b"the reader's network", b"# The card\n"
@@ -49,12 +49,12 @@ def files(version: str, magnification: str = "100x") -> dict[str, bytes]:
     return {"model.json": text, "README.md": CARD, "finder.onnx": FINDER, "reader.onnx": READER}
 
 
-def folder(place: Path, version: str, magnification: str = "100x") -> zoo.Model:
+def folder(place: Path, version: str, magnification: str = "100x") -> registry.Model:
     """A small model in a folder."""
     place.mkdir(parents=True)
     for name, content in files(version, magnification).items():
         (place / name).write_bytes(content)
-    return zoo.read_manifest(place)
+    return registry.read_manifest(place)
 
 
 def update(contents: Mapping[str, bytes], version: str, magnification: str = "100x") -> Document:
@@ -89,7 +89,7 @@ def archive(version: str = "2.0", magnification: str = "100x", **changes: bytes 
         if content is not None:
             contents[name.replace("__", ".")] = content
     manifest = json.dumps(update(contents, version, magnification)).encode()
-    return zipped([(modelstore.update.MANIFEST, manifest), *contents.items()])
+    return zipped([(updates.update.MANIFEST, manifest), *contents.items()])
 
 
 def tree(place: Path) -> dict[str, object]:

@@ -9,14 +9,15 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeleuk.bounds import Bounds
-from edgeleuk.correction import Estimate
-from edgeleuk.differential import Differential, SecondLevel
-from edgeleuk.estimates import Estimates, PerMicrolitre
-from edgeleuk.flags import Flag
-from edgeleuk.intervals import PerHundred, Share
-from edgeleuk.likeness import BlastLikeness
-from edgeleuk.results import ModelIdentity, Provenance, SlideResult, without_pictures
+from edgeleuk.differential.differential import Differential, SecondLevel
+from edgeleuk.differential.flags import Flag
+from edgeleuk.differential.per_microlitre import Estimates, PerMicrolitre
+from edgeleuk.differential.verdict import TITLES, Reason, Verdict
+from edgeleuk.results.slide_result import ModelIdentity, Provenance, SlideResult, without_pictures
+from edgeleuk.statistics.bounds import Bounds
+from edgeleuk.statistics.correction import Estimate
+from edgeleuk.statistics.intervals import PerHundred, Share
+from edgeleuk.statistics.likeness import BlastLikeness
 from edgeleuk.types import (
     Aperture,
     Assessment,
@@ -35,7 +36,6 @@ from edgeleuk.types import (
     Scale,
     Tally,
 )
-from edgeleuk.verdict import TITLES, Reason, Verdict
 
 T = TypeVar("T")
 

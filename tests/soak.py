@@ -31,7 +31,7 @@ from statistics import median
 import cv2
 from mjpeg_server import BOUNDARY
 
-from edgeleuk.sources.stage import DRIFTS_UM, StageSource
+from edgeleuk.sources.simulated import DRIFTS_UM, StageSource
 
 WARM_MINUTES = 2
 """Until every part of the program was used once; what is kept from then on is compared."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edgeleuk.bounds import Missed
-from edgeleuk.correction import Confusion
-from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
-from edgeleuk.differential import Errors, differential
-from edgeleuk.flags import FalsePositiveRate
-from edgeleuk.pipeline import Analyser
-from edgeleuk.rules import load_reference, load_rules
+from edgeleuk.differential.differential import Errors, differential
+from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.rules import load_reference, load_rules
+from edgeleuk.statistics.bounds import Missed
+from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import UNCLASSIFIED, Scale
 
 RULES, REFERENCE = load_rules(), load_reference()

@@ -9,11 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from edgeleuk.evaluation.datasets import CellSample, FieldSample  # noqa: E402  # torch is looked for first
-from edgeleuk.training import across, cells  # noqa: E402
-from edgeleuk.training.evidence import MOST, Evidence, _few_of_each  # noqa: E402
-from edgeleuk.training.labels import Labels  # noqa: E402
-from edgeleuk.training.recipe import learns_from, left_outs, load_recipe, without  # noqa: E402
+from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample  # noqa: E402  # torch is looked for first
+from edgeleuk.lab.training import across, cells  # noqa: E402
+from edgeleuk.lab.training.evidence import MOST, Evidence, _few_of_each  # noqa: E402
+from edgeleuk.lab.training.labels import Labels  # noqa: E402
+from edgeleuk.lab.training.recipe import learns_from, left_outs, load_recipe, without  # noqa: E402
 
 
 def _cell(label: str, source: str = "pbc", path: str = "x.jpg") -> CellSample:

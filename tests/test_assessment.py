@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk.assessment import Limits, Rule, StreamLimits, after, assess, load_limits, settle
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models.registry import Model
+from edgeleuk.quality.assessment import Limits, Rule, StreamLimits, after, assess, load_limits, settle
 from edgeleuk.types import Aperture, Detections, Field, Frame, Scale
-from edgeleuk.zoo import Model
 
 RULE = Rule(
     "focus", "rim_um", "below", "blurred over {measure} um, limit {limit} um.", {"any": 0.5}, {"100x": 0.8}

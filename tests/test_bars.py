@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeleuk.bars import find_view, without_bars
-from edgeleuk.pipeline import Analyser
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.imaging.bars import find_view, without_bars
 from edgeleuk.types import Aperture, Frame, Image, Scale
 
 UM_PER_PX = 0.0984

@@ -16,15 +16,15 @@ import cv2
 import pytest
 from standard import slide_of
 
-from edgeleuk.batch import Analysed, Batch, Failed
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.cli._overlays import Overlays
 from edgeleuk.cli._results import ResultFolder, Run
-from edgeleuk.counting.scale import SAMPLED
+from edgeleuk.counting.pictures import Analysed, Batch, Failed
+from edgeleuk.counting.scale_policy import SAMPLED
 from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import InputError, NotAnImageError
-from edgeleuk.observation import Observation
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
+from edgeleuk.imaging.resampling import resize
 from edgeleuk.render import overlay, tables
 from edgeleuk.types import Field, Frame, Image, PictureFile, Reading, Scale
 

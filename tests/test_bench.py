@@ -10,7 +10,7 @@ from pathlib import Path
 
 from test_cli import run
 
-from edgeleuk import zoo
+from edgeleuk.models import registry
 
 QUICK = ("--width", "640", "--height", "480", "--frames", "3", "--threads", "1", "--no-remember")
 
@@ -18,7 +18,7 @@ QUICK = ("--width", "640", "--height", "480", "--frames", "3", "--threads", "1",
 def test_each_objective_is_printed_as_soon_as_it_is_measured(tmp_path: Path) -> None:
     """Into a pipe: the first table and its line come while the second objective is being measured."""
     for name in ("40x", "100x"):
-        (tmp_path / name).symlink_to(zoo.load(name).folder)
+        (tmp_path / name).symlink_to(registry.load(name).folder)
     environment = {**os.environ, "COLUMNS": "80", "EDGELEUK_MODELS": str(tmp_path)}
     command = [sys.executable, "-m", "edgeleuk", "bench", *QUICK]
     with subprocess.Popen(

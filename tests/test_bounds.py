@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeleuk import zoo
-from edgeleuk.bounds import Bounding, Bounds, Missed, group_kind
-from edgeleuk.correction import Confusion
-from edgeleuk.intervals import clopper_pearson
-from edgeleuk.rules import load_rules
+from edgeleuk.differential.rules import load_rules
+from edgeleuk.models import registry
+from edgeleuk.statistics.bounds import Bounding, Bounds, Missed, group_kind
+from edgeleuk.statistics.correction import Confusion
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import UNCLASSIFIED, NotRecognised
 
 INSIDE = ("neutrophil", "lymphocyte", "myelocyte", "blast")
@@ -368,7 +368,7 @@ HEALTHY = {"neutrophil": 118, "lymphocyte": 62, "monocyte": 14, "eosinophil": 4,
 @pytest.mark.parametrize("magnification", ["100x", "40x"])
 def test_bounds_of_a_healthy_slide_are_little_wider_than_the_exact_interval(magnification: str) -> None:
     """By each model that ships, 200 cells all recognised: around the interval of each type, at most 1.5 times as wide."""
-    reader, rules = zoo.load(magnification).reader, load_rules()
+    reader, rules = registry.load(magnification).reader, load_rules()
     slide = Bounding(HEALTHY, NotRecognised(), 0, rules.not_counted, reader.missed, reader.confusion)
     bounded = {
         label: found

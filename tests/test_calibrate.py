@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 from mjpeg_server import Server, jpeg
 
-from edgeleuk import profiles
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.calibration.smear import red_cell_ruler
 from edgeleuk.cli._interview import still
+from edgeleuk.device import profiles
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.evaluation.rulings import Ruled, ruled
-from edgeleuk.pipeline import Analyser
+from edgeleuk.lab.evaluation.rulings import Ruled, ruled
+from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources import open_source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.folder import decode
-from edgeleuk.sources.simulated import Optics, Smear, Stage
+from edgeleuk.sources.pictures.reading import decode
 from edgeleuk.types import Frame
 
 LAMP = Optics(light_rgb=(235.0, 205.0, 150.0), vignette=0.4)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeleuk.channels import channels, nuclei
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import EdgeleukError, QualityError
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models.registry import Model
+from edgeleuk.quality.channels import channels, nuclei
 from edgeleuk.types import Frame, Image, Scale
-from edgeleuk.zoo import Model
 
 Turn = Callable[[Image], Image]
 MEASURED: dict[str, Turn] = {

@@ -187,9 +187,9 @@ def test_unwritable_out_is_refused_before_work(small: Path, tmp_path: Path) -> N
 
 def test_a_magnification_without_a_model_names_those_that_are_here(tmp_path: Path) -> None:
     """And what to do about it."""
-    from edgeleuk import zoo
+    from edgeleuk.models import registry
 
-    (tmp_path / "100x").symlink_to(zoo.load("100x").folder)
+    (tmp_path / "100x").symlink_to(registry.load("100x").folder)
     done = run("analyze", "x.jpg", "--mag", "40x", EDGELEUK_MODELS=str(tmp_path))
     assert done.returncode == 4
     assert "no 40x model. Models here: 100x. Use --mag 100x" in done.stderr
@@ -198,9 +198,10 @@ def test_a_magnification_without_a_model_names_those_that_are_here(tmp_path: Pat
 @pytest.mark.parametrize("magnification", ["40x", "10x"])
 def test_the_demo_through_a_weaker_objective(magnification: str, tmp_path: Path) -> None:
     """The sample, rendered as that objective shows it, is analysed at the right scale; the white cells are found."""
-    from edgeleuk.microscope import Shot, objective, render
-    from edgeleuk.sources.folder import read_picture
-    from edgeleuk.sources.simulated import demo
+    from edgeleuk.imaging.objectives import objective
+    from edgeleuk.simulation.microscope import Shot, render
+    from edgeleuk.simulation.smear import demo
+    from edgeleuk.sources.pictures.reading import read_picture
     from edgeleuk.types import Scale
 
     lens = objective(magnification)
@@ -217,11 +218,11 @@ def test_the_demo_through_a_weaker_objective(magnification: str, tmp_path: Path)
 
 def test_altered_model_is_refused(small: Path, tmp_path: Path) -> None:
     """One byte off, and nothing is analysed."""
-    from edgeleuk import zoo
+    from edgeleuk.models import registry
 
     folder = tmp_path / "models" / "100x"
     folder.mkdir(parents=True)
-    for path in zoo.load("100x").folder.iterdir():
+    for path in registry.load("100x").folder.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     network = bytearray((folder / "reader.onnx").read_bytes())
     network[len(network) // 2] ^= 1

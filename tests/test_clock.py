@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from counted import counted_field, started
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 with open_store(Path(sys.argv[1])) as store:
     session = store.resume(sys.argv[2]) if len(sys.argv) > 2 else started(store)

@@ -19,11 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standard import RULES, judged
 
-from edgeleuk import bounds, codec, differential, flags, likeness, results, types, verdict
-from edgeleuk.codec import decode, encode, read_result
+from edgeleuk import types
+from edgeleuk.differential import differential, flags, verdict
+from edgeleuk.differential.tally import tally
 from edgeleuk.errors import InputError, RecordError
-from edgeleuk.results import Provenance, SlideResult
-from edgeleuk.tallies import tally
+from edgeleuk.results import codec, slide_result
+from edgeleuk.results.codec import decode, encode, read_result
+from edgeleuk.results.slide_result import Provenance, SlideResult
+from edgeleuk.statistics import bounds, likeness
 from edgeleuk.types import CountedField, Field, Placement, Refusal, Tally
 
 PROVENANCE = Provenance("5f0c1c36-4e63-4a0a-8d4e-35c2d2a1d0b1", "0.1.0", MODEL, "2026-11-24T10:00:00+00:00")
@@ -274,7 +277,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_result(tmp_path / "other")
 
 
-MODULES = (types, results, verdict, flags, likeness, bounds, differential)
+MODULES = (types, slide_result, verdict, flags, likeness, bounds, differential)
 PARTS = """
 AttributeReading value probability sure
 Reading label probability probabilities attributes

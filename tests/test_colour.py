@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_eyepiece import in_black
 
-from edgeleuk import colour
+from edgeleuk.device import colour
 from edgeleuk.types import Aperture, Image
 
 GREY: colour.Rgb = (230.0, 230.0, 230.0)

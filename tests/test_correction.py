@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeleuk import correction
-from edgeleuk.correction import MIN_CELLS, Confusion, Correction, Estimate, correct, maximum_likelihood
-from edgeleuk.intervals import clopper_pearson
+from edgeleuk.statistics import correction
+from edgeleuk.statistics.correction import (
+    MIN_CELLS,
+    Confusion,
+    Correction,
+    Estimate,
+    correct,
+    maximum_likelihood,
+)
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import UNCLASSIFIED
 
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "blast", "smudge")

@@ -20,9 +20,9 @@ from PIL import ImageDraw
 from test_decoding import tiff_of, written
 
 from edgeleuk.errors import InputError, NotAnImageError
-from edgeleuk.sources import _damage, _unpacked
 from edgeleuk.sources._opencv import decode_jpeg
-from edgeleuk.sources.folder import decode
+from edgeleuk.sources.pictures import damage, unpacked
+from edgeleuk.sources.pictures.reading import decode
 
 DEMO = Path(__file__).parents[1] / "edgeleuk" / "data" / "demo.jpg"
 TRIES = 12
@@ -197,7 +197,7 @@ def test_drawings_are_no_damage(format: str) -> None:
 def test_noise_all_over_is_no_damage() -> None:
     """A picture of noise is refused for another reason, and not as overwritten."""
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    assert _damage.in_rows(noise) == ""
+    assert damage.in_rows(noise) == ""
     assert decode(saved("BMP", Pillow.fromarray(noise)), "field").shape == (300, 400, 3)
 
 
@@ -348,9 +348,9 @@ def test_the_lengths_of_lzw_are_those_of_libtiff() -> None:
         np.asarray(demo(200)),
     ):
         for number, (strip, length) in enumerate(strips(picture, 5)):
-            assert _unpacked.is_whole(5, strip, {length}), number
-            assert not _unpacked.is_whole(5, strip, {length - 1})
-            assert not _unpacked.is_whole(5, strip[:-3], {length})
+            assert unpacked.is_whole(5, strip, {length}), number
+            assert not unpacked.is_whole(5, strip, {length - 1})
+            assert not unpacked.is_whole(5, strip[:-3], {length})
 
 
 @pytest.mark.parametrize("compression", [5, 8, 32773])
@@ -359,16 +359,16 @@ def test_a_strip_that_never_ends_is_given_up(compression: int) -> None:
     endless = {5: b"\x80\x00\x20" * 40_000, 8: zlib.compress(bytes(10_000_000)), 32773: b"\x81\0" * 100_000}[
         compression
     ]
-    assert not _unpacked.is_whole(compression, endless, {1000})
+    assert not unpacked.is_whole(compression, endless, {1000})
 
 
 def strips(picture: np.ndarray, compression: int) -> list[tuple[bytes, int]]:
     """The packed strips of eight rows that libtiff makes of a picture, and what each unpacks to."""
-    from edgeleuk.sources import _tiff
+    from edgeleuk.sources.pictures import tiff
 
     how = [cv2.IMWRITE_TIFF_COMPRESSION, compression, cv2.IMWRITE_TIFF_ROWSPERSTRIP, 8]
     data = cv2.imencode(".tif", picture, how)[1].tobytes()
-    layout = _tiff.read_layout(io.BytesIO(data))
+    layout = tiff.read_layout(io.BytesIO(data))
     assert not isinstance(layout, str)
     return [(data[first : first + size], 8 * layout.row) for first, size in layout.places]
 

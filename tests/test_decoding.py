@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 from test_folder import HEIGHT, WIDTH, deep, encoded, picture, png_chunk, refusal, stored, textured, with_exif
 
 from edgeleuk.errors import NotAnImageError
-from edgeleuk.sources import _jpeg
-from edgeleuk.sources.folder import decode, read_picture
+from edgeleuk.sources.pictures import jpeg
+from edgeleuk.sources.pictures.reading import decode, read_picture
 
 # Depth and opacity
 
@@ -267,7 +267,7 @@ def test_what_a_small_file_asks_for_is_bounded(kind: str, tmp_path: Path) -> Non
     path = tmp_path / "x.jpg"
     path.write_bytes(HEAVY[kind]())
     code = (
-        "import resource, sys, time; from pathlib import Path; from edgeleuk.sources.folder import read_picture\n"
+        "import resource, sys, time; from pathlib import Path; from edgeleuk.sources.pictures.reading import read_picture\n"
         "from edgeleuk.errors import NotAnImageError\n"
         "before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()\n"
         "try:\n"
@@ -308,7 +308,7 @@ def test_a_sparse_gigabyte_is_refused_by_its_size(tmp_path: Path) -> None:
 def test_the_size_is_the_one_that_the_decoder_finds() -> None:
     """FF 00 is no marker: the frame header behind it is not taken for another one."""
     data = encoded(textured(), "JPEG")
-    layout = _jpeg.read_layout(data[:2] + b"\xff\x00" + data[2:])
+    layout = jpeg.read_layout(data[:2] + b"\xff\x00" + data[2:])
     assert layout is not None
     assert (layout.width, layout.height, layout.fault) == (WIDTH, HEIGHT, None)
 

@@ -15,11 +15,11 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli import app
-from edgeleuk.derive import SCHEMA, Changes, derive
 from edgeleuk.errors import EdgeleukError, ModelAlteredError, ModelMissingError, OutputError, UsageError
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models import registry
+from edgeleuk.models.derive import SCHEMA, Changes, derive
 from edgeleuk.types import Field, Frame
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -42,7 +42,7 @@ def told(*arguments: str) -> str:
 
 
 def test_without_changes_everything_stays(
-    model: zoo.Model, tmp_path: Path, demo_frame: Frame, demo_field: Field
+    model: registry.Model, tmp_path: Path, demo_frame: Frame, demo_field: Field
 ) -> None:
     """The same networks, the same numbers, the same cells of the demo; only the version and the line differ."""
     folder = tmp_path / "new"
@@ -59,7 +59,7 @@ def test_without_changes_everything_stays(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
 
 
-def test_a_step_names_parent_changes_data_and_time(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_step_names_parent_changes_data_and_time(model: registry.Model, tmp_path: Path) -> None:
     """With the hashes of the parent's manifest and networks, and valid under the schema."""
     changes = Changes(
         "2", "taught", "120 cells of bench 7", reader={"threshold": 0.8, "input": {"density": {"dark": 0.04}}},
@@ -84,7 +84,7 @@ def test_a_step_names_parent_changes_data_and_time(model: zoo.Model, tmp_path: P
     ]
 
 
-def test_a_chain_names_its_whole_line(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_chain_names_its_whole_line(model: registry.Model, tmp_path: Path) -> None:
     """The parent first; `models show` prints it, and `models verify` opens it."""
     first = derive(
         model, tmp_path / "one", Changes("1-adapted", "adapted", "40 fields", finder={"nms_iou": 0.5})
@@ -109,7 +109,7 @@ def test_a_chain_names_its_whole_line(model: zoo.Model, tmp_path: Path) -> None:
     assert "version 2-taught" in told("models", "verify", "--model", str(tmp_path / "two"))
 
 
-def test_a_network_is_replaced_with_its_hash(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_network_is_replaced_with_its_hash(model: registry.Model, tmp_path: Path) -> None:
     """The other one stays byte for byte."""
     other = tmp_path / "trained.onnx"
     other.write_bytes(b"another network")
@@ -120,7 +120,7 @@ def test_a_network_is_replaced_with_its_hash(model: zoo.Model, tmp_path: Path) -
     assert made.lineage[0]["changed"] == {"networks": ["reader"]}
 
 
-def test_none_takes_a_key_away(model: zoo.Model, tmp_path: Path) -> None:
+def test_none_takes_a_key_away(model: registry.Model, tmp_path: Path) -> None:
     """As a reader whose confusion is not known any more; what was an object is merged, not replaced."""
     patch = {"confusion": None, "largest_um": {"platelet": None, "smudge": 30.0}}
     made = derive(model, tmp_path / "new", Changes("2", "tuned", reader=patch))
@@ -142,7 +142,7 @@ def test_none_takes_a_key_away(model: zoo.Model, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_changes_that_make_no_model_are_a_usage_error(
-    model: zoo.Model, tmp_path: Path, changes: Changes, text: str
+    model: registry.Model, tmp_path: Path, changes: Changes, text: str
 ) -> None:
     """Told before anything is written."""
     with pytest.raises(UsageError) as caught:
@@ -151,7 +151,7 @@ def test_changes_that_make_no_model_are_a_usage_error(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_there_stays_as_it_is(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_folder_that_is_there_stays_as_it_is(model: registry.Model, tmp_path: Path) -> None:
     """Also an empty one, and a link to nowhere."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -161,10 +161,10 @@ def test_a_folder_that_is_there_stays_as_it_is(model: zoo.Model, tmp_path: Path)
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_a_parent_that_was_altered_has_no_children(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_parent_that_was_altered_has_no_children(model: registry.Model, tmp_path: Path) -> None:
     """Nor has one whose new network is not there."""
     shutil.copytree(model.folder, tmp_path / "parent")
-    parent = zoo.read_manifest(tmp_path / "parent")
+    parent = registry.read_manifest(tmp_path / "parent")
     with pytest.raises(ModelMissingError, match=r"gone\.onnx cannot be read"):
         derive(parent, tmp_path / "new", Changes("2", "x", networks={"finder": tmp_path / "gone.onnx"}))
     with parent.reader.path.open("ab") as file:
@@ -174,7 +174,7 @@ def test_a_parent_that_was_altered_has_no_children(model: zoo.Model, tmp_path: P
     assert not (tmp_path / "new").exists()
 
 
-def test_where_nothing_can_be_written_it_says_so(model: zoo.Model, tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_it_says_so(model: registry.Model, tmp_path: Path) -> None:
     """A file in the way of the folder."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot write the derived model"):
@@ -182,7 +182,7 @@ def test_where_nothing_can_be_written_it_says_so(model: zoo.Model, tmp_path: Pat
 
 
 def test_a_disk_that_fails_at_the_last_moment_leaves_nothing(
-    model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: registry.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a folder nor a half of one."""
 
@@ -195,7 +195,7 @@ def test_a_disk_that_fails_at_the_last_moment_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def renamed(model: zoo.Model) -> Mapping[str, Any]:
+def renamed(model: registry.Model) -> Mapping[str, Any]:
     """Patch of a reader whose every type, attribute and value has a name that the program never heard of."""
     part = written(model.folder)["reader"]
     types = {label: f"kind-{i}" for i, label in enumerate(part["labels"])}
@@ -227,7 +227,7 @@ def renamed(model: zoo.Model) -> Mapping[str, Any]:
     }
 
 
-def test_any_set_of_types_and_attributes_runs_end_to_end(model: zoo.Model, tmp_path: Path) -> None:
+def test_any_set_of_types_and_attributes_runs_end_to_end(model: registry.Model, tmp_path: Path) -> None:
     """The network that ships under names that nobody knows: the same cells, by those names, in every output."""
     folder = tmp_path / "made-up"
     made = derive(model, folder, Changes("made-up", "renamed", reader=renamed(model)))
@@ -250,7 +250,7 @@ def test_any_set_of_types_and_attributes_runs_end_to_end(model: zoo.Model, tmp_p
     assert (out / "demo.overlay.jpg").stat().st_size > 0
 
 
-def test_every_error_is_the_users(model: zoo.Model, tmp_path: Path) -> None:
+def test_every_error_is_the_users(model: registry.Model, tmp_path: Path) -> None:
     """Whatever stands in a patch: no traceback."""
     for value in (None, [], {}, "x", -1, {"a": {"b": []}}, float("inf")):
         for name in ("labels", "confusion", "input", "attributes", "merge", "largest_um", "subtypes"):

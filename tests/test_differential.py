@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standard import RULES, judged
 
-from edgeleuk.bounds import Missed, group_kind
-from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, Errors, as_json
+from edgeleuk.differential.differential import Differential, Errors, as_json
+from edgeleuk.differential.flags import FalsePositiveRate, Flag, error_limit
+from edgeleuk.differential.rules import REFERENCE, load_reference
+from edgeleuk.differential.tally import tally
 from edgeleuk.errors import InputError
-from edgeleuk.flags import FalsePositiveRate, Flag, error_limit
-from edgeleuk.intervals import Share, clopper_pearson
-from edgeleuk.likeness import HealthyCells
-from edgeleuk.rules import REFERENCE, load_reference
-from edgeleuk.tallies import tally
+from edgeleuk.statistics.bounds import Missed, group_kind
+from edgeleuk.statistics.correction import Confusion
+from edgeleuk.statistics.intervals import Share, clopper_pearson
+from edgeleuk.statistics.likeness import HealthyCells
 from edgeleuk.types import (
     UNCLASSIFIED,
     AttributeReading,

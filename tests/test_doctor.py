@@ -24,16 +24,16 @@ from test_cli import run
 from test_models_update import Place
 from test_store_faults import mounted
 
-from edgeleuk import zoo
 from edgeleuk.doctor import cameras, clock, machine, models, power, storage
 from edgeleuk.doctor.bundle import bundle, faults
 from edgeleuk.doctor.findings import Finding, Report, nameless
 from edgeleuk.doctor.trial import UnfinishedError
 from edgeleuk.errors import CameraError
+from edgeleuk.models import registry
+from edgeleuk.sessions import claim_source, open_store
 from edgeleuk.sources import open_source
 from edgeleuk.sources._v4l2 import Device
 from edgeleuk.sources.camera import Source
-from edgeleuk.store import claim_source, open_store
 
 PI_4 = "Features\t: fp asimd evtstrm crc32 cpuid\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
 PI_5 = "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp\n"
@@ -69,7 +69,7 @@ def test_a_processor_without_a_name_is_called_by_its_architecture_once(
 ) -> None:
     """As under an emulator."""
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    monkeypatch.setattr("edgeleuk.machine.processor", lambda: "aarch64")
+    monkeypatch.setattr("edgeleuk.system.machine.processor", lambda: "aarch64")
     assert machine.processor(tmp_path / "none").said.startswith(f"aarch64, {os.cpu_count()} cores, ")
 
 
@@ -146,7 +146,7 @@ def test_the_libraries_here_are_those_that_are_needed() -> None:
 def test_models_that_ship_are_well() -> None:
     """As published; that they also work is seen in the command's own test."""
     found = list(models.models(at_work=False))
-    assert [each.check for each in found] == [f"model {name}" for name in zoo.shipped()]
+    assert [each.check for each in found] == [f"model {name}" for name in registry.shipped()]
     assert {each.state for each in found} == {"ok"}
 
 
@@ -166,7 +166,7 @@ def test_what_came_with_the_program_is_brought_back_the_way_it_came(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From its source, or by the bundle that it was installed from."""
-    monkeypatch.setattr(zoo, "roots", lambda: [place / "none"])
+    monkeypatch.setattr(registry, "roots", lambda: [place / "none"])
     monkeypatch.delenv("EDGELEUK_MODELS", raising=False)
     (found,) = models.models(at_work=False)
     assert found.remedy in ("git checkout -- models", "pip install --force-reinstall --no-deps .")
@@ -176,9 +176,9 @@ def test_what_came_with_the_program_is_brought_back_the_way_it_came(
 
 def test_an_altered_installed_model_is_put_aside_by_the_command_that_is_named(place: Path) -> None:
     """A warning: the work is done with the model that came with the program."""
-    from edgeleuk import modelstore
+    from edgeleuk.models import updates
 
-    modelstore.install(packed.archive("2.0"), lambda _: None)
+    updates.install(packed.archive("2.0"), lambda _: None)
     (place / "store" / "100x" / "2.0" / "README.md").write_text("altered")
     found = next(each for each in models.models(at_work=False) if each.check.startswith("installed"))
     assert found.state == "warning"
@@ -201,7 +201,7 @@ def test_a_model_that_is_not_through_in_time_is_a_warning(
     """With what was measured. The others are not tried, since each would take as long."""
     asked: list[str] = []
 
-    def slow(model: zoo.Model) -> None:
+    def slow(model: registry.Model) -> None:
         asked.append(model.magnification)
         raise UnfinishedError(model, 180.0, processor_s)
 
@@ -209,7 +209,7 @@ def test_a_model_that_is_not_through_in_time_is_a_warning(
     first, *others = models.models()
     assert (first.state, first.remedy, words in first.said) == ("warning", remedy, True), first.said
     assert (first.facts["seconds"], first.facts["processor_seconds"]) == (180, processor_s)
-    assert (asked, {each.state for each in others}) == ([*zoo.available()][:1], {"ok"})
+    assert (asked, {each.state for each in others}) == ([*registry.available()][:1], {"ok"})
     assert all("not tried" in each.said for each in others)
 
 
@@ -217,11 +217,11 @@ def test_an_installed_model_that_may_never_end_is_put_aside_by_the_command_that_
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow computer and a model without an end look alike from outside."""
-    from edgeleuk import modelstore
+    from edgeleuk.models import updates
 
-    modelstore.install(packed.archive("2.0"), lambda _: None)
+    updates.install(packed.archive("2.0"), lambda _: None)
 
-    def slow(model: zoo.Model) -> None:
+    def slow(model: registry.Model) -> None:
         if model.version == "2.0":
             raise UnfinishedError(model, 180.0, 180.0)
 
@@ -275,7 +275,7 @@ def test_a_camera_that_does_not_open_is_a_failure(monkeypatch: pytest.MonkeyPatc
 def test_a_camera_that_a_count_uses_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """To open it would end the count."""
     script = (
-        "import time; from edgeleuk.store import claim_source\n"
+        "import time; from edgeleuk.sessions import claim_source\n"
         "with claim_source('usb:0'): print('taken', flush=True); time.sleep(60)"
     )
     monkeypatch.setattr(cameras, "devices", lambda: (WEBCAM,))
@@ -537,7 +537,7 @@ def test_the_support_archive_holds_nothing_of_anybody(monkeypatch: pytest.Monkey
 def test_the_command_examines_this_machine(place: Path) -> None:
     """A model at work, exit code 0 without a failure, a report within 80 columns, and an archive beside it."""
     (place / "models").mkdir()
-    (place / "models" / "100x").symlink_to(zoo.shipped()["100x"])
+    (place / "models" / "100x").symlink_to(registry.shipped()["100x"])
     done = run("doctor", "--bundle", place / "support.zip", EDGELEUK_MODELS=str(place / "models"))
     assert done.returncode == 0, done.stdout
     for check in (

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeleuk.domain import kinship, likeness
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import EdgeleukError, QualityError
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models.registry import Model
+from edgeleuk.quality.smear_likeness import kinship, likeness
 from edgeleuk.types import Field, Frame, Image, Scale
-from edgeleuk.zoo import Model
 
 NONE = np.empty(0, np.float32)
 NO_BOXES = np.empty((0, 4), np.float32)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeleuk.drawings import drawn, strokes
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import QualityError
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models.registry import Model
+from edgeleuk.quality.drawings import drawn, strokes
 from edgeleuk.types import Frame, Image, Scale
-from edgeleuk.zoo import Model
 
 Colour = tuple[int, int, int]
 Draw = Callable[[Image], None]

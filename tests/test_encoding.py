@@ -22,7 +22,7 @@ from edgeleuk import cli
 from edgeleuk._text import readable
 from edgeleuk.cli._encoding import ERRORS, show_what_can_be_shown
 from edgeleuk.cli.analyze import demo_picture
-from edgeleuk.store import claim_source
+from edgeleuk.sessions import claim_source
 from edgeleuk.types import Frame
 
 ENCODINGS = ("ascii", "latin-1", "cp1252", "cp437")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standard import RULES
 
+from edgeleuk.differential.per_microlitre import AREA_ERROR, RATIO_ERROR, check, estimate
 from edgeleuk.errors import UsageError
-from edgeleuk.estimates import AREA_ERROR, RATIO_ERROR, check, estimate
-from edgeleuk.intervals import poisson
+from edgeleuk.statistics.intervals import poisson
 from edgeleuk.types import Cell, Field, Reading, Scale
 
 RULER = Scale(0.1, 0.1, "red cells", 0.08, 50)

@@ -16,22 +16,22 @@ from standard import REFERENCE, RULES, judged
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
-from edgeleuk.differential import Differential, Errors
+from edgeleuk.differential.differential import Differential, Errors
+from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.for_reader import judge_by
 from edgeleuk.errors import UsageError
-from edgeleuk.evaluation.alarms import (
+from edgeleuk.lab.evaluation.alarms import (
     AlarmsReport,
     Draws,
     adult_proportions,
     draw_slides,
     evaluate_alarms,
 )
-from edgeleuk.evaluation.datasets import CellSample
-from edgeleuk.flags import FalsePositiveRate
-from edgeleuk.intervals import clopper_pearson
-from edgeleuk.judge import judge_by
-from edgeleuk.render.evaluation import render_alarms
+from edgeleuk.lab.evaluation.datasets import CellSample
+from edgeleuk.lab.render.evaluation import render_alarms
+from edgeleuk.models.registry import Model
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import Image, Scale, Tally
-from edgeleuk.zoo import Model
 
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "blast", "smudge")
 MATURE = LABELS[:5]

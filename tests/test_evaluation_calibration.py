@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from edgeleuk.calibration.micrometer import measure
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError
-from edgeleuk.evaluation.calibration import WAYS, CalibrationReport, Device, Result
-from edgeleuk.render.evaluation_calibration import render_calibration
+from edgeleuk.lab.evaluation.calibration import WAYS, CalibrationReport, Device, Result
+from edgeleuk.lab.render.calibration import render_calibration
 
 
 def result() -> Result:

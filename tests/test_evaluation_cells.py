@@ -16,13 +16,13 @@ from rich.console import Console
 from standard import RULES
 
 from edgeleuk.errors import InputError, OutputError, UsageError
-from edgeleuk.evaluation import metrics
-from edgeleuk.evaluation.cells import ReaderReport, evaluate_reader
-from edgeleuk.evaluation.datasets import CellSample, load_cells, of_split
-from edgeleuk.evaluation.plots import plot_reader
-from edgeleuk.intervals import clopper_pearson
-from edgeleuk.manifest import GROUPS, MATURE, TOLD_BY_LABEL
-from edgeleuk.render.evaluation import render_reader
+from edgeleuk.lab.evaluation import metrics
+from edgeleuk.lab.evaluation.cells import ReaderReport, evaluate_reader
+from edgeleuk.lab.evaluation.datasets import CellSample, load_cells, of_split
+from edgeleuk.lab.evaluation.plots import plot_reader
+from edgeleuk.lab.render.evaluation import render_reader
+from edgeleuk.models.manifest import GROUPS, MATURE, TOLD_BY_LABEL
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import Image, Scale
 
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "blast", "erythroblast")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk.evaluation.composed import MOST_COVERED, Emptied, compose, lift, wide_fields, wide_sample
-from edgeleuk.evaluation.datasets import FieldSample, annotated_scales, load_fields
-from edgeleuk.evaluation.fields import read_field
+from edgeleuk.lab.evaluation.composed import MOST_COVERED, Emptied, compose, lift, wide_fields, wide_sample
+from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales, load_fields
+from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.types import Scale
 
 UM = 0.2

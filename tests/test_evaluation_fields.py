@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import InputError, MissingExtraError, OutputError, ScaleError, UsageError
-from edgeleuk.evaluation.datasets import FieldSample
-from edgeleuk.evaluation.fields import FinderReport, evaluate_finder, match
-from edgeleuk.evaluation.photographs import View, photograph
-from edgeleuk.evaluation.plots import plot_finder
-from edgeleuk.evaluation.scales import ScaleMode, ScaleRule, estimate_by
-from edgeleuk.pipeline import Analyser
-from edgeleuk.render.evaluation import render_finder
-from edgeleuk.scale import estimate_scale
+from edgeleuk.lab.evaluation.datasets import FieldSample
+from edgeleuk.lab.evaluation.fields import FinderReport, evaluate_finder, match
+from edgeleuk.lab.evaluation.photographs import View, photograph
+from edgeleuk.lab.evaluation.plots import plot_finder
+from edgeleuk.lab.evaluation.scales import ScaleMode, ScaleRule, estimate_by
+from edgeleuk.lab.render.evaluation import render_finder
+from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.types import Aperture, Boxes, Detections, Frame, Image, Scale
 
 NAMES = ("WBC", "RBC")

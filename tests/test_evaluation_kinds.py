@@ -12,13 +12,13 @@ from standard import RULES
 from test_evaluation_cells import Fixed, Make, cell
 from typer.testing import CliRunner
 
-from edgeleuk import zoo
 from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
-from edgeleuk.evaluation.cells import ReaderReport, evaluate_reader
-from edgeleuk.evaluation.kinds import CoarseLabels, Vocabulary, shipped
-from edgeleuk.manifest import BLAST_LIKE, GROUPS
-from edgeleuk.render.evaluation import render_reader
+from edgeleuk.lab.evaluation.cells import ReaderReport, evaluate_reader
+from edgeleuk.lab.evaluation.kinds import CoarseLabels, Vocabulary, shipped
+from edgeleuk.lab.render.evaluation import render_reader
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import BLAST_LIKE, GROUPS
 
 __all__ = ["cell"]
 
@@ -47,7 +47,7 @@ def read(cell: Make, cells: Cells, sources: Mapping[int, str] | None = None) -> 
 
 
 def vocabulary(magnification: str) -> Vocabulary:
-    reader = zoo.load(magnification).reader
+    reader = registry.load(magnification).reader
     return Vocabulary(reader.labels, reader.merge, shipped())
 
 
@@ -268,7 +268,7 @@ def test_several_sources_can_be_named(tmp_path: Path, monkeypatch: pytest.Monkey
         seen.extend(sample.source for sample in samples)  # type: ignore[attr-defined]
         raise UsageError("enough")
 
-    monkeypatch.setattr("edgeleuk.evaluation.cells.evaluate_reader", evaluate)
+    monkeypatch.setattr("edgeleuk.lab.evaluation.cells.evaluate_reader", evaluate)
     command = [
         "eval",
         "reader",
@@ -289,4 +289,4 @@ def test_several_sources_can_be_named(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_numbers_of_the_table_are_of_the_reader() -> None:
     """Every label that the shipped table allows is one, or a type of blast or promyelocyte."""
     named = {name for names in shipped().allows.values() for name in names}
-    assert named <= {*zoo.load("100x").reader.labels, *GROUPS[BLAST_LIKE]}
+    assert named <= {*registry.load("100x").reader.labels, *GROUPS[BLAST_LIKE]}

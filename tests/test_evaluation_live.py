@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from standard import judged, slide_of
 
-from edgeleuk.correction import Confusion
-from edgeleuk.evaluation.live import TypeShare, evaluate_live, type_shares
-from edgeleuk.pipeline import Analyser
-from edgeleuk.sources.simulated import Smear
-from edgeleuk.sources.stage import Move, Script, StageSource, Stop
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.lab.evaluation.live import TypeShare, evaluate_live, type_shares
+from edgeleuk.simulation.smear import Smear
+from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
+from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import Scale, Tally
 
 

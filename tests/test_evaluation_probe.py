@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeleuk.evaluation.probe import FOLDS, MIN_CELLS, fit_logistic, folds_by_group, probe_sources
+from edgeleuk.lab.evaluation.probe import FOLDS, MIN_CELLS, fit_logistic, folds_by_group, probe_sources
 
 N = 100
 """Cells of each source."""

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
-from edgeleuk.evaluation.ladders import LADDERS, Picture
-from edgeleuk.evaluation.quality import Climb, QualityReport, Rung, Verdicts
-from edgeleuk.render.evaluation_quality import render_quality
+from edgeleuk.lab.evaluation.ladders import LADDERS, Picture
+from edgeleuk.lab.evaluation.quality import Climb, QualityReport, Rung, Verdicts
+from edgeleuk.lab.render.quality import render_quality
 from edgeleuk.types import Assessment, Finding, Frame, Scale
 
 WARNED = Assessment((Finding("pale", False, 0.05, 0.06, "pale."),))

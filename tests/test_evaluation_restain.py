@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
-from edgeleuk.evaluation import restain as module
-from edgeleuk.evaluation.datasets import CellSample
-from edgeleuk.evaluation.restain import (
+from edgeleuk.lab.evaluation import restain as module
+from edgeleuk.lab.evaluation.datasets import CellSample
+from edgeleuk.lab.evaluation.restain import (
     Laboratory,
     draw,
     find_dyes,

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.differential.verdict import TITLES, Verdict
 from edgeleuk.errors import InputError
-from edgeleuk.evaluation.readings import proportion
-from edgeleuk.evaluation.slides import SlideResult, SlidesReport, leading, load_slides, shares
-from edgeleuk.manifest import GROUPS
-from edgeleuk.verdict import TITLES, Verdict
+from edgeleuk.lab.evaluation.readings import proportion
+from edgeleuk.lab.evaluation.slides import SlideResult, SlidesReport, leading, load_slides, shares
+from edgeleuk.models.manifest import GROUPS
 
 COUNTS = {
     "myeloblast": 20,

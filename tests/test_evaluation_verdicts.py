@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from standard import REFERENCE, RULES
 
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.evaluation.datasets import CellSample
-from edgeleuk.evaluation.screen import evaluate_screen, load_screen
-from edgeleuk.evaluation.verdicts import Plan, Pool, VerdictsReport, judge_pool
-from edgeleuk.pipeline import Analyser
-from edgeleuk.reader import Reader
-from edgeleuk.render.evaluation_verdicts import render_screen, render_verdicts
+from edgeleuk.lab.evaluation.datasets import CellSample
+from edgeleuk.lab.evaluation.screen import evaluate_screen, load_screen
+from edgeleuk.lab.evaluation.verdicts import Plan, Pool, VerdictsReport, judge_pool
+from edgeleuk.lab.render.verdicts import render_screen, render_verdicts
+from edgeleuk.networks.reader import Reader
 
 PLAN = Plan("well", "ill", healthy=20, few=10, bounded=30, cells=100)
 

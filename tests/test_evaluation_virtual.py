@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
-from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.evaluation.scales import ScaleRule
-from edgeleuk.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, eyepiece_fields, virtual_fields
-from edgeleuk.microscope import OBJECTIVES
+from edgeleuk.imaging.objectives import OBJECTIVES
+from edgeleuk.lab.evaluation.datasets import load_fields
+from edgeleuk.lab.evaluation.scales import ScaleRule
+from edgeleuk.lab.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, eyepiece_fields, virtual_fields
 from edgeleuk.types import Image, Scale
 
 BOX = (40, 60, 70, 80)

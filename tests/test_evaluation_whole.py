@@ -13,16 +13,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.cli import app
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import ScaleError, UsageError
-from edgeleuk.evaluation.datasets import FieldSample
-from edgeleuk.evaluation.readings import proportion
-from edgeleuk.evaluation.whole import AnnotatedCell, Outcome, WholeReport, evaluate_whole
-from edgeleuk.manifest import MATURE
-from edgeleuk.observation import Observation
-from edgeleuk.render.evaluation import render_whole
+from edgeleuk.lab.evaluation.datasets import FieldSample
+from edgeleuk.lab.evaluation.readings import proportion
+from edgeleuk.lab.evaluation.whole import AnnotatedCell, Outcome, WholeReport, evaluate_whole
+from edgeleuk.lab.render.evaluation import render_whole
+from edgeleuk.models.manifest import MATURE
 from edgeleuk.types import Boxes, Cell, Field, PictureFile, Reading, Scale
 
 NAMES = ("WBC", "RBC")

@@ -8,10 +8,10 @@ import math
 import pytest
 from standard import judged, measured
 
-from edgeleuk.differential import Differential
-from edgeleuk.intervals import clopper_pearson
-from edgeleuk.live.state import Event
+from edgeleuk.counting.state import Event
+from edgeleuk.differential.differential import Differential
 from edgeleuk.render import events
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import Tally
 
 LABELS = ("neutrophil", "lymphocyte", "blast")

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standard import RULES
 
-from edgeleuk import zoo
-from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.eyepiece import cut, filled, find_disc, inside, middle, seen
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
-from edgeleuk.scale import estimate_scale
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.imaging.field_of_view import cut, filled, find_disc, inside, middle, seen
+from edgeleuk.imaging.resampling import resize
+from edgeleuk.lab.evaluation.datasets import load_fields
+from edgeleuk.models import registry
+from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.sources.folder import read_picture
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Aperture, Field, Frame, Image, Scale
 
 WIDTH, HEIGHT = 640, 480
@@ -210,7 +210,9 @@ def test_a_squeezed_disc_tells_the_squeeze(analyser: Analyser, demo_frame: Frame
     assert scale.um_per_px_y == pytest.approx(0.1, rel=0.08)
 
 
-def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(model: zoo.Model, demo_frame: Frame) -> None:
+def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(
+    model: registry.Model, demo_frame: Frame
+) -> None:
     """Other ground in the same disc is another place; the same ground, moved, lies where it was moved to."""
     disc, scale = Aperture(320, 320, 300, 300), Scale.given(0.1)
 

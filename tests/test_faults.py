@@ -22,16 +22,16 @@ from test_batch import batch_of
 from test_cli import run
 from test_heif import heic
 
-from edgeleuk import faults
 from edgeleuk._text import escaped
-from edgeleuk.batch import Analysed, Failed
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.calibration.device import Pictures, calibrate
+from edgeleuk.counting.pictures import Analysed, Failed
 from edgeleuk.doctor.bundle import bundle
 from edgeleuk.doctor.findings import Report
 from edgeleuk.errors import InputError, NotAnImageError, StoreError, UnforeseenError
-from edgeleuk.pipeline import Analyser
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.stills import FolderSource, WatchSource
+from edgeleuk.system import faults
 from edgeleuk.types import CountedField, Frame, PictureFile, Refusal, Scale, Shot
 
 FAULTS: tuple[Exception, ...] = (
@@ -341,7 +341,7 @@ def test_a_reference_says_what_and_where(log: Path) -> None:
     assert faults.reference(fault()).startswith("AttributeError-text-")
     text = log.read_text()
     assert "edgeleuk._text:" in text
-    assert str(Path(faults.__file__).parent) not in text
+    assert str(Path(faults.__file__).parents[1]) not in text
     faults.unforeseen(fault())
     assert log.read_text() == text  # once in a process
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import edgeleuk
-from edgeleuk import _files
-from edgeleuk._files import UnreadableError, read_json, read_text, read_toml, write_whole
+from edgeleuk.system import file_io
+from edgeleuk.system.file_io import UnreadableError, read_json, read_text, read_toml, write_whole
 
 PACKAGE = Path(edgeleuk.__file__).parent
-READERS = {"_files.py", "store/old_records.py"}
+READERS = {"system/file_io.py", "sessions/old_records.py"}
 """`old_records` parses what a database holds, which is read no more widely than it was written."""
 
 BROKEN_JSON = {
@@ -101,7 +101,7 @@ def test_what_is_no_file_is_neither_read_nor_written(tmp_path: Path, name: str) 
         read_text(path)
     with pytest.raises(OSError, match=word):
         write_whole(path, b"x")
-    assert not _files.is_regular(path)
+    assert not file_io.is_regular(path)
 
 
 @pytest.mark.parametrize("size", [1001, 10**12])
@@ -111,9 +111,9 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path, size: int) -> None:
     with path.open("wb") as file:
         file.truncate(size)
     with pytest.raises(OSError, match=r"at most 0\.001 MB are read"):
-        _files.read_bytes(path, 1000)
+        file_io.read_bytes(path, 1000)
     with pytest.raises(OSError, match="at most"):
-        _files.sha256_of(path, 1000)
+        file_io.sha256_of(path, 1000)
 
 
 def test_a_temporary_file_follows_no_link(tmp_path: Path) -> None:

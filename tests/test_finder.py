@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ModelError, ScaleError
-from edgeleuk.finder import Finder, decode, prepare
-from edgeleuk.manifest import MAX_CANDIDATES, TILING, FinderManifest, finder_manifest
-from edgeleuk.optics import Resampling
-from edgeleuk.pipeline import Analyser
-from edgeleuk.scale import estimate_scale
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.tiling import tiles
+from edgeleuk.imaging.resampling import Resampling
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import MAX_CANDIDATES, TILING, FinderManifest, finder_manifest
+from edgeleuk.networks.finder import Finder, decode, prepare
+from edgeleuk.networks.tiling import tiles
+from edgeleuk.scale.red_cells import estimate_scale
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Detections, Frame, Image, Scale
 
 NEVER = -99.0
@@ -256,7 +256,7 @@ def test_without_nested_boxes_nothing_changes(analyser: Analyser, demo_frame: Fr
 @pytest.mark.data
 def test_no_white_cell_of_a_real_slide_is_boxed_twice(data: Path) -> None:
     """Three fields of 40x slides, where one cell in thirteen had two; the cells beside them stay."""
-    model = zoo.load("40x")
+    model = registry.load("40x")
     finder = Finder(model.finder)
     before = after = 0
     for name in ("patient24_088202b4", "patient24_b0f71fb4", "patient27_e5540f4e"):

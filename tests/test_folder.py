@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from edgeleuk.errors import InputError, NotAnImageError
-from edgeleuk.sources import _pixels, _tiff
-from edgeleuk.sources.folder import decode, read_picture
-from edgeleuk.sources.listing import pictures
+from edgeleuk.sources.pictures import pixels
+from edgeleuk.sources.pictures import tiff as tiff_format
+from edgeleuk.sources.pictures.listing import pictures
+from edgeleuk.sources.pictures.reading import decode, read_picture
 from edgeleuk.types import Image, PictureFile, Refusal
 
 WIDTH, HEIGHT = 112, 80
@@ -667,7 +668,7 @@ def test_other_kinds_are_made_no_larger_than_needed(
     tmp_path: Path, suffix: str, strip: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each pixel is the mean of those it stands for, also where strips meet."""
-    monkeypatch.setattr(_pixels, "STRIP", strip)
+    monkeypatch.setattr(pixels, "STRIP", strip)
     image = textured(400, 304)
     path = tmp_path / f"x{suffix}"
     lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []
@@ -686,7 +687,7 @@ def test_deep_pictures_in_strips_are_those_in_one(kind: type, monkeypatch: pytes
     image[:40] /= 3
     data = deep((image * (16 if kind is np.uint16 else 1 / 255)).astype(kind))
     whole = decode(data, "field")
-    monkeypatch.setattr(_pixels, "STRIP", 900)
+    monkeypatch.setattr(pixels, "STRIP", 900)
     np.testing.assert_array_equal(decode(data, "field"), whole)
 
 
@@ -704,7 +705,7 @@ def memory(path: Path, first: str) -> tuple[int, int]:
     """Peak of what is resident, bytes, in a process of its own that reads a picture, beyond what it was `before` that, and
     how many times smaller it made it."""
     code = (
-        "import re; from pathlib import Path; from edgeleuk.sources.folder import read_picture\n"
+        "import re; from pathlib import Path; from edgeleuk.sources.pictures.reading import read_picture\n"
         "status = lambda: Path('/proc/self/status').read_text()\n"
         "peak = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', status())[1])\n"
         f"before = peak(); {first}\n"
@@ -736,7 +737,7 @@ def test_a_tiff_in_parts_is_the_whole_one(
     whole = read_picture(path).pixels
     if channels == 3:
         np.testing.assert_array_equal(whole, image[..., ::-1])
-    monkeypatch.setattr(_tiff, "PART", 20_000)
+    monkeypatch.setattr(tiff_format, "PART", 20_000)
     np.testing.assert_array_equal(read_picture(path).pixels, whole)
 
 
@@ -745,7 +746,7 @@ def test_a_tiff_of_either_byte_order_is_read_in_parts(
     tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One strip of all rows, not compressed, as microscopes' programs write it, with its directory at the end."""
-    monkeypatch.setattr(_tiff, "PART", 20_000)
+    monkeypatch.setattr(tiff_format, "PART", 20_000)
     pixels = (textured().astype(np.uint16) * 257).astype(order + "u2").tobytes()
     entries = {
         256: WIDTH,
@@ -768,10 +769,10 @@ def test_a_tiff_of_either_byte_order_is_read_in_parts(
 
 def test_a_damaged_part_of_a_tiff_refuses_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compressed rows of 16 bits in the middle that make no sense are not left out."""
-    monkeypatch.setattr(_tiff, "PART", 20_000)
+    monkeypatch.setattr(tiff_format, "PART", 20_000)
     path = tiff(tmp_path / "x.tif", textured().astype(np.uint16) * 257, 8, 10)
     data = bytearray(path.read_bytes())
-    layout = _tiff.read_layout(io.BytesIO(bytes(data)))
+    layout = tiff_format.read_layout(io.BytesIO(bytes(data)))
     assert not isinstance(layout, str)
     first, size = layout.places[len(layout.places) // 2]
     data[first : first + size] = bytes(size)
@@ -791,7 +792,7 @@ def test_48_megapixels_of_16_bits_stay_under_500_megabytes(
     )
     image ^= np.tile(rng.integers(0, 512, (600, 8000, 3), dtype=np.uint16), (10, 1, 1))
     path = tiff(tmp_path / "x.tif", image, compression, rows)
-    peak, shrunk = memory(path, "from edgeleuk import pipeline; before = 0")
+    peak, shrunk = memory(path, "from edgeleuk.analysis import analyser; before = 0")
     assert shrunk == 2
     assert peak < 500e6
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeleuk import machine, profiles, store, zoo
+from edgeleuk import sessions
+from edgeleuk.device import profiles
+from edgeleuk.models import registry
+from edgeleuk.system import machine
 
 PLACES: list[tuple[Callable[[], Path], str, str, str]] = [
-    (store.default_path, "EDGELEUK_SESSIONS", "XDG_DATA_HOME", ".local/share/edgeleuk/sessions.db"),
-    (zoo.store, "EDGELEUK_MODEL_STORE", "XDG_DATA_HOME", ".local/share/edgeleuk/models"),
+    (sessions.default_path, "EDGELEUK_SESSIONS", "XDG_DATA_HOME", ".local/share/edgeleuk/sessions.db"),
+    (registry.store, "EDGELEUK_MODEL_STORE", "XDG_DATA_HOME", ".local/share/edgeleuk/models"),
     (profiles.folder, "EDGELEUK_PROFILES", "XDG_CONFIG_HOME", ".config/edgeleuk/profiles"),
     (machine.path, "EDGELEUK_MACHINE", "XDG_CONFIG_HOME", ".config/edgeleuk/machine.json"),
 ]
@@ -45,9 +48,9 @@ def test_the_variable_first_then_xdg_then_home(
 def test_a_user_without_home_is_told_what_to_name() -> None:
     """As a service may run: each place names its variable, and the machine's setting falls back to the default."""
     code = (
-        "import os\nfrom edgeleuk import machine, profiles, store, zoo\nfrom edgeleuk.errors import EdgeleukError\n"
+        "import os\nfrom edgeleuk.system import machine; from edgeleuk.device import profiles; from edgeleuk import sessions; from edgeleuk.models import registry\nfrom edgeleuk.errors import EdgeleukError\n"
         "os.setuid(54321)\n"
-        "for place in (store.default_path, zoo.store, profiles.folder, machine.path):\n"
+        "for place in (sessions.default_path, registry.store, profiles.folder, machine.path):\n"
         "    try:\n        place()\n    except EdgeleukError as error:\n        print(error)\n"
         "print(machine.setting_here() == machine.DEFAULT)\n"
     )

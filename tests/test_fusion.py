@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.manifest import ReaderManifest
+from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.models.registry import Model
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
-from edgeleuk.zoo import Model
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeleuk.assessment import StreamLimits
 from edgeleuk.counting.gate import Gate
-from edgeleuk.quality import Look
+from edgeleuk.quality.assessment import StreamLimits
+from edgeleuk.quality.measures import Look
 from edgeleuk.types import Placement
 
 LIMITS = StreamLimits(focus_of_best=0.3, still_px=2.0, new_ground=0.08)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from test_reader import LABELS, SIZE, opened
 
-from edgeleuk import heads, modelstore, zoo
-from edgeleuk.derive import SCHEMA, Changes, derive
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
-from edgeleuk.manifest import reader_manifest
-from edgeleuk.reader import BATCH, Reader, softmax
+from edgeleuk.models import heads, registry, updates
+from edgeleuk.models.derive import SCHEMA, Changes, derive
+from edgeleuk.models.manifest import reader_manifest
+from edgeleuk.networks.reader import BATCH, Reader, softmax
 
 TYPES = ["neutrophil", "lymphocyte", "lymphoblast", "myeloblast", "not_a_cell"]
 PRINTED = {"lymphoblast": "blast", "myeloblast": "blast"}
@@ -310,7 +310,7 @@ def test_a_head_lies_in_the_folder_of_its_model(head: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def headed(tmp_path: Path) -> zoo.Model:
+def headed(tmp_path: Path) -> registry.Model:
     """A small model whose reader has a head."""
     folder = tmp_path / "100x"
     packed.folder(folder, "2.0")
@@ -318,31 +318,31 @@ def headed(tmp_path: Path) -> zoo.Model:
     sha256 = heads.save(folder / "reader-head.npz", WEIGHT[:, :2], BIAS[:2])
     document["reader"]["head"] = {"file": "reader-head.npz", "sha256": sha256}
     (folder / "model.json").write_text(json.dumps(document))
-    return zoo.load_folder(folder)
+    return registry.load_folder(folder)
 
 
-def test_a_head_is_verified_as_a_network_is(headed: zoo.Model) -> None:
+def test_a_head_is_verified_as_a_network_is(headed: registry.Model) -> None:
     """Changed or gone, the model is not used."""
     path = headed.folder / "reader-head.npz"
     path.write_bytes(path.read_bytes() + b"!")
     with pytest.raises(ModelAlteredError, match=r"reader-head\.npz is not the one published"):
-        zoo.load_folder(headed.folder)
+        registry.load_folder(headed.folder)
     path.unlink()
     with pytest.raises(ModelMissingError, match=r"reader-head\.npz cannot be read"):
-        zoo.load_folder(headed.folder)
+        registry.load_folder(headed.folder)
 
 
 def test_a_head_travels_with_its_model(
-    headed: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    headed: registry.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packed and installed, it lies beside the networks."""
     monkeypatch.setenv("EDGELEUK_MODEL_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("EDGELEUK_MODELS", raising=False)
-    archive = modelstore.pack(headed)
-    assert [*modelstore.read(archive).files] == [
+    archive = updates.pack(headed)
+    assert [*updates.read(archive).files] == [
         "model.json", "README.md", "finder.onnx", "reader.onnx", "reader-head.npz",
     ]  # fmt: skip
-    modelstore.install(archive, lambda model: model.verify(), unsigned=True)
+    updates.install(archive, lambda model: model.verify(), unsigned=True)
     installed = tmp_path / "store" / "100x" / "2.0" / "reader-head.npz"
     assert installed.read_bytes() == (headed.folder / "reader-head.npz").read_bytes()
 
@@ -354,10 +354,10 @@ def test_an_archive_with_a_head_that_no_manifest_names_is_refused(
     monkeypatch.setenv("EDGELEUK_MODEL_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("EDGELEUK_MODELS", raising=False)
     with pytest.raises(ModelError, match=r"do not match \(more\.npz\)"):
-        modelstore.install(packed.archive(more__npz=b"weights"), lambda _: None, unsigned=True)
+        updates.install(packed.archive(more__npz=b"weights"), lambda _: None, unsigned=True)
 
 
-def test_a_derived_model_keeps_the_head(headed: zoo.Model, tmp_path: Path) -> None:
+def test_a_derived_model_keeps_the_head(headed: registry.Model, tmp_path: Path) -> None:
     """It belongs to the network, and is no number to be changed."""
     copy = derive(headed, tmp_path / "new", Changes("3.0", "a copy"))
     assert copy.reader.head
@@ -367,10 +367,10 @@ def test_a_derived_model_keeps_the_head(headed: zoo.Model, tmp_path: Path) -> No
         derive(headed, tmp_path / "other", changes)
 
 
-def test_the_schema_knows_head_and_types(headed: zoo.Model) -> None:
+def test_the_schema_knows_head_and_types(headed: registry.Model) -> None:
     """Beside everything that a published reader has."""
     reader = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]["reader"]
-    document = json.loads((zoo.shipped()["100x"] / "model.json").read_text())["reader"]
+    document = json.loads((registry.shipped()["100x"] / "model.json").read_text())["reader"]
     written = {name: part()[name] for name in ("labels",)} | {"types": TYPES, "printed": PRINTED}
     head = json.loads((headed.folder / "model.json").read_text())["reader"]["head"]
     jsonschema.validate(document | written | {"head": head}, reader)

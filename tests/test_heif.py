@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 from test_folder import ORIENTATIONS, exif, picture, stored
 
 from edgeleuk.errors import NotAnImageError
-from edgeleuk.sources.folder import decode, read_picture
-from edgeleuk.sources.listing import pictures
+from edgeleuk.sources.pictures.listing import pictures
+from edgeleuk.sources.pictures.reading import decode, read_picture
 from edgeleuk.types import Frame, Image, PictureFile
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from test_files import BROKEN_JSON, BROKEN_TOML, special
 
-from edgeleuk import zoo
 from edgeleuk.cli import main
+from edgeleuk.differential.rules import REFERENCE, RULES
 from edgeleuk.errors import InputError, ModelError
-from edgeleuk.rules import REFERENCE, RULES
-from edgeleuk.training.recipe import load_recipe
+from edgeleuk.lab.training.recipe import load_recipe
+from edgeleuk.models import registry
 
 Command = Callable[..., tuple[int, str]]
 PROFILE = """
@@ -148,7 +148,7 @@ def test_a_broken_manifest_is_refused(command: Command, tmp_path: Path, name: st
 )  # fmt: skip
 def test_a_senseless_manifest_is_refused(tmp_path: Path, keys: tuple[str, ...]) -> None:
     """Or means nothing; there is never another error, and no message without end."""
-    document = json.loads((zoo.shipped()["100x"] / "model.json").read_text())
+    document = json.loads((registry.shipped()["100x"] / "model.json").read_text())
     part = document
     for key in keys[:-1]:
         part = part[key]
@@ -156,7 +156,7 @@ def test_a_senseless_manifest_is_refused(tmp_path: Path, keys: tuple[str, ...]) 
         part[keys[-1]] = value
         (tmp_path / "model.json").write_text(json.dumps(document))
         with pytest.raises(ModelError) as caught:  # the networks are missing, at the latest
-            zoo.load_folder(tmp_path)
+            registry.load_folder(tmp_path)
         assert len(str(caught.value)) < 700
 
 
@@ -281,7 +281,7 @@ def test_a_program_without_its_folder_says_so(tmp_path: Path) -> None:
 
 def test_a_sparse_network_is_not_read(command: Command, tmp_path: Path) -> None:
     """A file of a terabyte takes no disk, and would take an hour."""
-    shutil.copy(zoo.shipped()["100x"] / "model.json", tmp_path)
+    shutil.copy(registry.shipped()["100x"] / "model.json", tmp_path)
     (tmp_path / "reader.onnx").touch()
     with (tmp_path / "finder.onnx").open("wb") as file:
         file.truncate(10**12)

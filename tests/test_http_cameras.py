@@ -15,10 +15,10 @@ from mjpeg_server import jpeg
 from raw_camera import STREAM, Answer, RawCamera, Request, chunked, digest_is_right, head, mjpeg, wait_for
 
 from edgeleuk.errors import CameraError, InputError, NoPictureYetError, UsageError
-from edgeleuk.sources._login import Login, challenges
 from edgeleuk.sources._opencv import decode_jpeg
 from edgeleuk.sources.capture import Capture, Patience
 from edgeleuk.sources.http import HttpSource
+from edgeleuk.sources.network.login import Login, challenges
 
 LENGTH = [
     ("right", len),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk.intervals import PerHundred, Share, binomial_tail, clopper_pearson, largest_explained
+from edgeleuk.statistics.intervals import PerHundred, Share, binomial_tail, clopper_pearson, largest_explained
 
 
 @st.composite

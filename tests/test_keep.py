@@ -19,16 +19,16 @@ from counted import FOCUS, MODEL, counted_field
 from standard import slide_of
 from test_cli import DATA, run
 
-from edgeleuk import zoo
-from edgeleuk.batch import Analysed, Batch
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli import sessions
 from edgeleuk.cli._keep import Keeper
 from edgeleuk.cli._rules import standards
+from edgeleuk.counting.pictures import Analysed, Batch
 from edgeleuk.errors import DiskFullError
-from edgeleuk.pipeline import Analyser
+from edgeleuk.models import registry
 from edgeleuk.render import tables
-from edgeleuk.results import SlideResult
-from edgeleuk.store import NewSession, Session, open_store
+from edgeleuk.results.slide_result import SlideResult
+from edgeleuk.sessions import NewSession, Session, open_store
 from edgeleuk.types import CountedField, Frame, Image, Overlap, PictureFile, Refusal, Scale
 
 NEW = NewSession(source="test", model=MODEL, kind="pictures")
@@ -337,7 +337,7 @@ def test_a_kept_result_of_another_model_is_told(tmp_path: Path, capsys: pytest.C
         session.finish("analysed 1 picture")
         kept = sessions._kept(session, None, *standards())
     assert kept.result.about.model.version == "0.0.1"
-    assert kept.model.version == zoo.load("40x").version
+    assert kept.model.version == registry.load("40x").version
     assert "was counted by version 0.0.1" in capsys.readouterr().err
 
 

@@ -16,18 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.live.keys import (
-    END,
-    ESCAPE_S,
-    LONGEST_NOTE,
-    Command,
-    Controls,
-    Decoder,
-    Keys,
-    Mark,
-    Prompt,
-    Question,
-)
+from edgeleuk.console.keys import ESCAPE_S, LONGEST_NOTE, Controls, Decoder, Keys, Prompt
+from edgeleuk.counting.requests import END, Command, Mark, Question
 
 ARROWS = [
     b"\x1b[A",
@@ -275,7 +265,7 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch, t
 CHILD = """
 import time
 from contextlib import contextmanager
-from edgeleuk.live.keys import Keys
+from edgeleuk.console.keys import Keys
 
 @contextmanager
 def aside():

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ import edgeleuk
 
 PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
-    "_text", "errors", "_addresses", "_files", "_marks", "_private", "_pools", "folders", "faults", "machine", "types", "_tables", "intervals", "correction", "bounds", "likeness", "rules", "flags", "_values", "heads", "manifest", "zoo", "modelstore", "derive", "optics", "colour", "eyepiece", "bars", "profiles",
-    "microscope", "_session", "tiling", "suppression", "finder", "reader", "rims", "scale", "pooling", "outline", "morphometry", "tallies", "differential", "estimates", "verdict", "judge", "channels", "quality", "domain", "drawings", "assessment", "observation",
-    "slidemap", "results", "codec", "pipeline", "sources", "calibration", "counting", "batch", "store", "live", "evaluation", "bench", "doctor", "render", "training", "cli",
+    "_text", "errors", "types",
+    "system", "statistics", "imaging", "device", "models", "networks", "simulation", "sources",
+    "differential", "results", "sessions", "scale", "slidemap", "quality", "analysis", "counting",
+    "calibration", "doctor", "render", "console", "lab.evaluation", "lab.training", "lab.render", "cli",
 )  # fmt: skip
-"""Lowest first. A module or subpackage imports from itself and from what stands before it."""
+"""Lowest first. A module imports from its own package and from what stands before it."""
+TOP = {"__init__", "__main__", "_text", "errors", "types"}
+"""The only modules outside packages."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
 HEAVY = {"torch", "onnx", "onnxruntime", "matplotlib", "faster_coco_eval", "cv2", "numpy"}
 
@@ -50,31 +54,60 @@ def importers(library: str) -> set[str]:
     }
 
 
+def layer_of(name: str) -> int:
+    """Place of a module's package among LAYERS; -1 for what stands in none and imports nothing of this program."""
+    return next((i for i, layer in enumerate(LAYERS) if f"{name}.".startswith(f"{layer}.")), -1)
+
+
+@cache
+def modules_imported(path: Path) -> frozenset[str]:
+    """The modules of this program that a file imports from."""
+    known, found = {name_of(each) for each in MODULES}, set()
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == PACKAGE.name:
+            ends = (".".join(parts[1:n]) for n in range(len(parts), 1, -1))
+            found.update(next(([end] for end in ends if end in known), []))
+    return frozenset(found)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_downward(path: Path) -> None:
-    """A module imports only from its own subpackage and from the layers below it."""
-    own = name_of(path).split(".")[0]
-    used = {name.split(".")[1] for name in imported(path) if name.startswith("edgeleuk.")} - {"__version__"}
-    below = set() if own == "__init__" else set(LAYERS[: LAYERS.index(own) + 1])
-    assert used <= below, f"{own} must not import {', '.join(sorted(used - below))}"
+    """A module imports only from its own package and from the layers below it."""
+    own = name_of(path)
+    above = sorted(each for each in modules_imported(path) if layer_of(each) > layer_of(own))
+    assert not above, f"{own} must not import {', '.join(above)}"
+
+
+def test_no_module_needs_itself() -> None:
+    """There is no circle of imports, also not inside a package."""
+    try:
+        TopologicalSorter({name_of(path): modules_imported(path) for path in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_few_modules_stand_at_the_top() -> None:
+    """Everything else has its place in a package."""
+    assert {path.stem for path in PACKAGE.glob("*.py")} == TOP
 
 
 def test_only_one_module_opens_networks() -> None:
     """onnxruntime is imported in one place; training quantizes with it too."""
-    assert importers("onnxruntime") == {"_session", "training.quantize"}
-    assert importers("onnxruntime") - importers("onnxruntime.quantization") == {"_session"}
+    assert importers("onnxruntime") == {"networks.onnx_session", "lab.training.quantize"}
+    assert importers("onnxruntime") - importers("onnxruntime.quantization") == {"networks.onnx_session"}
 
 
 def test_only_the_store_opens_databases() -> None:
     """sqlite3 is imported where sessions are kept, and nowhere else."""
     found = importers("sqlite3")
     assert found
-    assert {name.split(".")[0] for name in found} == {"store"}
+    assert {name.split(".")[0] for name in found} == {"sessions"}
 
 
 def test_only_signatures_need_cryptography() -> None:
     """It is an extra, imported when there is a key or a signature."""
-    assert importers("cryptography") == {"modelstore.signing"}
+    assert importers("cryptography") == {"models.updates.signing"}
 
 
 def test_only_commands_load_rules() -> None:
@@ -86,7 +119,9 @@ def test_only_commands_load_rules() -> None:
             getattr(node, "attr", getattr(node, "id", ""))
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
         }
-        if loaders & names or any(f"edgeleuk.rules.{name}" in imported(path) for name in loaders):
+        if loaders & names or any(
+            f"edgeleuk.differential.rules.{name}" in imported(path) for name in loaders
+        ):
             users.add(name_of(path))
     assert users == {"cli._rules"}
 
@@ -94,12 +129,12 @@ def test_only_commands_load_rules() -> None:
 @pytest.mark.parametrize("library", ["torch", "onnx"])
 def test_only_training_needs_the_training_libraries(library: str) -> None:
     """Outside training only the command that starts it asks whether they are installed."""
-    assert {name for name in importers(library) if not name.startswith("training")} <= {"cli.train"}
+    assert {name for name in importers(library) if not name.startswith("lab.training")} <= {"cli.train"}
 
 
 def test_nothing_but_the_command_line_imports_training() -> None:
     """The runtime works without it, and so does evaluation."""
-    outside = {name for name in importers("edgeleuk.training") if not name.startswith("training")}
+    outside = {name for name in importers("edgeleuk.lab.training") if not name.startswith("lab.training")}
     assert outside == {"cli.train"}
 
 

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk import zoo
-from edgeleuk.intervals import binomial_tail, clopper_pearson
-from edgeleuk.likeness import MOST_CELLS, STEP, BlastLikeness, HealthyCells, compare, limit, suitable
+from edgeleuk.models import registry
+from edgeleuk.statistics.intervals import binomial_tail, clopper_pearson
+from edgeleuk.statistics.likeness import (
+    MOST_CELLS,
+    STEP,
+    BlastLikeness,
+    HealthyCells,
+    compare,
+    limit,
+    suitable,
+)
 
 
 def cells(*each: tuple[float, float]) -> HealthyCells:
@@ -68,7 +76,7 @@ def test_slides_of_cells_that_are_never_blast_like_have_hardly_a_limit() -> None
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
 def test_the_limit_rises_with_cells_and_with_certainty(magnification: str) -> None:
     """Of each model that ships; it stays above the mean, and falls relative to it."""
-    home, elsewhere = zoo.load(magnification).reader.healthy
+    home, elsewhere = registry.load(magnification).reader.healthy
     numbers = (1, 10, 100, 200, 400, 1000, 5000)
     for healthy in (home, elsewhere):
         limits = [limit(healthy, number, 0.02) for number in numbers]

@@ -18,13 +18,13 @@ import pillow_heif
 import pytest
 from PIL import Image as Pillow
 
-from edgeleuk._marks import marked
 from edgeleuk.errors import CameraError, EdgeleukError, InputError
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.sources import open_source
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.sources.listing import pages_of, pictures
+from edgeleuk.sources.pictures.listing import pages_of, pictures
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.sources.stills import FolderSource, WatchSource
+from edgeleuk.system.result_marks import marked
 from edgeleuk.types import PictureFile, Refusal
 
 PIXELS = np.full((80, 96, 3), (200, 30, 90), np.uint8)

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from standard import slide_of
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.console.loop import Loop
+from edgeleuk.counting import interruptions
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.requests import Command, Mark, Request
+from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.live import setbacks
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.keys import Command, Mark, Request
-from edgeleuk.live.run import Loop
-from edgeleuk.live.state import CameraState, Event, LiveState
-from edgeleuk.pipeline import Analyser
-from edgeleuk.results import identify
+from edgeleuk.models import registry
+from edgeleuk.results.slide_result import identify
+from edgeleuk.sessions import NewSession, Store, open_store
+from edgeleuk.simulation.smear import Smear
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Smear
-from edgeleuk.sources.stage import Jump, Move, Script, StageSource, Stop
-from edgeleuk.store import NewSession, Store, open_store
+from edgeleuk.sources.simulated import Jump, Move, Script, StageSource, Stop
 from edgeleuk.types import CountedField, Scale
 
 UM = Scale.given(0.1)
@@ -146,7 +146,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def start(store: Store):
-    return store.start(NewSession(source="test", model=identify(zoo.load("100x")), target=200, um_per_px=0.1))
+    return store.start(
+        NewSession(source="test", model=identify(registry.load("100x")), target=200, um_per_px=0.1)
+    )
 
 
 def test_a_session_goes_on_where_it_stopped(analyser: Analyser, smear: Smear, store: Store) -> None:
@@ -238,7 +240,7 @@ def test_a_count_goes_on_when_the_disk_takes_fields_again(
     analyser: Analyser, smear: Smear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a hand at the keys, as in a service; the refusal and its end are told once each, however often it tries."""
-    monkeypatch.setattr(setbacks, "RETRY_S", 0.0)
+    monkeypatch.setattr(interruptions, "RETRY_S", 0.0)
     told: list[Event] = []
     recorder = _Full()
     count = counter(analyser, recorder=recorder, on_event=told.append)
@@ -247,7 +249,7 @@ def test_a_count_goes_on_when_the_disk_takes_fields_again(
     watch(count, source(smear, Stop(1)))
     assert (recorder.kept, count.state(RUNNING).fields, count.paused, count.message) == ([1], 1, False, "")
     warnings = [event.text for event in told if event.kind == "warning"]
-    assert ["disk is full" in warnings[0], *warnings[1:]] == [True, setbacks.SPACE_AGAIN]
+    assert ["disk is full" in warnings[0], *warnings[1:]] == [True, interruptions.SPACE_AGAIN]
 
 
 def test_a_pause_by_the_operator_outlasts_a_full_disk(
@@ -256,7 +258,7 @@ def test_a_pause_by_the_operator_outlasts_a_full_disk(
     """What a person paused, only that person lets go on."""
     count = counter(analyser, recorder=_Full())
     watch(count, source(smear, Stop(1)))
-    monkeypatch.setattr(setbacks, "RETRY_S", 0.0)
+    monkeypatch.setattr(interruptions, "RETRY_S", 0.0)
     count.pause()
     count.pause()
     assert set(watch(count, source(smear, Stop(1)))) == {"paused"}

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from test_cli import run
 
-from edgeleuk import zoo
-from edgeleuk.verdict import TITLES
+from edgeleuk.differential.verdict import TITLES
+from edgeleuk.models import registry
 
 SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1")
 
@@ -79,7 +79,7 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
             break
     process.stdout.close()
     process.wait()
-    for said in (("--mag", "40x"), ("--model", str(zoo.shipped()["40x"]))):
+    for said in (("--mag", "40x"), ("--model", str(registry.shipped()["40x"]))):
         other = subprocess.run(
             command("live", "--resume", session, *said), capture_output=True, text=True, check=False, env=environment
         )  # fmt: skip

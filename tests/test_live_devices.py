@@ -12,20 +12,20 @@ import pytest
 from standard import slide_of
 from test_eyepiece import in_black
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.calibration.device import Pictures, calibrate
-from edgeleuk.eyepiece import cut, seen
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.run import Loop
-from edgeleuk.live.state import Event, LiveState
-from edgeleuk.pipeline import Analyser
-from edgeleuk.profiles import Profile
-from edgeleuk.results import identify
+from edgeleuk.console.loop import Loop
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.state import Event, LiveState
+from edgeleuk.device.profiles import Profile
+from edgeleuk.imaging.field_of_view import cut, seen
+from edgeleuk.models import registry
+from edgeleuk.results.slide_result import identify
+from edgeleuk.sessions import NewSession, Session, open_store
+from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Optics, Smear, Stage
-from edgeleuk.sources.stage import Move, Script, StageSource, Stop
-from edgeleuk.store import NewSession, Session, open_store
+from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
 from edgeleuk.types import Aperture, CountedField, Field, Frame, Image, Scale, Shot
 
 UM = 0.1
@@ -237,7 +237,7 @@ def profile_of(
 
 
 @pytest.fixture(scope="module")
-def profiled(model: zoo.Model, analyser: Analyser, tmp_path_factory: pytest.TempPathFactory) -> Analyser:
+def profiled(model: registry.Model, analyser: Analyser, tmp_path_factory: pytest.TempPathFactory) -> Analyser:
     """With the profile of the yellow lamp."""
     folder = tmp_path_factory.mktemp("yellow")
     return Analyser(model, profile=profile_of(folder, analyser, LAMP))
@@ -268,7 +268,7 @@ def test_frames_that_do_not_fit_the_profile_are_told_once(profiled: Analyser, sm
 
 
 def test_a_profile_of_an_eyepiece_s_disc(
-    model: zoo.Model, analyser: Analyser, smear: Smear, tmp_path: Path
+    model: registry.Model, analyser: Analyser, smear: Smear, tmp_path: Path
 ) -> None:
     """The rim is no dirt on the empty field; light is put right within the disc, and cells are counted there."""
     profile = profile_of(tmp_path, analyser, LAMP, at_eyepiece)

@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from standard import judged, measured
 from test_render_live import ALARM, WHITE, edged, flagged, state
 
-from edgeleuk.differential import Differential
-from edgeleuk.live.state import LiveState
-from edgeleuk.render.live_summary import BELOW, Ended
-from edgeleuk.render.live_table import paired
+from edgeleuk.console.summary import BELOW, Ended
+from edgeleuk.console.table import paired
+from edgeleuk.counting.state import LiveState
+from edgeleuk.differential.differential import Differential
 from edgeleuk.types import Tally
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeleuk import machine
-from edgeleuk.finder import Finder
-from edgeleuk.machine import DEFAULT, Setting
-from edgeleuk.pipeline import Analyser
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.networks.finder import Finder
+from edgeleuk.system import machine
+from edgeleuk.system.machine import DEFAULT, Setting
 from edgeleuk.types import Frame, Scale
 
 
@@ -91,7 +91,7 @@ def test_freed_memory_is_given_back_between_what_is_kept() -> None:
 
 ARENAS = """
 import ctypes, threading
-from edgeleuk import machine
+from edgeleuk.system import machine
 machine.share_heap()
 together = threading.Barrier(4)
 def take():

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from standard import RULES
 
-from edgeleuk import zoo
-from edgeleuk.bounds import Missed
-from edgeleuk.likeness import HealthyCells
-from edgeleuk.manifest import GROUPS, finder_manifest, reader_manifest
-from edgeleuk.tallies import Doubts
+from edgeleuk.differential.tally import Doubts
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import GROUPS, finder_manifest, reader_manifest
+from edgeleuk.statistics.bounds import Missed
+from edgeleuk.statistics.likeness import HealthyCells
 
 FINDER: dict[str, Any] = {
     "cell_classes": {"WBC": "WBC", "RBC": "RBC", "Platelet": "Platelet"},
@@ -36,7 +36,7 @@ MAGNIFICATIONS = ("100x", "40x", "10x")
 
 def written(magnification: str) -> dict[str, Any]:
     """model.json of a model that ships."""
-    document: dict[str, Any] = json.loads((zoo.shipped()[magnification] / "model.json").read_text())
+    document: dict[str, Any] = json.loads((registry.shipped()[magnification] / "model.json").read_text())
     return document
 
 
@@ -68,8 +68,8 @@ def test_models_that_ship_say_every_number(magnification: str) -> None:
 @pytest.mark.parametrize("magnification", MAGNIFICATIONS)
 def test_a_manifest_without_them_means_the_same(magnification: str) -> None:
     """A model installed from a stick years ago loads, and gives the same results."""
-    folder, document = zoo.shipped()[magnification], silent(magnification)
-    now = zoo.read_manifest(folder)
+    folder, document = registry.shipped()[magnification], silent(magnification)
+    now = registry.read_manifest(folder)
     then = finder_manifest(folder, document["finder"])
     assert then.nested_share is None  # what they counted twice they count twice
     assert replace(then, raw={}, nested_share=0.9) == replace(now.finder, raw={})
@@ -126,7 +126,7 @@ def test_a_reader_whose_doubts_were_not_measured_has_none() -> None:
 @pytest.mark.parametrize("magnification", MAGNIFICATIONS)
 def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
     """Of every type and every group of the rules that the reader knows, and of healthy cells at home and elsewhere."""
-    reader = zoo.read_manifest(zoo.shipped()[magnification]).reader
+    reader = registry.read_manifest(registry.shipped()[magnification]).reader
     assert reader.missed.keys() == Doubts.of(reader, RULES).kinds.keys()
     assert len(reader.healthy) == 2
     assert reader.blast_like == GROUPS["blast_like"]
@@ -136,7 +136,7 @@ def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
 @pytest.mark.parametrize("magnification", MAGNIFICATIONS)
 def test_groups_of_models_that_ship_say_their_types(magnification: str) -> None:
     """Those of the rules that the reader knows: its measurements hold for these alone."""
-    reader = zoo.read_manifest(zoo.shipped()[magnification]).reader
+    reader = registry.read_manifest(registry.shipped()[magnification]).reader
     for kind, labels in Doubts.of(reader, RULES).kinds.items():
         grouped = kind not in reader.labels
         assert reader.missed[kind].labels == (labels if grouped else ())

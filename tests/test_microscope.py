@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeleuk.errors import UsageError
-from edgeleuk.microscope import OBJECTIVES, Shot, draw, eyepiece_disc, objective, render, sampling
-from edgeleuk.optics import point_spread_um
+from edgeleuk.imaging.objectives import OBJECTIVES, objective
+from edgeleuk.imaging.resampling import point_spread_um
+from edgeleuk.simulation.microscope import Shot, draw, eyepiece_disc, render, sampling
 from edgeleuk.types import Boxes, Frame, Image, Scale
 
 FINE = Scale.given(0.1)

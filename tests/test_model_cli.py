@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeleuk import zoo
 from edgeleuk.cli import app
-from edgeleuk.rules import RULES
+from edgeleuk.differential.rules import RULES
+from edgeleuk.models import registry
 
 COCO = ["fields.json", "--images", "."]
 CONTRADICTED = {
@@ -44,7 +44,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("command", CONTRADICTED.values(), ids=CONTRADICTED.keys())
 def test_a_folder_of_another_objective_is_a_usage_error(command: list[str]) -> None:
     """It names the folder with its objective, and what --mag says; nothing is read before."""
-    folder = zoo.shipped()["40x"]
+    folder = registry.shipped()["40x"]
     said = ["100x"] if command[0] == "models" else ["--mag", "100x"]
     code, _, told = run(*command, "--model", str(folder), *said)
     assert code == 2
@@ -53,7 +53,7 @@ def test_a_folder_of_another_objective_is_a_usage_error(command: list[str]) -> N
 
 def test_the_folder_says_the_objective() -> None:
     """Without --mag, and with one that means the same."""
-    folder = zoo.shipped()["10x"]
+    folder = registry.shipped()["10x"]
     for said in ([], ["--mag", "10"]):
         code, out, told = run(
             "analyze", "--demo", "--force", "--json", "--um-per-px", "0.1", "--model", str(folder), *said
@@ -64,7 +64,7 @@ def test_the_folder_says_the_objective() -> None:
 
 def test_a_folder_gives_what_the_model_in_use_gives(tmp_path: Path) -> None:
     """The same files anywhere else are the same model."""
-    shutil.copytree(zoo.shipped()["100x"], tmp_path / "copy")
+    shutil.copytree(registry.shipped()["100x"], tmp_path / "copy")
     results = [
         json.loads(run("analyze", "--demo", "--json", *more)[1])
         for more in ([], ["--model", str(tmp_path / "copy")])
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_trusted_is_not_used(
 ) -> None:
     """As with every model, and never another one in its place."""
     folder = tmp_path / "copy"
-    shutil.copytree(zoo.shipped()["100x"], folder)
+    shutil.copytree(registry.shipped()["100x"], folder)
     (folder / name).unlink()
     if data is not None:
         (folder / name).write_bytes(data)
@@ -98,13 +98,13 @@ def test_a_folder_that_cannot_be_trusted_is_not_used(
 
 def test_a_profile_of_another_objective_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are named."""
-    from edgeleuk import profiles
+    from edgeleuk.device import profiles
 
     class Bench:
         name, magnification = "bench-2", "40x"
 
     monkeypatch.setattr(profiles, "load", lambda _: Bench())
-    folder = zoo.shipped()["100x"]
+    folder = registry.shipped()["100x"]
     code, _, told = run("analyze", "--demo", "--profile", "bench-2", "--model", str(folder))
     assert code == 2
     assert told.startswith(f"{folder} holds a 100x model, profile bench-2 is of a 40x objective.")
@@ -146,7 +146,7 @@ def _odd(document: dict[str, Any], place: str, value: object) -> None:
 )  # fmt: skip
 def test_figures_that_make_no_sense_are_named(place: str, value: object, tmp_path: Path) -> None:
     """A manifest is read without looking at them; showing them fails with the file's name, not with a traceback."""
-    folder = shutil.copytree(zoo.shipped()["40x"], tmp_path / "40x")
+    folder = shutil.copytree(registry.shipped()["40x"], tmp_path / "40x")
     document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     _odd(document, place, value)
     (folder / "model.json").write_text(json.dumps(document), encoding="utf-8")

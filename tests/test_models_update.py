@@ -12,7 +12,8 @@ import packed
 import pytest
 from test_cli import Run, run
 
-from edgeleuk import cli, zoo
+from edgeleuk import cli
+from edgeleuk.models import registry
 
 
 class Place:
@@ -66,7 +67,7 @@ def test_a_packed_model_is_installed_and_used(place: Place, installed: Run) -> N
 def test_the_archive_is_the_same_each_time(place: Place, installed: Run) -> None:
     """So that two sticks can be compared; `-` reads it from a pipe."""
     assert installed.returncode == 0
-    assert place.models("pack", zoo.shipped()["100x"], "--out", "again.zip").returncode == 0
+    assert place.models("pack", registry.shipped()["100x"], "--out", "again.zip").returncode == 0
     again, first = ((place.folder / name).read_bytes() for name in ("again.zip", "edgeleuk-100x-0.1.0.zip"))
     assert again == first
 
@@ -105,7 +106,7 @@ def test_an_altered_model_is_not_used_and_verify_fails(tmp_path: Path) -> None:
     (folder / "update.json").write_text(text.replace("0", "1"))
     (other.store / "40x.json").write_text('{"in_use": "2.0", "before": []}')
     done = run("models", "show", "40x", "--json", **other.environment)
-    assert json.loads(done.stdout)["version"] == zoo.read_manifest(zoo.shipped()["40x"]).version
+    assert json.loads(done.stdout)["version"] == registry.read_manifest(registry.shipped()["40x"]).version
     assert done.stderr.count("warning:") == 1
     assert "the one that came with the program is used instead" in done.stderr
     done = other.models("verify", "40x")

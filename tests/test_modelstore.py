@@ -14,21 +14,21 @@ import packed
 import pytest
 from test_store_faults import mounted
 
-from edgeleuk import modelstore, zoo
 from edgeleuk.errors import ModelAlteredError, ModelError, OutputError, UsageError
+from edgeleuk.models import registry, updates
 
 
-def willing(_: zoo.Model) -> None:
+def willing(_: registry.Model) -> None:
     """The networks of small models are not opened."""
 
 
-def install(version: str, magnification: str = "100x", **options: bool) -> modelstore.Installation:
-    return modelstore.install(packed.archive(version, magnification), willing, **options)
+def install(version: str, magnification: str = "100x", **options: bool) -> updates.Installation:
+    return updates.install(packed.archive(version, magnification), willing, **options)
 
 
 def state(magnification: str = "100x") -> dict[str, bool]:
     """Installed versions, and whether each is in use."""
-    return {each.version: each.in_use for each in modelstore.versions(magnification)}
+    return {each.version: each.in_use for each in updates.versions(magnification)}
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +47,10 @@ def test_an_installed_model_is_what_load_gives(store: Path) -> None:
     """From the moment that it is installed; the other magnifications stay as they came."""
     done = install("2.0")
     assert (done.magnification, done.version, done.was_there, done.signed) == ("100x", "2.0", False, False)
-    model = zoo.load("100x")
+    model = registry.load("100x")
     assert (model.version, model.folder) == ("2.0", store / "100x" / "2.0")
-    assert zoo.available()["100x"] == model.folder
-    assert zoo.load("40x").folder == zoo.shipped()["40x"]
+    assert registry.available()["100x"] == model.folder
+    assert registry.load("40x").folder == registry.shipped()["40x"]
 
 
 def test_every_file_of_the_archive_arrives_as_it_was(store: Path) -> None:
@@ -66,10 +66,10 @@ def test_versions_lie_side_by_side_and_are_switched() -> None:
     for version in ("2.0", "2.1", "3.0-rc1"):
         install(version)
     assert state() == {"2.0": False, "2.1": False, "3.0-rc1": True}
-    modelstore.use("100x", "2.0")
-    assert zoo.load("100x").version == "2.0"
-    modelstore.use("100x", zoo.BUILTIN)
-    assert zoo.load("100x").folder == zoo.shipped()["100x"]
+    updates.use("100x", "2.0")
+    assert registry.load("100x").version == "2.0"
+    updates.use("100x", registry.BUILTIN)
+    assert registry.load("100x").folder == registry.shipped()["100x"]
     assert state() == {"2.0": False, "2.1": False, "3.0-rc1": False}
 
 
@@ -77,17 +77,17 @@ def test_rollback_goes_back_step_by_step() -> None:
     """To the one before, to the one before that, and at last to the one that came with the program."""
     install("2.0")
     install("2.1")
-    assert [modelstore.rollback("100x") for _ in range(2)] == ["2.0", zoo.BUILTIN]
-    assert zoo.load("100x").folder == zoo.shipped()["100x"]
+    assert [updates.rollback("100x") for _ in range(2)] == ["2.0", registry.BUILTIN]
+    assert registry.load("100x").folder == registry.shipped()["100x"]
     with pytest.raises(UsageError, match=r"no other 100x model was in use before\. Installed: 2\.0, 2\.1"):
-        modelstore.rollback("100x")
+        updates.rollback("100x")
 
 
 def test_a_model_can_be_installed_and_not_used() -> None:
     """It waits beside the one in use."""
     install("2.0", use_it=False)
     assert state() == {"2.0": False}
-    assert zoo.load("100x").folder == zoo.shipped()["100x"]
+    assert registry.load("100x").folder == registry.shipped()["100x"]
 
 
 def test_the_same_archive_again_changes_nothing_but_what_is_in_use(store: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_same_archive_again_changes_nothing_but_what_is_in_use(store: Path) 
     before = packed.tree(store / "100x")
     assert install("2.0").was_there
     assert packed.tree(store / "100x") == before
-    assert modelstore.rollback("100x") == zoo.BUILTIN
+    assert updates.rollback("100x") == registry.BUILTIN
 
 
 @pytest.mark.parametrize(("version", "other"), [("2.0", "2.0"), ("2.0-RC", "2.0-rc")])
@@ -107,7 +107,7 @@ def test_another_model_by_the_name_of_an_installed_one_is_refused(
     install(version)
     before = packed.tree(store)
     with pytest.raises(UsageError, match=r"another 100x model is installed as version 2\.0.* Remove it"):
-        modelstore.install(packed.archive(other, README__md=b"another card"), willing)
+        updates.install(packed.archive(other, README__md=b"another card"), willing)
     assert packed.tree(store) == before
 
 
@@ -116,16 +116,16 @@ def test_a_version_is_removed_for_good(store: Path) -> None:
     install("2.0")
     install("2.1")
     install("2.2")
-    modelstore.remove("100x", "2.1")
+    updates.remove("100x", "2.1")
     assert state() == {"2.0": False, "2.2": True}
     with pytest.raises(UsageError, match="is in use and is not removed"):
-        modelstore.remove("100x", "2.2")
+        updates.remove("100x", "2.2")
     with pytest.raises(UsageError, match="came with the program and is not removed"):
-        modelstore.remove("100x", zoo.BUILTIN)
-    assert modelstore.rollback("100x") == "2.0"
-    modelstore.use("100x", zoo.BUILTIN)
-    modelstore.remove("100x", "2.0")
-    modelstore.remove("100x", "2.2")
+        updates.remove("100x", registry.BUILTIN)
+    assert updates.rollback("100x") == "2.0"
+    updates.use("100x", registry.BUILTIN)
+    updates.remove("100x", "2.0")
+    updates.remove("100x", "2.2")
     assert sorted(path.name for path in store.iterdir()) == ["100x.json"]
 
 
@@ -133,11 +133,11 @@ def test_a_version_is_removed_for_good(store: Path) -> None:
 def test_what_is_not_installed_cannot_be_used_or_removed(version: str) -> None:
     """The message names what is; nothing that a person types is taken for a path."""
     install("2.0")
-    for change in (modelstore.use, modelstore.remove):
+    for change in (updates.use, updates.remove):
         with pytest.raises(UsageError, match=r"no 100x model .* is installed\. Installed: 2\.0\."):
             change("100x", version)
     with pytest.raises(UsageError, match="unknown magnification"):
-        modelstore.use("../100x", "2.0")
+        updates.use("../100x", "2.0")
 
 
 def test_a_folder_of_models_named_by_the_user_comes_first(
@@ -147,7 +147,7 @@ def test_a_folder_of_models_named_by_the_user_comes_first(
     install("2.0")
     packed.folder(tmp_path / "models" / "100x", "9.9")
     monkeypatch.setenv("EDGELEUK_MODELS", str(tmp_path / "models"))
-    assert zoo.load("100x").version == "9.9"
+    assert registry.load("100x").version == "9.9"
 
 
 # What is altered afterwards
@@ -168,23 +168,23 @@ def test_an_altered_model_gives_way_to_the_one_that_came_with_the_program(
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert zoo.load("100x").folder == zoo.shipped()["100x"]
+        assert registry.load("100x").folder == registry.shipped()["100x"]
     assert "the installed 100x model cannot be used" in caplog.text
-    (version,) = modelstore.versions("100x")
+    (version,) = updates.versions("100x")
     assert version.problem
     with pytest.raises(ModelError):
-        modelstore.use("100x", "2.0")
+        updates.use("100x", "2.0")
 
 
 def test_an_altered_model_is_an_error_where_none_came_with_the_program(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is nothing to fall back to."""
-    monkeypatch.setattr(zoo, "roots", lambda: [store / "none"])
+    monkeypatch.setattr(registry, "roots", lambda: [store / "none"])
     install("2.0")
     (store / "100x" / "2.0" / "reader.onnx").write_bytes(b"another")
     with pytest.raises(ModelAlteredError, match=r"reader\.onnx is not the one published"):
-        zoo.load("100x")
+        registry.load("100x")
 
 
 def test_installing_again_mends_an_altered_model(store: Path) -> None:
@@ -192,7 +192,7 @@ def test_installing_again_mends_an_altered_model(store: Path) -> None:
     install("2.0")
     (store / "100x" / "2.0" / "reader.onnx").write_bytes(b"another")
     assert not install("2.0").was_there
-    assert zoo.load("100x").folder == store / "100x" / "2.0"
+    assert registry.load("100x").folder == store / "100x" / "2.0"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"in_use": 3, "before": []}', '{"in_use": "2.0"}'])
@@ -203,10 +203,10 @@ def test_a_damaged_note_of_what_is_in_use_is_told_and_written_anew(
     install("2.0")
     (store / "100x.json").write_text(text)
     with caplog.at_level(logging.WARNING):
-        assert zoo.load("100x").folder == zoo.shipped()["100x"]
+        assert registry.load("100x").folder == registry.shipped()["100x"]
     assert "`edgeleuk models use 100x builtin`" in caplog.text
-    modelstore.use("100x", "2.0")
-    assert zoo.load("100x").version == "2.0"
+    updates.use("100x", "2.0")
+    assert registry.load("100x").version == "2.0"
 
 
 @pytest.mark.parametrize("version", ["../../elsewhere/100x", "/etc", "nul\0", "gone"])
@@ -214,7 +214,7 @@ def test_a_note_that_names_no_installed_version_is_not_followed(store: Path, ver
     """The one that came with the program is used."""
     install("2.0")
     (store / "100x.json").write_text(json.dumps({"in_use": version, "before": []}))
-    assert zoo.load("100x").folder == zoo.shipped()["100x"]
+    assert registry.load("100x").folder == registry.shipped()["100x"]
 
 
 # Faults
@@ -224,7 +224,7 @@ import os, signal, sys, errno
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 import packed
-from edgeleuk import modelstore
+from edgeleuk.models import updates
 from edgeleuk.errors import EdgeleukError
 
 store, fault = Path(sys.argv[1]), sys.argv[2]
@@ -259,7 +259,7 @@ for number in range(1, 200):
         continue
     faulty(number)
     try:
-        modelstore.install(new, lambda model: None)
+        updates.install(new, lambda model: None)
     except EdgeleukError as error:
         print(error, flush=True)
         os._exit(error.exit_code)
@@ -289,15 +289,15 @@ def test_an_installation_that_is_cut_off_anywhere_leaves_the_old_model_or_the_ne
                 assert "What was in use is still in use" in line or "Nothing was changed" in line
                 continue
             ended.append(int(code))
-            model = zoo.in_use("100x")
+            model = registry.in_use("100x")
             assert model is not None and model.version in ("2.0", "3.0")
             if fault == "full" and model.version == "2.0" and "3.0" not in state():
                 assert packed.tree(store).keys() == before.keys()
             if model.version == "3.0":
-                modelstore.rollback("100x")
+                updates.rollback("100x")
             if "3.0" in state():
-                modelstore.remove("100x", "3.0")
-            modelstore.use("100x", "2.0")
+                updates.remove("100x", "3.0")
+            updates.use("100x", "2.0")
             assert {path.name for path in store.iterdir()} == {"100x", "100x.json"}
             running.stdin.write("\n")
             running.stdin.flush()
@@ -323,19 +323,19 @@ def test_a_full_disk_leaves_everything_as_it_was(store: Path) -> None:
         before = packed.tree(store)
         large = packed.archive("2.1", README__md=b"#" * 60_000)
         with pytest.raises(OutputError, match=r"No space left on device\. What was in use is still in use\."):
-            modelstore.install(large, willing)
+            updates.install(large, willing)
         assert packed.tree(store) == before
-        assert zoo.load("100x").version == "2.0"
-        modelstore.use("100x", zoo.BUILTIN)
-        modelstore.remove("100x", "2.0")
-        modelstore.install(large, willing)
+        assert registry.load("100x").version == "2.0"
+        updates.use("100x", registry.BUILTIN)
+        updates.remove("100x", "2.0")
+        updates.install(large, willing)
 
 
 def test_two_installations_at_once_both_arrive() -> None:
     """One waits for the other."""
     script = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]; import packed; from edgeleuk import modelstore;"
-        "modelstore.install(packed.archive(sys.argv[1]), lambda model: None)"
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]; import packed; from edgeleuk.models import updates;"
+        "updates.install(packed.archive(sys.argv[1]), lambda model: None)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     versions = ["2.0", "2.1", "2.2"]
@@ -344,15 +344,15 @@ def test_two_installations_at_once_both_arrive() -> None:
     ]
     assert [each.wait(60) for each in started] == [0, 0, 0]
     assert sorted(state()) == versions
-    assert sorted(zoo.used("100x")) == [*versions, zoo.BUILTIN]
+    assert sorted(registry.used("100x")) == [*versions, registry.BUILTIN]
 
 
 def test_a_refused_model_leaves_no_trace(store: Path) -> None:
     """Not even the folder of the store, where this would have been the first."""
 
-    def unwilling(_: zoo.Model) -> None:
+    def unwilling(_: registry.Model) -> None:
         raise ModelError("it does not work.")
 
     with pytest.raises(ModelError, match=r"^the model update is refused: it does not work\. Nothing"):
-        modelstore.install(packed.archive(), unwilling)
+        updates.install(packed.archive(), unwilling)
     assert not store.exists()

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk import modelstore, zoo
 from edgeleuk.errors import EdgeleukError, InputError, ModelAlteredError, ModelError
-from edgeleuk.modelstore.archive import MAX_ARCHIVE_BYTES
-from edgeleuk.modelstore.update import MANIFEST, MAX_NETWORK_BYTES, SIGNATURE
+from edgeleuk.models import registry, updates
+from edgeleuk.models.updates.archive import MAX_ARCHIVE_BYTES
+from edgeleuk.models.updates.update import MANIFEST, MAX_NETWORK_BYTES, SIGNATURE
 
 FILES = packed.files("2.0")
 
 
-def willing(_: zoo.Model) -> None:
+def willing(_: registry.Model) -> None:
     """These archives must fail before a network would be opened."""
 
 
@@ -177,7 +177,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("EDGELEUK_MODEL_STORE", str(place / "store"))
         patch.delenv("EDGELEUK_MODELS", raising=False)
         patch.delenv("EDGELEUK_KEYS", raising=False)
-        modelstore.install(packed.archive("1.9"), willing)
+        updates.install(packed.archive("1.9"), willing)
         yield place
 
 
@@ -185,7 +185,7 @@ def refusal(store: Path, data: bytes) -> EdgeleukError:
     """The error for an archive; nothing under or beside the store is other than it was."""
     before = packed.tree(store)
     with pytest.raises(EdgeleukError) as caught:
-        modelstore.install(data, willing)
+        updates.install(data, willing)
     assert packed.tree(store) == before
     return caught.value
 
@@ -202,10 +202,10 @@ def test_a_hostile_archive_is_refused_and_nothing_changes(store: Path, name: str
 @pytest.mark.usefixtures("store")
 def test_the_archive_that_all_these_are_made_from_is_taken() -> None:
     """So that they are refused for what is wrong with each of them."""
-    modelstore.install(WHOLE, willing)
-    assert zoo.load("100x").version == "2.0"
-    modelstore.rollback("100x")
-    modelstore.remove("100x", "2.0")
+    updates.install(WHOLE, willing)
+    assert registry.load("100x").version == "2.0"
+    updates.rollback("100x")
+    updates.remove("100x", "2.0")
 
 
 @pytest.mark.parametrize(
@@ -248,12 +248,12 @@ def test_altered_bytes_are_refused_or_mean_nothing(store: Path, changes: list[tu
     for place, change in changes:
         data[place] ^= change
     try:
-        archive = modelstore.read(bytes(data))
+        archive = updates.read(bytes(data))
     except (InputError, ModelError):
         refusal(store, bytes(data))
     else:  # a time or an attribute in the zip, which nobody reads
         assert archive.files == FILES
-        assert archive.manifest == modelstore.read(WHOLE).manifest
+        assert archive.manifest == updates.read(WHOLE).manifest
 
 
 @unhurried

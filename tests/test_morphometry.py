@@ -11,9 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.morphometry import Box, Segmentation, _judge, _solid, _unfit, count_lobes, measure, segment
-from edgeleuk.optics import Resampling
+from edgeleuk.analysis.morphometry import (
+    Box,
+    Segmentation,
+    _judge,
+    _solid,
+    _unfit,
+    count_lobes,
+    measure,
+    segment,
+)
+from edgeleuk.imaging.resampling import Resampling
+from edgeleuk.lab.evaluation.datasets import load_fields
 from edgeleuk.types import Image, Morphometry, Scale
 
 GLASS, CYTOPLASM, CHROMATIN, RED_CELL = (232, 226, 236), (196, 182, 220), (92, 52, 140), (214, 152, 150)

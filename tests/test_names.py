@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from rich.table import Table
 from test_cli import called, run
 
-from edgeleuk import zoo
 from edgeleuk._text import LONGEST, MOST_BYTES, cell_text, escaped, file_name
 from edgeleuk.errors import EdgeleukError, InputError
-from edgeleuk.render.console import PlainConsole
+from edgeleuk.models import registry
+from edgeleuk.render.rich_console import PlainConsole
 from edgeleuk.types import Frame
 
 NAMES = (
@@ -146,7 +146,7 @@ def test_a_mistake_on_the_command_line_is_told_as_it_was_typed(
 @pytest.mark.parametrize("text", [r"\u001b[31m", r"\u202e", r"\n\n[red]"])
 def test_texts_of_files_of_settings_are_cleaned(text: str, tmp_path: Path) -> None:
     """What a table of rules says instead of what it should."""
-    rules = Path(zoo.__file__).parent / "data/rules.toml"
+    rules = Path(registry.__file__).parents[1] / "data/rules.toml"
     path = tmp_path / "rules.toml"
     path.write_text(
         re.sub(r"^schema = .*$", lambda _: f'schema = "{text}"', rules.read_text(), flags=re.MULTILINE)
@@ -157,7 +157,7 @@ def test_texts_of_files_of_settings_are_cleaned(text: str, tmp_path: Path) -> No
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_names_of_a_model_are_cleaned(tmp_path: Path, model: zoo.Model, demo_frame: Frame) -> None:
+def test_names_of_a_model_are_cleaned(tmp_path: Path, model: registry.Model, demo_frame: Frame) -> None:
     """A type by a name that is a formula, with an escape sequence, in a model of somebody else."""
     folder, picture, out = tmp_path / "model", tmp_path / "a.png", tmp_path / "out"
     shutil.copytree(model.folder, folder)

@@ -12,10 +12,10 @@ import pytest
 from test_profiles import whole
 from typer.testing import CliRunner
 
-from edgeleuk import profiles
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli import app
-from edgeleuk.pipeline import Analyser
-from edgeleuk.profiles import Ruler, Size
+from edgeleuk.device import profiles
+from edgeleuk.device.profiles import Ruler, Size
 from edgeleuk.types import Frame, Scale
 
 ALIKE = (

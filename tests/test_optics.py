@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeleuk.errors import ScaleError
-from edgeleuk.optics import Resampling, crop_um, resize
+from edgeleuk.imaging.resampling import Resampling, crop_um, resize
 from edgeleuk.types import Image, Scale
 
 sides = st.integers(1, 6000)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from standard import RULES
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.differential.tally import tally
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.evaluation.datasets import load_fields
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
+from edgeleuk.imaging.resampling import resize
+from edgeleuk.lab.evaluation.datasets import load_fields
+from edgeleuk.models import registry
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.tallies import tally
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import UNCLASSIFIED, CountedField, Field, Frame, Image, Overlap, Tally
 
 Pictures = Sequence[tuple[Image, Field]]
@@ -32,7 +32,7 @@ def sent(image: Image, quality: int = 85) -> Image:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def counted(model: zoo.Model, pictures: Pictures) -> tuple[SlideMap, list[CountedField]]:
+def counted(model: registry.Model, pictures: Pictures) -> tuple[SlideMap, list[CountedField]]:
     """A map of pictures, in this order, each with its own scale."""
     slide, kept = SlideMap.of(model, RULES, stills=True), []
     for number, (image, field) in enumerate(pictures, 1):
@@ -191,7 +191,7 @@ def test_pairs_of_real_fields_are_found_at_their_own_scales(data: Path, analyser
         for each in load_fields(data / "fields" / f"{name}.json", data / "fields" / "images")[0][::40][:4]
     ]
     slide40 = sorted((data / "slides" / "images" / "lld40x").glob("*.jpg"))[::90]
-    analyser40 = Analyser(zoo.load("40x"))
+    analyser40 = Analyser(registry.load("40x"))
     jobs = [(analyser, path) for path in paths[:5]] + [(analyser40, path) for path in slide40[:3]]
     assert len(jobs) == 8
     for (judge, path), share in zip(jobs, np.linspace(0.25, 0.6, 8), strict=True):

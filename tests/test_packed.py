@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from counted import DIFFERENT, counted_field
 
-from edgeleuk.slidemap.packed import READY, PackedFields
-from edgeleuk.slidemap.shelf import Shelf
+from edgeleuk.slidemap.packed_fields import READY, PackedFields
+from edgeleuk.slidemap.spill_file import Shelf
 from edgeleuk.types import Cell, CountedField
 
 

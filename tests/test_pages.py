@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from standard import slide_of
 
-from edgeleuk.batch import Batch
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.counting.pictures import Batch
 from edgeleuk.errors import NotAnImageError
-from edgeleuk.pipeline import Analyser
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.sources.listing import pages_of, pictures
+from edgeleuk.sources.pictures.listing import pages_of, pictures
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Frame, Image, PictureFile, Refusal
 
 

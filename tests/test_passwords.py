@@ -15,9 +15,9 @@ import pytest
 from counted import counted_field, started
 from raw_camera import STREAM, Answer, RawCamera, Request, digest_is_right, head, mjpeg
 
-from edgeleuk._addresses import is_incomplete, shown_mistake, shown_source, without_secrets
 from edgeleuk.doctor.bundle import without_people
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
+from edgeleuk.system.addresses import is_incomplete, shown_mistake, shown_source, without_secrets
 from edgeleuk.types import Refusal
 
 PASSWORD = "geheim"

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk.evaluation.photographs import View, photograph, views
-from edgeleuk.eyepiece import find_disc, inside
+from edgeleuk.imaging.field_of_view import find_disc, inside
+from edgeleuk.lab.evaluation.photographs import View, photograph, views
 from edgeleuk.types import Aperture, Image
 
 DISC = Aperture(200.0, 150.0, 140.0, 140.0)

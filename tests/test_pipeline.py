@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from standard import RULES, judged
 
-from edgeleuk import zoo
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser, shown_enough
-from edgeleuk.sources.simulated import demo
-from edgeleuk.tallies import tally
+from edgeleuk.analysis.analyser import Analyser, shown_enough
+from edgeleuk.differential.tally import tally
+from edgeleuk.imaging.resampling import resize
+from edgeleuk.models import registry
+from edgeleuk.simulation.smear import demo
 from edgeleuk.types import Detections, Field, Frame, Scale
 
 
@@ -131,7 +131,7 @@ def test_every_stage_is_timed(demo_field: Field) -> None:
 
 
 def test_what_a_picture_is_too_coarse_for_is_not_counted(
-    model: zoo.Model, demo_frame: Frame, demo_field: Field
+    model: registry.Model, demo_frame: Frame, demo_field: Field
 ) -> None:
     """White cells stay; the number of red cells is unknown, not 0, and a warning says up to where they are counted."""
     limited = replace(model, finder=replace(model.finder, counted_to={"RBC": 0.05, "Platelet": 5.0}))

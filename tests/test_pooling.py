@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeleuk.pooling import common, contradicted, pooled
+from edgeleuk.scale.agreement import common, contradicted, pooled
 from edgeleuk.types import Detections, Scale
 
 BOX_UM = 7.78

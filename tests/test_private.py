@@ -15,8 +15,8 @@ import pytest
 from counted import counted_field, started
 
 from edgeleuk.errors import StoreError
-from edgeleuk.store import Lease, claim_source, open_store
-from edgeleuk.store.leases import held, lock_file
+from edgeleuk.sessions import Lease, claim_source, open_store
+from edgeleuk.sessions.leases import held, lock_file
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from test_eyepiece import in_black
 
-from edgeleuk import colour, profiles
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.device import colour, profiles
+from edgeleuk.device.profiles import Light, Profile, Ruler, Size, Stain, Usual
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.eyepiece import find_disc, inside
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
-from edgeleuk.profiles import Light, Profile, Ruler, Size, Stain, Usual
+from edgeleuk.imaging.field_of_view import find_disc, inside
+from edgeleuk.imaging.resampling import resize
 from edgeleuk.types import Aperture, Frame
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from counted import counted_field, started
 
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="proofs are run from a checkout")

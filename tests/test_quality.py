@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.quality import Look, inspect, look, sharpness
-from edgeleuk.sources.simulated import Optics, Smear, Stage
+from edgeleuk.quality.measures import Look, inspect, look, sharpness
+from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.types import Boxes, Image
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edgeleuk.assessment import StreamLimits, load_limits
+from edgeleuk.quality.assessment import StreamLimits, load_limits
 
 WARNS, REFUSES = False, True
 LIMITS = (

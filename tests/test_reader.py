@@ -15,11 +15,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edgeleuk import zoo
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ModelError
-from edgeleuk.manifest import DENSITY, Density, reader_manifest
-from edgeleuk.pipeline import Analyser
-from edgeleuk.reader import BATCH, Reader, prepare, softmax
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import DENSITY, Density, reader_manifest
+from edgeleuk.networks.reader import BATCH, Reader, prepare, softmax
 from edgeleuk.types import UNCLASSIFIED, Boxes, Image, Scale
 
 LABELS = ["neutrophil", "lymphocyte", "blast"]
@@ -356,7 +356,7 @@ def told_by_default(folder: Path) -> Density:
 
 @pytest.mark.parametrize("ships", [True, False])
 def test_the_dark_and_the_white_level_are_the_third_and_the_ninety_fifth_percentile(
-    model: zoo.Model, tmp_path: Path, ships: bool
+    model: registry.Model, tmp_path: Path, ships: bool
 ) -> None:
     """Of levels 100 to 199 they are 103 and 194: 1 and 0 in the network's eyes, and logarithmic in between."""
     density = model.reader.density if ships else told_by_default(tmp_path)

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from standard import REFERENCE, RULES
 
-from edgeleuk import zoo
-from edgeleuk.batch import Batch
-from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.counting.pictures import Batch
+from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
-from edgeleuk.evaluation.slides import SlideSample, load_slides
-from edgeleuk.pipeline import Analyser
+from edgeleuk.lab.evaluation.slides import SlideSample, load_slides
+from edgeleuk.models import registry
 from edgeleuk.render.terminal import analysis
-from edgeleuk.results import SlideResult
+from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.types import PictureFile
 
 FIELDS = 12
@@ -28,7 +28,7 @@ CLOSE = {"blasts": ("blast", "myeloblast", "lymphoblast", "monoblast")}
 
 @pytest.fixture(scope="module")
 def analyser() -> Analyser:
-    return Analyser(zoo.load("40x"), refusing=True)
+    return Analyser(registry.load("40x"), refusing=True)
 
 
 def slides(data: Path) -> list[SlideSample]:

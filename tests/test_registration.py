@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage
 from edgeleuk.slidemap.registration import Picture, register, register_turned, thumbnail
-from edgeleuk.sources.simulated import Camera, Optics, Smear, Stage
-from edgeleuk.sources.stage import OBJECTIVES
+from edgeleuk.sources.simulated import OBJECTIVES
 from edgeleuk.types import Scale
 
 THUMBNAILS = {"100x": 0.4, "40x": 0.8}

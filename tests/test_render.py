@@ -19,18 +19,20 @@ from rich.cells import cell_len
 from rich.console import Console
 from standard import REFERENCE, RULES, judged, measured
 
-from edgeleuk.assessment import load_limits
-from edgeleuk.bounds import Missed
-from edgeleuk.correction import Confusion
-from edgeleuk.differential import Differential, Errors
-from edgeleuk.judge import judge_by
-from edgeleuk.manifest import HeadFile
+from edgeleuk.differential.differential import Differential, Errors
+from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.rules import REFERENCE as REFERENCE_FILE
+from edgeleuk.differential.tally import tally
+from edgeleuk.differential.verdict import TITLES, Code, Reason, Verdict
+from edgeleuk.models.manifest import HeadFile
+from edgeleuk.models.registry import Model
+from edgeleuk.quality.assessment import load_limits
 from edgeleuk.render import models, overlay, tables, terminal
 from edgeleuk.render._words import picture_word, short
 from edgeleuk.render.colours import of_label
-from edgeleuk.results import NO_THUMBNAIL, ModelIdentity, Provenance, SlideResult
-from edgeleuk.rules import REFERENCE as REFERENCE_FILE
-from edgeleuk.tallies import tally
+from edgeleuk.results.slide_result import NO_THUMBNAIL, ModelIdentity, Provenance, SlideResult
+from edgeleuk.statistics.bounds import Missed
+from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import (
     Assessment,
     AttributeReading,
@@ -50,8 +52,6 @@ from edgeleuk.types import (
     Tally,
     numbered,
 )
-from edgeleuk.verdict import TITLES, Code, Reason, Verdict
-from edgeleuk.zoo import Model
 
 
 def _text(renderable: object, width: int = 80) -> str:

@@ -25,19 +25,28 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 from standard import REFERENCE, RULES, judged
 
-from edgeleuk import zoo
-from edgeleuk.intervals import Share
-from edgeleuk.judge import judge_by
-from edgeleuk.live.keys import END, Controls
-from edgeleuk.live.state import CameraState, CameraWord, LastCell, LiveState, Meters, SlideVerdict, Verdict
-from edgeleuk.manifest import ReaderManifest
-from edgeleuk.render import live_help
-from edgeleuk.render.live import Extras, LiveView, Screen, can_show, view
-from edgeleuk.render.live_parts import Keyed
-from edgeleuk.render.live_screen import start_lines
-from edgeleuk.render.live_text import fit, lapse, number, whiskers
+from edgeleuk.console import help
+from edgeleuk.console.keys import Controls
+from edgeleuk.console.parts import Keyed
+from edgeleuk.console.screen import start_lines
+from edgeleuk.console.text import fit, lapse, number, whiskers
+from edgeleuk.console.view import Extras, LiveView, Screen, can_show, view
+from edgeleuk.counting.requests import END
+from edgeleuk.counting.state import (
+    CameraState,
+    CameraWord,
+    LastCell,
+    LiveState,
+    Meters,
+    SlideVerdict,
+    Verdict,
+)
+from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.verdict import Reason
+from edgeleuk.models import registry
+from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.statistics.intervals import Share
 from edgeleuk.types import Tally
-from edgeleuk.verdict import Reason
 
 SIZES = [(80, 24), (100, 30), (120, 40), (81, 25), (250, 24), (80, 100), (200, 60)]
 WHITE = {
@@ -57,7 +66,7 @@ TROUBLE = (
 
 @cache
 def reader(magnification: str = "100x") -> ReaderManifest:
-    return zoo.load(magnification).reader
+    return registry.load(magnification).reader
 
 
 def state(
@@ -547,9 +556,9 @@ def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
 def test_no_word_of_the_help_is_cut() -> None:
     """Every key and what it does, at the smallest size of the screen."""
     shown = "\n".join(screen(state(WHITE), extras=Extras(REFERENCE, helping=True)))
-    words = [does for key, does in live_help.KEYS]
+    words = [does for key, does in help.KEYS]
     assert all(does in shown for does in words)
-    assert all(means in shown for word, means in live_help.WORDS[:7])
+    assert all(means in shown for word, means in help.WORDS[:7])
 
 
 def test_what_another_escape_does_is_shown_beside_the_note() -> None:
@@ -573,9 +582,9 @@ import os, sys, time
 sys.path.insert(0, "tests")
 from standard import REFERENCE
 from test_render_live import WHITE, reader, state
-from edgeleuk.live.keys import Keys
-from edgeleuk.render import live_help
-from edgeleuk.render.live import LiveView, Screen
+from edgeleuk.console.keys import Keys
+from edgeleuk.console import help
+from edgeleuk.console.view import LiveView, Screen
 with Screen() as opened, Keys(aside=opened.aside):
     shown = LiveView(reader().labels, opened, reference=REFERENCE)
     shown.update(state(WHITE))

@@ -11,15 +11,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 from torch import Tensor  # noqa: E402  # torch is looked for first
 
-from edgeleuk import zoo  # noqa: E402
-from edgeleuk._session import Session  # noqa: E402
 from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
-from edgeleuk.reader import Reader, prepare  # noqa: E402
-from edgeleuk.training import finder, loop, quantize, reader  # noqa: E402
-from edgeleuk.training.export import manifest_part  # noqa: E402
-from edgeleuk.training.networks import FeaturesAlone, FinderNet, ReaderNet  # noqa: E402
-from edgeleuk.training.recipe import load_recipe  # noqa: E402
-from edgeleuk.training.restore import restore, restored, settle  # noqa: E402
+from edgeleuk.lab.training import finder, loop, quantize, reader  # noqa: E402
+from edgeleuk.lab.training.export import manifest_part  # noqa: E402
+from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet  # noqa: E402
+from edgeleuk.lab.training.recipe import load_recipe  # noqa: E402
+from edgeleuk.lab.training.restore import restore, restored, settle  # noqa: E402
+from edgeleuk.models import registry  # noqa: E402
+from edgeleuk.networks.onnx_session import Session  # noqa: E402
+from edgeleuk.networks.reader import Reader, prepare  # noqa: E402
 from edgeleuk.types import Field, Frame  # noqa: E402
 
 HEADS = [3, 2]
@@ -59,7 +59,7 @@ def test_a_restored_reader_reads_as_the_file_does(
     magnification: str, demo_frame: Frame, demo_field: Field
 ) -> None:
     """White cells of the demo picture: outputs differ by the rounding of activations, a tenth of how they vary."""
-    runtime = Reader(zoo.load(magnification).reader, threads=1)
+    runtime = Reader(registry.load(magnification).reader, threads=1)
     boxes = np.array([cell.box for cell in demo_field.cells if cell.reading])
     crops = np.stack(
         [
@@ -78,7 +78,7 @@ def test_a_restored_reader_reads_as_the_file_does(
 
 def test_a_restored_finder_finds_as_the_file_does(demo_frame: Frame) -> None:
     """A part of the demo picture: class logits and distances differ by the rounding of activations."""
-    published = zoo.load("100x").finder
+    published = registry.load("100x").finder
     network = finder.build(load_recipe(published.raw["recipe"]))
     restore(network, published.path)
     image = demo_frame.pixels[:320, :320].transpose(2, 0, 1)[None].astype(np.float32) / 255
@@ -118,7 +118,7 @@ def test_a_file_of_another_shape_is_refused(published: Path) -> None:
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
 def test_networks_that_ship_were_made_by_recipes_that_ship(magnification: str) -> None:
     """So that each can be restored, and trained again."""
-    model = zoo.load(magnification)
+    model = registry.load(magnification)
     for raw in (model.finder.raw, model.reader.raw):
         assert load_recipe(raw["recipe"]).digest == raw["recipe_digest"]
 
@@ -126,7 +126,7 @@ def test_networks_that_ship_were_made_by_recipes_that_ship(magnification: str) -
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
 def test_publishing_writes_the_numbers_of_the_models_that_ship(magnification: str) -> None:
     """From their recipes, or what all of them share: what was chosen or measured later is all that may differ."""
-    model = zoo.load(magnification)
+    model = registry.load(magnification)
     for part in (model.finder, model.reader):
         made = manifest_part(load_recipe(part.raw["recipe"]), part.path)
         chosen = {"temperature", "threshold", "thresholds", "attribute_thresholds", "false_positive_rates"}
@@ -145,7 +145,7 @@ def test_a_reader_of_another_recipe_is_not_restored(tmp_path: Path) -> None:
 def test_a_restored_checkpoint_is_one_of_its_recipe(data: Path, tmp_path: Path) -> None:
     """Finished, so that it can be published and trained from, and of the network that reads as the file does."""
     assert data
-    shipped = zoo.load("10x").reader
+    shipped = registry.load("10x").reader
     recipe = load_recipe(shipped.raw["recipe"])
     restored(recipe, None, tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

@@ -11,9 +11,9 @@ import cv2
 import pytest
 from test_cli import called
 
-from edgeleuk._marks import MARKER, listed, mark_of, marked
 from edgeleuk.cli._results import ResultFolder, Run, key_of
 from edgeleuk.errors import OutputError
+from edgeleuk.system.result_marks import MARKER, listed, mark_of, marked
 from edgeleuk.types import Frame
 
 ONE = Run("00000000-0000-0000-0000-000000000001", "one", "slide 1", "2026-11-30T06:00:00+00:00")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeleuk.rims import above_surroundings, crossed
+from edgeleuk.imaging.cell_edges import above_surroundings, crossed
 from edgeleuk.types import Boxes, Image
 
 UM_PER_PX = 0.25

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeleuk.differential.rules import REFERENCE, RULES, load_reference, load_rules
 from edgeleuk.errors import InputError
-from edgeleuk.rules import REFERENCE, RULES, load_reference, load_rules
 
 DISEASES = re.compile(
     r"leuk[a]?em|lymphom|myelom|cancer|malign|tumou?r|neoplas|myelodys|dysplas|\bA[ML]L\b|\bC[ML]L\b|\bAPL\b|\bMDS\b"

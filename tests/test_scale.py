@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ScaleError
-from edgeleuk.evaluation.datasets import annotated_scales, load_fields
-from edgeleuk.evaluation.photographs import View, photograph
-from edgeleuk.eyepiece import find_disc
-from edgeleuk.manifest import RED_CELL_BOX_UM
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import common, contradicted, pooled
-from edgeleuk.scale import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
-from edgeleuk.sources.folder import read_picture
+from edgeleuk.imaging.field_of_view import find_disc
+from edgeleuk.imaging.resampling import resize
+from edgeleuk.lab.evaluation.datasets import annotated_scales, load_fields
+from edgeleuk.lab.evaluation.photographs import View, photograph
+from edgeleuk.models.manifest import RED_CELL_BOX_UM
+from edgeleuk.scale.agreement import common, contradicted, pooled
+from edgeleuk.scale.red_cells import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
+from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Aperture, Detections, Frame, Scale
 
 DEMO_UM_PER_PX = 0.1

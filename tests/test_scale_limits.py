@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
-from edgeleuk.optics import Resampling
-from edgeleuk.pooling import disagreeing
-from edgeleuk.scale import _conclude, _Look, _middle, _size, _squeeze, estimate_scale
+from edgeleuk.imaging.resampling import Resampling
+from edgeleuk.scale.agreement import disagreeing
+from edgeleuk.scale.red_cells import _conclude, _Look, _middle, _size, _squeeze, estimate_scale
 from edgeleuk.types import RED_CELL_UM, Aperture, Detections, Frame, Image, Scale
 
 BOX_UM = 7.78

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
+from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.session_scale import ENOUGH_RED_CELLS, MOST_SCALE_FRAMES, SessionScale
 from edgeleuk.errors import ScaleError
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.quality import Look
+from edgeleuk.quality.measures import Look
 from edgeleuk.types import Field, Frame, Scale
 
 LOOK = Look(light=0.9, clipped=0.0, coverage=0.5, contrast=0.4, sharpness=2.0)

@@ -24,16 +24,16 @@ import old_store
 import pytest
 from counted import counted_field, started
 
-from edgeleuk import zoo
-from edgeleuk._marks import marked
 from edgeleuk.cli import sessions
 from edgeleuk.cli._rules import standards
-from edgeleuk.codec import read_result
-from edgeleuk.derive import Changes, derive
+from edgeleuk.differential.rules import RULES
 from edgeleuk.errors import ModelError, UsageError
-from edgeleuk.results import without_pictures
-from edgeleuk.rules import RULES
-from edgeleuk.store import open_store
+from edgeleuk.models import registry
+from edgeleuk.models.derive import Changes, derive
+from edgeleuk.results.codec import read_result
+from edgeleuk.results.slide_result import without_pictures
+from edgeleuk.sessions import open_store
+from edgeleuk.system.result_marks import marked
 
 Run = subprocess.CompletedProcess[str]
 FIELDS = 4
@@ -82,7 +82,7 @@ def test_a_session_is_judged_by_the_model_and_the_rules_that_are_named(
     """A folder's model of its objective, rules of one's own; a model of another objective is a usage error."""
     path, session = kept
     folder = tmp_path / "derived"
-    derive(zoo.load("40x"), folder, Changes("2", "a copy"))
+    derive(registry.load("40x"), folder, Changes("2", "a copy"))
     rules = tmp_path / "rules.toml"
     text = RULES.read_text(encoding="utf-8").replace(
         'labels = ["erythroblast", ', 'labels = ["neutrophil", "erythroblast", '
@@ -98,7 +98,7 @@ def test_a_session_is_judged_by_the_model_and_the_rules_that_are_named(
     assert "neutrophil" in shown[0]["types"]
     assert shown[1]["outside"]["neutrophil"] == shown[0]["types"]["neutrophil"]["count"]
     assert "neutrophil" not in shown[1]["types"]
-    other = run("show", session, "--store", path, "--model", zoo.shipped()["100x"])
+    other = run("show", session, "--store", path, "--model", registry.shipped()["100x"])
     assert (other.returncode, "was counted at 40x, and" in other.stderr) == (2, True)
 
 

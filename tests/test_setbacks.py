@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.live.setbacks import CLOCK_S, RETRY_S, Disk, WallClock, behind_text, set_text
+from edgeleuk.counting.interruptions import CLOCK_S, RETRY_S, Disk, WallClock, behind_text, set_text
 
 DAY_S = 86400.0
 

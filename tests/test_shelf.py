@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeleuk.errors import StoreError
-from edgeleuk.slidemap.shelf import Shelf, folder
+from edgeleuk.slidemap.spill_file import Shelf, folder
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 FULL_DISK = """
 import resource
-from edgeleuk.slidemap.shelf import Shelf
+from edgeleuk.slidemap.spill_file import Shelf
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 shelf = Shelf()

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeleuk import modelstore, zoo
 from edgeleuk.errors import InputError, MissingExtraError, ModelAlteredError, ModelError, UsageError
-from edgeleuk.modelstore import signing
+from edgeleuk.models import registry, updates
+from edgeleuk.models.updates import signing
 
 pytest.importorskip("cryptography", reason="the extra `signing` is not installed")
 
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 
-def willing(_: zoo.Model) -> None:
+def willing(_: registry.Model) -> None:
     """The networks of small models are not opened."""
 
 
@@ -48,13 +48,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def signed(place: Path, name: str, version: str = "2.0") -> bytes:
     """The archive of a small model, signed."""
     folder = place / f"{name}-{version}"
-    model = zoo.read_manifest(folder) if folder.exists() else packed.folder(folder, version)
+    model = registry.read_manifest(folder) if folder.exists() else packed.folder(folder, version)
     key = signing.signer(place / f"{name}.key")
-    return modelstore.pack(model, lambda manifest: signing.sign(key, manifest))
+    return updates.pack(model, lambda manifest: signing.sign(key, manifest))
 
 
-def install(data: bytes, *, unsigned: bool = False) -> modelstore.Installation:
-    return modelstore.install(data, willing, unsigned=unsigned)
+def install(data: bytes, *, unsigned: bool = False) -> updates.Installation:
+    return updates.install(data, willing, unsigned=unsigned)
 
 
 def test_a_model_signed_with_a_trusted_key_is_installed(place: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_model_signed_with_a_trusted_key_is_installed(place: Path) -> None:
     name = signing.trust(place / "ada.pem")
     done = install(signed(place, "ada"))
     assert (done.key, done.signed) == (name, True)
-    assert modelstore.versions("100x")[0].signed
+    assert updates.versions("100x")[0].signed
 
 
 def test_once_a_key_is_trusted_no_other_is_enough(place: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_a_trusted_key_a_right_signature_is_no_hindrance(place: Path) ->
 
 def test_a_signature_of_another_model_is_wrong(place: Path) -> None:
     """A signature belongs to one manifest, which names every file with its SHA-256."""
-    right, other = modelstore.read(signed(place, "ada")), modelstore.read(signed(place, "ada", "2.1"))
+    right, other = updates.read(signed(place, "ada")), updates.read(signed(place, "ada", "2.1"))
     data = packed.zipped(
         [("update.json", right.manifest), ("update.sig", other.signature), *right.files.items()]
     )

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeleuk.errors import UsageError
-from edgeleuk.sources import _paint, _smear
-from edgeleuk.sources._smear import WHITE_TYPES
-from edgeleuk.sources.simulated import Camera, Optics, Smear, Stage, demo, truth_document
+from edgeleuk.simulation import paint, smear_layout
+from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage, demo, truth_document
+from edgeleuk.simulation.smear_layout import WHITE_TYPES
 from edgeleuk.types import RED_CELL_UM
 
 WHITE = dict.fromkeys(WHITE_TYPES, 1)
@@ -66,14 +66,14 @@ def test_red_cells_have_the_size_of_real_ones() -> None:
     smear = Smear.generate(1, 300.0, 300.0, {}, red_cells_per_mm2=4000, platelets_per_mm2=0)
     diameters = [cell.diameter_um for cell in smear.cells]
     assert np.mean(diameters) == pytest.approx(RED_CELL_UM, abs=0.1)
-    assert np.std(diameters) == pytest.approx(_paint.RED_CELL_SD_UM, abs=0.08)
+    assert np.std(diameters) == pytest.approx(paint.RED_CELL_SD_UM, abs=0.08)
 
 
 @pytest.mark.parametrize("label", WHITE_TYPES)
 def test_white_cells_have_the_size_of_their_type(smear: Smear, label: str) -> None:
     """The diameter lies in the type's range and the nucleus is smaller than the cell."""
     (cell,) = (cell for cell in smear.cells if cell.label == label)
-    low, high = _paint.HABITS[label].diameter_um
+    low, high = paint.HABITS[label].diameter_um
     assert low - 0.01 <= cell.diameter_um <= high + 0.01
     assert cell.nucleus_area_um2 is not None
     assert 0.25 < cell.nucleus_area_um2 / (np.pi * cell.diameter_um**2 / 4) < 0.95
@@ -97,7 +97,7 @@ def test_without_nuclei_nothing_is_painted_and_the_cells_are_the_same(
 ) -> None:
     """So that a live count of a simulated slide begins at once on a small computer."""
     whole = Smear.generate(5, 60.0, 60.0, {"neutrophil": 1, "lymphocyte": 1})
-    monkeypatch.setattr(_smear, "paint", None)
+    monkeypatch.setattr(smear_layout, "paint", None)
     bare = Smear.generate(5, 60.0, 60.0, {"neutrophil": 1, "lymphocyte": 1}, nuclei=False)
     assert bare.cells == tuple(replace(cell, nucleus_area_um2=None, lobes=None) for cell in whole.cells)
 

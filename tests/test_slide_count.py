@@ -14,15 +14,16 @@ import pytest
 from standard import slide_of
 from test_profiles import whole
 
-from edgeleuk import observation, zoo
-from edgeleuk.batch import Batch
+from edgeleuk.analysis import observation
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting import disc
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.pictures import Batch
 from edgeleuk.counting.slide import SlideCount
 from edgeleuk.errors import QualityError, StoreError
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.observation import Observation
-from edgeleuk.optics import resize
-from edgeleuk.pipeline import Analyser
+from edgeleuk.imaging.resampling import resize
+from edgeleuk.models import registry
 from edgeleuk.sources.stills import FolderSource
 from edgeleuk.types import CountedField, Field, Frame, Image, PictureFile, Refusal, Scale, Shot
 
@@ -31,7 +32,7 @@ UM = 0.1
 
 
 @pytest.fixture(scope="module")
-def refusing(model: zoo.Model) -> Analyser:
+def refusing(model: registry.Model) -> Analyser:
     """As `analyze` and `live` open it."""
     return Analyser(model, refusing=True)
 
@@ -249,7 +250,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def test_a_picture_under_a_profile_is_looked_at_once(
-    model: zoo.Model, demo_frame: Frame, looks: dict[str, int], tmp_path: Path
+    model: registry.Model, demo_frame: Frame, looks: dict[str, int], tmp_path: Path
 ) -> None:
     """One search for the field of view and one look for each picture, those that told the scale included."""
     paths = []
@@ -280,7 +281,7 @@ def test_pictures_of_a_folder_are_looked_at_once_in_a_live_count(
 
 
 def test_a_counted_frame_of_a_stream_is_looked_at_once(
-    model: zoo.Model, places: tuple[Image, Image], looks: dict[str, int]
+    model: registry.Model, places: tuple[Image, Image], looks: dict[str, int]
 ) -> None:
     """Under a profile too; the field of view is searched for again only when the frame is counted."""
     frame = Frame(places[0], "x")
@@ -396,7 +397,7 @@ def test_pictures_of_the_same_name_are_named_with_their_folder(refusing: Analyse
     assert blast.named == f"See {place.picture.removeprefix('s/')} cell {place.number}."
 
 
-def test_a_forced_picture_is_doubtful(model: zoo.Model, places: tuple[Image, Image]) -> None:
+def test_a_forced_picture_is_doubtful(model: registry.Model, places: tuple[Image, Image]) -> None:
     """Most pictures being such, the slide is of poor pictures."""
     slide = slide_of(Analyser(model, refusing=False))
     slide.consider(Frame(spoiled(places[0], "dark"), "dark"))

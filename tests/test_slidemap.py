@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from standard import RULES
 
-from edgeleuk.pipeline import Analyser
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.differential.tally import Doubts, tally
+from edgeleuk.models.registry import Model
+from edgeleuk.simulation.smear import Smear, Stage
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.slidemap.slide import CROP_OUTSIDE, CROP_UM
-from edgeleuk.sources.simulated import Smear, Stage
-from edgeleuk.tallies import Doubts, tally
+from edgeleuk.slidemap.slide_map import CROP_OUTSIDE, CROP_UM
 from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
-from edgeleuk.zoo import Model
 
 UM = 0.1
 WIDTH, HEIGHT = 960, 540

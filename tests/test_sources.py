@@ -19,9 +19,9 @@ from mjpeg_server import Server, jpeg, part
 
 from edgeleuk.errors import CameraError, EdgeleukError, InputError, MissingExtraError, UsageError
 from edgeleuk.sources import KINDS, _v4l2, default_source, open_source, picamera
-from edgeleuk.sources._multipart import Parts, boundary_of
 from edgeleuk.sources._opencv import decode_jpeg
 from edgeleuk.sources.http import HttpSource
+from edgeleuk.sources.network.multipart import Parts, boundary_of
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.sources.usb import differences
 from edgeleuk.sources.usb import parse as parse_usb

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeleuk.errors import UsageError
+from edgeleuk.simulation.smear import Camera, Smear
+from edgeleuk.simulation.stage_script import Pose
 from edgeleuk.sources import open_source
-from edgeleuk.sources._script import Pose
-from edgeleuk.sources.simulated import Camera, Smear
-from edgeleuk.sources.stage import (
+from edgeleuk.sources.simulated import (
     OVERLAP_UM,
     Exposure,
     Focus,
@@ -198,7 +198,7 @@ def test_a_scan_shows_every_cell_but_those_at_the_rim() -> None:
 
 def test_the_simulated_source_is_opened_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its seed, its magnification and the camera's size; the scale is known."""
-    monkeypatch.setattr("edgeleuk.sources.stage.WHITE_CELLS", {"neutrophil": 2})
+    monkeypatch.setattr("edgeleuk.sources.simulated.WHITE_CELLS", {"neutrophil": 2})
     source = open_source("simulated:7", width=400, height=300, fps=2.0, magnification="100x")
     shot = source.read(1)
     assert shot and shot.frame.pixels.shape == (300, 400, 3)

@@ -22,9 +22,9 @@ import pytest
 from test_batch import batch_of
 from test_cli import run
 
-from edgeleuk._pools import leaving
-from edgeleuk.batch import Analysed
-from edgeleuk.pipeline import Analyser
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.counting.pictures import Analysed
+from edgeleuk.system.pools import leaving
 from edgeleuk.types import Frame, PictureFile
 
 NUMBER = 30

@@ -17,8 +17,8 @@ import pytest
 from counted import MODEL, counted_field, same, started
 
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.results import ModelIdentity
-from edgeleuk.store import NewSession, Store, claim_source, default_path, migrations, open_store
+from edgeleuk.results.slide_result import ModelIdentity
+from edgeleuk.sessions import NewSession, Store, claim_source, default_path, migrations, open_store
 from edgeleuk.types import Assessment, Cell, Finding, Morphometry, Placement, Refusal, numbered
 
 

@@ -15,7 +15,7 @@ from counted import counted_field, started
 
 from edgeleuk.cli import main
 from edgeleuk.errors import DamagedError, StoreError
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 PAGE = 4096
 FIELDS = 6

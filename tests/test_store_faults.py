@@ -20,8 +20,8 @@ import pytest
 from counted import counted_field, same, started
 
 from edgeleuk.errors import DiskFullError, StoreError
-from edgeleuk.store import Session, claim_source, open_store
-from edgeleuk.store.migrations import APPLICATION_ID
+from edgeleuk.sessions import Session, claim_source, open_store
+from edgeleuk.sessions.migrations import APPLICATION_ID
 
 KILLS = int(os.environ.get("EDGELEUK_KILLS", "6"))
 """Moments at which a writer is killed; the acceptance run has 50."""
@@ -33,7 +33,7 @@ import os, sys
 from itertools import count
 from pathlib import Path
 from counted import DIFFERENT, counted_field, started
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 for number in range(DIFFERENT):
     counted_field(number + 1)  # made beforehand, so that the kill meets the writing
@@ -55,7 +55,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from counted import started
-from edgeleuk.store import claim_source, open_store
+from edgeleuk.sessions import claim_source, open_store
 
 with claim_source("usb:0", Path(sys.argv[1]).parent / "locks"), open_store(Path(sys.argv[1])) as store:
     print(started(store).id, flush=True)
@@ -364,7 +364,7 @@ TWICE = """
 import os, subprocess, sys
 from pathlib import Path
 from counted import counted_field, started
-from edgeleuk.store import open_store
+from edgeleuk.sessions import open_store
 
 path = Path(sys.argv[1])
 session = started(open_store(path))
@@ -397,8 +397,8 @@ def test_a_file_opened_twice_in_one_process_keeps_what_is_written(tmp_path: Path
 HALF_MADE = """
 import sys, time
 from pathlib import Path
-from edgeleuk.store import open_store
-from edgeleuk.store.leases import Lease
+from edgeleuk.sessions import open_store
+from edgeleuk.sessions.leases import Lease
 
 path = Path(sys.argv[1])
 open_store(path.with_name("whole.db")).close()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeleuk import suppression
-from edgeleuk.suppression import suppress, unnested
+from edgeleuk.networks import suppression
+from edgeleuk.networks.suppression import suppress, unnested
 from edgeleuk.types import Boxes
 
 Rows = list[tuple[float, float, float, float, float, int]]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standard import RULES
 
-from edgeleuk import zoo
-from edgeleuk.bounds import group_kind
-from edgeleuk.rules import Group
-from edgeleuk.tallies import NO_DOUBTS, SHOWN, Doubts, count, tally
+from edgeleuk.differential.rules import Group
+from edgeleuk.differential.tally import NO_DOUBTS, SHOWN, Doubts, count, tally
+from edgeleuk.models import registry
+from edgeleuk.statistics.bounds import group_kind
 from edgeleuk.types import (
     UNCLASSIFIED,
     Assessment,
@@ -55,7 +55,7 @@ def field(*cells: Cell, name: str = "a.png", findings: tuple[str, ...] = (), for
 
 def test_doubts_are_of_each_type_and_each_group_that_the_reader_knows() -> None:
     """The 10x reader has no promonocytes, plasma cells and atypical lymphocytes: neither have its doubts."""
-    reader = zoo.load("10x").reader
+    reader = registry.load("10x").reader
     doubts = Doubts.of(reader, RULES)
     assert {key: own for key, own in doubts.kinds.items() if key not in reader.labels} == {
         "group blasts": ("blast",),
@@ -73,7 +73,7 @@ def test_a_group_with_a_type_for_its_key_has_doubts_of_its_own() -> None:
         *RULES.groups,
         Group("blast", "a blast", "blasts", ("blast", "immature_granulocyte")),
     )
-    kinds = Doubts.of(zoo.load("10x").reader, replace(RULES, groups=groups)).kinds
+    kinds = Doubts.of(registry.load("10x").reader, replace(RULES, groups=groups)).kinds
     assert kinds["blast"] == ("blast",)
     assert kinds[group_kind("blast")] == ("blast", "immature_granulocyte")
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.manifest import TILING
-from edgeleuk.tiling import Tile, tiles
+from edgeleuk.models.manifest import TILING
+from edgeleuk.networks.tiling import Tile, tiles
 
 SIDES = st.integers(1, 8000)
 

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from edgeleuk import finder as runtime  # noqa: E402  # torch is looked for first
-from edgeleuk._session import Session  # noqa: E402
 from edgeleuk.errors import EdgeleukError, InputError, ModelMissingError, UsageError  # noqa: E402
-from edgeleuk.evaluation.datasets import CellSample  # noqa: E402
-from edgeleuk.training import (  # noqa: E402
+from edgeleuk.lab.evaluation.datasets import CellSample  # noqa: E402
+from edgeleuk.lab.training import (  # noqa: E402
     assign,
     augment,
     bags,
@@ -31,8 +29,10 @@ from edgeleuk.training import (  # noqa: E402
     thresholds,
     virtual,
 )
-from edgeleuk.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
-from edgeleuk.training.recipe import held_out, load_recipe, without  # noqa: E402
+from edgeleuk.lab.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
+from edgeleuk.lab.training.recipe import held_out, load_recipe, without  # noqa: E402
+from edgeleuk.networks import finder as runtime  # noqa: E402  # torch is looked for first
+from edgeleuk.networks.onnx_session import Session  # noqa: E402
 
 
 def test_unknown_recipe_names_those_that_ship() -> None:
@@ -49,7 +49,7 @@ def test_recipe_of_the_other_kind_is_refused() -> None:
 
 def test_how_a_model_is_quantized_does_not_change_its_training() -> None:
     """A checkpoint stays valid when only [quantize] or [publish] change."""
-    from edgeleuk.training.recipe import _training_digest
+    from edgeleuk.lab.training.recipe import _training_digest
 
     sections = load_recipe("finder-100x").sections
     assert _training_digest({**sections, "quantize": {}}) == _training_digest(sections)

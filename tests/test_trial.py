@@ -13,10 +13,10 @@ import pytest
 from standard import REFERENCE, RULES
 from typer.testing import CliRunner
 
-from edgeleuk import zoo
 from edgeleuk.cli import app
 from edgeleuk.doctor import acquaintance, trial
 from edgeleuk.errors import ModelError
+from edgeleuk.models import registry
 
 onnx = pytest.importorskip("onnx", reason="the extra `dev` is not installed")
 
@@ -104,7 +104,7 @@ def plain(operation: str) -> Callable[[], bytes]:
     return lambda: network([helper.make_node(operation, ["image"], ["values"])], {})
 
 
-def altered(model: zoo.Model, place: Path, **networks: bytes) -> zoo.Model:
+def altered(model: registry.Model, place: Path, **networks: bytes) -> registry.Model:
     """The model that ships with other networks in it, named by their hashes."""
     document = json.loads((model.folder / "model.json").read_text())
     place.mkdir()
@@ -113,11 +113,11 @@ def altered(model: zoo.Model, place: Path, **networks: bytes) -> zoo.Model:
         (place / f"{name}.onnx").write_bytes(content)
         document[name]["sha256"] = packed.sha256(content)
     (place / "model.json").write_text(json.dumps(document))
-    return zoo.read_manifest(place)
+    return registry.read_manifest(place)
 
 
 def test_the_model_that_ships_works(
-    model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: registry.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the process of its own, with its limits; another package of this name, as a stick may hold one, is not run."""
     (tmp_path / "edgeleuk").mkdir()
@@ -148,7 +148,7 @@ PARTS = [("finder", name) for name in HOSTILE] + [
 
 @pytest.mark.parametrize(("part", "name"), PARTS)
 def test_what_is_no_finder_or_no_reader_does_not_pass(
-    model: zoo.Model, tmp_path: Path, part: str, name: str
+    model: registry.Model, tmp_path: Path, part: str, name: str
 ) -> None:
     """A well-formed network of another kind no more than a file of another kind."""
     hostile = altered(model, tmp_path / "model", **{part: HOSTILE[name]()})
@@ -156,7 +156,7 @@ def test_what_is_no_finder_or_no_reader_does_not_pass(
         trial.work(hostile, RULES, REFERENCE)
 
 
-def test_finder_and_reader_exchanged_do_not_pass(model: zoo.Model, tmp_path: Path) -> None:
+def test_finder_and_reader_exchanged_do_not_pass(model: registry.Model, tmp_path: Path) -> None:
     """Each is a network with one picture as its input, and not the other."""
     finder, reader = (part.path.read_bytes() for part in (model.finder, model.reader))
     with pytest.raises(ModelError):
@@ -168,7 +168,7 @@ def test_finder_and_reader_exchanged_do_not_pass(model: zoo.Model, tmp_path: Pat
     [(lambda: ELF, "onnxruntime cannot open finder.onnx"), (bomb, "bad.alloc|memory|allocate")],
 )  # fmt: skip
 def test_a_model_that_fails_is_told_in_one_line(
-    model: zoo.Model, tmp_path: Path, make: Callable[[], bytes], reason: str
+    model: registry.Model, tmp_path: Path, make: Callable[[], bytes], reason: str
 ) -> None:
     """With the reason; what asks for more memory than a model needs is refused before there is none left."""
     with pytest.raises(ModelError, match=rf"^the 100x model .* does not work: .*({reason})[^\n]*\.$"):
@@ -176,7 +176,7 @@ def test_a_model_that_fails_is_told_in_one_line(
 
 
 def test_a_model_that_never_ends_is_ended(
-    model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: registry.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a time that any good one ends within; what it computed in it tells a slow computer from a busy one."""
     monkeypatch.setattr(trial, "PATIENCE_S", 8.0)
@@ -189,7 +189,7 @@ def test_a_model_that_never_ends_is_ended(
 
 @pytest.mark.parametrize(("processor_s", "busy"), [(1.0, True), (89.0, True), (90.0, False), (180.0, False)])
 def test_half_of_the_time_without_the_processor_is_a_busy_computer(
-    model: zoo.Model, processor_s: float, busy: bool
+    model: registry.Model, processor_s: float, busy: bool
 ) -> None:
     """Otherwise it is a slow one."""
     assert trial.UnfinishedError(model, 180.0, processor_s).busy is busy
@@ -201,7 +201,7 @@ def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setenv("EDGELEUK_MODEL_STORE", str(tmp_path / "models"))
     found: list[str] = []
 
-    def tried(model: zoo.Model) -> None:
+    def tried(model: registry.Model) -> None:
         found.append(model.version)
         trial.tried(model)
 
@@ -209,11 +209,11 @@ def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return found
 
 
-def test_a_model_from_elsewhere_is_tried_once(model: zoo.Model, tmp_path: Path, met: list[str]) -> None:
+def test_a_model_from_elsewhere_is_tried_once(model: registry.Model, tmp_path: Path, met: list[str]) -> None:
     """And again when a byte of it changes; the one that came with the program never is."""
     acquaintance.require_tried(model)
     shutil.copytree(model.folder, tmp_path / "copy")
-    acquaintance.require_tried(zoo.load_folder(tmp_path / "copy"))
+    acquaintance.require_tried(registry.load_folder(tmp_path / "copy"))
     assert met == []
     other = altered(model, tmp_path / "other")
     said: list[str] = []
@@ -223,7 +223,7 @@ def test_a_model_from_elsewhere_is_tried_once(model: zoo.Model, tmp_path: Path, 
     assert len(said) == 1
     document = json.loads((other.folder / "model.json").read_text())
     (other.folder / "model.json").write_text(json.dumps(document | {"version": "2"}))
-    acquaintance.require_tried(zoo.load_folder(other.folder))
+    acquaintance.require_tried(registry.load_folder(other.folder))
     assert met == [other.version, "2"]
 
 
@@ -231,7 +231,7 @@ def test_a_model_from_elsewhere_is_tried_once(model: zoo.Model, tmp_path: Path, 
     "name", ["a program", "weights elsewhere", "a loop", "a network that gives one number"]
 )
 def test_a_model_that_does_not_work_is_tried_each_time(
-    model: zoo.Model, tmp_path: Path, met: list[str], name: str
+    model: registry.Model, tmp_path: Path, met: list[str], name: str
 ) -> None:
     """It is not remembered, and the command that was to use it ends with exit code 4 and one sentence."""
     hostile = altered(model, tmp_path / "model", finder=HOSTILE[name]())
@@ -242,7 +242,7 @@ def test_a_model_that_does_not_work_is_tried_each_time(
     assert len(met) == 2
 
 
-def test_a_network_that_gives_no_numbers_is_refused(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_network_that_gives_no_numbers_is_refused(model: registry.Model, tmp_path: Path) -> None:
     """NaN is no count of nothing."""
     content = onnx.load_model_from_string(model.finder.path.read_bytes())
     name = content.graph.output[0].name

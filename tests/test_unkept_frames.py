@@ -12,18 +12,18 @@ from counted import MODEL
 from standard import slide_of
 from test_live import NEAR, UM, _Screen
 
-from edgeleuk.live import setbacks
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.run import Loop
-from edgeleuk.live.state import Event
-from edgeleuk.pipeline import Analyser
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.console.loop import Loop
+from edgeleuk.counting import interruptions
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.state import Event
+from edgeleuk.sessions import NewSession, Store, open_store
+from edgeleuk.simulation.smear import Smear, Stage
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Smear, Stage
-from edgeleuk.sources.stage import Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.sources.video import VideoSource
-from edgeleuk.store import NewSession, Store, open_store
 
 PLACES = ((70.0, 45.0), (190.0, 45.0))
 
@@ -93,7 +93,7 @@ def test_a_source_of_files_waits_for_the_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All of its fields are counted and kept; the wait and its end are told once each."""
-    monkeypatch.setattr(setbacks, "RETRY_S", 0.2)
+    monkeypatch.setattr(interruptions, "RETRY_S", 0.2)
     opened: dict[str, Callable[[], Source]] = {
         "folder": lambda: FolderSource([str(pictures)]),
         "pattern": lambda: FolderSource([f"{pictures}/*.png"]),
@@ -105,7 +105,7 @@ def test_a_source_of_files_waits_for_the_disk(
             analyser, opened[kind], kind in ("folder", "pattern"), store
         )
     assert kept == [1, 2]
-    assert ["tried again" in warnings[0], *warnings[1:]] == [True, setbacks.SPACE_AGAIN]
+    assert ["tried again" in warnings[0], *warnings[1:]] == [True, interruptions.SPACE_AGAIN]
     assert not count.refused_by_disk and not count.paused
 
 
@@ -113,7 +113,7 @@ def test_a_watched_folder_waits_for_the_disk(
     analyser: Analyser, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is put into it meanwhile is counted afterwards, in order."""
-    monkeypatch.setattr(setbacks, "RETRY_S", 0.2)
+    monkeypatch.setattr(interruptions, "RETRY_S", 0.2)
     watched = tmp_path / "watched"
     watched.mkdir()
 

@@ -13,15 +13,16 @@ import pytest
 from standard import REFERENCE as RANGES
 from standard import RULES, judged, measured
 
-from edgeleuk import verdict, zoo
-from edgeleuk.bounds import group_kind
-from edgeleuk.differential import Differential
-from edgeleuk.judge import judge_by
-from edgeleuk.likeness import HealthyCells
+from edgeleuk.differential import verdict
+from edgeleuk.differential.differential import Differential
+from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.rules import REFERENCE
+from edgeleuk.differential.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
+from edgeleuk.models import registry
 from edgeleuk.render import terminal
-from edgeleuk.rules import REFERENCE
+from edgeleuk.statistics.bounds import group_kind
+from edgeleuk.statistics.likeness import HealthyCells
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Finding, NotRecognised, Place, Refusal, Tally
-from edgeleuk.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
 
 LABELS = (
     *("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil"),
@@ -506,5 +507,5 @@ def test_every_verdict_has_a_title_and_a_style() -> None:
 def test_by_each_model_that_ships_a_healthy_slide_has_nothing_flagged(magnification: str) -> None:
     """All cells recognised as an adult has them, and surely so."""
     tally = slide(HEALTHY)
-    result = judge_by(zoo.load(magnification).reader, RULES, RANGES)(tally)
+    result = judge_by(registry.load(magnification).reader, RULES, RANGES)(tally)
     assert reach(tally, result, GOOD, RULES).code == "nothing_flagged"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.live.watchdog import STATUS_S, Notifier, Watchdog
+from edgeleuk.console.systemd_watchdog import STATUS_S, Notifier, Watchdog
 from edgeleuk.sources.camera import CameraState
 
 RUNNING = CameraState("running", 0.0)
@@ -183,8 +183,8 @@ def test_another_process_watchdog_is_not_fed(manager: Manager) -> None:
 FREEZING = """
 import sys, threading, time
 from edgeleuk import cli
-from edgeleuk.sources import stage
-read, until = stage.StageSource.read, float(sys.argv.pop(1))
+from edgeleuk.sources import simulated
+read, until = simulated.StageSource.read, float(sys.argv.pop(1))
 began = None
 def freezing(self, timeout):
     global began
@@ -192,7 +192,7 @@ def freezing(self, timeout):
     if time.monotonic() - began > until:
         threading.Event().wait()
     return read(self, timeout)
-stage.StageSource.read = freezing
+simulated.StageSource.read = freezing
 cli.main()
 """
 

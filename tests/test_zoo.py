@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edgeleuk import zoo
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, UsageError
+from edgeleuk.models import registry
 
 FINDER, READER = b"the finder's network", b"the reader's network"
 Document = dict[str, Any]
@@ -80,7 +80,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_is_found_by_its_magnification(models: Path, asked: str) -> None:
     """However a person writes 100x."""
     folder = write(models, "100x")
-    model = zoo.load(asked)
+    model = registry.load(asked)
     assert (model.magnification, model.version, model.folder) == ("100x", "1.2.3", folder)
 
 
@@ -89,15 +89,15 @@ def test_models_are_listed_weakest_objective_first(models: Path) -> None:
     for name in ("100x", "10x", "40x", "old"):
         write(models, name)
     (models / "20x").mkdir()
-    assert list(zoo.available()) == ["10x", "40x", "100x"]
+    assert list(registry.available()) == ["10x", "40x", "100x"]
 
 
 def test_without_the_variable_the_models_that_ship_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package's own models come first, then the checkout's; an empty variable is none."""
     monkeypatch.setenv("EDGELEUK_MODELS", "")
-    package = Path(zoo.__file__).parent
-    assert zoo.roots() == [package / "_models", package.parent / "models"]
-    assert "100x" in zoo.available()
+    package = Path(registry.__file__).parents[1]
+    assert registry.roots() == [package / "_models", package.parent / "models"]
+    assert "100x" in registry.available()
 
 
 def test_an_unknown_magnification_names_those_that_exist(models: Path) -> None:
@@ -106,7 +106,7 @@ def test_an_unknown_magnification_names_those_that_exist(models: Path) -> None:
     write(models, "100x")
     message = "unknown magnification '63x'. Known: 10x, 40x, 100x; models here: 40x, 100x. Use one of these with --mag."
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
-        zoo.load("63x")
+        registry.load("63x")
 
 
 @pytest.mark.parametrize("asked", ["", "x", "../100x", "100xx", "-100x", "١٠٠x", "1e2x"])
@@ -114,7 +114,7 @@ def test_what_is_no_magnification_is_a_wrong_use(models: Path, asked: str) -> No
     """Nothing a person types reaches the file system as a path."""
     write(models, "100x")
     with pytest.raises(UsageError, match="unknown magnification"):
-        zoo.load(asked)
+        registry.load(asked)
 
 
 def test_a_known_magnification_without_a_model_says_where_to_put_one(models: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_known_magnification_without_a_model_says_where_to_put_one(models: Pat
     write(models, "40x")
     message = f"no 10x model. Models here: 40x. Use --mag 40x, or add 10x/ to {models}."
     with pytest.raises(ModelMissingError, match=f"^{re.escape(message)}$"):
-        zoo.load("10x")
+        registry.load("10x")
 
 
 def test_without_any_model_the_variable_is_named(models: Path) -> None:
@@ -130,7 +130,7 @@ def test_without_any_model_the_variable_is_named(models: Path) -> None:
     models.rmdir()
     message = f"no 100x model. Models here: none. Set EDGELEUK_MODELS, or add 100x/ to {models}."
     with pytest.raises(ModelMissingError, match=f"^{re.escape(message)}$"):
-        zoo.load("100x")
+        registry.load("100x")
 
 
 # Trust
@@ -149,14 +149,14 @@ def test_a_network_altered_by_one_byte_is_refused(
     with pytest.raises(
         ModelAlteredError, match=f"{name} is not the one published .* Install the model again"
     ):
-        zoo.load("100x")
+        registry.load("100x")
 
 
 def test_a_model_in_the_folder_of_another_magnification_is_refused(models: Path) -> None:
     """A 100x model copied to 40x/ would look at every cell at the wrong scale."""
     write(models, "40x", manifest("100x"))
     with pytest.raises(ModelError, match="40x holds a 100x model"):
-        zoo.load("40x")
+        registry.load("40x")
 
 
 @pytest.mark.parametrize("name", ["finder.onnx", "reader.onnx"])
@@ -166,10 +166,10 @@ def test_a_missing_network_is_named(models: Path, name: str) -> None:
     with pytest.raises(
         ModelMissingError, match=f"{name} cannot be read: No such file.* Install the model again"
     ):
-        zoo.load("100x")
+        registry.load("100x")
 
 
-def test_the_model_that_ships_is_as_published(model: zoo.Model) -> None:
+def test_the_model_that_ships_is_as_published(model: registry.Model) -> None:
     """Both networks of the 100x model match the checksums in its manifest."""
     model.verify()
     assert model.finder.classes == ("WBC", "RBC", "Platelet")
@@ -181,7 +181,7 @@ def test_the_model_that_ships_is_as_published(model: zoo.Model) -> None:
 def test_a_manifest_is_read_as_written(models: Path) -> None:
     """Every value that the runtime uses arrives, and the part as written with its figures too."""
     folder = write(models, "100x")
-    model = zoo.read_manifest(folder)
+    model = registry.read_manifest(folder)
     finder, reader = model.finder, model.reader
     assert (finder.path, finder.um_per_px, finder.stride) == (folder / "finder.onnx", 0.25, 4)
     assert (finder.multiple, finder.pad, finder.nms_iou) == (32, 0.5, 0.6)
@@ -206,7 +206,7 @@ CONFUSION = {
 
 def test_what_a_manifest_may_leave_out(models: Path) -> None:
     """Without a confusion there is none, and without second levels no type has one."""
-    reader = zoo.read_manifest(write(models, "100x")).reader
+    reader = registry.read_manifest(write(models, "100x")).reader
     assert (reader.confusion, reader.subtypes) == (None, {})
 
 
@@ -214,7 +214,7 @@ def test_a_confusion_and_second_levels_are_read(models: Path) -> None:
     """Both arrive as written; a type without held-out cells has no row."""
     document = manifest()
     document["reader"] |= {"confusion": CONFUSION, "subtypes": {"neutrophil": "nuclear_chromatin"}}
-    reader = zoo.read_manifest(write(models, "100x", document)).reader
+    reader = registry.read_manifest(write(models, "100x", document)).reader
     assert reader.confusion is not None
     assert reader.confusion.as_json() == CONFUSION
     assert reader.subtypes == {"neutrophil": "nuclear_chromatin"}
@@ -222,7 +222,7 @@ def test_a_confusion_and_second_levels_are_read(models: Path) -> None:
 
 def test_the_published_schema_knows_confusion_and_second_levels() -> None:
     """What the program reads is valid under `edgeleuk schema model`, and a column fewer is not."""
-    schema = json.loads((Path(zoo.__file__).parent / "data" / "model.schema.json").read_text())
+    schema = json.loads((Path(registry.__file__).parents[1] / "data" / "model.schema.json").read_text())
     known = schema["properties"]["reader"]["properties"]
     jsonschema.validate(CONFUSION, known["confusion"])
     jsonschema.validate({"neutrophil": "neutrophil_stage"}, known["subtypes"])
@@ -239,7 +239,7 @@ def test_names_are_data(models: Path) -> None:
         "attributes": {name: ["no", "yes", "unclear"] for name in names},
         "attribute_thresholds": dict.fromkeys(names, 0.5),
     }
-    reader = zoo.read_manifest(write(models, "100x", document)).reader
+    reader = registry.read_manifest(write(models, "100x", document)).reader
     assert (len(reader.labels), len(reader.attributes)) == (14, 7)
 
 
@@ -271,7 +271,7 @@ def refusal(root: Path, edit: Edit) -> str:
     edit(document)
     write(root, "100x", document)
     with pytest.raises(ModelError) as caught:
-        zoo.load("100x")
+        registry.load("100x")
     assert type(caught.value) is ModelError
     return str(caught.value)
 
@@ -374,11 +374,11 @@ def test_what_is_no_manifest_is_refused(models: Path, text: str) -> None:
     """An empty, cut or wholly different model.json is an error of the model, with the file's name."""
     (write(models, "100x") / "model.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError, match=r"100x/model\.json"):
-        zoo.load("100x")
+        registry.load("100x")
 
 
 def test_a_folder_without_manifest_is_missing(models: Path) -> None:
     """Asked for directly, such a folder says what it lacks."""
     (models / "100x").mkdir()
     with pytest.raises(ModelMissingError, match=r"has no model\.json"):
-        zoo.read_manifest(models / "100x")
+        registry.read_manifest(models / "100x")

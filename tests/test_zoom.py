@@ -17,13 +17,13 @@ import pytest
 from raw_camera import STREAM, RawCamera, mjpeg
 from standard import slide_of
 
-from edgeleuk.counting.scale import ScalePolicy
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.scale_policy import ScalePolicy
+from edgeleuk.counting.state import Event
 from edgeleuk.counting.zoom import CONFIRMED, Zoom
-from edgeleuk.live.counter import LiveCounter
-from edgeleuk.live.state import Event
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.sources.simulated import Camera, Smear, Stage
+from edgeleuk.simulation.smear import Camera, Smear, Stage
 from edgeleuk.types import Cell, Field, Frame, Image, Scale, Shot
 
 UM = 0.1

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeleuk.bars import find_view
-from edgeleuk.colour import fit_light
+from edgeleuk.device.colour import fit_light
+from edgeleuk.device.profiles import Light
 from edgeleuk.errors import InputError
-from edgeleuk.profiles import Light
+from edgeleuk.imaging.bars import find_view
 from edgeleuk.types import Frame
 
 MOST_OFF = 0.03

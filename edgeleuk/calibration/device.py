@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeleuk.bars import find_view
 from edgeleuk.calibration import blank, micrometer, smear
+from edgeleuk.device.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
 from edgeleuk.errors import EdgeleukError, InputError, ScaleError, UsageError
-from edgeleuk.faults import unforeseen
-from edgeleuk.finder import Finder
-from edgeleuk.microscope import objective
-from edgeleuk.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
-from edgeleuk.scale import estimate_scale
-from edgeleuk.sources.folder import read_picture
+from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.objectives import objective
+from edgeleuk.networks.finder import Finder
+from edgeleuk.scale.red_cells import estimate_scale
+from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system.faults import unforeseen
 from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)

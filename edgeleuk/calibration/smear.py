@@ -13,17 +13,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk import colour
-from edgeleuk.bars import find_view
+from edgeleuk.analysis.analyser import find_within
+from edgeleuk.device import colour
+from edgeleuk.device.profiles import Profile, Ruler, Stain, Usual
 from edgeleuk.errors import InputError, ScaleError
-from edgeleuk.eyepiece import cut, middle
-from edgeleuk.finder import Finder
-from edgeleuk.optics import Resampling
-from edgeleuk.pipeline import find_within
-from edgeleuk.pooling import pooled
-from edgeleuk.profiles import Profile, Ruler, Stain, Usual
-from edgeleuk.quality import look
-from edgeleuk.scale import diameters_um, estimate_scale
+from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.field_of_view import cut, middle
+from edgeleuk.imaging.resampling import Resampling
+from edgeleuk.networks.finder import Finder
+from edgeleuk.quality.measures import look
+from edgeleuk.scale.agreement import pooled
+from edgeleuk.scale.red_cells import diameters_um, estimate_scale
 from edgeleuk.types import RED_CELL, RED_CELL_UM, WHITE_CELL, Detections, Frame, Scale
 
 FLOOR = 0.2
@@ -205,7 +205,7 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
 
 
 def usual(frames: Sequence[Frame]) -> Usual:
-    """Return the medians of `quality.look` over the fields."""
+    """Return the medians of `measures.look` over the fields."""
     looks = [look(middle(frame.pixels, find_view(frame.pixels))[0]) for frame in frames]
     values = (
         round(float(np.median([getattr(each, name) for each in looks])), 4)

@@ -35,7 +35,7 @@ from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._stop import Commands
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.faults import unforeseen
+from edgeleuk.system.faults import unforeseen
 
 app = typer.Typer(
     name="edgeleuk",

@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from rich.text import Text
 
-from edgeleuk import _files, _private, folders
-from edgeleuk._addresses import without_secrets
 from edgeleuk._text import escaped, readable
 from edgeleuk.errors import EdgeleukError, OutputError
-from edgeleuk.render.console import PlainConsole
+from edgeleuk.render.rich_console import PlainConsole
+from edgeleuk.system import file_io, private_files, user_paths
+from edgeleuk.system.addresses import without_secrets
 
 notices = PlainConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
 """Console for notices on stderr.
@@ -139,10 +139,10 @@ def writable_folder(folder: Path, *, private: bool = False) -> Path:
     Raises:
         OutputError: The folder cannot be created or written.
     """
-    folder = folders.expanded(folder, "--out", OutputError)
+    folder = user_paths.expanded(folder, "--out", OutputError)
     try:
         if private:
-            _private.make_folder(folder)
+            private_files.make_folder(folder)
         else:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -167,9 +167,9 @@ def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    path = folders.expanded(path, "the command line", OutputError)
+    path = user_paths.expanded(path, "the command line", OutputError)
     try:
-        _files.write_whole(path, readable(content).encode() if isinstance(content, str) else content, mode)
+        file_io.write_whole(path, readable(content).encode() if isinstance(content, str) else content, mode)
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror}. Free some space, or name another place."

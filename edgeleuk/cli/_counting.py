@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeleuk._addresses import shown_mistake, shown_source
 from edgeleuk.cli._console import notices, results, tell, warn
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
 from edgeleuk.errors import StoreError
+from edgeleuk.system.addresses import shown_mistake, shown_source
 
 if TYPE_CHECKING:
+    from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.cli._starting import Start
-    from edgeleuk.live.counter import LiveCounter
-    from edgeleuk.live.keys import Request
-    from edgeleuk.live.run import View
-    from edgeleuk.live.state import Event, LiveState
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.profiles import Profile
-    from edgeleuk.rules import Reference
+    from edgeleuk.console.loop import View
+    from edgeleuk.counting.live import LiveCounter
+    from edgeleuk.counting.requests import Request
+    from edgeleuk.counting.state import Event, LiveState
+    from edgeleuk.device.profiles import Profile
+    from edgeleuk.differential.rules import Reference
+    from edgeleuk.differential.verdict import Verdict
+    from edgeleuk.models.registry import Model
+    from edgeleuk.sessions import Session
     from edgeleuk.sources.camera import Source
-    from edgeleuk.store import Session
-    from edgeleuk.verdict import Verdict
-    from edgeleuk.zoo import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ def count_live(options: Options, start: Start) -> None:
     Raises:
         StoreError: The count ended while no field could be kept.
     """
-    from edgeleuk import machine
-    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.console.loop import Loop
+    from edgeleuk.console.systemd_watchdog import Watchdog
+    from edgeleuk.counting.live import LiveCounter
+    from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
-    from edgeleuk.live.counter import LiveCounter
-    from edgeleuk.live.run import Loop
-    from edgeleuk.live.watchdog import Watchdog
-    from edgeleuk.pipeline import Analyser
     from edgeleuk.render.leftout import left_out_lines
+    from edgeleuk.sessions import claim_source
     from edgeleuk.sources import default_source, open_source
     from edgeleuk.sources.capture import Capture
-    from edgeleuk.store import claim_source
+    from edgeleuk.system import machine
     from edgeleuk.types import Scale
 
     machine.share_heap()
@@ -150,7 +150,7 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
     Its fields are read for this and do not stay in memory.
     """
-    from edgeleuk.cli.sessions import check_types, tell_lost
+    from edgeleuk.cli._kept import check_types, tell_lost
 
     lost: list[str] = []
     counted = tuple(session.counted(lost))
@@ -163,7 +163,7 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
 def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
     """Update the facts of a resumed session and report the changes."""
-    from edgeleuk.live.state import Event
+    from edgeleuk.counting.state import Event
 
     said = [str(change) for change in other.keep(session)]
     for text in [*said, *filter(None, [other.notes])]:
@@ -172,8 +172,8 @@ def _describe(session: Session, other: Other, counter: LiveCounter, say: Callabl
 
 
 def _session(stack: ExitStack, options: Options, analyser: Analyser, spec: str) -> Session:
-    from edgeleuk.results import identify
-    from edgeleuk.store import NewSession, open_store
+    from edgeleuk.results.slide_result import identify
+    from edgeleuk.sessions import NewSession, open_store
 
     store = stack.enter_context(open_store(options.store))
     if options.resume:
@@ -219,8 +219,8 @@ def _view(
 
     Keys work wherever stdin is a terminal, also with --plain and --json.
     """
-    from edgeleuk.live.keys import Controls
-    from edgeleuk.render.live import LiveView
+    from edgeleuk.console.keys import Controls
+    from edgeleuk.console.view import LiveView
 
     if start.screen is None:
         return _Nowhere(), Controls(start.keys.poll, counter.question, _notice).requests
@@ -246,7 +246,7 @@ class _Nowhere:
 def _tell_start(
     say: Callable[[Event], None], counter: LiveCounter, source: str, session: Session | None
 ) -> None:
-    from edgeleuk.live.state import Event
+    from edgeleuk.counting.state import Event
     from edgeleuk.render.tables import RESEARCH_USE
 
     kept = f"session {session.id}" if session else "nothing is kept"
@@ -268,11 +268,11 @@ def _close(
     say: Callable[[Event], None],
     unreadable: int,
 ) -> None:
-    from edgeleuk import verdict
-    from edgeleuk.differential import as_json
-    from edgeleuk.live.state import Event
+    from edgeleuk.console.parts import damaged
+    from edgeleuk.counting.state import Event
+    from edgeleuk.differential import verdict
+    from edgeleuk.differential.differential import as_json
     from edgeleuk.render import events
-    from edgeleuk.render.live_parts import damaged
 
     result, said = counter.differential(), counter.slide.verdict()
     text = f"{reason}. {events.target_text(result, options.target)}"
@@ -306,8 +306,8 @@ def _summarise(
 
     Before it come the attributes, if no session keeps them.
     """
+    from edgeleuk.console.summary import Ended
     from edgeleuk.render import terminal
-    from edgeleuk.render.live_summary import Ended
 
     result, model, out = counter.differential(), analyser.model, results()
     if session is None and result.supported and result.attributes:
@@ -324,7 +324,7 @@ def _tell_verdict(options: Options, said: Verdict) -> None:
 
     JSON has it in its last event.
     """
-    from edgeleuk.render.live_findings import verdict_lines
+    from edgeleuk.console.findings import verdict_lines
 
     out = results()
     if options.output == "view":

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeleuk.calibration.device import Calibrated, Pictures
-    from edgeleuk.finder import Finder
+    from edgeleuk.models.registry import Model
+    from edgeleuk.networks.finder import Finder
     from edgeleuk.sources.capture import Capture
     from edgeleuk.types import Frame, PictureFile
-    from edgeleuk.zoo import Model
 
 CAMERA = "camera"
 """Answer that takes images with the camera."""
@@ -105,7 +105,7 @@ class Interview:
         Raises:
             UsageError: Every question was skipped.
         """
-        from edgeleuk.finder import Finder
+        from edgeleuk.networks.finder import Finder
 
         notices.print(
             "Files, folders or patterns; several are separated by spaces. "
@@ -195,7 +195,7 @@ def files(named: Sequence[str]) -> list[PictureFile | InputError]:
         InputError: No image can be read.
     """
     from edgeleuk.render.leftout import left_out_lines
-    from edgeleuk.sources.listing import pictures
+    from edgeleuk.sources.pictures.listing import pictures
     from edgeleuk.types import Refusal
 
     found = list(pictures(named))
@@ -221,9 +221,9 @@ def stills(spec: str, magnification: str, what: str) -> list[Frame]:
         UsageError: The camera's name is not valid.
         StoreError: A count is using the camera.
     """
+    from edgeleuk.sessions import claim_source
     from edgeleuk.sources import open_source
     from edgeleuk.sources.capture import Capture
-    from edgeleuk.store import claim_source
 
     frames: list[Frame] = []
     with ExitStack() as stack:

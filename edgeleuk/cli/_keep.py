@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from edgeleuk._addresses import shown_mistake
 from edgeleuk.cli._console import notices, warn
 from edgeleuk.cli._who import Who
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.system.addresses import shown_mistake
 
 if TYPE_CHECKING:
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.results import Provenance
-    from edgeleuk.store import NewSession, Session, Store
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.results.slide_result import Provenance
+    from edgeleuk.sessions import NewSession, Session, Store
     from edgeleuk.types import CountedField, Refusal
 
 
@@ -36,7 +36,7 @@ class Keeper:
             path: Session file; None for the user's own.
             wanted: Keep the session at all.
         """
-        from edgeleuk.store import open_store
+        from edgeleuk.sessions import open_store
 
         self._new, self._wanted = new, wanted
         self._store: Store | None = None
@@ -63,7 +63,7 @@ class Keeper:
     @property
     def about(self) -> Provenance:
         """Provenance of the count, whether it is kept or not."""
-        from edgeleuk.results import Provenance
+        from edgeleuk.results.slide_result import Provenance
 
         new = self._new
         return Provenance(
@@ -88,7 +88,7 @@ class Keeper:
 
     def finish(self, reason: str) -> None:
         """End the count."""
-        from edgeleuk.store import local_now
+        from edgeleuk.sessions import local_now
 
         self._ended = local_now()
         self._try(lambda session: session.finish(reason, self._ended))
@@ -145,8 +145,8 @@ def pictures_session(
         um_per_px: Given scale, micrometres per pixel, or None.
         red_cells: Red-cell count of the blood, 10^12 per litre, or None.
     """
-    from edgeleuk.results import identify
-    from edgeleuk.store import NewSession
+    from edgeleuk.results.slide_result import identify
+    from edgeleuk.sessions import NewSession
 
     others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     named = paths[0] if os.path.lexists(paths[0]) else shown_mistake(paths[0])

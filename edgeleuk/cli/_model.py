@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk import folders
 from edgeleuk.cli._console import notices
 from edgeleuk.errors import ModelMissingError, UsageError
+from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
-    from edgeleuk.profiles import Profile
-    from edgeleuk.zoo import Model
+    from edgeleuk.device.profiles import Profile
+    from edgeleuk.models.registry import Model
 
 ModelOption = Annotated[
     Path | None,
@@ -43,13 +43,13 @@ def chosen(folder: Path | None, mag: str | None, profile: Profile | None = None)
         UsageError: The folder's model is for another objective than --mag or the profile.
         ModelError: The model cannot be trusted.
     """
-    from edgeleuk import zoo
+    from edgeleuk.models import registry
 
     if folder is None:
         return in_use(profile.magnification if profile else mag or "100x")
-    folder = folders.expanded(folder, "--model", ModelMissingError)
-    model = zoo.load_folder(folder)
-    if mag and not zoo.same_objective(mag, model.magnification):
+    folder = user_paths.expanded(folder, "--model", ModelMissingError)
+    model = registry.load_folder(folder)
+    if mag and not registry.same_objective(mag, model.magnification):
         raise UsageError(
             f"{folder} holds a {model.magnification} model, --mag says {mag}. Leave --mag out, or name the folder of a "
             "model of that objective."
@@ -68,9 +68,9 @@ def in_use(magnification: str) -> Model:
     Raises:
         ModelError: The model cannot be trusted or does not work.
     """
-    from edgeleuk import zoo
+    from edgeleuk.models import registry
 
-    return _tried(zoo.load(magnification))
+    return _tried(registry.load(magnification))
 
 
 def _tried(model: Model) -> Model:

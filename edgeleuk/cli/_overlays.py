@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.faults import unforeseen
+from edgeleuk.system.faults import unforeseen
 
 if TYPE_CHECKING:
-    from edgeleuk.batch import Analysed
     from edgeleuk.cli._results import ResultFolder
-    from edgeleuk.results import SlideResult
+    from edgeleuk.counting.pictures import Analysed
+    from edgeleuk.results.slide_result import SlideResult
     from edgeleuk.types import Field, PictureFile
 
 SUFFIX = ".overlay.jpg"
@@ -102,7 +102,7 @@ class Overlays:
 
     def _signed(self, each: _Overlay, field: Field, result: SlideResult) -> None:
         from edgeleuk.render.overlay import draw, encode, with_verdict
-        from edgeleuk.sources.folder import read_picture
+        from edgeleuk.sources.pictures.reading import read_picture
 
         assert self._folder
         picture = (self._folder.path / each.name).read_bytes()

@@ -9,7 +9,7 @@ import typer
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeleuk.profiles import Profile
+    from edgeleuk.device.profiles import Profile
 
 ProfileOption = Annotated[
     str | None,
@@ -29,12 +29,13 @@ def device(name: str | None, mag: str | None) -> tuple[Profile | None, str]:
     Raises:
         UsageError: There is no such profile, or it is for another objective than --mag.
     """
-    from edgeleuk import profiles, zoo
+    from edgeleuk.device import profiles
+    from edgeleuk.models import registry
 
     if name is None:
         return None, mag or "100x"
     profile = profiles.load(name)
-    if mag and not zoo.same_objective(mag, profile.magnification):
+    if mag and not registry.same_objective(mag, profile.magnification):
         raise UsageError(
             f"profile {profile.name} is of a {profile.magnification} objective, --mag says {mag}. Leave --mag out, or "
             "use the profile of that objective."

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeleuk import __version__, _private
-from edgeleuk._marks import HEAD, MARKER, SCHEMA, mark_of, marked, read_marker
+from edgeleuk import __version__
 from edgeleuk._text import file_name, readable
 from edgeleuk.cli._console import json_text, writable_folder, write
 from edgeleuk.errors import OutputError
+from edgeleuk.system import private_files
+from edgeleuk.system.result_marks import HEAD, MARKER, SCHEMA, mark_of, marked, read_marker
 
 TABLES = frozenset(
     {
@@ -109,7 +110,7 @@ class ResultFolder:
         if isinstance(content, bytes) and content[:2] == b"\xff\xd8":
             content = marked(content, self._run.result)
         self._written[name] = None
-        write(self.path / name, content, _private.FILE if self._private else None)
+        write(self.path / name, content, private_files.FILE if self._private else None)
 
     def close(self) -> None:
         """Remove files of an older version, and list those present.
@@ -153,7 +154,7 @@ class ResultFolder:
             "source": readable(self._run.source), "started": self._run.started, "complete": complete,
             "files": [*dict.fromkeys([*names, *self._written])],
         }  # fmt: skip
-        write(self.path / MARKER, json_text(document), _private.FILE if self._private else None)
+        write(self.path / MARKER, json_text(document), private_files.FILE if self._private else None)
 
     def _is_ours(self, name: str) -> bool:
         """Check whether a file belongs to an older version.

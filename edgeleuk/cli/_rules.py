@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk import folders
 from edgeleuk.errors import InputError
+from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
-    from edgeleuk.rules import Reference, Rules
+    from edgeleuk.differential.rules import Reference, Rules
 
 RulesOption = Annotated[
     Path | None,
@@ -40,10 +40,10 @@ def standards(rules: Path | None = None, reference: Path | None = None) -> tuple
     Raises:
         InputError: A file cannot be read or is not valid.
     """
-    from edgeleuk.rules import load_reference, load_rules
+    from edgeleuk.differential.rules import load_reference, load_rules
 
     if rules:
-        rules = folders.expanded(rules, "--rules", InputError)
+        rules = user_paths.expanded(rules, "--rules", InputError)
     if reference:
-        reference = folders.expanded(reference, "--reference", InputError)
+        reference = user_paths.expanded(reference, "--reference", InputError)
     return load_rules(rules), load_reference(reference)

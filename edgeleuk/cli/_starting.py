@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
+from edgeleuk.console.keys import Keys
+from edgeleuk.console.screen import Screen, can_show, start_lines
 from edgeleuk.errors import MissingExtraError
-from edgeleuk.live.keys import Keys
-from edgeleuk.render.live_screen import Screen, can_show, start_lines
 
 if TYPE_CHECKING:
-    from edgeleuk.live.state import LiveState
+    from edgeleuk.counting.state import LiveState
     from edgeleuk.types import Frame
 
 
@@ -93,7 +93,7 @@ def _shown_in(window: ExitStack) -> Callable[[Frame, LiveState], None]:
         MissingExtraError: There is no Tk.
     """
     try:
-        from edgeleuk.live.preview import Preview
+        from edgeleuk.console.preview_window import Preview
     except ImportError as error:
         raise MissingExtraError(
             "--preview needs Tk, which this Python lacks. `sudo apt install python3-tk`, or leave it out."

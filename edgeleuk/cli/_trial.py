@@ -15,10 +15,10 @@ def main() -> None:
 
     trial.limit()
     try:
-        from edgeleuk import zoo
         from edgeleuk.cli._rules import standards
+        from edgeleuk.models import registry
 
-        trial.work(zoo.read_manifest(Path(sys.argv[1])), *standards())
+        trial.work(registry.read_manifest(Path(sys.argv[1])), *standards())
     except Exception as error:  # noqa: BLE001  # whatever it is, the model caused it
         print(trial.told(error))
         sys.exit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgeleuk.store import Change, Session
+    from edgeleuk.sessions import Change, Session
 
 SlideOption = Annotated[str, typer.Option("--slide", help="Slide id to keep with the result.")]
 OperatorOption = Annotated[str, typer.Option("--operator", envvar="EDGELEUK_OPERATOR", help="Who counts.")]

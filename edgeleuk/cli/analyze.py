@@ -44,10 +44,10 @@ from edgeleuk.cli._who import (
 from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from edgeleuk.batch import Batch, Item
-    from edgeleuk.results import SlideResult
-    from edgeleuk.sources.listing import Found
-    from edgeleuk.zoo import Model
+    from edgeleuk.counting.pictures import Batch, Item
+    from edgeleuk.models.registry import Model
+    from edgeleuk.results.slide_result import SlideResult
+    from edgeleuk.sources.pictures.listing import Found
 
 Failures = list[tuple[str, EdgeleukError]]
 
@@ -131,13 +131,13 @@ def analyze(
     exit code is then that of the first such error. The result is kept with pictures of its white cells; no patient name
     is asked for, do not enter one. Where it cannot be kept that is said, and the exit code is 9.
     """
-    from edgeleuk import machine
-    from edgeleuk.batch import Batch
-    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.counting.pictures import Batch
+    from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
-    from edgeleuk.estimates import check
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.sources.listing import pictures as pictures_of
+    from edgeleuk.differential.per_microlitre import check
+    from edgeleuk.sources.pictures.listing import pictures as pictures_of
+    from edgeleuk.system import machine
     from edgeleuk.types import PictureFile, Scale
 
     if demo == bool(paths):
@@ -244,7 +244,7 @@ def _survey(batch: Batch, pictures: Sequence[Item], stop: Stopping) -> None:
 
 def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, stop: Stopping) -> Outcome:
     """Analyse all images until the user asks to end."""
-    from edgeleuk.batch import Failed
+    from edgeleuk.counting.pictures import Failed
     from edgeleuk.types import Refusal
 
     _survey(batch, pictures, stop)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from edgeleuk.bench import BenchResult, Progress, SettingResult
-    from edgeleuk.machine import Setting
-    from edgeleuk.zoo import Model
+    from edgeleuk.doctor.bench import BenchResult, Progress, SettingResult
+    from edgeleuk.models.registry import Model
+    from edgeleuk.system.machine import Setting
 
 
 def bench(
@@ -48,9 +48,9 @@ def bench(
     8-bit and float arithmetic and numbers of threads are compared on the same simulated frames in turn. Close other
     programs first. The line below each table is for a report.
     """
-    from edgeleuk import machine
-    from edgeleuk.bench import bench as measure
-    from edgeleuk.bench import report_line, settings_here
+    from edgeleuk.doctor.bench import bench as measure
+    from edgeleuk.doctor.bench import report_line, settings_here
+    from edgeleuk.system import machine
 
     models = [chosen(model_folder, mag)] if model_folder else _in_use(mag)
     loaded, settings = standards(), settings_here(threads)
@@ -78,9 +78,9 @@ def _in_use(mag: str | None) -> list[Model]:
     Raises:
         UsageError: There is no model.
     """
-    from edgeleuk import zoo
+    from edgeleuk.models import registry
 
-    names = list(zoo.available()) if mag in (None, "all") else [mag]
+    names = list(registry.available()) if mag in (None, "all") else [mag]
     if not names:
         raise UsageError("there is no model to measure. See `edgeleuk models list`.")
     return [in_use(name) for name in names if name]
@@ -125,7 +125,7 @@ def _table(result: BenchResult) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from edgeleuk.bench import STAGES
+    from edgeleuk.doctor.bench import STAGES
 
     table = Table(box=None, pad_edge=False)
     table.add_column("threads\narithmetic")

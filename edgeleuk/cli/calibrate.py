@@ -74,7 +74,7 @@ def calibrate(
     """
     from dataclasses import asdict
 
-    from edgeleuk import profiles
+    from edgeleuk.device import profiles
     from edgeleuk.render import profiles as render
 
     path = profiles.path_of(name)
@@ -119,7 +119,7 @@ def _measured(
 ) -> Calibrated:
     """Calibrate with the files that the options name."""
     from edgeleuk.calibration.device import Pictures, calibrate
-    from edgeleuk.finder import Finder
+    from edgeleuk.networks.finder import Finder
 
     model = in_use(mag or "100x")
     pictures = Pictures(*(files(each or []) for each in named))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk import _private
 from edgeleuk.cli._console import notices, print_json, results, tell, write
+from edgeleuk.system import private_files
 
 if TYPE_CHECKING:
     from edgeleuk.doctor.findings import Report
@@ -56,10 +56,10 @@ def doctor(
 def _write_bundle(found: Report, target: Path) -> None:
     from edgeleuk.doctor.bundle import bundle
     from edgeleuk.render import doctor as render
-    from edgeleuk.render.console import PlainConsole
+    from edgeleuk.render.rich_console import PlainConsole
 
     plain = PlainConsole(width=100, color_system=None)
     with plain.capture() as text:
         plain.print(render.report(found), crop=False)
-    write(target, bundle(found, text.get()), _private.FILE)
+    write(target, bundle(found, text.get()), private_files.FILE)
     tell(f"{target}: look at it before you send it (unzip -p {target} | less)")

@@ -20,8 +20,8 @@ from edgeleuk.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgeleuk.evaluation.cells import Look
-    from edgeleuk.evaluation.datasets import CellSample
+    from edgeleuk.lab.evaluation.cells import Look
+    from edgeleuk.lab.evaluation.datasets import CellSample
 
 app = typer.Typer(
     help="Measure the finder, the reader or the whole pipeline on labelled data.", no_args_is_help=True
@@ -98,11 +98,11 @@ def finder(
     threads: Threads = None,
 ) -> None:
     """Average precision, recall, precision and counts by class, through the finder that analyze uses."""
-    from edgeleuk.evaluation.datasets import load_fields
-    from edgeleuk.evaluation.fields import evaluate_finder
-    from edgeleuk.evaluation.scales import ScaleRule, estimate_by
-    from edgeleuk.finder import Finder
-    from edgeleuk.render.evaluation import render_finder
+    from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.fields import evaluate_finder
+    from edgeleuk.lab.evaluation.scales import ScaleRule, estimate_by
+    from edgeleuk.lab.render.evaluation import render_finder
+    from edgeleuk.networks.finder import Finder
 
     model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
@@ -117,8 +117,8 @@ def finder(
     rule = ScaleRule.of(scale.value, samples, names, estimate_by(found), um_per_px)
     read = None
     if virtual:
-        from edgeleuk.evaluation.virtual import composed_fields, virtual_fields
-        from edgeleuk.microscope import objective
+        from edgeleuk.imaging.objectives import objective
+        from edgeleuk.lab.evaluation.virtual import composed_fields, virtual_fields
 
         lens = objective(virtual)
         samples, rule, read = (
@@ -127,7 +127,7 @@ def finder(
     with progress_bar("finding") as progress:
         report = evaluate_finder(found, samples, names, rule, progress, read)
     if plot:
-        from edgeleuk.evaluation.plots import plot_finder
+        from edgeleuk.lab.evaluation.plots import plot_finder
 
         plot_finder(report, plot)
     _print(report, render_finder, as_json)
@@ -163,10 +163,10 @@ def reader(
     rules: RulesOption = None,
 ) -> None:
     """Accuracy by type and source, confusion, attributes and blasts, through the reader that analyze uses."""
-    from edgeleuk.evaluation.cells import evaluate_reader
-    from edgeleuk.evaluation.datasets import load_cells
-    from edgeleuk.reader import Reader
-    from edgeleuk.render.evaluation import render_reader
+    from edgeleuk.lab.evaluation.cells import evaluate_reader
+    from edgeleuk.lab.evaluation.datasets import load_cells
+    from edgeleuk.lab.render.evaluation import render_reader
+    from edgeleuk.networks.reader import Reader
 
     model = chosen(model_folder, mag)
     rule_set, _ = standards(rules)
@@ -178,7 +178,7 @@ def reader(
             Reader(model.reader, threads), picked, rule_set, progress, _look(virtual, restain)
         )
     if plot:
-        from edgeleuk.evaluation.plots import plot_reader
+        from edgeleuk.lab.evaluation.plots import plot_reader
 
         plot_reader(report, plot)
     _print(report, render_reader, as_json)
@@ -202,9 +202,9 @@ def slides(
     from dataclasses import replace
 
     model = chosen(model_folder, mag)
-    from edgeleuk.evaluation.slides import evaluate_slides, load_slides
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.render.evaluation import render_slides
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.lab.evaluation.slides import evaluate_slides, load_slides
+    from edgeleuk.lab.render.evaluation import render_slides
 
     loaded = standards(rules, reference)
     samples = load_slides(table, images)
@@ -235,12 +235,12 @@ def whole(
     reference: ReferenceOption = None,
 ) -> None:
     """Whole fields through the pipeline: white cells annotated with their type that are found, and read right."""
-    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount
-    from edgeleuk.evaluation.datasets import load_fields
-    from edgeleuk.evaluation.whole import evaluate_whole
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.render.evaluation import render_whole
+    from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.whole import evaluate_whole
+    from edgeleuk.lab.render.evaluation import render_whole
     from edgeleuk.types import Scale
 
     model = chosen(model_folder, mag)
@@ -275,11 +275,11 @@ def phone(
     threads: Threads = None,
 ) -> None:
     """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
-    from edgeleuk.evaluation.datasets import load_fields
-    from edgeleuk.evaluation.phone import evaluate_phone
-    from edgeleuk.evaluation.virtual import eyepiece_fields
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.render.evaluation import render_phone
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.phone import evaluate_phone
+    from edgeleuk.lab.evaluation.virtual import eyepiece_fields
+    from edgeleuk.lab.render.evaluation import render_phone
 
     model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
@@ -311,11 +311,11 @@ def alarms(
     reference: ReferenceOption = None,
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
-    from edgeleuk.evaluation.alarms import Draws, evaluate_alarms
-    from edgeleuk.evaluation.datasets import load_cells, of_split
-    from edgeleuk.judge import judge_by
-    from edgeleuk.reader import Reader
-    from edgeleuk.render.evaluation import render_alarms
+    from edgeleuk.differential.for_reader import judge_by
+    from edgeleuk.lab.evaluation.alarms import Draws, evaluate_alarms
+    from edgeleuk.lab.evaluation.datasets import load_cells, of_split
+    from edgeleuk.lab.render.evaluation import render_alarms
+    from edgeleuk.networks.reader import Reader
 
     model = chosen(model_folder, mag)
     rule_set, ranges = standards(rules, reference)
@@ -348,10 +348,10 @@ def verdicts(
     reference: ReferenceOption = None,
 ) -> None:
     """Verdicts on simulated healthy slides, on patients and on slides with few blasts; how bounds of blasts hold."""
-    from edgeleuk.evaluation.datasets import load_cells, of_split
-    from edgeleuk.evaluation.verdicts import Plan, evaluate_verdicts
-    from edgeleuk.reader import Reader
-    from edgeleuk.render.evaluation_verdicts import render_verdicts
+    from edgeleuk.lab.evaluation.datasets import load_cells, of_split
+    from edgeleuk.lab.evaluation.verdicts import Plan, evaluate_verdicts
+    from edgeleuk.lab.render.verdicts import render_verdicts
+    from edgeleuk.networks.reader import Reader
 
     model = chosen(model_folder, mag)
     picked = of_split(load_cells(cells, images), split)
@@ -387,9 +387,9 @@ def screen(
     reference: ReferenceOption = None,
 ) -> None:
     """Verdicts on real pictures of patients of whom the truth is known, each group a slide."""
-    from edgeleuk.evaluation.screen import evaluate_screen, load_screen
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.render.evaluation_verdicts import render_screen
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.lab.evaluation.screen import evaluate_screen, load_screen
+    from edgeleuk.lab.render.verdicts import render_screen
 
     analyser = Analyser(chosen(model_folder, mag), threads, refusing=True)
     groups = load_screen(table, images, truth)
@@ -454,10 +454,10 @@ def _look(virtual: str | None, restain: int | None = None) -> Look:
 
     The image is shown as it is or through an objective, and is then re-stained if wanted.
     """
-    from edgeleuk.evaluation.cells import read_cell
-    from edgeleuk.evaluation.restain import restained_cells
-    from edgeleuk.evaluation.virtual import virtual_cells
-    from edgeleuk.microscope import objective
+    from edgeleuk.imaging.objectives import objective
+    from edgeleuk.lab.evaluation.cells import read_cell
+    from edgeleuk.lab.evaluation.restain import restained_cells
+    from edgeleuk.lab.evaluation.virtual import virtual_cells
 
     look = virtual_cells(objective(virtual)) if virtual else read_cell
     return look if restain is None else restained_cells(restain, look)

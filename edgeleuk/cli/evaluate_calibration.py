@@ -29,9 +29,9 @@ def calibration(
     Scale, turn, blur, noise, uneven light and squeeze are drawn for each device. Half a percent is right for a ruling, 5 %
     for red cells.
     """
-    from edgeleuk.evaluation.calibration import evaluate_calibration
-    from edgeleuk.finder import Finder
-    from edgeleuk.render.evaluation_calibration import render_calibration
+    from edgeleuk.lab.evaluation.calibration import evaluate_calibration
+    from edgeleuk.lab.render.calibration import render_calibration
+    from edgeleuk.networks.finder import Finder
 
     model = chosen(model_folder, mag)
     with progress_bar("calibrating") as progress:

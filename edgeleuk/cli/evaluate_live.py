@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from edgeleuk.evaluation.live import LiveResult
+    from edgeleuk.lab.evaluation.live import LiveResult
 
 
 def live(
@@ -52,11 +52,11 @@ def live(
     """
     from rich.progress import Progress as Bar
 
-    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
-    from edgeleuk.evaluation.live import evaluate_live
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.sources.stage import DRIFTS_UM, StageSource
+    from edgeleuk.lab.evaluation.live import evaluate_live
+    from edgeleuk.sources.simulated import DRIFTS_UM, StageSource
 
     if standstill >= minutes * 60 / 2:
         raise UsageError(

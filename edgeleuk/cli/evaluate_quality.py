@@ -36,11 +36,11 @@ def quality(
     threads: Threads = None,
 ) -> None:
     """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
-    from edgeleuk.evaluation.datasets import load_fields
-    from edgeleuk.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.render.evaluation_quality import render_quality
-    from edgeleuk.sources.listing import pictures
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
+    from edgeleuk.lab.render.quality import render_quality
+    from edgeleuk.sources.pictures.listing import pictures
     from edgeleuk.types import PictureFile
 
     model = chosen(model_folder, mag)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk._addresses import is_incomplete
 from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
@@ -23,9 +22,10 @@ from edgeleuk.cli._who import (
     Who,
 )
 from edgeleuk.errors import UsageError
+from edgeleuk.system.addresses import is_incomplete
 
 if TYPE_CHECKING:
-    from edgeleuk.store import SessionSummary
+    from edgeleuk.sessions import SessionSummary
 
 
 def live(
@@ -154,8 +154,8 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
         UsageError: The session is of another objective, of images, or, without a `source`, of a camera whose address
             contained a password.
     """
-    from edgeleuk.store import open_store, require_resumable
-    from edgeleuk.zoo import same_objective
+    from edgeleuk.models.registry import same_objective
+    from edgeleuk.sessions import open_store, require_resumable
 
     with open_store(store, create=False) as kept:
         summary = kept.get(session).known([])

@@ -12,7 +12,7 @@ from edgeleuk.cli._model import ModelOption, chosen, in_use
 from edgeleuk.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgeleuk.zoo import Model
+    from edgeleuk.models.registry import Model
 
 app = typer.Typer(
     help="The models on this machine: list, show, verify; install, use, roll back, remove, pack, trust.\n\n"
@@ -27,17 +27,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
     """The magnifications that have a model here, and every installed version."""
-    from edgeleuk import modelstore, zoo
+    from edgeleuk.models import registry, updates
     from edgeleuk.render import models as render
 
-    found = [zoo.read_manifest(folder) for folder in zoo.available().values()]
-    installed = {name: modelstore.versions(name) for name in zoo.MAGNIFICATIONS}
+    found = [registry.read_manifest(folder) for folder in registry.available().values()]
+    installed = {name: updates.versions(name) for name in registry.MAGNIFICATIONS}
     if as_json:
         print_json([render.summary(model, installed.get(model.magnification, ())) for model in found])
     else:
-        results().print(render.listing(found, zoo.roots()))
+        results().print(render.listing(found, registry.roots()))
         if any(installed.values()):
-            results().print(render.versions(installed, zoo.shipped().keys()))
+            results().print(render.versions(installed, registry.shipped().keys()))
 
 
 @app.command()
@@ -49,12 +49,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One model: its types, attributes, thresholds, figures, where they come from, and what it was derived from."""
-    from edgeleuk import _files
     from edgeleuk.render import models as render
+    from edgeleuk.system import file_io
 
     model = chosen(model_folder, magnification)
     if as_json:
-        print_json(_files.read_json(model.folder / "model.json"))
+        print_json(file_io.read_json(model.folder / "model.json"))
     else:
         results().print(render.card(model))
 
@@ -67,17 +67,19 @@ def verify(
     model_folder: ModelOption = None,
 ) -> None:
     """Check every model file against its SHA-256 and open it. Exit code 4 where one fails."""
-    from edgeleuk import modelstore, zoo
+    from edgeleuk.models import registry, updates
 
     if model_folder:
         _verified(chosen(model_folder, magnification))
         return
-    names = [magnification] if magnification else list(zoo.available())
+    names = [magnification] if magnification else list(registry.available())
     if not names:
-        raise ModelError(f"no models in {' or '.join(map(str, zoo.roots()))}. Install the package again.")
+        raise ModelError(
+            f"no models in {' or '.join(map(str, registry.roots()))}. Install the package again."
+        )
     failed = False
     for name in names:
-        for version in modelstore.versions(name):
+        for version in updates.versions(name):
             if version.problem:
                 report(ModelError(f"installed {name} model {version.version}: {version.problem}"))
                 failed = True
@@ -97,7 +99,7 @@ def _verified(model: Model) -> None:
     Raises:
         ModelError: The model does not open.
     """
-    from edgeleuk.pipeline import Analyser
+    from edgeleuk.analysis.analyser import Analyser
 
     Analyser(model)
     results().print(f"{model.magnification}: finder and reader are as published (version {model.version})")

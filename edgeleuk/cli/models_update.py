@@ -42,10 +42,10 @@ def install(
     tried on the sample before anything changes. Versions stay side by side: `models use` and `models rollback`
     switch between them.
     """
-    from edgeleuk import modelstore
     from edgeleuk.doctor.trial import tried
+    from edgeleuk.models import updates
 
-    done = modelstore.install(_content(file), tried, unsigned=unsigned, use_it=not keep)
+    done = updates.install(_content(file), tried, unsigned=unsigned, use_it=not keep)
     state = "was installed already" if done.was_there else "is installed"
     then = ", beside the one in use" if keep else ", and is in use"
     tell(f"the {done.magnification} model {done.version} {state}{then}")
@@ -61,25 +61,25 @@ def install(
 
 def use(magnification: Magnification, version: Version) -> None:
     """Use an installed version of a model from now on; `builtin` is the one that came with the program."""
-    from edgeleuk import modelstore
+    from edgeleuk.models import updates
 
-    modelstore.use(magnification, version)
+    updates.use(magnification, version)
     tell(f"the {magnification} model {version} is in use")
 
 
 def rollback(magnification: Magnification) -> None:
     """Use the version of a model again that was in use before."""
-    from edgeleuk import modelstore
+    from edgeleuk.models import updates
 
-    version = modelstore.rollback(magnification)
+    version = updates.rollback(magnification)
     tell(f"the {magnification} model {version} is in use again")
 
 
 def remove(magnification: Magnification, version: Version) -> None:
     """Remove an installed version for good. The one in use is not removed."""
-    from edgeleuk import modelstore
+    from edgeleuk.models import updates
 
-    modelstore.remove(magnification, version)
+    updates.remove(magnification, version)
     tell(f"the {magnification} model {version} is removed")
 
 
@@ -102,13 +102,14 @@ def pack(
     ] = None,
 ) -> None:
     """Pack a model into an archive that `models install` takes, for a stick."""
-    from edgeleuk import _files, modelstore, zoo
-    from edgeleuk.modelstore import signing
+    from edgeleuk.models import registry, updates
+    from edgeleuk.models.updates import signing
+    from edgeleuk.system import file_io
 
     folder = Path(model)
-    packed = zoo.load_folder(folder) if _files.is_folder(folder) else zoo.load(model)
+    packed = registry.load_folder(folder) if file_io.is_folder(folder) else registry.load(model)
     sign = partial(signing.sign, signing.signer(key)) if key else None
-    content = modelstore.pack(packed, sign)
+    content = updates.pack(packed, sign)
     target = out or Path(f"edgeleuk-{packed.magnification}-{packed.version}.zip")
     write(target, content)
     signed = "signed" if sign else "not signed"
@@ -131,7 +132,7 @@ def trust(
     as_json: Annotated[bool, typer.Option("--json", help="Print the trusted keys as JSON.")] = False,
 ) -> None:
     """Trust the signatures of a key. From the first trusted key on, unsigned models are refused."""
-    from edgeleuk.modelstore import signing
+    from edgeleuk.models.updates import signing
 
     if file and forget:
         raise UsageError("a key is trusted or forgotten, not both at once. Give one of them.")
@@ -150,12 +151,12 @@ def trust(
 
 def _content(file: Path) -> bytes:
     """Read an archive, up to the maximum size."""
-    from edgeleuk import _files
-    from edgeleuk.modelstore import MAX_ARCHIVE_BYTES
+    from edgeleuk.models.updates import MAX_ARCHIVE_BYTES
+    from edgeleuk.system import file_io
 
     if str(file) == "-":
         return sys.stdin.buffer.read(MAX_ARCHIVE_BYTES + 1)
     try:
-        return _files.read_bytes(file, MAX_ARCHIVE_BYTES)
+        return file_io.read_bytes(file, MAX_ARCHIVE_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}. Check the path and the stick.") from error

@@ -20,7 +20,7 @@ def list_profiles(as_json: Json = False) -> None:
     """The profiles here, by name."""
     from dataclasses import asdict
 
-    from edgeleuk import profiles
+    from edgeleuk.device import profiles
     from edgeleuk.render import profiles as render
 
     found: dict[str, profiles.Profile | EdgeleukError] = {}
@@ -45,7 +45,7 @@ def show(name: Name, as_json: Json = False) -> None:
     """What was measured of one device, and how well."""
     from dataclasses import asdict
 
-    from edgeleuk import profiles
+    from edgeleuk.device import profiles
     from edgeleuk.render import profiles as render
 
     profile = profiles.load(name)
@@ -58,7 +58,7 @@ def show(name: Name, as_json: Json = False) -> None:
 @app.command()
 def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Delete a profile's file."""
-    from edgeleuk import profiles
+    from edgeleuk.device import profiles
 
     path = profiles.find(name)
     if not yes:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk import _files
+from edgeleuk.system import file_io
 
 
 class Document(StrEnum):
@@ -23,4 +23,4 @@ def schema(
 ) -> None:
     """Print the JSON Schema of `analyze --json`, or of a model's model.json."""
     path = Path(__file__).parents[1] / "data" / f"{document}.schema.json"
-    typer.echo(_files.read_text(path), nl=False)
+    typer.echo(file_io.read_text(path), nl=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk import _files
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text, print_json, results, tell, warn
+from edgeleuk.cli._kept import check_types, tell_lost
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -26,14 +26,15 @@ from edgeleuk.cli._who import (
     OtherSlide,
     StoreOption,
 )
-from edgeleuk.errors import ModelError, UsageError
+from edgeleuk.errors import UsageError
+from edgeleuk.system import file_io
 
 if TYPE_CHECKING:
+    from edgeleuk.differential.rules import Reference, Rules
+    from edgeleuk.models.registry import Model
     from edgeleuk.render.sessions import Kept
-    from edgeleuk.rules import Reference, Rules
-    from edgeleuk.store import Session, SessionSummary
+    from edgeleuk.sessions import Session, SessionSummary
     from edgeleuk.types import CountedField
-    from edgeleuk.zoo import Model
 
 app = typer.Typer(
     help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
@@ -56,11 +57,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
     """Every session, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
-    from edgeleuk.store import default_path, open_store
+    from edgeleuk.sessions import default_path, open_store
 
     path = store or default_path()
     lost: list[str] = []
-    if store is None and _files.is_absent(path):  # nothing was counted yet: no error
+    if store is None and file_io.is_absent(path):  # nothing was counted yet: no error
         found = []
     else:
         with open_store(path, create=False) as opened:
@@ -84,7 +85,7 @@ def show(
 ) -> None:
     """The differential of a session's white cells, each counted once, with its notes."""
     from edgeleuk.render import sessions as render
-    from edgeleuk.store import open_store
+    from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
@@ -110,7 +111,7 @@ def resume(
     What is said of the slide or the operator holds from now on; a note keeps what was said before.
     """
     from edgeleuk.cli.live import resume_session
-    from edgeleuk.store import open_store
+    from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         found = opened.get(session).id
@@ -133,7 +134,7 @@ def set_facts(
     A note with the time keeps what was said before. An empty text ("") takes it away.
     """
     from edgeleuk.render import sessions as render
-    from edgeleuk.store import open_store
+    from edgeleuk.sessions import open_store
 
     if not (other := Other(slide, operator, site, device, notes)):
         raise UsageError(
@@ -165,13 +166,13 @@ def export(
     """Write a session as files: session.json, *.csv, crops/TYPE/CELL-FIELD.jpg, result.edgeleuk.
 
     The CSV files are verdict, cells, differential and pictures. A crop is the best view of a white cell: whole where a field
-    shows it whole, and sharpest. result.edgeleuk holds every number exactly, for programs: `edgeleuk.codec.read_result`
+    shows it whole, and sharpest. result.edgeleuk holds every number exactly, for programs: `edgeleuk.results.codec.read_result`
     reads it. The folder may hold an older export of this session, which is replaced, and no other result.
     """
-    from edgeleuk.codec import encode
     from edgeleuk.render import sessions as render
     from edgeleuk.render import tables
-    from edgeleuk.store import open_store
+    from edgeleuk.results.codec import encode
+    from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
@@ -202,7 +203,7 @@ def delete(
     store: StoreOption = None,
 ) -> None:
     """Remove a session and its pictures for good, and give their space back to the disk."""
-    from edgeleuk.store import open_store
+    from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         doomed = opened.get(session).known([])
@@ -223,9 +224,9 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     Raises:
         UsageError: The named model is for another objective.
     """
-    from edgeleuk.counting.scale import ScalePolicy
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
-    from edgeleuk.pipeline import Analyser
     from edgeleuk.render.sessions import Kept
     from edgeleuk.slidemap import made_of_stills
 
@@ -265,17 +266,6 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     )
 
 
-def tell_lost(lost: Sequence[str]) -> None:
-    """Warn about data lost from a damaged session file."""
-    for text in lost:
-        warn(text)
-    if lost:
-        warn(
-            "the file of the sessions is damaged, and its disk may be failing. Copy it elsewhere; `sqlite3 FILE .recover` may"
-            " save more of it."
-        )
-
-
 def _checked(
     counted: Iterable[CountedField], summary: SessionSummary, model: Model
 ) -> Iterator[CountedField]:
@@ -287,25 +277,3 @@ def _checked(
     for each in counted:
         check_types(summary, [each], model)
         yield each
-
-
-def check_types(summary: SessionSummary, counted: Sequence[CountedField], model: Model) -> None:
-    """Require that the model knows all cell types of a session.
-
-    Views of a cell can only be combined by a reader that knows every type they were weighed by.
-
-    Args:
-        summary: Session, for the message.
-        counted: Fields of the session.
-        model: Model that reads the session now.
-
-    Raises:
-        ModelError: The session was read with other types.
-    """
-    readings = (cell.reading for each in counted for cell in each.field.cells if cell.reading)
-    if any(reading.probabilities.keys() != {*model.reader.labels} for reading in readings):
-        raise ModelError(
-            f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model,"
-            f" which tells other types than the one here, {model.version}. Use the old one again, where it is installed:"
-            f" `edgeleuk models use {model.magnification} {summary.model_version}`; or name its folder by --model."
-        )

@@ -33,7 +33,7 @@ def simulate(
 
     import cv2
 
-    from edgeleuk.sources.simulated import Optics, Smear, Stage, demo, truth_document
+    from edgeleuk.simulation.smear import Optics, Smear, Stage, demo, truth_document
 
     if not 0.02 <= um_per_px <= 1 or not 0.2 <= squeeze <= 5:
         raise UsageError(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
     from rich.table import Table
 
-    from edgeleuk.evaluation.leftout import LeftOut
-    from edgeleuk.training.recipe import Recipe
+    from edgeleuk.lab.evaluation.leftout import LeftOut
+    from edgeleuk.lab.training.recipe import Recipe
 
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
 
@@ -64,7 +64,7 @@ def finder(
 ) -> None:
     """Train a finder on the fields that EDGELEUK_DATA holds."""
     begun = _begun("finder", recipe, out, threads, device)
-    from edgeleuk.training.finder import train
+    from edgeleuk.lab.training.finder import train
 
     train(*begun, workers)
     _trained(begun)
@@ -89,7 +89,7 @@ def reader(
 ) -> None:
     """Train a reader on the cells that EDGELEUK_DATA holds."""
     begun = _begun("reader", recipe, out, threads, device, without or ())
-    from edgeleuk.training.reader import train, train_across
+    from edgeleuk.lab.training.reader import train, train_across
 
     if across:
         loaded, _, where = begun
@@ -110,7 +110,7 @@ def restore(
 ) -> None:
     """Make the checkpoint of a published network again from its INT8 file, to train or to publish from."""
     loaded, folder, _ = _begun(None, recipe, out, None, "cpu")
-    from edgeleuk.training.restore import restored
+    from edgeleuk.lab.training.restore import restored
 
     restored(loaded, models, folder)
     tell(f"restored; checkpoint in {folder}.")
@@ -125,8 +125,8 @@ def variants(
     _need_torch()
     from rich.table import Table
 
-    from edgeleuk.training.recipe import load_recipe
-    from edgeleuk.training.variants import compare
+    from edgeleuk.lab.training.recipe import load_recipe
+    from edgeleuk.lab.training.variants import compare
 
     loaded = load_recipe(recipe)
     work = writable_folder(runs / f"variants-{loaded.name}")
@@ -153,8 +153,8 @@ def leftout(
 ) -> None:
     """What colours and scale of a device profile are worth on a camera that a finder never saw."""
     _need_torch()
-    from edgeleuk.training.leftout import left_out
-    from edgeleuk.training.recipe import load_recipe
+    from edgeleuk.lab.training.leftout import left_out
+    from edgeleuk.lab.training.recipe import load_recipe
 
     recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
     unseeing = None if reader is None else load_recipe(reader, "reader")
@@ -180,10 +180,10 @@ def across(
     groups as `across`.
     """
     _need_torch()
-    from edgeleuk import _files
-    from edgeleuk.training.across import measure
-    from edgeleuk.training.publish import ACROSS
-    from edgeleuk.training.recipe import load_recipe
+    from edgeleuk.lab.training.across import measure
+    from edgeleuk.lab.training.publish import ACROSS
+    from edgeleuk.lab.training.recipe import load_recipe
+    from edgeleuk.system import file_io
 
     loaded = load_recipe(recipe, "reader")
     work = writable_folder(runs / f"across-{loaded.name}")
@@ -191,7 +191,7 @@ def across(
     for laboratory, figures in measure(loaded, runs, work, standards()[0]):
         tell(f"measured: {laboratory}")
         found[laboratory] = figures
-    _files.write_whole(work / ACROSS, json.dumps(found, indent=2).encode())
+    file_io.write_whole(work / ACROSS, json.dumps(found, indent=2).encode())
     if as_json:
         print_json(found)
     else:
@@ -278,8 +278,8 @@ def publish(
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
-    from edgeleuk.training import publish as publishing
-    from edgeleuk.training.export import Standards
+    from edgeleuk.lab.training import publish as publishing
+    from edgeleuk.lab.training.export import Standards
 
     measured_by = Standards(*standards())
     if remeasure and (finder_recipe or reader_recipe):
@@ -303,8 +303,8 @@ def _begun(
     _need_torch()
     import torch
 
-    from edgeleuk.training.loop import device_named
-    from edgeleuk.training.recipe import load_recipe, without
+    from edgeleuk.lab.training.loop import device_named
+    from edgeleuk.lab.training.recipe import load_recipe, without
 
     if threads:
         torch.set_num_threads(threads)

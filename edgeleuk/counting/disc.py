@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import hypot
 
-from edgeleuk.bars import find_view
+from edgeleuk.imaging.bars import find_view
 from edgeleuk.types import Aperture, Frame, Shot
 
 AGAIN_S = 2.0

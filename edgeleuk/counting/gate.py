@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeleuk.assessment import StreamLimits
-from edgeleuk.quality import Look
+from edgeleuk.quality.assessment import StreamLimits
+from edgeleuk.quality.measures import Look
 from edgeleuk.types import Placement
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from edgeleuk.counting.scale import ScalePolicy, Size, file_size
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
+from edgeleuk.counting.scale_policy import ScalePolicy, Size, file_size
 from edgeleuk.errors import ScaleError
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import pooled
+from edgeleuk.scale.agreement import pooled
 from edgeleuk.types import Field, Scale
 
 ENOUGH_RED_CELLS = 60

@@ -15,21 +15,21 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from edgeleuk import __version__
-from edgeleuk.counting.scale import ScaleChoice, ScalePolicy
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
+from edgeleuk.counting.scale_policy import ScaleChoice, ScalePolicy
 from edgeleuk.counting.stream import Hold, Stream, timed
-from edgeleuk.differential import Differential
+from edgeleuk.differential.differential import Differential
+from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.per_microlitre import estimate
+from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.verdict import Pictures, Verdict, reach, told_apart
 from edgeleuk.errors import EdgeleukError, StoreError
-from edgeleuk.estimates import estimate
-from edgeleuk.faults import unforeseen
-from edgeleuk.judge import judge_by
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.results import Provenance, SlideResult, identify, refusal
-from edgeleuk.rules import Reference, Rules
+from edgeleuk.results.slide_result import Provenance, SlideResult, identify, refusal
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.sources.folder import read_picture
+from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system.faults import unforeseen
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
-from edgeleuk.verdict import Pictures, Verdict, reach, told_apart
 
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
@@ -40,7 +40,7 @@ OTHER_ZOOM = (
 class Recorder(Protocol):
     """Storage of a slide's count.
 
-    `store.Session` implements it.
+    `sessions.Session` implements it.
     """
 
     def add(self, counted: CountedField) -> None:

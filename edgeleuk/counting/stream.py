@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting.disc import Disc
 from edgeleuk.counting.gate import Gate, Meters
-from edgeleuk.counting.scale import ScalePolicy, Size, file_size
+from edgeleuk.counting.scale_policy import ScalePolicy, Size, file_size
 from edgeleuk.counting.session_scale import SessionScale
 from edgeleuk.counting.zoom import Zoom
 from edgeleuk.errors import QualityError, ScaleError
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.quality import Look
-from edgeleuk.results import refusal
+from edgeleuk.quality.measures import Look
+from edgeleuk.results.slide_result import refusal
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.types import Field, Placement, Refusal, Scale, Shot
 

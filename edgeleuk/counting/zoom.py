@@ -1,7 +1,7 @@
 """Detection of zoom and objective changes.
 
 It is noticed by the size of red cells. A field that shows many of them, of a much different size, contradicts
-its scale alone (see `pooling`). Here several frames are combined, for fields with few red cells, as those of
+its scale alone (see `scale.agreement`). Here several frames are combined, for fields with few red cells, as those of
 a zoomed camera or of a leukaemia are, and for changes of less than a third.
 """
 
@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.analysis.observation import Observation
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.observation import Observation
-from edgeleuk.pipeline import Analyser
-from edgeleuk.pooling import CONTRADICTING, WITNESSES
-from edgeleuk.scale import CONTRADICTS
+from edgeleuk.scale.agreement import CONTRADICTING, WITNESSES
+from edgeleuk.scale.red_cells import CONTRADICTS
 from edgeleuk.types import RED_CELL, Box, Field, Scale
 
 FEWEST = 3

@@ -14,9 +14,11 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from edgeleuk import __version__, _files, machine, zoo
+from edgeleuk import __version__
 from edgeleuk.doctor.trial import PATIENCE_S, tried
 from edgeleuk.errors import ModelError
+from edgeleuk.models import registry
+from edgeleuk.system import file_io, machine
 
 REMEMBERED = "tried"
 """Folder in the model store that records tried models.
@@ -25,7 +27,7 @@ It holds an empty file for each of them, named by `_mark`.
 """
 
 
-def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: None) -> None:
+def require_tried(model: registry.Model, telling: Callable[[str], None] = lambda _: None) -> None:
     """Try an unknown model once, and remember that it works.
 
     Known models are those that came with the program, the installed ones, and those that this program tried on this
@@ -34,11 +36,11 @@ def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: N
     Raises:
         ModelError: The model does not work.
     """
-    content = zoo.manifest_bytes(model.folder)  # names both networks by their hashes
+    content = registry.manifest_bytes(model.folder)  # names both networks by their hashes
     if _came_along(content) or _is_installed(model.folder):
         return
     mark = _mark(content)
-    if mark and _files.is_regular(mark):
+    if mark and file_io.is_regular(mark):
         return
     telling(
         f"trying the {model.magnification} model in {model.folder} on the sample first, since it is not known here"
@@ -51,17 +53,17 @@ def require_tried(model: zoo.Model, telling: Callable[[str], None] = lambda _: N
 
 def _came_along(content: bytes) -> bool:
     """Check whether a manifest equals, byte by byte, a shipped one."""
-    for root in zoo.own_roots():
-        for path in _files.listed(root, "*/model.json"):
+    for root in registry.own_roots():
+        for path in file_io.listed(root, "*/model.json"):
             with suppress(ModelError):
-                if zoo.manifest_bytes(path.parent) == content:
+                if registry.manifest_bytes(path.parent) == content:
                     return True
     return False
 
 
 def _is_installed(folder: Path) -> bool:
     with suppress(ModelError, OSError, RuntimeError):
-        return zoo.store().resolve() in folder.resolve().parents
+        return registry.store().resolve() in folder.resolve().parents
     return False
 
 
@@ -78,7 +80,7 @@ def _mark(content: bytes) -> Path | None:
         machine.processor(),
     )
     try:
-        return zoo.store() / REMEMBERED / hashlib.sha256("\n".join(about).encode()).hexdigest()
+        return registry.store() / REMEMBERED / hashlib.sha256("\n".join(about).encode()).hexdigest()
     except ModelError:
         return None
 

@@ -20,9 +20,9 @@ from contextlib import suppress
 from importlib import metadata
 
 from edgeleuk import __version__
-from edgeleuk._addresses import without_secrets
 from edgeleuk.doctor.findings import Report, without_names
-from edgeleuk.faults import told
+from edgeleuk.system.addresses import without_secrets
+from edgeleuk.system.faults import told
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
 LINES = 2000

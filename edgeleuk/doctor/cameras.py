@@ -10,11 +10,11 @@ from pathlib import Path
 
 from edgeleuk.doctor.findings import Finding, State
 from edgeleuk.errors import EdgeleukError, StoreError
+from edgeleuk.sessions import claim_source
 from edgeleuk.sources import open_source, picamera
 from edgeleuk.sources._v4l2 import Device, devices
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.store import claim_source
 
 GROUP = "video"
 JOIN, THEN = 'sudo usermod -aG video "$USER"', "Then log in again."

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edgeleuk.doctor.findings import Finding
-from edgeleuk.store import SessionSummary
+from edgeleuk.sessions import SessionSummary
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 """Earliest plausible date; a clock that shows less is wrong.

@@ -12,8 +12,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 import edgeleuk
-from edgeleuk import machine
 from edgeleuk.doctor.findings import Finding, State
+from edgeleuk.system import machine
 
 DOT_PRODUCTS = {
     "asimddp": "8-bit dot products",

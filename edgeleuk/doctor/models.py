@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgeleuk import modelstore, zoo
 from edgeleuk.doctor import trial
 from edgeleuk.doctor.findings import Finding
 from edgeleuk.doctor.machine import again
 from edgeleuk.doctor.trial import UnfinishedError, tried
 from edgeleuk.errors import ModelError
+from edgeleuk.models import registry, updates
 
 
 def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
@@ -25,9 +25,9 @@ def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: N
         at_work: Also open each model and run it on the sample, in a process of its own.
         telling: Called with a message before each trial.
     """
-    here = zoo.available()
+    here = registry.available()
     if not here:
-        places = " or ".join(map(str, zoo.roots()))
+        places = " or ".join(map(str, registry.roots()))
         yield Finding("models", "failure", f"There are no models in {places}.", *_whole_again())
     for magnification in here:
         if at_work:
@@ -35,8 +35,8 @@ def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: N
         found = _model(magnification, at_work)
         at_work = at_work and not found.facts.get("unfinished")
         yield found
-    for magnification in zoo.MAGNIFICATIONS:
-        for version in modelstore.versions(magnification):
+    for magnification in registry.MAGNIFICATIONS:
+        for version in updates.versions(magnification):
             if version.problem:
                 yield _altered(version)
 
@@ -44,13 +44,13 @@ def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: N
 def _model(magnification: str, at_work: bool) -> Finding:
     check, began = f"model {magnification}", time.perf_counter()
     try:
-        model = zoo.load(magnification)
+        model = registry.load(magnification)
         if at_work:
             tried(model)
     except UnfinishedError as error:
         return _unfinished(check, model, error)
     except ModelError as error:
-        if _in_use(magnification) and magnification in zoo.shipped():
+        if _in_use(magnification) and magnification in registry.shipped():
             advice = "That one came with the program; the one that fails was installed."
             return Finding(
                 check, "failure", str(error), f"edgeleuk models use {magnification} builtin", advice
@@ -63,7 +63,7 @@ def _model(magnification: str, at_work: bool) -> Finding:
     return Finding(check, "ok", f"Version {model.version}, {origin}: as published; {done}.", facts=facts)
 
 
-def _unfinished(check: str, model: zoo.Model, error: UnfinishedError) -> Finding:
+def _unfinished(check: str, model: registry.Model, error: UnfinishedError) -> Finding:
     """Report a trial that did not finish in time.
 
     It is only a warning: the files worked where the model was published, or when it was installed.
@@ -86,8 +86,12 @@ def _unfinished(check: str, model: zoo.Model, error: UnfinishedError) -> Finding
     return Finding(check, "warning", said, "edgeleuk analyze --demo", advice, facts)
 
 
-def _origin(model: zoo.Model) -> str:
-    return "came with the program" if model.folder == zoo.shipped().get(model.magnification) else "installed"
+def _origin(model: registry.Model) -> str:
+    return (
+        "came with the program"
+        if model.folder == registry.shipped().get(model.magnification)
+        else "installed"
+    )
 
 
 def _whole_again() -> tuple[str, str]:
@@ -97,7 +101,7 @@ def _whole_again() -> tuple[str, str]:
             "unset EDGELEUK_MODELS",
             "The models that came with the program are then used, not those in that folder.",
         )
-    package = Path(zoo.__file__).parent
+    package = Path(registry.__file__).parents[1]
     if (package / "_models").exists():
         return again("--force-reinstall", "--no-deps")
     return "git checkout -- models", f"In the folder of edgeleuk's source, {package.parent}."
@@ -105,12 +109,12 @@ def _whole_again() -> tuple[str, str]:
 
 def _in_use(magnification: str) -> bool:
     try:
-        return zoo.in_use(magnification) is not None
+        return registry.in_use(magnification) is not None
     except ModelError:
         return False
 
 
-def _altered(version: modelstore.Version) -> Finding:
+def _altered(version: updates.Version) -> Finding:
     name = f"{version.magnification} model {version.version}"
     instead = "; the one that came with the program is used instead" if version.in_use else ""
     facts = {"version": version.version, "in_use": version.in_use}

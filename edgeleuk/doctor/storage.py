@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeleuk.doctor.findings import Finding
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.store import RESERVE_BYTES, SessionSummary, default_path, open_store
+from edgeleuk.sessions import RESERVE_BYTES, SessionSummary, default_path, open_store
 
 ENOUGH_BYTES = 10 * RESERVE_BYTES
 """Free disk space that is enough, bytes.

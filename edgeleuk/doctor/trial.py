@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 import edgeleuk
-from edgeleuk import zoo
+from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import ModelError
-from edgeleuk.rules import Reference, Rules
+from edgeleuk.models import registry
 
 PATIENCE_S = 180.0
 """Time limit of a trial, seconds.
@@ -43,7 +43,7 @@ class UnfinishedError(ModelError):
     The computer is slow or busy, or the model never ends.
     """
 
-    def __init__(self, model: zoo.Model, seconds: float, processor_seconds: float) -> None:
+    def __init__(self, model: registry.Model, seconds: float, processor_seconds: float) -> None:
         self.seconds = seconds
         """Time given to the trial, seconds."""
         self.processor_seconds = processor_seconds
@@ -57,7 +57,7 @@ class UnfinishedError(ModelError):
         )
 
 
-def tried(model: zoo.Model) -> None:
+def tried(model: registry.Model) -> None:
     """Try a model in a separate process.
 
     Nothing that the model does can harm the calling process.
@@ -93,7 +93,7 @@ def tried(model: zoo.Model) -> None:
         raise _failed(model, told.splitlines()[-1][:500])
 
 
-def work(model: zoo.Model, rules: Rules, reference: Reference) -> None:
+def work(model: registry.Model, rules: Rules, reference: Reference) -> None:
     """Run a model on the sample as `analyze` does.
 
     Args:
@@ -106,10 +106,10 @@ def work(model: zoo.Model, rules: Rules, reference: Reference) -> None:
     """
     import numpy as np
 
-    from edgeleuk.judge import judge_by
-    from edgeleuk.pipeline import Analyser
-    from edgeleuk.sources.folder import read_picture
-    from edgeleuk.tallies import tally
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.differential.for_reader import judge_by
+    from edgeleuk.differential.tally import tally
+    from edgeleuk.sources.pictures.reading import read_picture
     from edgeleuk.types import WHITE_CELL, Scale
 
     if WHITE_CELL not in model.finder.classes:
@@ -129,7 +129,7 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _failed(model: zoo.Model, why: str) -> ModelError:
+def _failed(model: registry.Model, why: str) -> ModelError:
     reason = why.replace(f"{model.folder.resolve()}{os.sep}", "").rstrip(".")
     return ModelError(f"the {model.magnification} model {model.version[:60]} does not work: {reason}.")
 

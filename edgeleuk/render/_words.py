@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from edgeleuk._text import escaped
-from edgeleuk.rules import Severity
+from edgeleuk.differential.rules import Severity
 from edgeleuk.types import spoken
 
 DOTS = "..."

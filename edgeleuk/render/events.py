@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edgeleuk.differential import Differential
-from edgeleuk.live.state import Event
+from edgeleuk.counting.state import Event
+from edgeleuk.differential.differential import Differential
 from edgeleuk.render._words import clean, elapsed
 
 KIND_WIDTH = 8

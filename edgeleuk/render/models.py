@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeleuk.errors import ModelError
-from edgeleuk.manifest import ReaderManifest
-from edgeleuk.modelstore import Version
+from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.models.registry import BUILTIN, Model
+from edgeleuk.models.updates import Version
 from edgeleuk.types import spoken
-from edgeleuk.zoo import BUILTIN, Model
 
 
 def summary(model: Model, installed: Sequence[Version] = ()) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from edgeleuk.eyepiece import inside
+from edgeleuk.differential.verdict import Code, Verdict
+from edgeleuk.imaging.field_of_view import inside
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image, spoken
-from edgeleuk.verdict import Code, Verdict
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """Range of the copy's long side, pixels.

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeleuk.device.profiles import Profile
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.profiles import Profile
 
 
 def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> RenderableType:

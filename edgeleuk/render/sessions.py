@@ -22,18 +22,18 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeleuk import __version__
-from edgeleuk.differential import as_json
+from edgeleuk.differential.differential import as_json
+from edgeleuk.differential.verdict import as_json as verdict_json
+from edgeleuk.models.registry import Model
 from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_line
-from edgeleuk.results import SlideResult
+from edgeleuk.results.slide_result import SlideResult
+from edgeleuk.sessions import Note, SessionSummary
 from edgeleuk.slidemap import MappedCell
-from edgeleuk.store import Note, SessionSummary
 from edgeleuk.types import CountedField, Refusal
-from edgeleuk.verdict import as_json as verdict_json
-from edgeleuk.zoo import Model
 
 SCHEMA = "edgeleuk-session/1"
 LONGEST_TYPE = 60

@@ -8,12 +8,14 @@ from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from typing import Any
 
-from edgeleuk.differential import Differential, as_json
+from edgeleuk.differential.differential import Differential, as_json
+from edgeleuk.differential.per_microlitre import Estimates, PerMicrolitre
+from edgeleuk.differential.verdict import Verdict
+from edgeleuk.differential.verdict import as_json as verdict_json
 from edgeleuk.errors import QualityError
-from edgeleuk.estimates import Estimates, PerMicrolitre
-from edgeleuk.intervals import Share
 from edgeleuk.render._csv import csv_of, csv_text
-from edgeleuk.results import SlideResult
+from edgeleuk.results.slide_result import SlideResult
+from edgeleuk.statistics.intervals import Share
 from edgeleuk.types import (
     PLATELET,
     RED_CELL,
@@ -26,8 +28,6 @@ from edgeleuk.types import (
     Reading,
     Refusal,
 )
-from edgeleuk.verdict import Verdict
-from edgeleuk.verdict import as_json as verdict_json
 
 SCHEMA = "edgeleuk-analysis/1"
 RESEARCH_USE = "Research use only. Not a diagnosis."

@@ -17,17 +17,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edgeleuk.bounds import Bounds
-from edgeleuk.correction import Estimate
-from edgeleuk.differential import Differential, SecondLevel
-from edgeleuk.estimates import Estimates
-from edgeleuk.intervals import Share
-from edgeleuk.manifest import ReaderManifest
+from edgeleuk.differential.differential import Differential, SecondLevel
+from edgeleuk.differential.per_microlitre import Estimates
+from edgeleuk.differential.verdict import STYLES, Verdict
+from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.models.registry import Model
 from edgeleuk.render._words import Fitted, picture_word, short
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.results import SlideResult
+from edgeleuk.results.slide_result import SlideResult
+from edgeleuk.statistics.bounds import Bounds
+from edgeleuk.statistics.correction import Estimate
+from edgeleuk.statistics.intervals import Share
 from edgeleuk.types import (
     PLATELET,
     RED_CELL,
@@ -41,8 +43,6 @@ from edgeleuk.types import (
     Scale,
     spoken,
 )
-from edgeleuk.verdict import STYLES, Verdict
-from edgeleuk.zoo import Model
 
 WIDTH = 78
 REASONS = 6

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 
 from edgeleuk.slidemap.alignment import ELSEWHERE_UM, agreement, alignments
-from edgeleuk.slidemap.islands import Islands
+from edgeleuk.slidemap.landmarks import Islands
 from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near
 from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing

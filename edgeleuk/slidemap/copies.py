@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edgeleuk.slidemap.islands import Islands, Landmark
+from edgeleuk.slidemap.landmarks import Islands, Landmark
 from edgeleuk.slidemap.placing import settled
 from edgeleuk.slidemap.registration import Picture
 from edgeleuk.slidemap.search import SLIGHT_UM

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeleuk.manifest import ReaderManifest
+from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.types import UNCLASSIFIED, AttributeReading, Reading
 
 LEAST_PROBABILITY = 1e-6

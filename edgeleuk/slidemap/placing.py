@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeleuk.slidemap.islands import COARSER, FRAME, Islands, Landmark
+from edgeleuk.slidemap.landmarks import COARSER, FRAME, Islands, Landmark
 from edgeleuk.slidemap.registration import Match, Picture, candidates, register, register_turned
 from edgeleuk.types import Placement
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.optics import resize
+from edgeleuk.imaging.resampling import resize
 from edgeleuk.types import RED_CELL_UM, Image, Placement, Scale
 
 Plane = NDArray[np.float32]

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeleuk.slidemap.alignment import agreement, alignments
 from edgeleuk.slidemap.constellation import Constellation
-from edgeleuk.slidemap.islands import COARSER, Islands, Landmark
+from edgeleuk.slidemap.landmarks import COARSER, Islands, Landmark
 from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near, placement
 from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from edgeleuk.slidemap.islands import Islands, Landmark
+from edgeleuk.slidemap.landmarks import Islands, Landmark
 from edgeleuk.slidemap.placing import SEARCHED, TURNED, refine, search
 from edgeleuk.slidemap.registration import Match, Picture, register
 from edgeleuk.types import Aperture, Placement

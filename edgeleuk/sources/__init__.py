@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeleuk._addresses import shown_mistake
 from edgeleuk._text import tamed
 from edgeleuk.errors import CameraError, UsageError
+from edgeleuk.sources.pictures.suffixes import VIDEO_SUFFIXES
+from edgeleuk.system.addresses import shown_mistake
 
 if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
@@ -20,23 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "default_source", "is_camera", "open_source"]
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".avi",
-        ".mkv",
-        ".webm",
-        ".mpg",
-        ".mpeg",
-        ".mjpeg",
-        ".mjpg",
-        ".h264",
-        ".ts",
-        ".3gp",
-    }
-)
 MOST_PIXELS = 50_000_000
 """Maximum pixels of a requested frame size.
 
@@ -171,13 +155,13 @@ def _watch(wish: Wish) -> Source:
 
 
 def _simulated(wish: Wish) -> Source:
-    from edgeleuk.sources.stage import open_stage
+    from edgeleuk.sources.simulated import open_stage
 
     return open_stage(wish.argument, wish.magnification, wish.width, wish.height, wish.fps)
 
 
 def _video(wish: Wish) -> Source:
-    from edgeleuk.sources._kinds import require_file
+    from edgeleuk.sources.pictures.kinds import require_file
     from edgeleuk.sources.video import VideoSource
 
     require_file(Path(wish.spec))

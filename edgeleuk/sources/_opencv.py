@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from edgeleuk.errors import CameraError, InputError
-from edgeleuk.sources import _jpeg
+from edgeleuk.sources.pictures import jpeg
 from edgeleuk.types import Image
 
 MOST_MEGAPIXELS = 50
@@ -116,7 +116,7 @@ def decode_jpeg(data: bytes) -> Image:
     Raises:
         InputError: If it is damaged, cut short or larger than a camera's frame.
     """
-    layout = _jpeg.read_layout(data) if data.startswith(b"\xff\xd8") else None
+    layout = jpeg.read_layout(data) if data.startswith(b"\xff\xd8") else None
     if layout is None:
         raise InputError(f"{len(data)} bytes of the stream are no whole JPEG picture.")
     if fault := fault_of_size(layout.width, layout.height):
@@ -124,6 +124,6 @@ def decode_jpeg(data: bytes) -> Image:
     if layout.fault:
         raise InputError(f"a picture of the stream {layout.fault}")
     try:
-        return _jpeg.decode(data, layout)
-    except _jpeg.DamagedError as error:
+        return jpeg.decode(data, layout)
+    except jpeg.DamagedError as error:
         raise InputError(f"a picture of the stream {error}") from error

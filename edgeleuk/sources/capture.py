@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from edgeleuk.errors import CameraError, EdgeleukError, NoPictureYetError
-from edgeleuk.faults import unforeseen
 from edgeleuk.sources._looks import Looks, Pace, Patience
 from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
+from edgeleuk.system.faults import unforeseen
 from edgeleuk.types import Shot
 
 __all__ = ["Capture", "Patience"]

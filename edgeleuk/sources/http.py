@@ -11,12 +11,12 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from edgeleuk._addresses import shown_source
 from edgeleuk.errors import CameraError, InputError, NoPictureYetError
-from edgeleuk.sources._client import Client
 from edgeleuk.sources._opencv import decode_jpeg
-from edgeleuk.sources._wire import ServerError, reason, split
 from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.sources.network.client import Client
+from edgeleuk.sources.network.wire import ServerError, reason, split
+from edgeleuk.system.addresses import shown_source
 from edgeleuk.types import Frame, Image, Shot
 
 OPEN_S = 10.0

@@ -9,11 +9,11 @@ import time
 
 import cv2
 
-from edgeleuk._addresses import shown_source
 from edgeleuk.errors import CameraError, InputError
 from edgeleuk.sources._opencv import grab, open_video, require_size
-from edgeleuk.sources._wire import Wire, reason, split
 from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.sources.network.wire import Wire, reason, split
+from edgeleuk.system.addresses import shown_source
 from edgeleuk.types import Frame, Image, Shot
 
 OPEN_S = 10.0

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeleuk.errors import CameraError, EdgeleukError, InputError
-from edgeleuk.faults import unforeseen
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.sources.folder import read_picture
-from edgeleuk.sources.listing import Found, pages_of, pictures
+from edgeleuk.sources.pictures.listing import Found, pages_of, pictures
+from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system.faults import unforeseen
 from edgeleuk.types import Frame, PictureFile, Refusal, Shot
 
 POLL_S = 0.3
@@ -29,7 +29,7 @@ A file whose size and time stay the same for so long is complete.
 class PictureReader(Protocol):
     """Decoder for the pictures of a slide.
 
-    `counting.scale.ScalePolicy` is one.
+    `counting.scale_policy.ScalePolicy` is one.
     """
 
     def survey(self, pictures: Sequence[PictureFile]) -> None:

@@ -20,13 +20,18 @@ import old_store
 import packed
 from standard import RULES, judged
 
-from edgeleuk import assessment, codec, colour, machine, profiles, rules, zoo
-from edgeleuk.modelstore import signing
-from edgeleuk.modelstore.update import MANIFEST, SIGNATURE
-from edgeleuk.results import Provenance, SlideResult, without_pictures
-from edgeleuk.store import open_store
-from edgeleuk.tallies import tally
-from edgeleuk.training import recipe
+from edgeleuk.device import colour, profiles
+from edgeleuk.differential import rules
+from edgeleuk.differential.tally import tally
+from edgeleuk.lab.training import recipe
+from edgeleuk.models import registry
+from edgeleuk.models.updates import signing
+from edgeleuk.models.updates.update import MANIFEST, SIGNATURE
+from edgeleuk.quality import assessment
+from edgeleuk.results import codec
+from edgeleuk.results.slide_result import Provenance, SlideResult, without_pictures
+from edgeleuk.sessions import open_store
+from edgeleuk.system import machine
 from edgeleuk.types import Refusal
 
 from .documents import changed
@@ -69,7 +74,7 @@ TOML: Mapping[str, Path] = {
 
 def manifest() -> bytes:
     """The manifest of a model that ships: every key that there is."""
-    return (zoo.shipped()["40x"] / "model.json").read_bytes()
+    return (registry.shipped()["40x"] / "model.json").read_bytes()
 
 
 def coco() -> bytes:

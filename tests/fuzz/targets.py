@@ -19,27 +19,30 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from edgeleuk import codec, machine, profiles, zoo
-from edgeleuk.assessment import load_limits
 from edgeleuk.cli import app
+from edgeleuk.device import profiles
+from edgeleuk.differential.rules import load_reference, load_rules
 from edgeleuk.errors import EdgeleukError, UsageError
-from edgeleuk.evaluation.datasets import load_cells, load_fields
-from edgeleuk.evaluation.screen import load_screen
-from edgeleuk.evaluation.slides import load_slides
-from edgeleuk.modelstore import archive, signing
+from edgeleuk.lab.evaluation.datasets import load_cells, load_fields
+from edgeleuk.lab.evaluation.screen import load_screen
+from edgeleuk.lab.evaluation.slides import load_slides
+from edgeleuk.lab.training.recipe import load_recipe
+from edgeleuk.models import registry
+from edgeleuk.models.registry import read_manifest
+from edgeleuk.models.updates import archive, signing
+from edgeleuk.quality.assessment import load_limits
 from edgeleuk.render import models as render_models
 from edgeleuk.render import profiles as render_profiles
-from edgeleuk.rules import load_reference, load_rules
-from edgeleuk.sources._multipart import Parts, boundary_of
+from edgeleuk.results import codec
+from edgeleuk.sessions import open_store
+from edgeleuk.sessions.leases import Lease, held, lock_file
 from edgeleuk.sources._opencv import decode_jpeg
-from edgeleuk.sources.folder import read_picture
 from edgeleuk.sources.http import HttpSource
-from edgeleuk.sources.listing import pages_of
-from edgeleuk.store import open_store
-from edgeleuk.store.leases import Lease, held, lock_file
-from edgeleuk.training.recipe import load_recipe
+from edgeleuk.sources.network.multipart import Parts, boundary_of
+from edgeleuk.sources.pictures.listing import pages_of
+from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system import machine
 from edgeleuk.types import CountedField, Frame, Refusal
-from edgeleuk.zoo import read_manifest
 
 Target = Callable[[bytes, Path], None]
 """Reads an input; the folder is empty and is emptied afterwards."""
@@ -140,7 +143,7 @@ def model_archive(data: bytes, folder: Path) -> None:
     signing.judge(found)
     for name, content in found.files.items():
         (folder / name).write_bytes(content)
-    SILENT.print(render_models.card(zoo.load_folder(folder)))
+    SILENT.print(render_models.card(registry.load_folder(folder)))
 
 
 def manifest(data: bytes, folder: Path) -> None:
@@ -155,8 +158,8 @@ def installed(data: bytes, folder: Path) -> None:
     """Reads which installed model is in use."""
     (folder / "100x.json").write_bytes(data)
     with _environment(EDGELEUK_MODEL_STORE=str(folder)):
-        zoo.used("100x")
-        zoo.in_use("100x")
+        registry.used("100x")
+        registry.in_use("100x")
 
 
 def key(data: bytes, folder: Path) -> None:

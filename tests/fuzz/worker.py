@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.machine import give_back
+from edgeleuk.system.machine import give_back
 
 from .kinds import KINDS, made
 from .targets import emptied

@@ -1,0 +1,86 @@
+"""Summary of a live count.
+
+It has the verdict, counts with percentages, and every flag in full. It is made for a window of 80 x 24
+without scrolling, such as the console of a Raspberry Pi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from edgeleuk.console.findings import reasons, verdict_lines
+from edgeleuk.console.parts import NOTICE, damaged
+from edgeleuk.console.table import paired
+from edgeleuk.console.text import wrapped
+from edgeleuk.differential.differential import Differential
+from edgeleuk.differential.verdict import Verdict
+from edgeleuk.render.terminal import beside, ceil
+from edgeleuk.types import spoken
+
+BELOW = 2
+"""Lines printed below the summary.
+
+They say where the session is stored, and have the shell's prompt.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Finished live count."""
+
+    verdict: Verdict
+    result: Differential
+    magnification: str
+    fields: int
+    target: int
+    reason: str
+    """Why the count ended, in a few words."""
+    unreadable: int = 0
+    """Number of damaged pictures, which were refused."""
+
+    def summary(self, width: int, height: int) -> list[Text]:
+        """Return the summary as lines, the verdict first.
+
+        What the count can exclude appears only if a window of `height` lines has room for it.
+        """
+        needed = [
+            *verdict_lines(self.verdict, width),
+            *_wrapped(self._head(), width),
+            *self._types(width),
+            *_wrapped(" ".join(self._others()), width),
+            *_wrapped(" ".join((*(text.plain for text in beside(self.result)), f"{NOTICE}.")), width),
+            *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
+        ]
+        left = height - BELOW - len(verdict_lines(self.verdict, width)) - len(needed)
+        more = [text for said in self.result.adequacy for text in _wrapped(said, width)]
+        return needed + (more if len(more) <= left else [])
+
+    def _head(self) -> str:
+        fields = "1 field" if self.fields == 1 else f"{self.fields} fields"
+        n = self.result.n
+        return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}." + (
+            f" {damaged(self.unreadable)}" if self.unreadable else ""
+        )
+
+    def _types(self, width: int) -> Iterator[Text]:
+        """Yield the cell types that were seen, two per line."""
+        seen = [label for label, share in self.result.types.items() if share.count]
+        return paired(self.result, seen, width) if seen else iter(())
+
+    def _others(self) -> Iterator[str]:
+        """Yield sentences on cells not recognised and types not seen."""
+        if self.result.not_recognised:
+            yield f"Not recognised: {self.result.not_recognised} of {self.result.white_cells} white cells."
+        unseen = [label for label, share in self.result.types.items() if not share.count]
+        bounds = [self.result.bounds[label].high or 0.0 for label in unseen if label in self.result.bounds]
+        if bounds and self.result.supported:
+            unknown = [spoken(label) for label in unseen if label not in self.result.bounds]
+            but = f"; of {' and '.join(unknown)} it is not known" if unknown else ""
+            yield f"Types not seen: up to {ceil(max(bounds), 0)} % of each{but}."
+
+
+def _wrapped(text: str, width: int) -> list[Text]:
+    return [Text(part) for part in wrapped(text, width)]

@@ -1,0 +1,1 @@
+"""Rules, tally, proportions, flags and verdict of a slide."""

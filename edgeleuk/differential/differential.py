@@ -1,0 +1,440 @@
+"""White-cell differential: proportions, exact intervals and flags.
+
+It also states what the count can exclude. Percentages are of identified white cells. `data/rules.toml`
+states which labels that leaves out, and what is flagged with which source. The raw percentages are what a
+person can recount; if the reader's confusion was measured, corrected ones are given beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgeleuk.differential.flags import Counted, Flag, Rates, raise_flags, statements
+from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.errors import InputError
+from edgeleuk.statistics.bounds import Bounding, Bounds, Missed
+from edgeleuk.statistics.correction import Confusion, Estimate, correct
+from edgeleuk.statistics.intervals import PerHundred, Share, clopper_pearson
+from edgeleuk.statistics.likeness import BlastLikeness, HealthyCells, compare, suitable
+from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Measured errors of a reader.
+
+    Every field is optional: what is absent was not measured.
+    """
+
+    rates: Rates = field(default_factory=dict)
+    """False-positive rates by label, or by group key."""
+    confusion: Confusion | None = None
+    missed: Mapping[str, Missed] = field(default_factory=dict)
+    """Missed held-out cells by label or group key.
+
+    These cells were neither recognised nor left possible.
+    """
+    healthy: tuple[HealthyCells, ...] = ()
+    """Blast-likeness of healthy slides' cells.
+
+    The reader's own laboratory comes first, then others.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLevel:
+    """Subdivision of a cell type.
+
+    For example, neutrophils are divided into band and segmented ones.
+    """
+
+    attribute: str
+    values: Mapping[str, Share]
+    """Shares by value.
+
+    They are of the type's cells where the reader was sure; empty if it was sure of none.
+    """
+    unsure: int
+
+
+@dataclass(frozen=True, slots=True)
+class Differential:
+    """White cells of any number of fields by type.
+
+    It also holds what follows from the counts.
+    """
+
+    n: int
+    """Number of identified white cells: the denominator."""
+    types: Mapping[str, Share]
+    """Shares by label of the reader.
+
+    Labels without a cell are included. Empty if `n` is 0.
+    """
+    groups: Mapping[str, Share]
+    """Shares by group of the rules.
+
+    For example, the immature granulocytes are a group.
+    """
+    corrected: Mapping[str, Estimate]
+    """`types` corrected for the reader's confusion.
+
+    Empty if that was not measured.
+    """
+    corrected_groups: Mapping[str, Estimate]
+    """`groups` corrected for the reader's confusion."""
+    corrected_per_100: Mapping[str, Estimate]
+    """`per_100` corrected for the reader's confusion."""
+    subtypes: Mapping[str, SecondLevel]
+    """Second levels of the types that have one."""
+    outside: Mapping[str, int]
+    """Cells read but outside the denominator, by label.
+
+    "unclassified" is among the labels.
+    """
+    per_100: Mapping[str, PerHundred]
+    """Outside cells per 100 identified white cells.
+
+    They are those cells of `outside` that are reported in this way.
+    """
+    cut: int
+    """Number of unread white cells at the picture's edge."""
+    unread: int
+    """Number of whole, unread white cells."""
+    red_cells: int | None
+    platelets: int | None
+    """Number of platelets as counted by the finder.
+
+    Platelets so large that the finder took them for white cells are in `outside`. `red_cells` and
+    `platelets` are None if a field was too coarse to count them.
+    """
+    attributes: Mapping[str, Mapping[str, Share]]
+    """Shares by attribute and value.
+
+    They are of the identified white cells where the reader was sure. Those of `subtypes` are left out.
+    """
+    flags: tuple[Flag, ...]
+    """Flags, most severe first."""
+    adequacy: tuple[str, ...]
+    """Plain statements of what the count can exclude.
+
+    They also state what it cannot exclude.
+    """
+    reference: str
+    """Name of the reference ranges."""
+    supported: bool = True
+    """Whether shares can be stated.
+
+    If too few white cells were recognised, only counts are given.
+    """
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """Bounds by label.
+
+    They are bounds of the share of all white cells found. A label is absent if the data support no bound.
+    """
+    group_bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """Bounds by group, as in `bounds`."""
+    bounds_per_100: Mapping[str, Bounds] = field(default_factory=dict)
+    """Bounds of `per_100`."""
+    blast_likeness: BlastLikeness | None = None
+    """Blast-likeness of the slide.
+
+    None if it was not measured on healthy cells, or there is no white cell.
+    """
+
+    @property
+    def not_recognised(self) -> int:
+        """Number of white cells below the reader's threshold."""
+        return self.outside.get(UNCLASSIFIED, 0)
+
+    @property
+    def white_cells(self) -> int:
+        """Number of white cells found and read.
+
+        They are those identified and those not recognised.
+        """
+        return self.n + self.not_recognised
+
+    @property
+    def platelets_per_red_cell(self) -> float | None:
+        """Ratio of platelets to red cells.
+
+        None if there is no red cell, or one of the two was not counted.
+        """
+        return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
+
+
+def differential(
+    tally: Tally,
+    *,
+    labels: Sequence[str],
+    rules: Rules,
+    reference: Reference,
+    errors: Errors | None = None,
+    subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+) -> Differential:
+    """Compute the differential of a tally.
+
+    A group of `rules` is called present only if its count exceeds what the reader's `errors` explain;
+    without a measured rate it is never called present. With a confusion, the corrected proportions and the
+    bounds over all white cells are given too, and are used with the rates in that decision.
+
+    Args:
+        tally: Counts of a slide.
+        labels: Labels that the reader can give.
+        rules: Rules for groups, flags and the denominator.
+        reference: Reference ranges.
+        errors: Measured errors of the reader; None if nothing was measured.
+        subtypes: Types with a second level, each with the attribute that tells it and that attribute's
+            values.
+
+    Raises:
+        InputError: `reference` gives a range for a label that `rules` leave outside the percentages.
+    """
+    errors = errors or Errors()
+    outside = rules.not_counted
+    _check_ranges(reference, rules)
+    every = tuple(dict.fromkeys([*labels, *tally.white]))
+    n = sum(count for label, count in tally.white.items() if label not in outside)
+    supported = _is_supported(tally, n, rules)
+    correction = correct(tally.white, errors.confusion, outside, every) if errors.confusion else None
+    bounding = Bounding(
+        tally.white, tally.not_recognised, tally.unread, outside, errors.missed, errors.confusion
+    )
+    counted = Counted(
+        n,
+        every,
+        tally.white,
+        outside,
+        tally.places,
+        correction,
+        bounding if supported else None,
+        tally.doubtful,
+        tally.unread,
+    )
+    inside = [label for label in every if label not in outside] if n else []
+    groups = {group.key: counted.known(group.labels) for group in rules.groups}
+    groups = {key: known for key, known in groups.items() if known and {*known} <= {*inside}}
+    second = {head for head, _ in subtypes.values()} if subtypes else set()
+    per_100 = counted.known(rules.outside.per_100)
+    singly = {label: (label,) for label in every}
+    grouped = _bounded(counted, groups)
+    return Differential(
+        n=n,
+        types={label: counted.share([label]) for label in inside},
+        groups={key: counted.share(known) for key, known in groups.items()},
+        corrected=_corrected(counted, {label: [label] for label in inside}),
+        corrected_groups=_corrected(counted, groups),
+        corrected_per_100=_corrected(counted, {label: [label] for label in per_100}),
+        subtypes={
+            label: _second_level(tally, label, *level)
+            for label, level in (subtypes or {}).items()
+            if label in inside
+        },
+        outside={label: tally.white.get(label, 0) for label in every if label in outside},
+        per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},
+        cut=tally.cut,
+        unread=tally.unread,
+        red_cells=_counted(tally, RED_CELL),
+        platelets=_counted(tally, PLATELET),
+        attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
+        flags=raise_flags(counted, errors.rates, rules, reference),
+        adequacy=statements(counted, rules),
+        reference=reference.name,
+        supported=supported,
+        bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
+        group_bounds=grouped,
+        bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
+        blast_likeness=_likeness(tally, n, errors.healthy, rules),
+    )
+
+
+def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
+    """Check whether shares can be stated.
+
+    The share that was not recognised must not be surely above the rules' limit.
+    """
+    unsure = tally.white.get(UNCLASSIFIED, 0) + tally.unread
+    low, _ = clopper_pearson(unsure, n + unsure)
+    return 100 * low <= rules.verdict.not_recognised_percent
+
+
+def _likeness(tally: Tally, n: int, healthy: Sequence[HealthyCells], rules: Rules) -> BlastLikeness | None:
+    unsure = tally.white.get(UNCLASSIFIED, 0)
+    cells = n + unsure
+    beside = suitable(healthy, unsure, cells)
+    if beside is None or not cells:
+        return None
+    p_value = rules.verdict.likeness_p_value
+    return compare(tally.blast_like, tally.blast_like_doubted, cells, beside, p_value)
+
+
+def _bounded(counted: Counted, kinds: Mapping[str, Sequence[str]]) -> dict[str, Bounds]:
+    found = ((key, counted.bounds(labels, key)) for key, labels in kinds.items())
+    return {key: bounds for key, bounds in found if bounds}
+
+
+def _counted(tally: Tally, kind: str) -> int | None:
+    return None if kind in tally.not_counted else tally.kinds.get(kind, 0)
+
+
+def as_json(result: Differential) -> dict[str, Any]:
+    """Return the differential as plain values for JSON.
+
+    Percentages are 0 to 100, not rounded. `low` and `high` of a type or group are the bounds of its share
+    of all white cells found; those of its share of the recognised cells alone are in `recognised`.
+    """
+    likeness = result.blast_likeness
+    return {
+        "n": result.n,
+        "supported": result.supported,
+        "types": {
+            label: _bounded_share(share, result.bounds.get(label)) for label, share in result.types.items()
+        },
+        "groups": {
+            key: _bounded_share(share, result.group_bounds.get(key)) for key, share in result.groups.items()
+        },
+        "corrected": _corrected_json(result),
+        "subtypes": {
+            label: {
+                "attribute": level.attribute,
+                "values": {value: _share(share) for value, share in level.values.items()},
+                "unsure": level.unsure,
+            }
+            for label, level in result.subtypes.items()
+        },
+        "outside": dict(result.outside),
+        "per_100_white_cells": {
+            label: {
+                "count": each.count,
+                "per_100": each.per_100,
+                **_ends(result.bounds_per_100.get(label)),
+                "recognised": {"low": each.low, "high": each.high},
+            }
+            for label, each in result.per_100.items()
+        },
+        "unclassified": result.not_recognised,
+        "blast_likeness": likeness
+        and {
+            "cells": likeness.cells,
+            "sum": likeness.sum,
+            "not_recognised": likeness.doubted,
+            "expected_in_health": likeness.expected,
+            "limit_in_health": likeness.limit,
+        },
+        "cut_by_edge": result.cut,
+        "unread": result.unread,
+        "red_cells": result.red_cells,
+        "platelets": result.platelets,
+        "platelets_per_red_cell": result.platelets_per_red_cell,
+        "attributes": {
+            name: {value: _share(share) for value, share in values.items()}
+            for name, values in result.attributes.items()
+        },
+        "flags": [_flag(flag) for flag in result.flags],
+        "adequacy": list(result.adequacy),
+        "reference": result.reference,
+    }
+
+
+def _within(
+    bounds: Mapping[str, Bounds], grouped: Mapping[str, Bounds], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Bounds]:
+    """Limit the bounds of types to those of their groups.
+
+    No upper bound of a type may exceed that of a group it belongs to: what holds for the group holds for
+    its types.
+    """
+    tightest = dict(bounds)
+    for key, labels in groups.items():
+        if key not in grouped or (high := grouped[key].high) is None:
+            continue
+        for label in tightest.keys() & {*labels}:
+            own = tightest[label]
+            tightest[label] = Bounds(own.low, high if own.high is None else min(own.high, high))
+    return tightest
+
+
+def _ends(bounds: Bounds | None) -> dict[str, float | None]:
+    return {"low": bounds.low if bounds else None, "high": bounds.high if bounds else None}
+
+
+def _bounded_share(share: Share, bounds: Bounds | None) -> dict[str, Any]:
+    return {
+        "count": share.count,
+        "of": share.of,
+        "percent": share.percent,
+        **_ends(bounds),
+        "recognised": {"low": share.low, "high": share.high},
+    }
+
+
+def _check_ranges(reference: Reference, rules: Rules) -> None:
+    for each in reference.ranges:
+        if beside := sorted(rules.not_counted.intersection(each.labels)):
+            raise InputError(
+                f"reference ranges {reference.name!r} give one for {beside[0]}, which the rules leave out of"
+                " the percentages. Take it out of the range, or out of outside.labels in the rules."
+            )
+
+
+def _shares(counts: Mapping[str, int]) -> dict[str, Share]:
+    return {value: Share(count, sum(counts.values())) for value, count in counts.items()}
+
+
+def _corrected(counted: Counted, groups: Mapping[str, Sequence[str]]) -> dict[str, Estimate]:
+    estimates = ((key, counted.corrected(labels)) for key, labels in groups.items())
+    return {key: estimate for key, estimate in estimates if estimate}
+
+
+def _second_level(tally: Tally, label: str, attribute: str, values: Sequence[str]) -> SecondLevel:
+    counts = tally.attributes.get(attribute, {})
+    sure = sum(counts.values())
+    shares = {value: Share(counts.get(value, 0), sure) for value in dict.fromkeys([*values, *counts]) if sure}
+    return SecondLevel(attribute, shares, tally.white.get(label, 0) - sure)
+
+
+def _corrected_json(result: Differential) -> dict[str, Any] | None:
+    """Return the corrected shares for JSON.
+
+    Their intervals are as wide as the bounds, and null if there are none.
+    """
+    if not result.corrected:
+        return None
+    parts = {
+        "types": (result.corrected, result.bounds),
+        "groups": (result.corrected_groups, result.group_bounds),
+        "per_100_white_cells": (result.corrected_per_100, result.bounds_per_100),
+    }
+    return {
+        name: {
+            key: asdict(estimate) | ({} if key in bounds else {"low": None, "high": None})
+            for key, estimate in estimates.items()
+        }
+        for name, (estimates, bounds) in parts.items()
+    }
+
+
+def _share(share: Share) -> dict[str, float]:
+    return {
+        "count": share.count,
+        "of": share.of,
+        "percent": share.percent,
+        "low": share.low,
+        "high": share.high,
+    }
+
+
+def _flag(flag: Flag) -> dict[str, Any]:
+    return {
+        "code": flag.code,
+        "text": flag.text,
+        "detail": flag.detail,
+        "severity": flag.severity,
+        "places": [
+            {"field": place.picture, "number": place.number, "box": list(place.box)} for place in flag.places
+        ],
+        "sources": list(flag.sources),
+    }

@@ -1,0 +1,39 @@
+"""Differential of a tally by one reader's labels and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgeleuk.differential.differential import Differential, Errors, differential
+from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.types import Tally
+
+Judge = Callable[[Tally], Differential]
+"""Maps a Tally to a Differential using the reader's errors."""
+
+
+def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
+    """Return a reader's Judge.
+
+    The judge raises InputError if `reference` gives a range for a label outside the percentages.
+
+    Args:
+        manifest: Manifest of the reader that read the tallies.
+        rules: Rules of the differential.
+        reference: Reference ranges.
+    """
+    errors = Errors(
+        rates={
+            name: FalsePositiveRate(rate["errors"], rate["cells"], tuple(rate.get("labels", ())))
+            for name, rate in manifest.false_positive_rates.items()
+        },
+        confusion=manifest.confusion,
+        missed=manifest.missed,
+        healthy=manifest.healthy,
+    )
+    subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
+    return lambda tally: differential(
+        tally, labels=manifest.labels, rules=rules, reference=reference, errors=errors, subtypes=subtypes
+    )

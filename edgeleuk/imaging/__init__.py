@@ -1,0 +1,1 @@
+"""Resampling to a scale, field of view, cell edges, objectives."""

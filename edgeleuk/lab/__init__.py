@@ -1,0 +1,1 @@
+"""Evaluation, training and publishing. Only commands import it."""

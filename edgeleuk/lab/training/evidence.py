@@ -1,0 +1,112 @@
+"""Held-out cells for choosing a reader's thresholds.
+
+The reader's bounds are chosen on them too. No network reads cells that it has learnt from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeleuk.lab.evaluation.cells import Look, middle
+from edgeleuk.lab.evaluation.datasets import CellSample
+from edgeleuk.lab.training.across import unseeing
+from edgeleuk.lab.training.cells import load_training_cells
+from edgeleuk.lab.training.labels import Labels
+from edgeleuk.lab.training.lenses import lens_of, look_of, through
+from edgeleuk.lab.training.recipe import Recipe
+from edgeleuk.networks.reader import Reader, softmax
+
+MOST = 100
+"""Maximum cells per type and left-out laboratory.
+
+The limit keeps a large laboratory from dominating.
+"""
+KEPT_ASIDE = "training cells kept aside"
+LEFT_OUT = "training cells of laboratories left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """N held-out cells and their predictions."""
+
+    samples: tuple[CellSample, ...]
+    logits: NDArray[np.float32]
+    """(N, types) log-probabilities at temperature 1."""
+    foreign: NDArray[np.bool_]
+    """(N,) whether a cell's laboratory was left out.
+
+    Such a cell is read by a network that never saw its laboratory, the others by the published network.
+    """
+    labels: Labels
+
+    @property
+    def of(self) -> str:
+        """Description of the cells' origin."""
+        return f"{KEPT_ASIDE}, and {LEFT_OUT}" if self.foreign.any() else KEPT_ASIDE
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """(N,) indices of the printed labels."""
+        return self.labels.printed_index(self.samples)
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(N, types) whether a cell's label allows a type."""
+        mask: NDArray[np.bool_] = self.labels.masks[[self.labels.index(each) for each in self.samples]]
+        return mask
+
+    def printed(self, temperature: float) -> NDArray[np.float32]:
+        """Return probabilities (N, printed labels) at a temperature."""
+        sums: NDArray[np.float32] = softmax(self.logits / temperature) @ self.labels.printing_matrix
+        return sums
+
+
+def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
+    """Read the held-out cells of a recipe.
+
+    They are its cells kept aside, read by `reader`, and cells of each laboratory that one of its networks
+    left out, read by that network.
+
+    Args:
+        recipe: Recipe of the reader.
+        reader: The published reader, at temperature 1.
+        runs: Folder with one subfolder per training.
+        work: Folder for the exported networks.
+
+    Raises:
+        ModelMissingError: A network of the recipe's `across` has not been trained.
+        EdgeleukError: A training is unfinished or of another recipe.
+    """
+    aside = load_training_cells(recipe, kept_aside=True)
+    samples, parts = list(aside), [_logits(reader, aside, look_of(recipe))]
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    for each in unseeing(recipe, runs, work, ("train",)):
+        look = through(lens_of(recipe), each.cells.look)
+        for laboratory in each.laboratories:
+            chosen = _few_of_each(each.cells.of(laboratory), rng)
+            samples += chosen
+            parts.append(_logits(each.reader, chosen, look))
+    foreign = np.arange(len(samples)) >= len(aside)
+    return Evidence(tuple(samples), np.concatenate(parts), foreign, Labels.of(recipe))
+
+
+def _few_of_each(samples: list[CellSample], rng: np.random.Generator) -> list[CellSample]:
+    """Draw up to MOST samples of each label."""
+    kept: Counter[str] = Counter()
+    chosen = []
+    for i in rng.permutation(len(samples)).tolist():
+        kept[samples[i].label] += 1
+        if kept[samples[i].label] <= MOST:
+            chosen.append(samples[i])
+    return chosen
+
+
+def _logits(reader: Reader, samples: list[CellSample], look: Look) -> NDArray[np.float32]:
+    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
+    said: NDArray[np.float32] = np.log(reader.type_probabilities(crops).clip(1e-12))
+    return said

@@ -1,1 +1,0 @@
-"""Live counting while the operator moves the stage."""

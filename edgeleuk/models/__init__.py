@@ -1,0 +1,1 @@
+"""Model folders: manifests, the registry, derived models, updates."""

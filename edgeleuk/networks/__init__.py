@@ -1,0 +1,1 @@
+"""The finder and the reader. The only importer of onnxruntime."""

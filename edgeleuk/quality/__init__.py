@@ -1,0 +1,1 @@
+"""Focus, light, stain, crowding, smear-likeness: accept or refuse with a reason."""

@@ -1,0 +1,1 @@
+"""Micrometres per pixel from red cells, and agreement between pictures."""

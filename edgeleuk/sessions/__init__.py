@@ -1,0 +1,27 @@
+"""Storage of sessions on the disk.
+
+This package is the only importer of sqlite3.
+"""
+
+from edgeleuk.sessions.database import RESERVE_BYTES
+from edgeleuk.sessions.facts import Change, Kind, NewSession, Note, SessionSummary, local_now
+from edgeleuk.sessions.leases import Lease
+from edgeleuk.sessions.session import Session
+from edgeleuk.sessions.store import Store, claim_source, default_path, open_store, require_resumable
+
+__all__ = [
+    "RESERVE_BYTES",
+    "Change",
+    "Kind",
+    "Lease",
+    "NewSession",
+    "Note",
+    "Session",
+    "SessionSummary",
+    "Store",
+    "claim_source",
+    "default_path",
+    "local_now",
+    "open_store",
+    "require_resumable",
+]

@@ -1,0 +1,1 @@
+"""Painted smears and the virtual microscope: pictures whose truth is known."""

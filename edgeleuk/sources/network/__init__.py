@@ -1,0 +1,1 @@
+"""What cameras on the network share: connections, logins, streams."""

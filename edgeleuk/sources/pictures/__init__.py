@@ -1,0 +1,1 @@
+"""Picture files: what they are, whether they are whole, and their pixels."""

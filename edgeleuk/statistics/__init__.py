@@ -1,0 +1,1 @@
+"""Exact intervals, correction for confusion, bounds: functions of counts."""
