@@ -66,7 +66,7 @@ def vocabulary(magnification: str) -> Vocabulary:
         ("granulocyte", {"neutrophil", "eosinophil", "basophil"}),
         ("not_blast", set()),
         ("hairy_cell", None),
-        ("not_a_cell", None),
+        ("not_a_cell", {"not_a_cell"}),
     ],
 )
 def test_what_is_right_for_a_label(label: str, right: set[str] | None) -> None:

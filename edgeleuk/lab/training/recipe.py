@@ -93,7 +93,8 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     """Return the recipe without some laboratories or slides.
 
     The slides are those of its bags. The reader of this recipe shows how a reader performs in a laboratory
-    that it never saw. The settings `across_train` of [publish] replace those of its training.
+    that it never saw. The settings `across_train` of [publish] replace those of its training, and it starts
+    from the network of `across_start` that was trained without the same laboratories.
 
     Raises:
         UsageError: The recipe does not learn from one of the names.
@@ -105,9 +106,12 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
             f"recipe {recipe.name} does not learn from {unknown[0]}. It learns from: {', '.join(sorted(known))}."
         )
     left = {**data, "left_out": sorted(laboratories)}
-    train = recipe["train"] | recipe["publish"].get("across_train", {})
-    sections = {**recipe.sections, "data": left, "train": train}
-    name = f"{recipe.name}-without-{'-'.join(left['left_out'])}".replace(" ", "").lower()
+    suffix = f"-without-{'-'.join(left['left_out'])}".replace(" ", "").lower()
+    publish = recipe["publish"]
+    train = recipe["train"] | publish.get("across_train", {})
+    start = {"start": publish["across_start"] + suffix} if "across_start" in publish else {}
+    sections = {**recipe.sections, "data": left, "train": train, "model": recipe["model"] | start}
+    name = recipe.name + suffix
     return replace(recipe, name=name, sections=sections, digest=_training_digest(sections))
 
 
