@@ -39,7 +39,10 @@ class Told:
 
     def of(self, source: str) -> Told:
         """Return the cells of one source."""
-        mask = self.sources == source
+        return self.where(self.sources == source)
+
+    def where(self, mask: NDArray[np.bool_]) -> Told:
+        """Return the cells that a mask (N,) selects."""
         return Told(
             self.positive[mask], self.scores[mask], self.called[mask], self.accepted[mask], self.sources[mask]
         )

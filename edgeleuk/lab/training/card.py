@@ -142,18 +142,19 @@ def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
         "promyelocytes against the rest of the laboratory."
     )
     yield ""
-    yield "| laboratory | cells | mean recall | accuracy | blasts | AUROC | best type is a blast's |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| laboratory | cells | mean recall | accuracy | recognised | accuracy of these | blasts | AUROC | best type is a blast's |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for laboratory, parts in found.items():
-        for name in ("val", "all"):
+        for name in ("val", "all", "sample"):
             if name not in parts:
                 continue
             own = parts[name]["by_source"][laboratory]
             blasts = own["blast_like"]
-            numbers = (own["mean_recall_mature"], own["accuracy"])
+            sure = own["rejection"]
+            numbers = (own["mean_recall_mature"], own["accuracy"], sure["coverage"], sure["accuracy"])
             told = (blasts["auroc"], blasts["recognised"])
             yield (
-                f"| {laboratory} {name} | {own['n']} | {' | '.join(map(_number, numbers))} | {blasts['n']} | "
+                f"| {laboratory}{', ' + name if name != 'sample' else ''} | {own['n']} | {' | '.join(map(_number, numbers))} | {blasts['n']} | "
                 f"{' | '.join(map(_number, told))} |"
             )
     yield ""

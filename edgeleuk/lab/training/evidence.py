@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.differential.rules import Rules
+from edgeleuk.lab.evaluation.blasts import Told
 from edgeleuk.lab.evaluation.cells import Look, middle
 from edgeleuk.lab.evaluation.datasets import CellSample
+from edgeleuk.lab.evaluation.readings import Readings
 from edgeleuk.lab.training.across import unseeing
 from edgeleuk.lab.training.cells import load_training_cells
 from edgeleuk.lab.training.labels import Labels
@@ -110,3 +114,31 @@ def _logits(reader: Reader, samples: list[CellSample], look: Look) -> NDArray[np
     crops = np.stack([middle(reader, *look(sample)) for sample in samples])
     said: NDArray[np.float32] = np.log(reader.type_probabilities(crops).clip(1e-12))
     return said
+
+
+def by_laboratory(evidence: Evidence, reader: Reader, rules: Rules) -> dict[str, Any]:
+    """Return figures on the cells of each laboratory left out.
+
+    The layout is that of `across.measure`, under "sample": the evidence has a few cells of each type only.
+
+    Args:
+        evidence: The cells, with the logits of networks that never saw their laboratory.
+        reader: The published reader, with its temperature and threshold.
+        rules: Which types are no white cells.
+    """
+    types, truth = evidence.printed(reader.manifest.temperature), evidence.truth
+    best, labels = types.argmax(axis=1), np.array(reader.labels)
+    accepted = types.max(axis=1) >= reader.threshold
+    chosen = np.isin(labels, reader.manifest.blast_like)
+    white = evidence.foreign & ~np.isin(labels[truth], rules.outside.no_white_cells)
+    counted = white & ~np.isin(labels[truth], list(rules.not_counted))
+    sources = np.array([sample.source for sample in evidence.samples])
+    readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, rules)
+    told = Told(chosen[truth], types[:, chosen].sum(axis=1), chosen[best], accepted, sources)
+    found = {}
+    for laboratory in np.unique(sources[white]).tolist():
+        own = sources == laboratory
+        figures = readings.where(own & white).as_json()
+        figures["blast_like"] = told.where(own & counted).as_json()
+        found[laboratory] = {"sample": {"by_source": {laboratory: figures}}}
+    return found

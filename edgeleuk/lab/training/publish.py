@@ -18,7 +18,7 @@ from edgeleuk import __version__
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
-from edgeleuk.lab.training.evidence import gather
+from edgeleuk.lab.training.evidence import by_laboratory, gather
 from edgeleuk.lab.training.export import Standards, exported, load_trained, manifest_part, quantized
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
@@ -229,15 +229,15 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
         "figures_fp32": full_figures,
         "source_probe": probe,
         "lineage": lineage(recipe, Reader(measured)),
-        **_across(recipe, runs),
+        "across": _across(recipe, runs) or by_laboratory(evidence, Reader(measured), rules),
         **_origin(recipe),
     }
 
 
-def _across(recipe: Recipe, runs: Path) -> dict[str, Any]:
+def _across(recipe: Recipe, runs: Path) -> Any:
     """Return the figures on left-out laboratories, if measured."""
     path = runs / f"across-{recipe['publish'].get('across_by', recipe.name)}" / ACROSS
-    return {"across": file_io.read_json(path)} if path.is_file() else {}
+    return file_io.read_json(path) if path.is_file() else None
 
 
 def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
