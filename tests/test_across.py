@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from standard import RULES
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample  # noqa: E402  # torch is looked for first
 from edgeleuk.lab.training import across, cells  # noqa: E402
-from edgeleuk.lab.training.evidence import MOST, Evidence, _few_of_each  # noqa: E402
+from edgeleuk.lab.training.evidence import MOST, Evidence, _few_of_each, by_laboratory  # noqa: E402
 from edgeleuk.lab.training.labels import Labels  # noqa: E402
 from edgeleuk.lab.training.recipe import learns_from, left_outs, load_recipe, without  # noqa: E402
+from edgeleuk.models import registry  # noqa: E402
+from edgeleuk.networks.reader import Reader  # noqa: E402
 
 
 def _cell(label: str, source: str = "pbc", path: str = "x.jpg") -> CellSample:
@@ -93,3 +96,18 @@ def test_cells_of_fields_are_looked_at_as_they_were_cut() -> None:
     assert found.look(chula)[0].shape == (160, 160, 3)
     assert found.look(krd)[1].um_per_px == pytest.approx(krd.um_per_px)
     assert {each.split for each in found.samples} == {"val"}
+
+
+def test_only_cells_of_left_out_laboratories_are_in_their_figures() -> None:
+    """Two blasts of a laboratory left out, one read as such; a cell kept aside is in no row."""
+    reader = Reader(registry.load("100x").reader, threads=1)
+    labels = Labels.of(load_recipe("reader-100x"))
+    logits = np.full((3, len(labels.types)), -9, np.float32)
+    for row, read in enumerate(("myeloblast", "lymphocyte", "neutrophil")):
+        logits[row, labels.types.index(read)] = 9
+    samples = (_cell("blast", "lmu"), _cell("blast", "lmu"), _cell("neutrophil"))
+    evidence = Evidence(samples, logits, np.array([True, True, False]), labels)
+    found = by_laboratory(evidence, reader, RULES)
+    assert found.keys() == {"lmu"}
+    figures = found["lmu"]["sample"]["by_source"]["lmu"]
+    assert (figures["n"], figures["blast_like"]["recognised"]) == (2, 0.5)

@@ -133,7 +133,8 @@ def by_laboratory(evidence: Evidence, reader: Reader, rules: Rules) -> dict[str,
     white = evidence.foreign & ~np.isin(labels[truth], rules.outside.no_white_cells)
     counted = white & ~np.isin(labels[truth], list(rules.not_counted))
     sources = np.array([sample.source for sample in evidence.samples])
-    readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, rules)
+    single = np.ones(len(truth), bool)
+    readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, single)
     told = Told(chosen[truth], types[:, chosen].sum(axis=1), chosen[best], accepted, sources)
     found = {}
     for laboratory in np.unique(sources[white]).tolist():
