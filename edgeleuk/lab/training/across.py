@@ -2,7 +2,7 @@
 
 One network is trained without each group of laboratories. These networks are not published. Their readings
 of the laboratories left out show how the published network, which was trained on all of them, will perform in
-a new laboratory: the threshold and the temperature are chosen on them.
+a new laboratory: the blast-likeness of healthy cells is measured on them.
 """
 
 from __future__ import annotations

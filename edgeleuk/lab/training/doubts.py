@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.lab.evaluation.alarms import adult_proportions
 from edgeleuk.lab.evaluation.datasets import CellSample
-from edgeleuk.lab.training.evidence import Evidence
+from edgeleuk.lab.training.evidence import KEPT_ASIDE, Evidence
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.models.manifest import POSSIBLE_FROM
 from edgeleuk.networks.reader import Reader
@@ -51,21 +51,20 @@ def measure_doubts(
     parts = [part(home, "kept aside of its training")]
     if (own & evidence.foreign).any():
         parts.append(part(own, "also read by networks that never saw the laboratory"))
-    return {"possible": possible(reader, evidence, types, rules), "healthy": parts}
+    return {"possible": possible(reader, evidence.home, rules), "healthy": parts}
 
 
-def possible(reader: Reader, evidence: Evidence, types: NDArray[np.float32], rules: Rules) -> dict[str, Any]:
+def possible(reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
     """Count held-out cells neither recognised nor left possible.
 
     The counts are by type, and by group of the rules.
 
     Args:
         reader: The reader as it is published.
-        evidence: N held-out cells.
-        types: (N, K) calibrated probabilities of the evidence.
+        evidence: Held-out cells and their logits.
         rules: Rules with the groups of types.
     """
-    labels = np.array(reader.labels)
+    types, labels = evidence.printed(reader.manifest.temperature), np.array(reader.labels)
     truth = labels[evidence.truth]
     best, sure = labels[types.argmax(axis=1)], types.max(axis=1) >= reader.threshold
 
@@ -80,7 +79,7 @@ def possible(reader: Reader, evidence: Evidence, types: NDArray[np.float32], rul
     }
     return {
         "from": POSSIBLE_FROM,
-        "of": evidence.of,
+        "of": KEPT_ASIDE,
         "missed": {label: missed([label]) for label in reader.labels},
         "missed_groups": {key: {**missed(own), "labels": own} for key, own in groups.items() if own},
     }

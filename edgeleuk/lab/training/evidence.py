@@ -19,7 +19,7 @@ from edgeleuk.lab.evaluation.cells import Look, middle
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import Readings
 from edgeleuk.lab.training.across import unseeing
-from edgeleuk.lab.training.cells import load_training_cells
+from edgeleuk.lab.training.cells import NOT_A_CELL, load_training_cells
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.lenses import lens_of, look_of, through
 from edgeleuk.lab.training.recipe import Recipe
@@ -31,7 +31,6 @@ MOST = 100
 The limit keeps a large laboratory from dominating.
 """
 KEPT_ASIDE = "training cells kept aside"
-LEFT_OUT = "training cells of laboratories left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,14 @@ class Evidence:
     labels: Labels
 
     @property
-    def of(self) -> str:
-        """Description of the cells' origin."""
-        return f"{KEPT_ASIDE}, and {LEFT_OUT}" if self.foreign.any() else KEPT_ASIDE
+    def home(self) -> Evidence:
+        """Cells kept aside, read by the published reader.
+
+        With them what is no white cell, of which nothing is kept aside, as left-out networks read it.
+        """
+        chosen = ~self.foreign | np.array([each.label == NOT_A_CELL for each in self.samples])
+        samples = tuple(each for each, one in zip(self.samples, chosen, strict=True) if one)
+        return Evidence(samples, self.logits[chosen], self.foreign[chosen], self.labels)
 
     @property
     def truth(self) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from edgeleuk.lab.evaluation.probe import probe_sources
 from edgeleuk.lab.evaluation.scales import ScaleRule, estimate_by
 from edgeleuk.lab.evaluation.virtual import composed_fields, virtual_fields
 from edgeleuk.lab.training.cells import UNKNOWN, encode, load_training_cells
-from edgeleuk.lab.training.evidence import Evidence
+from edgeleuk.lab.training.evidence import KEPT_ASIDE, Evidence
 from edgeleuk.lab.training.fields import training_samples
 from edgeleuk.lab.training.inputs import no_estimate, seen_through
 from edgeleuk.lab.training.lenses import lens_of, look_of
@@ -129,13 +129,13 @@ def finder_figures(recipe: Recipe, finder: Finder) -> Iterator[tuple[str, dict[s
 def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
     """Choose a reader's temperature and thresholds.
 
-    Attributes are measured on the cells kept aside; everything else on the whole evidence, that is also on
-    laboratories that were left out.
+    All are chosen on the cells kept aside. Networks with laboratories left out are trained for much shorter
+    than the published one: how sure they are says little of how sure that one may be.
 
     Args:
         recipe: Recipe of the reader.
         reader: The reader, at temperature 1.
-        evidence: Held-out cells and their logits.
+        evidence: Cells kept aside and their logits.
         rules: Rules with the groups of types.
 
     Returns:
@@ -159,8 +159,8 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
         "threshold": threshold,
         "attribute_thresholds": _sure(recipe, reader),
         "false_positive_rates": _false_positives(reader.labels, truth, read, mature & accepted, rules),
-        "false_positives_of": f"accepted cells of the mature types, {evidence.of}",
-        "confusion": Confusion.counted(evidence.of, reader.labels, truth, read, accepted).as_json(),
+        "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
+        "confusion": Confusion.counted(KEPT_ASIDE, reader.labels, truth, read, accepted).as_json(),
     }
 
 
