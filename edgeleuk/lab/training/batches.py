@@ -30,7 +30,8 @@ class ReaderBatches:
         self.size: int = recipe["model"]["size"]
         self.um_per_px: float = recipe["model"]["um_per_px"]
         self.density = density_of(recipe)
-        self.as_taken: float = recipe.sections.get("virtual", {}).get("as_taken", 1.0)
+        virtual = recipe.sections.get("virtual")
+        self.as_taken: float = virtual["as_taken"] if virtual else 1.0
         self.schedule = Schedule(**recipe["train"])
         self.geometry = Geometry(**recipe["geometry"])
         self.colour = Colour(**recipe["colour"])
