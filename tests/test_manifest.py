@@ -125,10 +125,13 @@ def test_a_reader_whose_doubts_were_not_measured_has_none() -> None:
 
 @pytest.mark.parametrize("magnification", MAGNIFICATIONS)
 def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
-    """Of every type and every group of the rules that the reader knows, and of healthy cells at home and elsewhere."""
+    """Of every type and every group of the rules that the reader knows, and of healthy cells.
+
+    Where networks left laboratories out, also of cells elsewhere.
+    """
     reader = registry.read_manifest(registry.shipped()[magnification]).reader
     assert reader.missed.keys() == Doubts.of(reader, RULES).kinds.keys()
-    assert len(reader.healthy) == 2
+    assert len(reader.healthy) == (2 if reader.raw["across"] else 1)
     assert reader.blast_like == GROUPS["blast_like"]
     assert reader.possible_from == 0.01
 
