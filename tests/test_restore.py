@@ -16,7 +16,7 @@ from edgeleuk.lab.training import finder, loop, quantize, reader  # noqa: E402
 from edgeleuk.lab.training.export import manifest_part  # noqa: E402
 from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet  # noqa: E402
 from edgeleuk.lab.training.recipe import load_recipe  # noqa: E402
-from edgeleuk.lab.training.restore import restore, restored, settle  # noqa: E402
+from edgeleuk.lab.training.restore import restore, restore_head, restored, settle  # noqa: E402
 from edgeleuk.models import registry  # noqa: E402
 from edgeleuk.networks.onnx_session import Session  # noqa: E402
 from edgeleuk.networks.reader import Reader, prepare  # noqa: E402
@@ -154,6 +154,7 @@ def test_a_restored_checkpoint_is_one_of_its_recipe(data: Path, tmp_path: Path) 
     network.load_state_dict(state["average"])
     alike = reader.build(recipe)
     restore(alike, shipped.path)
+    restore_head(alike, shipped)
     crops = torch.rand(8, 3, 48, 48)
     np.testing.assert_allclose(_outputs(network.eval(), crops), _outputs(alike, crops), atol=1e-3)
 
