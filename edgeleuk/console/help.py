@@ -23,7 +23,7 @@ WORDS = (
     ("between", "where the share of all white cells lies, with 95 % certainty"),
     ("not recognised", "white cells of which the program is not sure what they are"),
     ("not typed", "white cells that the edge of the picture cuts"),
-    ("large platelet", "a platelet that was taken for a white cell at first"),
+    ("no white cell", "a platelet, red cell or stain, taken for one at first"),
     ("parts", "of the slide, not joined by overlap: a cell may count in each"),
     ("focus", "sharpness, against the sharpest picture of this count"),
     ("um/px", "micrometres of the slide in a pixel; red cells tell it"),

@@ -5,6 +5,7 @@ Each type has a row at a fixed place, with its interval drawn.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ It applies to narrow columns, which have room for two figures.
 """
 WITH_RANGE = 96
 """Minimum screen width for the column of reference ranges."""
-BESIDE = {PLATELET.casefold(): "large platelet", NOT_A_CELL: "no white cell"}
+BESIDE = dict.fromkeys((PLATELET.casefold(), NOT_A_CELL), "no white cell")
 """Short names of labels outside the percentages."""
 
 
@@ -94,7 +95,10 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
     """
     named = [UNCLASSIFIED, *(label for label in labels if label in result.outside and label != UNCLASSIFIED)]
     others = sum(count for label, count in result.outside.items() if label not in named)
-    items: list[tuple[str, int | None]] = [(_named(label), result.outside.get(label, 0)) for label in named]
+    counts: Counter[str] = Counter()
+    for label in named:
+        counts[_named(label)] += result.outside.get(label, 0)
+    items: list[tuple[str, int | None]] = [*counts.items()]
     items += [("artefact", others)] if "artefact" not in named else []
     items += [("not typed", result.cut + result.unread)]
     items += [("red cells", result.red_cells), ("platelets", result.platelets)]
@@ -110,7 +114,7 @@ def outside(result: Differential, labels: Sequence[str], width: int) -> list[Tex
 def _named(label: str) -> str:
     """Return a label's name outside the percentages.
 
-    The finder counts platelets too, so the reader's platelets get another name.
+    The finder counts platelets too: what the reader calls one is among what is no white cell.
     """
     return BESIDE.get(label.casefold()) or spoken(label)
 
