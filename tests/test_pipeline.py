@@ -40,16 +40,19 @@ def test_every_simulated_white_cell_is_found(demo_field: Field) -> None:
     assert all(found is not None for _, found in _matched(demo_field))
 
 
-def test_simulated_white_cells_are_not_misread(demo_field: Field) -> None:
-    """Six in seven get their true type, and what does not is left unclassified rather than guessed.
-
-    A painted lymphocyte and the basophil stay below the threshold of a reader that learnt from photographs alone.
-    """
+@pytest.mark.xfail(
+    strict=True,
+    reason="12 of 14: a painted lymphocyte and the basophil stay below the threshold of the 100x reader",
+)
+def test_simulated_white_cells_are_recognised(demo_field: Field) -> None:
+    """At least nine in ten get their true type."""
     pairs = _matched(demo_field)
-    right = sum(true == found for true, found in pairs)
-    wrong = [(true, found) for true, found in pairs if found not in (true, "unclassified")]
-    assert right >= 6 / 7 * len(pairs)
-    assert wrong == []
+    assert sum(true == found for true, found in pairs) >= 0.9 * len(pairs)
+
+
+def test_simulated_white_cells_are_not_misread(demo_field: Field) -> None:
+    """What does not get its true type is left unclassified rather than guessed."""
+    assert [pair for pair in _matched(demo_field) if pair[1] not in (pair[0], "unclassified")] == []
 
 
 def test_red_cells_are_counted_within_a_tenth(demo_field: Field) -> None:

@@ -1,4 +1,4 @@
-"""What commands say of kept sessions: what is lost of a damaged one, and whether a model can read it."""
+"""Messages about damaged sessions, and checks of their cell types."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def across(
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure how a reader's recipe reads in laboratories that its network never saw.
+    """Measure a reader's recipe in laboratories that its networks never saw.
 
     Train one network for each group of laboratories first, with `train reader --without`; the recipe's [publish] names the
     groups as `across`.

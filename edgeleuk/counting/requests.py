@@ -1,4 +1,4 @@
-"""What the operator of a live count can ask for, and what is asked back."""
+"""Requests of the operator of a live count."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The device profile: light, stain and scale of one microscope with its camera."""
+"""Device profiles: light, stain and scale of a microscope."""

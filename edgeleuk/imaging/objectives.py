@@ -1,4 +1,4 @@
-"""Objectives: what is engraved on the barrel, and how finely cameras sample behind it."""
+"""Objectives, and how finely cameras sample behind them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""User paths, files, TOML, machine settings: what the operating system is asked for."""
+"""User paths, files, TOML tables and machine settings."""
