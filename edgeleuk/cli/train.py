@@ -224,8 +224,6 @@ def _across(found: Mapping[str, Any]) -> Table:
             numbers = (
                 own["by_source"][laboratory]["mean_recall_mature"],
                 own["accuracy"],
-                own["rejection"]["coverage"],
-                own["rejection"]["accuracy"],
             )
             shown = [_three(number) for number in numbers]
             of_blasts = [str(blasts["n"]), _three(blasts["auroc"]), _three(blasts["recognised"])]
