@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from torch import Tensor  # noqa: E402  # torch is looked for first
 
 from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
-from edgeleuk.lab.training import finder, loop, quantize, reader  # noqa: E402
+from edgeleuk.lab.training import loop, quantize, reader  # noqa: E402
 from edgeleuk.lab.training.export import manifest_part  # noqa: E402
-from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet  # noqa: E402
+from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet, build_finder  # noqa: E402
 from edgeleuk.lab.training.recipe import load_recipe  # noqa: E402
 from edgeleuk.lab.training.restore import restore, restore_head, restored, settle  # noqa: E402
 from edgeleuk.models import registry  # noqa: E402
@@ -79,7 +79,7 @@ def test_a_restored_reader_reads_as_the_file_does(
 def test_a_restored_finder_finds_as_the_file_does(demo_frame: Frame) -> None:
     """A part of the demo picture: class logits and distances differ by the rounding of activations."""
     published = registry.load("100x").finder
-    network = finder.build(load_recipe(published.raw["recipe"]))
+    network = build_finder(load_recipe(published.raw["recipe"]))
     restore(network, published.path)
     image = demo_frame.pixels[:320, :320].transpose(2, 0, 1)[None].astype(np.float32) / 255
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_a_settled_reader_trains_from_what_it_was(published: Path) -> None:
 def test_a_file_of_another_shape_is_refused(published: Path) -> None:
     """In one sentence."""
     with pytest.raises(ModelError, match=r"reader\.onnx is no network of this recipe's shape: [^\n]+$"):
-        restore(FinderNet(3, [8, 8, 16], 8), published)
+        restore(FinderNet(3, [8, 8, 16], [2, 2], 8, 4), published)
 
 
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from edgeleuk.errors import EdgeleukError, InputError, ModelMissingError, UsageError  # noqa: E402
-from edgeleuk.lab.evaluation.datasets import CellSample  # noqa: E402
+from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample  # noqa: E402
 from edgeleuk.lab.training import (  # noqa: E402
     assign,
     augment,
@@ -31,8 +31,10 @@ from edgeleuk.lab.training import (  # noqa: E402
 )
 from edgeleuk.lab.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
 from edgeleuk.lab.training.recipe import held_out, load_recipe, without  # noqa: E402
+from edgeleuk.lab.training.teacher import with_found  # noqa: E402
 from edgeleuk.networks import finder as runtime  # noqa: E402  # torch is looked for first
 from edgeleuk.networks.onnx_session import Session  # noqa: E402
+from edgeleuk.types import Detections  # noqa: E402
 
 
 def test_unknown_recipe_names_those_that_ship() -> None:
@@ -108,7 +110,7 @@ def test_iou_of_known_boxes() -> None:
 
 def test_perfect_prediction_is_assigned_with_full_weight() -> None:
     """A cell whose box is exact gets its IoU, 1, as target; background gets none."""
-    centres = assign.grid_centres(8, 8)
+    centres = assign.grid_centres(8, 8, 4)
     box = torch.tensor([4.0, 4, 20, 20])
     predicted = box.expand(1, 64, 4)
     scores = torch.full((1, 64, 2), 0.5)
@@ -125,21 +127,20 @@ def test_unlabelled_classes_teach_nothing() -> None:
     logits = torch.zeros(1, 3, 4, 4, requires_grad=True)
     distances = torch.zeros(1, 4, 4, 4, requires_grad=True)
     boxes, kinds = torch.zeros(1, 1, 4), torch.full((1, 1), -1)
-    parts = assign.finder_loss((logits, distances), boxes, kinds, torch.tensor([[1.0, 0.0, 1.0]]))
+    parts = assign.finder_loss((logits, distances), boxes, kinds, torch.tensor([[1.0, 0.0, 1.0]]), 4)
     sum(parts.values()).backward()
     assert float(logits.grad[0, 1].abs().max()) == 0
     assert float(logits.grad[0, 0].abs().min()) > 0
 
 
-def test_training_and_runtime_decode_alike() -> None:
+@pytest.mark.parametrize("stride", [4, 8])
+def test_training_and_runtime_decode_alike(stride: int) -> None:
     """The box a grid cell stands for is the same in torch and in the runtime."""
     rng = np.random.default_rng(3)
     distances = rng.normal(1, 0.5, (4, 5, 6)).astype(np.float32)
-    here = runtime.decode(
-        np.ones((1, 5, 6), np.float32), distances, np.zeros(1, np.float32), networks.STRIDE, 100
-    )
+    here = runtime.decode(np.ones((1, 5, 6), np.float32), distances, np.zeros(1, np.float32), stride, 100)
     flat = torch.from_numpy(distances).flatten(1).T[None]
-    there = assign.decode(flat, assign.grid_centres(5, 6))[0].numpy()
+    there = assign.decode(flat, assign.grid_centres(5, 6, stride), stride)[0].numpy()
     np.testing.assert_allclose(here.boxes, there, rtol=1e-5)
 
 
@@ -177,10 +178,38 @@ def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[networks.FinderNet, Path]:
     torch.manual_seed(0)
-    network = networks.FinderNet(3, [8, 8, 16, 16, 16], 16).eval()
+    network = networks.FinderNet(3, [8, 8, 16, 16, 16], [1, 2, 1, 1], 16, 8).eval()
     path = tmp_path_factory.mktemp("export") / "net.onnx"
     quantize.export(network, path, (1, 3, 64, 64), ["classes", "distances"], {2, 3})
     return network, path
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_output_grid_has_its_stride(stride: int) -> None:
+    """One cell for each square of so many pixels."""
+    network = networks.FinderNet(3, [8, 8, 16, 16, 16], [1, 1, 1, 1], 16, stride).eval()
+    classes, distances = network(torch.zeros(1, 3, 64, 96))
+    assert classes.shape == (1, 3, 64 // stride, 96 // stride)
+    assert distances.shape == (1, 4, 64 // stride, 96 // stride)
+
+
+def test_a_teacher_adds_what_nobody_annotated() -> None:
+    """A found cell that overlaps an annotated one of its class is that one; the field then knows all classes."""
+    annotated = FieldSample(
+        1, Path("x.png"), 100, 100, "chula", "g", frozenset({"WBC"}),
+        np.array([[10, 10, 30, 30]], np.float32), np.array([0]), ("monocyte",),
+    )  # fmt: skip
+    found = Detections(
+        np.array([[11, 10, 31, 30], [50, 50, 70, 70], [12, 12, 28, 28]], np.float32),
+        np.ones(3, np.float32),
+        np.array([0, 0, 1]),
+        ("WBC", "RBC"),
+    )
+    both = with_found(annotated, found, ("WBC", "RBC"), 0.3)
+    assert both.labelled == {"WBC", "RBC"}
+    assert both.boxes.tolist() == [[10, 10, 30, 30], [50, 50, 70, 70], [12, 12, 28, 28]]
+    assert both.kinds.tolist() == [0, 0, 1]
+    assert both.subtypes == ("monocyte", None, None)
 
 
 def test_export_computes_the_same(exported: tuple[networks.FinderNet, Path]) -> None:

@@ -9,21 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeleuk.lab.training.networks import STRIDE
-
 MAX_LOG_DISTANCE = 4.0
 """Maximum log-distance.
 
-exp(4) strides are 218 px, twice the largest cell.
+exp(4) strides are at least 218 px, twice the largest cell.
 """
 
 
-def grid_centres(height: int, width: int, device: torch.device | None = None) -> Tensor:
+def grid_centres(height: int, width: int, stride: int, device: torch.device | None = None) -> Tensor:
     """Return the centres of the grid cells.
 
     Args:
         height: Rows of the grid.
         width: Columns of the grid.
+        stride: Input pixels per grid cell.
         device: Device of the result; None for the default one.
 
     Returns:
@@ -31,15 +30,16 @@ def grid_centres(height: int, width: int, device: torch.device | None = None) ->
     """
     rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
     ys, xs = torch.meshgrid(rows + 0.5, columns + 0.5, indexing="ij")
-    return torch.stack([xs, ys], dim=-1).reshape(-1, 2) * STRIDE
+    return torch.stack([xs, ys], dim=-1).reshape(-1, 2) * stride
 
 
-def decode(distances: Tensor, centres: Tensor) -> Tensor:
+def decode(distances: Tensor, centres: Tensor, stride: int) -> Tensor:
     """Convert log-distances to boxes.
 
-    `distances` (N, A, 4) are logarithms of distances in strides. The boxes are (N, A, 4) xyxy, input pixels.
+    `distances` (N, A, 4) are logarithms of distances in strides of `stride` pixels. The boxes are (N, A, 4)
+    xyxy, input pixels.
     """
-    sides = torch.exp(distances.clamp(max=MAX_LOG_DISTANCE)) * STRIDE
+    sides = torch.exp(distances.clamp(max=MAX_LOG_DISTANCE)) * stride
     return torch.cat([centres - sides[..., :2], centres + sides[..., 2:]], dim=-1)
 
 
@@ -115,7 +115,7 @@ def assign(
 
 
 def finder_loss(
-    output: tuple[Tensor, Tensor], boxes: Tensor, kinds: Tensor, known: Tensor
+    output: tuple[Tensor, Tensor], boxes: Tensor, kinds: Tensor, known: Tensor, stride: int
 ) -> dict[str, Tensor]:
     """Return the class and box loss.
 
@@ -124,10 +124,11 @@ def finder_loss(
         boxes: (N, M, 4) annotated boxes, xyxy, input pixels, padded.
         kinds: (N, M) class indices of the annotated boxes, -1 where padded.
         known: (N, K), 0 for classes that an image was not annotated for; these add no loss.
+        stride: Input pixels per grid cell.
     """
     logits, distances = (t.float().flatten(2).transpose(1, 2) for t in output)
-    centres = grid_centres(*output[0].shape[2:], logits.device)
-    predicted = decode(distances, centres)
+    centres = grid_centres(*output[0].shape[2:], stride, logits.device)
+    predicted = decode(distances, centres, stride)
     targets, target_boxes, weight = assign(
         logits.detach().sigmoid(), predicted.detach(), centres, boxes, kinds
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from importlib import util
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,24 @@ class EfficientNetLite0(nn.Module):
         self.top = nn.Sequential(
             nn.Conv2d(inputs, FEATURES, 1, bias=False), _norm(FEATURES), nn.ReLU6(inplace=True)
         )
+        self._frozen: tuple[nn.Module, ...] = ()
+
+    def freeze(self, blocks: int) -> None:
+        """Keep the stem and the first blocks as they are.
+
+        Their weights get no gradient, and their norms keep their statistics. Most of the time of a training
+        step is spent on these layers, whose maps are the largest.
+        """
+        self._frozen = (self.stem, *self.blocks[:blocks])
+        for layer in self._frozen:
+            layer.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all layers but the frozen ones."""
+        super().train(mode)
+        for layer in self._frozen:
+            layer.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.top(self.blocks(self.stem(x)))

@@ -19,12 +19,11 @@ from torch import nn
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import EdgeleukError, ModelMissingError
 from edgeleuk.imaging.objectives import objective
-from edgeleuk.lab.training import finder as finder_training
 from edgeleuk.lab.training import quantize
 from edgeleuk.lab.training import reader as reader_training
 from edgeleuk.lab.training.inputs import finder_inputs, reader_inputs
 from edgeleuk.lab.training.labels import Labels
-from edgeleuk.lab.training.networks import STRIDE, FeaturesAlone
+from edgeleuk.lab.training.networks import PAD, FeaturesAlone, build_finder, stride_of
 from edgeleuk.lab.training.recipe import Recipe, density_of, told_by_label
 from edgeleuk.models import heads, manifest
 from edgeleuk.models.manifest import reader_manifest
@@ -57,7 +56,7 @@ def exported(recipe: Recipe, runs: Path, work: Path) -> Path:
     model = recipe["model"]
     path = work / f"{model['kind']}.fp32.onnx"
     if model["kind"] == "finder":
-        finder = finder_training.build(recipe)
+        finder = build_finder(recipe)
         load_trained(finder, recipe, runs)
         quantize.export(finder, path, (1, 3, 160, 160), ["classes", "distances"], {2, 3})
     else:
@@ -75,7 +74,7 @@ def calibration(recipe: Recipe, full: Path) -> Iterator[NDArray[np.float32]]:
     They are training images as the runtime feeds them to the network.
     """
     if recipe["model"]["kind"] == "finder":
-        return finder_inputs(recipe, recipe["quantize"]["samples"], MULTIPLE, finder_training.PAD)
+        return finder_inputs(recipe, recipe["quantize"]["samples"], MULTIPLE, PAD)
     return reader_inputs(recipe, Reader(reader_manifest(full.parent, manifest_part(recipe, full))))
 
 
@@ -90,8 +89,8 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
     if model["kind"] == "finder":
         return {
             **common,
-            "stride": STRIDE,
-            "input": {**layout, "range": [0, 1], "multiple": MULTIPLE, "pad": finder_training.PAD},
+            "stride": stride_of(recipe),
+            "input": {**layout, "range": [0, 1], "multiple": MULTIPLE, "pad": PAD},
             "classes": model["classes"],
             "thresholds": dict.fromkeys(model["classes"], 0.3),
             "cameras_um_per_px": [round(x, 4) for x in objective(model["magnification"]).um_per_px],

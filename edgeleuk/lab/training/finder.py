@@ -6,6 +6,7 @@ It is trained on crops at its scale, with the cell classes that each source was 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,10 @@ from edgeleuk.lab.training.assign import finder_loss
 from edgeleuk.lab.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
 from edgeleuk.lab.training.fields import TrainingField, cached, training_samples
 from edgeleuk.lab.training.loop import CPU, Schedule, fit, started
-from edgeleuk.lab.training.networks import FinderNet
+from edgeleuk.lab.training.networks import PAD, build_finder, stride_of
 from edgeleuk.lab.training.recipe import Recipe
+from edgeleuk.lab.training.teacher import taught
 from edgeleuk.lab.training.virtual import virtual_fields
-
-PAD = 0.5
-"""Value outside an image, as in the runtime."""
 
 MIN_VISIBLE = 0.3
 """Minimum visible share of a kept box."""
@@ -159,12 +158,6 @@ class _Epochs(IterableDataset[tuple[Tensor, ...]]):
             yield self.batches.batch(epoch, number, drawn[number])
 
 
-def build(recipe: Recipe) -> FinderNet:
-    """Build the untrained network of a recipe."""
-    model = recipe["model"]
-    return FinderNet(len(model["classes"]), model["widths"], model["neck"])
-
-
 def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 0) -> nn.Module:
     """Train a finder.
 
@@ -182,10 +175,12 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
         EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
     """
     torch.manual_seed(recipe["train"]["seed"])
-    network = build(recipe)
+    network = build_finder(recipe)
     if start := recipe["model"].get("start"):
         network.load_state_dict(started(out.parent / start))
     samples = training_samples(recipe, kept_aside=False)
+    if "teacher" in recipe.sections:
+        samples = taught(recipe, samples, out.parent)
     fields = [cached(read_field(sample), scale, sample, sample.boxes) for sample, scale in samples]
     if "virtual" in recipe.sections:
         fields += virtual_fields(recipe, samples)
@@ -194,7 +189,7 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
         network,
         batches,
         batches.steps,
-        finder_loss,
+        partial(finder_loss, stride=stride_of(recipe)),
         batches.schedule,
         out / "checkpoint.pt",
         recipe.digest,

@@ -171,9 +171,10 @@ def started(run: Path) -> dict[str, Tensor]:
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict]:
-    """Group the parameters; norms and biases are not decayed."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    """Group the trained parameters; norms and biases are not decayed."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 

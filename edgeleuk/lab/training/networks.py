@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeleuk.lab.training.efficientnet import FEATURES, EfficientNetLite0
+from edgeleuk.lab.training.recipe import Recipe
 
-STRIDE = 4
-"""Input pixels per cell of the finder's output grid."""
+PAD = 0.5
+"""Value outside a field, as in the runtime."""
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -54,28 +55,42 @@ class Residual(nn.Module):
 
 
 class FinderNet(nn.Module):
-    """Anchor-free detector with one output grid at stride 4.
+    """Anchor-free detector with one output grid.
 
-    Input: (N, 3, H, W) RGB, 0 to 1, H and W multiples of 32. Output: class logits (N, K, H/4, W/4), and
-    (N, 4, H/4, W/4) logarithms of the distances left, top, right, bottom from the grid cell's centre, in
-    strides.
+    Input: (N, 3, H, W) RGB, 0 to 1, H and W multiples of 32. Output: class logits (N, K, H/stride, W/stride),
+    and (N, 4, H/stride, W/stride) logarithms of the distances left, top, right, bottom from the grid cell's
+    centre, in strides.
     """
 
-    def __init__(self, classes: int, widths: Sequence[int], neck: int) -> None:
+    def __init__(
+        self, classes: int, widths: Sequence[int], depths: Sequence[int], neck: int, stride: int
+    ) -> None:
+        """Build the network.
+
+        Args:
+            classes: Number of cell classes, K.
+            widths: Channels of the stem, then of each stage; each halves the size.
+            depths: Residual blocks of each stage.
+            neck: Channels of the output grid.
+            stride: Input pixels per cell of the output grid; 4 or 8.
+        """
         super().__init__()
         self.stem = conv(3, widths[0], 3, 2)
         self.stages = nn.ModuleList(
-            nn.Sequential(Residual(before, after, 2), Residual(after, after))
-            for before, after in pairwise(widths)
+            nn.Sequential(Residual(before, after, 2), *(Residual(after, after) for _ in range(depth - 1)))
+            for (before, after), depth in zip(pairwise(widths), depths, strict=True)
         )
-        self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in widths[1:])
-        self.smooth = nn.ModuleList(conv(neck, neck) for _ in widths[2:])
+        # The first stage has stride 4: a grid of stride 8 has no use for its details.
+        self.finest = {4: 0, 8: 1}[stride]
+        used = widths[1 + self.finest :]
+        self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in used)
+        self.smooth = nn.ModuleList(conv(neck, neck) for _ in used[1:])
         self.class_tower = nn.Sequential(conv(neck, neck))
         self.box_tower = nn.Sequential(conv(neck, neck), conv(neck, neck))
         self.classes = nn.Conv2d(neck, classes, 1)
         self.distances = nn.Conv2d(neck, 4, 1)
         nn.init.constant_(self.classes.bias, -4.0)  # start at 0.02, the share of the grid that holds cells
-        nn.init.constant_(self.distances.bias, 1.0)
+        nn.init.constant_(self.distances.bias, 1.0 if stride == 4 else 0.3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(x)
@@ -83,11 +98,24 @@ class FinderNet(nn.Module):
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
+        levels = levels[self.finest :]
         merged = self.laterals[-1](levels[-1])
         for i in range(len(levels) - 2, -1, -1):
             up = F.interpolate(merged, scale_factor=2.0, mode="nearest")
             merged = self.smooth[i](up + self.laterals[i](levels[i]))
         return self.classes(self.class_tower(merged)), self.distances(self.box_tower(merged))
+
+
+def build_finder(recipe: Recipe) -> FinderNet:
+    """Build the untrained finder of a recipe."""
+    model = recipe["model"]
+    depths = model.get("depths", [2] * (len(model["widths"]) - 1))
+    return FinderNet(len(model["classes"]), model["widths"], depths, model["neck"], stride_of(recipe))
+
+
+def stride_of(recipe: Recipe) -> int:
+    """Return the input pixels per cell of a finder's output grid."""
+    return int(recipe["model"].get("stride", 4))
 
 
 class ReaderNet(nn.Module):

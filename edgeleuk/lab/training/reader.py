@@ -159,6 +159,8 @@ def _train(
         _start_from(network, started(out.parent / start))
     else:
         load_imagenet(network.backbone)
+    if frozen := recipe["model"].get("frozen_blocks"):
+        network.backbone.freeze(frozen)
     batches: ReaderBatches | BagBatches = ReaderBatches(recipe, cells, device)
     loss = reader_loss(recipe, encode([cell.sample for cell in cells], recipe), device)
     if bags:

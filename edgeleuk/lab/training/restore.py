@@ -26,7 +26,7 @@ from edgeleuk.lab.training.batches import ReaderBatches
 from edgeleuk.lab.training.cells import in_memory, load_training_cells, through_objective
 from edgeleuk.lab.training.fields import cached, training_samples
 from edgeleuk.lab.training.loop import CPU, save
-from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet
+from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet, build_finder
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.lab.training.virtual import virtual_fields
 from edgeleuk.models import heads, registry
@@ -62,7 +62,7 @@ def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
             f"the {kind} in {folder} was trained by recipe {manifest.raw.get('recipe')} with digest "
             f"{manifest.raw.get('recipe_digest')}, not by {recipe.name} with {recipe.digest}. Give that recipe's file."
         )
-    network = (finder.build if kind == "finder" else reader.build)(recipe)
+    network = (build_finder if kind == "finder" else reader.build)(recipe)
     restore(network, manifest.path)
     if isinstance(network, ReaderNet):
         restore_head(network, model.reader)

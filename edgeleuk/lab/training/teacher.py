@@ -1,0 +1,99 @@
+"""Cells that a trained finder adds to incomplete annotations.
+
+On some fields only one class was annotated, and not every cell of it. A finder that was trained before adds what
+it finds there, so that the next one learns all classes under the light and stain of these fields.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from edgeleuk.lab.evaluation.datasets import FieldSample
+from edgeleuk.lab.evaluation.fields import read_field
+from edgeleuk.lab.training.export import exported, manifest_part
+from edgeleuk.lab.training.loop import console
+from edgeleuk.lab.training.recipe import Recipe, load_recipe
+from edgeleuk.models.manifest import finder_manifest
+from edgeleuk.networks.finder import Finder
+from edgeleuk.types import Boxes, Detections, Scale
+
+
+def taught(
+    recipe: Recipe, samples: Sequence[tuple[FieldSample, Scale]], runs: Path
+) -> list[tuple[FieldSample, Scale]]:
+    """Add the cells that the recipe's [teacher] finds.
+
+    Args:
+        recipe: Recipe of the finder that learns.
+        samples: Training fields with their scales.
+        runs: Folder with one subfolder per training, that of the teacher among them.
+
+    Returns:
+        All fields; those of the sources that [teacher] names are annotated for all classes.
+
+    Raises:
+        ModelMissingError: The teacher has not been trained.
+        EdgeleukError: Its training is unfinished or of another recipe.
+    """
+    settings = recipe["teacher"]
+    names: list[str] = recipe["model"]["classes"]
+    finder = _opened(settings["recipe"], runs)
+    more = []
+    for sample, scale in track(samples, "looking for cells that nobody annotated", console=console):
+        if sample.source in settings["fields"]:
+            found = finder.find(read_field(sample), scale, floor=settings["from"])
+            sample = with_found(sample, found, names, settings["apart_iou"])
+        more.append((sample, scale))
+    return more
+
+
+def with_found(sample: FieldSample, found: Detections, names: Sequence[str], apart_iou: float) -> FieldSample:
+    """Return a field with the cells that a finder found beside its annotated ones.
+
+    Args:
+        sample: Annotated field.
+        found: What the finder found in it.
+        names: Names of the classes, by the index that `sample.kinds` holds.
+        apart_iou: A cell is another one if it overlaps each annotated one by no more than this IoU.
+
+    Returns:
+        The field, annotated for all classes.
+    """
+    boxes, kinds = [sample.boxes], [sample.kinds]
+    for kind, name in enumerate(names):
+        own, more = sample.boxes[sample.kinds == kind], found.of(name).boxes
+        new = more[~_same(more, own, apart_iou)]
+        boxes.append(new)
+        kinds.append(np.full(len(new), kind, np.int64))
+    labels = (*sample.subtypes, *[None] * (sum(map(len, kinds)) - len(sample.kinds)))
+    return replace(
+        sample,
+        labelled=frozenset(names),
+        boxes=np.concatenate(boxes).astype(np.float32),
+        kinds=np.concatenate(kinds),
+        subtypes=labels,
+    )
+
+
+def _same(boxes: Boxes, others: Boxes, apart_iou: float) -> NDArray[np.bool_]:
+    """Return which boxes overlap one of the others by more than an IoU."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    inter = (high - low).clip(0).prod(axis=2)
+    areas, theirs = ((each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others))
+    same: NDArray[np.bool_] = (inter > apart_iou * (areas[:, None] + theirs - inter)).any(axis=1)
+    return same
+
+
+def _opened(name: str, runs: Path) -> Finder:
+    recipe = load_recipe(name, "finder")
+    with tempfile.TemporaryDirectory() as folder:
+        network = exported(recipe, runs, Path(folder))
+        return Finder(finder_manifest(Path(folder), manifest_part(recipe, network)))
