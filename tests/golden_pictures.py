@@ -92,7 +92,7 @@ def _slide_40x() -> dict[str, Image | bytes]:
             "40x", 0, 0, 170, 140, replace(shot, defocus_um=0.8, motion_um=1.2, lateral_colour=0.0007)
         ),
         "b-squeezed": second,
-        "c-eyepiece": picture("40x", 200, 100, 380, 260, replace(shot, seed=2, eyepiece=0.7)),
+        "c-eyepiece": picture("40x", 200, 100, 380, 260, replace(shot, seed=2, view_radius=0.7)),
         "d-copy-of-b": _resized(second, 0.8),
         "e-dark": picture("40x", 0, 180, 170, 320, replace(shot, seed=3, cast=(0.02, 0.02, 0.02))),
     }

@@ -15,7 +15,7 @@ from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
 from edgeleuk.models.registry import Model
 from edgeleuk.quality.assessment import Limits, Rule, StreamLimits, after, assess, load_limits, settle
-from edgeleuk.types import Aperture, Detections, Field, Frame, Scale
+from edgeleuk.types import Detections, Field, FieldOfView, Frame, Scale
 
 RULE = Rule(
     "focus", "rim_um", "below", "blurred over {measure} um, limit {limit} um.", {"any": 0.5}, {"100x": 0.8}
@@ -119,13 +119,14 @@ def test_a_field_without_any_cell_is_empty(analyser: Analyser) -> None:
 
 
 def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
-    """Black around a disc changes neither light nor what is clipped; the same cells are in the middle of both."""
+    """Black around a field of view changes neither light nor what is clipped; the same cells are in the middle of both."""
     image = demo_frame.pixels.copy()
-    disc = Aperture(800, 600, 590, 590)
+    field_of_view = FieldOfView(800, 600, 590, 590)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     image[np.hypot(x - 800, y - 600) > 590] = 0
     measured, plain = (
-        Observation.within(Frame(pixels, "x"), disc).measures for pixels in (image, demo_frame.pixels)
+        Observation.within(Frame(pixels, "x"), field_of_view).measures
+        for pixels in (image, demo_frame.pixels)
     )
     assert measured == pytest.approx(plain, rel=1e-3)
     assert (

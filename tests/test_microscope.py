@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import OBJECTIVES, objective
 from edgeleuk.imaging.resampling import point_spread_um
-from edgeleuk.simulation.microscope import Shot, draw, eyepiece_disc, render, sampling
+from edgeleuk.simulation.microscope import Shot, draw, render, round_view, sampling
 from edgeleuk.types import Boxes, Frame, Image, Scale
 
 FINE = Scale.given(0.1)
@@ -132,8 +132,8 @@ def test_vignette_takes_its_share_in_the_corners() -> None:
 def test_outside_the_eyepiece_it_is_black() -> None:
     """A phone sees a disc; its corners are dark."""
     white = np.full((60, 80, 3), 255, np.uint8)
-    seen = render(white, FINE, OBJECTIVES["100x"], replace(PLAIN, eyepiece=0.5)).image
-    inside = eyepiece_disc(80, 60, 0.5)
+    seen = render(white, FINE, OBJECTIVES["100x"], replace(PLAIN, view_radius=0.5)).image
+    inside = round_view(80, 60, 0.5)
     assert inside.mean() == pytest.approx(np.pi * 25**2 / 4800, abs=0.01)
     assert (seen[inside] == 255).all()
     assert (seen[~inside] == 0).all()

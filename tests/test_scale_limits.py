@@ -12,7 +12,7 @@ from edgeleuk.errors import ScaleError
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.scale.agreement import disagreeing
 from edgeleuk.scale.red_cells import _conclude, _Look, _middle, _size, _squeeze, estimate_scale
-from edgeleuk.types import RED_CELL_UM, Aperture, Detections, Frame, Image, Scale
+from edgeleuk.types import RED_CELL_UM, Detections, FieldOfView, Frame, Image, Scale
 
 BOX_UM = 7.78
 GUESS = Scale(0.1, 0.1, "red cells", 1.0)
@@ -92,8 +92,8 @@ def test_a_square_picture_was_most_likely_a_frame(squeeze: float, square: bool, 
 @pytest.mark.parametrize(("across", "squeezed"), [(1.05, False), (1.06, True)])
 def test_an_eyepieces_disc_tells_a_squeeze(across: float, squeezed: bool) -> None:
     """Beyond what a tilted camera makes of it."""
-    disc = Aperture(300, 300, 250 * across, 250)
-    assert _squeeze(look(), False, disc) == pytest.approx(across if squeezed else 1.0)
+    field_of_view = FieldOfView(300, 300, 250 * across, 250)
+    assert _squeeze(look(), False, field_of_view) == pytest.approx(across if squeezed else 1.0)
 
 
 @pytest.mark.parametrize(("cells", "told"), [(19, False), (20, True)])

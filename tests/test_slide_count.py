@@ -17,7 +17,7 @@ from test_profiles import whole
 from edgeleuk.analysis import observation
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
-from edgeleuk.counting import disc
+from edgeleuk.counting import view_tracker
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.pictures import Batch
 from edgeleuk.counting.slide import SlideCount
@@ -243,8 +243,12 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return wrapped
 
-    monkeypatch.setattr(observation, "find_view", counting("field of view", observation.find_view))
-    monkeypatch.setattr(disc, "find_view", counting("field of view", disc.find_view))
+    monkeypatch.setattr(
+        observation, "find_field_of_view", counting("field of view", observation.find_field_of_view)
+    )
+    monkeypatch.setattr(
+        view_tracker, "find_field_of_view", counting("field of view", view_tracker.find_field_of_view)
+    )
     monkeypatch.setattr(observation, "look", counting("look", observation.look))
     return times
 

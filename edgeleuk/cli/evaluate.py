@@ -278,12 +278,12 @@ def phone(
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
     from edgeleuk.lab.evaluation.phone import evaluate_phone
-    from edgeleuk.lab.evaluation.virtual import eyepiece_fields
+    from edgeleuk.lab.evaluation.virtual import round_fields
     from edgeleuk.lab.render.evaluation import render_phone
 
     model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
-    wide = eyepiece_fields(samples, names) if composed else None
+    wide = round_fields(samples, names) if composed else None
     samples = wide.samples if wide else samples
     samples = samples[:: _step(len(samples), limit)]
     analyser = Analyser(model, threads)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
-from edgeleuk.counting.disc import Disc
 from edgeleuk.counting.gate import Gate, Meters
 from edgeleuk.counting.scale_policy import ScalePolicy, Size, file_size
 from edgeleuk.counting.session_scale import SessionScale
+from edgeleuk.counting.view_tracker import ViewTracker
 from edgeleuk.counting.zoom import Zoom
 from edgeleuk.errors import QualityError, ScaleError
 from edgeleuk.quality.measures import Look
@@ -94,7 +94,7 @@ class Stream:
         """
         self._zoom = Zoom(analyser)
         self._size: Size | None = None
-        self._disc = Disc()
+        self._view = ViewTracker()
         self._refused: tuple[Refusal, Look] | None = None
         """Last refusal by analysis at this place.
 
@@ -118,7 +118,7 @@ class Stream:
         if before not in (None, self._size):
             self.gate.begin()  # sharpness is not comparable between pixels of different sizes
         with timed(self._seconds, "look"):
-            seen = Observation.within(shot.frame, self._disc.of(shot))
+            seen = Observation.within(shot.frame, self._view.of(shot))
             unfit = self._analyser.quality.refusal(seen.measures)
             self.meters = self.gate.meters(seen.look, sound=unfit is None)
         if unfit and not forced:
@@ -133,7 +133,7 @@ class Stream:
         reason = PAUSED if held == PAUSED else self._not_here(shot, seen, scale, placement, forced) or held
         if reason:
             return reason if isinstance(reason, Refusal) else Refusal(name, reason, "")
-        return Ready(replace(seen, field_of_view=self._disc.last), scale, placement, forced)
+        return Ready(replace(seen, field_of_view=self._view.last), scale, placement, forced)
 
     def _scale(self, seen: Observation) -> Scale | None:
         before, scale = self.scale.current, self.scale.of(seen)
@@ -155,7 +155,7 @@ class Stream:
             return unwanted
         if self._refused and _alike(self._refused[1], seen.look):
             return self._refused[0]  # the same view was analysed and refused just now
-        return "move" if self._disc.moved(shot) else None
+        return "move" if self._view.moved(shot) else None
 
     def forget_view(self) -> None:
         """Let the next fit frame be analysed.

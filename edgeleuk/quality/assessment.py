@@ -25,9 +25,9 @@ from edgeleuk.system.toml_tables import load_table
 from edgeleuk.types import (
     RED_CELL,
     WHITE_CELL,
-    Aperture,
     Assessment,
     Detections,
+    FieldOfView,
     Finding,
     Image,
     Scale,
@@ -183,7 +183,7 @@ def look_measures(look: Look) -> Measures:
 
 def after(
     pixels: Image,
-    disc: Aperture | None,
+    field_of_view: FieldOfView | None,
     scale: Scale,
     found: Detections,
     um_per_px: float,
@@ -193,7 +193,7 @@ def after(
 
     Args:
         pixels: (H, W, 3) picture.
-        disc: Field of view of an eyepiece; None if the whole image shows the slide.
+        field_of_view: Field of view of an eyepiece; None if the whole image shows the slide.
         scale: Scale of the picture.
         found: Detections, boxes in pixels of the picture.
         um_per_px: The finder's scale, um per pixel; the measures are taken at it.
@@ -203,7 +203,7 @@ def after(
     Returns:
         Measures by the names that rules use. Those that could not be measured are absent.
     """
-    part, corner = middle(pixels, disc)
+    part, corner = middle(pixels, field_of_view)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
     small = resampling.apply(part) if whole is None else whole
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))

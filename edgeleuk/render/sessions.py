@@ -182,10 +182,10 @@ def _quality_text(counts: Mapping[str, Any]) -> str:
 
 
 def _area_text(kept: Kept) -> str:
-    apertures = (each.field.aperture for each in kept.result.counted)
-    through = sum(each is not None and each.is_disc for each in apertures)
-    disc = f"; {through} through the disc of an eyepiece" if through else ""
-    return f"{kept.result.area_mm2:.3g} mm² of the slide{disc}"
+    fields_of_view = (each.field.field_of_view for each in kept.result.counted)
+    through = sum(each is not None and each.is_ellipse for each in fields_of_view)
+    eyepiece = f"; {through} through an eyepiece" if through else ""
+    return f"{kept.result.area_mm2:.3g} mm² of the slide{eyepiece}"
 
 
 def clock_set_back(kept: Kept) -> bool:

@@ -201,7 +201,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
-    seen = "the field of view" if field.aperture else "the whole picture"
+    seen = "the field of view" if field.field_of_view else "the whole picture"
     head.append(f"{seen} shows {field.area_mm2 * 1e6:,.0f} um2 of the slide\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
     shown = (

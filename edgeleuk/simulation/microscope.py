@@ -67,7 +67,7 @@ class Shot:
     """
     jpeg: int | None = None
     """JPEG quality, 1 to 100; None for no compression."""
-    eyepiece: float | None = None
+    view_radius: float | None = None
     """Radius of the field of view behind an eyepiece.
 
     A share of half the picture's diagonal, as a phone sees it; None for no eyepiece.
@@ -129,8 +129,8 @@ def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
     light = _lens(_linear(image), scale, lens, shot)
     lamp = _lamp(resampling.width, resampling.height, shot)
     levels = _sensor(resize(light, resampling.width, resampling.height) * lamp, shot)
-    if shot.eyepiece is not None:
-        levels[~eyepiece_disc(resampling.width, resampling.height, shot.eyepiece)] = 0
+    if shot.view_radius is not None:
+        levels[~round_view(resampling.width, resampling.height, shot.view_radius)] = 0
     if shot.jpeg is not None:
         levels = through_jpeg(levels, shot.jpeg)
     return Rendered(levels, shown, resampling)
@@ -159,7 +159,7 @@ def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampl
     return resampling, shown
 
 
-def eyepiece_disc(width: int, height: int, radius: float) -> NDArray[np.bool_]:
+def round_view(width: int, height: int, radius: float) -> NDArray[np.bool_]:
     """Return a mask of a centred circular field of view.
 
     Args:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import PLATELET, WHITE_CELL, Aperture, Field
+from edgeleuk.types import PLATELET, WHITE_CELL, Field, FieldOfView
 
 Points = NDArray[np.complex128]
 """(N,) points x + iy of a field.
@@ -134,7 +134,9 @@ def _codes(parts: NDArray[np.int64]) -> Codes:
 class Constellation:
     """Cells of a field, as points for comparison."""
 
-    def __init__(self, points: Points, size_um: tuple[float, float], ground: Aperture | None = None) -> None:
+    def __init__(
+        self, points: Points, size_um: tuple[float, float], ground: FieldOfView | None = None
+    ) -> None:
         """Store the points and the area of a field.
 
         Args:
@@ -158,7 +160,7 @@ class Constellation:
         boxes = [cell.box for cell in whole]
         x1, y1, x2, y2 = np.array(boxes, np.float64).reshape(-1, 4).T
         points = (x1 + x2) / 2 * across + 1j * ((y1 + y2) / 2 * down)
-        ground = field.aperture and field.aperture.stretched(across, down)
+        ground = field.field_of_view and field.field_of_view.stretched(across, down)
         return cls(points, (field.width * across, field.height * down), ground)
 
     def packed(self) -> bytes:

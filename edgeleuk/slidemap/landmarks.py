@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.registration import Picture
 from edgeleuk.slidemap.spill_file import Kept, Shelf
-from edgeleuk.types import Aperture, CountedField, Placement
+from edgeleuk.types import CountedField, FieldOfView, Placement
 
 COARSER = 3
 """Coarsening factor of thumbnails for searches.
@@ -60,7 +60,7 @@ class Landmark:
     place: Placement
     pixel_um: float
     """Side of the picture's pixels, by its own scale."""
-    disc: Aperture | None = None
+    field_of_view: FieldOfView | None = None
     """Field of view of an eyepiece, in thumbnail pixels.
 
     The part that shows the slide; None if that is all of it.
@@ -124,7 +124,7 @@ class Islands:
             packed.shape,
             counted.placement,
             field.scale.um_per_px,
-            on_thumbnail(field.aperture, (field.width, field.height), grey),
+            on_thumbnail(field.field_of_view, (field.width, field.height), grey),
         )
 
     def add(self, landmark: Landmark) -> None:
@@ -191,19 +191,21 @@ class Islands:
             self.landmarks[origin.island].append(moved)
             self._island[each.number] = origin.island
 
-    def new_ground(self, picture: Picture, place: Placement, disc: Aperture | None = None) -> float:
+    def new_ground(
+        self, picture: Picture, place: Placement, field_of_view: FieldOfView | None = None
+    ) -> float:
         """Return the share of a frame that is new.
 
         Args:
             picture: The frame's thumbnail.
             place: Placement of the frame.
-            disc: Field of view of an eyepiece, in the thumbnail's pixels; only its area counts. None for all
+            field_of_view: Field of view of an eyepiece, in the thumbnail's pixels; only its area counts. None for all
                 of the frame.
 
         Returns:
             Share of the frame's area that no landmark of its island shows, 0 to 1.
         """
-        points = self.points(picture.size, place, disc)
+        points = self.points(picture.size, place, field_of_view)
         free = np.ones(len(points), bool)
         for each in self.around(picture.size, place):
             free &= ~self.shows(each, points)
@@ -225,25 +227,27 @@ class Islands:
 
         Share of its area, 0 to 1. Both are on one island.
         """
-        points = self.points(of.size, of.place, of.disc)
+        points = self.points(of.size, of.place, of.field_of_view)
         return float(self.shows(shown, points).mean()) if len(points) else 0.0
 
     def points(
-        self, size: tuple[int, int], place: Placement, disc: Aperture | None = None
+        self, size: tuple[int, int], place: Placement, field_of_view: FieldOfView | None = None
     ) -> NDArray[np.float64]:
         """Return sample points spread over a frame.
 
         Args:
             size: Width and height of the frame's thumbnail, pixels.
             place: Placement of the frame.
-            disc: Field of view in the thumbnail, to spread the points over; None for all of it.
+            field_of_view: Field of view in the thumbnail, to spread the points over; None for all of it.
 
         Returns:
             (N, 2) points, um on the frame's island.
         """
         across, down = ((np.arange(n) + 0.5) / n * side for n, side in zip(SAMPLES, size, strict=True))
         spread = np.stack([each.ravel() for each in np.meshgrid(across, down)], axis=1)
-        return place.on_island((spread[disc.covers(spread)] if disc else spread) * self.um_per_px)
+        return place.on_island(
+            (spread[field_of_view.covers(spread)] if field_of_view else spread) * self.um_per_px
+        )
 
     def shows(self, landmark: Landmark, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which points (N, 2) a landmark shows.
@@ -253,15 +257,17 @@ class Islands:
         x, y = (pixels := landmark.place.in_frame(points) / self.um_per_px).T
         width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        return shown & landmark.disc.covers(pixels) if landmark.disc else shown
+        return shown & landmark.field_of_view.covers(pixels) if landmark.field_of_view else shown
 
 
-def on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
+def on_thumbnail(
+    field_of_view: FieldOfView | None, size: tuple[int, ...], grey: NDArray[np.uint8]
+) -> FieldOfView | None:
     """Convert a picture's field of view to thumbnail pixels.
 
     Args:
-        disc: Field of view in the picture's pixels, or None.
+        field_of_view: Field of view in the picture's pixels, or None.
         size: Width and height of the picture.
         grey: (h, w) thumbnail.
     """
-    return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
+    return field_of_view and field_of_view.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])

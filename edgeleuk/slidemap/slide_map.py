@@ -35,11 +35,11 @@ from edgeleuk.slidemap.spill_file import Shelf
 from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.types import (
     WHITE_CELL,
-    Aperture,
     Box,
     Cell,
     CountedField,
     Field,
+    FieldOfView,
     Image,
     Overlap,
     Placement,
@@ -118,17 +118,19 @@ class _Placed:
     """Its thumbnail."""
     picture: Picture
     """The thumbnail, ready to be compared."""
-    disc: Aperture | None
+    field_of_view: FieldOfView | None
     """Field of view of an eyepiece, in thumbnail pixels."""
 
     @classmethod
-    def of(cls, image: Image, scale: Scale, um_per_px: float, disc: Aperture | None) -> Self:
+    def of(cls, image: Image, scale: Scale, um_per_px: float, field_of_view: FieldOfView | None) -> Self:
         grey = thumbnail(image, scale, um_per_px)
-        if disc:
-            shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
+        if field_of_view:
+            shown = inside(field_of_view, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
             # The rim stands still while the slide moves: frames must not be recognised by it.
             grey[~shown] = np.median(grey[shown])
-        return cls(image, grey, Picture(grey, um_per_px), on_thumbnail(disc, image.shape[1::-1], grey))
+        return cls(
+            image, grey, Picture(grey, um_per_px), on_thumbnail(field_of_view, image.shape[1::-1], grey)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class SlideMap:
         self._outdone: set[int] = set()
         """Numbers of counted fields that are copies of better ones."""
 
-    def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
+    def place(self, image: Image, scale: Scale, field_of_view: FieldOfView | None = None) -> Placement:
         """Return the place of a stream's frame.
 
         To be called with every frame, in order. While a view that was lost is searched for on the map,
@@ -212,11 +214,11 @@ class SlideMap:
         Args:
             image: (H, W, 3) frame.
             scale: Scale of the frame.
-            disc: Field of view of an eyepiece, by which the frame is recognised; None if all of the frame
+            field_of_view: Field of view of an eyepiece, by which the frame is recognised; None if all of the frame
                 shows the slide.
         """
-        self._placed = _Placed.of(image, scale, self.um_per_px, disc)
-        return self._tracker.follow(self._placed.picture, self._placed.disc)
+        self._placed = _Placed.of(image, scale, self.um_per_px, field_of_view)
+        return self._tracker.follow(self._placed.picture, self._placed.field_of_view)
 
     def locate(self, image: Image, field: Field) -> Placement:
         """Return the place of a separate picture.
@@ -224,14 +226,16 @@ class SlideMap:
         Its cells are known. The picture (H, W, 3) may have any size, scale or orientation. It gets an island
         of its own if it shares nothing with those counted before. `moved_um` is None.
         """
-        placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
+        placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.field_of_view)
         if self._apart:
             return self._islands.new_place()
         sight = Sight(placed.picture, Constellation.of(field))
         found = locate(self._islands, self._lookup, sight)
         self._alone = None if found else image
         place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
-        return replace(place, new_ground=self._islands.new_ground(placed.picture, place, placed.disc))
+        return replace(
+            place, new_ground=self._islands.new_ground(placed.picture, place, placed.field_of_view)
+        )
 
     def add(
         self,
@@ -267,7 +271,7 @@ class SlideMap:
         """
         placed = self._placed
         if placed is None or placed.image is not image:
-            placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.aperture)
+            placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.field_of_view)
         counted = CountedField(
             number=number,
             seconds=seconds,
@@ -307,7 +311,7 @@ class SlideMap:
         place = new.landmark.place
         parts = other_parts(self._islands, self._lookup, new.sight, place)
         identities = np.array(counted.identities, np.intp)
-        points = self._islands.points(new.landmark.size, place, new.landmark.disc)
+        points = self._islands.points(new.landmark.size, place, new.landmark.field_of_view)
         free = np.ones(len(points), bool)
         for landmark in self._islands.around(new.landmark.size, place):
             free &= ~self._islands.shows(landmark, points)
@@ -315,7 +319,7 @@ class SlideMap:
             known = list(self._islands.around(new.landmark.size, part))
             copied = self._on_ground(self._seen(counted.field, part), known)
             identities[copied & np.isin(identities, list(counted.fresh))] = NOTHING
-            there = self._islands.points(new.landmark.size, part, new.landmark.disc)
+            there = self._islands.points(new.landmark.size, part, new.landmark.field_of_view)
             for landmark in known:
                 free &= ~self._islands.shows(landmark, there)
         if not parts:

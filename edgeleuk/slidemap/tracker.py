@@ -11,7 +11,7 @@ import numpy as np
 from edgeleuk.slidemap.landmarks import Islands, Landmark
 from edgeleuk.slidemap.placing import SEARCHED, TURNED, refine, search
 from edgeleuk.slidemap.registration import Match, Picture, register
-from edgeleuk.types import Aperture, Placement
+from edgeleuk.types import FieldOfView, Placement
 
 STILL_UM = 0.15
 """Maximum movement that is registration error, um.
@@ -37,10 +37,10 @@ class Tracker:
         self._place: Placement | None = None
         self._unsearched: Iterator[Landmark] | None = None
 
-    def follow(self, picture: Picture, disc: Aperture | None = None) -> Placement:
+    def follow(self, picture: Picture, field_of_view: FieldOfView | None = None) -> Placement:
         """Return the place of a frame.
 
-        `disc` is as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and the
+        `field_of_view` is as in `Islands.new_ground`. While a lost view is searched for, `moved_um` is None and the
         place means nothing.
         """
         # If the camera changed its resolution, or the scale is another one, the last frame cannot be compared.
@@ -55,7 +55,7 @@ class Tracker:
         self._last = picture
         if self._place is None:
             return Placement(0, 0.0, 0.0, new_ground=0.0, moved_um=None)
-        ground = self.islands.new_ground(picture, self._place, disc)
+        ground = self.islands.new_ground(picture, self._place, field_of_view)
         return replace(self._place, new_ground=ground, moved_um=moved)
 
     def moved_to(self, place: Placement | None) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from edgeleuk.calibration import smear
 from edgeleuk.device.profiles import SCHEMA, Profile, Size
 from edgeleuk.errors import ScaleError, UsageError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.lab.evaluation.cells import ReaderLike
 from edgeleuk.lab.evaluation.datasets import FieldSample
 from edgeleuk.lab.evaluation.fields import FieldsResult, evaluate_finder, read_field
@@ -152,7 +152,7 @@ def evaluate_left_out(
 
     def coloured(sample: FieldSample) -> Image:
         frame = Frame(read_field(sample), sample.path.name)
-        return profile.corrected(frame, find_view(frame.pixels)).pixels
+        return profile.corrected(frame, find_field_of_view(frame.pixels)).pixels
 
     def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
         used = (finder, seen)[number]

@@ -35,13 +35,13 @@ FIELD_UM = 60.0
 Composed fields are wider in proportion: 150 um through 40x, 600 um through 10x.
 """
 
-EYEPIECE_UM = 180.0
+ROUND_FIELD_UM = 180.0
 """Diameter of an eyepiece's field of view, um.
 
 A phone sees it through an eyepiece of field number 18 mm behind a 100x objective.
 """
 
-EYEPIECE_UM_PER_PX = 0.2
+ROUND_FIELD_UM_PER_PX = 0.2
 """Scale of composed fields for phones, um per pixel.
 
 A phone resolves a little less than the objective does.
@@ -55,7 +55,7 @@ Each time it has other neighbours and another camera.
 
 
 @dataclass(frozen=True, slots=True)
-class EyepieceFields:
+class RoundFields:
     """Composed fields to photograph through an eyepiece."""
 
     samples: list[FieldSample]
@@ -192,7 +192,7 @@ def composed_fields(
     return shown, replace(rule, truth=truth, given=None), lambda sample: images[sample.image_id]
 
 
-def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> EyepieceFields:
+def round_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> RoundFields:
     """Compose fields as wide as an eyepiece shows.
 
     Every whole cell of the samples is used once. Cells of different cameras do not mix.
@@ -207,12 +207,14 @@ def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> Eye
     images: dict[int, Image] = {}
     for source in sorted({sample.source for sample in samples}):
         own = [sample for sample in samples if sample.source == source and sample.image_id in truth]
-        pictures = [lift(read_field(s), truth[s.image_id], s.boxes, s.kinds, EYEPIECE_UM_PER_PX) for s in own]
-        for wide in wide_fields(pictures, EYEPIECE_UM, EYEPIECE_UM_PER_PX, rng):
+        pictures = [
+            lift(read_field(s), truth[s.image_id], s.boxes, s.kinds, ROUND_FIELD_UM_PER_PX) for s in own
+        ]
+        for wide in wide_fields(pictures, ROUND_FIELD_UM, ROUND_FIELD_UM_PER_PX, rng):
             images[len(shown)] = wide.image
             shown.append(wide_sample(wide, own[0], len(shown)))
-    scale = Scale(EYEPIECE_UM_PER_PX, EYEPIECE_UM_PER_PX, "annotation", 0.05)
-    return EyepieceFields(shown, {sample.image_id: scale for sample in shown}, images)
+    scale = Scale(ROUND_FIELD_UM_PER_PX, ROUND_FIELD_UM_PER_PX, "annotation", 0.05)
+    return RoundFields(shown, {sample.image_id: scale for sample in shown}, images)
 
 
 def _fully_labelled(samples: Sequence[FieldSample], names: Sequence[str]) -> None:

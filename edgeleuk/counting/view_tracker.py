@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import hypot
 
-from edgeleuk.imaging.bars import find_view
-from edgeleuk.types import Aperture, Frame, Shot
+from edgeleuk.imaging.bars import find_field_of_view
+from edgeleuk.types import FieldOfView, Frame, Shot
 
 AGAIN_S = 2.0
 """Seconds between two searches, on the source's clock.
@@ -23,7 +23,7 @@ noise shifts its rim by only a tenth of this.
 """
 
 
-class Disc:
+class ViewTracker:
     """Tracker of the field of view.
 
     It is searched for from time to time, see AGAIN_S.
@@ -33,9 +33,9 @@ class Disc:
         self._looked: tuple[float, tuple[int, ...]] | None = None
         self._frame: Frame | None = None
         """The frame that was searched last."""
-        self._found: Aperture | None = None
+        self._found: FieldOfView | None = None
 
-    def of(self, shot: Shot) -> Aperture | None:
+    def of(self, shot: Shot) -> FieldOfView | None:
         """Return a frame's field of view, in pixels.
 
         None if the whole frame shows the slide. A frame is searched when its size is new or the last search
@@ -51,7 +51,7 @@ class Disc:
         return self._found
 
     @property
-    def last(self) -> Aperture | None:
+    def last(self) -> FieldOfView | None:
         """Result of the last search."""
         return self._found
 
@@ -72,4 +72,4 @@ class Disc:
 
     def _look(self, shot: Shot) -> None:
         self._looked, self._frame = (shot.seconds, shot.frame.pixels.shape), shot.frame
-        self._found = find_view(shot.frame.pixels)
+        self._found = find_field_of_view(shot.frame.pixels)
