@@ -122,7 +122,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class TimedFrame:
     """One frame of a source, with its time."""
 
     frame: Frame

@@ -80,13 +80,13 @@ def serve(port: int, fps: float, minutes: float) -> None:
                 head = "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="
                 client.sendall(f"{head}{BOUNDARY.decode()}\r\n\r\n".encode())
                 began = time.monotonic()
-                while shot := stage.read(1.0):
-                    picture = cv2.imencode(".jpg", shot.frame.pixels[..., ::-1])[1].tobytes()
+                while timed := stage.read(1.0):
+                    picture = cv2.imencode(".jpg", timed.frame.pixels[..., ::-1])[1].tobytes()
                     length = b"Content-Length: %d\r\n\r\n" % len(picture)
                     client.sendall(
                         b"--" + BOUNDARY + b"\r\nContent-Type: image/jpeg\r\n" + length + picture + b"\r\n"
                     )
-                    time.sleep(max(0.0, began + shot.seconds - time.monotonic()))
+                    time.sleep(max(0.0, began + timed.seconds - time.monotonic()))
 
 
 def soak(minutes: int, fps: float, interval_s: float = 60.0) -> Soaked:

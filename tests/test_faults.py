@@ -32,7 +32,7 @@ from edgeleuk.errors import InputError, NotAnImageError, StoreError, UnforeseenE
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.system import faults
-from edgeleuk.types import CountedField, Frame, PictureFile, Refusal, Scale, Shot
+from edgeleuk.types import CountedField, Frame, PictureFile, Refusal, Scale, TimedFrame
 
 FAULTS: tuple[Exception, ...] = (
     IndexError("list index out of range"), MemoryError(), cv2.error("OpenCV: assertion failed"), RuntimeError("[ONNX] failed"),
@@ -235,8 +235,8 @@ def test_a_picture_of_a_folder_costs_a_live_count_that_picture(
     with Capture(lambda: FolderSource([str(three[0].parent)], Broken(name, error))) as capture:
         names = []
         while not capture.ended:
-            if shot := capture.next(1):
-                names.append(Path(shot.frame.name).name)
+            if timed := capture.next(1):
+                names.append(Path(timed.frame.name).name)
         assert names == [each.name for each in three if each.name != name]
         assert (capture.reopened, capture.unreadable) == (0, 1)
         assert type(error).__name__ in capture.state().text
@@ -261,11 +261,11 @@ def test_a_frame_of_a_stream_costs_that_frame(
     monkeypatch.setattr(
         analyser, "analyse", failing(analyser.analyse, error, lambda frame, *_: frame.name == "bad")
     )
-    bad = slide.consider(Shot(Frame(demo_frame.pixels, "bad"), 0.0, 0), forced=True)
+    bad = slide.consider(TimedFrame(Frame(demo_frame.pixels, "bad"), 0.0, 0), forced=True)
     assert isinstance(bad, Refusal)
     assert (bad.code, bad.exit_code) == ("UnforeseenError", 1)
     assert isinstance(
-        slide.consider(Shot(Frame(demo_frame.pixels, "good"), 1.0, 1), forced=True), CountedField
+        slide.consider(TimedFrame(Frame(demo_frame.pixels, "good"), 1.0, 1), forced=True), CountedField
     )
 
 

@@ -45,7 +45,7 @@ def counter(analyser: Analyser, **options: object) -> LiveCounter:
 
 
 def watch(count: LiveCounter, frames: Source) -> list[str]:
-    return [count.frame(shot) for shot in iter(lambda: frames.read(1.0), None)]
+    return [count.frame(timed) for timed in iter(lambda: frames.read(1.0), None)]
 
 
 def whites(count: LiveCounter) -> int:
@@ -96,7 +96,7 @@ def test_manual_counts_at_a_key_press_only(analyser: Analyser, smear: Smear) -> 
     """One press, one field."""
     count = counter(analyser, manual=True)
     frames = source(smear, Stop(2))
-    seen = [count.frame(shot) for shot in [frames.read(1.0) for _ in range(4)] if shot]
+    seen = [count.frame(timed) for timed in [frames.read(1.0) for _ in range(4)] if timed]
     assert "counted" not in seen
     assert seen[-1] == "manual"
     count.count_now()
@@ -108,7 +108,7 @@ def test_a_pause_counts_nothing(analyser: Analyser, smear: Smear) -> None:
     count = counter(analyser)
     count.pause()
     frames = source(smear, Stop(3))
-    paused = [count.frame(shot) for shot in [frames.read(1.0) for _ in range(5)] if shot]
+    paused = [count.frame(timed) for timed in [frames.read(1.0) for _ in range(5)] if timed]
     assert set(paused) == {"paused"}
     count.pause()
     assert "counted" in watch(count, frames)

@@ -26,7 +26,7 @@ from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
-from edgeleuk.types import CountedField, Field, FieldOfView, Frame, Image, Scale, Shot
+from edgeleuk.types import CountedField, Field, FieldOfView, Frame, Image, Scale, TimedFrame
 
 UM = 0.1
 SIZE = (1000, 800)
@@ -49,11 +49,11 @@ class Through:
     def info(self) -> SourceInfo:
         return self._source.info
 
-    def read(self, timeout: float) -> Shot | None:
-        shot = self._source.read(timeout)
-        if shot is None:
+    def read(self, timeout: float) -> TimedFrame | None:
+        timed = self._source.read(timeout)
+        if timed is None:
             return None
-        return replace(shot, frame=replace(shot.frame, pixels=self._see(shot.frame.pixels, shot.number)))
+        return replace(timed, frame=replace(timed.frame, pixels=self._see(timed.frame.pixels, timed.number)))
 
     def close(self) -> None:
         self._source.close()
@@ -89,7 +89,7 @@ class Counted:
         if before:
             self.counter.resume(before, {})
         one = self.counter.frame
-        self.counter.frame = lambda shot: self.verdicts.append(one(shot)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
+        self.counter.frame = lambda timed: self.verdicts.append(one(timed)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
 
         def opened() -> Through:
             script = Script(start, (Stop(0.8), *segments))
@@ -219,7 +219,7 @@ def test_pictures_of_a_folder_have_each_a_view_of_its_own(analyser: Analyser, sm
     for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):
         stage.move_to(*place)
         pixels = in_round_view(stage.field().pixels, number, replace(ROUND_VIEW, x=x))
-        assert counter.frame(Shot(Frame(pixels, str(number)), 0.1 * number, number)) == "counted"
+        assert counter.frame(TimedFrame(Frame(pixels, str(number)), 0.1 * number, number)) == "counted"
     found = [field.field_of_view.x for field in counter.map.fields() if field.field_of_view]
     assert found == pytest.approx([500.0, 450.0], abs=2)
 

@@ -17,7 +17,7 @@ from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, Mark, Request
 from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.types import Frame, Shot
+from edgeleuk.types import Frame, TimedFrame
 
 WAIT_S = 0.1
 """Longest wait for a frame, seconds.
@@ -37,7 +37,7 @@ class Frames(Protocol):
     @property
     def ended(self) -> bool: ...
 
-    def next(self, timeout: float) -> Shot | None: ...
+    def next(self, timeout: float) -> TimedFrame | None: ...
 
     def state(self) -> CameraState: ...
 
@@ -87,7 +87,7 @@ class Loop:
         """
         self.frames, self.counter, self.view = frames, counter, view
         self._waits = waits
-        self._unkept: Shot | None = None
+        self._unkept: TimedFrame | None = None
         self._requests, self._show_frame, self._on_event = requests, show_frame, on_event
         self._watchdog = watchdog or Watchdog(None)
         self._until_target, self._most_seconds = until_target, most_seconds
@@ -100,21 +100,21 @@ class Loop:
         """Run the count and return briefly why it ended."""
         with _signals(self._asked_to_stop):
             while not self._stop:
-                shot = self._next()
-                if shot:
-                    verdict = self.counter.frame(shot)
-                    if shot is self._unkept and verdict == "move":
+                timed = self._next()
+                if timed:
+                    verdict = self.counter.frame(timed)
+                    if timed is self._unkept and verdict == "move":
                         verdict = self.counter.frame(
-                            shot
+                            timed
                         )  # the map forgot the unstored frame: compared with itself, it is still
                     unkept = verdict == "paused" and self.counter.refused_by_disk
-                    self._unkept = shot if self._waits and unkept else None
+                    self._unkept = timed if self._waits and unkept else None
                 self._obey()
-                self._report(shot)
-                self._stop = self._stop or self._reason(shot)
+                self._report(timed)
+                self._stop = self._stop or self._reason(timed)
         return self._stop
 
-    def _next(self) -> Shot | None:
+    def _next(self) -> TimedFrame | None:
         """Return the next frame, or the unstored one to retry.
 
         None when no frame arrived in time, or before it is time to retry.
@@ -129,8 +129,8 @@ class Loop:
     def _asked_to_stop(self, name: str) -> None:
         self._stop = f"stopped by {name}"
 
-    def _reason(self, shot: Shot | None) -> str:
-        if shot is None and self._unkept is None and self.frames.ended:
+    def _reason(self, timed: TimedFrame | None) -> str:
+        if timed is None and self._unkept is None and self.frames.ended:
             return "the source came to its end"
         if self._until_target and self.counter.differential().n >= self.counter.target:
             return "the target was reached"
@@ -163,11 +163,11 @@ class Loop:
             case str():
                 counter.note(request)
 
-    def _report(self, shot: Shot | None) -> None:
+    def _report(self, timed: TimedFrame | None) -> None:
         camera = self.frames.state()
         counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
         held_up = self.counter.message if self.counter.paused else ""
-        self._watchdog.turn(shot is not None, camera, held_up or counted)
+        self._watchdog.turn(timed is not None, camera, held_up or counted)
         if camera.unreadable and not self._damage_told:
             self._damage_told = True
             text = "a damaged picture was refused. More of them are counted, and told at the end."
@@ -182,8 +182,8 @@ class Loop:
         self._shown = now
         state = self.counter.state(camera)
         self.view.update(state)
-        if shot and self._show_frame:
-            self._show_frame(shot.frame, state)
+        if timed and self._show_frame:
+            self._show_frame(timed.frame, state)
 
 
 @contextmanager

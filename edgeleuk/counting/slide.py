@@ -18,7 +18,7 @@ from edgeleuk import __version__
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting.scale_policy import ScaleChoice, ScalePolicy
-from edgeleuk.counting.stream import Hold, Stream, timed
+from edgeleuk.counting.stream import Hold, Stream, time_stage
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import judge_by
 from edgeleuk.differential.per_microlitre import estimate
@@ -29,7 +29,7 @@ from edgeleuk.results.slide_result import Provenance, SlideResult, identify, ref
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.system.faults import unforeseen
-from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
+from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Tally, TimedFrame
 
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
@@ -143,7 +143,7 @@ class SlideCount:
     # Frames in
 
     def consider(
-        self, frame: Frame | Shot, hold: Hold = lambda: "", *, forced: bool = False
+        self, frame: Frame | TimedFrame, hold: Hold = lambda: "", *, forced: bool = False
     ) -> CountedField | Refusal:
         """Count a frame, or return why it does not count.
 
@@ -158,25 +158,27 @@ class SlideCount:
         Raises:
             StoreError: If the recorder does not keep it.
         """
-        shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
+        timed = (
+            frame if isinstance(frame, TimedFrame) else TimedFrame(frame, float(self._number), self._number)
+        )
         self.seconds.clear()
         if not self.options.stills:
             try:
-                return self._in_stream(shot, hold, forced)
+                return self._in_stream(timed, hold, forced)
             except EdgeleukError:
                 raise
             except Exception as error:  # noqa: BLE001  # a fault in one frame must not end the stream
-                return refusal(shot.frame.name, unforeseen(error, shot.frame.name))
+                return refusal(timed.frame.name, unforeseen(error, timed.frame.name))
         if held := hold():
-            return Refusal(shot.frame.name, held, "")
+            return Refusal(timed.frame.name, held, "")
         try:
-            with timed(self.seconds, "look"):
-                seen = self.scale.observe(shot.frame)
-            return self.counted(self.examine(seen), shot.seconds)[1]
+            with time_stage(self.seconds, "look"):
+                seen = self.scale.observe(timed.frame)
+            return self.counted(self.examine(seen), timed.seconds)[1]
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # a fault in one picture must not end the count
-            return self.refuse(shot.frame.name, unforeseen(error, shot.frame.name))
+            return self.refuse(timed.frame.name, unforeseen(error, timed.frame.name))
 
     def examine(self, seen: Observation) -> Examined:
         """Analyse a picture at the scale that the policy chooses.
@@ -223,7 +225,7 @@ class SlideCount:
         elif doubt := self.scale.doubt():
             examined = replace(examined, field=_warned(examined.field, doubt))
         seen, field = examined.seen, examined.field
-        with timed(self.seconds, "place"):
+        with time_stage(self.seconds, "place"):
             placement = self.map.locate(seen.frame.pixels, field)
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
 
@@ -247,19 +249,19 @@ class SlideCount:
         self._verdict = None
         return left_out
 
-    def _in_stream(self, shot: Shot, hold: Hold, forced: bool) -> CountedField | Refusal:
-        ready = self.stream.ready(shot, hold, forced)
+    def _in_stream(self, timed: TimedFrame, hold: Hold, forced: bool) -> CountedField | Refusal:
+        ready = self.stream.ready(timed, hold, forced)
         if isinstance(ready, Refusal):
             return ready
         field = self.stream.analysed(ready)
         if isinstance(field, Refusal):
             return field
-        return self._add(ready.seen, _warned(field, self.scale.doubt()), ready.placement, shot.seconds)
+        return self._add(ready.seen, _warned(field, self.scale.doubt()), ready.placement, timed.seconds)
 
     # The count
 
     def _add(self, seen: Observation, field: Field, placement: Placement, seconds: float) -> CountedField:
-        with timed(self.seconds, "map"):
+        with time_stage(self.seconds, "map"):
             counted = self.map.add(
                 self._named_alone(field).enlarged(seen.frame.shrunk),
                 placement,

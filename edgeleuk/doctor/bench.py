@@ -31,7 +31,7 @@ from edgeleuk.models.registry import Model
 from edgeleuk.sources.simulated import OBJECTIVES, StageSource
 from edgeleuk.system import machine
 from edgeleuk.system.machine import Setting
-from edgeleuk.types import Frame, Refusal, Scale, Shot
+from edgeleuk.types import Frame, Refusal, Scale, TimedFrame
 
 STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
 """Stages in processing order.
@@ -228,8 +228,8 @@ class _Run:
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         number = self.slide.number
-        shot = Shot(Frame(pixels, f"bench-{number}"), number / CAMERA_FPS, number)
-        counted = self.slide.consider(shot, forced=True)
+        timed = TimedFrame(Frame(pixels, f"bench-{number}"), number / CAMERA_FPS, number)
+        counted = self.slide.consider(timed, forced=True)
         if isinstance(counted, Refusal):
             raise InputError(f"a simulated field was refused ({counted.code}): {counted.text}")
         for name in ("look", "place", "find", "assess", "read", "measure", "map"):
@@ -266,10 +266,10 @@ def _fields(magnification: str, width: int, height: int, number: int) -> Iterato
         fps=1.0 / OBJECTIVES[magnification].pause_s[0],
     )
     for _ in range(number):
-        shot = source.read(1.0)
-        if shot is None:
+        timed = source.read(1.0)
+        if timed is None:
             return
-        yield shot.frame
+        yield timed.frame
 
 
 def _jpeg(frame: Frame) -> NDArray[np.uint8]:

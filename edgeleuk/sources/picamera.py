@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import CameraError, MissingExtraError, UsageError
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 DEFAULT_SIZE = (2028, 1520)
 """Default frame size, pixels.
@@ -92,15 +92,15 @@ class PicameraSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot:
+    def read(self, timeout: float) -> TimedFrame:
         """Return the next frame, see Source; never ends."""
         image, self._first = self._first, None
         if image is None:
             image = self._frame(timeout)
         seconds = time.monotonic() - self._opened
-        shot = Shot(Frame(image, f"{self._name}-{self._number}"), seconds, self._number)
+        timed = TimedFrame(Frame(image, f"{self._name}-{self._number}"), seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def preview(self) -> Image | None:
         """Return the last frame at PREVIEW_SIZE, or None.

@@ -20,7 +20,7 @@ from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage, TrueCell, _S
 from edgeleuk.simulation.smear import _stamp as paint_stamp
 from edgeleuk.simulation.stage_script import Exposure, Focus, Jump, Move, Point, Pose, Script, Segment, Stop
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 __all__ = [
     "Exposure",
@@ -189,7 +189,7 @@ class StageSource:
     def smear(self) -> Smear:
         return self._stage.smear
 
-    def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # the time it takes is the machine's
+    def read(self, timeout: float) -> TimedFrame | None:  # noqa: ARG002  # the time it takes is the machine's
         """Return the next frame, see Source.
 
         Returns None when the script, or the time, is over.
@@ -203,9 +203,9 @@ class StageSource:
         self._seen.update(whole)
         if pose.velocity == (0.0, 0.0):
             self._seen_still.update(whole)
-        shot = Shot(Frame(pixels, f"{self._info.name}@{seconds:.2f}s"), seconds, self._number)
+        timed = TimedFrame(Frame(pixels, f"{self._info.name}@{seconds:.2f}s"), seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def truth(self, still: bool = False) -> tuple[TrueCell, ...]:
         """Return the cells completely shown so far.

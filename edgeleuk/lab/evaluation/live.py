@@ -131,9 +131,9 @@ def evaluate_live(
     counter, analyser = LiveCounter(slide, source=info.name), slide.analyser
     verdicts: Counter[str] = Counter()
     began, last = time.perf_counter(), 0.0
-    while shot := source.read(1.0):
-        verdicts[counter.frame(shot)] += 1
-        last = shot.seconds
+    while timed := source.read(1.0):
+        verdicts[counter.frame(timed)] += 1
+        last = timed.seconds
         if progress:
             progress(last)
     taken = time.perf_counter() - began

@@ -20,7 +20,7 @@ from edgeleuk.lab.evaluation.composed import lift, wide_fields, wide_sample
 from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample, annotated_scales
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.evaluation.scales import ScaleRule
-from edgeleuk.simulation.microscope import Shot, draw, render, sampling
+from edgeleuk.simulation.microscope import Conditions, draw, render, sampling
 from edgeleuk.types import Image, Scale
 
 COMPOSED_UM_PER_PX = 0.12
@@ -67,7 +67,7 @@ class RoundFields:
         return self.images[sample.image_id]
 
 
-def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
+def conditions_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Conditions:
     """Draw a picture's shot from its name.
 
     It is never sampled finer than the picture itself.
@@ -80,8 +80,8 @@ def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None =
     """
     digest = hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    shot = draw(lens, rng, finest=scale.um_per_px)
-    return shot if um_per_px is None else replace(shot, um_per_px=max(um_per_px, scale.um_per_px))
+    conditions = draw(lens, rng, finest=scale.um_per_px)
+    return conditions if um_per_px is None else replace(conditions, um_per_px=max(um_per_px, scale.um_per_px))
 
 
 def virtual_fields(
@@ -102,7 +102,7 @@ def virtual_fields(
     Raises:
         UsageError: If a picture's scale is neither annotated nor given: blur is measured in micrometres.
     """
-    first: dict[int, tuple[FieldSample, Scale, Shot]] = {}
+    first: dict[int, tuple[FieldSample, Scale, Conditions]] = {}
     shown, truth = [], {}
     for sample in samples:
         scale = rule.truth.get(sample.image_id) or rule.given
@@ -111,9 +111,9 @@ def virtual_fields(
                 f"{sample.path.name} has no annotated red cells, so what another objective shows of it cannot be "
                 "computed. Give its scale with --um-per-px."
             )
-        shot = shot_of(sample.path, lens, scale, um_per_px)
-        resampling, seen = sampling(sample.width, sample.height, scale, shot)
-        first[sample.image_id] = (sample, scale, shot)
+        conditions = conditions_of(sample.path, lens, scale, um_per_px)
+        resampling, seen = sampling(sample.width, sample.height, scale, conditions)
+        first[sample.image_id] = (sample, scale, conditions)
         truth[sample.image_id] = seen
         shown.append(
             replace(
@@ -125,8 +125,8 @@ def virtual_fields(
         )
 
     def read(sample: FieldSample) -> Image:
-        original, scale, shot = first[sample.image_id]
-        return render(read_field(original), scale, lens, shot).image
+        original, scale, conditions = first[sample.image_id]
+        return render(read_field(original), scale, lens, conditions).image
 
     return shown, replace(rule, truth=truth, given=None), read
 
@@ -136,7 +136,7 @@ def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
         image, scale = look(sample)
-        rendered = render(image, scale, lens, shot_of(sample.path, lens, scale))
+        rendered = render(image, scale, lens, conditions_of(sample.path, lens, scale))
         return rendered.image, rendered.scale
 
     return read
@@ -176,8 +176,8 @@ def composed_fields(
         ]
         for _ in range(ROUNDS):
             for wide in wide_fields(pictures, side_um, COMPOSED_UM_PER_PX, rng):
-                shot = draw(lens, rng, finest=COMPOSED_UM_PER_PX)
-                seen = render(wide.image, Scale.given(COMPOSED_UM_PER_PX), lens, shot)
+                conditions = draw(lens, rng, finest=COMPOSED_UM_PER_PX)
+                seen = render(wide.image, Scale.given(COMPOSED_UM_PER_PX), lens, conditions)
                 number = len(shown)
                 sample = wide_sample(wide, own[0], number)
                 images[number], truth[number] = seen.image, seen.scale
