@@ -138,7 +138,7 @@ def counts(batch: object) -> dict[str, int]:
     return dict(batch.slide.tally().kinds)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("place", ["_register.add", "_islands.add", "_lookup.add", "_counted.append"])
+@pytest.mark.parametrize("place", ["_register.add", "_landmarks.add", "_lookup.add", "_counted.append"])
 def test_a_fault_of_the_map_leaves_the_map_as_it_was(
     place: str, analyser: Analyser, three: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,7 @@ def test_a_jump_to_an_unseen_place_loses_nothing(analyser: Analyser, smear: Smea
     count = counter(analyser)
     verdicts = watch(count, frames)
     assert verdicts.count("counted") == 2
-    assert count.state(RUNNING).islands == 2
+    assert count.state(RUNNING).island_count == 2
 
 
 def test_without_a_scale_the_red_cells_tell(analyser: Analyser, smear: Smear) -> None:

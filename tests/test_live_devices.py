@@ -207,7 +207,7 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
             analyser, smear, Move((ROW[0][0] + 25, ROW[0][1]), 45), Stop(0.6), recorder=session, before=kept, **given,
         )  # fmt: skip
     assert again.verdicts.count("counted") == 1
-    assert again.counter.map.islands == 1
+    assert again.counter.map.island_count == 1
     places = (ROW[0], (ROW[0][0] + 25, ROW[0][1]))
     assert again.white_cells == len(whole_in_view(smear, *places))
 

@@ -345,7 +345,7 @@ def test_what_the_recorder_does_not_keep_is_not_counted(refusing: Analyser, demo
     before, kept.full = slide.tally(), True
     with pytest.raises(StoreError):
         slide.consider(Frame(demo_frame.pixels[:, 800:], "b"))
-    assert (slide.tally(), slide.number, slide.map.islands) == (before, 1, 1)
+    assert (slide.tally(), slide.number, slide.map.island_count) == (before, 1, 1)
 
 
 def test_a_field_is_kept_in_pixels_of_its_file(refusing: Analyser, demo_frame: Frame, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_jump_to_unseen_ground_begins_an_island(walk: Walk) -> None:
     x1, y1, x2, y2 = walk.stage.limits_um
     walk.to(x1, y1)
     walk.to(x2, y2)
-    assert walk.map.islands == 2
+    assert walk.map.island_count == 2
     assert [each.placement.island for each in walk.counted] == [1, 2]
 
 
@@ -174,7 +174,7 @@ def test_a_field_that_shows_two_islands_joins_them(walk: Walk) -> None:
     x1, y1, x2, _ = walk.stage.limits_um
     for x in (x1, x2, x2 - 60, x2 - 110):
         walk.to(max(x, x1), y1)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     seen = {cell.identity for cell in walk.map.cells.values()}
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     whites = [true for true in walk.identities if kinds[true] == "WBC"]
@@ -190,7 +190,7 @@ def test_a_stream_that_changes_its_scale_or_size_goes_on(walk: Walk, um: float, 
     walk.stage = Stage(walk.stage.smear, um, width, width * HEIGHT // WIDTH)
     for step in (20, 40):
         walk.to(x + step, y + 5)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     assert all(len(ids) == 1 for true, ids in walk.identities.items() if kinds[true] == "WBC")
     assert {each.number for each in walk.map.overlaps} == {2, 3, 4}
@@ -206,7 +206,7 @@ def test_islands_of_different_scales_are_joined_by_their_cells(walk: Walk) -> No
     pixels, wrong = walk.stage.field().pixels, Scale.given(UM * 1.06)
     alone = Placement(2, 0.0, 0.0)
     walk.count(pixels, alone, wrong)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     assert len(walk.map.white_cells) == sum(kinds[true] == "WBC" for true in walk.identities)
 

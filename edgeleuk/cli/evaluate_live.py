@@ -100,7 +100,7 @@ def _table(done: Sequence[LiveResult]) -> Table:
         off = [label for label, share in each.types.items() if not share.explained]
         table.add_row(
             str(each.seed), str(sum(each.in_view.values())), str(sum(each.counted.values())), f"{each.error:+.1%}",
-            str(each.counted.get("unclassified", 0)), str(each.fields), str(each.islands),
+            str(each.counted.get("unclassified", 0)), str(each.fields), str(each.island_count),
             ", ".join(off).replace("_", " ") or ("none" if each.types else "not measured"),
         )  # fmt: skip
     return table

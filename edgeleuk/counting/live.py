@@ -349,7 +349,7 @@ class LiveCounter:
             last_added=self._added,
             last_cell=self._last_cell,
             um_per_px=self.scale.um_per_px if self.scale else None,
-            islands=self.map.islands,
+            island_count=self.map.island_count,
             paused=self.paused,
             manual=self.manual,
             message=self.message,

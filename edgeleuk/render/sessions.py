@@ -127,8 +127,8 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
         )
     pictures = "pictures: " if about.kind == "pictures" else ""
     yield "source", f"{pictures}{about.source} at {about.magnification}, model version {about.model_version}"
-    islands = len({field.placement.island for field in kept.result.counted})
-    parts = "1 connected part" if islands == 1 else f"{islands} connected parts"
+    count = len({field.placement.island for field in kept.result.counted})
+    parts = "1 connected part" if count == 1 else f"{count} connected parts"
     if kept.result.counted:
         yield "fields", f"{len(kept.result.counted)} on {parts} of the slide"
         yield "area", _area_text(kept)

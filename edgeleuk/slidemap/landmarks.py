@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.registration import Picture
-from edgeleuk.slidemap.spill_file import Kept, Shelf
+from edgeleuk.slidemap.spill_file import Kept, SpillFile
 from edgeleuk.types import CountedField, FieldOfView, Placement
 
 COARSER = 3
@@ -42,7 +42,7 @@ FRAME = 0
 class Landmark:
     """Counted field for recognising later frames.
 
-    It is small, since a long session has hundreds; its pictures and cells are on the shelf.
+    It is small, since a long session has hundreds; its pictures and cells are in the spill file.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Landmark:
 Thing = TypeVar("Thing")
 
 
-class Ready(Generic[Thing]):
+class LandmarkCache(Generic[Thing]):
     """Cache of the last things used.
 
     They are large, or take time to make.
@@ -93,17 +93,17 @@ class Ready(Generic[Thing]):
         return thing
 
 
-class Islands:
+class Landmarks:
     """Landmarks of a slide, by island."""
 
-    def __init__(self, um_per_px: float, shelf: Shelf) -> None:
+    def __init__(self, um_per_px: float, spill_file: SpillFile) -> None:
         self.um_per_px = um_per_px
-        self._shelf = shelf
-        self.landmarks: dict[int, list[Landmark]] = {}
+        self._spill_file = spill_file
+        self.by_island: dict[int, list[Landmark]] = {}
         self._island: dict[int, int] = {}
         """Island of each landmark, by number."""
-        self._pictures = Ready(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
-        self._cells = Ready(self._unpacked_cells)
+        self._pictures = LandmarkCache(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
+        self._cells = LandmarkCache(self._unpacked_cells)
 
     def landmark(self, counted: CountedField, picture: Picture, cells: Constellation) -> Landmark:
         """Make the landmark of a counted field.
@@ -118,9 +118,9 @@ class Islands:
         packed = picture.coarser(COARSER).packed()
         return Landmark(
             counted.number,
-            self._shelf.put(jpeg),
+            self._spill_file.put(jpeg),
             picture.size,
-            self._shelf.put(packed.tobytes() + cells.packed()),
+            self._spill_file.put(packed.tobytes() + cells.packed()),
             packed.shape,
             counted.placement,
             field.scale.um_per_px,
@@ -129,16 +129,16 @@ class Islands:
 
     def add(self, landmark: Landmark) -> None:
         """Put a counted field on its island."""
-        self.landmarks.setdefault(landmark.place.island, []).append(landmark)
+        self.by_island.setdefault(landmark.place.island, []).append(landmark)
         self._island[landmark.number] = landmark.place.island
 
     def numbered(self, number: int) -> Landmark:
         """Return the landmark of a counted field, by number."""
-        return next(each for each in self.landmarks[self._island[number]] if each.number == number)
+        return next(each for each in self.by_island[self._island[number]] if each.number == number)
 
     def numbers(self, island: int) -> list[int]:
         """Return the numbers of an island's counted fields."""
-        return [each.number for each in self.landmarks.get(island, ())]
+        return [each.number for each in self.by_island.get(island, ())]
 
     def picture(self, landmark: Landmark) -> Picture:
         """Return a landmark's picture, ready to be compared.
@@ -153,16 +153,18 @@ class Islands:
 
     def coarse(self, landmark: Landmark) -> Picture:
         """Return a landmark's picture, COARSER times as coarse."""
-        packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8, math.prod(landmark.packed_shape))
+        packed = np.frombuffer(
+            self._spill_file.get(landmark.packed), np.int8, math.prod(landmark.packed_shape)
+        )
         return Picture.unpacked(packed.reshape(landmark.packed_shape), self.um_per_px * COARSER)
 
     def _unpacked_cells(self, landmark: Landmark) -> Constellation:
-        packed = self._shelf.get(landmark.packed)
+        packed = self._spill_file.get(landmark.packed)
         return Constellation.unpacked(packed[math.prod(landmark.packed_shape) :])
 
     def _grey(self, landmark: Landmark) -> NDArray[np.uint8]:
         """Return a landmark's thumbnail, (h, w)."""
-        jpeg = np.frombuffer(self._shelf.get(landmark.jpeg), np.uint8)
+        jpeg = np.frombuffer(self._spill_file.get(landmark.jpeg), np.uint8)
         return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.uint8)
 
     def thumbnail(self, number: int) -> NDArray[np.uint8]:
@@ -171,14 +173,14 @@ class Islands:
 
     def new_place(self) -> Placement:
         """Return the origin of a new island."""
-        return Placement(max(self.landmarks, default=0) + 1, 0.0, 0.0)
+        return Placement(max(self.by_island, default=0) + 1, 0.0, 0.0)
 
     def all(self, but: int | None = None) -> list[Landmark]:
         """Return every landmark, the newest first.
 
         Without those of the island `but`. A lost view is most often close to where it was lost.
         """
-        found = [each for island, those in self.landmarks.items() if island != but for each in those]
+        found = [each for island, those in self.by_island.items() if island != but for each in those]
         return sorted(found, key=lambda each: -each.number)
 
     def join(self, island: int, origin: Placement) -> None:
@@ -186,9 +188,9 @@ class Islands:
 
         `origin` is where the island's origin lies on the other one.
         """
-        for each in self.landmarks.pop(island):
+        for each in self.by_island.pop(island):
             moved = replace(each, place=each.place.carried(origin))
-            self.landmarks[origin.island].append(moved)
+            self.by_island[origin.island].append(moved)
             self._island[each.number] = origin.island
 
     def new_ground(
@@ -217,7 +219,7 @@ class Islands:
         `size` is that of the frame's thumbnail. Of a long session these are few.
         """
         own = math.hypot(*size) * place.zoom
-        for each in self.landmarks.get(place.island, ()):
+        for each in self.by_island.get(place.island, ()):
             reach = (own + math.hypot(*each.size) * each.place.zoom) * self.um_per_px
             if abs(each.place.x_um - place.x_um) < reach and abs(each.place.y_um - place.y_um) < reach:
                 yield each

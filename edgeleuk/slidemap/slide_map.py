@@ -25,13 +25,13 @@ from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.copies import Neighbour, neighbours
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.slidemap.identity import NOTHING, Register, Things, boxes_on_map, pair
-from edgeleuk.slidemap.landmarks import Islands, Landmark, on_thumbnail
+from edgeleuk.slidemap.landmarks import Landmark, Landmarks, on_thumbnail
 from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.packed_fields import PackedField, PackedFields
 from edgeleuk.slidemap.placing import refine
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.slidemap.search import Sight, locate
-from edgeleuk.slidemap.spill_file import Shelf
+from edgeleuk.slidemap.search import Query, locate
+from edgeleuk.slidemap.spill_file import SpillFile
 from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.types import (
     WHITE_CELL,
@@ -138,7 +138,7 @@ class _New:
     """Field that is about to be counted."""
 
     landmark: Landmark
-    sight: Sight
+    query: Query
     near: Sequence[Neighbour]
     """Counted fields that it shares area with."""
 
@@ -187,12 +187,12 @@ class SlideMap:
         return cls(model.finder.um_per_px * each, model.reader, rules, stills, apart)
 
     def _reset(self) -> None:
-        shelf = Shelf()
-        self._islands = Islands(self.um_per_px, shelf)
-        self._tracker = Tracker(self._islands, self._stills)
+        spill_file = SpillFile()
+        self._landmarks = Landmarks(self.um_per_px, spill_file)
+        self._tracker = Tracker(self._landmarks, self._stills)
         self._lookup = Lookup()
         self._register = Register()
-        self._counted = PackedFields(shelf)
+        self._counted = PackedFields(spill_file)
         self._counts: dict[int, FieldCount] = {}
         """Counts by position of the field.
 
@@ -228,13 +228,13 @@ class SlideMap:
         """
         placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.field_of_view)
         if self._apart:
-            return self._islands.new_place()
-        sight = Sight(placed.picture, Constellation.of(field))
-        found = locate(self._islands, self._lookup, sight)
+            return self._landmarks.new_place()
+        query = Query(placed.picture, Constellation.of(field))
+        found = locate(self._landmarks, self._lookup, query)
         self._alone = None if found else image
-        place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
+        place = refine(self._landmarks, placed.picture, found) if found else self._landmarks.new_place()
         return replace(
-            place, new_ground=self._islands.new_ground(placed.picture, place, placed.field_of_view)
+            place, new_ground=self._landmarks.new_ground(placed.picture, place, placed.field_of_view)
         )
 
     def add(
@@ -296,7 +296,7 @@ class SlideMap:
             self._keep(counted, seen, new, alone=self._alone is image)
         except Exception:
             # Whatever failed, half a field on the map would count cells that were never reported.
-            self.restore(_first_of(self._counted, self._islands, before), self._marks)
+            self.restore(_first_of(self._counted, self._landmarks, before), self._marks)
             raise
         if self._stills:
             # A picture of 48 megapixels need not stay in memory until the next one.
@@ -309,19 +309,19 @@ class SlideMap:
         Its cells are not counted again on area that another part of the map shows as well.
         """
         place = new.landmark.place
-        parts = other_parts(self._islands, self._lookup, new.sight, place)
+        parts = other_parts(self._landmarks, self._lookup, new.query, place)
         identities = np.array(counted.identities, np.intp)
-        points = self._islands.points(new.landmark.size, place, new.landmark.field_of_view)
+        points = self._landmarks.points(new.landmark.size, place, new.landmark.field_of_view)
         free = np.ones(len(points), bool)
-        for landmark in self._islands.around(new.landmark.size, place):
-            free &= ~self._islands.shows(landmark, points)
+        for landmark in self._landmarks.around(new.landmark.size, place):
+            free &= ~self._landmarks.shows(landmark, points)
         for part in parts:
-            known = list(self._islands.around(new.landmark.size, part))
+            known = list(self._landmarks.around(new.landmark.size, part))
             copied = self._on_ground(self._seen(counted.field, part), known)
             identities[copied & np.isin(identities, list(counted.fresh))] = NOTHING
-            there = self._islands.points(new.landmark.size, part, new.landmark.field_of_view)
+            there = self._landmarks.points(new.landmark.size, part, new.landmark.field_of_view)
             for landmark in known:
-                free &= ~self._islands.shows(landmark, there)
+                free &= ~self._landmarks.shows(landmark, there)
         if not parts:
             return counted
         fresh = counted.fresh & frozenset(identities.tolist())
@@ -331,9 +331,9 @@ class SlideMap:
     def _new(self, counted: CountedField, picture: Picture) -> _New:
         """Prepare a field for the map."""
         cells = Constellation.of(counted.field)
-        landmark = self._islands.landmark(counted, picture, cells)
-        near = () if self._apart else neighbours(self._islands, landmark, picture, self._stills)
-        return _New(landmark, Sight(picture, cells), near)
+        landmark = self._landmarks.landmark(counted, picture, cells)
+        near = () if self._apart else neighbours(self._landmarks, landmark, picture, self._stills)
+        return _New(landmark, Query(picture, cells), near)
 
     def _seen(self, field: Field, placement: Placement) -> Things:
         boxes = np.array([cell.box for cell in field.cells], np.float64).reshape(-1, 4)
@@ -365,7 +365,7 @@ class SlideMap:
         middles = (things["box"][:, :2] + things["box"][:, 2:]) / 2
         shown = np.zeros(len(things), bool)
         for landmark in landmarks:
-            shown |= self._islands.shows(landmark, middles)
+            shown |= self._landmarks.shows(landmark, middles)
         return shown
 
     def _keep(self, counted: CountedField, seen: Things, new: _New, alone: bool = False) -> None:
@@ -384,11 +384,11 @@ class SlideMap:
         self._counted.append(counted)
         for identity in known:
             self._counts.pop(self._register.first_field(identity), None)
-        self._islands.add(new.landmark)
+        self._landmarks.add(new.landmark)
         self._overlaps += [each.told(counted.number) for each in new.near]
         if not alone:
             self._join(new)
-        self._lookup.add(counted.number, new.sight.cells)
+        self._lookup.add(counted.number, new.query.cells)
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
         """Withdraw copies of a better picture.
@@ -408,15 +408,15 @@ class SlideMap:
     def _join(self, new: _New) -> None:
         """Join the islands that a field connects."""
         place = new.landmark.place
-        others = self._islands.all(but=place.island)
-        alone = len(self._islands.landmarks[place.island]) == 1
+        others = self._landmarks.all(but=place.island)
+        alone = len(self._landmarks.by_island[place.island]) == 1
         if not others or self._apart or (alone and self._stills):
             return  # the whole map was searched just now for a still on an island of its own
-        there = locate(self._islands, self._lookup, new.sight, but=place.island, zoomed=False)
+        there = locate(self._landmarks, self._lookup, new.query, but=place.island, zoomed=False)
         if there is None:
             return
         origin = place.inverse(place.island).carried(there)
-        self._islands.join(place.island, origin)
+        self._landmarks.join(place.island, origin)
         movers = self._register.on(place.island)
         self._register.move_island(place.island, there.island, origin)
         self._merge(movers, there.island)
@@ -428,8 +428,8 @@ class SlideMap:
     def _tell_joined(self, new: _New) -> None:
         """Add a field's overlaps with the island it joined."""
         told = {each.landmark.number for each in new.near}
-        landmark = self._islands.numbered(new.landmark.number)
-        near = neighbours(self._islands, landmark, new.sight.picture, self._stills)
+        landmark = self._landmarks.numbered(new.landmark.number)
+        near = neighbours(self._landmarks, landmark, new.query.picture, self._stills)
         self._overlaps += [each.told(landmark.number) for each in near if each.landmark.number not in told]
 
     def _merge(self, movers: NDArray[np.intp], island: int) -> None:
@@ -454,7 +454,7 @@ class SlideMap:
         if last is None:
             return None
         marks = {i: label for i, label in self._marks.items() if i not in last.fresh}
-        self.restore(_first_of(self._counted, self._islands, len(self._counted) - 1), marks)
+        self.restore(_first_of(self._counted, self._landmarks, len(self._counted) - 1), marks)
         return last
 
     def mark(self, identity: int, label: str) -> None:
@@ -537,7 +537,7 @@ class SlideMap:
         """Return the counted fields, with each cell once.
 
         Each has the cells that were first seen in it, read from all of their views, so that the tally of
-        these fields counts each cell once. Everything is taken from the shelf: while a count goes on, `tally`
+        these fields counts each cell once. Everything is taken from the spill file: while a count goes on, `tally`
         tells the same in less time and memory.
         """
         return tuple(self._field(position) for position in range(len(self._counted)))
@@ -585,9 +585,9 @@ class SlideMap:
         return self._mapped(identity)
 
     @property
-    def islands(self) -> int:
+    def island_count(self) -> int:
         """Number of map parts with no known distance between them."""
-        return len(self._islands.landmarks)
+        return len(self._landmarks.by_island)
 
     def _mapped(self, identity: int) -> MappedCell:
         thing, views = self._register.at(identity), self._views(identity)
@@ -660,14 +660,14 @@ def _merit(view: View) -> tuple[bool, bool, float]:
     return cell.whole, cell.reading is not None, field.rest.sharpness
 
 
-def _first_of(fields: PackedFields, islands: Islands, number: int) -> Iterator[CountedField]:
+def _first_of(fields: PackedFields, landmarks: Landmarks, number: int) -> Iterator[CountedField]:
     """Yield the first counted fields with their thumbnails.
 
-    One at a time from the shelf.
+    One at a time from the spill file.
     """
     for position in range(number):
         counted = fields[position].unpacked()
-        yield replace(counted, thumbnail=islands.thumbnail(counted.number))
+        yield replace(counted, thumbnail=landmarks.thumbnail(counted.number))
 
 
 def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:

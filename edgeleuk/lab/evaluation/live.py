@@ -79,7 +79,7 @@ class LiveResult:
     frames: int
     fields: int
     verdicts: Mapping[str, int]
-    islands: int
+    island_count: int
     stage_seconds: float
     seconds: float
 
@@ -105,7 +105,7 @@ class LiveResult:
             "frames": self.frames,
             "fields": self.fields,
             "verdicts": dict(self.verdicts),
-            "islands": self.islands,
+            "islands": self.island_count,
             "stage_seconds": self.stage_seconds,
             "seconds": self.seconds,
         }
@@ -150,7 +150,7 @@ def evaluate_live(
         frames=sum(verdicts.values()),
         fields=verdicts["counted"],
         verdicts=verdicts,
-        islands=counter.map.islands,
+        island_count=counter.map.island_count,
         stage_seconds=last,
         seconds=taken,
     )
