@@ -771,7 +771,7 @@ class NotRecognised:
     possible: Mapping[str, int] = field(default_factory=dict)
     """Number of cells that may be of each type or group.
 
-    See `tally.Doubts`.
+    See `tally.UnrecognisedRules`.
     """
     counted: Mapping[str, int] = field(default_factory=dict)
     """Possible cells plus sure white cells, by type or group.

@@ -133,12 +133,12 @@ def _document(
 def _measures() -> Iterator[dict[str, Mapping[str, float]]]:
     """Every measure of each picture's quality: the JSON has only those that are past a limit."""
     measured: dict[str, Mapping[str, float]] = {}
-    judge = QualityPolicy.judge
+    judge = QualityPolicy.assess
 
     def noted(self: QualityPolicy, name: str, measures: Measures) -> Any:
         measured[Path(name).name] = {key: float(f"{value:.5g}") for key, value in sorted(measures.items())}
         return judge(self, name, measures)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QualityPolicy, "judge", noted)
+        patch.setattr(QualityPolicy, "assess", noted)
         yield measured

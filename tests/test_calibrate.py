@@ -22,7 +22,7 @@ from edgeleuk.calibration.smear import red_cell_ruler
 from edgeleuk.cli._interview import still
 from edgeleuk.device import profiles
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.lab.evaluation.rulings import Ruled, ruled
+from edgeleuk.lab.evaluation.ruled_glass import Ruled, ruled
 from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources import open_source
 from edgeleuk.sources.capture import Capture

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from edgeleuk.cli import app
 from edgeleuk.differential.differential import Differential, Errors
 from edgeleuk.differential.flags import FalsePositiveRate
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.alarms import (
     AlarmsReport,
@@ -59,7 +59,7 @@ class ByColour:
         return types, {}
 
 
-def judge(tally: Tally) -> Differential:
+def to_differential(tally: Tally) -> Differential:
     """As by a reader that took none of 600 other cells for a blast."""
     return judged(tally, labels=LABELS, errors=Errors(rates={"blasts": FalsePositiveRate(0, 600)}))
 
@@ -78,7 +78,9 @@ def healthy(folder: Path) -> list[CellSample]:
 
 
 def evaluate(samples: list[CellSample], slides: int = 20) -> AlarmsReport:
-    return evaluate_alarms(ByColour(), judge, samples, Draws("well", slides, 100), "ill", RULES, REFERENCE)
+    return evaluate_alarms(
+        ByColour(), to_differential, samples, Draws("well", slides, 100), "ill", RULES, REFERENCE
+    )
 
 
 def test_a_reader_without_errors_raises_no_false_alarm(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     evaluate_alarms(
         ByColour(),
-        judge,
+        to_differential,
         healthy(tmp_path),
         Draws("well", 3, 10),
         "ill",
@@ -183,7 +185,9 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
 
 def test_judging_uses_the_errors_of_the_manifest(model: Model) -> None:
     """Ten blasts in a hundred are more than the errors of the reader that ships explain."""
-    judged = judge_by(model.reader, RULES, REFERENCE)(Tally(1, {"blast": 10, "neutrophil": 90}, {}, {}))
+    judged = differential_function(model.reader, RULES, REFERENCE)(
+        Tally(1, {"blast": 10, "neutrophil": 90}, {}, {})
+    )
     assert "BLASTS_PRESENT" in {flag.code for flag in judged.flags}
     assert bool(judged.corrected) == (model.reader.confusion is not None)
 

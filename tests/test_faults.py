@@ -335,20 +335,20 @@ def fault() -> Exception:
 
 def test_a_reference_says_what_and_where(log: Path) -> None:
     """It names the exception and the last place in the program; the file has the rest, and no path."""
-    told = faults.unforeseen(fault(), "/home/ann/x.jpg")
+    told = faults.to_user_error(fault(), "/home/ann/x.jpg")
     assert isinstance(told, UnforeseenError)
     assert str(told).startswith("/home/ann/x.jpg could not be analysed")
     assert faults.reference(fault()).startswith("AttributeError-text-")
     text = log.read_text()
     assert "edgeleuk._text:" in text
     assert str(Path(faults.__file__).parents[1]) not in text
-    faults.unforeseen(fault())
+    faults.to_user_error(fault())
     assert log.read_text() == text  # once in a process
 
 
 def test_too_little_memory_is_said_as_such() -> None:
     """It is no fault of the program."""
-    assert "too little memory is free" in str(faults.unforeseen(MemoryError(), "x.jpg"))
+    assert "too little memory is free" in str(faults.to_user_error(MemoryError(), "x.jpg"))
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "no home"])
@@ -364,7 +364,7 @@ def test_a_fault_that_cannot_be_written_down_is_told_all_the_same(
         log.symlink_to(tmp_path / "mine")
     else:
         monkeypatch.setenv("EDGELEUK_FAULTS", "~nosuchuser/faults.log")
-    assert "fault in the program" in str(faults.unforeseen(ValueError("x")))
+    assert "fault in the program" in str(faults.to_user_error(ValueError("x")))
     assert (tmp_path / "mine").read_text() == "mine"
 
 
@@ -372,14 +372,14 @@ def test_the_file_of_faults_stays_small(log: Path, monkeypatch: pytest.MonkeyPat
     """It begins anew where it is full."""
     monkeypatch.setattr(faults, "MOST_BYTES", 500)
     for number in range(20):
-        faults.unforeseen(type(f"Error{number}", (Exception,), {})("x" * 100))
+        faults.to_user_error(type(f"Error{number}", (Exception,), {})("x" * 100))
     assert log.stat().st_size < 1500
     assert log.with_name("faults.log.old").exists()
 
 
 def test_the_support_archive_has_faults_without_names(log: Path) -> None:
     """References and places, and not what an exception said, which may be a patient's file."""
-    faults.unforeseen(ValueError("Ann Smith.jpg"), "Ann Smith.jpg")
+    faults.to_user_error(ValueError("Ann Smith.jpg"), "Ann Smith.jpg")
     assert "Ann Smith" in log.read_text()
     archive = zipfile.ZipFile(io.BytesIO(bundle(Report(()), "", lambda: "")))
     text = archive.read("edgeleuk-doctor/faults.txt").decode()
@@ -390,7 +390,7 @@ def test_the_support_archive_has_faults_without_names(log: Path) -> None:
 def test_faults_are_written_down_by_threads(log: Path) -> None:
     """Each whole."""
     errors = [type(f"Error{number}", (Exception,), {})("x") for number in range(8)]
-    threads = [threading.Thread(target=faults.unforeseen, args=(each,)) for each in errors]
+    threads = [threading.Thread(target=faults.to_user_error, args=(each,)) for each in errors]
     for thread in threads:
         thread.start()
     for thread in threads:

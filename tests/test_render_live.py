@@ -41,7 +41,7 @@ from edgeleuk.counting.state import (
     SlideVerdict,
     Verdict,
 )
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.verdict import Reason
 from edgeleuk.models import registry
 from edgeleuk.models.manifest import ReaderManifest
@@ -88,7 +88,7 @@ def state(
         latency_ms=41.3,
         seconds=754.2,
         fields=34,
-        differential=judge_by(reader(magnification), RULES, REFERENCE)(counted),
+        differential=differential_function(reader(magnification), RULES, REFERENCE)(counted),
         slide_verdict=CALM,
         target=200,
         last_added={"neutrophil": 2, "lymphocyte": 1},

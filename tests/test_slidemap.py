@@ -12,7 +12,7 @@ import pytest
 from standard import RULES
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.differential.tally import Doubts, tally
+from edgeleuk.differential.tally import UnrecognisedRules, tally
 from edgeleuk.models.registry import Model
 from edgeleuk.simulation.smear import Smear, Stage
 from edgeleuk.slidemap import SlideMap
@@ -271,7 +271,7 @@ def test_a_mark_overrules_the_reader(walk: Walk) -> None:
 
 def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
     """After each field, a mark, and a field taken back; with what the reader doubts."""
-    doubts = Doubts.of(walk.model.reader, RULES)
+    doubts = UnrecognisedRules.of(walk.model.reader, RULES)
     for place in rows(walk):
         walk.to(*place)
         assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)

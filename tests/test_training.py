@@ -27,7 +27,6 @@ from edgeleuk.lab.training import (  # noqa: E402
     quantize,
     reader,
     thresholds,
-    virtual,
 )
 from edgeleuk.lab.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
 from edgeleuk.lab.training.recipe import held_out, load_recipe, without  # noqa: E402
@@ -329,7 +328,7 @@ def test_fields_through_an_objective_weigh_as_the_recipe_says() -> None:
     """The shots of a picture weigh one picture together, composed fields their share; boxes stay inside."""
     recipe = load_recipe("finder-10x")
     samples = [s for s in fields.training_samples(recipe, kept_aside=True) if s[0].source == "pbc"][:8]
-    shown = virtual.virtual_fields(recipe, samples)
+    shown = objectives.virtual_fields(recipe, samples)
     composed = [field for field in shown if field.sample.group.startswith("composed")]
     settings = recipe["virtual"]
     assert len(shown) - len(composed) == settings["shots"] * len(samples)

@@ -22,7 +22,7 @@ from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.models import registry
 from edgeleuk.networks.finder import Finder
 from edgeleuk.networks.reader import Reader
-from edgeleuk.quality import assessment
+from edgeleuk.quality.assessment import QualityPolicy, field_measures, load_limits
 from edgeleuk.quality.drawings import ON, TOUCHED, strokes
 from edgeleuk.scale.agreement import contradicted, disagreeing
 from edgeleuk.scale.red_cells import estimate_scale
@@ -98,7 +98,7 @@ class Analyser:
                 and marked as forced.
         """
         self.model, self.profile = model, profile
-        self.quality = assessment.QualityPolicy(assessment.load_limits(), model.magnification, refusing)
+        self.quality = QualityPolicy(load_limits(), model.magnification, refusing)
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
@@ -127,7 +127,7 @@ class Analyser:
         with _timed(seconds, "look"):
             seen = seen or Observation.of(frame)
         field_of_view = seen.field_of_view
-        self.quality.judge(frame.name, seen.measures)  # light first: without it no scale can be estimated
+        self.quality.assess(frame.name, seen.measures)  # light first: without it no scale can be estimated
         with _timed(seconds, "light") if self.profile else nullcontext():
             frame, profile, doubts = self._under_profile(seen)
         pixels = fill_surround(frame.pixels, field_of_view) if field_of_view else frame.pixels
@@ -142,19 +142,19 @@ class Analyser:
                 raise
             raise ScaleError(f"{error} It looks like a negative: save it as a positive.") from error
         with _timed(seconds, "assess"):
-            after = assessment.after(pixels, field_of_view, scale, found, self.finder.um_per_px, small)
+            after = field_measures(pixels, field_of_view, scale, found, self.finder.um_per_px, small)
             detail = {"um_per_px": scale.um_per_px / frame.shrunk}
             measures = {**seen.measures, **after, **detail}
             if self.quality.refusal(measures):
                 measures["negative_percent"] = self._as_negative(seen)
-            judged = self.quality.judge(frame.name, measures)
+            assessment = self.quality.assess(frame.name, measures)
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         um_per_px = scale.um_per_px / frame.shrunk
         other = tuple(_other_objective(self.model, scale, um_per_px))
-        judged = replace(judged, findings=(*judged.findings, *other))
+        assessment = replace(assessment, findings=(*assessment.findings, *other))
         coarse = too_coarse(self.model.finder.counted_to, scale)
-        found, under, left_out = _clear_of_drawings(found.without(coarse), frame.pixels, judged)
+        found, under, left_out = _clear_of_drawings(found.without(coarse), frame.pixels, assessment)
         whole = shown_enough(found, frame.width, frame.height, field_of_view) & ~under
         cells = self._cells(pixels, scale, found, whole, seconds)
         warnings = (
@@ -165,7 +165,7 @@ class Analyser:
         )
         return Field(
             frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, field_of_view,
-            judged, profile=profile.name if profile else None,
+            assessment, profile=profile.name if profile else None,
         )  # fmt: skip
 
     def _as_negative(self, seen: Observation) -> float:
@@ -182,7 +182,7 @@ class Analyser:
             scale, found, small = self._found(turned, field_of_view, None, True, {})
         except ScaleError:
             return 0.0
-        after = assessment.after(turned.pixels, field_of_view, scale, found, self.finder.um_per_px, small)
+        after = field_measures(turned.pixels, field_of_view, scale, found, self.finder.um_per_px, small)
         return after.get("likeness_percent", 0.0)
 
     def _cells(
@@ -321,13 +321,13 @@ def find_within(
 
 
 def _clear_of_drawings(
-    found: Detections, pixels: Image, judged: Assessment
+    found: Detections, pixels: Image, assessment: Assessment
 ) -> tuple[Detections, NDArray[np.bool_], tuple[str, ...]]:
     """Remove detections on drawings and flag those that touch them.
 
     Returns the kept detections, which of them (N,) touch drawings, and warnings on what was lost.
     """
-    if not any(finding.code == DRAWN for finding in judged.findings):
+    if not any(finding.code == DRAWN for finding in assessment.findings):
         return found, np.zeros(len(found), bool), ()
     shares = strokes(pixels, found.boxes, found.of(WHITE_CELL).boxes)
     kept, under = found.where(shares < ON), shares[shares < ON] > TOUCHED

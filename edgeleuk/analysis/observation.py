@@ -48,5 +48,5 @@ class Observation:
 
     @property
     def measures(self) -> Measures:
-        """Values that `quality.toml` judges before cells are found."""
+        """Values that `quality.toml` limits before cells are found."""
         return look_measures(self.look)

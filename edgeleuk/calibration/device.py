@@ -17,7 +17,7 @@ from edgeleuk.imaging.objectives import objective
 from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)
@@ -134,7 +134,7 @@ def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Fr
             try:
                 frames.append(read_picture(each))
             except Exception as error:  # noqa: BLE001  # from any library; the other images are still measured
-                faults.append(unforeseen(error, str(each)))
+                faults.append(to_user_error(error, str(each)))
     if faults and not frames:
         raise faults[0]
     failures += faults

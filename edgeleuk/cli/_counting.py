@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results, tell, warn
 from edgeleuk.cli._rules import standards
-from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
+from edgeleuk.cli._who import NOBODY, UNCHANGED, SessionChanges, SessionFacts
 from edgeleuk.errors import StoreError
 from edgeleuk.system.addresses import shown_mistake, shown_source
 
@@ -47,9 +47,9 @@ class Options:
     keep: bool = True
     store: Path | None = None
     resume: str | None = None
-    who: Who = NOBODY
+    who: SessionFacts = NOBODY
     """Facts about a new session."""
-    other: Other = UNCHANGED
+    other: SessionChanges = UNCHANGED
     """Changed facts of a resumed session."""
     until_target: bool = False
     most_seconds: float | None = None
@@ -154,14 +154,16 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
     lost: list[str] = []
     counted = tuple(session.counted(lost))
-    check_types(session.known(lost), counted, counter.analyser.model)
+    check_types(session.readable_summary(lost), counted, counter.analyser.model)
     marks = session.marks(lost)
-    last = session.give_up(counted, lost) if lost else 0
+    last = session.drop_unreadable(counted, lost) if lost else 0
     tell_lost(lost)
     counter.resume(counted, marks, last=last)
 
 
-def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
+def _describe(
+    session: Session, other: SessionChanges, counter: LiveCounter, say: Callable[[Event], None]
+) -> None:
     """Update the facts of a resumed session and report the changes."""
     from edgeleuk.counting.state import Event
 

@@ -36,10 +36,10 @@ from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
     OperatorOption,
+    SessionFacts,
     SiteOption,
     SlideOption,
     StoreOption,
-    Who,
 )
 from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
@@ -164,7 +164,7 @@ def analyze(
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
     names = ["demo"] if demo else paths or []
     new = pictures_session(
-        analyser, names, Who(slide, operator, site, microscope, notes), um_per_px, red_cells
+        analyser, names, SessionFacts(slide, operator, site, microscope, notes), um_per_px, red_cells
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
     folder = ResultFolder(target, run) if target else None

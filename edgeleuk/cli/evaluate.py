@@ -20,7 +20,7 @@ from edgeleuk.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgeleuk.lab.evaluation.cells import Look
+    from edgeleuk.lab.evaluation.cells import CellLoader
     from edgeleuk.lab.evaluation.datasets import CellSample
 
 app = typer.Typer(
@@ -118,7 +118,7 @@ def finder(
     read = None
     if virtual:
         from edgeleuk.imaging.objectives import objective
-        from edgeleuk.lab.evaluation.virtual import composed_fields, virtual_fields
+        from edgeleuk.lab.evaluation.objectives import composed_fields, virtual_fields
 
         lens = objective(virtual)
         samples, rule, read = (
@@ -175,7 +175,7 @@ def reader(
     picked = picked[:: _step(len(picked), limit)]
     with progress_bar("reading") as progress:
         report = evaluate_reader(
-            Reader(model.reader, threads), picked, rule_set, progress, _look(virtual, restain)
+            Reader(model.reader, threads), picked, rule_set, progress, _cell_loader(virtual, restain)
         )
     if plot:
         from edgeleuk.lab.evaluation.plots import plot_reader
@@ -239,7 +239,7 @@ def whole(
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount
     from edgeleuk.lab.evaluation.datasets import load_fields
-    from edgeleuk.lab.evaluation.whole import evaluate_whole
+    from edgeleuk.lab.evaluation.end_to_end import evaluate_whole
     from edgeleuk.lab.render.evaluation import render_whole
     from edgeleuk.types import Scale
 
@@ -277,8 +277,8 @@ def phone(
     """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.objectives import round_fields
     from edgeleuk.lab.evaluation.phone import evaluate_phone
-    from edgeleuk.lab.evaluation.virtual import round_fields
     from edgeleuk.lab.render.evaluation import render_phone
 
     model = chosen(model_folder, mag)
@@ -311,7 +311,7 @@ def alarms(
     reference: ReferenceOption = None,
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
-    from edgeleuk.differential.for_reader import judge_by
+    from edgeleuk.differential.for_reader import differential_function
     from edgeleuk.lab.evaluation.alarms import Draws, evaluate_alarms
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.render.evaluation import render_alarms
@@ -323,9 +323,15 @@ def alarms(
     picked = of_split(load_cells(cells, images), split)
     picked = picked[:: _step(len(picked), limit)]
     draws = Draws(healthy, slides, per_slide)
-    reader, judge, look = Reader(manifest, threads), judge_by(manifest, rule_set, ranges), _look(virtual)
+    reader, to_differential, load_cell = (
+        Reader(manifest, threads),
+        differential_function(manifest, rule_set, ranges),
+        _cell_loader(virtual),
+    )
     with progress_bar("reading") as progress:
-        report = evaluate_alarms(reader, judge, picked, draws, patients, rule_set, ranges, progress, look)
+        report = evaluate_alarms(
+            reader, to_differential, picked, draws, patients, rule_set, ranges, progress, load_cell
+        )
     _print(report, render_alarms, as_json)
 
 
@@ -364,7 +370,7 @@ def verdicts(
             plan,
             *standards(rules, reference),
             progress,
-            _look(virtual),
+            _cell_loader(virtual),
         )
     _print(report, render_verdicts, as_json)
 
@@ -449,15 +455,15 @@ def _of(
     return picked
 
 
-def _look(virtual: str | None, restain: int | None = None) -> Look:
+def _cell_loader(virtual: str | None, restain: int | None = None) -> CellLoader:
     """Return the function that reads a cell's image.
 
     The image is shown as it is or through an objective, and is then re-stained if wanted.
     """
     from edgeleuk.imaging.objectives import objective
     from edgeleuk.lab.evaluation.cells import read_cell
+    from edgeleuk.lab.evaluation.objectives import virtual_cells
     from edgeleuk.lab.evaluation.restain import restained_cells
-    from edgeleuk.lab.evaluation.virtual import virtual_cells
 
-    look = virtual_cells(objective(virtual)) if virtual else read_cell
-    return look if restain is None else restained_cells(restain, look)
+    load_cell = virtual_cells(objective(virtual)) if virtual else read_cell
+    return load_cell if restain is None else restained_cells(restain, load_cell)

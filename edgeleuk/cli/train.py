@@ -157,9 +157,11 @@ def leftout(
     from edgeleuk.lab.training.recipe import load_recipe
 
     recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
-    unseeing = None if reader is None else load_recipe(reader, "reader")
+    left_out_recipe = None if reader is None else load_recipe(reader, "reader")
     work = writable_folder(runs / f"leftout-{source}")
-    found = left_out(recipe, control, unseeing, source, runs, work, lambda name: tell(f"measuring: {name}"))
+    found = left_out(
+        recipe, control, left_out_recipe, source, runs, work, lambda name: tell(f"measuring: {name}")
+    )
     if as_json:
         print_json(found.as_json())
     else:

@@ -318,7 +318,7 @@ class ScalePolicy:
     def doubt(self) -> str:
         """Return what speaks against the given scale.
 
-        Judged from the slide's first field with enough red cells on; empty if nothing does.
+        Measured from the slide's first field with enough red cells on; empty if nothing does.
         """
         usual = self._usual
         if usual is None or abs(np.log(usual)) <= np.log1p(CONTRADICTING):

@@ -20,7 +20,7 @@ from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting.scale_policy import ScaleChoice, ScalePolicy
 from edgeleuk.counting.stream import Hold, Stream, time_stage
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.per_microlitre import estimate
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.differential.verdict import Pictures, Verdict, reach, told_apart
@@ -28,7 +28,7 @@ from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.results.slide_result import Provenance, SlideResult, identify, refusal
 from edgeleuk.slidemap import SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Tally, TimedFrame
 
 OTHER_ZOOM = (
@@ -130,7 +130,7 @@ class SlideCount:
 
         What is known from its frames so far.
         """
-        self._judge = judge_by(analyser.model.reader, rules, reference)
+        self._to_differential = differential_function(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
         self._names: dict[str, None] = {}
@@ -168,17 +168,17 @@ class SlideCount:
             except EdgeleukError:
                 raise
             except Exception as error:  # noqa: BLE001  # a fault in one frame must not end the stream
-                return refusal(timed.frame.name, unforeseen(error, timed.frame.name))
+                return refusal(timed.frame.name, to_user_error(error, timed.frame.name))
         if held := hold():
             return Refusal(timed.frame.name, held, "")
         try:
             with time_stage(self.seconds, "look"):
                 seen = self.scale.observe(timed.frame)
-            return self.counted(self.examine(seen), timed.seconds)[1]
+            return self.count_examined(self.examine(seen), timed.seconds)[1]
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # a fault in one picture must not end the count
-            return self.refuse(timed.frame.name, unforeseen(error, timed.frame.name))
+            return self.refuse(timed.frame.name, to_user_error(error, timed.frame.name))
 
     def examine(self, seen: Observation) -> Examined:
         """Analyse a picture at the scale that the policy chooses.
@@ -209,7 +209,9 @@ class SlideCount:
             seen = Observation.of(read_picture(seen.frame.file))
         return Examined(seen, _warned(self.analyser.analyse(seen.frame, seen=seen), warning))
 
-    def counted(self, examined: Examined, seconds: float | None = None) -> tuple[Examined, CountedField]:
+    def count_examined(
+        self, examined: Examined, seconds: float | None = None
+    ) -> tuple[Examined, CountedField]:
         """Count an examined picture.
 
         Call this in the order of the pictures. Returns the examination that counts in the end, possibly
@@ -398,7 +400,7 @@ class SlideCount:
     def differential(self) -> Differential:
         """Return proportions, intervals and flags so far."""
         if self._differential is None:
-            self._differential = self._judge(self.tally())
+            self._differential = self._to_differential(self.tally())
         return self._differential
 
     def verdict(self) -> Verdict:

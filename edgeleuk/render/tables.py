@@ -283,9 +283,9 @@ def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
     kinds = (WHITE_CELL, RED_CELL, PLATELET)
     yield ("path", "verdict", "forced", "reasons", "text", "um_per_px", *kinds)
     for field in (each.field for each in result.counted):
-        judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
+        assessment, counts = field.assessment, Counter(cell.kind for cell in field.cells)
         numbers = (None if kind in field.not_counted else counts[kind] for kind in kinds)
-        row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
+        row = (field.name, assessment.verdict, int(assessment.forced), *_reasons(assessment.findings))
         yield (*row, round(field.scale.um_per_px, 5), *numbers)
     for each in result.refused:
         codes, _ = _reasons(each.findings)

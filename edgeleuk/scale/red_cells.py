@@ -67,7 +67,7 @@ MIN_AGREEMENT = 0.6
 Below it the "red cells" are something else.
 """
 ROUNDS = 6
-SETTLED = 0.01
+CONVERGED = 0.01
 """Relative change at which refinement stops."""
 SQUEEZE_LIMIT = 0.12
 """Minimum squeeze that is recognised, as a logarithm.
@@ -120,7 +120,7 @@ Healthy means run from 6.7 to 7.7 um (Price-Jones 1933).
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Attempt:
     """Red cells that the finder sees under one guess."""
 
     guess: Scale
@@ -268,7 +268,11 @@ def estimate_scale(
     best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])
     if best is None or best.merit < DOUBTFUL:
         squeezed = _search(view, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
-        best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
+        best = max(
+            (attempt for attempt in (best, squeezed) if attempt),
+            key=lambda attempt: attempt.merit,
+            default=None,
+        )
     if best is None or not best.enough or best.agreement < MIN_AGREEMENT or best.merit < least_merit:
         count = best.count if best else 0
         raise ScaleError(
@@ -304,48 +308,56 @@ def _guess(um_per_px: float, squeeze: float) -> Scale:
     return Scale(um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze), "red cells", 1.0)
 
 
-def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
+def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Attempt | None:
     """Return the best look among the guesses.
 
     Stops at the first look that convinces once it is refined.
     """
     looks = []
     for guess in guesses:
-        look = _look(view, guess, finder)
-        if look.merit >= CONVINCING and (refined := _refine(view, look, finder)).merit >= CONVINCING:
+        attempt = _attempt(view, guess, finder)
+        if attempt.merit >= CONVINCING and (refined := _refine(view, attempt, finder)).merit >= CONVINCING:
             return refined
-        looks.append(look)
-    promising = sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
-    return max((_refine(view, look, finder) for look in promising), key=lambda look: look.merit, default=None)
-
-
-def _refine(view: _View, look: _Look, finder: Finder) -> _Look:
-    for _ in range(ROUNDS):
-        following = _look(view, _corrected(look), finder)
-        if not following.enough:
-            return look
-        settled = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < SETTLED
-        look = following
-        if settled:
-            break
-    return look
-
-
-def _corrected(look: _Look) -> Scale:
-    guess = look.guess
-    return replace(
-        guess, um_per_px_x=guess.um_per_px_x / look.ratio_x, um_per_px_y=guess.um_per_px_y / look.ratio_y
+        looks.append(attempt)
+    promising = sorted(
+        (attempt for attempt in looks if attempt.merit > 0), key=lambda attempt: -attempt.merit
+    )[:2]
+    return max(
+        (_refine(view, attempt, finder) for attempt in promising),
+        key=lambda attempt: attempt.merit,
+        default=None,
     )
 
 
-def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
+def _refine(view: _View, attempt: _Attempt, finder: Finder) -> _Attempt:
+    for _ in range(ROUNDS):
+        following = _attempt(view, _corrected(attempt), finder)
+        if not following.enough:
+            return attempt
+        converged = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < CONVERGED
+        attempt = following
+        if converged:
+            break
+    return attempt
+
+
+def _corrected(attempt: _Attempt) -> Scale:
+    guess = attempt.guess
+    return replace(
+        guess,
+        um_per_px_x=guess.um_per_px_x / attempt.ratio_x,
+        um_per_px_y=guess.um_per_px_y / attempt.ratio_y,
+    )
+
+
+def _attempt(view: _View, guess: Scale, finder: Finder) -> _Attempt:
     """Find red cells in the picture's middle under a guessed scale."""
     box_um = finder.manifest.red_cell_box_um
     window = view.window(guess, finder.um_per_px)
     resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
     if min(resampling.width, resampling.height) < MIN_WINDOW:
         none = np.empty(0)
-        return _Look(guess, none, none, none, none, box_um, 0.0)
+        return _Attempt(guess, none, none, none, none, box_um, 0.0)
     small = resampling.apply(window.image)
     found = finder.find_resampled(small, resampling).of(RED_CELL)
     if window.field_of_view:
@@ -356,7 +368,7 @@ def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
     um = finder.um_per_px
     diameters = diameters_um(small, boxes, um) if window.field_of_view else np.empty(0)
     evidence = float(found.scores.sum()) / area * 100
-    return _Look(guess, widths * um, heights * um, leans, diameters, box_um, evidence)
+    return _Attempt(guess, widths * um, heights * um, leans, diameters, box_um, evidence)
 
 
 def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
@@ -393,44 +405,44 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
     return w[whole | (cut_y & ~cut_x & (h > 0.6 * w))], h[whole | (cut_x & ~cut_y & (w > 0.6 * h))], leans
 
 
-def _conclude(look: _Look, square: bool, field_of_view: FieldOfView | None) -> Scale:
+def _conclude(attempt: _Attempt, square: bool, field_of_view: FieldOfView | None) -> Scale:
     """Conclude the scale and its error from the best look.
 
     Pixels are square unless field of view or red cells clearly say otherwise. The error combines the spread of the red
     cells and SYSTEMATIC_ERROR.
     """
-    corrected = _corrected(look)
-    size, squeeze = _size(look, corrected.um_per_px), _squeeze(look, square, field_of_view)
-    sampling = _median_error(np.log(np.concatenate([look.widths, look.heights]))) * np.sqrt(2)
+    corrected = _corrected(attempt)
+    size, squeeze = _size(attempt, corrected.um_per_px), _squeeze(attempt, square, field_of_view)
+    sampling = _median_error(np.log(np.concatenate([attempt.widths, attempt.heights]))) * np.sqrt(2)
     return replace(
         corrected,
         um_per_px_x=size / np.sqrt(squeeze),
         um_per_px_y=size * np.sqrt(squeeze),
         relative_error=float(np.hypot(1.96 * sampling, SYSTEMATIC_ERROR)),
-        red_cells=look.count,
+        red_cells=attempt.count,
     )
 
 
-def _size(look: _Look, by_boxes: float) -> float:
+def _size(attempt: _Attempt, by_boxes: float) -> float:
     """Return the mean scale of both axes, um per pixel.
 
     By boxes, and also by the rims of red cells where enough show.
     """
-    if len(look.diameters) < MANY:
+    if len(attempt.diameters) < MANY:
         return by_boxes
-    by_rims = look.guess.um_per_px * RED_CELL_UM / float(np.median(look.diameters))
+    by_rims = attempt.guess.um_per_px * RED_CELL_UM / float(np.median(attempt.diameters))
     both = float(np.sqrt(by_rims * by_boxes))
     return both if abs(np.log(by_rims / by_boxes)) < np.log1p(RIMS_DIFFER) else by_boxes
 
 
-def _squeeze(look: _Look, square: bool, field_of_view: FieldOfView | None) -> float:
+def _squeeze(attempt: _Attempt, square: bool, field_of_view: FieldOfView | None) -> float:
     """Return the squeeze by red-cell shapes or the field of view.
 
     The field of view was round, and decides where the red cells do not contradict it.
     """
-    known = look.by_axis and len(look.leans) >= MIN_EACH_AXIS
-    leaning = float(np.log(look.guess.squeeze)) + _middle(look.leans) if known else 0.0
-    sure = max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(look.leans)) if known else float("inf")
+    known = attempt.by_axis and len(attempt.leans) >= MIN_EACH_AXIS
+    leaning = float(np.log(attempt.guess.squeeze)) + _middle(attempt.leans) if known else 0.0
+    sure = max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(attempt.leans)) if known else float("inf")
     if field_of_view:
         across, down = field_of_view.halves
         told = across / down

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from edgeleuk.slidemap.landmarks import Landmark, Landmarks
-from edgeleuk.slidemap.placing import settled
+from edgeleuk.slidemap.placing import refine_on
 from edgeleuk.slidemap.registration import Picture
 from edgeleuk.slidemap.search import SLIGHT_UM
 from edgeleuk.types import Overlap, Placement
@@ -108,7 +108,7 @@ def _same(
     """
     if place.mirrored or shared < WITHIN:
         return place.mirrored
-    proof = settled(landmarks, picture, landmark, place, SLIGHT_UM)
+    proof = refine_on(landmarks, picture, landmark, place, SLIGHT_UM)
     return proof is not None and proof[1].correlation >= SAME
 
 

@@ -71,7 +71,7 @@ def search(
     if found is None:
         return None
     rough, landmark = found
-    fine = settled(landmarks, picture, landmark, placement(rough, coarse), 2.0 * coarse.um_per_px)
+    fine = refine_on(landmarks, picture, landmark, placement(rough, coarse), 2.0 * coarse.um_per_px)
     return fine and fine[0].carried(landmark.place)
 
 
@@ -102,7 +102,7 @@ def placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
     return replace(turn, x_um=x, y_um=y, zoom=zoom)
 
 
-def settled(
+def refine_on(
     landmarks: Landmarks, picture: Picture, landmark: Landmark, place: Placement, within_um: float
 ) -> tuple[Placement, Match] | None:
     """Find a picture's exact place near a known one.
@@ -171,7 +171,7 @@ def refine(landmarks: Landmarks, picture: Picture, place: Placement) -> Placemen
     useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
     told: list[tuple[float, float, float]] = []
     for share, landmark in useful:
-        if fine := settled(landmarks, picture, landmark, landmark.relative(place), NEAR_UM):
+        if fine := refine_on(landmarks, picture, landmark, landmark.relative(place), NEAR_UM):
             there = fine[0].carried(landmark.place)
             told.append((there.x_um, there.y_um, share))
     if not told:

@@ -58,8 +58,8 @@ LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
 LEAST_EVIDENCE is that of pixels for the cells to be compared, LEAST_ROUGH that of coarse pixels for the fine
 ones to be.
 """
-WEIGHT = 15.0
-"""Minimum weight of pixels and cells, see `weight`.
+LEAST_LOG_ODDS = 15.0
+"""Minimum log odds of pixels and cells, see `log_odds`.
 
 Of 400 pairs of unrelated real fields, at any shift and at seven scales, none reached 12.4.
 """
@@ -69,22 +69,22 @@ SLIGHT_TURN, SLIGHT_ZOOM = math.radians(2), 0.025
 Rotation in radians, and relative zoom.
 """
 AS_WELL = 0.9
-"""Minimum relative weight of a straighter place.
+"""Minimum relative log odds of a straighter place.
 
-Of the weight of the place as it was found.
+Of the log odds of the place as it was found.
 """
 CERTAIN = 100.0
-"""Weight that ends the search on other landmarks."""
+"""Log odds that end the search on other landmarks."""
 MANY = 200
 """Minimum number of cells of a wide field.
 
 As of a 40x objective and a large sensor.
 """
-ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
-"""Minimum correlation of one photograph, and weight it needs.
+ALIKE, LOG_ODDS_OF_ALIKE = 0.9, 8.0
+"""Minimum correlation of one photograph, and log odds it needs.
 
-From this correlation on, pixels are those of one photograph, and less weight is enough: of the unrelated
-fields (see WEIGHT) none reached 0.8 together with 5.
+From this correlation on, pixels are those of one photograph, and lower log odds are enough: of the unrelated
+fields (see LEAST_LOG_ODDS) none reached 0.8 together with 5.
 """
 
 
@@ -127,26 +127,28 @@ class Query:
 class Proof:
     """Evidence that a picture lies on a landmark."""
 
-    weight: float
+    log_odds: float
     landmark: Landmark
     place: Placement
     """Its placement, in the landmark's micrometres."""
 
 
-def weight(match: Match, odds: float) -> float:
-    """Return the weight of pixels and cells together.
+def log_odds(match: Match, cell_log_odds: float) -> float:
+    """Return the log odds of pixels and cells together.
 
-    It is about the logarithm of the odds that the two pictures lie so. The evidence of a match is a normal
-    deviate, of a chance of exp(-evidence^2 / 2).
+    Approximate log odds that the two pictures lie so. The evidence of a match is a normal deviate, of a
+    chance of exp(-evidence^2 / 2).
     """
-    return match.evidence**2 / 2 + odds
+    return match.evidence**2 / 2 + cell_log_odds
 
 
-def convincing(match: Match, odds: float) -> bool:
+def convincing(match: Match, cell_log_odds: float) -> bool:
     """Return whether pixels and cells prove a placement."""
     if match.correlation < BELIEVED or match.evidence < LEAST_EVIDENCE:
         return False
-    return weight(match, odds) >= (WEIGHT_OF_ALIKE if match.correlation >= ALIKE else WEIGHT)
+    return log_odds(match, cell_log_odds) >= (
+        LOG_ODDS_OF_ALIKE if match.correlation >= ALIKE else LEAST_LOG_ODDS
+    )
 
 
 def locate(
@@ -191,7 +193,7 @@ def by_cells(landmarks: Landmarks, lookup: Lookup, query: Query, but: int | None
         cells = landmarks.cells(landmark)
         for alignment in alignments(cells, query.cells, candidate.mirrored, turned)[:LOOKED_AT]:
             proofs += _proofs(landmarks, query, landmark, alignment.place, SLIGHT_UM)
-        if any(proof.weight >= CERTAIN for proof in proofs):
+        if any(proof.log_odds >= CERTAIN for proof in proofs):
             break
     return _heaviest(proofs)
 
@@ -214,7 +216,7 @@ def by_pixels(landmarks: Landmarks, query: Query, among: Sequence[Landmark], zoo
 
 
 def _heaviest(proofs: Sequence[Proof]) -> Proof | None:
-    return max(proofs, key=lambda proof: proof.weight, default=None)
+    return max(proofs, key=lambda proof: proof.log_odds, default=None)
 
 
 def _proofs(
@@ -226,9 +228,9 @@ def _proofs(
     """
     cells = landmarks.cells(landmark)
     for moved, match in near(landmarks, query.picture, landmark, place, within_um):
-        odds = agreement(cells, query.cells, moved)
-        if convincing(match, odds):
-            yield Proof(weight(match, odds), landmark, moved)
+        cell_log_odds = agreement(cells, query.cells, moved)
+        if convincing(match, cell_log_odds):
+            yield Proof(log_odds(match, cell_log_odds), landmark, moved)
 
 
 def _straightened(landmarks: Landmarks, query: Query, proof: Proof) -> Placement:
@@ -252,7 +254,7 @@ def _straightened(landmarks: Landmarks, query: Query, proof: Proof) -> Placement
         x, y = (middle - turned.on_island(place.in_frame(middle)))[0].tolist()
         moved = replace(turned, x_um=turned.x_um + x, y_um=turned.y_um + y)
         found = _heaviest(list(_proofs(landmarks, query, landmark, moved, SLIGHT_UM)))
-        if found and found.weight >= AS_WELL * proof.weight:
+        if found and found.log_odds >= AS_WELL * proof.log_odds:
             return found.place.carried(landmark.place)
     return place.carried(landmark.place)
 

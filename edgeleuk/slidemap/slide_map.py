@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.rules import Rules
-from edgeleuk.differential.tally import Doubts, FieldCount, count, numbers_of, total
+from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, numbers_of, total
 from edgeleuk.imaging.field_of_view import inside
 from edgeleuk.imaging.resampling import crop_um
 from edgeleuk.models.manifest import ReaderManifest
@@ -169,7 +169,7 @@ class SlideMap:
             apart: Whether each field is known to show another place.
         """
         self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
-        self._apart, self._doubts = apart, Doubts.of(manifest, rules)
+        self._apart, self._doubts = apart, UnrecognisedRules.of(manifest, rules)
         self._marks: dict[int, str] = {}
         self._reset()
 
@@ -439,9 +439,9 @@ class SlideMap:
         """
         moved = self._register.at(movers)
         near = self._register.near(island, moved["box"])
-        settled = near[~np.isin(near, movers)]
-        for i, at in pair(moved, self._register.at(settled)):
-            kept, gone = sorted((int(movers[i]), int(settled[at])))
+        resting = near[~np.isin(near, movers)]
+        for i, at in pair(moved, self._register.at(resting)):
+            kept, gone = sorted((int(movers[i]), int(resting[at])))
             self._register.merge(kept, gone)
 
     def undo(self) -> CountedField | None:

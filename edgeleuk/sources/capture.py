@@ -18,7 +18,7 @@ from types import TracebackType
 from edgeleuk.errors import CameraError, EdgeleukError, NoPictureYetError
 from edgeleuk.sources._frame_health import FrameAssessor, Pace, Patience
 from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import TimedFrame
 
 __all__ = ["Capture", "Patience"]
@@ -353,7 +353,7 @@ class Capture:
         with self._changed:
             if not thread.abandoned and thread.opened and thread.error and not self.info.live:
                 thread.ended = True  # opened again it would begin anew, and count frames twice
-                self._trouble = f"{unforeseen(thread.error)}"
+                self._trouble = f"{to_user_error(thread.error)}"
             if not thread.abandoned and thread.ended:
                 self._say("ended", self._trouble)
             elif not thread.abandoned and thread.error:
@@ -417,7 +417,7 @@ class _ReaderThread(threading.Thread):
             self.faults += 1
             if self.faults > MOST_FAULTS:
                 raise
-            return capture._unreadable(self, unforeseen(error, "a picture"))
+            return capture._unreadable(self, to_user_error(error, "a picture"))
         self.asked, self.faults = None, 0
         if timed is None:
             self.ended = True

@@ -16,7 +16,7 @@ from edgeleuk.errors import CameraError, EdgeleukError, InputError
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.pictures.listing import Found, pages_of, pictures
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import Frame, PictureFile, Refusal, TimedFrame
 
 POLL_S = 0.3
@@ -66,7 +66,7 @@ def _read(reader: PictureReader, found: PictureFile | InputError) -> Frame:
     try:
         return reader.read_frame(found)
     except Exception as error:
-        raise unforeseen(error, str(found)) from error
+        raise to_user_error(error, str(found)) from error
 
 
 class FolderSource:

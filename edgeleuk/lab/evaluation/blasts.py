@@ -20,7 +20,7 @@ SPECIFICITY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Detection:
     """Truth and readings for detecting chosen cell types.
 
     Holds only white cells for which it is known whether they are of the types.
@@ -37,13 +37,13 @@ class Told:
     sources: NDArray[np.str_]
     """(N,) source of each cell."""
 
-    def of(self, source: str) -> Told:
+    def of(self, source: str) -> Detection:
         """Return the cells of one source."""
         return self.where(self.sources == source)
 
-    def where(self, mask: NDArray[np.bool_]) -> Told:
+    def where(self, mask: NDArray[np.bool_]) -> Detection:
         """Return the cells that a mask (N,) selects."""
-        return Told(
+        return Detection(
             self.positive[mask], self.scores[mask], self.called[mask], self.accepted[mask], self.sources[mask]
         )
 
@@ -78,7 +78,7 @@ class Told:
         }
 
 
-def tell(
+def detect_types(
     vocabulary: Vocabulary,
     labels: Sequence[str],
     sources: Sequence[str],
@@ -86,7 +86,7 @@ def tell(
     types: Collection[str],
     rules: Rules,
     threshold: float,
-) -> Told:
+) -> Detection:
     """Compare readings and labels for chosen types.
 
     Cells that the differential does not count (erythroblasts, smudge cells, platelets) are left out. So are
@@ -107,7 +107,7 @@ def tell(
     known = np.array([each is not None for each in among], bool)
     own = np.array([label in types for label in vocabulary.labels], bool)
     read = probabilities[known]
-    return Told(
+    return Detection(
         positive=np.array([each for each in among if each is not None], bool),
         scores=read[:, own].sum(axis=1),
         called=own[read.argmax(axis=1)],

@@ -22,7 +22,7 @@ import numpy as np
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.imaging.objectives import objective
-from edgeleuk.lab.evaluation.rulings import Ruled, draw, ruled
+from edgeleuk.lab.evaluation.ruled_glass import Ruled, draw, ruled
 from edgeleuk.networks.finder import Finder
 from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage
 from edgeleuk.types import Image

@@ -279,7 +279,7 @@ def _look(
     )
     field_of_view = find_field_of_view(image)
     # Two runs: the cells that `analyze` counts are not just those of the low-score run above the threshold,
-    # as boxes of two classes on one object are settled at the operating threshold.
+    # as boxes of two classes on one object are resolved at the operating threshold.
     every = find_within(finder, image, scale, field_of_view, FLOOR) if scale else nothing
     counted = find_within(finder, image, scale, field_of_view) if scale else nothing
     looked = {}

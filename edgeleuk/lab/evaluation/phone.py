@@ -22,8 +22,8 @@ from edgeleuk.errors import EdgeleukError, UsageError
 from edgeleuk.imaging.field_of_view import cut_by_rim, find_ellipse
 from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.lab.evaluation.fields import match, read_field
+from edgeleuk.lab.evaluation.objectives import RoundFields
 from edgeleuk.lab.evaluation.photographs import Photograph, photograph, views
-from edgeleuk.lab.evaluation.virtual import RoundFields
 from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import WHITE_CELL, Boxes, Field, FieldOfView, Frame, Image, Scale
 

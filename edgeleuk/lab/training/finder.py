@@ -20,8 +20,8 @@ from edgeleuk.lab.training.augment import Colour, Geometry, affine, recolour, wa
 from edgeleuk.lab.training.fields import TrainingField, cached, training_samples
 from edgeleuk.lab.training.loop import CPU, Schedule, fit, started
 from edgeleuk.lab.training.networks import FinderNet
+from edgeleuk.lab.training.objectives import virtual_fields
 from edgeleuk.lab.training.recipe import Recipe
-from edgeleuk.lab.training.virtual import virtual_fields
 
 PAD = 0.5
 """Value outside an image, as in the runtime."""

@@ -24,7 +24,7 @@ FILES = {"raabin": "txl", "pbc": "txl", "bccd": "txl", "chula": "chula", "phone"
 def left_out(
     recipe: Recipe,
     control: Recipe,
-    unseeing: Recipe | None,
+    left_out_recipe: Recipe | None,
     source: str,
     runs: Path,
     work: Path,
@@ -37,7 +37,7 @@ def left_out(
     Args:
         recipe: Recipe of the finder that never saw the camera.
         control: Recipe of a finder trained alike that saw it.
-        unseeing: Recipe of a reader that never saw it, compared with the shipped reader; None for no reader.
+        left_out_recipe: Recipe of a reader that never saw it, compared with the shipped reader; None for no reader.
         source: Source that the camera took, a key of FILES.
         runs: Folder with one subfolder per training.
         work: Folder for the exported networks.
@@ -49,10 +49,10 @@ def left_out(
     """
     finder, saw = (_trained(each, runs, work / each.name) for each in (recipe, control))
     readers = None
-    if unseeing is not None:
-        path = exported(unseeing, runs, work)
-        mine = Reader(reader_manifest(work, manifest_part(unseeing, path)))
-        readers = mine, Reader(registry.load(unseeing["model"]["magnification"]).reader)
+    if left_out_recipe is not None:
+        path = exported(left_out_recipe, runs, work)
+        mine = Reader(reader_manifest(work, manifest_part(left_out_recipe, path)))
+        readers = mine, Reader(registry.load(left_out_recipe["model"]["magnification"]).reader)
     folder = data_root() / "fields"
     training, _ = load_fields(folder / f"{FILES[source]}_train.json", folder / "images")
     validation, names = load_fields(folder / f"{FILES[source]}_val.json", folder / "images")

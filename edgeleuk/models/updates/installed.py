@@ -78,17 +78,17 @@ def install(data: bytes, check: Check, *, unsigned: bool = False, use_it: bool =
     Args:
         data: The archive.
         check: Test of the model, called while it is in its temporary place.
-        unsigned: Whether to accept an unsigned archive, see `signing.judge`.
+        unsigned: Whether to accept an unsigned archive, see `signing.check_signature`.
         use_it: Whether to use the model from now on.
 
     Raises:
         InputError: The archive is malformed.
-        ModelError: The content is wrong or not trusted (also its subclasses), see `signing.judge`.
+        ModelError: The content is wrong or not trusted (also its subclasses), see `signing.check_signature`.
         UsageError: The version is installed with other content.
         OutputError: The disk fails.
     """
     archive = read(data)
-    key = signing.judge(archive, unsigned)
+    key = signing.check_signature(archive, unsigned)
     update = archive.update
     with _disk.changing(registry.store()):
         there = _is_there(archive)

@@ -16,8 +16,8 @@ from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import OBJECTIVES
 from edgeleuk.lab.evaluation.datasets import load_fields
+from edgeleuk.lab.evaluation.objectives import FIELD_UM, ROUNDS, composed_fields, round_fields, virtual_fields
 from edgeleuk.lab.evaluation.scales import ScaleRule
-from edgeleuk.lab.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, round_fields, virtual_fields
 from edgeleuk.types import Image, Scale
 
 BOX = (40, 60, 70, 80)

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import Objective
-from edgeleuk.lab.evaluation.cells import Look, read_cell
+from edgeleuk.lab.evaluation.cells import CellLoader, read_cell
 from edgeleuk.lab.evaluation.composed import lift, wide_fields, wide_sample
 from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample, annotated_scales
 from edgeleuk.lab.evaluation.fields import read_field
@@ -131,11 +131,11 @@ def virtual_fields(
     return shown, replace(rule, truth=truth, given=None), read
 
 
-def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
-    """Wrap `look` to show cells through `lens`."""
+def virtual_cells(lens: Objective, load_cell: CellLoader = read_cell) -> CellLoader:
+    """Wrap `load_cell` to show cells through `lens`."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
-        image, scale = look(sample)
+        image, scale = load_cell(sample)
         rendered = render(image, scale, lens, conditions_of(sample.path, lens, scale))
         return rendered.image, rendered.scale
 
