@@ -24,6 +24,7 @@ from edgeleuk.lab.training import (  # noqa: E402
     labels,
     loop,
     networks,
+    objectives,
     quantize,
     reader,
     thresholds,
