@@ -148,7 +148,7 @@ def test_an_opening_that_hangs_is_given_up() -> None:
 
 
 def test_a_read_that_blocks_for_ever_is_left_behind() -> None:
-    """The hung thread is counted, and the source opened anew in another gives frames again."""
+    """The source opened anew in another thread gives frames again."""
     release, opened = threading.Event(), []
 
     def give(number: int) -> Image:
@@ -162,8 +162,8 @@ def test_a_read_that_blocks_for_ever_is_left_behind() -> None:
 
     with Capture(open_it, patience=QUICK) as capture:
         assert until(lambda: capture.state().word in ("waiting", "lost"))
-        assert until(lambda: capture.hung == 1 and capture.state().word == "running")
-        assert capture.state().reopened == 1
+        assert until(lambda: capture.state().reopened == 1 and capture.state().word == "running")
+        assert len(opened) == 2
         release.set()
         assert until(lambda: opened[0].closed), (
             "the thread that was left behind closes its source when it wakes"
@@ -296,7 +296,7 @@ def test_a_stalled_stream_is_reopened_until_it_flows_again() -> None:
         assert until(lambda: capture.state().word == "lost")
         server.mode = "good"
         assert until(lambda: capture.state().word == "running")
-        assert capture.reopened >= 1 and capture.hung == 0
+        assert capture.reopened >= 1
 
 
 @pytest.mark.parametrize("mode", ["garbage", "half"])

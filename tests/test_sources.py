@@ -413,32 +413,8 @@ def test_the_pi_camera_without_its_library_says_how_to_get_it() -> None:
         assert "--system-site-packages" in str(caught.value)
 
 
-def test_the_pi_camera_is_asked_for_even_sizes_and_a_small_yuv_stream() -> None:
-    """What libcamera refuses is never asked: odd sizes, a preview larger than the picture."""
-    wanted = picamera.streams((1281, 721))
-    assert wanted["main"] == {"size": (1280, 720), "format": "RGB888"}
-    assert wanted["lores"] == {"size": (640, 480), "format": "YUV420"}
-    assert picamera.streams((320, 240))["lores"]["size"] == (320, 240)
+def test_the_pi_camera_is_asked_for_even_sizes() -> None:
+    """What libcamera refuses is never asked."""
+    assert picamera.stream((1281, 721))["main"] == {"size": (1280, 720), "format": "RGB888"}
     assert picamera.rate(25) == {"FrameDurationLimits": (40000, 40000)}
     assert picamera.rate(None) == {}
-
-
-def test_locking_keeps_what_the_last_frame_had() -> None:
-    """Exposure, gain and white balance, and nothing else of the metadata."""
-    metadata = {"ExposureTime": 8000, "AnalogueGain": 1.5, "ColourGains": (2.0, 1.7), "Lux": 400.0}
-    assert picamera.locked(metadata) == {
-        "AeEnable": False,
-        "AwbEnable": False,
-        "ExposureTime": 8000,
-        "AnalogueGain": 1.5,
-        "ColourGains": (2.0, 1.7),
-    }
-
-
-def test_the_preview_is_cut_to_its_width() -> None:
-    """Rows of the small stream may be padded; white stays white."""
-    planes = np.full((72, 128), 128, np.uint8)
-    planes[:48] = 255
-    preview = picamera.yuv_to_rgb(planes, (64, 48))
-    assert preview.shape == (48, 64, 3)
-    assert preview.min() > 250

@@ -98,11 +98,6 @@ class Capture:
 
         The state's text gives the reason for the last one.
         """
-        self.hung = 0
-        """Number of abandoned threads.
-
-        The source never returned to them.
-        """
 
     def __enter__(self) -> Capture:
         """Open the source and begin to read.
@@ -231,7 +226,6 @@ class Capture:
             if not self._hangs(thread):
                 return True
             thread.abandoned = True
-            self.hung += 1
             self._say("lost", "the camera does not answer; opening it again.")
             return False
 

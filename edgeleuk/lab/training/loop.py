@@ -6,6 +6,7 @@ It has warm-up, a cosine schedule, averaged weights, checkpoints and resuming.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
-from edgeleuk.system import machine
+from edgeleuk.system import file_io, machine
 
 console = Console(stderr=True)
 CPU = torch.device("cpu")
@@ -226,9 +227,9 @@ def save(
         "average": dict(average),
         "optimizer": optimizer or {},
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    file_io.write_whole(path, content.getvalue())
 
 
 def _resume(

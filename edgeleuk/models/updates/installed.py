@@ -198,8 +198,8 @@ def _put(archive: Archive, check: Check) -> None:
         if archive.signature is not None:
             entries[SIGNATURE] = archive.signature
         for name, content in entries.items():
-            _disk.write(folder / name, content)
-        _disk.sync(folder)
+            file_io.write_new(folder / name, content)
+        file_io.sync_folder(folder)
         try:
             check(_checked(folder, update))
         except ModelError as error:
@@ -209,8 +209,8 @@ def _put(archive: Archive, check: Check) -> None:
         if target.exists():
             _disk.discard(target, store)
         folder.rename(target)
-    _disk.sync(target.parent)
-    _disk.sync(store)
+    file_io.sync_folder(target.parent)
+    file_io.sync_folder(store)
 
 
 def _checked(folder: Path, update: Update) -> registry.Model:

@@ -111,7 +111,7 @@ def forget(name: str) -> None:
         for path in place.iterdir():
             if path.suffix == ".pem" and _public(_read(path), path) == keys[name]:
                 path.unlink()
-        _disk.sync(place)
+        file_io.sync_folder(place)
 
 
 def signer(file: Path) -> Ed25519PrivateKey:
