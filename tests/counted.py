@@ -41,7 +41,7 @@ MODEL = replace(identify(registry.load("40x")), version="1")
 @cache
 def _stage() -> Stage:
     smear = Smear.generate(11, 330.0, 210.0, {"neutrophil": 6, "lymphocyte": 4, "monocyte": 2})
-    return Stage(smear, UM_PER_PX, WIDTH, HEIGHT)
+    return Stage(smear, UM_PER_PX, (WIDTH, HEIGHT))
 
 
 def counted_field(number: int) -> CountedField:

@@ -50,11 +50,9 @@ class _Repeating(Smear):
 @cache
 def sharp() -> Image:
     """The painted smear, sharper than any objective here shows it, (H, W, 3) at UM_PER_PX."""
-    smear = _Repeating.generate(
-        SEED, *SIZE_UM, WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=500.0, nuclei=False
-    )
+    smear = _Repeating.place(SEED, *SIZE_UM, WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=500.0)
     width, height = (round(side / UM_PER_PX) for side in SIZE_UM)
-    return Stage(smear, UM_PER_PX, width, height).field().pixels
+    return Stage(smear, UM_PER_PX, (width, height)).field().pixels
 
 
 def picture(lens: str, left: float, top: float, right: float, bottom: float, conditions: Conditions) -> Image:

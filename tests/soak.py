@@ -31,7 +31,7 @@ from statistics import median
 import cv2
 from mjpeg_server import BOUNDARY
 
-from edgeleuk.sources.simulated import DRIFTS_UM, StageSource
+from edgeleuk.sources.simulated import DRIFTS_UM, StageSettings, StageSource
 
 WARM_MINUTES = 2
 """Until every part of the program was used once; what is kept from then on is compared."""
@@ -70,7 +70,11 @@ def _growth(by_minute: tuple[float, ...]) -> float:
 def serve(port: int, fps: float, minutes: float) -> None:
     """A stage that scans for so long, to one client after the other; its time is that of the wall."""
     stage = StageSource(
-        5, "100x", minutes=minutes + 5, fps=fps, focus_drift_um=DRIFTS_UM["100x"], exposure_drift=0.1
+        5,
+        "100x",
+        settings=StageSettings(
+            minutes=minutes + 5, fps=fps, focus_drift_um=DRIFTS_UM["100x"], exposure_drift=0.1
+        ),
     )
     with socket.create_server(("127.0.0.1", port)) as listening:
         while True:

@@ -38,7 +38,7 @@ def taken(seed: int, um_per_px: float = 0.1, cells: bool = True) -> Frame:
     """A field of the device, 64 x 48 um at 0.1 um per pixel; empty without `cells`."""
     size = SIZE[0] * um_per_px, SIZE[1] * um_per_px
     smear = Smear.generate(seed, *size, WHITE) if cells else Smear(seed, *size, ())
-    return Stage(smear, um_per_px, *SIZE, optics=LAMP).field()
+    return Stage(smear, um_per_px, SIZE, optics=LAMP).field()
 
 
 def saved(path: Path, pixels: np.ndarray) -> Path:

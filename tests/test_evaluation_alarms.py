@@ -19,6 +19,7 @@ from edgeleuk.cli import app
 from edgeleuk.differential.differential import Differential, Errors
 from edgeleuk.differential.flags import FalsePositiveRate
 from edgeleuk.differential.for_reader import differential_function
+from edgeleuk.differential.rules import Standards
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.alarms import (
     AlarmsReport,
@@ -27,6 +28,7 @@ from edgeleuk.lab.evaluation.alarms import (
     draw_slides,
     evaluate_alarms,
 )
+from edgeleuk.lab.evaluation.cells import CellReading
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.render.evaluation import render_alarms
 from edgeleuk.models.registry import Model
@@ -35,6 +37,7 @@ from edgeleuk.types import Image, Scale, Tally
 
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "blast", "smudge")
 MATURE = LABELS[:5]
+STANDARDS = Standards(RULES, REFERENCE)
 
 
 class ByColour:
@@ -79,7 +82,7 @@ def healthy(folder: Path) -> list[CellSample]:
 
 def evaluate(samples: list[CellSample], slides: int = 20) -> AlarmsReport:
     return evaluate_alarms(
-        ByColour(), to_differential, samples, Draws("well", slides, 100), "ill", RULES, REFERENCE
+        CellReading(ByColour()), to_differential, samples, Draws("well", slides, 100), "ill", STANDARDS
     )
 
 
@@ -170,16 +173,8 @@ def test_a_source_that_lacks_a_type_is_refused(tmp_path: Path) -> None:
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
     """Cells read and slides judged are told as one."""
     told: list[tuple[int, int]] = []
-    evaluate_alarms(
-        ByColour(),
-        to_differential,
-        healthy(tmp_path),
-        Draws("well", 3, 10),
-        "ill",
-        RULES,
-        REFERENCE,
-        lambda *done: told.append(done),
-    )
+    reading = CellReading(ByColour(), progress=lambda *done: told.append(done))
+    evaluate_alarms(reading, to_differential, healthy(tmp_path), Draws("well", 3, 10), "ill", STANDARDS)
     assert told == [(20, 23), (21, 23), (22, 23), (23, 23)]
 
 

@@ -25,7 +25,7 @@ from edgeleuk.imaging.resampling import resize
 from edgeleuk.lab.evaluation.datasets import load_fields
 from edgeleuk.models import registry
 from edgeleuk.scale.red_cells import estimate_scale
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, FieldOfView, Frame, Image, Scale
 
@@ -236,7 +236,7 @@ def test_pictures_are_placed_by_the_slide_and_not_by_the_rim(
     first = at(0, 0)
     place = slide.place(first, scale, field_of_view)
     field = Field("first", 640, 640, scale, (), field_of_view=field_of_view)
-    slide.add(field, place, number=1, seconds=0, at="", sharpness=1, image=first, crops=False)
+    slide.add(field, place, CountFacts(1, 0, "", 1), first, crops=False)
     moved = slide.place(at(150, 90), scale, field_of_view)
     assert moved.island == place.island
     assert (moved.x_um, moved.y_um) == pytest.approx((15, 9), abs=0.5)

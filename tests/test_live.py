@@ -9,7 +9,7 @@ import pytest
 from standard import slide_of
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.console.loop import Loop
+from edgeleuk.console.loop import Loop, LoopOptions
 from edgeleuk.counting import interruptions
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, Mark, Request
@@ -21,7 +21,7 @@ from edgeleuk.sessions import NewSession, Store, open_store
 from edgeleuk.simulation.smear import Smear
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Jump, Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Jump, Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.types import CountedField, Scale
 
 UM = Scale.given(0.1)
@@ -35,7 +35,9 @@ def smear() -> Smear:
 
 
 def source(smear: Smear, *segments: Move | Stop | Jump) -> StageSource:
-    return StageSource(magnification="100x", smear=smear, script=Script(NEAR, (Stop(0.6), *segments)), fps=5)
+    return StageSource(
+        settings=StageSettings(smear=smear, script=Script(NEAR, (Stop(0.6), *segments)), fps=5)
+    )
 
 
 def counter(analyser: Analyser, **options: object) -> LiveCounter:
@@ -302,7 +304,9 @@ def test_the_loop_obeys_the_operator(analyser: Analyser, smear: Smear) -> None:
     wanted: list[list[Request]] = [[Command.UNDO], [], [Command.FINISH]]
     screen, count = _Screen(), counter(analyser)
     with Capture(lambda: source(smear, Stop(60))) as capture:
-        loop = Loop(capture, count, screen, requests=lambda: iter(wanted.pop(0) if wanted else []))
+        loop = Loop(
+            capture, count, screen, LoopOptions(requests=lambda: iter(wanted.pop(0) if wanted else []))
+        )
         assert loop.run() == "finished by the operator"
     assert count.message == "there is no counted field to take back."
 
@@ -311,4 +315,6 @@ def test_the_loop_stops_at_the_target(analyser: Analyser, smear: Smear) -> None:
     """For a service that counts one slide after the other."""
     count = counter(analyser, target=1)
     with Capture(lambda: source(smear, Move((120.0, 45.0), 120), Stop(60))) as capture:
-        assert Loop(capture, count, _Screen(), until_target=True).run() == "the target was reached"
+        assert (
+            Loop(capture, count, _Screen(), LoopOptions(until_target=True)).run() == "the target was reached"
+        )

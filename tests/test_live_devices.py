@@ -25,7 +25,7 @@ from edgeleuk.sessions import NewSession, Session, open_store
 from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.types import CountedField, Field, FieldOfView, Frame, Image, Scale, TimedFrame
 
 UM = 0.1
@@ -93,7 +93,9 @@ class Counted:
 
         def opened() -> Through:
             script = Script(start, (Stop(0.8), *segments))
-            stage = StageSource(0, "100x", *SIZE, smear=smear, script=script, fps=5, optics=optics)
+            stage = StageSource(
+                0, "100x", *SIZE, StageSettings(smear=smear, script=script, fps=5, optics=optics)
+            )
             return Through(stage, see)
 
         with Capture(opened) as capture:
@@ -215,7 +217,7 @@ def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
 def test_pictures_of_a_folder_have_each_a_view_of_its_own(analyser: Analyser, smear: Smear) -> None:
     """However soon after the one before: a picture that comes once is not taken for a phone that slips."""
     counter = LiveCounter(slide_of(analyser, Scale.given(UM)), source="test")
-    stage = Stage(smear, UM, *SIZE)
+    stage = Stage(smear, UM, SIZE)
     for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):
         stage.move_to(*place)
         pixels = in_round_view(stage.field().pixels, number, replace(ROUND_VIEW, x=x))
@@ -233,7 +235,7 @@ def profile_of(
     smears += [Smear.generate(k, width, height, {"neutrophil": 2, "lymphocyte": 2}) for k in range(3)]
     paths = []
     for number, each in enumerate(smears):
-        image = see(Stage(each, UM, *SIZE, optics=optics).field().pixels, number)
+        image = see(Stage(each, UM, SIZE, optics=optics).field().pixels, number)
         paths.append(folder / f"{number}.png")
         cv2.imwrite(str(paths[-1]), image[..., ::-1])
     pictures = Pictures(blank=paths[:1], smear=paths[1:])

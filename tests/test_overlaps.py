@@ -17,7 +17,7 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.imaging.resampling import resize
 from edgeleuk.lab.evaluation.datasets import load_fields
 from edgeleuk.models import registry
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import UNCLASSIFIED, CountedField, Field, Frame, Image, Overlap, Tally
 
@@ -39,8 +39,7 @@ def counted(model: registry.Model, pictures: Pictures) -> tuple[SlideMap, list[C
         place = slide.locate(image, field)
         kept.append(
             slide.add(
-                replace(field, name=f"{number}"), place, number=number, seconds=number, at="",
-                sharpness=2.0, image=image, crops=False,
+                replace(field, name=f"{number}"), place, CountFacts(number, number, "", 2.0), image, crops=False,
             )
         )  # fmt: skip
     return slide, kept
@@ -224,8 +223,7 @@ def test_real_fields_of_different_slides_are_not_matched(data: Path, analyser: A
             continue
         sources[number] = name
         slide.add(
-            field, slide.locate(frame.pixels, field), number=number, seconds=number, at="",
-            sharpness=2.0, image=frame.pixels, crops=False,
+            field, slide.locate(frame.pixels, field), CountFacts(number, number, "", 2.0), frame.pixels, crops=False,
         )  # fmt: skip
     assert len(sources) > 25
     assert all(sources[each.number] == sources[each.other] for each in slide.overlaps)

@@ -165,5 +165,7 @@ def test_a_training_that_was_restored_is_over(tmp_path: Path) -> None:
     path, state = tmp_path / "checkpoint.pt", network.state_dict()
     loop.save(path, "digest", 2, state, state)
     schedule = loop.Schedule(epochs=2, batch=4, learning_rate=0.01)
-    again = loop.fit(_network(3), lambda _: [], 1, lambda *_: {}, schedule, path, "digest")
+    again = loop.fit(
+        _network(3), loop.Task(lambda _: [], 1, lambda *_: {}), schedule, loop.Checkpoint(path, "digest")
+    )
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())

@@ -15,7 +15,7 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.differential.tally import UnrecognisedRules, tally
 from edgeleuk.models.registry import Model
 from edgeleuk.simulation.smear import Smear, Stage
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.slidemap.slide_map import CROP_OUTSIDE, CROP_UM
 from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
 
@@ -71,9 +71,7 @@ class Walk:
             ids.append(true.id)
         number = len(self.counted) + 1
         analysed = Field(f"field-{number}", width, height, scale, numbered(cells))
-        kept = self.map.add(
-            analysed, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels
-        )
+        kept = self.map.add(analysed, place, CountFacts(number, number, "", 2.0), pixels)
         self.counted.append(kept)
         for true_id, identity in zip(ids, kept.identities, strict=True):
             self.identities.setdefault(true_id, set()).add(identity)
@@ -82,7 +80,7 @@ class Walk:
 @pytest.fixture(scope="module")
 def stage(smear: Smear) -> Stage:
     """One for all: it keeps the cells that it has painted."""
-    return Stage(smear, UM, WIDTH, HEIGHT)
+    return Stage(smear, UM, (WIDTH, HEIGHT))
 
 
 @pytest.fixture
@@ -187,7 +185,7 @@ def test_a_stream_that_changes_its_scale_or_size_goes_on(walk: Walk, um: float, 
     x, y = rows(walk)[0]
     walk.to(x, y)
     walk.to(x + 60, y)
-    walk.stage = Stage(walk.stage.smear, um, width, width * HEIGHT // WIDTH)
+    walk.stage = Stage(walk.stage.smear, um, (width, width * HEIGHT // WIDTH))
     for step in (20, 40):
         walk.to(x + step, y + 5)
     assert walk.map.island_count == 1
@@ -300,7 +298,7 @@ def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> 
                 f"field-{number}", WIDTH, HEIGHT, Scale.given(UM), tuple(cells), {"find": float(number)}
             )
             place = Placement(1, 200.0 * number, 0.0)
-            slide.add(field, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels)
+            slide.add(field, place, CountFacts(number, number, "", 2.0), pixels)
             slide.tally()
 
     tracemalloc.start()
@@ -352,7 +350,7 @@ def test_the_networks_find_each_cell_once(stage: Stage, analyser: Analyser) -> N
         frame = stage.field()
         place = slide.place(frame.pixels, Scale.given(UM))
         analysed = analyser.analyse(frame, Scale.given(UM))
-        slide.add(analysed, place, number=number, seconds=0, at="", sharpness=2.0, image=frame.pixels)
+        slide.add(analysed, place, CountFacts(number, 0, "", 2.0), frame.pixels)
         for true, box in stage.truth():
             if true.label and min(box[:2]) >= 0 and box[2] <= WIDTH and box[3] <= HEIGHT:
                 whole.add(true.id)

@@ -22,6 +22,7 @@ from edgeleuk.sources.simulated import (
     Jump,
     Move,
     Script,
+    StageSettings,
     StageSource,
     Stop,
     serpentine,
@@ -42,7 +43,7 @@ def stage(
 ) -> StageSource:
     """A 40x stage with a small camera: fields of 60 x 40 um."""
     script = Script(start, segments)  # type: ignore[arg-type]
-    return StageSource(3, "40x", 240, 160, smear=smear, script=script, fps=2.0, **options)  # type: ignore[arg-type]
+    return StageSource(3, "40x", 240, 160, StageSettings(smear=smear, script=script, fps=2.0, **options))  # type: ignore[arg-type]
 
 
 def frames(source: StageSource) -> list[TimedFrame]:
@@ -187,7 +188,7 @@ def test_cells_seen_only_on_the_way_are_told_apart(smear: Smear) -> None:
 def test_a_scan_shows_every_cell_but_those_at_the_rim() -> None:
     """The default way over a small slide, with jumps and a standstill: all white cells come wholly into view."""
     smear = Smear.generate(5, 220.0, 120.0, {"neutrophil": 6, "monocyte": 4}, 300.0, 0.0)
-    source = StageSource(5, "100x", smear=smear, fps=0.8, jumps=2, standstill_s=3.0)
+    source = StageSource(5, "100x", settings=StageSettings(smear=smear, fps=0.8, jumps=2, standstill_s=3.0))
     assert sum(isinstance(s, Jump) for s in source.script.segments) == 4
     taken = frames(source)
     assert taken[0].frame.pixels.shape == (720, 1280, 3)

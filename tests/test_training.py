@@ -155,7 +155,12 @@ def _learn(path: Path, epochs: int) -> torch.nn.Module:
 
     schedule = loop.Schedule(epochs=epochs, batch=8, learning_rate=0.01, bf16=False)
     torch.manual_seed(1)
-    return loop.fit(torch.nn.Conv2d(2, 1, 1), batches, 3, loss, replace(schedule), path, "digest")
+    return loop.fit(
+        torch.nn.Conv2d(2, 1, 1),
+        loop.Task(batches, 3, loss),
+        replace(schedule),
+        loop.Checkpoint(path, "digest"),
+    )
 
 
 def test_training_goes_on_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

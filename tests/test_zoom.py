@@ -46,7 +46,7 @@ def views(
     squeeze: float = 1.0,
 ) -> list[Image]:
     """What a camera of this scale sees at each place."""
-    stage = Stage(smear, um_per_px, *size, squeeze=squeeze, camera=Camera(seed=size[0]))
+    stage = Stage(smear, um_per_px, size, squeeze=squeeze, camera=Camera(seed=size[0]))
     found = []
     for place in places:
         stage.move_to(*place)

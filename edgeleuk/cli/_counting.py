@@ -69,7 +69,7 @@ def count_live(options: Options, start: Start) -> None:
         StoreError: The count ended while no field could be kept.
     """
     from edgeleuk.analysis.analyser import Analyser
-    from edgeleuk.console.loop import Loop
+    from edgeleuk.console.loop import Loop, LoopOptions
     from edgeleuk.console.systemd_watchdog import Watchdog
     from edgeleuk.counting.live import LiveCounter
     from edgeleuk.counting.scale_policy import ScalePolicy
@@ -131,16 +131,20 @@ def count_live(options: Options, start: Start) -> None:
             _describe(session, options.other, counter, say)
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
-        loop = Loop(
-            capture, counter, view, requests=requests, show_frame=start.show_frame, on_event=say, watchdog=watchdog,
+        loop_options = LoopOptions(
+            requests=requests,
+            show_frame=start.show_frame,
+            on_event=say,
+            watchdog=watchdog,
             waits=not info.live,
-            until_target=options.until_target, most_seconds=options.most_seconds,
-        )  # fmt: skip
-        reason = loop.run()
+            until_target=options.until_target,
+            most_seconds=options.most_seconds,
+        )
+        reason = Loop(capture, counter, view, loop_options).run()
         start.close()  # closing messages belong on the former screen
         if session:
             session.finish(reason)
-        _close(options, analyser, counter, session, reason, say, capture.unreadable)
+        _close(options, counter, session, reason, say, capture.unreadable)
         if counter.refused_by_disk:
             raise StoreError(f"the count ended while no field could be kept. {counter.message}")
 
@@ -263,7 +267,6 @@ def _tell_start(
 
 def _close(
     options: Options,
-    analyser: Analyser,
     counter: LiveCounter,
     session: Session | None,
     reason: str,
@@ -288,7 +291,7 @@ def _close(
     }
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        _summarise(options, analyser, counter, session, reason, unreadable)
+        _summarise(options, counter, session, reason, unreadable)
     if session and counter.refused_by_disk:
         warn(f"the last fields are not in session {session.id}: {counter.message}")
     elif session:
@@ -298,7 +301,6 @@ def _close(
 
 def _summarise(
     options: Options,
-    analyser: Analyser,
     counter: LiveCounter,
     session: Session | None,
     reason: str,
@@ -311,7 +313,7 @@ def _summarise(
     from edgeleuk.console.summary import Ended
     from edgeleuk.render import terminal
 
-    result, model, out = counter.differential(), analyser.model, results()
+    result, model, out = counter.differential(), counter.analyser.model, results()
     if session is None and result.supported and result.attributes:
         out.print(terminal.attributes(result))
     ended = Ended(

@@ -274,7 +274,7 @@ def phone(
     limit: Limit = None,
     threads: Threads = None,
 ) -> None:
-    """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
+    """Fields as a phone at the eyepiece sees them: field of view, scale and white cells, however badly it is held."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
     from edgeleuk.lab.evaluation.objectives import round_fields
@@ -312,7 +312,9 @@ def alarms(
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
     from edgeleuk.differential.for_reader import differential_function
+    from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.alarms import Draws, evaluate_alarms
+    from edgeleuk.lab.evaluation.cells import CellReading
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.render.evaluation import render_alarms
     from edgeleuk.networks.reader import Reader
@@ -329,9 +331,8 @@ def alarms(
         _cell_loader(virtual),
     )
     with progress_bar("reading") as progress:
-        report = evaluate_alarms(
-            reader, to_differential, picked, draws, patients, rule_set, ranges, progress, load_cell
-        )
+        reading, measured_by = CellReading(reader, load_cell, progress), Standards(rule_set, ranges)
+        report = evaluate_alarms(reading, to_differential, picked, draws, patients, measured_by)
     _print(report, render_alarms, as_json)
 
 
@@ -354,6 +355,7 @@ def verdicts(
     reference: ReferenceOption = None,
 ) -> None:
     """Verdicts on simulated healthy slides, on patients and on slides with few blasts; how bounds of blasts hold."""
+    from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.evaluation.verdicts import Plan, evaluate_verdicts
     from edgeleuk.lab.render.verdicts import render_verdicts
@@ -368,7 +370,7 @@ def verdicts(
             Reader(model.reader, threads),
             picked,
             plan,
-            *standards(rules, reference),
+            Standards(*standards(rules, reference)),
             progress,
             _cell_loader(virtual),
         )

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
@@ -48,6 +49,30 @@ class View(Protocol):
     def update(self, state: LiveState) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """What a loop does beside counting, and when it ends."""
+
+    requests: Callable[[], Iterator[Request]] = lambda: iter(())
+    """Returns what the operator asked for since the last call."""
+    show_frame: Callable[[Frame, LiveState], None] | None = None
+    """Called with each shown frame and its state, for a preview."""
+    on_event: Callable[[Event], None] = lambda _: None
+    """Called with events of the camera."""
+    watchdog: Watchdog | None = None
+    """Watchdog of a service manager."""
+    waits: bool = False
+    """Whether the source waits until the last frame was taken.
+
+    A video file or a folder does. A frame that could not be stored is then tried again before another one is
+    taken.
+    """
+    until_target: bool = False
+    """Whether to stop when the target is reached."""
+    most_seconds: float | None = None
+    """Time limit, seconds; None for no limit."""
+
+
 class Loop:
     """Loop over frames, keys and the view.
 
@@ -60,14 +85,7 @@ class Loop:
         frames: Frames,
         counter: LiveCounter,
         view: View,
-        *,
-        requests: Callable[[], Iterator[Request]] = lambda: iter(()),
-        show_frame: Callable[[Frame, LiveState], None] | None = None,
-        on_event: Callable[[Event], None] = lambda _: None,
-        watchdog: Watchdog | None = None,
-        waits: bool = False,
-        until_target: bool = False,
-        most_seconds: float | None = None,
+        options: LoopOptions = LoopOptions(),  # frozen
     ) -> None:
         """Prepare a loop.
 
@@ -75,22 +93,18 @@ class Loop:
             frames: Source of frames.
             counter: Live count that assesses each frame.
             view: View that shows the states.
-            requests: Returns what the operator asked for since the last call.
-            show_frame: Called with each shown frame and its state, for a preview.
-            on_event: Called with events of the camera.
-            watchdog: Watchdog of a service manager.
-            waits: Whether the source delivers the next frame only after the last one was taken, as a video
-                file or a folder does. A frame that could not be stored is then tried again before another one
-                is taken.
-            until_target: Stop when the target is reached.
-            most_seconds: Stop after this time, seconds; None for no limit.
+            options: What to do beside counting, and when to end.
         """
         self.frames, self.counter, self.view = frames, counter, view
-        self._waits = waits
+        self._waits = options.waits
         self._unkept: TimedFrame | None = None
-        self._requests, self._show_frame, self._on_event = requests, show_frame, on_event
-        self._watchdog = watchdog or Watchdog(None)
-        self._until_target, self._most_seconds = until_target, most_seconds
+        self._requests, self._show_frame, self._on_event = (
+            options.requests,
+            options.show_frame,
+            options.on_event,
+        )
+        self._watchdog = options.watchdog or Watchdog(None)
+        self._until_target, self._most_seconds = options.until_target, options.most_seconds
         self._stop = ""
         self._camera = "starting"
         self._shown = 0.0

@@ -26,7 +26,7 @@ from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.differential.verdict import Pictures, Verdict, reach, told_apart
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.results.slide_result import Provenance, SlideResult, identify, refusal
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Tally, TimedFrame
@@ -264,14 +264,12 @@ class SlideCount:
 
     def _add(self, seen: Observation, field: Field, placement: Placement, seconds: float) -> CountedField:
         with time_stage(self.seconds, "map"):
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
             counted = self.map.add(
                 self._named_alone(field).enlarged(seen.frame.shrunk),
                 placement,
-                number=self._number + 1,
-                seconds=seconds,
-                at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                sharpness=seen.look.sharpness,
-                image=seen.frame.pixels,
+                CountFacts(self._number + 1, seconds, at, seen.look.sharpness),
+                seen.frame.pixels,
                 shrunk=seen.frame.shrunk,
                 crops=self.options.crops,
             )

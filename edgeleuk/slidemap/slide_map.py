@@ -79,6 +79,18 @@ Neither stained nor lit, so that a cut cell is seen to be cut.
 
 
 @dataclass(frozen=True, slots=True)
+class CountFacts:
+    """Number, time and sharpness of a field being counted."""
+
+    number: int
+    seconds: float
+    """Time of the frame on its source's clock."""
+    at: str
+    """Time of counting, UTC, ISO 8601."""
+    sharpness: float
+
+
+@dataclass(frozen=True, slots=True)
 class MappedCell:
     """White cell of the slide."""
 
@@ -241,12 +253,9 @@ class SlideMap:
         self,
         field: Field,
         placement: Placement,
-        *,
-        number: int,
-        seconds: float,
-        at: str,
-        sharpness: float,
+        facts: CountFacts,
         image: Image,
+        *,
         shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
@@ -257,10 +266,7 @@ class SlideMap:
         Args:
             field: The field, in pixels of the file.
             placement: Place that `place` or `locate` gave for `image`.
-            number: Number of the field.
-            seconds: Time of the frame on its source's clock.
-            at: Time of counting, UTC, ISO 8601.
-            sharpness: Sharpness of the frame.
+            facts: Number, time and sharpness of the field.
             image: (H, W, 3) frame.
             shrunk: Pixels of the file to a pixel of `image`, in either direction.
             crops: Whether to keep pictures of the white cells.
@@ -273,12 +279,12 @@ class SlideMap:
         if placed is None or placed.image is not image:
             placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.field_of_view)
         counted = CountedField(
-            number=number,
-            seconds=seconds,
-            at=at,
+            number=facts.number,
+            seconds=facts.seconds,
+            at=facts.at,
             field=field,
             placement=placement,
-            sharpness=sharpness,
+            sharpness=facts.sharpness,
             identities=(),
             fresh=frozenset(),
             thumbnail=placed.grey,

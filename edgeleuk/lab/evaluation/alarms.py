@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import DifferentialFunction
-from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.errors import UsageError
-from edgeleuk.lab.evaluation.cells import CellLoader, Progress, ReaderLike, read_all, read_cell
+from edgeleuk.lab.evaluation.cells import CellReading, ReaderLike, read_all
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import proportion
 from edgeleuk.statistics.correction import Estimate
@@ -187,45 +187,42 @@ def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str
 
 
 def evaluate_alarms(
-    reader: ReaderLike,
+    reading: CellReading,
     to_differential: DifferentialFunction,
     samples: Sequence[CellSample],
     draws: Draws,
     patients_source: str,
-    rules: Rules,
-    reference: Reference,
-    progress: Progress | None = None,
-    load_cell: CellLoader | None = None,
+    standards: Standards,
 ) -> AlarmsReport:
     """Read cells, then flag simulated slides and patients.
 
     All cells of a patient are read, even those of a type that the reader does not know.
 
     Args:
-        reader: Reader of the cells.
+        reading: How the cells are read. Its `progress` gets the cells read and slides evaluated together, and
+            the total of both.
         to_differential: Turns a tally into a differential with flags.
         samples: Labelled cells of the healthy and the patients' source.
         draws: Healthy slides to simulate.
         patients_source: Source of the patients with blasts.
-        rules: Rules that define blasts and the flags.
-        reference: Reference ranges, which give the proportions of healthy slides.
-        progress: Called with the cells read and slides evaluated together, and the total of both.
-        load_cell: Returns a sample's picture and scale; by default its file as it is.
+        standards: Rules that define blasts and the flags; reference ranges, which give the proportions of
+            healthy slides.
 
     Raises:
         UsageError: If the healthy source lacks a mature type, or `reference` a range for one.
     """
-    proportions = adult_proportions(reference, reader.mature)
+    reader, rules = reading.reader, standards.rules
+    proportions = adult_proportions(standards.reference, reader.mature)
     pool = _pool(samples, draws.source, reader.mature)
     patients = _with_blasts([s for s in samples if s.source == patients_source], rules)
     needed = [*pool, *(sample for cells in patients.values() for sample in cells)]
     total = len(needed) + draws.slides
 
     def tell(done: int) -> None:
-        if progress:
-            progress(done, total)
+        if reading.progress:
+            reading.progress(done, total)
 
-    types, _ = read_all(reader, needed, lambda done, _: tell(done), load_cell or read_cell)
+    types, _ = read_all(reader, needed, lambda done, _: tell(done), reading.load_cell)
     named = _names(reader, types)
     present, every = _codes(rules)
     blasts = rules.group(BLASTS).labels

@@ -78,11 +78,21 @@ class Detection:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ReadCells:
+    """Labelled cells with their readings."""
+
+    labels: Sequence[str]
+    """(N,) labels of the data."""
+    sources: Sequence[str]
+    """(N,) source of each cell."""
+    probabilities: NDArray[np.float32]
+    """(N, K) probabilities over the labels of the reader."""
+
+
 def detect_types(
     vocabulary: Vocabulary,
-    labels: Sequence[str],
-    sources: Sequence[str],
-    probabilities: NDArray[np.float32],
+    cells: ReadCells,
     types: Collection[str],
     rules: Rules,
     threshold: float,
@@ -94,25 +104,24 @@ def detect_types(
 
     Args:
         vocabulary: Labels of the reader and their relation to labels of the data.
-        labels: (N,) labels of the data.
-        sources: (N,) source of each cell.
-        probabilities: (N, K) probabilities over the labels of `vocabulary`.
+        cells: Cells, read by the reader.
         types: Cell types to detect.
         rules: Rules that name the cells that are not counted.
         threshold: Minimum probability at which the reader names a type.
     """
     among = [
-        None if _beside(vocabulary, label, rules) else vocabulary.among(label, types) for label in labels
+        None if _beside(vocabulary, label, rules) else vocabulary.among(label, types)
+        for label in cells.labels
     ]
     known = np.array([each is not None for each in among], bool)
     own = np.array([label in types for label in vocabulary.labels], bool)
-    read = probabilities[known]
+    read = cells.probabilities[known]
     return Detection(
         positive=np.array([each for each in among if each is not None], bool),
         scores=read[:, own].sum(axis=1),
         called=own[read.argmax(axis=1)],
         accepted=read.max(axis=1, initial=0) >= threshold,
-        sources=np.array(sources, str)[known],
+        sources=np.array(cells.sources, str)[known],
     )
 
 

@@ -209,7 +209,7 @@ def _cells(rng: np.random.Generator, magnification: str) -> Drawn:
     for _ in range(FIELDS):
         size = (width * along[0] + 1, height * along[1] + 1)
         smear = Smear.generate(int(rng.integers(1 << 30)), *size, WHITE_CELLS)
-        stage = Stage(smear, along[1], width, height, squeeze=squeeze, optics=optics, camera=camera)
+        stage = Stage(smear, along[1], (width, height), squeeze=squeeze, optics=optics, camera=camera)
         fields.append(stage.field().pixels)
     return Drawn(along, tuple(fields), None)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeleuk.differential.rules import Rules
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation import kinds
-from edgeleuk.lab.evaluation.blasts import Detection, detect_types
+from edgeleuk.lab.evaluation.blasts import Detection, ReadCells, detect_types
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.kinds import Vocabulary
 from edgeleuk.lab.evaluation.metrics import confusion, macro_f1
@@ -231,9 +231,7 @@ def evaluate_reader(
     told = partial(
         detect_types,
         vocabulary,
-        [sample.label for sample in chosen],
-        [sample.source for sample in chosen],
-        types,
+        ReadCells([sample.label for sample in chosen], [sample.source for sample in chosen], types),
         rules=rules,
         threshold=reader.threshold,
     )
@@ -320,6 +318,17 @@ def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
 def read_cell(sample: CellSample) -> tuple[Image, Scale]:
     """Read a sample's picture and scale."""
     return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
+
+
+@dataclass(frozen=True, slots=True)
+class CellReading:
+    """How cells are read: by whom, and from which pictures."""
+
+    reader: ReaderLike
+    load_cell: CellLoader = read_cell
+    """Returns a sample's picture and scale; by default its file as it is."""
+    progress: Progress | None = None
+    """Called with the steps done and their total."""
 
 
 def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:

@@ -138,12 +138,11 @@ def evaluate_phone(
         white = sample.boxes[sample.kinds == names.index(WHITE_CELL)]
         scale = truth.get(sample.image_id) or plain.scale
         field_of_view = shown_field_of_view(image)
+        original = _Original(sample, white, scale, plain, field_of_view)
         chosen = {name: view for name, view in views(_rng(sample)).items() if name in (only or known)}
         for name, view in chosen.items():
             taken = photograph(image, field_of_view, view)
-            shown[name].append(
-                _shown(analyser, taken, field_of_view, sample, white, scale, plain, view.squeeze)
-            )
+            shown[name].append(_shown(analyser, taken, original, view.squeeze))
         if progress:
             progress(done, len(samples))
     return PhoneReport(len(samples) - len(without), tuple(without), shown)
@@ -167,16 +166,22 @@ def _rng(sample: FieldSample) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _shown(
-    analyser: Analyser,
-    taken: Photograph,
-    field_of_view: FieldOfView,
-    sample: FieldSample,
-    white: Boxes,
-    scale: Scale,
-    plain: Field,
-    squeeze: float,
-) -> Shown:
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """A field before it is photographed."""
+
+    sample: FieldSample
+    white: Boxes
+    """(N, 4) boxes of its white cells, pixels."""
+    scale: Scale
+    plain: Field
+    """Its analysis without distortion."""
+    field_of_view: FieldOfView
+    """The part that is photographed."""
+
+
+def _shown(analyser: Analyser, taken: Photograph, original: _Original, squeeze: float) -> Shown:
+    sample, white, scale = original.sample, original.white, original.scale
     height, width = taken.image.shape[:2]
     seen = taken.boxes(white)
     whole = (
@@ -194,7 +199,7 @@ def _shown(
         shrunk = (
             taken.field_of_view.semi_major
             * taken.field_of_view.semi_minor
-            / (field_of_view.semi_major * field_of_view.semi_minor)
+            / (original.field_of_view.semi_major * original.field_of_view.semi_minor)
         )
         right = scale.um_per_px / float(np.sqrt(shrunk))
         errors = (
@@ -210,7 +215,7 @@ def _shown(
         squeeze_error=errors[1],
         cells=int(whole.sum()),
         matched=_matched(seen, whole, boxes),
-        matched_plain=_matched(white, whole, _white(plain)),
+        matched_plain=_matched(white, whole, _white(original.plain)),
     )
 
 

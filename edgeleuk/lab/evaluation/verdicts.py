@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import DifferentialFunction, differential_function
-from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, total
 from edgeleuk.differential.verdict import Code, Pictures, Verdict, reach
 from edgeleuk.lab.evaluation.alarms import BLASTS, MIN_BLAST_SHARE, SEED, adult_proportions
@@ -177,8 +177,7 @@ def evaluate_verdicts(
     reader: Reader,
     samples: Sequence[CellSample],
     plan: Plan,
-    rules: Rules,
-    reference: Reference,
+    standards: Standards,
     progress: Progress | None = None,
     load_cell: CellLoader | None = None,
 ) -> VerdictsReport:
@@ -188,13 +187,14 @@ def evaluate_verdicts(
         reader: Reader of the cells.
         samples: Labelled cells; those of the two sources of `plan` are used.
         plan: Slides to simulate.
-        rules: Rules of the differential and the verdict.
-        reference: Reference ranges, which give the proportions of healthy slides.
+        standards: Rules of the differential and the verdict; reference ranges, which give the proportions of
+            healthy slides.
         progress: Called with the cells read and their total.
         load_cell: Returns a sample's picture and scale; by default its file as it is.
     """
     chosen = [each for each in samples if each.source in (plan.healthy_source, plan.patients_source)]
     types, _ = read_all(reader, chosen, progress, load_cell or read_cell)
+    rules, reference = standards.rules, standards.reference
     return evaluate_pool(Pool(reader, types, chosen, rules), plan, rules, reference)
 
 

@@ -18,7 +18,7 @@ from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.training.assign import finder_loss
 from edgeleuk.lab.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
 from edgeleuk.lab.training.fields import TrainingField, cached, training_samples
-from edgeleuk.lab.training.loop import CPU, Schedule, fit, started
+from edgeleuk.lab.training.loop import CPU, Checkpoint, Schedule, Task, fit, started
 from edgeleuk.lab.training.networks import FinderNet
 from edgeleuk.lab.training.objectives import virtual_fields
 from edgeleuk.lab.training.recipe import Recipe
@@ -192,11 +192,8 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     batches = FinderBatches(recipe, fields, device, workers)
     return fit(
         network,
-        batches,
-        batches.steps,
-        finder_loss,
+        Task(batches, batches.steps, finder_loss),
         batches.schedule,
-        out / "checkpoint.pt",
-        recipe.digest,
+        Checkpoint(out / "checkpoint.pt", recipe.digest),
         device,
     )

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk import __version__
+from edgeleuk.differential.rules import Standards
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
 from edgeleuk.lab.training.evidence import by_laboratory, gather
-from edgeleuk.lab.training.export import Standards, exported, load_trained, manifest_part, quantized
+from edgeleuk.lab.training.export import exported, load_trained, manifest_part, quantized
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
     counted_to,

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.differential.rules import Standards
 from edgeleuk.lab.evaluation.datasets import data_root
 from edgeleuk.lab.evaluation.slides import SlidesReport, evaluate_slides, load_slides
-from edgeleuk.lab.training.export import Standards, exported, manifest_part, quantized
+from edgeleuk.lab.training.export import exported, manifest_part, quantized
 from edgeleuk.lab.training.recipe import Recipe, without
 from edgeleuk.models import registry
 from edgeleuk.system import file_io
