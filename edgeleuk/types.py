@@ -122,7 +122,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class TimedFrame:
     """One frame of a source, with its time."""
 
     frame: Frame
@@ -278,11 +278,11 @@ def numbered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Aperture:
+class FieldOfView:
     """Field of view of a picture, frame pixels.
 
-    The part that shows the slide: the disc of an eyepiece, an ellipse where the camera was tilted or the
-    picture squeezed; or the upright rectangle between bars. A disc may extend beyond the picture, whose edge
+    The part that shows the slide: the round view of an eyepiece, an ellipse where the camera was tilted or the
+    picture squeezed; or the upright rectangle between bars. An ellipse may extend beyond the picture, whose edge
     then cuts it.
     """
 
@@ -317,7 +317,7 @@ class Aperture:
         )
 
     @property
-    def is_disc(self) -> bool:
+    def is_ellipse(self) -> bool:
         """Whether it is an eyepiece's, not a rectangle between bars."""
         return self.shape == "ellipse"
 
@@ -327,7 +327,7 @@ class Aperture:
         For points (N, 2), frame pixels.
         """
         across, down = points[:, 0] - self.x, points[:, 1] - self.y
-        if not self.is_disc:
+        if not self.is_ellipse:
             within: NDArray[np.bool_] = (np.abs(across) <= self.semi_major) & (
                 np.abs(down) <= self.semi_minor
             )
@@ -352,7 +352,7 @@ class Aperture:
 
         For rows at `at` (N,); with `down` for columns, y. Both values are equal for rows that miss it.
         """
-        if not self.is_disc:
+        if not self.is_ellipse:
             return self._sides(at, down)
         # Solve a dx^2 + 2 b dx dy + c dy^2 = 1 for one of dx and dy when the other is known.
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
@@ -399,7 +399,7 @@ class Aperture:
         left, top = min(int(left), width - 1), min(int(top), height - 1)
         return left, top, max(left + 1, int(np.ceil(right))), max(top + 1, int(np.ceil(bottom)))
 
-    def moved(self, across: float, down: float) -> Aperture:
+    def moved(self, across: float, down: float) -> FieldOfView:
         """Return the field of view in a picture with a shifted corner.
 
         That corner lies `across` to the left and `down` above this picture's.
@@ -411,7 +411,7 @@ class Aperture:
 
         It has the aspect ratio of the whole. Frame pixels.
         """
-        if not self.is_disc:
+        if not self.is_ellipse:
             return self.semi_major, self.semi_minor
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         wide = np.hypot(self.semi_major * cosine, self.semi_minor * sine)
@@ -422,24 +422,24 @@ class Aperture:
         fits = 1 / np.sqrt(corner + 2 * lean * wide * high)
         return float(wide * fits), float(high * fits)
 
-    def enlarged(self, times: float) -> Aperture:
+    def enlarged(self, times: float) -> FieldOfView:
         """Return the field of view in a picture `times` as large."""
         major, minor = self.semi_major * times, self.semi_minor * times
         return replace(self, x=self.x * times, y=self.y * times, semi_major=major, semi_minor=minor)
 
-    def stretched(self, across: float, down: float) -> Aperture:
+    def stretched(self, across: float, down: float) -> FieldOfView:
         """Return the field of view in a stretched picture.
 
         The picture is `across` times as wide and `down` times as high.
         """
-        if not self.is_disc:
+        if not self.is_ellipse:
             sides = self.semi_major * across, self.semi_minor * down
-            return Aperture(self.x * across, self.y * down, *sides, shape=self.shape)
+            return FieldOfView(self.x * across, self.y * down, *sides, shape=self.shape)
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         turned = np.array([[cosine, -sine], [sine, cosine]]) * [self.semi_major, self.semi_minor]
         axes, (major, minor), _ = np.linalg.svd(np.array([[across], [down]]) * turned)
         angle = float(np.arctan2(axes[1, 0], axes[0, 0]))
-        return Aperture(self.x * across, self.y * down, float(major), float(minor), angle)
+        return FieldOfView(self.x * across, self.y * down, float(major), float(minor), angle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,7 +503,7 @@ class Field:
 
     None of them is in `cells`, which says nothing of their number.
     """
-    aperture: Aperture | None = None
+    field_of_view: FieldOfView | None = None
     """Part of the picture that was analysed; None for all."""
     assessment: Assessment = Assessment()
     profile: str | None = None
@@ -520,20 +520,20 @@ class Field:
         if times == 1:
             return self
         cells = tuple(replace(c, box=_enlarged(c.box, times)) for c in self.cells)
-        aperture = self.aperture and self.aperture.enlarged(times)
+        field_of_view = self.field_of_view and self.field_of_view.enlarged(times)
         return replace(
             self,
             width=self.width * times,
             height=self.height * times,
             scale=self.scale.shrunk(1 / times),
             cells=cells,
-            aperture=aperture,
+            field_of_view=field_of_view,
         )
 
     @property
     def area_mm2(self) -> float:
         """Analysed area of the slide, mm2."""
-        share = self.aperture.share(self.width, self.height) if self.aperture else 1.0
+        share = self.field_of_view.share(self.width, self.height) if self.field_of_view else 1.0
         return share * self.width * self.height * self.scale.um_per_px_x * self.scale.um_per_px_y * 1e-6
 
 
@@ -771,7 +771,7 @@ class NotRecognised:
     possible: Mapping[str, int] = field(default_factory=dict)
     """Number of cells that may be of each type or group.
 
-    See `tally.Doubts`.
+    See `tally.UnrecognisedRules`.
     """
     counted: Mapping[str, int] = field(default_factory=dict)
     """Possible cells plus sure white cells, by type or group.

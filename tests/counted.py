@@ -14,12 +14,12 @@ from edgeleuk.sessions import NewSession, Session, Store
 from edgeleuk.simulation.smear import Smear, Stage, TrueCell
 from edgeleuk.types import (
     UNCLASSIFIED,
-    Aperture,
     Assessment,
     AttributeReading,
     Cell,
     CountedField,
     Field,
+    FieldOfView,
     Finding,
     Morphometry,
     Placement,
@@ -41,7 +41,7 @@ MODEL = replace(identify(registry.load("40x")), version="1")
 @cache
 def _stage() -> Stage:
     smear = Smear.generate(11, 330.0, 210.0, {"neutrophil": 6, "lymphocyte": 4, "monocyte": 2})
-    return Stage(smear, UM_PER_PX, WIDTH, HEIGHT)
+    return Stage(smear, UM_PER_PX, (WIDTH, HEIGHT))
 
 
 def counted_field(number: int) -> CountedField:
@@ -73,7 +73,7 @@ def _made(number: int) -> CountedField:
             seconds={"find": rng.random(), "read": 1 / 3},
             warnings=("made up; nothing was analysed.",),
             not_counted=frozenset({"Platelet"}) if number % 2 else frozenset(),
-            aperture=Aperture(640.5, 1000 / 3, 400.1, 390.0, 1 / 7) if number % 3 == 0 else None,
+            field_of_view=FieldOfView(640.5, 1000 / 3, 400.1, 390.0, 1 / 7) if number % 3 == 0 else None,
             assessment=Assessment((FOCUS,), forced=True) if number % 4 == 0 else Assessment(),
             profile="bench-2" if number % 2 else None,
         ),

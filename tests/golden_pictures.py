@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from edgeleuk.imaging.objectives import objective
-from edgeleuk.simulation.microscope import Shot, render
+from edgeleuk.simulation.microscope import Conditions, render
 from edgeleuk.simulation.paint import Painting
 from edgeleuk.simulation.smear import Smear, Stage, TrueCell
 from edgeleuk.types import Image, Scale
@@ -50,17 +50,15 @@ class _Repeating(Smear):
 @cache
 def sharp() -> Image:
     """The painted smear, sharper than any objective here shows it, (H, W, 3) at UM_PER_PX."""
-    smear = _Repeating.generate(
-        SEED, *SIZE_UM, WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=500.0, nuclei=False
-    )
+    smear = _Repeating.place(SEED, *SIZE_UM, WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=500.0)
     width, height = (round(side / UM_PER_PX) for side in SIZE_UM)
-    return Stage(smear, UM_PER_PX, width, height).field().pixels
+    return Stage(smear, UM_PER_PX, (width, height)).field().pixels
 
 
-def picture(lens: str, left: float, top: float, right: float, bottom: float, shot: Shot) -> Image:
+def picture(lens: str, left: float, top: float, right: float, bottom: float, conditions: Conditions) -> Image:
     """A part of the smear, its sides in micrometres, as an objective and its camera show it."""
     x1, y1, x2, y2 = (round(side / UM_PER_PX) for side in (left, top, right, bottom))
-    return render(sharp()[y1:y2, x1:x2], Scale.given(UM_PER_PX), objective(lens), shot).image
+    return render(sharp()[y1:y2, x1:x2], Scale.given(UM_PER_PX), objective(lens), conditions).image
 
 
 def _resized(image: Image, factor: float) -> Image:
@@ -69,42 +67,42 @@ def _resized(image: Image, factor: float) -> Image:
 
 def _slide_100x() -> dict[str, Image | bytes]:
     """Three overlapping fields, the third bright, one alone, a resized copy, and one out of focus."""
-    shot = Shot(UM_PER_PX, electrons=100_000.0)
-    first = picture("100x", 0, 0, 110, 84, shot)
+    conditions = Conditions(UM_PER_PX, electrons=100_000.0)
+    first = picture("100x", 0, 0, 110, 84, conditions)
     return {
         "a": first,
-        "b": picture("100x", 66, 15, 176, 99, replace(shot, seed=1)),
+        "b": picture("100x", 66, 15, 176, 99, replace(conditions, seed=1)),
         "c-copy-of-a": _resized(first, 0.8),
         "d-bright": picture(
-            "100x", 140, 40, 250, 124, replace(shot, seed=2, vignette=0.3, cast=(1.6, 1.6, 1.6))
+            "100x", 140, 40, 250, 124, replace(conditions, seed=2, vignette=0.3, cast=(1.6, 1.6, 1.6))
         ),
-        "e-blurred": picture("100x", 280, 200, 390, 284, replace(shot, seed=3, defocus_um=2.5)),
-        "f-alone": picture("100x", 280, 210, 390, 294, replace(shot, seed=4)),
+        "e-blurred": picture("100x", 280, 200, 390, 284, replace(conditions, seed=3, defocus_um=2.5)),
+        "f-alone": picture("100x", 280, 210, 390, 294, replace(conditions, seed=4)),
     }
 
 
 def _slide_40x() -> dict[str, Image | bytes]:
     """A field that moved, one squeezed and one through an eyepiece, a resized copy, and one in the dark."""
-    shot = Shot(0.2, electrons=80_000.0)
-    second = picture("40x", 100, 20, 270, 160, replace(shot, seed=1, squeeze=0.8))
+    conditions = Conditions(0.2, electrons=80_000.0)
+    second = picture("40x", 100, 20, 270, 160, replace(conditions, seed=1, squeeze=0.8))
     return {
         "a-moved": picture(
-            "40x", 0, 0, 170, 140, replace(shot, defocus_um=0.8, motion_um=1.2, lateral_colour=0.0007)
+            "40x", 0, 0, 170, 140, replace(conditions, defocus_um=0.8, motion_um=1.2, lateral_colour=0.0007)
         ),
         "b-squeezed": second,
-        "c-eyepiece": picture("40x", 200, 100, 380, 260, replace(shot, seed=2, eyepiece=0.7)),
+        "c-eyepiece": picture("40x", 200, 100, 380, 260, replace(conditions, seed=2, view_radius=0.7)),
         "d-copy-of-b": _resized(second, 0.8),
-        "e-dark": picture("40x", 0, 180, 170, 320, replace(shot, seed=3, cast=(0.02, 0.02, 0.02))),
+        "e-dark": picture("40x", 0, 180, 170, 320, replace(conditions, seed=3, cast=(0.02, 0.02, 0.02))),
     }
 
 
 def _slide_10x() -> dict[str, Image | bytes]:
     """Two fields that show the whole smear between them, one turned by a quarter, a resized copy, and a broken file."""
-    shot = Shot(0.4, electrons=80_000.0)
-    turned = np.ascontiguousarray(np.rot90(picture("10x", 60, 40, 260, 190, replace(shot, seed=2))))
+    conditions = Conditions(0.4, electrons=80_000.0)
+    turned = np.ascontiguousarray(np.rot90(picture("10x", 60, 40, 260, 190, replace(conditions, seed=2))))
     return {
-        "a": picture("10x", 0, 0, 300, 340, shot),
-        "b": picture("10x", 120, 0, 420, 340, replace(shot, seed=1)),
+        "a": picture("10x", 0, 0, 300, 340, conditions),
+        "b": picture("10x", 120, 0, 420, 340, replace(conditions, seed=1)),
         "c-turned": turned,
         "d-copy-of-c": _resized(turned, 0.85),
         "e-broken": BROKEN,

@@ -33,7 +33,7 @@ from edgeleuk.results.slide_result import Provenance, SlideResult, identify
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.sources.simulated import Focus, Jump, Move, Script, Stop
 from edgeleuk.system import machine
-from edgeleuk.types import Frame, Shot
+from edgeleuk.types import Frame, TimedFrame
 
 WINDOW = 880, 660
 """Of the live frames, pixels of the demo picture."""
@@ -68,9 +68,9 @@ def live() -> dict[str, Any]:
     driver = LiveCounter(count, source="script")
     frames = []
     with _measures() as measured:
-        for shot in _shots():
-            verdict = driver.frame(shot)
-            frames.append({"number": shot.number, "verdict": verdict, **asdict(count.stream.meters)})
+        for timed in _shots():
+            verdict = driver.frame(timed)
+            frames.append({"number": timed.number, "verdict": verdict, **asdict(count.stream.meters)})
     result = count.result(Provenance("", "", identify(count.analyser.model), ""))
     return _document(result, tables.document(result), measured) | {"frames": frames}
 
@@ -97,7 +97,7 @@ def made(name: str, folder: Path) -> dict[str, Any]:
     return document
 
 
-def _shots() -> Iterator[Shot]:
+def _shots() -> Iterator[TimedFrame]:
     demo = read_picture(Path(demo_picture())).pixels
     width, height = WINDOW
     for number in range(int(SCRIPT.seconds * FPS) + 1):
@@ -106,7 +106,7 @@ def _shots() -> Iterator[Shot]:
         pixels = demo[top : top + height, left : left + width].copy()
         if math.hypot(*pose.velocity) > BLURRING or pose.focus_um:
             pixels = cv2.blur(pixels, (9, 9))
-        yield Shot(Frame(pixels, f"frame {number}"), number / FPS, number)
+        yield TimedFrame(Frame(pixels, f"frame {number}"), number / FPS, number)
 
 
 def _analysed(*arguments: str) -> dict[str, Any]:
@@ -133,12 +133,12 @@ def _document(
 def _measures() -> Iterator[dict[str, Mapping[str, float]]]:
     """Every measure of each picture's quality: the JSON has only those that are past a limit."""
     measured: dict[str, Mapping[str, float]] = {}
-    judge = QualityPolicy.judge
+    judge = QualityPolicy.assess
 
     def noted(self: QualityPolicy, name: str, measures: Measures) -> Any:
         measured[Path(name).name] = {key: float(f"{value:.5g}") for key, value in sorted(measures.items())}
         return judge(self, name, measures)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QualityPolicy, "judge", noted)
+        patch.setattr(QualityPolicy, "assess", noted)
         yield measured

@@ -62,7 +62,7 @@ def insert(connection: sqlite3.Connection, session: str, counted: CountedField, 
         names += ", assessment, aperture, profile"
         values += (
             _json(asdict(field.assessment)),
-            _json(asdict(field.aperture)) if field.aperture else None,
+            _json(asdict(field.field_of_view)) if field.field_of_view else None,
             field.profile,
         )
     key = connection.execute(

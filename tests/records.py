@@ -19,12 +19,12 @@ from edgeleuk.statistics.correction import Estimate
 from edgeleuk.statistics.intervals import PerHundred, Share
 from edgeleuk.statistics.likeness import BlastLikeness
 from edgeleuk.types import (
-    Aperture,
     Assessment,
     AttributeReading,
     Cell,
     CountedField,
     Field,
+    FieldOfView,
     Finding,
     Morphometry,
     NotRecognised,
@@ -92,7 +92,7 @@ fields = st.builds(
     named(any_number),
     few(texts),
     st.frozensets(texts, max_size=3),
-    st.none() | st.builds(Aperture, lengths, lengths, sizes, sizes, st.floats(-4, 4)),
+    st.none() | st.builds(FieldOfView, lengths, lengths, sizes, sizes, st.floats(-4, 4)),
     st.builds(Assessment, few(findings), st.booleans()),
     st.none() | texts,
 )

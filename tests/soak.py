@@ -31,7 +31,7 @@ from statistics import median
 import cv2
 from mjpeg_server import BOUNDARY
 
-from edgeleuk.sources.simulated import DRIFTS_UM, StageSource
+from edgeleuk.sources.simulated import DRIFTS_UM, StageSettings, StageSource
 
 WARM_MINUTES = 2
 """Until every part of the program was used once; what is kept from then on is compared."""
@@ -70,7 +70,11 @@ def _growth(by_minute: tuple[float, ...]) -> float:
 def serve(port: int, fps: float, minutes: float) -> None:
     """A stage that scans for so long, to one client after the other; its time is that of the wall."""
     stage = StageSource(
-        5, "100x", minutes=minutes + 5, fps=fps, focus_drift_um=DRIFTS_UM["100x"], exposure_drift=0.1
+        5,
+        "100x",
+        settings=StageSettings(
+            minutes=minutes + 5, fps=fps, focus_drift_um=DRIFTS_UM["100x"], exposure_drift=0.1
+        ),
     )
     with socket.create_server(("127.0.0.1", port)) as listening:
         while True:
@@ -80,13 +84,13 @@ def serve(port: int, fps: float, minutes: float) -> None:
                 head = "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="
                 client.sendall(f"{head}{BOUNDARY.decode()}\r\n\r\n".encode())
                 began = time.monotonic()
-                while shot := stage.read(1.0):
-                    picture = cv2.imencode(".jpg", shot.frame.pixels[..., ::-1])[1].tobytes()
+                while timed := stage.read(1.0):
+                    picture = cv2.imencode(".jpg", timed.frame.pixels[..., ::-1])[1].tobytes()
                     length = b"Content-Length: %d\r\n\r\n" % len(picture)
                     client.sendall(
                         b"--" + BOUNDARY + b"\r\nContent-Type: image/jpeg\r\n" + length + picture + b"\r\n"
                     )
-                    time.sleep(max(0.0, began + shot.seconds - time.monotonic()))
+                    time.sleep(max(0.0, began + timed.seconds - time.monotonic()))
 
 
 def soak(minutes: int, fps: float, interval_s: float = 60.0) -> Soaked:

@@ -93,8 +93,8 @@ def test_cells_of_fields_are_looked_at_as_they_were_cut() -> None:
     """A cell of a Chulalongkorn field has its own square; one of cells.csv its file."""
     found = across.foreign_cells(load_recipe("reader-100x"), ["chula", "krd"], ("val",))
     chula, krd = found.of("chula")[0], found.of("krd")[0]
-    assert found.look(chula)[0].shape == (160, 160, 3)
-    assert found.look(krd)[1].um_per_px == pytest.approx(krd.um_per_px)
+    assert found.load_cell(chula)[0].shape == (160, 160, 3)
+    assert found.load_cell(krd)[1].um_per_px == pytest.approx(krd.um_per_px)
     assert {each.split for each in found.samples} == {"val"}
 
 

@@ -14,8 +14,16 @@ from edgeleuk.analysis.observation import Observation
 from edgeleuk.cli import app
 from edgeleuk.errors import InputError, QualityError, ScaleError
 from edgeleuk.models.registry import Model
-from edgeleuk.quality.assessment import Limits, Rule, StreamLimits, after, assess, load_limits, settle
-from edgeleuk.types import Aperture, Detections, Field, Frame, Scale
+from edgeleuk.quality.assessment import (
+    Limits,
+    Rule,
+    StreamLimits,
+    field_measures,
+    load_limits,
+    to_assessment,
+    worst_findings,
+)
+from edgeleuk.types import Detections, Field, FieldOfView, Frame, Scale
 
 RULE = Rule(
     "focus", "rim_um", "below", "blurred over {measure} um, limit {limit} um.", {"any": 0.5}, {"100x": 0.8}
@@ -28,36 +36,36 @@ LIMITS = Limits(
 
 def test_a_measure_on_the_good_side_of_its_limit_says_nothing() -> None:
     """Neither does one that stands on it, nor one that could not be measured."""
-    assert assess({"rim_um": 0.5, "light": 30}, "100x", LIMITS) == ()
-    assert assess({}, "100x", LIMITS) == ()
+    assert worst_findings({"rim_um": 0.5, "light": 30}, "100x", LIMITS) == ()
+    assert worst_findings({}, "100x", LIMITS) == ()
 
 
 def test_past_the_first_limit_a_picture_is_warned_of_and_past_the_second_refused() -> None:
     """The finding carries measure, limit and text; an objective without a limit of its own takes that of any."""
-    (warned,) = assess({"rim_um": 0.6}, "100x", LIMITS)
+    (warned,) = worst_findings({"rim_um": 0.6}, "100x", LIMITS)
     assert (warned.code, warned.severe, warned.threshold) == ("focus", False, 0.5)
     assert warned.text == "blurred over 0.6 um, limit 0.5 um."
-    (refused,) = assess({"rim_um": 0.9}, "100x", LIMITS)
+    (refused,) = worst_findings({"rim_um": 0.9}, "100x", LIMITS)
     assert (refused.severe, refused.threshold) == (True, 0.8)
-    assert not assess({"rim_um": 0.9}, "40x", LIMITS)[0].severe
+    assert not worst_findings({"rim_um": 0.9}, "40x", LIMITS)[0].severe
 
 
 def test_the_gravest_finding_comes_first_and_one_of_each_code() -> None:
     """Two rules of one code are one finding, the one that refuses."""
     twice = Limits(1, STREAM, (*LIMITS.rules, Rule("focus", "sharpness", "above", "soft.", {}, {"any": 2.0})))
-    found = assess({"rim_um": 0.6, "light": 20, "sharpness": 1.0}, "100x", twice)
+    found = worst_findings({"rim_um": 0.6, "light": 20, "sharpness": 1.0}, "100x", twice)
     assert [(each.code, each.severe) for each in found] == [("focus", True), ("dark", False)]
 
 
 def test_a_refused_picture_is_an_error_or_marked_as_forced() -> None:
     """The error names picture, reason and the way around; analysed all the same, the verdict stays."""
-    findings = assess({"light": 5}, "100x", LIMITS)
+    findings = worst_findings({"light": 5}, "100x", LIMITS)
     with pytest.raises(QualityError, match=r"a\.jpg is refused: only 5\. --force") as raised:
-        settle("a.jpg", findings, refusing=True)
+        to_assessment("a.jpg", findings, refusing=True)
     assert raised.value.findings == findings
-    forced = settle("a.jpg", findings, refusing=False)
+    forced = to_assessment("a.jpg", findings, refusing=False)
     assert (forced.verdict, forced.forced) == ("refused", True)
-    warned = settle("a.jpg", assess({"light": 20}, "100x", LIMITS), refusing=True)
+    warned = to_assessment("a.jpg", worst_findings({"light": 20}, "100x", LIMITS), refusing=True)
     assert (warned.verdict, warned.forced) == ("warned", False)
 
 
@@ -86,11 +94,11 @@ def test_an_almost_bare_place_is_no_other_thing() -> None:
     none = Detections(
         np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), ("WBC", "RBC")
     )
-    bare = after(image, None, Scale.given(0.25), none, 0.25)
+    bare = field_measures(image, None, Scale.given(0.25), none, 0.25)
     assert bare["stained_percent"] == 0
     assert "likeness_percent" not in bare
     image[40:260, 60:300] = (180, 90, 150)
-    assert after(image, None, Scale.given(0.25), none, 0.25)["likeness_percent"] < 1
+    assert field_measures(image, None, Scale.given(0.25), none, 0.25)["likeness_percent"] < 1
 
 
 @pytest.mark.parametrize(("columns", "told"), [(12, False), (14, True)])
@@ -101,7 +109,7 @@ def test_a_twentieth_of_stain_tells_whether_it_is_a_smear(columns: int, told: bo
     none = Detections(
         np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), ("WBC", "RBC")
     )
-    measured = after(image, None, Scale.given(0.25), none, 0.25)
+    measured = field_measures(image, None, Scale.given(0.25), none, 0.25)
     assert measured["stained_percent"] == pytest.approx(100 * columns / 256, abs=0.01)
     assert ("likeness_percent" in measured) is told
 
@@ -119,13 +127,14 @@ def test_a_field_without_any_cell_is_empty(analyser: Analyser) -> None:
 
 
 def test_only_what_the_eyepiece_shows_is_measured(demo_frame: Frame) -> None:
-    """Black around a disc changes neither light nor what is clipped; the same cells are in the middle of both."""
+    """Black around a field of view changes neither light nor what is clipped; the same cells are in the middle of both."""
     image = demo_frame.pixels.copy()
-    disc = Aperture(800, 600, 590, 590)
+    field_of_view = FieldOfView(800, 600, 590, 590)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     image[np.hypot(x - 800, y - 600) > 590] = 0
     measured, plain = (
-        Observation.within(Frame(pixels, "x"), disc).measures for pixels in (image, demo_frame.pixels)
+        Observation.within(Frame(pixels, "x"), field_of_view).measures
+        for pixels in (image, demo_frame.pixels)
     )
     assert measured == pytest.approx(plain, rel=1e-3)
     assert (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.imaging.bars import find_view, without_bars
-from edgeleuk.types import Aperture, Frame, Image, Scale
+from edgeleuk.imaging.bars import find_field_of_view, without_bars
+from edgeleuk.types import FieldOfView, Frame, Image, Scale
 
 UM_PER_PX = 0.0984
 Colour = tuple[int, int, int]
@@ -57,14 +57,14 @@ def test_a_field_has_no_bars(part: Image) -> None:
         assert without_bars(image) == (0, 0, image.shape[1], image.shape[0])
 
 
-def test_a_disc_between_bars_is_a_disc(part: Image) -> None:
+def test_a_view_between_bars_is_a_view(part: Image) -> None:
     """What an eyepiece shows in a picture that stands between white bars."""
     y, x = np.mgrid[:600, :800]
     image = part.copy()
     image[np.hypot(x - 400, y - 300) > 280] = 8
-    view = find_view(barred(image, (0, 0, 150, 150), (255, 255, 255)))
+    view = find_field_of_view(barred(image, (0, 0, 150, 150), (255, 255, 255)))
     assert view is not None
-    assert view.is_disc
+    assert view.is_ellipse
     assert (view.x, view.y, view.semi_major) == pytest.approx((550, 300, 280), abs=5)
 
 
@@ -74,8 +74,8 @@ def test_cells_beside_a_bar_are_those_at_a_picture_s_edge(analyser: Analyser, pa
     sides = (120, 60, 0, 90)
     image = cv2.copyMakeBorder(part, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     between = analyser.analyse(Frame(image, "bars"), Scale.given(UM_PER_PX))
-    assert between.aperture is not None
-    assert not between.aperture.is_disc
+    assert between.field_of_view is not None
+    assert not between.field_of_view.is_ellipse
     assert between.area_mm2 == pytest.approx(plain.area_mm2, rel=0.01)
     assert between.assessment.verdict == plain.assessment.verdict == "accepted"
     for kind in ("WBC", "RBC", "Platelet"):
@@ -84,9 +84,9 @@ def test_cells_beside_a_bar_are_those_at_a_picture_s_edge(analyser: Analyser, pa
     assert min(cell.box[1] for cell in between.cells) >= 119
 
 
-def test_a_rectangle_is_an_aperture_like_a_disc() -> None:
+def test_a_rectangle_is_a_view_like_an_ellipse() -> None:
     """It covers, has chords, moves and grows as it should, and is cut by no angle."""
-    box = Aperture.between(10, 20, 110, 60)
+    box = FieldOfView.between(10, 20, 110, 60)
     points = np.array([[11.0, 21.0], [109.0, 59.0], [9.0, 40.0], [50.0, 61.0]])
     assert box.covers(points).tolist() == [True, True, False, False]
     assert [side.tolist() for side in box.chords(np.array([40.0, 70.0]))] == [[10, 60], [110, 60]]
@@ -94,6 +94,6 @@ def test_a_rectangle_is_an_aperture_like_a_disc() -> None:
     assert box.share(200, 100) == pytest.approx(0.2)
     assert box.half_sides() == box.halves == (50, 20)
     assert box.bounds(200, 100) == (10, 20, 110, 60)
-    assert box.enlarged(2) == Aperture.between(20, 40, 220, 120)
-    assert box.stretched(2, 0.5) == Aperture.between(20, 10, 220, 30)
-    assert box.moved(5, -5) == Aperture.between(15, 15, 115, 55)
+    assert box.enlarged(2) == FieldOfView.between(20, 40, 220, 120)
+    assert box.stretched(2, 0.5) == FieldOfView.between(20, 10, 220, 30)
+    assert box.moved(5, -5) == FieldOfView.between(15, 15, 115, 55)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.differential.rules import load_rules
 from edgeleuk.models import registry
-from edgeleuk.statistics.bounds import Bounding, Bounds, Missed, group_kind
+from edgeleuk.statistics.bounds import BoundInputs, Bounds, Missed, group_kind
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import UNCLASSIFIED, NotRecognised
@@ -36,18 +36,18 @@ def confusion(**errors: Mapping[str, float]) -> Confusion:
     return Confusion("cells of a test", LABELS, (*LABELS, UNCLASSIFIED), tuple(rows))
 
 
-FAULTLESS = Bounding({}, NotRecognised(), 0, OUTSIDE, dict.fromkeys(LABELS, Missed(0, MANY)), confusion())
+FAULTLESS = BoundInputs({}, NotRecognised(), 0, OUTSIDE, dict.fromkeys(LABELS, Missed(0, MANY)), confusion())
 """A reader that misses nothing and errs never, before it saw a cell."""
 
 
-def seen(white: Mapping[str, int], doubts: NotRecognised | None = None, unread: int = 0) -> Bounding:
+def seen(white: Mapping[str, int], doubts: NotRecognised | None = None, unread: int = 0) -> BoundInputs:
     """What the faultless reader saw."""
     doubts = doubts or NotRecognised()
     unsure = {UNCLASSIFIED: doubts.cells} if doubts.cells else {}
     return replace(FAULTLESS, white={**white, **unsure}, not_recognised=doubts, unread=unread)
 
 
-def bounds(of: Bounding, *labels: str, key: str = "") -> Bounds:
+def bounds(of: BoundInputs, *labels: str, key: str = "") -> Bounds:
     found = of.of(labels, key)
     assert found is not None
     return found
@@ -369,7 +369,7 @@ HEALTHY = {"neutrophil": 118, "lymphocyte": 62, "monocyte": 14, "eosinophil": 4,
 def test_bounds_of_a_healthy_slide_are_little_wider_than_the_exact_interval(magnification: str) -> None:
     """By each model that ships, 200 cells all recognised: around the interval of each type, at most 1.5 times as wide."""
     reader, rules = registry.load(magnification).reader, load_rules()
-    slide = Bounding(HEALTHY, NotRecognised(), 0, rules.not_counted, reader.missed, reader.confusion)
+    slide = BoundInputs(HEALTHY, NotRecognised(), 0, rules.not_counted, reader.missed, reader.confusion)
     bounded = {
         label: found
         for label in reader.labels
@@ -401,23 +401,23 @@ def probabilities(
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def measured(clearness: float, rng: np.random.Generator) -> Bounding:
+def measured(clearness: float, rng: np.random.Generator) -> BoundInputs:
     """What publishing measures of that reader, on cells of its own."""
     truth = np.repeat(np.arange(len(TYPES)), HELD_OUT)
     read = probabilities(truth, clearness, rng)
     sure = read.max(axis=1) >= THRESHOLD
-    counts = Confusion.counted("simulated cells", TYPES, truth, read.argmax(axis=1), sure)
+    counts = Confusion.from_cells("simulated cells", TYPES, truth, read.argmax(axis=1), sure)
     missed = {}
     for i, label in enumerate(TYPES):
         own = truth == i
         found = np.where(sure, read.argmax(axis=1) == i, read[:, i] >= POSSIBLE)
         missed[label] = Missed(int((own & ~found).sum()), HELD_OUT)
-    return Bounding({}, NotRecognised(), 0, frozenset({UNCLASSIFIED}), missed, counts)
+    return BoundInputs({}, NotRecognised(), 0, frozenset({UNCLASSIFIED}), missed, counts)
 
 
 def counted(
-    truth: NDArray[np.int64], reader: Bounding, clearness: float, rng: np.random.Generator
-) -> Bounding:
+    truth: NDArray[np.int64], reader: BoundInputs, clearness: float, rng: np.random.Generator
+) -> BoundInputs:
     """A slide of cells of types `truth` as that reader counts it."""
     read = probabilities(truth, clearness, rng)
     sure = read.max(axis=1) >= THRESHOLD

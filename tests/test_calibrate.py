@@ -22,7 +22,7 @@ from edgeleuk.calibration.smear import red_cell_ruler
 from edgeleuk.cli._interview import still
 from edgeleuk.device import profiles
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.lab.evaluation.rulings import Ruled, ruled
+from edgeleuk.lab.evaluation.ruled_glass import Ruled, ruled
 from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources import open_source
 from edgeleuk.sources.capture import Capture
@@ -38,7 +38,7 @@ def taken(seed: int, um_per_px: float = 0.1, cells: bool = True) -> Frame:
     """A field of the device, 64 x 48 um at 0.1 um per pixel; empty without `cells`."""
     size = SIZE[0] * um_per_px, SIZE[1] * um_per_px
     smear = Smear.generate(seed, *size, WHITE) if cells else Smear(seed, *size, ())
-    return Stage(smear, um_per_px, *SIZE, optics=LAMP).field()
+    return Stage(smear, um_per_px, SIZE, optics=LAMP).field()
 
 
 def saved(path: Path, pixels: np.ndarray) -> Path:

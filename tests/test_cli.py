@@ -199,7 +199,7 @@ def test_a_magnification_without_a_model_names_those_that_are_here(tmp_path: Pat
 def test_the_demo_through_a_weaker_objective(magnification: str, tmp_path: Path) -> None:
     """The sample, rendered as that objective shows it, is analysed at the right scale; the white cells are found."""
     from edgeleuk.imaging.objectives import objective
-    from edgeleuk.simulation.microscope import Shot, render
+    from edgeleuk.simulation.microscope import Conditions, render
     from edgeleuk.simulation.smear import demo
     from edgeleuk.sources.pictures.reading import read_picture
     from edgeleuk.types import Scale
@@ -207,7 +207,7 @@ def test_the_demo_through_a_weaker_objective(magnification: str, tmp_path: Path)
     lens = objective(magnification)
     um_per_px = 1.5 * lens.um_per_px[0]
     sharp = read_picture(Path(demo_picture())).pixels
-    seen = render(sharp, Scale.given(0.1), lens, Shot(um_per_px)).image
+    seen = render(sharp, Scale.given(0.1), lens, Conditions(um_per_px)).image
     cv2.imwrite(str(tmp_path / "demo.png"), seen[..., ::-1])
     done = run("analyze", tmp_path / "demo.png", "--mag", magnification, "--json")
     picture = json.loads(done.stdout)["images"][0]

@@ -284,10 +284,10 @@ Reading label probability probabilities attributes
 Morphometry diameter_um cell_area_um2 nucleus_area_um2 nc_ratio lobes reason
 Cell kind box score whole reading morphometry number
 Scale um_per_px_x um_per_px_y source relative_error red_cells
-Aperture x y semi_major semi_minor angle shape
+FieldOfView x y semi_major semi_minor angle shape
 Finding code severe measure threshold text
 Assessment findings forced
-Field name width height scale cells seconds warnings not_counted aperture assessment profile
+Field name width height scale cells seconds warnings not_counted field_of_view assessment profile
 Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
 Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted blast_like_read \

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_eyepiece import in_black
+from test_field_of_view import in_black
 
 from edgeleuk.device import colour
-from edgeleuk.types import Aperture, Image
+from edgeleuk.types import FieldOfView, Image
 
 GREY: colour.Rgb = (230.0, 230.0, 230.0)
 
@@ -68,10 +68,10 @@ def test_what_surrounds_the_disc_of_an_eyepiece_is_no_field() -> None:
 
 def test_the_rim_of_a_disc_is_no_dirt() -> None:
     """Where light fades into the black of an eyepiece, and where the black reflects, the empty slide is not darker."""
-    disc = Aperture(150.0, 150.0, 130.0, 130.0)
+    field_of_view = FieldOfView(150.0, 150.0, 130.0, 130.0)
     clean = shaded(300, 300, 0.2, 0.0, (200.0, 190.0, 150.0))
-    image = cv2.GaussianBlur(in_black(clean, disc), (0, 0), 2.0)
-    fit = colour.fit_light([image], disc)
+    image = cv2.GaussianBlur(in_black(clean, field_of_view), (0, 0), 2.0)
+    fit = colour.fit_light([image], field_of_view)
     assert fit.off < 0.01 < colour.fit_light([image]).off
     middle = np.s_[3:-3, 4:-4]
     assert np.abs(fit.grid[middle] / colour.fit_light([clean]).grid[middle] - 1).max() < 0.02

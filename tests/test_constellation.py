@@ -73,9 +73,11 @@ def test_unrelated_fields_are_not_aligned() -> None:
     """The likeliest similarity of two other places says less than that of a quarter of the same."""
     known = view(FIRST)
     other = [view(Placement(1, x, y), 3) for x, y in ((0, 0), (240, 0), (0, 240), (240, 240))]
-    best = [found.odds for each in other for way in (False, True) for found in alignments(known, each, way)]
+    best = [
+        found.log_odds for each in other for way in (False, True) for found in alignments(known, each, way)
+    ]
     true = alignments(known, view(Placement(1, 160.0, 160.0), 4), False)
-    assert true[0].odds > 20 > max(best, default=0.0)
+    assert true[0].log_odds > 20 > max(best, default=0.0)
 
 
 def test_cells_that_should_be_there_and_are_not_speak_against_a_place() -> None:

@@ -290,7 +290,7 @@ def test_fifteen_types_take_no_time() -> None:
 
 def test_a_confusion_is_counted_from_cells() -> None:
     """Each cell by its true type and what it was read as; below the threshold it is unclassified."""
-    found = Confusion.counted(
+    found = Confusion.from_cells(
         "four cells",
         ("neutrophil", "blast"),
         truth=np.array([0, 0, 1, 1]),

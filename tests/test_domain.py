@@ -9,7 +9,7 @@ import pytest
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import EdgeleukError, QualityError
 from edgeleuk.models.registry import Model
-from edgeleuk.quality.smear_likeness import kinship, likeness
+from edgeleuk.quality.smear_likeness import likeness, measure_smear
 from edgeleuk.types import Field, Frame, Image, Scale
 
 NONE = np.empty(0, np.float32)
@@ -37,7 +37,9 @@ def test_ink_has_no_dye_and_two_dyes_have_few_hues() -> None:
     stained[20:90, 80:120] = (90, 60, 150)
     for i, colour in enumerate(((255, 40, 40), (40, 255, 40), (40, 40, 255), (20, 20, 20))):
         colourful[20:90, 36 * i : 36 * i + 32] = colour
-    grey, pink, many = (kinship(each, 0.25, NO_BOXES, 0, NONE, 0.0) for each in (printed, stained, colourful))
+    grey, pink, many = (
+        measure_smear(each, 0.25, NO_BOXES, 0, NONE, 0.0) for each in (printed, stained, colourful)
+    )
     assert grey.dye == pytest.approx(0, abs=0.02)
     assert pink.dye and pink.dye > 0.2
     assert pink.hues and many.hues and many.hues > pink.hues
@@ -50,7 +52,7 @@ def test_blue_and_green_prints_keep_back_red_light_alone() -> None:
     for colour in ((40, 200, 235), (200, 120, 170), (90, 60, 150), (70, 70, 70)):
         image = paper.copy()
         image[20:90, 20:90] = colour
-        measured.append(kinship(image, 0.25, NO_BOXES, 0, NONE, 0.0).cyan)
+        measured.append(measure_smear(image, 0.25, NO_BOXES, 0, NONE, 0.0).cyan)
     ink, *others = (value or 0.0 for value in measured)
     assert ink > 0.95
     assert max(others) < 0.7
@@ -58,7 +60,7 @@ def test_blue_and_green_prints_keep_back_red_light_alone() -> None:
 
 def test_an_empty_picture_tells_nothing() -> None:
     """No colours, no texture, and the likeness of nothing found."""
-    nothing = kinship(np.full((64, 64, 3), 230, np.uint8), 0.25, NO_BOXES, 0, NONE, 0.0)
+    nothing = measure_smear(np.full((64, 64, 3), 230, np.uint8), 0.25, NO_BOXES, 0, NONE, 0.0)
     assert (nothing.dye, nothing.cyan, nothing.hues) == (None, None, None)
     assert (nothing.texture, nothing.relief, nothing.fullness) == (None, None, None)
     assert nothing.likeness == likeness(0, NONE, 0.0, None)
@@ -71,7 +73,7 @@ def test_a_drawn_disc_is_even_and_a_grainy_one_is_not() -> None:
     rng = np.random.default_rng(1)
     grainy = np.clip(flat + rng.normal(0, 12, flat.shape), 0, 255).astype(np.uint8)
     box = np.array([[25, 25, 56, 56]], np.float32)
-    even, rough = (kinship(each, 0.25, box, 1, NONE, 0.0).texture for each in (flat, grainy))
+    even, rough = (measure_smear(each, 0.25, box, 1, NONE, 0.0).texture for each in (flat, grainy))
     assert even is not None and even < 0.01
     assert rough is not None and rough > 0.05
 
@@ -84,7 +86,7 @@ def test_a_dish_has_relief_and_a_ring_is_hollow() -> None:
     cv2.circle(dish, (40, 40), 5, (215, 180, 195), -1)
     cv2.circle(ring, (40, 40), 5, (230, 230, 230), -1)
     box = np.array([[25, 25, 56, 56]], np.float32)
-    kins = [kinship(each, 0.25, box, 1, NONE, 0.0) for each in (flat, dish, ring)]
+    kins = [measure_smear(each, 0.25, box, 1, NONE, 0.0) for each in (flat, dish, ring)]
     assert all(kin.texture is not None and kin.texture < 0.02 for kin in kins)
     even, paler, hollow = kins
     assert even.relief is not None and even.relief < 0.02

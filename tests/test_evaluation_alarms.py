@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from edgeleuk.cli import app
 from edgeleuk.differential.differential import Differential, Errors
 from edgeleuk.differential.flags import FalsePositiveRate
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
+from edgeleuk.differential.rules import Standards
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.alarms import (
     AlarmsReport,
@@ -27,6 +28,7 @@ from edgeleuk.lab.evaluation.alarms import (
     draw_slides,
     evaluate_alarms,
 )
+from edgeleuk.lab.evaluation.cells import CellReading
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.render.evaluation import render_alarms
 from edgeleuk.models.registry import Model
@@ -35,6 +37,7 @@ from edgeleuk.types import Image, Scale, Tally
 
 LABELS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "blast", "smudge")
 MATURE = LABELS[:5]
+STANDARDS = Standards(RULES, REFERENCE)
 
 
 class ByColour:
@@ -59,7 +62,7 @@ class ByColour:
         return types, {}
 
 
-def judge(tally: Tally) -> Differential:
+def to_differential(tally: Tally) -> Differential:
     """As by a reader that took none of 600 other cells for a blast."""
     return judged(tally, labels=LABELS, errors=Errors(rates={"blasts": FalsePositiveRate(0, 600)}))
 
@@ -78,7 +81,9 @@ def healthy(folder: Path) -> list[CellSample]:
 
 
 def evaluate(samples: list[CellSample], slides: int = 20) -> AlarmsReport:
-    return evaluate_alarms(ByColour(), judge, samples, Draws("well", slides, 100), "ill", RULES, REFERENCE)
+    return evaluate_alarms(
+        CellReading(ByColour()), to_differential, samples, Draws("well", slides, 100), "ill", STANDARDS
+    )
 
 
 def test_a_reader_without_errors_raises_no_false_alarm(tmp_path: Path) -> None:
@@ -168,22 +173,16 @@ def test_a_source_that_lacks_a_type_is_refused(tmp_path: Path) -> None:
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
     """Cells read and slides judged are told as one."""
     told: list[tuple[int, int]] = []
-    evaluate_alarms(
-        ByColour(),
-        judge,
-        healthy(tmp_path),
-        Draws("well", 3, 10),
-        "ill",
-        RULES,
-        REFERENCE,
-        lambda *done: told.append(done),
-    )
+    reading = CellReading(ByColour(), progress=lambda *done: told.append(done))
+    evaluate_alarms(reading, to_differential, healthy(tmp_path), Draws("well", 3, 10), "ill", STANDARDS)
     assert told == [(20, 23), (21, 23), (22, 23), (23, 23)]
 
 
 def test_judging_uses_the_errors_of_the_manifest(model: Model) -> None:
     """Ten blasts in a hundred are more than the errors of the reader that ships explain."""
-    judged = judge_by(model.reader, RULES, REFERENCE)(Tally(1, {"blast": 10, "neutrophil": 90}, {}, {}))
+    judged = differential_function(model.reader, RULES, REFERENCE)(
+        Tally(1, {"blast": 10, "neutrophil": 90}, {}, {})
+    )
     assert "BLASTS_PRESENT" in {flag.code for flag in judged.flags}
     assert bool(judged.corrected) == (model.reader.confusion is not None)
 

@@ -22,7 +22,7 @@ from edgeleuk.lab.evaluation.plots import plot_finder
 from edgeleuk.lab.evaluation.scales import ScaleMode, ScaleRule, estimate_by
 from edgeleuk.lab.render.evaluation import render_finder
 from edgeleuk.scale.red_cells import estimate_scale
-from edgeleuk.types import Aperture, Boxes, Detections, Frame, Image, Scale
+from edgeleuk.types import Boxes, Detections, FieldOfView, Frame, Image, Scale
 
 NAMES = ("WBC", "RBC")
 SIZE = 400
@@ -364,7 +364,7 @@ def test_without_matplotlib_the_remedy_is_named(
 def test_estimates_are_those_of_analyze_behind_an_eyepiece_too(analyser: Analyser, demo_frame: Frame) -> None:
     """Cells that the rim cuts are left out, and rims tell beside boxes: the scale is the analysis's, not the whole picture's."""
     height, width = demo_frame.pixels.shape[:2]
-    taken = photograph(demo_frame.pixels, Aperture(width / 2, height / 2, 350, 350), View()).image
+    taken = photograph(demo_frame.pixels, FieldOfView(width / 2, height / 2, 350, 350), View()).image
     found = estimate_by(analyser.finder)(taken)
     assert found == analyser.analyse(Frame(taken, "disc")).scale
     assert found != estimate_scale(taken, analyser.finder)

@@ -8,7 +8,7 @@ from standard import judged, slide_of
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.lab.evaluation.live import TypeShare, evaluate_live, type_shares
 from edgeleuk.simulation.smear import Smear
-from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import Scale, Tally
 
@@ -19,7 +19,7 @@ def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     script = Script(
         (64.0, 36.0), (Stop(0.8), Move((115.0, 36.0), 120), Stop(0.8), Move((166.0, 36.0), 120), Stop(0.8))
     )
-    source = StageSource(magnification="100x", smear=smear, script=script, fps=5)
+    source = StageSource(settings=StageSettings(smear=smear, script=script, fps=5))
     told: list[float] = []
     result = evaluate_live(slide_of(analyser, Scale.given(0.1), stills=False), source, 8, told.append)
     assert abs(sum(result.counted.values()) - sum(result.in_view.values())) <= 1

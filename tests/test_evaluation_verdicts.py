@@ -17,7 +17,7 @@ from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.screen import evaluate_screen, load_screen
-from edgeleuk.lab.evaluation.verdicts import Plan, Pool, VerdictsReport, judge_pool
+from edgeleuk.lab.evaluation.verdicts import Plan, Pool, VerdictsReport, evaluate_pool
 from edgeleuk.lab.render.verdicts import render_screen, render_verdicts
 from edgeleuk.networks.reader import Reader
 
@@ -47,7 +47,7 @@ def _types(reader: Reader, label: str, sure: bool) -> NDArray[np.float32]:
 
 
 def report(analyser: Analyser, blasts_recognised: bool = True) -> VerdictsReport:
-    return judge_pool(pool(analyser, blasts_recognised), PLAN, RULES, REFERENCE)
+    return evaluate_pool(pool(analyser, blasts_recognised), PLAN, RULES, REFERENCE)
 
 
 def test_healthy_slides_read_right_have_nothing_flagged(analyser: Analyser) -> None:

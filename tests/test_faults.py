@@ -32,7 +32,7 @@ from edgeleuk.errors import InputError, NotAnImageError, StoreError, UnforeseenE
 from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.system import faults
-from edgeleuk.types import CountedField, Frame, PictureFile, Refusal, Scale, Shot
+from edgeleuk.types import CountedField, Frame, PictureFile, Refusal, Scale, TimedFrame
 
 FAULTS: tuple[Exception, ...] = (
     IndexError("list index out of range"), MemoryError(), cv2.error("OpenCV: assertion failed"), RuntimeError("[ONNX] failed"),
@@ -138,7 +138,7 @@ def counts(batch: object) -> dict[str, int]:
     return dict(batch.slide.tally().kinds)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("place", ["_register.add", "_islands.add", "_lookup.add", "_counted.append"])
+@pytest.mark.parametrize("place", ["_register.add", "_landmarks.add", "_lookup.add", "_counted.append"])
 def test_a_fault_of_the_map_leaves_the_map_as_it_was(
     place: str, analyser: Analyser, three: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,8 +235,8 @@ def test_a_picture_of_a_folder_costs_a_live_count_that_picture(
     with Capture(lambda: FolderSource([str(three[0].parent)], Broken(name, error))) as capture:
         names = []
         while not capture.ended:
-            if shot := capture.next(1):
-                names.append(Path(shot.frame.name).name)
+            if timed := capture.next(1):
+                names.append(Path(timed.frame.name).name)
         assert names == [each.name for each in three if each.name != name]
         assert (capture.reopened, capture.unreadable) == (0, 1)
         assert type(error).__name__ in capture.state().text
@@ -261,11 +261,11 @@ def test_a_frame_of_a_stream_costs_that_frame(
     monkeypatch.setattr(
         analyser, "analyse", failing(analyser.analyse, error, lambda frame, *_: frame.name == "bad")
     )
-    bad = slide.consider(Shot(Frame(demo_frame.pixels, "bad"), 0.0, 0), forced=True)
+    bad = slide.consider(TimedFrame(Frame(demo_frame.pixels, "bad"), 0.0, 0), forced=True)
     assert isinstance(bad, Refusal)
     assert (bad.code, bad.exit_code) == ("UnforeseenError", 1)
     assert isinstance(
-        slide.consider(Shot(Frame(demo_frame.pixels, "good"), 1.0, 1), forced=True), CountedField
+        slide.consider(TimedFrame(Frame(demo_frame.pixels, "good"), 1.0, 1), forced=True), CountedField
     )
 
 
@@ -335,20 +335,20 @@ def fault() -> Exception:
 
 def test_a_reference_says_what_and_where(log: Path) -> None:
     """It names the exception and the last place in the program; the file has the rest, and no path."""
-    told = faults.unforeseen(fault(), "/home/ann/x.jpg")
+    told = faults.to_user_error(fault(), "/home/ann/x.jpg")
     assert isinstance(told, UnforeseenError)
     assert str(told).startswith("/home/ann/x.jpg could not be analysed")
     assert faults.reference(fault()).startswith("AttributeError-text-")
     text = log.read_text()
     assert "edgeleuk._text:" in text
     assert str(Path(faults.__file__).parents[1]) not in text
-    faults.unforeseen(fault())
+    faults.to_user_error(fault())
     assert log.read_text() == text  # once in a process
 
 
 def test_too_little_memory_is_said_as_such() -> None:
     """It is no fault of the program."""
-    assert "too little memory is free" in str(faults.unforeseen(MemoryError(), "x.jpg"))
+    assert "too little memory is free" in str(faults.to_user_error(MemoryError(), "x.jpg"))
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "no home"])
@@ -364,7 +364,7 @@ def test_a_fault_that_cannot_be_written_down_is_told_all_the_same(
         log.symlink_to(tmp_path / "mine")
     else:
         monkeypatch.setenv("EDGELEUK_FAULTS", "~nosuchuser/faults.log")
-    assert "fault in the program" in str(faults.unforeseen(ValueError("x")))
+    assert "fault in the program" in str(faults.to_user_error(ValueError("x")))
     assert (tmp_path / "mine").read_text() == "mine"
 
 
@@ -372,14 +372,14 @@ def test_the_file_of_faults_stays_small(log: Path, monkeypatch: pytest.MonkeyPat
     """It begins anew where it is full."""
     monkeypatch.setattr(faults, "MOST_BYTES", 500)
     for number in range(20):
-        faults.unforeseen(type(f"Error{number}", (Exception,), {})("x" * 100))
+        faults.to_user_error(type(f"Error{number}", (Exception,), {})("x" * 100))
     assert log.stat().st_size < 1500
     assert log.with_name("faults.log.old").exists()
 
 
 def test_the_support_archive_has_faults_without_names(log: Path) -> None:
     """References and places, and not what an exception said, which may be a patient's file."""
-    faults.unforeseen(ValueError("Ann Smith.jpg"), "Ann Smith.jpg")
+    faults.to_user_error(ValueError("Ann Smith.jpg"), "Ann Smith.jpg")
     assert "Ann Smith" in log.read_text()
     archive = zipfile.ZipFile(io.BytesIO(bundle(Report(()), "", lambda: "")))
     text = archive.read("edgeleuk-doctor/faults.txt").decode()
@@ -390,7 +390,7 @@ def test_the_support_archive_has_faults_without_names(log: Path) -> None:
 def test_faults_are_written_down_by_threads(log: Path) -> None:
     """Each whole."""
     errors = [type(f"Error{number}", (Exception,), {})("x") for number in range(8)]
-    threads = [threading.Thread(target=faults.unforeseen, args=(each,)) for each in errors]
+    threads = [threading.Thread(target=faults.to_user_error, args=(each,)) for each in errors]
     for thread in threads:
         thread.start()
     for thread in threads:

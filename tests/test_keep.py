@@ -309,7 +309,7 @@ def test_a_batch_is_rebuilt_from_what_was_kept(
     again = slide_of(analyser)
     again.restore(kept.counted, {})
     assert again.map.fields() == slide.map.fields()
-    assert again.map.islands == slide.map.islands == (1 if overlapping else 2)
+    assert again.map.island_count == slide.map.island_count == (1 if overlapping else 2)
 
 
 def test_pictures_of_white_cells_are_of_the_size_that_was_analysed(

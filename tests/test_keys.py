@@ -52,11 +52,11 @@ def test_an_escape_character_waits_for_what_follows() -> None:
     decoder = Decoder()
     assert decoder.feed(b"\x1b") == []
     assert decoder.undecided
-    assert decoder.settle() == ["\x1b"]
+    assert decoder.flush() == ["\x1b"]
     decoder.feed(b"\x1b\x1b")
-    assert decoder.settle() == ["\x1b", "\x1b"]
+    assert decoder.flush() == ["\x1b", "\x1b"]
     decoder.feed(b"\x1b[1;")
-    assert decoder.settle() == []
+    assert decoder.flush() == []
     assert not decoder.undecided
 
 

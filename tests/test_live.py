@@ -9,7 +9,7 @@ import pytest
 from standard import slide_of
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.console.loop import Loop
+from edgeleuk.console.loop import Loop, LoopOptions
 from edgeleuk.counting import interruptions
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, Mark, Request
@@ -21,7 +21,7 @@ from edgeleuk.sessions import NewSession, Store, open_store
 from edgeleuk.simulation.smear import Smear
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Jump, Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Jump, Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.types import CountedField, Scale
 
 UM = Scale.given(0.1)
@@ -35,7 +35,9 @@ def smear() -> Smear:
 
 
 def source(smear: Smear, *segments: Move | Stop | Jump) -> StageSource:
-    return StageSource(magnification="100x", smear=smear, script=Script(NEAR, (Stop(0.6), *segments)), fps=5)
+    return StageSource(
+        settings=StageSettings(smear=smear, script=Script(NEAR, (Stop(0.6), *segments)), fps=5)
+    )
 
 
 def counter(analyser: Analyser, **options: object) -> LiveCounter:
@@ -45,7 +47,7 @@ def counter(analyser: Analyser, **options: object) -> LiveCounter:
 
 
 def watch(count: LiveCounter, frames: Source) -> list[str]:
-    return [count.frame(shot) for shot in iter(lambda: frames.read(1.0), None)]
+    return [count.frame(timed) for timed in iter(lambda: frames.read(1.0), None)]
 
 
 def whites(count: LiveCounter) -> int:
@@ -80,7 +82,7 @@ def test_a_jump_to_an_unseen_place_loses_nothing(analyser: Analyser, smear: Smea
     count = counter(analyser)
     verdicts = watch(count, frames)
     assert verdicts.count("counted") == 2
-    assert count.state(RUNNING).islands == 2
+    assert count.state(RUNNING).island_count == 2
 
 
 def test_without_a_scale_the_red_cells_tell(analyser: Analyser, smear: Smear) -> None:
@@ -96,7 +98,7 @@ def test_manual_counts_at_a_key_press_only(analyser: Analyser, smear: Smear) -> 
     """One press, one field."""
     count = counter(analyser, manual=True)
     frames = source(smear, Stop(2))
-    seen = [count.frame(shot) for shot in [frames.read(1.0) for _ in range(4)] if shot]
+    seen = [count.frame(timed) for timed in [frames.read(1.0) for _ in range(4)] if timed]
     assert "counted" not in seen
     assert seen[-1] == "manual"
     count.count_now()
@@ -108,7 +110,7 @@ def test_a_pause_counts_nothing(analyser: Analyser, smear: Smear) -> None:
     count = counter(analyser)
     count.pause()
     frames = source(smear, Stop(3))
-    paused = [count.frame(shot) for shot in [frames.read(1.0) for _ in range(5)] if shot]
+    paused = [count.frame(timed) for timed in [frames.read(1.0) for _ in range(5)] if timed]
     assert set(paused) == {"paused"}
     count.pause()
     assert "counted" in watch(count, frames)
@@ -302,7 +304,9 @@ def test_the_loop_obeys_the_operator(analyser: Analyser, smear: Smear) -> None:
     wanted: list[list[Request]] = [[Command.UNDO], [], [Command.FINISH]]
     screen, count = _Screen(), counter(analyser)
     with Capture(lambda: source(smear, Stop(60))) as capture:
-        loop = Loop(capture, count, screen, requests=lambda: iter(wanted.pop(0) if wanted else []))
+        loop = Loop(
+            capture, count, screen, LoopOptions(requests=lambda: iter(wanted.pop(0) if wanted else []))
+        )
         assert loop.run() == "finished by the operator"
     assert count.message == "there is no counted field to take back."
 
@@ -311,4 +315,6 @@ def test_the_loop_stops_at_the_target(analyser: Analyser, smear: Smear) -> None:
     """For a service that counts one slide after the other."""
     count = counter(analyser, target=1)
     with Capture(lambda: source(smear, Move((120.0, 45.0), 120), Stop(60))) as capture:
-        assert Loop(capture, count, _Screen(), until_target=True).run() == "the target was reached"
+        assert (
+            Loop(capture, count, _Screen(), LoopOptions(until_target=True)).run() == "the target was reached"
+        )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from standard import slide_of
-from test_eyepiece import in_black
+from test_field_of_view import in_black
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.calibration.device import Pictures, calibrate
@@ -18,19 +18,19 @@ from edgeleuk.console.loop import Loop
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.state import Event, LiveState
 from edgeleuk.device.profiles import Profile
-from edgeleuk.imaging.field_of_view import cut, seen
+from edgeleuk.imaging.field_of_view import boxes_inside, cut_by_rim
 from edgeleuk.models import registry
 from edgeleuk.results.slide_result import identify
 from edgeleuk.sessions import NewSession, Session, open_store
 from edgeleuk.simulation.smear import Optics, Smear, Stage
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
-from edgeleuk.types import Aperture, CountedField, Field, Frame, Image, Scale, Shot
+from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource, Stop
+from edgeleuk.types import CountedField, Field, FieldOfView, Frame, Image, Scale, TimedFrame
 
 UM = 0.1
 SIZE = (1000, 800)
-DISC = Aperture(500.0, 400.0, 360.0, 360.0)
+ROUND_VIEW = FieldOfView(500.0, 400.0, 360.0, 360.0)
 ROW = ((60.0, 50.0), (120.0, 50.0), (180.0, 50.0))
 LAMP = Optics(light_rgb=(235.0, 205.0, 150.0), vignette=0.4)
 """A yellow lamp, and corners that are a fifth darker."""
@@ -49,11 +49,11 @@ class Through:
     def info(self) -> SourceInfo:
         return self._source.info
 
-    def read(self, timeout: float) -> Shot | None:
-        shot = self._source.read(timeout)
-        if shot is None:
+    def read(self, timeout: float) -> TimedFrame | None:
+        timed = self._source.read(timeout)
+        if timed is None:
             return None
-        return replace(shot, frame=replace(shot.frame, pixels=self._see(shot.frame.pixels, shot.number)))
+        return replace(timed, frame=replace(timed.frame, pixels=self._see(timed.frame.pixels, timed.number)))
 
     def close(self) -> None:
         self._source.close()
@@ -89,11 +89,13 @@ class Counted:
         if before:
             self.counter.resume(before, {})
         one = self.counter.frame
-        self.counter.frame = lambda shot: self.verdicts.append(one(shot)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
+        self.counter.frame = lambda timed: self.verdicts.append(one(timed)) or self.verdicts[-1]  # type: ignore[method-assign,func-returns-value,return-value]
 
         def opened() -> Through:
             script = Script(start, (Stop(0.8), *segments))
-            stage = StageSource(0, "100x", *SIZE, smear=smear, script=script, fps=5, optics=optics)
+            stage = StageSource(
+                0, "100x", *SIZE, StageSettings(smear=smear, script=script, fps=5, optics=optics)
+            )
             return Through(stage, see)
 
         with Capture(opened) as capture:
@@ -117,106 +119,110 @@ def smear() -> Smear:
     return Smear.generate(21, 240.0, 100.0, {"neutrophil": 6, "lymphocyte": 5, "monocyte": 2})
 
 
-def at_eyepiece(image: Image, number: int, disc: Aperture = DISC) -> Image:
-    return in_black(image, disc, number)
+def in_round_view(image: Image, number: int, field_of_view: FieldOfView = ROUND_VIEW) -> Image:
+    return in_black(image, field_of_view, number)
 
 
-def whole_in_disc(smear: Smear, *places: tuple[float, float], disc: Aperture = DISC) -> set[int]:
-    """Ids of the white cells that the disc shows whole while the stage is at one of the places."""
+def whole_in_view(
+    smear: Smear, *places: tuple[float, float], field_of_view: FieldOfView = ROUND_VIEW
+) -> set[int]:
+    """Ids of the white cells that the field of view shows whole while the stage is at one of the places."""
     white = smear.of("WBC")
     found: set[int] = set()
     for place in places:
         corner = np.array(place) - np.array(SIZE) * UM / 2
         boxes = (np.array([cell.box_um for cell in white]) - np.tile(corner, 2)) / UM
-        found |= {white[i].id for i in np.flatnonzero(~cut(boxes.astype(np.float32), disc))}
+        found |= {white[i].id for i in np.flatnonzero(~cut_by_rim(boxes.astype(np.float32), field_of_view))}
     return found
 
 
-def test_a_phone_at_the_eyepiece_counts_what_its_disc_shows(analyser: Analyser, smear: Smear) -> None:
-    """Each white cell that the disc shows whole once, there and back; nothing beside the disc, and its area alone."""
+def test_a_phone_at_the_eyepiece_counts_what_its_view_shows(analyser: Analyser, smear: Smear) -> None:
+    """Each white cell that the field of view shows whole once, there and back; nothing beside the field of view, and its area alone."""
     done = Counted(
-        analyser, smear, Move(ROW[1], 60), Stop(0.6), Move(ROW[2], 60), Stop(0.6), Move(ROW[0], 120), Stop(0.6), see=at_eyepiece,
+        analyser, smear, Move(ROW[1], 60), Stop(0.6), Move(ROW[2], 60), Stop(0.6), Move(ROW[0], 120), Stop(0.6), see=in_round_view,
     )  # fmt: skip
-    assert done.white_cells == len(whole_in_disc(smear, *ROW))
+    assert done.white_cells == len(whole_in_view(smear, *ROW))
     assert done.verdicts.count("counted") == len(done.fields) == 3
     assert "thick" not in done.verdicts
-    share = DISC.share(*SIZE)
+    share = ROUND_VIEW.share(*SIZE)
     for field in done.fields:
-        assert field.aperture
-        assert seen(np.array([cell.box for cell in field.cells], np.float32), field.aperture).all()
-        whole = replace(field, aperture=None).area_mm2
+        assert field.field_of_view
+        assert boxes_inside(
+            np.array([cell.box for cell in field.cells], np.float32), field.field_of_view
+        ).all()
+        whole = replace(field, field_of_view=None).area_mm2
         assert field.area_mm2 == pytest.approx(share * whole, rel=0.02)
 
 
-def test_ground_between_two_discs_is_new(analyser: Analyser, smear: Smear) -> None:
-    """The frames of two fields lie side by side and their discs do not: what lies between them was not seen."""
+def test_ground_between_two_views_is_new(analyser: Analyser, smear: Smear) -> None:
+    """The frames of two fields lie side by side and their fields of view do not: what lies between them was not seen."""
     left, between, right = ROW
     done = Counted(
         analyser, smear, Move(right, 45), Stop(0.6), Move(between, 45), Stop(0.6),
-        see=at_eyepiece, scale=Scale.given(UM), start=left,
+        see=in_round_view, scale=Scale.given(UM), start=left,
     )  # fmt: skip
     assert done.verdicts[-1] == "seen"
     assert done.verdicts.count("counted") == 3
-    assert done.white_cells == len(whole_in_disc(smear, *ROW))
+    assert done.white_cells == len(whole_in_view(smear, *ROW))
 
 
-def test_the_black_around_a_small_disc_is_no_thick_smear(analyser: Analyser, smear: Smear) -> None:
-    """A disc of a tenth of the frame counts as one that fills it."""
-    small = replace(DISC, semi_major=170.0, semi_minor=170.0)
+def test_the_black_around_a_small_view_is_no_thick_smear(analyser: Analyser, smear: Smear) -> None:
+    """A field of view of a tenth of the frame counts as one that fills it."""
+    small = replace(ROUND_VIEW, semi_major=170.0, semi_minor=170.0)
     done = Counted(
-        analyser, smear, Stop(0.6), see=lambda i, n: at_eyepiece(i, n, small), scale=Scale.given(UM)
+        analyser, smear, Stop(0.6), see=lambda i, n: in_round_view(i, n, small), scale=Scale.given(UM)
     )
     assert set(done.verdicts) <= {"move", "counted", "seen"}
     assert done.verdicts.count("counted") == 1
 
 
 def test_a_phone_that_slips_sees_the_same_ground(analyser: Analyser, smear: Smear) -> None:
-    """Its disc lies elsewhere in the frame and is looked for again; what it shows was counted."""
+    """Its field of view lies elsewhere in the frame and is looked for again; what it shows was counted."""
 
     def slipped(image: Image, number: int) -> Image:
-        beside = replace(DISC, x=DISC.x + 100)
+        beside = replace(ROUND_VIEW, x=ROUND_VIEW.x + 100)
         return (
-            at_eyepiece(np.roll(image, 100, axis=1), number, beside)
+            in_round_view(np.roll(image, 100, axis=1), number, beside)
             if number > 3
-            else at_eyepiece(image, number)
+            else in_round_view(image, number)
         )
 
     done = Counted(analyser, smear, Stop(3), see=slipped, scale=Scale.given(UM))
     assert done.verdicts[-1] == "seen"
     assert done.verdicts.count("counted") == 1
-    assert done.white_cells == len(whole_in_disc(smear, ROW[0]))
+    assert done.white_cells == len(whole_in_view(smear, ROW[0]))
 
 
 def test_a_session_behind_an_eyepiece_goes_on_where_it_stopped(
     analyser: Analyser, smear: Smear, tmp_path: Path
 ) -> None:
-    """What the disc showed is kept with the field: its ground is known again, and the ground beside it is new."""
-    given = {"see": at_eyepiece, "scale": Scale.given(UM)}
+    """What the field of view showed is kept with the field: its ground is known again, and the ground beside it is new."""
+    given = {"see": in_round_view, "scale": Scale.given(UM)}
     with open_store(tmp_path / "sessions.db", reserve_bytes=0) as store:
         session = store.start(
             NewSession(source="test", model=identify(analyser.model), target=200, um_per_px=UM)
         )
         first = Counted(analyser, smear, recorder=session, **given)
         kept = tuple(session.counted())
-        assert [each.field.aperture for each in kept] == [field.aperture for field in first.fields]
+        assert [each.field.field_of_view for each in kept] == [field.field_of_view for field in first.fields]
         again = Counted(
             analyser, smear, Move((ROW[0][0] + 25, ROW[0][1]), 45), Stop(0.6), recorder=session, before=kept, **given,
         )  # fmt: skip
     assert again.verdicts.count("counted") == 1
-    assert again.counter.map.islands == 1
+    assert again.counter.map.island_count == 1
     places = (ROW[0], (ROW[0][0] + 25, ROW[0][1]))
-    assert again.white_cells == len(whole_in_disc(smear, *places))
+    assert again.white_cells == len(whole_in_view(smear, *places))
 
 
-def test_pictures_of_a_folder_have_each_a_disc_of_its_own(analyser: Analyser, smear: Smear) -> None:
+def test_pictures_of_a_folder_have_each_a_view_of_its_own(analyser: Analyser, smear: Smear) -> None:
     """However soon after the one before: a picture that comes once is not taken for a phone that slips."""
     counter = LiveCounter(slide_of(analyser, Scale.given(UM)), source="test")
-    stage = Stage(smear, UM, *SIZE)
+    stage = Stage(smear, UM, SIZE)
     for number, (place, x) in enumerate(((ROW[0], 500.0), (ROW[2], 450.0))):
         stage.move_to(*place)
-        pixels = at_eyepiece(stage.field().pixels, number, replace(DISC, x=x))
-        assert counter.frame(Shot(Frame(pixels, str(number)), 0.1 * number, number)) == "counted"
-    found = [field.aperture.x for field in counter.map.fields() if field.aperture]
+        pixels = in_round_view(stage.field().pixels, number, replace(ROUND_VIEW, x=x))
+        assert counter.frame(TimedFrame(Frame(pixels, str(number)), 0.1 * number, number)) == "counted"
+    found = [field.field_of_view.x for field in counter.map.fields() if field.field_of_view]
     assert found == pytest.approx([500.0, 450.0], abs=2)
 
 
@@ -229,7 +235,7 @@ def profile_of(
     smears += [Smear.generate(k, width, height, {"neutrophil": 2, "lymphocyte": 2}) for k in range(3)]
     paths = []
     for number, each in enumerate(smears):
-        image = see(Stage(each, UM, *SIZE, optics=optics).field().pixels, number)
+        image = see(Stage(each, UM, SIZE, optics=optics).field().pixels, number)
         paths.append(folder / f"{number}.png")
         cv2.imwrite(str(paths[-1]), image[..., ::-1])
     pictures = Pictures(blank=paths[:1], smear=paths[1:])
@@ -267,13 +273,13 @@ def test_frames_that_do_not_fit_the_profile_are_told_once(profiled: Analyser, sm
     assert "another colour than profile bench-2" in text
 
 
-def test_a_profile_of_an_eyepiece_s_disc(
+def test_a_profile_of_an_eyepiece_s_view(
     model: registry.Model, analyser: Analyser, smear: Smear, tmp_path: Path
 ) -> None:
-    """The rim is no dirt on the empty field; light is put right within the disc, and cells are counted there."""
-    profile = profile_of(tmp_path, analyser, LAMP, at_eyepiece)
-    done = Counted(Analyser(model, profile=profile), smear, Stop(0.6), see=at_eyepiece, optics=LAMP)
+    """The rim is no dirt on the empty field; light is put right within the field of view, and cells are counted there."""
+    profile = profile_of(tmp_path, analyser, LAMP, in_round_view)
+    done = Counted(Analyser(model, profile=profile), smear, Stop(0.6), see=in_round_view, optics=LAMP)
     (field,) = done.fields
     assert field.profile == "bench-2"
-    assert done.white_cells == len(whole_in_disc(smear, ROW[0]))
+    assert done.white_cells == len(whole_in_view(smear, ROW[0]))
     assert done.verdicts[-1] == "seen"

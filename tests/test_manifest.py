@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from standard import RULES
 
-from edgeleuk.differential.tally import Doubts
+from edgeleuk.differential.tally import UnrecognisedRules
 from edgeleuk.models import registry
 from edgeleuk.models.manifest import GROUPS, finder_manifest, reader_manifest
 from edgeleuk.statistics.bounds import Missed
@@ -127,7 +127,7 @@ def test_a_reader_whose_doubts_were_not_measured_has_none() -> None:
 def test_models_that_ship_say_how_they_doubt(magnification: str) -> None:
     """Of every type and every group of the rules that the reader knows, and of healthy cells."""
     reader = registry.read_manifest(registry.shipped()[magnification]).reader
-    assert reader.missed.keys() == Doubts.of(reader, RULES).kinds.keys()
+    assert reader.missed.keys() == UnrecognisedRules.of(reader, RULES).kinds.keys()
     assert reader.healthy
     assert reader.blast_like == GROUPS["blast_like"]
     assert reader.possible_from == 0.01
@@ -153,7 +153,7 @@ def test_healthy_cells_of_models_that_ship_are_of_two_places(magnification: str)
 def test_groups_of_models_that_ship_say_their_types(magnification: str) -> None:
     """Those of the rules that the reader knows: its measurements hold for these alone."""
     reader = registry.read_manifest(registry.shipped()[magnification]).reader
-    for kind, labels in Doubts.of(reader, RULES).kinds.items():
+    for kind, labels in UnrecognisedRules.of(reader, RULES).kinds.items():
         grouped = kind not in reader.labels
         assert reader.missed[kind].labels == (labels if grouped else ())
         assert reader.false_positive_rates[kind.removeprefix("group ")]["labels"] == (

@@ -10,7 +10,7 @@ import pytest
 from edgeleuk.calibration import micrometer
 from edgeleuk.calibration.micrometer import measure, rulings
 from edgeleuk.errors import InputError
-from edgeleuk.lab.evaluation.rulings import Ruled, draw, ruled
+from edgeleuk.lab.evaluation.ruled_glass import Ruled, draw, ruled
 from edgeleuk.types import Frame
 
 WITHIN = 0.005

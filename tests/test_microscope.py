@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import OBJECTIVES, objective
 from edgeleuk.imaging.resampling import point_spread_um
-from edgeleuk.simulation.microscope import Shot, draw, eyepiece_disc, render, sampling
+from edgeleuk.simulation.microscope import Conditions, draw, render, round_view, sampling
 from edgeleuk.types import Boxes, Frame, Image, Scale
 
 FINE = Scale.given(0.1)
-PLAIN = Shot(um_per_px=0.1)
+PLAIN = Conditions(um_per_px=0.1)
 
 
 def square(side: int = 200, low: int = 80, high: int = 120) -> Image:
@@ -74,7 +74,7 @@ def test_the_same_objective_in_focus_changes_nothing() -> None:
 def test_micrometres_are_kept(width: int, height: int, fine: float, coarse: float, squeeze: float) -> None:
     """Whatever the sampling and the squeeze, a picture shows as many um across and down as before."""
     scale = Scale.given(fine)
-    to, seen = sampling(width, height, scale, Shot(coarse, squeeze=squeeze))
+    to, seen = sampling(width, height, scale, Conditions(coarse, squeeze=squeeze))
     assert to.width * seen.um_per_px_x == pytest.approx(width * fine)
     assert to.height * seen.um_per_px_y == pytest.approx(height * fine)
     corner: Boxes = np.array([[0, 0, width, height]], np.float32)
@@ -92,8 +92,8 @@ def test_a_squeezed_shot_makes_round_things_narrow() -> None:
 
 def test_cells_stay_where_the_map_says() -> None:
     """The middle of a dark square lands where the resampling sends it, after blur, motion and sampling."""
-    shot = Shot(0.35, defocus_um=1.0, motion_um=1.0, motion_angle=0.7)
-    seen = render(square(200, 60, 100), FINE, OBJECTIVES["40x"], shot)
+    conditions = Conditions(0.35, defocus_um=1.0, motion_um=1.0, motion_angle=0.7)
+    seen = render(square(200, 60, 100), FINE, OBJECTIVES["40x"], conditions)
     dark = 255.0 - seen.image[..., 1]
     y, x = np.mgrid[: dark.shape[0], : dark.shape[1]] + 0.5
     middle = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
@@ -106,8 +106,8 @@ def test_motion_blurs_along_its_way_only() -> None:
     along_y = replace(PLAIN, motion_um=2.0, motion_angle=np.pi / 2)
     along_x = replace(along_y, motion_angle=0.0)
     still, y, x = (
-        spread_of_edge(render(square(400, 150, 400), FINE, OBJECTIVES["100x"], shot).image, FINE)
-        for shot in (PLAIN, along_y, along_x)
+        spread_of_edge(render(square(400, 150, 400), FINE, OBJECTIVES["100x"], conditions).image, FINE)
+        for conditions in (PLAIN, along_y, along_x)
     )
     assert y == pytest.approx(still, abs=0.01)
     assert x == pytest.approx(2.0 / np.sqrt(12), abs=0.1)
@@ -132,8 +132,8 @@ def test_vignette_takes_its_share_in_the_corners() -> None:
 def test_outside_the_eyepiece_it_is_black() -> None:
     """A phone sees a disc; its corners are dark."""
     white = np.full((60, 80, 3), 255, np.uint8)
-    seen = render(white, FINE, OBJECTIVES["100x"], replace(PLAIN, eyepiece=0.5)).image
-    inside = eyepiece_disc(80, 60, 0.5)
+    seen = render(white, FINE, OBJECTIVES["100x"], replace(PLAIN, view_radius=0.5)).image
+    inside = round_view(80, 60, 0.5)
     assert inside.mean() == pytest.approx(np.pi * 25**2 / 4800, abs=0.01)
     assert (seen[inside] == 255).all()
     assert (seen[~inside] == 0).all()
@@ -141,8 +141,8 @@ def test_outside_the_eyepiece_it_is_black() -> None:
 
 def test_a_shot_is_repeatable(demo_frame: Frame) -> None:
     """The same settings give the same picture, noise and JPEG included."""
-    shot = draw(OBJECTIVES["40x"], np.random.default_rng(3), finest=0.1)
-    first, second = (render(demo_frame.pixels, FINE, OBJECTIVES["40x"], shot).image for _ in range(2))
+    conditions = draw(OBJECTIVES["40x"], np.random.default_rng(3), finest=0.1)
+    first, second = (render(demo_frame.pixels, FINE, OBJECTIVES["40x"], conditions).image for _ in range(2))
     assert (first == second).all()
 
 
@@ -150,10 +150,10 @@ def test_a_shot_is_repeatable(demo_frame: Frame) -> None:
 def test_drawn_shots_lie_in_the_cameras_range(name: str, seed: int, finest: float) -> None:
     """Never finer than the source, and never finer or coarser than the cameras, unless the source is coarser still."""
     lens = OBJECTIVES[name]
-    shot = draw(lens, np.random.default_rng(seed), finest)
-    assert max(finest, lens.um_per_px[0]) * 0.999 <= shot.um_per_px
-    assert shot.um_per_px <= max(finest, lens.um_per_px[1]) * 1.001
-    assert 0.5625 <= shot.squeeze <= 1
+    conditions = draw(lens, np.random.default_rng(seed), finest)
+    assert max(finest, lens.um_per_px[0]) * 0.999 <= conditions.um_per_px
+    assert conditions.um_per_px <= max(finest, lens.um_per_px[1]) * 1.001
+    assert 0.5625 <= conditions.squeeze <= 1
 
 
 def test_an_unknown_objective_is_named_with_those_there_are() -> None:

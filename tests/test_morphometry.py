@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeleuk.analysis.morphometry import (
     Box,
     Segmentation,
-    _judge,
+    _assess,
     _solid,
     _unfit,
     count_lobes,
@@ -414,29 +414,29 @@ SQUARE = Scale.given(0.125)
 )
 def test_what_is_not_sure_enough_is_not_believed(number: str, good: float, bad: float, reason: str) -> None:
     """On the limit it is, beyond it the reason is given."""
-    assert _judge(segmentation(**{number: good}), SQUARE).reason is None
-    assert reason in (_judge(segmentation(**{number: bad}), SQUARE).reason or "")
+    assert _assess(segmentation(**{number: good}), SQUARE).reason is None
+    assert reason in (_assess(segmentation(**{number: bad}), SQUARE).reason or "")
 
 
 def test_a_ragged_nucleus_is_believed_where_it_is_set_off() -> None:
     """One that is hardly darker than the cytoplasm must be compact."""
     ragged = mask_of(strand((-4, 0), (4, 0), 1.6) + strand((0, -4), (0, 4), 1.6))
-    assert _judge(segmentation(nucleus_split=0.83), SQUARE).reason is None
-    assert _judge(segmentation(ragged, nucleus_split=0.82), SQUARE).reason is None
-    assert "equally dark" in (_judge(segmentation(ragged, nucleus_split=0.83), SQUARE).reason or "")
+    assert _assess(segmentation(nucleus_split=0.83), SQUARE).reason is None
+    assert _assess(segmentation(ragged, nucleus_split=0.82), SQUARE).reason is None
+    assert "equally dark" in (_assess(segmentation(ragged, nucleus_split=0.83), SQUARE).reason or "")
 
 
 @pytest.mark.parametrize(("notch", "believed"), [(1.6, True), (2.6, False)])
 def test_a_compact_nucleus_fills_its_hull(notch: float, believed: bool) -> None:
     """To nine tenths and a little: a notch of a tenth of its area is too much."""
     bitten = mask_of([(0, 0, 4)]) & ~mask_of([(4, 0, notch)])
-    assert (_judge(segmentation(bitten, nucleus_split=0.9), SQUARE).reason is None) is believed
+    assert (_assess(segmentation(bitten, nucleus_split=0.9), SQUARE).reason is None) is believed
 
 
 def test_a_nucleus_is_a_twentieth_of_the_cell_at_least() -> None:
     """What is smaller is a granule."""
-    assert _judge(segmentation(mask_of([(0, 0, 1.6)])), SQUARE).reason is None
-    assert "too small" in (_judge(segmentation(mask_of([(0, 0, 1.5)])), SQUARE).reason or "")
+    assert _assess(segmentation(mask_of([(0, 0, 1.6)])), SQUARE).reason is None
+    assert "too small" in (_assess(segmentation(mask_of([(0, 0, 1.5)])), SQUARE).reason or "")
 
 
 @pytest.mark.parametrize(("side", "reason"), [(3.9, True), (4.1, False), (39.5, False), (40.5, True)])
@@ -456,7 +456,7 @@ def test_a_coarse_picture_tells_less(um_per_px: float, known: int) -> None:
     image, _, _ = picture()
     scale = Scale.given(um_per_px)
     found = _unfit(image, scale, (100.0, 100.0, 100 + 12 / um_per_px, 100 + 12 / um_per_px))
-    judged = Morphometry(reason=found) if found else _judge(segmentation(), scale)
+    judged = Morphometry(reason=found) if found else _assess(segmentation(), scale)
     values = (judged.diameter_um, judged.nucleus_area_um2, judged.nc_ratio, judged.lobes)
     assert sum(value is not None for value in values) == known
 

@@ -17,7 +17,7 @@ from edgeleuk.errors import EdgeleukError
 from edgeleuk.imaging.resampling import resize
 from edgeleuk.lab.evaluation.datasets import load_fields
 from edgeleuk.models import registry
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import UNCLASSIFIED, CountedField, Field, Frame, Image, Overlap, Tally
 
@@ -39,8 +39,7 @@ def counted(model: registry.Model, pictures: Pictures) -> tuple[SlideMap, list[C
         place = slide.locate(image, field)
         kept.append(
             slide.add(
-                replace(field, name=f"{number}"), place, number=number, seconds=number, at="",
-                sharpness=2.0, image=image, crops=False,
+                replace(field, name=f"{number}"), place, CountFacts(number, number, "", 2.0), image, crops=False,
             )
         )  # fmt: skip
     return slide, kept
@@ -138,7 +137,7 @@ def test_a_group_of_copies_counts_as_its_best(
         demo_field if i == 3 else analyser.analyse(Frame(each, f"{i}")) for i, each in enumerate(arrived)
     ]
     slide, _ = counted(analyser.model, list(zip(arrived, fields, strict=True)))
-    assert slide.islands == 1
+    assert slide.island_count == 1
     assert told(slide.tally()) == told(tally([demo_field], RULES))
     kinds = {(each.number, each.other): each.kind for each in slide.overlaps}
     assert kinds[2, 1] == "overlap"
@@ -151,7 +150,7 @@ def test_two_halves_count_each_cell_once(analyser: Analyser, demo_frame: Frame, 
     parts = [np.ascontiguousarray(each) for each in (image[:, :900], image[:700, 500:], image[600:, 450:])]
     fields = [analyser.analyse(Frame(each, f"{i}")) for i, each in enumerate(parts)]
     slide, _ = counted(analyser.model, list(zip(parts, fields, strict=True)))
-    assert slide.islands == 1
+    assert slide.island_count == 1
     assert [(each.number, each.other, each.kind) for each in slide.overlaps] == [
         (2, 1, "overlap"), (3, 1, "overlap"), (3, 2, "overlap"),
     ]  # fmt: skip
@@ -167,7 +166,7 @@ def test_other_ground_is_no_overlap(analyser: Analyser, demo_frame: Frame) -> No
     parts = [np.ascontiguousarray(each) for each in (demo_frame.pixels[:, :780], demo_frame.pixels[:, 800:])]
     fields = [analyser.analyse(Frame(each, f"{i}")) for i, each in enumerate(parts)]
     slide, _ = counted(analyser.model, list(zip(parts, fields, strict=True)))
-    assert slide.islands == 2
+    assert slide.island_count == 2
     assert slide.overlaps == ()
 
 
@@ -198,7 +197,7 @@ def test_pairs_of_real_fields_are_found_at_their_own_scales(data: Path, analyser
         parts = cut(read_picture(path).pixels, float(share), rng)
         fields = [judge.analyse(Frame(part, path.name)) for part in parts]
         slide, kept = counted(judge.model, list(zip(parts, fields, strict=True)))
-        assert slide.islands == 1, path
+        assert slide.island_count == 1, path
         first = fields[0].width * fields[0].scale.um_per_px_x
         assert kept[1].placement.x_um == pytest.approx((1 - share) * first, abs=2.0)
         assert kept[1].placement.y_um == pytest.approx(0, abs=2.0)
@@ -224,8 +223,7 @@ def test_real_fields_of_different_slides_are_not_matched(data: Path, analyser: A
             continue
         sources[number] = name
         slide.add(
-            field, slide.locate(frame.pixels, field), number=number, seconds=number, at="",
-            sharpness=2.0, image=frame.pixels, crops=False,
+            field, slide.locate(frame.pixels, field), CountFacts(number, number, "", 2.0), frame.pixels, crops=False,
         )  # fmt: skip
     assert len(sources) > 25
     assert all(sources[each.number] == sources[each.other] for each in slide.overlaps)

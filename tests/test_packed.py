@@ -8,7 +8,7 @@ import numpy as np
 from counted import DIFFERENT, counted_field
 
 from edgeleuk.slidemap.packed_fields import READY, PackedFields
-from edgeleuk.slidemap.spill_file import Shelf
+from edgeleuk.slidemap.spill_file import SpillFile
 from edgeleuk.types import Cell, CountedField
 
 
@@ -23,7 +23,7 @@ def same(one: CountedField, other: CountedField) -> bool:
 
 def test_a_field_comes_back_as_it_was() -> None:
     """From the shelf too, on which all but the last ones are."""
-    fields = PackedFields(Shelf())
+    fields = PackedFields(SpillFile())
     for number in range(1, READY + DIFFERENT + 1):
         fields.append(counted_field(number))
     assert len(fields) == READY + DIFFERENT
@@ -33,7 +33,7 @@ def test_a_field_comes_back_as_it_was() -> None:
 
 def test_each_cell_is_at_hand() -> None:
     """Read or not, of any kind, in Python's own numbers."""
-    fields = PackedFields(Shelf())
+    fields = PackedFields(SpillFile())
     fields.append(counted_field(1))
     cells = counted_field(1).field.cells
     assert {cell.kind for cell in cells} > {"RBC"}
@@ -46,7 +46,7 @@ def test_a_field_without_cells_is_one_too() -> None:
     empty = replace(
         counted, field=replace(counted.field, cells=()), identities=(), fresh=frozenset[int](), crops={}
     )
-    fields = PackedFields(Shelf())
+    fields = PackedFields(SpillFile())
     fields.append(empty)
     assert same(fields[0].unpacked(), without_pictures(empty))
 
@@ -58,7 +58,7 @@ def test_numbers_keep_all_their_digits() -> None:
     one = replace(
         counted, field=replace(counted.field, cells=(cell,)), identities=(2**40,), fresh=frozenset({2**40})
     )
-    fields = PackedFields(Shelf())
+    fields = PackedFields(SpillFile())
     fields.append(one)
     assert fields[0].unpacked().field.cells == (cell,)
     assert fields[0].unpacked().fresh == {2**40}

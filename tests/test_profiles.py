@@ -9,15 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_eyepiece import in_black
+from test_field_of_view import in_black
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.device import colour, profiles
 from edgeleuk.device.profiles import Light, Profile, Ruler, Size, Stain, Usual
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.imaging.field_of_view import find_disc, inside
+from edgeleuk.imaging.field_of_view import find_ellipse, inside
 from edgeleuk.imaging.resampling import resize
-from edgeleuk.types import Aperture, Frame
+from edgeleuk.types import FieldOfView, Frame
 
 
 def flat_light(level: float) -> Light:
@@ -182,17 +182,17 @@ def with_profile(analyser: Analyser, profile: Profile) -> Analyser:
     return other
 
 
-def test_what_surrounds_a_disc_stays_black(demo_frame: Frame) -> None:
-    """A weaker gain of density would make it purple; the disc is then told by nothing, and all beside it is counted."""
-    disc = Aperture(320.0, 240.0, 200.0, 200.0)
-    picture = in_black(resize(demo_frame.pixels, 640, 480), disc)
+def test_what_surrounds_a_view_stays_black(demo_frame: Frame) -> None:
+    """A weaker gain of density would make it purple; the field of view is then told by nothing, and all beside it is counted."""
+    field_of_view = FieldOfView(320.0, 240.0, 200.0, 200.0)
+    picture = in_black(resize(demo_frame.pixels, 640, 480), field_of_view)
     profile = replace(
         whole(demo_frame), picture=Size(640, 480), stain=Stain((240.0, 225.0, 210.0), (0.44, 0.66, 0.38), (1.84, 4.0, 0.86), 12, 5)
     )  # fmt: skip
-    fixed = profile.corrected(Frame(picture, "phone.jpg"), disc).pixels
-    found = find_disc(fixed)
+    fixed = profile.corrected(Frame(picture, "phone.jpg"), field_of_view).pixels
+    found = find_ellipse(fixed)
     assert found
-    assert found.share(640, 480) == pytest.approx(disc.share(640, 480), rel=0.02)
+    assert found.share(640, 480) == pytest.approx(field_of_view.share(640, 480), rel=0.02)
     shown = inside(found, 640, 480)
     np.testing.assert_array_equal(fixed[~shown][::7], picture[~shown][::7])
     assert (fixed[shown] != picture[shown]).mean() > 0.5

@@ -19,7 +19,7 @@ def smear() -> Smear:
 
 
 def seen(smear: Smear, defocus_um: float = 0.0) -> Image:
-    return Stage(smear, 0.1, 1280, 720, optics=Optics(defocus_um=defocus_um)).field().pixels
+    return Stage(smear, 0.1, (1280, 720), optics=Optics(defocus_um=defocus_um)).field().pixels
 
 
 def test_an_ordinary_field_is_well_lit_and_a_third_covered(smear: Smear) -> None:

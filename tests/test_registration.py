@@ -21,7 +21,7 @@ def stage(magnification: str, smear: Smear, **optics: float) -> Stage:
         **optics,
     )
     return Stage(
-        smear, objective.um_per_px, 960, 540, optics=lens, camera=Camera(exposure=0.9 if optics else 0.98)
+        smear, objective.um_per_px, (960, 540), optics=lens, camera=Camera(exposure=0.9 if optics else 0.98)
     )
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from standard import REFERENCE, RULES, judged, measured
 
 from edgeleuk.differential.differential import Differential, Errors
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.rules import REFERENCE as REFERENCE_FILE
 from edgeleuk.differential.tally import tally
 from edgeleuk.differential.verdict import TITLES, Code, Reason, Verdict
@@ -109,7 +109,7 @@ def _shown(
 def test_terminal_fits_80_columns(demo_field: Field, model: Model) -> None:
     """No line of the demo's result, or of a very long path's, is wider, with and without details."""
     fields = [demo_field, _field("neutrophil", "blast", "unclassified")]
-    result = judge_by(model.reader, RULES, REFERENCE)(tally(fields, RULES))
+    result = differential_function(model.reader, RULES, REFERENCE)(tally(fields, RULES))
     for some in (fields, fields[1:]):
         for details in (False, True):
             assert max(map(len, _shown(some, result, model, details=details).splitlines())) <= 80

@@ -41,7 +41,7 @@ from edgeleuk.counting.state import (
     SlideVerdict,
     Verdict,
 )
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.verdict import Reason
 from edgeleuk.models import registry
 from edgeleuk.models.manifest import ReaderManifest
@@ -88,12 +88,12 @@ def state(
         latency_ms=41.3,
         seconds=754.2,
         fields=34,
-        differential=judge_by(reader(magnification), RULES, REFERENCE)(counted),
+        differential=differential_function(reader(magnification), RULES, REFERENCE)(counted),
         slide_verdict=CALM,
         target=200,
         last_added={"neutrophil": 2, "lymphocyte": 1},
         um_per_px=0.1021,
-        islands=2,
+        island_count=2,
         session="20261124-104455",
     )
     return replace(usual, **changes)
@@ -101,7 +101,7 @@ def state(
 
 STATES = {
     "start": state(
-        fields=0, last_added={}, um_per_px=None, islands=0, verdict="scale", fps=0.0, latency_ms=0.0, seconds=0.0,
+        fields=0, last_added={}, um_per_px=None, island_count=0, verdict="scale", fps=0.0, latency_ms=0.0, seconds=0.0,
         session="", camera=CameraState("starting", 0.3), meters=Meters(0.0, 0.0),
     ),
     "one cell": state({"neutrophil": 1}),
@@ -114,7 +114,7 @@ STATES = {
     "unicode": state(WHITE, source="/mnt/карта/血液塗片/смир 涂片 👩‍🔬 e\u0301\x1b[2J\n.jpg", session="試験" * 20),
     "big numbers": state(
         dict.fromkeys(WHITE, 1_234_567), kinds={"RBC": 123_456_789, "Platelet": 99_999}, fields=1_234_567,
-        islands=12_345, fps=123_456.7, latency_ms=1e7, seconds=1e7, target=1_000_000, um_per_px=12.34567,
+        island_count=12_345, fps=123_456.7, latency_ms=1e7, seconds=1e7, target=1_000_000, um_per_px=12.34567,
         last_added=dict.fromkeys(WHITE, 1_234_567), camera=CameraState("frozen", 1e9, dropped=10**9, reopened=10**6),
     ),
     "no number": state(WHITE, meters=Meters(math.nan, math.inf), fps=math.inf),

@@ -16,7 +16,7 @@ from edgeleuk.lab.training import loop, quantize, reader  # noqa: E402
 from edgeleuk.lab.training.export import manifest_part  # noqa: E402
 from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet, build_finder  # noqa: E402
 from edgeleuk.lab.training.recipe import load_recipe  # noqa: E402
-from edgeleuk.lab.training.restore import restore, restore_head, restored, settle  # noqa: E402
+from edgeleuk.lab.training.restore import estimate_norms, restore, restore_head, restored  # noqa: E402
 from edgeleuk.models import registry  # noqa: E402
 from edgeleuk.networks.onnx_session import Session  # noqa: E402
 from edgeleuk.networks.reader import Reader, prepare  # noqa: E402
@@ -93,7 +93,7 @@ def test_settling_changes_no_output(published: Path) -> None:
     network, crops = _network(2), _crops(64)
     restore(network, published)
     before = _outputs(network, crops)
-    settle(network, [_crops(64), crops])
+    estimate_norms(network, [_crops(64), crops])
     np.testing.assert_allclose(_outputs(network, crops), before, atol=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_a_settled_reader_trains_from_what_it_was(published: Path) -> None:
     before = _outputs(network, crops)
     unsettled = np.abs(_outputs(network.train(), crops) - before).mean()
     restore(network, published)
-    settle(network, [crops])
+    estimate_norms(network, [crops])
     settled = np.abs(_outputs(network.train(), crops) - before).mean()
     assert settled < 0.1 * unsettled
 
@@ -165,5 +165,7 @@ def test_a_training_that_was_restored_is_over(tmp_path: Path) -> None:
     path, state = tmp_path / "checkpoint.pt", network.state_dict()
     loop.save(path, "digest", 2, state, state)
     schedule = loop.Schedule(epochs=2, batch=4, learning_rate=0.01)
-    again = loop.fit(_network(3), lambda _: [], 1, lambda *_: {}, schedule, path, "digest")
+    again = loop.fit(
+        _network(3), loop.Task(lambda _: [], 1, lambda *_: {}), schedule, loop.Checkpoint(path, "digest")
+    )
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())

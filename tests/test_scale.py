@@ -10,7 +10,7 @@ import pytest
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ScaleError
-from edgeleuk.imaging.field_of_view import find_disc
+from edgeleuk.imaging.field_of_view import find_ellipse
 from edgeleuk.imaging.resampling import resize
 from edgeleuk.lab.evaluation.datasets import annotated_scales, load_fields
 from edgeleuk.lab.evaluation.photographs import View, photograph
@@ -18,7 +18,7 @@ from edgeleuk.models.manifest import RED_CELL_BOX_UM
 from edgeleuk.scale.agreement import common, contradicted, pooled
 from edgeleuk.scale.red_cells import SYSTEMATIC_ERROR, _measured, estimate_scale, guesses
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.types import Aperture, Detections, Frame, Scale
+from edgeleuk.types import Detections, FieldOfView, Frame, Scale
 
 DEMO_UM_PER_PX = 0.1
 
@@ -164,10 +164,12 @@ def test_a_scale_that_was_given_needs_no_pooling() -> None:
 def test_behind_an_eyepiece_blur_does_not_change_the_scale(analyser: Analyser, demo_frame: Frame) -> None:
     """Of the simulated smear, whose scale is known, within 4 %, sharp or blurred."""
     height, width = demo_frame.pixels.shape[:2]
-    disc = Aperture(width / 2, height / 2, height * 0.48, height * 0.48)
+    field_of_view = FieldOfView(width / 2, height / 2, height * 0.48, height * 0.48)
     for blur in (0.0, 3.0):
         pixels = cv2.GaussianBlur(demo_frame.pixels, (0, 0), blur) if blur else demo_frame.pixels
-        taken = photograph(pixels, disc, View())
-        shrunk = (taken.disc.semi_major * taken.disc.semi_minor) ** 0.5 / disc.semi_major
-        found = estimate_scale(taken.image, analyser.finder, disc=find_disc(taken.image))
+        taken = photograph(pixels, field_of_view, View())
+        shrunk = (
+            taken.field_of_view.semi_major * taken.field_of_view.semi_minor
+        ) ** 0.5 / field_of_view.semi_major
+        found = estimate_scale(taken.image, analyser.finder, field_of_view=find_ellipse(taken.image))
         assert found.um_per_px == pytest.approx(DEMO_UM_PER_PX / shrunk, rel=0.04)

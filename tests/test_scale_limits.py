@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edgeleuk.errors import ScaleError
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.scale.agreement import disagreeing
-from edgeleuk.scale.red_cells import _conclude, _Look, _middle, _size, _squeeze, estimate_scale
-from edgeleuk.types import RED_CELL_UM, Aperture, Detections, Frame, Image, Scale
+from edgeleuk.scale.red_cells import _Attempt, _conclude, _middle, _size, _squeeze, estimate_scale
+from edgeleuk.types import RED_CELL_UM, Detections, FieldOfView, Frame, Image, Scale
 
 BOX_UM = 7.78
 GUESS = Scale(0.1, 0.1, "red cells", 1.0)
@@ -42,10 +42,10 @@ class KnowingFinder:
         return Detections(np.tile(box, (cells, 1)), np.full(cells, self.score, np.float32), kinds, ("RBC",))
 
 
-def look(widths: int = 40, heights: int = 40, **parts: NDArray[np.float64]) -> _Look:
+def attempt(widths: int = 40, heights: int = 40, **parts: NDArray[np.float64]) -> _Attempt:
     """So many red cells that measure what they should."""
     sides = np.full(widths, BOX_UM), np.full(heights, BOX_UM)
-    return _Look(GUESS, *sides, parts.get("leans", NONE), parts.get("diameters", NONE), BOX_UM, 1.0)
+    return _Attempt(GUESS, *sides, parts.get("leans", NONE), parts.get("diameters", NONE), BOX_UM, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def look(widths: int = 40, heights: int = 40, **parts: NDArray[np.float64]) -> _
 )
 def test_three_sides_make_a_measure(widths: int, heights: int, enough: bool) -> None:
     """Widths and heights together; with fewer there is no merit."""
-    assert look(widths, heights).enough is enough
-    assert (look(widths, heights).merit > 0) is enough
+    assert attempt(widths, heights).enough is enough
+    assert (attempt(widths, heights).merit > 0) is enough
 
 
 @pytest.mark.parametrize(("widths", "by_axis"), [(3, False), (4, True)])
 def test_four_of_each_side_make_a_measure_of_each_axis(widths: int, by_axis: bool) -> None:
     """Fewer are taken together as round."""
-    assert look(widths, 40).by_axis is by_axis
+    assert attempt(widths, 40).by_axis is by_axis
 
 
 def test_cells_that_lean_far_off_are_left_out_of_the_mean() -> None:
@@ -75,7 +75,7 @@ def test_cells_that_lean_far_off_are_left_out_of_the_mean() -> None:
 )
 def test_a_picture_is_squeezed_where_red_cells_surely_lean(cells: int, lean: float, squeezed: bool) -> None:
     """By more than an ordinary smear's do, by four standard errors, and at least four of them."""
-    found = _squeeze(look(leans=np.full(cells, lean)), False, None)
+    found = _squeeze(attempt(leans=np.full(cells, lean)), False, None)
     assert found == pytest.approx(np.exp(lean) if squeezed else 1.0)
 
 
@@ -85,21 +85,21 @@ def test_a_picture_is_squeezed_where_red_cells_surely_lean(cells: int, lean: flo
 )
 def test_a_square_picture_was_most_likely_a_frame(squeeze: float, square: bool, told: float) -> None:
     """Of 16:9 or 4:3, where red cells lean by about as much."""
-    found = _squeeze(look(leans=np.full(100, np.log(squeeze))), square, None)
+    found = _squeeze(attempt(leans=np.full(100, np.log(squeeze))), square, None)
     assert found == pytest.approx(told)
 
 
 @pytest.mark.parametrize(("across", "squeezed"), [(1.05, False), (1.06, True)])
 def test_an_eyepieces_disc_tells_a_squeeze(across: float, squeezed: bool) -> None:
     """Beyond what a tilted camera makes of it."""
-    disc = Aperture(300, 300, 250 * across, 250)
-    assert _squeeze(look(), False, disc) == pytest.approx(across if squeezed else 1.0)
+    field_of_view = FieldOfView(300, 300, 250 * across, 250)
+    assert _squeeze(attempt(), False, field_of_view) == pytest.approx(across if squeezed else 1.0)
 
 
 @pytest.mark.parametrize(("cells", "told"), [(19, False), (20, True)])
 def test_rims_tell_beside_boxes_from_twenty_cells_on(cells: int, told: bool) -> None:
     """The mean of both, in logarithms."""
-    rims = look(diameters=np.full(cells, RED_CELL_UM / 1.1))
+    rims = attempt(diameters=np.full(cells, RED_CELL_UM / 1.1))
     assert _size(rims, 0.1) == pytest.approx(0.1 * np.sqrt(1.1) if told else 0.1)
 
 
@@ -108,13 +108,13 @@ def test_rims_tell_beside_boxes_from_twenty_cells_on(cells: int, told: bool) -> 
 )
 def test_rims_that_differ_by_a_fifth_are_none(times: float, believed: bool) -> None:
     """Boxes alone are then believed."""
-    rims = look(diameters=np.full(40, RED_CELL_UM / times))
+    rims = attempt(diameters=np.full(40, RED_CELL_UM / times))
     assert _size(rims, 0.1) == pytest.approx(0.1 * np.sqrt(times) if believed else 0.1)
 
 
 def test_the_error_is_that_of_the_median_and_of_the_ruler() -> None:
     """1.96 x 1.2533 x .08 / root of the sides x root 2, beside 7 % of the ruler's own."""
-    alone = _conclude(look(widths=8, heights=8), False, None).relative_error
+    alone = _conclude(attempt(widths=8, heights=8), False, None).relative_error
     sampling = 1.96 * 1.2533 * 0.08 / np.sqrt(16) * np.sqrt(2)
     assert alone == pytest.approx(np.hypot(sampling, 0.07))
 

@@ -192,7 +192,7 @@ def test_show_tells_quality_and_area(kept: tuple[Path, str]) -> None:
     path, session = kept
     text = " ".join(run("show", session, "--store", path).stdout.split())
     assert "quality 3 accepted, 1 counted although `analyze` would refuse them (focus 1)" in text
-    assert "1 through the disc of an eyepiece" in text
+    assert "1 through an eyepiece" in text
     document = json.loads(run("show", session, "--json", "--store", path).stdout)
     assert document["quality"] == {
         "accepted": 3, "warned": 0, "refused": 1, "not_kept": 0, "findings": {"focus": 1},

@@ -33,14 +33,14 @@ def sample() -> Stage:
 
 
 def small(smear: Smear, **options: object) -> Stage:
-    return Stage(smear, um_per_px=0.2, width=240, height=200, camera=NOISELESS, optics=EVEN, **options)  # type: ignore[arg-type]
+    return Stage(smear, um_per_px=0.2, size=(240, 200), camera=NOISELESS, optics=EVEN, **options)  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_smear_and_the_same_picture(smear: Smear) -> None:
     """Truth and pixels are a function of the seed and the request."""
     again = Smear.generate(3, 90.0, 80.0, WHITE, red_cells_per_mm2=6000, platelets_per_mm2=1000)
     assert again == smear
-    first, second = (Stage(s, 0.2, 240, 200, camera=Camera(seed=4)).field() for s in (smear, again))
+    first, second = (Stage(s, 0.2, (240, 200), camera=Camera(seed=4)).field() for s in (smear, again))
     np.testing.assert_array_equal(first.pixels, second.pixels)
 
 
@@ -98,7 +98,7 @@ def test_without_nuclei_nothing_is_painted_and_the_cells_are_the_same(
     """So that a live count of a simulated slide begins at once on a small computer."""
     whole = Smear.generate(5, 60.0, 60.0, {"neutrophil": 1, "lymphocyte": 1})
     monkeypatch.setattr(smear_layout, "paint", None)
-    bare = Smear.generate(5, 60.0, 60.0, {"neutrophil": 1, "lymphocyte": 1}, nuclei=False)
+    bare = Smear.place(5, 60.0, 60.0, {"neutrophil": 1, "lymphocyte": 1})
     assert bare.cells == tuple(replace(cell, nucleus_area_um2=None, lobes=None) for cell in whole.cells)
 
 
@@ -140,7 +140,7 @@ def test_boxes_lie_on_paint(smear: Smear) -> None:
 def test_paint_ends_at_the_box() -> None:
     """A lone cell darkens its box right up to the sides and nothing beyond them."""
     smear = Smear.generate(5, 40, 40, {"neutrophil": 1}, red_cells_per_mm2=0, platelets_per_mm2=0)
-    stage = Stage(smear, 0.1, 400, 400, camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
+    stage = Stage(smear, 0.1, (400, 400), camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
     dark = stage.field().pixels[..., 1] < 0.95 * 230 * 0.98
     ((_, box),) = stage.truth()
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
@@ -188,7 +188,7 @@ def test_boxes_map_back_to_the_slide(smear: Smear, right: float, down: float, sq
 
 def test_squeeze_narrows_the_boxes(smear: Smear) -> None:
     """At 0.5 every cell is as high as ever and half as wide, as Scale.squeeze has it."""
-    stage = Stage(smear, um_per_px=0.2, width=200, height=200, squeeze=0.5)
+    stage = Stage(smear, um_per_px=0.2, size=(200, 200), squeeze=0.5)
     for cell, (x1, y1, x2, y2) in stage.truth():
         assert y2 - y1 == pytest.approx((cell.box_um[3] - cell.box_um[1]) / 0.2)
         assert x2 - x1 == pytest.approx((cell.box_um[2] - cell.box_um[0]) / 0.2 * 0.5)
@@ -197,7 +197,7 @@ def test_squeeze_narrows_the_boxes(smear: Smear) -> None:
 def test_squeezed_paint_lies_in_the_squeezed_box() -> None:
     """The picture is squeezed as the truth is."""
     smear = Smear.generate(5, 60, 60, {"neutrophil": 1}, red_cells_per_mm2=0, platelets_per_mm2=0)
-    stage = Stage(smear, 0.15, 200, 400, squeeze=0.5, camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
+    stage = Stage(smear, 0.15, (200, 400), squeeze=0.5, camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
     dark = stage.field().pixels[..., 1] < 0.95 * 230 * 0.98
     ((_, box),) = stage.truth()
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
@@ -218,13 +218,13 @@ def test_the_stage_stays_on_the_smear(smear: Smear) -> None:
 def test_a_field_larger_than_the_smear_is_refused(smear: Smear) -> None:
     """There is no slide to show beyond the smear."""
     with pytest.raises(UsageError, match="does not fit a smear of 90 x 80 um"):
-        Stage(smear, 0.1, 1000, 700)
+        Stage(smear, 0.1, (1000, 700))
 
 
 def test_defocus_blurs(smear: Smear) -> None:
     """Two micrometres out of focus take most of the fine detail away."""
     sharp, blurred = (
-        Stage(smear, 0.2, 240, 200, camera=NOISELESS, optics=Optics(defocus_um=z))
+        Stage(smear, 0.2, (240, 200), camera=NOISELESS, optics=Optics(defocus_um=z))
         .field()
         .pixels.astype(float)
         for z in (0.0, 2.0)
@@ -237,14 +237,14 @@ def test_the_corners_are_darker_by_the_vignette() -> None:
     smear = Smear.generate(0, 60, 60, {}, red_cells_per_mm2=0, platelets_per_mm2=0)
     camera = Camera(exposure=0.5, sharpen=0, electrons=1e12)
     optics = Optics(light_rgb=(200, 180, 160), vignette=0.2)
-    pixels = Stage(smear, 0.2, 300, 300, camera=camera, optics=optics).field().pixels
+    pixels = Stage(smear, 0.2, (300, 300), camera=camera, optics=optics).field().pixels
     np.testing.assert_allclose(pixels[150, 150], [100, 90, 80], atol=1)
     np.testing.assert_allclose(pixels[0, 0], [80, 72, 64], atol=1)
 
 
 def test_noise_changes_from_field_to_field(smear: Smear) -> None:
     """Two fields of one place differ, but only by the noise."""
-    stage = Stage(smear, 0.2, 240, 200)
+    stage = Stage(smear, 0.2, (240, 200))
     first, second = stage.field().pixels.astype(int), stage.field().pixels.astype(int)
     assert 0 < np.abs(first - second).mean() < 4
 
@@ -255,7 +255,7 @@ def test_overlapping_cells_add_in_density() -> None:
     (cell,) = single.cells
     double = Smear(single.seed, 40, 40, (cell, cell))
     bare, one, two = (
-        Stage(s, 0.1, 400, 400, camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
+        Stage(s, 0.1, (400, 400), camera=Camera(electrons=1e12, sharpen=0), optics=EVEN)
         .field()
         .pixels.astype(float)
         for s in (Smear(single.seed, 40, 40, ()), single, double)

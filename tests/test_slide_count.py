@@ -17,7 +17,7 @@ from test_profiles import whole
 from edgeleuk.analysis import observation
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
-from edgeleuk.counting import disc
+from edgeleuk.counting import view_tracker
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.pictures import Batch
 from edgeleuk.counting.slide import SlideCount
@@ -25,7 +25,7 @@ from edgeleuk.errors import QualityError, StoreError
 from edgeleuk.imaging.resampling import resize
 from edgeleuk.models import registry
 from edgeleuk.sources.stills import FolderSource
-from edgeleuk.types import CountedField, Field, Frame, Image, PictureFile, Refusal, Scale, Shot
+from edgeleuk.types import CountedField, Field, Frame, Image, PictureFile, Refusal, Scale, TimedFrame
 
 UM = 0.1
 """Of the demo."""
@@ -66,7 +66,9 @@ def stream(slide: SlideCount, views: Sequence[tuple[Image, int]]) -> list[list[C
     for image, times in views:
         outcomes.append([])
         for _ in range(times):
-            outcomes[-1].append(slide.consider(Shot(Frame(image, f"frame {number}"), number / 5, number)))
+            outcomes[-1].append(
+                slide.consider(TimedFrame(Frame(image, f"frame {number}"), number / 5, number))
+            )
             number += 1
     return outcomes
 
@@ -101,7 +103,7 @@ def test_a_zoom_is_told_and_the_frame_not_counted(refusing: Analyser, places: tu
     slide = slide_of(refusing, stills=False)
     live = LiveCounter(slide, source="test", on_event=events.append)
     views = [places[0]] * 4 + [zoomed(places[1])] * 3
-    verdicts = [live.frame(Shot(Frame(each, str(i)), i / 5, i)) for i, each in enumerate(views)]
+    verdicts = [live.frame(TimedFrame(Frame(each, str(i)), i / 5, i)) for i, each in enumerate(views)]
     assert verdicts[-2] == "scale"
     (warning,) = [event.text for event in events if event.kind == "warning"]
     assert "times as large as before: another zoom or objective" in warning
@@ -243,8 +245,12 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return wrapped
 
-    monkeypatch.setattr(observation, "find_view", counting("field of view", observation.find_view))
-    monkeypatch.setattr(disc, "find_view", counting("field of view", disc.find_view))
+    monkeypatch.setattr(
+        observation, "find_field_of_view", counting("field of view", observation.find_field_of_view)
+    )
+    monkeypatch.setattr(
+        view_tracker, "find_field_of_view", counting("field of view", view_tracker.find_field_of_view)
+    )
     monkeypatch.setattr(observation, "look", counting("look", observation.look))
     return times
 
@@ -274,8 +280,8 @@ def test_pictures_of_a_folder_are_looked_at_once_in_a_live_count(
     slide = slide_of(refusing)
     live = LiveCounter(slide, source="test")
     source = FolderSource([str(tmp_path)], slide.scale)
-    while shot := source.read(1.0):
-        live.frame(shot)
+    while timed := source.read(1.0):
+        live.frame(timed)
     assert slide.number == 3
     assert looks == {"field of view": 3, "look": 3}
 
@@ -287,9 +293,9 @@ def test_a_counted_frame_of_a_stream_is_looked_at_once(
     frame = Frame(places[0], "x")
     analyser = Analyser(model, profile=whole(frame), refusing=True)
     slide = slide_of(analyser, stills=False)
-    slide.consider(Shot(frame, 0.0, 0))
+    slide.consider(TimedFrame(frame, 0.0, 0))
     looks.update({"field of view": 0, "look": 0})
-    assert isinstance(slide.consider(Shot(replace(frame, name="y"), 0.2, 1)), CountedField)
+    assert isinstance(slide.consider(TimedFrame(replace(frame, name="y"), 0.2, 1)), CountedField)
     assert looks == {"field of view": 1, "look": 1}
 
 
@@ -339,7 +345,7 @@ def test_what_the_recorder_does_not_keep_is_not_counted(refusing: Analyser, demo
     before, kept.full = slide.tally(), True
     with pytest.raises(StoreError):
         slide.consider(Frame(demo_frame.pixels[:, 800:], "b"))
-    assert (slide.tally(), slide.number, slide.map.islands) == (before, 1, 1)
+    assert (slide.tally(), slide.number, slide.map.island_count) == (before, 1, 1)
 
 
 def test_a_field_is_kept_in_pixels_of_its_file(refusing: Analyser, demo_frame: Frame, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 from standard import RULES
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.differential.tally import Doubts, tally
+from edgeleuk.differential.tally import UnrecognisedRules, tally
 from edgeleuk.models.registry import Model
 from edgeleuk.simulation.smear import Smear, Stage
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.slidemap.slide_map import CROP_OUTSIDE, CROP_UM
 from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
 
@@ -71,9 +71,7 @@ class Walk:
             ids.append(true.id)
         number = len(self.counted) + 1
         analysed = Field(f"field-{number}", width, height, scale, numbered(cells))
-        kept = self.map.add(
-            analysed, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels
-        )
+        kept = self.map.add(analysed, place, CountFacts(number, number, "", 2.0), pixels)
         self.counted.append(kept)
         for true_id, identity in zip(ids, kept.identities, strict=True):
             self.identities.setdefault(true_id, set()).add(identity)
@@ -82,7 +80,7 @@ class Walk:
 @pytest.fixture(scope="module")
 def stage(smear: Smear) -> Stage:
     """One for all: it keeps the cells that it has painted."""
-    return Stage(smear, UM, WIDTH, HEIGHT)
+    return Stage(smear, UM, (WIDTH, HEIGHT))
 
 
 @pytest.fixture
@@ -165,7 +163,7 @@ def test_a_jump_to_unseen_ground_begins_an_island(walk: Walk) -> None:
     x1, y1, x2, y2 = walk.stage.limits_um
     walk.to(x1, y1)
     walk.to(x2, y2)
-    assert walk.map.islands == 2
+    assert walk.map.island_count == 2
     assert [each.placement.island for each in walk.counted] == [1, 2]
 
 
@@ -174,7 +172,7 @@ def test_a_field_that_shows_two_islands_joins_them(walk: Walk) -> None:
     x1, y1, x2, _ = walk.stage.limits_um
     for x in (x1, x2, x2 - 60, x2 - 110):
         walk.to(max(x, x1), y1)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     seen = {cell.identity for cell in walk.map.cells.values()}
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     whites = [true for true in walk.identities if kinds[true] == "WBC"]
@@ -187,10 +185,10 @@ def test_a_stream_that_changes_its_scale_or_size_goes_on(walk: Walk, um: float, 
     x, y = rows(walk)[0]
     walk.to(x, y)
     walk.to(x + 60, y)
-    walk.stage = Stage(walk.stage.smear, um, width, width * HEIGHT // WIDTH)
+    walk.stage = Stage(walk.stage.smear, um, (width, width * HEIGHT // WIDTH))
     for step in (20, 40):
         walk.to(x + step, y + 5)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     assert all(len(ids) == 1 for true, ids in walk.identities.items() if kinds[true] == "WBC")
     assert {each.number for each in walk.map.overlaps} == {2, 3, 4}
@@ -206,7 +204,7 @@ def test_islands_of_different_scales_are_joined_by_their_cells(walk: Walk) -> No
     pixels, wrong = walk.stage.field().pixels, Scale.given(UM * 1.06)
     alone = Placement(2, 0.0, 0.0)
     walk.count(pixels, alone, wrong)
-    assert walk.map.islands == 1
+    assert walk.map.island_count == 1
     kinds = {cell.id: cell.kind for cell in walk.stage.smear.cells}
     assert len(walk.map.white_cells) == sum(kinds[true] == "WBC" for true in walk.identities)
 
@@ -271,7 +269,7 @@ def test_a_mark_overrules_the_reader(walk: Walk) -> None:
 
 def test_the_map_tells_the_tally_of_its_fields_at_any_time(walk: Walk) -> None:
     """After each field, a mark, and a field taken back; with what the reader doubts."""
-    doubts = Doubts.of(walk.model.reader, RULES)
+    doubts = UnrecognisedRules.of(walk.model.reader, RULES)
     for place in rows(walk):
         walk.to(*place)
         assert walk.map.tally() == tally(walk.map.fields(), RULES, doubts)
@@ -300,7 +298,7 @@ def test_a_counted_field_leaves_little_in_memory(stage: Stage, model: Model) -> 
                 f"field-{number}", WIDTH, HEIGHT, Scale.given(UM), tuple(cells), {"find": float(number)}
             )
             place = Placement(1, 200.0 * number, 0.0)
-            slide.add(field, place, number=number, seconds=number, at="", sharpness=2.0, image=pixels)
+            slide.add(field, place, CountFacts(number, number, "", 2.0), pixels)
             slide.tally()
 
     tracemalloc.start()
@@ -352,7 +350,7 @@ def test_the_networks_find_each_cell_once(stage: Stage, analyser: Analyser) -> N
         frame = stage.field()
         place = slide.place(frame.pixels, Scale.given(UM))
         analysed = analyser.analyse(frame, Scale.given(UM))
-        slide.add(analysed, place, number=number, seconds=0, at="", sharpness=2.0, image=frame.pixels)
+        slide.add(analysed, place, CountFacts(number, 0, "", 2.0), frame.pixels)
         for true, box in stage.truth():
             if true.label and min(box[:2]) >= 0 and box[2] <= WIDTH and box[3] <= HEIGHT:
                 whole.add(true.id)

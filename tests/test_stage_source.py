@@ -22,12 +22,13 @@ from edgeleuk.sources.simulated import (
     Jump,
     Move,
     Script,
+    StageSettings,
     StageSource,
     Stop,
     serpentine,
     smear_light,
 )
-from edgeleuk.types import Image, Shot
+from edgeleuk.types import Image, TimedFrame
 
 HERE, THERE = (40.0, 35.0), (75.0, 50.0)
 
@@ -42,14 +43,14 @@ def stage(
 ) -> StageSource:
     """A 40x stage with a small camera: fields of 60 x 40 um."""
     script = Script(start, segments)  # type: ignore[arg-type]
-    return StageSource(3, "40x", 240, 160, smear=smear, script=script, fps=2.0, **options)  # type: ignore[arg-type]
+    return StageSource(3, "40x", 240, 160, StageSettings(smear=smear, script=script, fps=2.0, **options))  # type: ignore[arg-type]
 
 
-def frames(source: StageSource) -> list[Shot]:
-    shots = []
-    while shot := source.read(1):
-        shots.append(shot)
-    return shots
+def frames(source: StageSource) -> list[TimedFrame]:
+    frames = []
+    while timed := source.read(1):
+        frames.append(timed)
+    return frames
 
 
 def sharpness(image: Image) -> float:
@@ -114,7 +115,7 @@ def test_a_camera_that_stands_still_is_not_frozen(smear: Smear) -> None:
 def test_time_is_the_stages(smear: Smear) -> None:
     """Two frames a second of the script, however fast they are taken; then it ends."""
     source = stage(smear, Stop(2.0))
-    assert [shot.seconds for shot in frames(source)] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert [timed.seconds for timed in frames(source)] == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert source.read(1) is None
     assert (source.info.live, source.info.um_per_px, source.info.fps) == (False, 0.25, 2.0)
 
@@ -146,15 +147,15 @@ def test_light_is_averaged_over_the_path() -> None:
 
 def test_out_of_focus_is_less_sharp_and_comes_back(smear: Smear) -> None:
     """Whichever way the knob was turned."""
-    shots = frames(stage(smear, Focus(6, 0.5), Focus(-6, 0.5), Focus(0, 0.5)))
-    sharp = [sharpness(shot.frame.pixels) for shot in shots]
+    taken = frames(stage(smear, Focus(6, 0.5), Focus(-6, 0.5), Focus(0, 0.5)))
+    sharp = [sharpness(timed.frame.pixels) for timed in taken]
     assert max(sharp[1:3]) < 0.7 * min(sharp[0], sharp[3])
 
 
 def test_the_lamp_scales_the_light(smear: Smear) -> None:
     """Half the lamp is half the level, save for sharpening and noise."""
-    shots = frames(stage(smear, Exposure(0.5, 0.5)))
-    first, last = (shot.frame.pixels.mean() for shot in shots)
+    taken = frames(stage(smear, Exposure(0.5, 0.5)))
+    first, last = (timed.frame.pixels.mean() for timed in taken)
     assert last == pytest.approx(first / 2, rel=0.02)
 
 
@@ -187,21 +188,21 @@ def test_cells_seen_only_on_the_way_are_told_apart(smear: Smear) -> None:
 def test_a_scan_shows_every_cell_but_those_at_the_rim() -> None:
     """The default way over a small slide, with jumps and a standstill: all white cells come wholly into view."""
     smear = Smear.generate(5, 220.0, 120.0, {"neutrophil": 6, "monocyte": 4}, 300.0, 0.0)
-    source = StageSource(5, "100x", smear=smear, fps=0.8, jumps=2, standstill_s=3.0)
+    source = StageSource(5, "100x", settings=StageSettings(smear=smear, fps=0.8, jumps=2, standstill_s=3.0))
     assert sum(isinstance(s, Jump) for s in source.script.segments) == 4
-    shots = frames(source)
-    assert shots[0].frame.pixels.shape == (720, 1280, 3)
+    taken = frames(source)
+    assert taken[0].frame.pixels.shape == (720, 1280, 3)
     white = {cell for cell in source.truth() if cell.kind == "WBC"}
     assert len(white) >= 9
-    assert len(shots) < 150
+    assert len(taken) < 150
 
 
 def test_the_simulated_source_is_opened_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its seed, its magnification and the camera's size; the scale is known."""
     monkeypatch.setattr("edgeleuk.sources.simulated.WHITE_CELLS", {"neutrophil": 2})
     source = open_source("simulated:7", width=400, height=300, fps=2.0, magnification="100x")
-    shot = source.read(1)
-    assert shot and shot.frame.pixels.shape == (300, 400, 3)
+    timed = source.read(1)
+    assert timed and timed.frame.pixels.shape == (300, 400, 3)
     assert (source.info.name, source.info.um_per_px, source.info.fps) == ("simulated:7", 0.1, 2.0)
 
 

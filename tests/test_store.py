@@ -446,7 +446,7 @@ def test_a_file_from_before_quality_was_kept_is_brought_up_to_date(tmp_path: Pat
     assert same(after, counted_field(8))
     for each in before:
         was = counted_field(each.number)
-        field = replace(was.field, assessment=Assessment(), aperture=None, profile=None)
+        field = replace(was.field, assessment=Assessment(), field_of_view=None, profile=None)
         assert same(each, replace(was, field=field))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standard import RULES
 
 from edgeleuk.differential.rules import Group
-from edgeleuk.differential.tally import NO_DOUBTS, SHOWN, Doubts, count, tally
+from edgeleuk.differential.tally import NO_UNRECOGNISED_RULES, SHOWN, UnrecognisedRules, count, tally
 from edgeleuk.models import registry
 from edgeleuk.statistics.bounds import group_kind
 from edgeleuk.types import (
@@ -28,7 +28,7 @@ from edgeleuk.types import (
 )
 
 BLASTS = group_kind("blasts")
-DOUBTS = Doubts(
+DOUBTS = UnrecognisedRules(
     possible_from=0.05,
     kinds={"neutrophil": ("neutrophil",), "smudge": ("smudge",), BLASTS: ("blast", "monoblast")},
     blast_like=("blast", "promyelocyte"),
@@ -56,7 +56,7 @@ def field(*cells: Cell, name: str = "a.png", findings: tuple[str, ...] = (), for
 def test_doubts_are_of_each_type_and_each_group_that_the_reader_knows() -> None:
     """The 10x reader has no promonocytes, plasma cells and atypical lymphocytes: neither have its doubts."""
     reader = registry.load("10x").reader
-    doubts = Doubts.of(reader, RULES)
+    doubts = UnrecognisedRules.of(reader, RULES)
     assert {key: own for key, own in doubts.kinds.items() if key not in reader.labels} == {
         "group blasts": ("blast",),
         "group immature_granulocytes": ("immature_granulocyte",),
@@ -73,7 +73,7 @@ def test_a_group_with_a_type_for_its_key_has_doubts_of_its_own() -> None:
         *RULES.groups,
         Group("blast", "a blast", "blasts", ("blast", "immature_granulocyte")),
     )
-    kinds = Doubts.of(registry.load("10x").reader, replace(RULES, groups=groups)).kinds
+    kinds = UnrecognisedRules.of(registry.load("10x").reader, replace(RULES, groups=groups)).kinds
     assert kinds["blast"] == ("blast",)
     assert kinds[group_kind("blast")] == ("blast", "immature_granulocyte")
 
@@ -125,7 +125,7 @@ def test_what_may_lie_beside_the_white_cells_is_added_up() -> None:
 
 def test_without_doubts_only_their_number_is_known() -> None:
     """Of a reader of which nothing was measured."""
-    doubts = count(field(unsure(blast=0.6)), RULES, NO_DOUBTS).not_recognised
+    doubts = count(field(unsure(blast=0.6)), RULES, NO_UNRECOGNISED_RULES).not_recognised
     assert doubts == NotRecognised(1, {"blast": 0.6}, {}, {})
 
 

@@ -24,10 +24,10 @@ from edgeleuk.lab.training import (  # noqa: E402
     labels,
     loop,
     networks,
+    objectives,
     quantize,
     reader,
     thresholds,
-    virtual,
 )
 from edgeleuk.lab.training.efficientnet import EfficientNetLite0, load_imagenet  # noqa: E402
 from edgeleuk.lab.training.recipe import held_out, load_recipe, without  # noqa: E402
@@ -156,7 +156,12 @@ def _learn(path: Path, epochs: int) -> torch.nn.Module:
 
     schedule = loop.Schedule(epochs=epochs, batch=8, learning_rate=0.01, bf16=False)
     torch.manual_seed(1)
-    return loop.fit(torch.nn.Conv2d(2, 1, 1), batches, 3, loss, replace(schedule), path, "digest")
+    return loop.fit(
+        torch.nn.Conv2d(2, 1, 1),
+        loop.Task(batches, 3, loss),
+        replace(schedule),
+        loop.Checkpoint(path, "digest"),
+    )
 
 
 def test_training_goes_on_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -358,7 +363,7 @@ def test_fields_through_an_objective_weigh_as_the_recipe_says() -> None:
     """The shots of a picture weigh one picture together, composed fields their share; boxes stay inside."""
     recipe = load_recipe("finder-10x")
     samples = [s for s in fields.training_samples(recipe, kept_aside=True) if s[0].source == "pbc"][:8]
-    shown = virtual.virtual_fields(recipe, samples)
+    shown = objectives.virtual_fields(recipe, samples)
     composed = [field for field in shown if field.sample.group.startswith("composed")]
     settings = recipe["virtual"]
     assert len(shown) - len(composed) == settings["shots"] * len(samples)

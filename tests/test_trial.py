@@ -14,7 +14,7 @@ from standard import REFERENCE, RULES
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
-from edgeleuk.doctor import acquaintance, trial
+from edgeleuk.doctor import first_use, trial
 from edgeleuk.errors import ModelError
 from edgeleuk.models import registry
 
@@ -206,25 +206,25 @@ def met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         found.append(model.version)
         trial.tried(model)
 
-    monkeypatch.setattr(acquaintance, "tried", tried)
+    monkeypatch.setattr(first_use, "tried", tried)
     return found
 
 
 def test_a_model_from_elsewhere_is_tried_once(model: registry.Model, tmp_path: Path, met: list[str]) -> None:
     """And again when a byte of it changes; the one that came with the program never is."""
-    acquaintance.require_tried(model)
+    first_use.require_tried(model)
     shutil.copytree(model.folder, tmp_path / "copy")
-    acquaintance.require_tried(registry.load_folder(tmp_path / "copy"))
+    first_use.require_tried(registry.load_folder(tmp_path / "copy"))
     assert met == []
     other = altered(model, tmp_path / "other")
     said: list[str] = []
     for _ in range(2):
-        acquaintance.require_tried(other, said.append)
+        first_use.require_tried(other, said.append)
     assert met == [other.version]
     assert len(said) == 1
     document = json.loads((other.folder / "model.json").read_text())
     (other.folder / "model.json").write_text(json.dumps(document | {"version": "2"}))
-    acquaintance.require_tried(registry.load_folder(other.folder))
+    first_use.require_tried(registry.load_folder(other.folder))
     assert met == [other.version, "2"]
 
 

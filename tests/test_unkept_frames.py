@@ -13,7 +13,7 @@ from standard import slide_of
 from test_live import NEAR, UM, _Screen
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.console.loop import Loop
+from edgeleuk.console.loop import Loop, LoopOptions
 from edgeleuk.counting import interruptions
 from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.state import Event
@@ -21,7 +21,7 @@ from edgeleuk.sessions import NewSession, Store, open_store
 from edgeleuk.simulation.smear import Smear, Stage
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
-from edgeleuk.sources.simulated import Move, Script, StageSource, Stop
+from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.sources.video import VideoSource
 
@@ -37,7 +37,7 @@ def smear() -> Smear:
 def pictures(smear: Smear, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a field at each of two places."""
     folder = tmp_path_factory.mktemp("pictures")
-    stage = Stage(smear, 0.1, 960, 720)
+    stage = Stage(smear, 0.1, (960, 720))
     for number, place in enumerate(PLACES):
         stage.move_to(*place)
         cv2.imwrite(str(folder / f"{number}.png"), stage.field().pixels[..., ::-1])
@@ -58,7 +58,7 @@ def film(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stage(smear: Smear) -> Source:
     script = Script(NEAR, (Stop(0.6), Move(PLACES[1], 240.0), Stop(2)))
-    return StageSource(smear=smear, script=script, fps=5)
+    return StageSource(settings=StageSettings(smear=smear, script=script, fps=5))
 
 
 def counted_after_a_full_disk(
@@ -77,7 +77,7 @@ def counted_after_a_full_disk(
     slide = slide_of(analyser, UM, stills=stills)
     count = LiveCounter(slide, source="test", target=10**6, recorder=session, on_event=tell)
     with Capture(opened) as capture:
-        Loop(capture, count, _Screen(), waits=not capture.info.live, most_seconds=60).run()
+        Loop(capture, count, _Screen(), LoopOptions(waits=not capture.info.live, most_seconds=60)).run()
     kept = [each.number for each in session.counted()]
     return kept, [event.text for event in told if event.kind == "warning"], count
 
@@ -131,7 +131,7 @@ def test_a_watched_folder_waits_for_the_disk(
         )
         threading.Timer(2.0, lambda: setattr(store._database, "reserve_bytes", 0)).start()
         with Capture(opened) as capture:
-            Loop(capture, count, _Screen(), waits=True, most_seconds=6).run()
+            Loop(capture, count, _Screen(), LoopOptions(waits=True, most_seconds=6)).run()
         assert [each.number for each in session.counted()] == [1, 2]
 
 
@@ -144,6 +144,6 @@ def test_a_count_that_ends_while_nothing_can_be_kept_is_told_so(
         store._database.reserve_bytes = 1 << 62
         count = LiveCounter(slide_of(analyser, UM, stills=True), source="test", recorder=session)
         with Capture(lambda: FolderSource([str(pictures)])) as capture:
-            reason = Loop(capture, count, _Screen(), waits=True, most_seconds=2).run()
+            reason = Loop(capture, count, _Screen(), LoopOptions(waits=True, most_seconds=2)).run()
             assert capture.state().word == "running"
         assert (reason, count.refused_by_disk, count.slide.number) == ("the time was over", True, 0)

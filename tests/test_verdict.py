@@ -15,7 +15,7 @@ from standard import RULES, judged, measured
 
 from edgeleuk.differential import verdict
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.rules import REFERENCE
 from edgeleuk.differential.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
 from edgeleuk.models import registry
@@ -507,5 +507,5 @@ def test_every_verdict_has_a_title_and_a_style() -> None:
 def test_by_each_model_that_ships_a_healthy_slide_has_nothing_flagged(magnification: str) -> None:
     """All cells recognised as an adult has them, and surely so."""
     tally = slide(HEALTHY)
-    result = judge_by(registry.load(magnification).reader, RULES, RANGES)(tally)
+    result = differential_function(registry.load(magnification).reader, RULES, RANGES)(tally)
     assert reach(tally, result, GOOD, RULES).code == "nothing_flagged"

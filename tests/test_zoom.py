@@ -24,7 +24,7 @@ from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.state import Event
 from edgeleuk.counting.zoom import CONFIRMED, Zoom
 from edgeleuk.simulation.smear import Camera, Smear, Stage
-from edgeleuk.types import Cell, Field, Frame, Image, Scale, Shot
+from edgeleuk.types import Cell, Field, Frame, Image, Scale, TimedFrame
 
 UM = 0.1
 BEFORE = ((150, 100), (350, 100))
@@ -46,7 +46,7 @@ def views(
     squeeze: float = 1.0,
 ) -> list[Image]:
     """What a camera of this scale sees at each place."""
-    stage = Stage(smear, um_per_px, *size, squeeze=squeeze, camera=Camera(seed=size[0]))
+    stage = Stage(smear, um_per_px, size, squeeze=squeeze, camera=Camera(seed=size[0]))
     found = []
     for place in places:
         stage.move_to(*place)
@@ -77,7 +77,7 @@ def counted(
     count = LiveCounter(slide_of(analyser, given, stills=False), source="test", on_event=told.append)
     for number, picture in enumerate(pictures):
         for again in range(3):
-            count.frame(Shot(Frame(picture, str(number)), (3 * number + again) / 4, 3 * number + again))
+            count.frame(TimedFrame(Frame(picture, str(number)), (3 * number + again) / 4, 3 * number + again))
     fields = [(int(each.field.name.split(" ")[0]), each.field.scale) for each in count.slide.map.counted()]
     return fields, [event.text for event in told if event.kind == "warning"]
 
@@ -133,7 +133,7 @@ def judged(analyser: Analyser, sides: Sequence[float], number: int = 40) -> list
     zoom, scale = Zoom(analyser), Scale(UM, UM, "red cells", 0.07, 60)
     seen = Observation.of(Frame(np.full((64, 64, 3), 230, np.uint8), "empty"))
     box = analyser.model.finder.red_cell_box_um
-    return [zoom.judge(seen, scale, field(scale, [box * side] * number)) for side in sides]
+    return [zoom.compare(seen, scale, field(scale, [box * side] * number)) for side in sides]
 
 
 def test_fields_of_one_slide_differ_without_a_word(analyser: Analyser) -> None:

@@ -16,25 +16,25 @@ from edgeleuk.analysis import morphometry
 from edgeleuk.analysis.observation import Observation
 from edgeleuk.device.profiles import Profile
 from edgeleuk.errors import ScaleError
-from edgeleuk.imaging import field_of_view
+from edgeleuk.imaging.field_of_view import boxes_inside, cut_by_rim, fill_surround
 from edgeleuk.imaging.objectives import OBJECTIVES
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.models import registry
 from edgeleuk.networks.finder import Finder
 from edgeleuk.networks.reader import Reader
-from edgeleuk.quality import assessment
+from edgeleuk.quality.assessment import QualityPolicy, field_measures, load_limits
 from edgeleuk.quality.drawings import ON, TOUCHED, strokes
 from edgeleuk.scale.agreement import contradicted, disagreeing
 from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.system.machine import Arithmetic
 from edgeleuk.types import (
     WHITE_CELL,
-    Aperture,
     Assessment,
     Box,
     Cell,
     Detections,
     Field,
+    FieldOfView,
     Finding,
     Frame,
     Image,
@@ -98,7 +98,7 @@ class Analyser:
                 and marked as forced.
         """
         self.model, self.profile = model, profile
-        self.quality = assessment.QualityPolicy(assessment.load_limits(), model.magnification, refusing)
+        self.quality = QualityPolicy(load_limits(), model.magnification, refusing)
         self.finder = Finder(model.finder, threads, arithmetic)
         self.reader = Reader(model.reader, threads, arithmetic)
 
@@ -126,36 +126,36 @@ class Analyser:
         seconds: dict[str, float] = {}
         with _timed(seconds, "look"):
             seen = seen or Observation.of(frame)
-        disc = seen.field_of_view
-        self.quality.judge(frame.name, seen.measures)  # light first: without it no scale can be estimated
+        field_of_view = seen.field_of_view
+        self.quality.assess(frame.name, seen.measures)  # light first: without it no scale can be estimated
         with _timed(seconds, "light") if self.profile else nullcontext():
             frame, profile, doubts = self._under_profile(seen)
-        pixels = field_of_view.filled(frame.pixels, disc) if disc else frame.pixels
+        pixels = fill_surround(frame.pixels, field_of_view) if field_of_view else frame.pixels
         if scale is None or (scale.source == "profile" and profile is None and not vouched):
             scale, vouched = profile.scale_of(frame) if profile else None, False
         # The finder gets the unfilled picture: it was trained on black surrounds, and misclassifies cells cut by a
         # bright one (of what it called white cells on phone_train 28 % were none, and 39 % with the surround filled).
         try:
-            scale, found, small = self._found(frame, disc, scale, vouched, seconds)
+            scale, found, small = self._found(frame, field_of_view, scale, vouched, seconds)
         except ScaleError as error:
             if self._as_negative(seen) < NEGATIVE:
                 raise
             raise ScaleError(f"{error} It looks like a negative: save it as a positive.") from error
         with _timed(seconds, "assess"):
-            after = assessment.after(pixels, disc, scale, found, self.finder.um_per_px, small)
+            after = field_measures(pixels, field_of_view, scale, found, self.finder.um_per_px, small)
             detail = {"um_per_px": scale.um_per_px / frame.shrunk}
             measures = {**seen.measures, **after, **detail}
             if self.quality.refusal(measures):
                 measures["negative_percent"] = self._as_negative(seen)
-            judged = self.quality.judge(frame.name, measures)
+            assessment = self.quality.assess(frame.name, measures)
         if profile and profile.scale and scale.source == "red cells":
             doubts = (*doubts, _other_size(profile, scale, frame))
         um_per_px = scale.um_per_px / frame.shrunk
         other = tuple(_other_objective(self.model, scale, um_per_px))
-        judged = replace(judged, findings=(*judged.findings, *other))
+        assessment = replace(assessment, findings=(*assessment.findings, *other))
         coarse = too_coarse(self.model.finder.counted_to, scale)
-        found, under, left_out = _clear_of_drawings(found.without(coarse), frame.pixels, judged)
-        whole = shown_enough(found, frame.width, frame.height, disc) & ~under
+        found, under, left_out = _clear_of_drawings(found.without(coarse), frame.pixels, assessment)
+        whole = shown_enough(found, frame.width, frame.height, field_of_view) & ~under
         cells = self._cells(pixels, scale, found, whole, seconds)
         warnings = (
             *doubts,
@@ -164,8 +164,8 @@ class Analyser:
             *_not_counted(coarse, self.model.finder.counted_to, um_per_px),
         )
         return Field(
-            frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, disc,
-            judged, profile=profile.name if profile else None,
+            frame.name, frame.width, frame.height, scale, cells, seconds, warnings, coarse, field_of_view,
+            assessment, profile=profile.name if profile else None,
         )  # fmt: skip
 
     def _as_negative(self, seen: Observation) -> float:
@@ -176,13 +176,13 @@ class Analyser:
         channels = seen.look.channels
         if channels is None or channels.median > BRIGHT:
             return 0.0
-        frame, disc = seen.frame, seen.field_of_view
+        frame, field_of_view = seen.frame, seen.field_of_view
         turned = replace(frame, pixels=cv2.bitwise_not(frame.pixels))
         try:
-            scale, found, small = self._found(turned, disc, None, True, {})
+            scale, found, small = self._found(turned, field_of_view, None, True, {})
         except ScaleError:
             return 0.0
-        after = assessment.after(turned.pixels, disc, scale, found, self.finder.um_per_px, small)
+        after = field_measures(turned.pixels, field_of_view, scale, found, self.finder.um_per_px, small)
         return after.get("likeness_percent", 0.0)
 
     def _cells(
@@ -265,37 +265,41 @@ class Analyser:
     def _found(
         self,
         frame: Frame,
-        disc: Aperture | None,
+        field_of_view: FieldOfView | None,
         scale: Scale | None,
         vouched: bool,
         seconds: dict[str, float],
     ) -> tuple[Scale, Detections, Image | None]:
         """Find cells, with the scale re-estimated if contradicted.
 
-        Returns the scale that the finder used, its detections and, without a disc, the resampled picture. The
+        Returns the scale that the finder used, its detections and, without a field of view, the resampled picture. The
         scale is that of the red cells where they contradict `scale`.
         """
         with _timed(seconds, "scale"):
-            used = scale or estimate_scale(frame.pixels, self.finder, frame.name, disc=disc)
+            used = scale or estimate_scale(frame.pixels, self.finder, frame.name, field_of_view=field_of_view)
         small = None
         with _timed(seconds, "find"):
-            if disc is None:
+            if field_of_view is None:
                 resampling = Resampling.to_scale(frame.width, frame.height, used, self.finder.um_per_px)
                 small = resampling.apply(frame.pixels)
                 found = self.finder.find_resampled(small, resampling)
             else:
-                found = find_within(self.finder, frame.pixels, used, disc)
+                found = find_within(self.finder, frame.pixels, used, field_of_view)
         if scale is None or vouched:
             return used, found, small
         if contradicted(scale, found, self.model.finder.red_cell_box_um) or disagreeing(
-            scale, found, frame, disc, self.finder
+            scale, found, frame, field_of_view, self.finder
         ):
-            return self._found(frame, disc, None, True, seconds)
+            return self._found(frame, field_of_view, None, True, seconds)
         return used, found, small
 
 
 def find_within(
-    finder: FinderLike, pixels: Image, scale: Scale, disc: Aperture | None, floor: float | None = None
+    finder: FinderLike,
+    pixels: Image,
+    scale: Scale,
+    field_of_view: FieldOfView | None,
+    floor: float | None = None,
 ) -> Detections:
     """Find cells inside the field of view of a picture.
 
@@ -305,25 +309,25 @@ def find_within(
         finder: Finder to use.
         pixels: (H, W, 3) uint8 RGB.
         scale: Scale of `pixels`.
-        disc: Field of view, an eyepiece's or between bars; None for the whole picture.
+        field_of_view: Field of view, an eyepiece's or between bars; None for the whole picture.
         floor: Score threshold as in `Finder.find`.
     """
-    if disc is None:
+    if field_of_view is None:
         return finder.find(pixels, scale, floor)
-    left, top, right, bottom = disc.bounds(pixels.shape[1], pixels.shape[0])
+    left, top, right, bottom = field_of_view.bounds(pixels.shape[1], pixels.shape[0])
     found = finder.find(pixels[top:bottom, left:right], scale, floor)
     found = replace(found, boxes=found.boxes + np.array([left, top, left, top], np.float32))
-    return found.where(field_of_view.seen(found.boxes, disc))
+    return found.where(boxes_inside(found.boxes, field_of_view))
 
 
 def _clear_of_drawings(
-    found: Detections, pixels: Image, judged: Assessment
+    found: Detections, pixels: Image, assessment: Assessment
 ) -> tuple[Detections, NDArray[np.bool_], tuple[str, ...]]:
     """Remove detections on drawings and flag those that touch them.
 
     Returns the kept detections, which of them (N,) touch drawings, and warnings on what was lost.
     """
-    if not any(finding.code == DRAWN for finding in judged.findings):
+    if not any(finding.code == DRAWN for finding in assessment.findings):
         return found, np.zeros(len(found), bool), ()
     shares = strokes(pixels, found.boxes, found.of(WHITE_CELL).boxes)
     kept, under = found.where(shares < ON), shares[shares < ON] > TOUCHED
@@ -341,7 +345,7 @@ def too_coarse(counted_to: Mapping[str, float], scale: Scale) -> frozenset[str]:
 
 
 def shown_enough(
-    found: Detections, width: int, height: int, disc: Aperture | None = None
+    found: Detections, width: int, height: int, field_of_view: FieldOfView | None = None
 ) -> NDArray[np.bool_]:
     """Return which boxes show enough of their cell to be read.
 
@@ -352,7 +356,7 @@ def shown_enough(
         found: N detections.
         width: Width of the picture, pixels.
         height: Height of the picture, pixels.
-        disc: Field of view; None for the whole picture.
+        field_of_view: Field of view; None for the whole picture.
 
     Returns:
         (N,) bool.
@@ -360,14 +364,16 @@ def shown_enough(
     boxes = found.boxes
     sides = boxes[:, 2:] - boxes[:, :2]
     left, top, right, bottom = (
-        disc.bounds(width, height) if disc and not disc.is_disc else (0, 0, width, height)
+        field_of_view.bounds(width, height)
+        if field_of_view and not field_of_view.is_ellipse
+        else (0, 0, width, height)
     )
     near = np.maximum(2, EDGE * max(right - left, bottom - top))
     cut = (boxes[:, :2] < np.array([left, top]) + near).any(axis=1)
     cut |= (boxes[:, 2:] > np.array([right, bottom]) - near).any(axis=1)
     enough: NDArray[np.bool_] = sides.min(axis=1) >= MIN_SHOWN * sides.max(axis=1)
     whole: NDArray[np.bool_] = ~cut | enough
-    return whole & ~field_of_view.cut(boxes, disc) if disc and disc.is_disc else whole
+    return whole & ~cut_by_rim(boxes, field_of_view) if field_of_view and field_of_view.is_ellipse else whole
 
 
 def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:

@@ -178,7 +178,7 @@ def measure(image: Image, scale: Scale, boxes: Sequence[Box]) -> list[Morphometr
     unfit = [_unfit(image, scale, box) for box in boxes]
     fit = [box for box, reason in zip(boxes, unfit, strict=True) if reason is None]
     found = iter(segment(image, scale, fit))
-    return [Morphometry(reason=reason) if reason else _judge(next(found), scale) for reason in unfit]
+    return [Morphometry(reason=reason) if reason else _assess(next(found), scale) for reason in unfit]
 
 
 def _unfit(image: Image, scale: Scale, box: Box) -> str | None:
@@ -202,7 +202,7 @@ def _coarsest(scale: Scale) -> float:
     return max(scale.um_per_px_x, scale.um_per_px_y)
 
 
-def _judge(found: Segmentation, scale: Scale) -> Morphometry:
+def _assess(found: Segmentation, scale: Scale) -> Morphometry:
     """Return the measurements of `found` that pass their checks."""
     if found.support < MIN_SUPPORT:
         return Morphometry(reason="the cell's outline cannot be told from what surrounds it")

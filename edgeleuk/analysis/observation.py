@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.imaging.field_of_view import middle
 from edgeleuk.quality.assessment import Measures, look_measures
 from edgeleuk.quality.measures import Look, look
-from edgeleuk.types import Aperture, Frame
+from edgeleuk.types import FieldOfView, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Observation:
     It is not yet corrected for light and stain by a profile: what the camera recorded shows whether it is
     dark or overexposed.
     """
-    field_of_view: Aperture | None
+    field_of_view: FieldOfView | None
     """Part that shows the slide, frame pixels; None for all."""
     look: Look
     """Statistics of the middle of the field of view."""
@@ -36,10 +36,10 @@ class Observation:
 
         Takes 12 ms for 1280 x 720 on one core of a laptop.
         """
-        return cls.within(frame, find_view(frame.pixels))
+        return cls.within(frame, find_field_of_view(frame.pixels))
 
     @classmethod
-    def within(cls, frame: Frame, field_of_view: Aperture | None) -> Self:
+    def within(cls, frame: Frame, field_of_view: FieldOfView | None) -> Self:
         """Observe a frame whose field of view is known.
 
         As in a stream whose camera does not move.
@@ -48,5 +48,5 @@ class Observation:
 
     @property
     def measures(self) -> Measures:
-        """Values that `quality.toml` judges before cells are found."""
+        """Values that `quality.toml` limits before cells are found."""
         return look_measures(self.look)

@@ -9,7 +9,7 @@ import numpy as np
 from edgeleuk.device.colour import fit_light
 from edgeleuk.device.profiles import Light
 from edgeleuk.errors import InputError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.types import Frame
 
 MOST_OFF = 0.03
@@ -40,7 +40,7 @@ def light(frames: Sequence[Frame]) -> Light:
         raise InputError(
             f"the blank pictures ({names}) are of different sizes. Take them with one camera setting."
         )
-    fit = fit_light([frame.pixels for frame in frames], find_view(frames[0].pixels))
+    fit = fit_light([frame.pixels for frame in frames], find_field_of_view(frames[0].pixels))
     brightest = fit.grid.max(axis=(0, 1))
     if brightest.max() >= CLIPPED:
         raise InputError(

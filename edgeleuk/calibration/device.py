@@ -12,12 +12,12 @@ import numpy as np
 from edgeleuk.calibration import blank, micrometer, smear
 from edgeleuk.device.profiles import ASPECT, SCHEMA, Profile, Ruler, Size
 from edgeleuk.errors import EdgeleukError, InputError, ScaleError, UsageError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.imaging.objectives import objective
 from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)
@@ -134,7 +134,7 @@ def _read(pictures: Sequence[Picture], failures: list[EdgeleukError]) -> list[Fr
             try:
                 frames.append(read_picture(each))
             except Exception as error:  # noqa: BLE001  # from any library; the other images are still measured
-                faults.append(unforeseen(error, str(each)))
+                faults.append(to_user_error(error, str(each)))
     if faults and not frames:
         raise faults[0]
     failures += faults
@@ -177,10 +177,10 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
             f"give {low:.2g} to {high:.2g}. Check --spacing-um and --mag."
         )
     for frame in cells[:1]:
-        disc = find_view(frame.pixels)
-        seen = profile.corrected(frame, disc)
+        field_of_view = find_field_of_view(frame.pixels)
+        seen = profile.corrected(frame, field_of_view)
         try:
-            told = estimate_scale(seen.pixels, finder, frame.name, disc=disc)
+            told = estimate_scale(seen.pixels, finder, frame.name, field_of_view=field_of_view)
         except ScaleError:
             return
         expected = profile.scale_of(frame)

@@ -17,8 +17,8 @@ from edgeleuk.analysis.analyser import find_within
 from edgeleuk.device import colour
 from edgeleuk.device.profiles import Profile, Ruler, Stain, Usual
 from edgeleuk.errors import InputError, ScaleError
-from edgeleuk.imaging.bars import find_view
-from edgeleuk.imaging.field_of_view import cut, middle
+from edgeleuk.imaging.bars import find_field_of_view
+from edgeleuk.imaging.field_of_view import cut_by_rim, middle
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.networks.finder import Finder
 from edgeleuk.quality.measures import look
@@ -94,7 +94,9 @@ def scaled_by(profile: Profile, frames: Sequence[Frame], finder: Finder) -> Prof
     """
     first = frames[0]
     same = [frame for frame in frames if frame.pixels.shape == first.pixels.shape]
-    found = red_cell_ruler([profile.corrected(frame, find_view(frame.pixels)) for frame in same], finder)
+    found = red_cell_ruler(
+        [profile.corrected(frame, find_field_of_view(frame.pixels)) for frame in same], finder
+    )
     ruler = replace(
         found,
         um_per_px_x=significant(found.um_per_px_x * first.width / profile.picture.width),
@@ -126,7 +128,9 @@ def red_cell_ruler(frames: Sequence[Frame], finder: Finder) -> Ruler:
     for frame in frames:
         try:
             near = scales[-1] if scales else None
-            scales.append(estimate_scale(frame.pixels, finder, frame.name, near, find_view(frame.pixels)))
+            scales.append(
+                estimate_scale(frame.pixels, finder, frame.name, near, find_field_of_view(frame.pixels))
+            )
         except ScaleError as error:
             failed = error
     if not scales:
@@ -158,10 +162,10 @@ def _diameters(frame: Frame, finder: Finder, scale: Scale) -> NDArray[np.float64
 
     Cells cut by the image's edge or by the rim of the field of view are left out.
     """
-    disc = find_view(frame.pixels)
-    boxes = find_within(finder, frame.pixels, scale, disc).of(RED_CELL).boxes
-    if disc:
-        boxes = boxes[~cut(boxes, disc)]
+    field_of_view = find_field_of_view(frame.pixels)
+    boxes = find_within(finder, frame.pixels, scale, field_of_view).of(RED_CELL).boxes
+    if field_of_view:
+        boxes = boxes[~cut_by_rim(boxes, field_of_view)]
     resampling = Resampling.to_scale(frame.width, frame.height, scale, finder.um_per_px)
     return diameters_um(resampling.apply(frame.pixels), resampling.forward(boxes), finder.um_per_px)
 
@@ -177,10 +181,11 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
     Raises:
         InputError: The fields show too few cells, or the stains have the same hue.
     """
-    discs = [find_view(frame.pixels) for frame in frames]
+    fields_of_view = [find_field_of_view(frame.pixels) for frame in frames]
     scales = [
-        profile.scale_of(frame) or estimate_scale(frame.pixels, finder, frame.name, disc=disc)
-        for frame, disc in zip(frames, discs, strict=True)
+        profile.scale_of(frame)
+        or estimate_scale(frame.pixels, finder, frame.name, field_of_view=field_of_view)
+        for frame, field_of_view in zip(frames, fields_of_view, strict=True)
     ]
     grids = [profile.light_on(frame) for frame in frames]
     backgrounds = [colour.background(frame.pixels) for frame in frames]
@@ -188,8 +193,8 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
     seen = list(frames)
     for _ in range(ROUNDS):
         cells = [
-            find_within(finder, frame.pixels, scale, disc, FLOOR)
-            for frame, scale, disc in zip(seen, scales, discs, strict=True)
+            find_within(finder, frame.pixels, scale, field_of_view, FLOOR)
+            for frame, scale, field_of_view in zip(seen, scales, fields_of_view, strict=True)
         ]
         best = max((float(s) for each in cells for s in each.of(WHITE_CELL).scores), default=0.0)
         red, white = [], []
@@ -200,13 +205,16 @@ def stain(frames: Sequence[Frame], finder: Finder, profile: Profile) -> Stain:
             white += _colours(dense, surest.where(surest.scores >= SURE * best), NUCLEUS_SHARE)
         found = _stain(np.array(red), np.array(white), empty, len(frames))
         stained = replace(profile, stain=found)
-        seen = [stained.corrected(frame, disc) for frame, disc in zip(frames, discs, strict=True)]
+        seen = [
+            stained.corrected(frame, field_of_view)
+            for frame, field_of_view in zip(frames, fields_of_view, strict=True)
+        ]
     return found
 
 
 def usual(frames: Sequence[Frame]) -> Usual:
     """Return the medians of `measures.look` over the fields."""
-    looks = [look(middle(frame.pixels, find_view(frame.pixels))[0]) for frame in frames]
+    looks = [look(middle(frame.pixels, find_field_of_view(frame.pixels))[0]) for frame in frames]
     values = (
         round(float(np.median([getattr(each, name) for each in looks])), 4)
         for name in ("sharpness", "light", "coverage", "contrast")

@@ -35,7 +35,7 @@ from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._stop import Commands
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 
 app = typer.Typer(
     name="edgeleuk",
@@ -100,4 +100,4 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:  # noqa: BLE001  # any other error: a line for the user, a reference for support
-        fail(unforeseen(error))
+        fail(to_user_error(error))

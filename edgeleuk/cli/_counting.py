@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results, tell, warn
 from edgeleuk.cli._rules import standards
-from edgeleuk.cli._who import NOBODY, UNCHANGED, Other, Who
+from edgeleuk.cli._who import NOBODY, UNCHANGED, SessionChanges, SessionFacts
 from edgeleuk.errors import StoreError
 from edgeleuk.system.addresses import shown_mistake, shown_source
 
@@ -47,9 +47,9 @@ class Options:
     keep: bool = True
     store: Path | None = None
     resume: str | None = None
-    who: Who = NOBODY
+    who: SessionFacts = NOBODY
     """Facts about a new session."""
-    other: Other = UNCHANGED
+    other: SessionChanges = UNCHANGED
     """Changed facts of a resumed session."""
     until_target: bool = False
     most_seconds: float | None = None
@@ -69,7 +69,7 @@ def count_live(options: Options, start: Start) -> None:
         StoreError: The count ended while no field could be kept.
     """
     from edgeleuk.analysis.analyser import Analyser
-    from edgeleuk.console.loop import Loop
+    from edgeleuk.console.loop import Loop, LoopOptions
     from edgeleuk.console.systemd_watchdog import Watchdog
     from edgeleuk.counting.live import LiveCounter
     from edgeleuk.counting.scale_policy import ScalePolicy
@@ -131,16 +131,20 @@ def count_live(options: Options, start: Start) -> None:
             _describe(session, options.other, counter, say)
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
-        loop = Loop(
-            capture, counter, view, requests=requests, show_frame=start.show_frame, on_event=say, watchdog=watchdog,
+        loop_options = LoopOptions(
+            requests=requests,
+            show_frame=start.show_frame,
+            on_event=say,
+            watchdog=watchdog,
             waits=not info.live,
-            until_target=options.until_target, most_seconds=options.most_seconds,
-        )  # fmt: skip
-        reason = loop.run()
+            until_target=options.until_target,
+            most_seconds=options.most_seconds,
+        )
+        reason = Loop(capture, counter, view, loop_options).run()
         start.close()  # closing messages belong on the former screen
         if session:
             session.finish(reason)
-        _close(options, analyser, counter, session, reason, say, capture.unreadable)
+        _close(options, counter, session, reason, say, capture.unreadable)
         if counter.refused_by_disk:
             raise StoreError(f"the count ended while no field could be kept. {counter.message}")
 
@@ -154,14 +158,16 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
     lost: list[str] = []
     counted = tuple(session.counted(lost))
-    check_types(session.known(lost), counted, counter.analyser.model)
+    check_types(session.readable_summary(lost), counted, counter.analyser.model)
     marks = session.marks(lost)
-    last = session.give_up(counted, lost) if lost else 0
+    last = session.drop_unreadable(counted, lost) if lost else 0
     tell_lost(lost)
     counter.resume(counted, marks, last=last)
 
 
-def _describe(session: Session, other: Other, counter: LiveCounter, say: Callable[[Event], None]) -> None:
+def _describe(
+    session: Session, other: SessionChanges, counter: LiveCounter, say: Callable[[Event], None]
+) -> None:
     """Update the facts of a resumed session and report the changes."""
     from edgeleuk.counting.state import Event
 
@@ -261,7 +267,6 @@ def _tell_start(
 
 def _close(
     options: Options,
-    analyser: Analyser,
     counter: LiveCounter,
     session: Session | None,
     reason: str,
@@ -286,7 +291,7 @@ def _close(
     }
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        _summarise(options, analyser, counter, session, reason, unreadable)
+        _summarise(options, counter, session, reason, unreadable)
     if session and counter.refused_by_disk:
         warn(f"the last fields are not in session {session.id}: {counter.message}")
     elif session:
@@ -296,7 +301,6 @@ def _close(
 
 def _summarise(
     options: Options,
-    analyser: Analyser,
     counter: LiveCounter,
     session: Session | None,
     reason: str,
@@ -309,7 +313,7 @@ def _summarise(
     from edgeleuk.console.summary import Ended
     from edgeleuk.render import terminal
 
-    result, model, out = counter.differential(), analyser.model, results()
+    result, model, out = counter.differential(), counter.analyser.model, results()
     if session is None and result.supported and result.attributes:
         out.print(terminal.attributes(result))
     ended = Ended(

@@ -260,13 +260,13 @@ def still(capture: Capture) -> Frame:
 
 
 def _next(capture: Capture) -> Frame:
-    shot = capture.next(WAIT_S)
-    if shot is None:
+    timed = capture.next(WAIT_S)
+    if timed is None:
         why = capture.state().text or f"none came within {WAIT_S:g} s."
         raise CameraError(
             f"{capture.info.name} gave no picture: {why} Check the camera, and press Enter again."
         )
-    return shot.frame
+    return timed.frame
 
 
 def _spacing(default: float) -> float:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from edgeleuk.cli._console import notices, warn
-from edgeleuk.cli._who import Who
+from edgeleuk.cli._who import SessionFacts
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.system.addresses import shown_mistake
 
@@ -134,7 +134,7 @@ class Keeper:
 
 
 def pictures_session(
-    analyser: Analyser, paths: list[str], who: Who, um_per_px: float | None, red_cells: float | None
+    analyser: Analyser, paths: list[str], who: SessionFacts, um_per_px: float | None, red_cells: float | None
 ) -> NewSession:
     """Return the new session of a count of images.
 

@@ -74,7 +74,7 @@ def in_use(magnification: str) -> Model:
 
 
 def _tried(model: Model) -> Model:
-    from edgeleuk.doctor.acquaintance import require_tried
+    from edgeleuk.doctor.first_use import require_tried
 
     require_tried(model, lambda text: notices.print(text, markup=False))
     return model

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 
 if TYPE_CHECKING:
     from edgeleuk.cli._results import ResultFolder
@@ -39,7 +39,7 @@ def attempt(faults: list[EdgeleukError], name: str, doing: str, action: Callable
     try:
         action()
     except Exception as error:  # noqa: BLE001  # from any library, or a full disk
-        faults.append(unforeseen(error, name, doing))
+        faults.append(to_user_error(error, name, doing))
         return False
     return True
 

@@ -20,7 +20,7 @@ def main() -> None:
 
         trial.work(registry.read_manifest(Path(sys.argv[1])), *standards())
     except Exception as error:  # noqa: BLE001  # whatever it is, the model caused it
-        print(trial.told(error))
+        print(trial.describe(error))
         sys.exit(1)
 
 

@@ -57,7 +57,7 @@ MoreNotes = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class SessionChanges:
     """Changes to a kept session.
 
     None leaves a fact as it is; an empty text removes it.
@@ -70,7 +70,7 @@ class Other:
     notes: str | None = None
 
     def __bool__(self) -> bool:
-        return self != Other()
+        return self != SessionChanges()
 
     def keep(self, session: Session) -> tuple[Change, ...]:
         """Apply the changes to an open session, and return them.
@@ -85,7 +85,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class SessionFacts:
     """Values of these options."""
 
     slide: str = ""
@@ -95,4 +95,4 @@ class Who:
     notes: str = ""
 
 
-NOBODY, UNCHANGED = Who(), Other()
+NOBODY, UNCHANGED = SessionFacts(), SessionChanges()

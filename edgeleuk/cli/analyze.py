@@ -36,10 +36,10 @@ from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
     OperatorOption,
+    SessionFacts,
     SiteOption,
     SlideOption,
     StoreOption,
-    Who,
 )
 from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
@@ -164,11 +164,12 @@ def analyze(
     analyser = Analyser(model, threads if workers == 1 else 1, profile=known, refusing=not force)
     names = ["demo"] if demo else paths or []
     new = pictures_session(
-        analyser, names, Who(slide, operator, site, microscope, notes), um_per_px, red_cells
+        analyser, names, SessionFacts(slide, operator, site, microscope, notes), um_per_px, red_cells
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
     folder = ResultFolder(target, run) if target else None
     write_all = folder is not None and not (as_json or as_csv or overlay)
+    forms = _Forms(as_json, as_csv, write_all, details)
     overlays = Overlays(folder if overlay or write_all else None, model.reader.labels)
 
     with Stopping() as stop, Keeper(new, store, wanted=keep and bool(files)) as keeper:
@@ -186,7 +187,7 @@ def analyze(
     overlays.sign(result)
     faults = [
         *overlays.faults,
-        *_output(result, model, as_json, as_csv, folder, write_all, details, overlays),
+        *_output(result, model, folder, forms, overlays),
     ]
     if not stop or count.number:
         keeper.tell()
@@ -266,14 +267,22 @@ def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, sto
     return Outcome(failures, {texts[key]: names for key, names in warnings.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """Forms of the result that were asked for."""
+
+    json: bool
+    csv: bool
+    all: bool
+    """Whether the folder gets every form."""
+    details: bool
+
+
 def _output(
     result: SlideResult,
     model: Model,
-    as_json: bool,
-    as_csv: bool,
     folder: ResultFolder | None,
-    write_all: bool,
-    details: bool,
+    wanted: _Forms,
     overlays: Overlays,
 ) -> list[EdgeleukError]:
     """Write and print the result, and return what failed.
@@ -286,17 +295,17 @@ def _output(
     faults: list[EdgeleukError] = []
     document = tables.with_overlays(tables.document(result), overlays.names())
     if folder:
-        forms = _files(result, model, document, as_json or write_all, as_csv or write_all)
+        forms = _files(result, model, document, wanted.json or wanted.all, wanted.csv or wanted.all)
         for name, content in forms.items():
             attempt(faults, name, "written", partial(_written, folder, name, content))
         attempt(faults, str(folder.path), "finished", folder.close)
-    if as_json:
+    if wanted.json:
         print_json(document)
-    elif as_csv and not folder:
+    elif wanted.csv and not folder:
         print_csv(tables.cells_csv(result, model.reader.attributes))
         tell(result.verdict.line)
     elif result.counted:
-        results().print(terminal.analysis(result, model, details=details))
+        results().print(terminal.analysis(result, model, details=wanted.details))
         return faults
     elif any(each.findings for each in result.refused):
         results().print(terminal.verdict_line(result.verdict))

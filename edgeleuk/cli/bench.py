@@ -48,8 +48,8 @@ def bench(
     8-bit and float arithmetic and numbers of threads are compared on the same simulated frames in turn. Close other
     programs first. The line below each table is for a report.
     """
+    from edgeleuk.doctor.bench import BenchPlan, report_line, settings_here
     from edgeleuk.doctor.bench import bench as measure
-    from edgeleuk.doctor.bench import report_line, settings_here
     from edgeleuk.system import machine
 
     models = [chosen(model_folder, mag)] if model_folder else _in_use(mag)
@@ -57,7 +57,7 @@ def bench(
     done: list[BenchResult] = []
     for model in models:
         with _following(model.magnification, len(settings)) as step:
-            done.append(measure(model, settings, *loaded, width, height, frames, step))
+            done.append(measure(model, BenchPlan(settings, width, height, frames), *loaded, step))
         if not as_json:  # print each result at once: the next one may take minutes
             results().print(_table(done[-1]))
             results().print(report_line(done[-1]), soft_wrap=True)

@@ -20,7 +20,7 @@ from edgeleuk.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgeleuk.lab.evaluation.cells import Look
+    from edgeleuk.lab.evaluation.cells import CellLoader
     from edgeleuk.lab.evaluation.datasets import CellSample
 
 app = typer.Typer(
@@ -118,7 +118,7 @@ def finder(
     read = None
     if virtual:
         from edgeleuk.imaging.objectives import objective
-        from edgeleuk.lab.evaluation.virtual import composed_fields, virtual_fields
+        from edgeleuk.lab.evaluation.objectives import composed_fields, virtual_fields
 
         lens = objective(virtual)
         samples, rule, read = (
@@ -175,7 +175,7 @@ def reader(
     picked = picked[:: _step(len(picked), limit)]
     with progress_bar("reading") as progress:
         report = evaluate_reader(
-            Reader(model.reader, threads), picked, rule_set, progress, _look(virtual, restain)
+            Reader(model.reader, threads), picked, rule_set, progress, _cell_loader(virtual, restain)
         )
     if plot:
         from edgeleuk.lab.evaluation.plots import plot_reader
@@ -239,7 +239,7 @@ def whole(
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount
     from edgeleuk.lab.evaluation.datasets import load_fields
-    from edgeleuk.lab.evaluation.whole import evaluate_whole
+    from edgeleuk.lab.evaluation.end_to_end import evaluate_whole
     from edgeleuk.lab.render.evaluation import render_whole
     from edgeleuk.types import Scale
 
@@ -274,16 +274,16 @@ def phone(
     limit: Limit = None,
     threads: Threads = None,
 ) -> None:
-    """Fields as a phone at the eyepiece sees them: disc, scale and white cells, however badly it is held."""
+    """Fields as a phone at the eyepiece sees them: field of view, scale and white cells, however badly it is held."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
+    from edgeleuk.lab.evaluation.objectives import round_fields
     from edgeleuk.lab.evaluation.phone import evaluate_phone
-    from edgeleuk.lab.evaluation.virtual import eyepiece_fields
     from edgeleuk.lab.render.evaluation import render_phone
 
     model = chosen(model_folder, mag)
     samples, names = load_fields(coco, images)
-    wide = eyepiece_fields(samples, names) if composed else None
+    wide = round_fields(samples, names) if composed else None
     samples = wide.samples if wide else samples
     samples = samples[:: _step(len(samples), limit)]
     analyser = Analyser(model, threads)
@@ -311,8 +311,10 @@ def alarms(
     reference: ReferenceOption = None,
 ) -> None:
     """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
-    from edgeleuk.differential.for_reader import judge_by
+    from edgeleuk.differential.for_reader import differential_function
+    from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.alarms import Draws, evaluate_alarms
+    from edgeleuk.lab.evaluation.cells import CellReading
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.render.evaluation import render_alarms
     from edgeleuk.networks.reader import Reader
@@ -323,9 +325,14 @@ def alarms(
     picked = of_split(load_cells(cells, images), split)
     picked = picked[:: _step(len(picked), limit)]
     draws = Draws(healthy, slides, per_slide)
-    reader, judge, look = Reader(manifest, threads), judge_by(manifest, rule_set, ranges), _look(virtual)
+    reader, to_differential, load_cell = (
+        Reader(manifest, threads),
+        differential_function(manifest, rule_set, ranges),
+        _cell_loader(virtual),
+    )
     with progress_bar("reading") as progress:
-        report = evaluate_alarms(reader, judge, picked, draws, patients, rule_set, ranges, progress, look)
+        reading, measured_by = CellReading(reader, load_cell, progress), Standards(rule_set, ranges)
+        report = evaluate_alarms(reading, to_differential, picked, draws, patients, measured_by)
     _print(report, render_alarms, as_json)
 
 
@@ -348,6 +355,7 @@ def verdicts(
     reference: ReferenceOption = None,
 ) -> None:
     """Verdicts on simulated healthy slides, on patients and on slides with few blasts; how bounds of blasts hold."""
+    from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.evaluation.verdicts import Plan, evaluate_verdicts
     from edgeleuk.lab.render.verdicts import render_verdicts
@@ -362,9 +370,9 @@ def verdicts(
             Reader(model.reader, threads),
             picked,
             plan,
-            *standards(rules, reference),
+            Standards(*standards(rules, reference)),
             progress,
-            _look(virtual),
+            _cell_loader(virtual),
         )
     _print(report, render_verdicts, as_json)
 
@@ -449,15 +457,15 @@ def _of(
     return picked
 
 
-def _look(virtual: str | None, restain: int | None = None) -> Look:
+def _cell_loader(virtual: str | None, restain: int | None = None) -> CellLoader:
     """Return the function that reads a cell's image.
 
     The image is shown as it is or through an objective, and is then re-stained if wanted.
     """
     from edgeleuk.imaging.objectives import objective
     from edgeleuk.lab.evaluation.cells import read_cell
+    from edgeleuk.lab.evaluation.objectives import virtual_cells
     from edgeleuk.lab.evaluation.restain import restained_cells
-    from edgeleuk.lab.evaluation.virtual import virtual_cells
 
-    look = virtual_cells(objective(virtual)) if virtual else read_cell
-    return look if restain is None else restained_cells(restain, look)
+    load_cell = virtual_cells(objective(virtual)) if virtual else read_cell
+    return load_cell if restain is None else restained_cells(restain, load_cell)

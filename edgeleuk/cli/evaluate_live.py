@@ -56,7 +56,7 @@ def live(
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.lab.evaluation.live import evaluate_live
-    from edgeleuk.sources.simulated import DRIFTS_UM, StageSource
+    from edgeleuk.sources.simulated import DRIFTS_UM, StageSettings, StageSource
 
     if standstill >= minutes * 60 / 2:
         raise UsageError(
@@ -71,9 +71,17 @@ def live(
             task = bar.add_task(f"slide {seed}", total=minutes * 60)
             slide = SlideCount(analyser, *loaded, ScalePolicy(analyser), SlideOptions(stills=False))
             source = StageSource(
-                seed, model.magnification, minutes=minutes, fps=fps, focus_drift_um=DRIFTS_UM[model.magnification], exposure_drift=0.1,
-                jumps=jumps, standstill_s=standstill,
-            )  # fmt: skip
+                seed,
+                model.magnification,
+                settings=StageSettings(
+                    minutes=minutes,
+                    fps=fps,
+                    focus_drift_um=DRIFTS_UM[model.magnification],
+                    exposure_drift=0.1,
+                    jumps=jumps,
+                    standstill_s=standstill,
+                ),
+            )
             done.append(evaluate_live(slide, source, seed, progress=_to(bar, task)))
     if as_json:
         print_json({"slides": [each.as_json() for each in done]})
@@ -100,7 +108,7 @@ def _table(done: Sequence[LiveResult]) -> Table:
         off = [label for label, share in each.types.items() if not share.explained]
         table.add_row(
             str(each.seed), str(sum(each.in_view.values())), str(sum(each.counted.values())), f"{each.error:+.1%}",
-            str(each.counted.get("unclassified", 0)), str(each.fields), str(each.islands),
+            str(each.counted.get("unclassified", 0)), str(each.fields), str(each.island_count),
             ", ".join(off).replace("_", " ") or ("none" if each.types else "not measured"),
         )  # fmt: skip
     return table

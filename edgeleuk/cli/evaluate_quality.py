@@ -38,7 +38,7 @@ def quality(
     """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
-    from edgeleuk.lab.evaluation.quality import QualityReport, climb_ladders, judge_sources, judge_strangers
+    from edgeleuk.lab.evaluation.quality import QualityReport, assess_sources, assess_strangers, climb_ladders
     from edgeleuk.lab.render.quality import render_quality
     from edgeleuk.sources.pictures.listing import pictures
     from edgeleuk.types import PictureFile
@@ -53,12 +53,12 @@ def quality(
     strange = [each for each in others if isinstance(each, PictureFile)]
     analyser = Analyser(model, threads)
     with progress_bar("judging") as progress:
-        judged = judge_sources(analyser, evenly(samples, limit), progress)
+        assessed = assess_sources(analyser, evenly(samples, limit), progress)
     with progress_bar("other pictures") as progress:
-        foreign = judge_strangers(analyser, evenly(strange, limit), progress) if strange else None
+        foreign = assess_strangers(analyser, evenly(strange, limit), progress) if strange else None
     with progress_bar("ladders") as progress:
         climbs = climb_ladders(analyser, evenly(samples, ladders), names, progress) if ladders else {}
-    report = QualityReport(judged, foreign, climbs)
+    report = QualityReport(assessed, foreign, climbs)
     if as_json:
         print_json(report.as_json())
     else:

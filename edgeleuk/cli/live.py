@@ -15,11 +15,11 @@ from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
     OperatorOption,
-    Other,
+    SessionChanges,
+    SessionFacts,
     SiteOption,
     SlideOption,
     StoreOption,
-    Who,
 )
 from edgeleuk.errors import UsageError
 from edgeleuk.system.addresses import is_incomplete
@@ -127,8 +127,8 @@ def live(
             keep=keep,
             store=store,
             resume=before.id if before else None,
-            who=Who(slide, operator, site, microscope, notes),
-            other=_other(context, Who(slide, operator, site, microscope, notes)),
+            who=SessionFacts(slide, operator, site, microscope, notes),
+            other=_other(context, SessionFacts(slide, operator, site, microscope, notes)),
             until_target=until_target,
             most_seconds=most_seconds,
             rules=rules,
@@ -158,7 +158,7 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
     from edgeleuk.sessions import open_store, require_resumable
 
     with open_store(store, create=False) as kept:
-        summary = kept.get(session).known([])
+        summary = kept.get(session).readable_summary([])
     require_resumable(summary)
     if is_incomplete(summary.source) and not source:
         raise UsageError(
@@ -173,7 +173,7 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
     return summary
 
 
-def _other(context: typer.Context, who: Who) -> Other:
+def _other(context: typer.Context, who: SessionFacts) -> SessionChanges:
     """Return the changes that the command line makes to a session.
 
     Environment variables are left out: they hold for new sessions.
@@ -186,7 +186,7 @@ def _other(context: typer.Context, who: Who) -> Other:
         "notes": who.notes,
     }
     said = [text if _is_given(context, name) else None for name, text in named.items()]
-    return Other(*said)
+    return SessionChanges(*said)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -194,7 +194,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def resume_session(session_id: str, store: Path | None, other: Other) -> None:
+def resume_session(session_id: str, store: Path | None, other: SessionChanges) -> None:
     """Resume a kept session.
 
     It keeps its own source, magnification and target.

@@ -19,11 +19,11 @@ from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
     MoreNotes,
-    Other,
     OtherDevice,
     OtherOperator,
     OtherSite,
     OtherSlide,
+    SessionChanges,
     StoreOption,
 )
 from edgeleuk.errors import UsageError
@@ -115,7 +115,7 @@ def resume(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session).id
-    resume_session(found, store, Other(slide, operator, site, device, notes))
+    resume_session(found, store, SessionChanges(slide, operator, site, device, notes))
 
 
 @app.command("set")
@@ -136,7 +136,7 @@ def set_facts(
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import open_store
 
-    if not (other := Other(slide, operator, site, device, notes)):
+    if not (other := SessionChanges(slide, operator, site, device, notes)):
         raise UsageError(
             "nothing to set. Give one or more of --slide, --operator, --site, --device, --notes."
         )
@@ -206,7 +206,7 @@ def delete(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        doomed = opened.get(session).known([])
+        doomed = opened.get(session).readable_summary([])
         what = f"session {doomed.id} with {doomed.fields} fields and {doomed.white_cells} white cells"
         if not yes:
             if not sys.stdin.isatty():
@@ -231,7 +231,7 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     from edgeleuk.slidemap import made_of_stills
 
     lost: list[str] = []
-    summary = session.known(lost)
+    summary = session.readable_summary(lost)
     model = chosen(model_folder, None if model_folder else summary.magnification)
     if model.magnification != summary.magnification:
         raise UsageError(

@@ -45,7 +45,7 @@ def simulate(
     else:
         size = (width * um_per_px / squeeze, height * um_per_px)
         smear = Smear.generate(seed, *size, COMPOSITION)
-    stage = Stage(smear, um_per_px, width, height, squeeze=squeeze, optics=Optics(defocus_um=defocus_um))
+    stage = Stage(smear, um_per_px, (width, height), squeeze=squeeze, optics=Optics(defocus_um=defocus_um))
     frame = stage.field()
     encoded = cv2.imencode(".png", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
     write(folder / "simulated.png", encoded)

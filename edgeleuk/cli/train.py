@@ -153,13 +153,14 @@ def leftout(
 ) -> None:
     """What colours and scale of a device profile are worth on a camera that a finder never saw."""
     _need_torch()
-    from edgeleuk.lab.training.leftout import left_out
+    from edgeleuk.lab.training.leftout import LeftOutRecipes, left_out
     from edgeleuk.lab.training.recipe import load_recipe
 
     recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
-    unseeing = None if reader is None else load_recipe(reader, "reader")
+    left_out_recipe = None if reader is None else load_recipe(reader, "reader")
     work = writable_folder(runs / f"leftout-{source}")
-    found = left_out(recipe, control, unseeing, source, runs, work, lambda name: tell(f"measuring: {name}"))
+    recipes = LeftOutRecipes(recipe, control, left_out_recipe)
+    found = left_out(recipes, source, runs, work, lambda name: tell(f"measuring: {name}"))
     if as_json:
         print_json(found.as_json())
     else:
@@ -276,8 +277,8 @@ def publish(
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
+    from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.training import publish as publishing
-    from edgeleuk.lab.training.export import Standards
 
     measured_by = Standards(*standards())
     if remeasure and (finder_recipe or reader_recipe):

@@ -101,7 +101,7 @@ class Decoder:
         self._held = rest
         return keys
 
-    def settle(self) -> list[str]:
+    def flush(self) -> list[str]:
         """Resolve what is pending after ESCAPE_S.
 
         Lone escape characters were key presses; the start of an unfinished sequence is dropped.
@@ -166,7 +166,7 @@ class Keys:
             self._heard = time.monotonic()
             self._ready.extend(self._decoder.feed(data))
         elif self._decoder.undecided and time.monotonic() - self._heard > ESCAPE_S:
-            self._ready.extend(self._decoder.settle())
+            self._ready.extend(self._decoder.flush())
 
     def _asked_to_suspend(self, _: int, __: FrameType | None) -> None:
         # Suspending here could leave a line half drawn; `poll` suspends between two.

@@ -32,7 +32,7 @@ from edgeleuk.console.parts import (
     status,
     told,
 )
-from edgeleuk.console.table import attribute_lines, outside, table
+from edgeleuk.console.table import attribute_lines, outside_counts, table
 from edgeleuk.console.text import fit, line
 from edgeleuk.counting.state import LiveState
 from edgeleuk.differential.rules import Reference
@@ -119,7 +119,7 @@ def middle(state: LiveState, labels: Sequence[str], width: int, height: int, ext
     """
     if extras.helping:
         return help_lines(width, height - _AROUND - len(verdict(state.slide_verdict, width)))
-    beside = outside(state.differential, labels, width)
+    beside = outside_counts(state.differential, labels, width)
     known = _met(state) if extras.attributes is None else extras.attributes
     about = attribute_lines(state.differential, known, width)
     wanted = _USUAL if extras.attributes is None else len(about)

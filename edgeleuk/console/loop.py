@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, Mark, Request
 from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import EdgeleukError
-from edgeleuk.types import Frame, Shot
+from edgeleuk.types import Frame, TimedFrame
 
 WAIT_S = 0.1
 """Longest wait for a frame, seconds.
@@ -37,7 +38,7 @@ class Frames(Protocol):
     @property
     def ended(self) -> bool: ...
 
-    def next(self, timeout: float) -> Shot | None: ...
+    def next(self, timeout: float) -> TimedFrame | None: ...
 
     def state(self) -> CameraState: ...
 
@@ -46,6 +47,30 @@ class View(Protocol):
     """View of states: terminal or nothing."""
 
     def update(self, state: LiveState) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """What a loop does beside counting, and when it ends."""
+
+    requests: Callable[[], Iterator[Request]] = lambda: iter(())
+    """Returns what the operator asked for since the last call."""
+    show_frame: Callable[[Frame, LiveState], None] | None = None
+    """Called with each shown frame and its state, for a preview."""
+    on_event: Callable[[Event], None] = lambda _: None
+    """Called with events of the camera."""
+    watchdog: Watchdog | None = None
+    """Watchdog of a service manager."""
+    waits: bool = False
+    """Whether the source waits until the last frame was taken.
+
+    A video file or a folder does. A frame that could not be stored is then tried again before another one is
+    taken.
+    """
+    until_target: bool = False
+    """Whether to stop when the target is reached."""
+    most_seconds: float | None = None
+    """Time limit, seconds; None for no limit."""
 
 
 class Loop:
@@ -60,14 +85,7 @@ class Loop:
         frames: Frames,
         counter: LiveCounter,
         view: View,
-        *,
-        requests: Callable[[], Iterator[Request]] = lambda: iter(()),
-        show_frame: Callable[[Frame, LiveState], None] | None = None,
-        on_event: Callable[[Event], None] = lambda _: None,
-        watchdog: Watchdog | None = None,
-        waits: bool = False,
-        until_target: bool = False,
-        most_seconds: float | None = None,
+        options: LoopOptions = LoopOptions(),  # frozen
     ) -> None:
         """Prepare a loop.
 
@@ -75,22 +93,18 @@ class Loop:
             frames: Source of frames.
             counter: Live count that assesses each frame.
             view: View that shows the states.
-            requests: Returns what the operator asked for since the last call.
-            show_frame: Called with each shown frame and its state, for a preview.
-            on_event: Called with events of the camera.
-            watchdog: Watchdog of a service manager.
-            waits: Whether the source delivers the next frame only after the last one was taken, as a video
-                file or a folder does. A frame that could not be stored is then tried again before another one
-                is taken.
-            until_target: Stop when the target is reached.
-            most_seconds: Stop after this time, seconds; None for no limit.
+            options: What to do beside counting, and when to end.
         """
         self.frames, self.counter, self.view = frames, counter, view
-        self._waits = waits
-        self._unkept: Shot | None = None
-        self._requests, self._show_frame, self._on_event = requests, show_frame, on_event
-        self._watchdog = watchdog or Watchdog(None)
-        self._until_target, self._most_seconds = until_target, most_seconds
+        self._waits = options.waits
+        self._unkept: TimedFrame | None = None
+        self._requests, self._show_frame, self._on_event = (
+            options.requests,
+            options.show_frame,
+            options.on_event,
+        )
+        self._watchdog = options.watchdog or Watchdog(None)
+        self._until_target, self._most_seconds = options.until_target, options.most_seconds
         self._stop = ""
         self._camera = "starting"
         self._shown = 0.0
@@ -100,21 +114,21 @@ class Loop:
         """Run the count and return briefly why it ended."""
         with _signals(self._asked_to_stop):
             while not self._stop:
-                shot = self._next()
-                if shot:
-                    verdict = self.counter.frame(shot)
-                    if shot is self._unkept and verdict == "move":
+                timed = self._next()
+                if timed:
+                    verdict = self.counter.frame(timed)
+                    if timed is self._unkept and verdict == "move":
                         verdict = self.counter.frame(
-                            shot
+                            timed
                         )  # the map forgot the unstored frame: compared with itself, it is still
                     unkept = verdict == "paused" and self.counter.refused_by_disk
-                    self._unkept = shot if self._waits and unkept else None
+                    self._unkept = timed if self._waits and unkept else None
                 self._obey()
-                self._report(shot)
-                self._stop = self._stop or self._reason(shot)
+                self._report(timed)
+                self._stop = self._stop or self._reason(timed)
         return self._stop
 
-    def _next(self) -> Shot | None:
+    def _next(self) -> TimedFrame | None:
         """Return the next frame, or the unstored one to retry.
 
         None when no frame arrived in time, or before it is time to retry.
@@ -129,8 +143,8 @@ class Loop:
     def _asked_to_stop(self, name: str) -> None:
         self._stop = f"stopped by {name}"
 
-    def _reason(self, shot: Shot | None) -> str:
-        if shot is None and self._unkept is None and self.frames.ended:
+    def _reason(self, timed: TimedFrame | None) -> str:
+        if timed is None and self._unkept is None and self.frames.ended:
             return "the source came to its end"
         if self._until_target and self.counter.differential().n >= self.counter.target:
             return "the target was reached"
@@ -163,11 +177,11 @@ class Loop:
             case str():
                 counter.note(request)
 
-    def _report(self, shot: Shot | None) -> None:
+    def _report(self, timed: TimedFrame | None) -> None:
         camera = self.frames.state()
         counted = f"{self.counter.differential().n} of {self.counter.target} white cells counted."
         held_up = self.counter.message if self.counter.paused else ""
-        self._watchdog.turn(shot is not None, camera, held_up or counted)
+        self._watchdog.turn(timed is not None, camera, held_up or counted)
         if camera.unreadable and not self._damage_told:
             self._damage_told = True
             text = "a damaged picture was refused. More of them are counted, and told at the end."
@@ -182,8 +196,8 @@ class Loop:
         self._shown = now
         state = self.counter.state(camera)
         self.view.update(state)
-        if shot and self._show_frame:
-            self._show_frame(shot.frame, state)
+        if timed and self._show_frame:
+            self._show_frame(timed.frame, state)
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def progress(state: LiveState, width: int) -> Text:
     n, target = state.differential.n, state.target
     reached = n >= target
     scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
-    after = f"  fields {number(state.fields, 5)}  parts {number(state.islands, 3)}{scale:>8} um/px"
+    after = f"  fields {number(state.fields, 5)}  parts {number(state.island_count, 3)}{scale:>8} um/px"
     before = f"white cells {number(n, 6)} of {number(target, 5).strip():<5}  "
     room = width - len(before) - len(after)
     filled = min(room * n // target, room)

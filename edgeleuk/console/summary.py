@@ -17,7 +17,7 @@ from edgeleuk.console.table import paired
 from edgeleuk.console.text import wrapped
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import Verdict
-from edgeleuk.render.terminal import beside, ceil
+from edgeleuk.render.terminal import ceil, outside_counts
 from edgeleuk.types import spoken
 
 BELOW = 2
@@ -51,7 +51,7 @@ class Ended:
             *_wrapped(self._head(), width),
             *self._types(width),
             *_wrapped(" ".join(self._others()), width),
-            *_wrapped(" ".join((*(text.plain for text in beside(self.result)), f"{NOTICE}.")), width),
+            *_wrapped(" ".join((*(text.plain for text in outside_counts(self.result)), f"{NOTICE}.")), width),
             *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
         ]
         left = height - BELOW - len(verdict_lines(self.verdict, width)) - len(needed)

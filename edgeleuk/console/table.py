@@ -82,7 +82,7 @@ def table(
     return lines + [line(width)] * (rows + 1 - len(lines))
 
 
-def outside(result: Differential, labels: Sequence[str], width: int) -> list[Text]:
+def outside_counts(result: Differential, labels: Sequence[str], width: int) -> list[Text]:
     """Return the counts outside the percentages.
 
     These are labels outside the denominator, cells that are not typed, red cells and platelets, each at a

@@ -26,7 +26,7 @@ class Meters:
 class Gate:
     """Comparison of the frames of one session.
 
-    It remembers the best sharpness, since focus can only be judged by comparison.
+    It remembers the best sharpness, since focus can only be told by comparison.
     """
 
     def __init__(self, limits: StreamLimits, best: float = 1.0) -> None:

@@ -23,7 +23,7 @@ Network time synchronisation changes it by less, except at the start.
 SPACE_AGAIN = "fields can be kept again; counting goes on."
 
 
-class Disk:
+class StoreRetry:
     """State of storing: accepting, or waiting to retry.
 
     Nothing is counted between two attempts.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from edgeleuk.counting import slide
-from edgeleuk.counting.interruptions import SPACE_AGAIN, Disk, WallClock, behind_text, set_text
+from edgeleuk.counting.interruptions import SPACE_AGAIN, StoreRetry, WallClock, behind_text, set_text
 from edgeleuk.counting.pace import Pace
 from edgeleuk.counting.requests import Command, Mark, Question, asked
 from edgeleuk.counting.slide import SlideCount
@@ -19,7 +19,7 @@ from edgeleuk.counting.state import CameraState, Event, EventKind, LastCell, Liv
 from edgeleuk.differential.differential import Differential
 from edgeleuk.errors import StoreError, UnforeseenError, UsageError
 from edgeleuk.system import machine
-from edgeleuk.types import CountedField, Field, Refusal, Scale, Shot, spoken
+from edgeleuk.types import CountedField, Field, Refusal, Scale, TimedFrame, spoken
 
 ARTEFACT = "artefact"
 """Mark for a cell that is not a white cell."""
@@ -90,7 +90,7 @@ class LiveCounter:
         """Whether a mismatch of frames and profile was reported."""
         self._wanted = False
         self._began = time.monotonic()
-        self._disk, self._clock = Disk(), WallClock()
+        self._store_retry, self._clock = StoreRetry(), WallClock()
         self._pace = Pace()
         self._verdict: Verdict = "paused"
         self._added: Mapping[str, int] = {}
@@ -117,28 +117,28 @@ class LiveCounter:
     @property
     def refused_by_disk(self) -> bool:
         """Whether storing the last countable field failed."""
-        return self._disk.refuses
+        return self._store_retry.refuses
 
     @property
     def tries_disk(self) -> bool:
         """Whether to try storing again now."""
-        return self._disk.tries
+        return self._store_retry.tries
 
-    def frame(self, shot: Shot) -> Verdict:
+    def frame(self, timed: TimedFrame) -> Verdict:
         """Assess one frame and count it if it qualifies.
 
         Never raises StoreError: a full disk pauses the count until it accepts fields again or the operator
         tries.
         """
         with self._pace:
-            self._verdict = self._consider(shot)
+            self._verdict = self._consider(timed)
         if self._verdict == "counted":
             machine.give_back()  # once a field: done less often, 168 MB grew to 207 in between
         return self._verdict
 
-    def _consider(self, shot: Shot) -> Verdict:
+    def _consider(self, timed: TimedFrame) -> Verdict:
         try:
-            outcome = self.slide.consider(shot, self._held)
+            outcome = self.slide.consider(timed, self._hold_reason)
         except StoreError as error:
             self._not_kept(error)
             return "paused"
@@ -159,9 +159,9 @@ class LiveCounter:
         self._announce(outcome)
         return "counted"
 
-    def _held(self) -> str:
+    def _hold_reason(self) -> str:
         """Return why counting is on hold, or ""."""
-        if self._disk.is_due():
+        if self._store_retry.is_due():
             self.paused = False
         if self.paused:
             return "paused"
@@ -210,11 +210,11 @@ class LiveCounter:
         """
         self.paused = True
         self.message = f"{error} Counting is paused, and tried again from time to time."
-        if self._disk.refused():
+        if self._store_retry.refused():
             self._tell("warning", self.message)
 
     def _kept(self) -> None:
-        if self._recorder and self._disk.taken():
+        if self._recorder and self._store_retry.taken():
             self.message = ""
             self._tell("warning", SPACE_AGAIN)
 
@@ -245,7 +245,7 @@ class LiveCounter:
 
     def pause(self) -> None:
         """Pause or resume counting."""
-        self._disk.leave()
+        self._store_retry.leave()
         self.paused, self.message = not self.paused, ""
 
     def undo(self) -> None:
@@ -349,7 +349,7 @@ class LiveCounter:
             last_added=self._added,
             last_cell=self._last_cell,
             um_per_px=self.scale.um_per_px if self.scale else None,
-            islands=self.map.islands,
+            island_count=self.map.island_count,
             paused=self.paused,
             manual=self.manual,
             message=self.message,

@@ -12,7 +12,7 @@ from edgeleuk.counting.scale_policy import Progress
 from edgeleuk.counting.slide import Examined, SlideCount
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.system import machine
-from edgeleuk.system.faults import unforeseen
+from edgeleuk.system.faults import to_user_error
 from edgeleuk.system.pools import leaving
 from edgeleuk.types import CountedField, Field, Frame, PictureFile, Refusal
 
@@ -129,12 +129,12 @@ class Batch:
     def _counted(self, item: PictureFile | EdgeleukError, work: Future[Examined]) -> Analysed | Failed:
         try:
             examined = work.result()
-            return self._analysed(*self.slide.counted(examined))
+            return self._analysed(*self.slide.count_examined(examined))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # from any library: an error costs only its own picture
             name = str(item) if isinstance(item, PictureFile) else ""
-            told = unforeseen(error, name)
+            told = to_user_error(error, name)
             self.slide.refuse(name, told)
             return Failed(name, told)
 

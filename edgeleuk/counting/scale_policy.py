@@ -26,7 +26,7 @@ from edgeleuk.scale.agreement import CONTRADICTING, LEAST, NEAR, WITNESSES, comm
 from edgeleuk.scale.red_cells import CONTRADICTS
 from edgeleuk.sources.pictures.reading import read_picture, shrinkable
 from edgeleuk.system.pools import leaving
-from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Field, Frame, Image, PictureFile, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, Field, FieldOfView, Frame, Image, PictureFile, Scale
 
 SAMPLED = 9
 """Number of pictures that the survey measures.
@@ -70,7 +70,7 @@ class _Sample:
     """Survey result of a picture, beside its scale."""
 
     shrunk: int
-    field_of_view: Aperture | None
+    field_of_view: FieldOfView | None
     look: Look
     frame: Frame | None
     """The decoded picture, if kept."""
@@ -78,8 +78,8 @@ class _Sample:
     def of(self, frame: Frame) -> Observation:
         """Return the observation for another decoded size."""
         times = self.shrunk / frame.shrunk
-        disc = self.field_of_view and self.field_of_view.stretched(times, times)
-        return Observation(frame, disc, self.look)
+        field_of_view = self.field_of_view and self.field_of_view.stretched(times, times)
+        return Observation(frame, field_of_view, self.look)
 
     def reduced(self, times: int) -> Observation:
         """Return the kept picture's observation, reduced.
@@ -318,7 +318,7 @@ class ScalePolicy:
     def doubt(self) -> str:
         """Return what speaks against the given scale.
 
-        Judged from the slide's first field with enough red cells on; empty if nothing does.
+        Measured from the slide's first field with enough red cells on; empty if nothing does.
         """
         usual = self._usual
         if usual is None or abs(np.log(usual)) <= np.log1p(CONTRADICTING):

@@ -18,18 +18,18 @@ from edgeleuk import __version__
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting.scale_policy import ScaleChoice, ScalePolicy
-from edgeleuk.counting.stream import Hold, Stream, timed
+from edgeleuk.counting.stream import Hold, Stream, time_stage
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.for_reader import judge_by
+from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.per_microlitre import estimate
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.differential.verdict import Pictures, Verdict, reach, told_apart
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.results.slide_result import Provenance, SlideResult, identify, refusal
-from edgeleuk.slidemap import SlideMap
+from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
-from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Shot, Tally
+from edgeleuk.system.faults import to_user_error
+from edgeleuk.types import CountedField, Field, Frame, Placement, Refusal, Scale, Tally, TimedFrame
 
 OTHER_ZOOM = (
     "red cells have another size than in the pictures before, at the scale that was given: another objective or zoom. "
@@ -130,7 +130,7 @@ class SlideCount:
 
         What is known from its frames so far.
         """
-        self._judge = judge_by(analyser.model.reader, rules, reference)
+        self._to_differential = differential_function(analyser.model.reader, rules, reference)
         self._refusals: list[Refusal] = []
         self._number = 0
         self._names: dict[str, None] = {}
@@ -143,7 +143,7 @@ class SlideCount:
     # Frames in
 
     def consider(
-        self, frame: Frame | Shot, hold: Hold = lambda: "", *, forced: bool = False
+        self, frame: Frame | TimedFrame, hold: Hold = lambda: "", *, forced: bool = False
     ) -> CountedField | Refusal:
         """Count a frame, or return why it does not count.
 
@@ -158,25 +158,27 @@ class SlideCount:
         Raises:
             StoreError: If the recorder does not keep it.
         """
-        shot = frame if isinstance(frame, Shot) else Shot(frame, float(self._number), self._number)
+        timed = (
+            frame if isinstance(frame, TimedFrame) else TimedFrame(frame, float(self._number), self._number)
+        )
         self.seconds.clear()
         if not self.options.stills:
             try:
-                return self._in_stream(shot, hold, forced)
+                return self._in_stream(timed, hold, forced)
             except EdgeleukError:
                 raise
             except Exception as error:  # noqa: BLE001  # a fault in one frame must not end the stream
-                return refusal(shot.frame.name, unforeseen(error, shot.frame.name))
+                return refusal(timed.frame.name, to_user_error(error, timed.frame.name))
         if held := hold():
-            return Refusal(shot.frame.name, held, "")
+            return Refusal(timed.frame.name, held, "")
         try:
-            with timed(self.seconds, "look"):
-                seen = self.scale.observe(shot.frame)
-            return self.counted(self.examine(seen), shot.seconds)[1]
+            with time_stage(self.seconds, "look"):
+                seen = self.scale.observe(timed.frame)
+            return self.count_examined(self.examine(seen), timed.seconds)[1]
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # a fault in one picture must not end the count
-            return self.refuse(shot.frame.name, unforeseen(error, shot.frame.name))
+            return self.refuse(timed.frame.name, to_user_error(error, timed.frame.name))
 
     def examine(self, seen: Observation) -> Examined:
         """Analyse a picture at the scale that the policy chooses.
@@ -207,7 +209,9 @@ class SlideCount:
             seen = Observation.of(read_picture(seen.frame.file))
         return Examined(seen, _warned(self.analyser.analyse(seen.frame, seen=seen), warning))
 
-    def counted(self, examined: Examined, seconds: float | None = None) -> tuple[Examined, CountedField]:
+    def count_examined(
+        self, examined: Examined, seconds: float | None = None
+    ) -> tuple[Examined, CountedField]:
         """Count an examined picture.
 
         Call this in the order of the pictures. Returns the examination that counts in the end, possibly
@@ -223,7 +227,7 @@ class SlideCount:
         elif doubt := self.scale.doubt():
             examined = replace(examined, field=_warned(examined.field, doubt))
         seen, field = examined.seen, examined.field
-        with timed(self.seconds, "place"):
+        with time_stage(self.seconds, "place"):
             placement = self.map.locate(seen.frame.pixels, field)
         return examined, self._add(seen, field, placement, self._number + 1.0 if seconds is None else seconds)
 
@@ -247,27 +251,25 @@ class SlideCount:
         self._verdict = None
         return left_out
 
-    def _in_stream(self, shot: Shot, hold: Hold, forced: bool) -> CountedField | Refusal:
-        ready = self.stream.ready(shot, hold, forced)
+    def _in_stream(self, timed: TimedFrame, hold: Hold, forced: bool) -> CountedField | Refusal:
+        ready = self.stream.ready(timed, hold, forced)
         if isinstance(ready, Refusal):
             return ready
         field = self.stream.analysed(ready)
         if isinstance(field, Refusal):
             return field
-        return self._add(ready.seen, _warned(field, self.scale.doubt()), ready.placement, shot.seconds)
+        return self._add(ready.seen, _warned(field, self.scale.doubt()), ready.placement, timed.seconds)
 
     # The count
 
     def _add(self, seen: Observation, field: Field, placement: Placement, seconds: float) -> CountedField:
-        with timed(self.seconds, "map"):
+        with time_stage(self.seconds, "map"):
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
             counted = self.map.add(
                 self._named_alone(field).enlarged(seen.frame.shrunk),
                 placement,
-                number=self._number + 1,
-                seconds=seconds,
-                at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                sharpness=seen.look.sharpness,
-                image=seen.frame.pixels,
+                CountFacts(self._number + 1, seconds, at, seen.look.sharpness),
+                seen.frame.pixels,
                 shrunk=seen.frame.shrunk,
                 crops=self.options.crops,
             )
@@ -396,7 +398,7 @@ class SlideCount:
     def differential(self) -> Differential:
         """Return proportions, intervals and flags so far."""
         if self._differential is None:
-            self._differential = self._judge(self.tally())
+            self._differential = self._to_differential(self.tally())
         return self._differential
 
     def verdict(self) -> Verdict:

@@ -125,7 +125,7 @@ class LiveState:
     last_cell: LastCell | None = None
     """Newest white cell, artefacts excluded, or None."""
     um_per_px: float | None = None
-    islands: int = 0
+    island_count: int = 0
     paused: bool = False
     manual: bool = False
     message: str = ""

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
-from edgeleuk.counting.disc import Disc
 from edgeleuk.counting.gate import Gate, Meters
 from edgeleuk.counting.scale_policy import ScalePolicy, Size, file_size
 from edgeleuk.counting.session_scale import SessionScale
+from edgeleuk.counting.view_tracker import ViewTracker
 from edgeleuk.counting.zoom import Zoom
 from edgeleuk.errors import QualityError, ScaleError
 from edgeleuk.quality.measures import Look
 from edgeleuk.results.slide_result import refusal
 from edgeleuk.slidemap import SlideMap
-from edgeleuk.types import Field, Placement, Refusal, Scale, Shot
+from edgeleuk.types import Field, Placement, Refusal, Scale, TimedFrame
 
 ALIKE = 0.05
 """Relative difference of frames considered alike.
@@ -94,18 +94,18 @@ class Stream:
         """
         self._zoom = Zoom(analyser)
         self._size: Size | None = None
-        self._disc = Disc()
+        self._view = ViewTracker()
         self._refused: tuple[Refusal, Look] | None = None
         """Last refusal by analysis at this place.
 
         With the look of the frame that was refused.
         """
 
-    def ready(self, shot: Shot, hold: Hold, forced: bool = False) -> Ready | Refusal:
+    def ready(self, timed: TimedFrame, hold: Hold, forced: bool = False) -> Ready | Refusal:
         """Check whether to analyse a frame.
 
         Args:
-            shot: The frame, with its time.
+            timed: The frame, with its time.
             hold: Asked for frames that are fit.
             forced: Take the frame, whatever speaks against its quality or its place.
 
@@ -113,27 +113,27 @@ class Stream:
             The frame with its scale and place, or the reason why it does not count.
         """
         self.message = self.change = ""
-        name = shot.frame.name
-        before, self._size = self._size, file_size(shot.frame)
+        name = timed.frame.name
+        before, self._size = self._size, file_size(timed.frame)
         if before not in (None, self._size):
             self.gate.begin()  # sharpness is not comparable between pixels of different sizes
-        with timed(self._seconds, "look"):
-            seen = Observation.within(shot.frame, self._disc.of(shot))
+        with time_stage(self._seconds, "look"):
+            seen = Observation.within(timed.frame, self._view.of(timed))
             unfit = self._analyser.quality.refusal(seen.measures)
             self.meters = self.gate.meters(seen.look, sound=unfit is None)
         if unfit and not forced:
             return Refusal(name, unfit.code, unfit.text, (unfit,))
         if self.gate.blurred(self.meters) and not forced:
-            return self._zoomed_out_of_focus(seen, shot) or Refusal(name, "focus", BLURRED)
+            return self._zoomed_out_of_focus(seen, timed) or Refusal(name, "focus", BLURRED)
         if (scale := self._scale(seen)) is None:
             return Refusal(name, "scale", self.message)
-        with timed(self._seconds, "place"):
-            placement = self._map.place(shot.frame.pixels, scale, seen.field_of_view)
+        with time_stage(self._seconds, "place"):
+            placement = self._map.place(timed.frame.pixels, scale, seen.field_of_view)
         held = hold()
-        reason = PAUSED if held == PAUSED else self._not_here(shot, seen, scale, placement, forced) or held
+        reason = PAUSED if held == PAUSED else self._not_here(timed, seen, scale, placement, forced) or held
         if reason:
             return reason if isinstance(reason, Refusal) else Refusal(name, reason, "")
-        return Ready(replace(seen, field_of_view=self._disc.last), scale, placement, forced)
+        return Ready(replace(seen, field_of_view=self._view.last), scale, placement, forced)
 
     def _scale(self, seen: Observation) -> Scale | None:
         before, scale = self.scale.current, self.scale.of(seen)
@@ -144,7 +144,7 @@ class Stream:
         return scale
 
     def _not_here(
-        self, shot: Shot, seen: Observation, scale: Scale, placement: Placement, forced: bool
+        self, timed: TimedFrame, seen: Observation, scale: Scale, placement: Placement, forced: bool
     ) -> Refusal | str | None:
         """Return why a good frame does not count."""
         if forced:
@@ -155,7 +155,7 @@ class Stream:
             return unwanted
         if self._refused and _alike(self._refused[1], seen.look):
             return self._refused[0]  # the same view was analysed and refused just now
-        return "move" if self._disc.moved(shot) else None
+        return "move" if self._view.moved(timed) else None
 
     def forget_view(self) -> None:
         """Let the next fit frame be analysed.
@@ -182,13 +182,13 @@ class Stream:
             return self._measured_again(seen, contradiction)
         return self._zoomed(seen, scale, field) or field
 
-    def _zoomed_out_of_focus(self, seen: Observation, shot: Shot) -> Refusal | None:
+    def _zoomed_out_of_focus(self, seen: Observation, timed: TimedFrame) -> Refusal | None:
         """Return a refusal if a zoom made a frame blurred.
 
         As its red cells tell; None if the frame is out of focus.
         """
         known = self.scale.current
-        if known is None or not self._zoom.is_due(shot.seconds):
+        if known is None or not self._zoom.is_due(timed.seconds):
             return None
         return self._zoomed(seen, known)
 
@@ -197,15 +197,15 @@ class Stream:
 
         None if they have the same size as in the frames before.
         """
-        found = self._zoom.judge(seen, scale, field)
+        found = self._zoom.compare(seen, scale, field)
         if found == "same":
             return None
         if found == "changed":
             given = scale.source == "given"
             return self._measured_again(
-                seen, GIVEN_CONTRADICTED if given else CHANGED.format(self._zoom.times)
+                seen, GIVEN_CONTRADICTED if given else CHANGED.format(self._zoom.size_ratio)
             )
-        self.message = DOUBTFUL.format(self._zoom.times)
+        self.message = DOUBTFUL.format(self._zoom.size_ratio)
         return Refusal(seen.frame.name, "scale", self.message)
 
     def _measured_again(self, seen: Observation, why: str) -> Refusal:
@@ -234,7 +234,7 @@ class Stream:
 
 
 @contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
     """Record the wall time of a block.
 
     Args:

@@ -54,10 +54,10 @@ class Zoom:
         self._usual: deque[float] = deque(maxlen=REMEMBERED)
         self._doubts: list[float] = []
         self._looked: float | None = None
-        self.times = 1.0
+        self.size_ratio = 1.0
         """Red-cell size relative to the frames before.
 
-        In the last frame that was judged.
+        In the last frame that was compared.
         """
 
     def begin(self) -> None:
@@ -65,8 +65,8 @@ class Zoom:
         self._usual.clear()
         self._doubts.clear()
 
-    def judge(self, seen: Observation, scale: Scale, field: Field | None = None) -> Finding:
-        """Judge whether red cells have their usual size.
+    def compare(self, seen: Observation, scale: Scale, field: Field | None = None) -> Finding:
+        """Compare whether red cells have their usual size.
 
         Args:
             seen: The frame.
@@ -80,9 +80,9 @@ class Zoom:
         if number < FEWEST:
             return "doubtful" if self._doubts else "same"
         usual = float(np.median(self._usual)) if self._usual else 1.0 if scale.source == "red cells" else size
-        self.times = size / usual
+        self.size_ratio = size / usual
         limit = STEPPED if number >= WITNESSES else CONTRADICTING
-        if abs(np.log(self.times)) <= np.log1p(limit):
+        if abs(np.log(self.size_ratio)) <= np.log1p(limit):
             self._doubts.clear()
             if field:
                 self._usual.append(size)

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import Aperture, Image
+from edgeleuk.types import FieldOfView, Image
 
 Floats = NDArray[np.float32]
 Rgb = tuple[float, float, float]
@@ -80,12 +80,12 @@ class LightFit:
     """Relative robust standard deviation of the residuals."""
 
 
-def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit:
+def fit_light(blanks: Sequence[Image], field_of_view: FieldOfView | None = None) -> LightFit:
     """Fit the light from pictures of empty slide.
 
     A polynomial in x and y is fitted to the logarithm of the pictures' median. Dust is left out by fitting
-    again without outliers. `blanks` are one or more pictures (H, W, 3) of the same size. With an eyepiece's
-    field of view, `disc`, only the light within it is fitted, without its rim.
+    again without outliers. `blanks` are one or more pictures (H, W, 3) of the same size. If the picture shows a
+    `field_of_view`, only the light within it is fitted, without its rim.
     """
     height, width = blanks[0].shape[:2]
     times = FITTED_ON / max(height, width)
@@ -94,9 +94,11 @@ def fit_light(blanks: Sequence[Image], disc: Aperture | None = None) -> LightFit
     levels = np.maximum(small.reshape(-1, 3), 1.0)
     field = levels.mean(axis=1) > SHADED * np.percentile(levels.mean(axis=1), 95)
     across, down = ((np.arange(n) + 0.5) / n for n in size)
-    if disc:
+    if field_of_view:
         shown = replace(
-            disc, semi_major=disc.semi_major * WITHIN_RIM, semi_minor=disc.semi_minor * WITHIN_RIM
+            field_of_view,
+            semi_major=field_of_view.semi_major * WITHIN_RIM,
+            semi_minor=field_of_view.semi_minor * WITHIN_RIM,
         )
         places = np.meshgrid(across * width, down * height)
         field &= shown.covers(np.stack([each.ravel() for each in places], axis=1))

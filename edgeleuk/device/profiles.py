@@ -21,10 +21,10 @@ import numpy as np
 
 from edgeleuk.device import colour
 from edgeleuk.errors import OutputError, UsageError
-from edgeleuk.imaging.field_of_view import surrounded
+from edgeleuk.imaging.field_of_view import combine_surround
 from edgeleuk.system import file_io, user_paths
 from edgeleuk.system.toml_tables import load_table
-from edgeleuk.types import Aperture, Frame, Scale
+from edgeleuk.types import FieldOfView, Frame, Scale
 
 VARIABLE = "EDGELEUK_PROFILES"
 """Environment variable with the folder of profiles."""
@@ -236,7 +236,7 @@ class Profile:
             )
         return None
 
-    def corrected(self, frame: Frame, field_of_view: Aperture | None) -> Frame:
+    def corrected(self, frame: Frame, field_of_view: FieldOfView | None) -> Frame:
         """Correct a frame's light and colour to what the models know.
 
         Returns the same frame where neither was measured. Exposure may change from picture to picture, the
@@ -248,7 +248,7 @@ class Profile:
             return frame
         pixels = colour.corrected(frame.pixels, self.light_on(frame), WHITE, self._gains)
         if field_of_view:
-            pixels = surrounded(pixels, frame.pixels, field_of_view)
+            pixels = combine_surround(pixels, frame.pixels, field_of_view)
         return replace(frame, pixels=pixels)
 
     def light_on(self, frame: Frame) -> colour.Floats:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgeleuk.differential.flags import Counted, Flag, Rates, raise_flags, statements
+from edgeleuk.differential.flags import Flag, Rates, WhiteCounts, raise_flags, statements
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import InputError
-from edgeleuk.statistics.bounds import Bounding, Bounds, Missed
+from edgeleuk.statistics.bounds import BoundInputs, Bounds, Missed
 from edgeleuk.statistics.correction import Confusion, Estimate, correct
 from edgeleuk.statistics.intervals import PerHundred, Share, clopper_pearson
 from edgeleuk.statistics.likeness import BlastLikeness, HealthyCells, compare, suitable
@@ -200,17 +200,17 @@ def differential(
     n = sum(count for label, count in tally.white.items() if label not in outside)
     supported = _is_supported(tally, n, rules)
     correction = correct(tally.white, errors.confusion, outside, every) if errors.confusion else None
-    bounding = Bounding(
+    bound_inputs = BoundInputs(
         tally.white, tally.not_recognised, tally.unread, outside, errors.missed, errors.confusion
     )
-    counted = Counted(
+    counted = WhiteCounts(
         n,
         every,
         tally.white,
         outside,
         tally.places,
         correction,
-        bounding if supported else None,
+        bound_inputs if supported else None,
         tally.doubtful,
         tally.unread,
     )
@@ -271,7 +271,7 @@ def _likeness(tally: Tally, n: int, healthy: Sequence[HealthyCells], rules: Rule
     return compare(tally.blast_like, tally.blast_like_doubted, cells, beside, p_value)
 
 
-def _bounded(counted: Counted, kinds: Mapping[str, Sequence[str]]) -> dict[str, Bounds]:
+def _bounded(counted: WhiteCounts, kinds: Mapping[str, Sequence[str]]) -> dict[str, Bounds]:
     found = ((key, counted.bounds(labels, key)) for key, labels in kinds.items())
     return {key: bounds for key, bounds in found if bounds}
 
@@ -384,7 +384,7 @@ def _shares(counts: Mapping[str, int]) -> dict[str, Share]:
     return {value: Share(count, sum(counts.values())) for value, count in counts.items()}
 
 
-def _corrected(counted: Counted, groups: Mapping[str, Sequence[str]]) -> dict[str, Estimate]:
+def _corrected(counted: WhiteCounts, groups: Mapping[str, Sequence[str]]) -> dict[str, Estimate]:
     estimates = ((key, counted.corrected(labels)) for key, labels in groups.items())
     return {key: estimate for key, estimate in estimates if estimate}
 

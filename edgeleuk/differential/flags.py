@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from edgeleuk.differential.rules import Group, PresenceRule, Reference, Rules, Severity, ThresholdRule
-from edgeleuk.statistics.bounds import Bounding, Bounds
+from edgeleuk.statistics.bounds import BoundInputs, Bounds
 from edgeleuk.statistics.correction import Correction, Estimate
 from edgeleuk.statistics.intervals import (
     CONFIDENCE,
@@ -61,7 +61,7 @@ class FalsePositiveRate:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class WhiteCounts:
     """White-cell counts as the flags use them."""
 
     n: int
@@ -73,7 +73,7 @@ class Counted:
     """Labels outside the denominator."""
     places: Mapping[str, tuple[Place, ...]]
     correction: Correction | None = None
-    bounding: Bounding | None = None
+    bound_inputs: BoundInputs | None = None
     """Inputs for the bounds over all white cells.
 
     None if too few cells were recognised for any bound.
@@ -89,11 +89,11 @@ class Counted:
     @property
     def supported(self) -> bool:
         """Whether the slide's shares are known at all."""
-        return self.bounding is not None
+        return self.bound_inputs is not None
 
     def bounds(self, labels: Iterable[str], key: str = "") -> Bounds | None:
-        """Return the bounds of a share, as `Bounding.of`."""
-        return self.bounding.of(tuple(labels), key) if self.bounding else None
+        """Return the bounds of a share, as `BoundInputs.of`."""
+        return self.bound_inputs.of(tuple(labels), key) if self.bound_inputs else None
 
     def known(self, labels: Iterable[str]) -> tuple[str, ...]:
         """Return the labels that the reader can give."""
@@ -195,7 +195,7 @@ def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | 
     return min(1.0, sum(clopper_pearson(rate.errors, rate.cells, confidence)[1] for rate in parts))
 
 
-def raise_flags(counted: Counted, rates: Rates, rules: Rules, reference: Reference) -> tuple[Flag, ...]:
+def raise_flags(counted: WhiteCounts, rates: Rates, rules: Rules, reference: Reference) -> tuple[Flag, ...]:
     """Return all flags, the most severe first.
 
     Args:
@@ -214,7 +214,7 @@ def raise_flags(counted: Counted, rates: Rates, rules: Rules, reference: Referen
     return tuple(sorted(flags, key=lambda flag: _SEVEREST_FIRST.index(flag.severity)))
 
 
-def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
+def statements(counted: WhiteCounts, rules: Rules) -> tuple[str, ...]:
     """State what the count can and cannot exclude."""
     texts = rules.statement
     if not counted.supported:
@@ -230,7 +230,7 @@ def statements(counted: Counted, rules: Rules) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _unseen(counted: Counted, groups: Iterable[Group], rules: Rules) -> Iterator[str]:
+def _unseen(counted: WhiteCounts, groups: Iterable[Group], rules: Rules) -> Iterator[str]:
     """Yield statements on groups that were not seen."""
     texts, bounded, unbounded = rules.statement, {}, []
     for group in groups:
@@ -253,14 +253,14 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _too_few(counted: Counted, rules: Rules) -> Iterator[Flag]:
+def _too_few(counted: WhiteCounts, rules: Rules) -> Iterator[Flag]:
     rule = rules.adequacy
     if counted.n < rule.cells:
         text = rule.text.format(n=counted.n, cells=f"{rule.cells:g}")
         yield Flag(rule.code, text, rule.severity, sources=rules.cite(rule.sources))
 
 
-def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) -> Iterator[Flag]:
+def _presence(counted: WhiteCounts, rule: PresenceRule, rates: Rates, rules: Rules) -> Iterator[Flag]:
     group, texts = rules.group(rule.group), rules.presence
     labels = counted.known(group.labels)
     count = counted.count(labels)
@@ -299,7 +299,7 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
     )
 
 
-def _suspected(counted: Counted, evidence: Evidence, rules: Rules) -> str:
+def _suspected(counted: WhiteCounts, evidence: Evidence, rules: Rules) -> str:
     """Return the template for suspected cells.
 
     It states why such cells are not called present.
@@ -310,7 +310,7 @@ def _suspected(counted: Counted, evidence: Evidence, rules: Rules) -> str:
     return texts.corrected if evidence.present and evidence.count >= texts.least else texts.suspect
 
 
-def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
+def _doubtful(counted: WhiteCounts, labels: Iterable[str]) -> int:
     return sum(counted.doubtful.get(label, 0) for label in labels)
 
 
@@ -328,7 +328,7 @@ def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
     )
 
 
-def _threshold(counted: Counted, rule: ThresholdRule, rules: Rules) -> Iterator[Flag]:
+def _threshold(counted: WhiteCounts, rule: ThresholdRule, rules: Rules) -> Iterator[Flag]:
     group, texts = rules.group(rule.group), rules.threshold
     labels = counted.known(group.labels)
     if not counted.n or not labels:
@@ -348,7 +348,7 @@ def _threshold(counted: Counted, rule: ThresholdRule, rules: Rules) -> Iterator[
     yield Flag(code, text, severity, counted.where(labels), rules.cite(rule.sources), detail)
 
 
-def _ratios(counted: Counted, rules: Rules) -> Iterator[Flag]:
+def _ratios(counted: WhiteCounts, rules: Rules) -> Iterator[Flag]:
     for rule in rules.ratios:
         count = counted.white.get(rule.label, 0)
         if count and PerHundred(count, counted.n).low > rule.over:
@@ -356,7 +356,7 @@ def _ratios(counted: Counted, rules: Rules) -> Iterator[Flag]:
             yield Flag(rule.code, text, rule.severity, counted.where([rule.label]), rules.cite(rule.sources))
 
 
-def _ranges(counted: Counted, rules: Rules, reference: Reference) -> Iterator[Flag]:
+def _ranges(counted: WhiteCounts, rules: Rules, reference: Reference) -> Iterator[Flag]:
     sources = (*reference.sources, *rules.cite(rules.range.sources))
     for each in reference.ranges:
         labels = counted.known(each.labels)
@@ -401,7 +401,7 @@ def _tenth_above(percent: float) -> float:
     return math.ceil(percent * 10) / 10
 
 
-def _words(counted: Counted, group: Group) -> dict[str, str]:
+def _words(counted: WhiteCounts, group: Group) -> dict[str, str]:
     count = counted.count(counted.known(group.labels))
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
@@ -410,7 +410,7 @@ def _words(counted: Counted, group: Group) -> dict[str, str]:
     }
 
 
-def _provisional(counted: Counted, rules: Rules) -> str:
+def _provisional(counted: WhiteCounts, rules: Rules) -> str:
     """Return a caveat for percentages of too few cells.
 
     Empty if there are enough cells.

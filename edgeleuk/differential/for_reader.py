@@ -10,14 +10,16 @@ from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.types import Tally
 
-Judge = Callable[[Tally], Differential]
+DifferentialFunction = Callable[[Tally], Differential]
 """Maps a Tally to a Differential using the reader's errors."""
 
 
-def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
-    """Return a reader's Judge.
+def differential_function(
+    manifest: ReaderManifest, rules: Rules, reference: Reference
+) -> DifferentialFunction:
+    """Return the function from a Tally to a Differential.
 
-    The judge raises InputError if `reference` gives a range for a label outside the percentages.
+    The function raises InputError if `reference` gives a range for a label outside the percentages.
 
     Args:
         manifest: Manifest of the reader that read the tallies.

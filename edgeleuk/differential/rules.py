@@ -323,6 +323,14 @@ class Reference:
     ranges: tuple[Range, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Standards:
+    """Rules of a count and its reference ranges."""
+
+    rules: Rules
+    reference: Reference
+
+
 def load_rules(path: Path | None = None) -> Rules:
     """Load rules from a file, or the ones that ship.
 

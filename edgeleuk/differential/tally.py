@@ -30,7 +30,7 @@ As many as a person looks at one by one.
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
+class UnrecognisedRules:
     """Settings for adding up unrecognised white cells."""
 
     possible_from: float = 1.0
@@ -61,7 +61,7 @@ class Doubts:
         return cls(reader.possible_from, kinds, reader.blast_like)
 
 
-NO_DOUBTS = Doubts()
+NO_UNRECOGNISED_RULES = UnrecognisedRules()
 """Settings for a reader of which nothing was measured.
 
 Nothing is added up.
@@ -112,7 +112,9 @@ class FieldCount:
     """Whether a finding prevents calling its cells present."""
 
 
-def tally(fields: Iterable[Field], rules: Rules, doubts: Doubts = NO_DOUBTS) -> Tally:
+def tally(
+    fields: Iterable[Field], rules: Rules, unrecognised: UnrecognisedRules = NO_UNRECOGNISED_RULES
+) -> Tally:
     """Count the cells of any number of fields.
 
     A cell that lies in two fields counts twice.
@@ -120,25 +122,25 @@ def tally(fields: Iterable[Field], rules: Rules, doubts: Doubts = NO_DOUBTS) -> 
     Args:
         fields: Analysed fields.
         rules: Rules of the differential.
-        doubts: Settings for unrecognised cells.
+        unrecognised: Settings for unrecognised cells.
     """
-    return total(count(field, rules, doubts) for field in fields)
+    return total(count(field, rules, unrecognised) for field in fields)
 
 
-def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
+def count(field: Field, rules: Rules, unrecognised: UnrecognisedRules = NO_UNRECOGNISED_RULES) -> FieldCount:
     """Count the cells of one field.
 
     Args:
         field: Analysed field.
         rules: Rules of the differential.
-        doubts: Settings for unrecognised cells.
+        unrecognised: Settings for unrecognised cells.
     """
     white, cut, unread, unsure = [], 0, 0, []
     for cell in field.of(WHITE_CELL):
         if cell.reading is None:
             cut, unread = cut + (not cell.whole), unread + cell.whole
             continue
-        white.append(_white_cell(cell, cell.reading, rules, doubts))
+        white.append(_white_cell(cell, cell.reading, rules, unrecognised))
         if cell.reading.label == UNCLASSIFIED:
             unsure.append(cell.reading.probabilities)
     codes = tuple(finding.code for finding in field.assessment.findings)
@@ -149,22 +151,24 @@ def count(field: Field, rules: Rules, doubts: Doubts = NO_DOUBTS) -> FieldCount:
         cut=cut,
         unread=unread,
         not_counted=field.not_counted,
-        not_recognised=_added_up(unsure, rules, doubts),
+        not_recognised=_added_up(unsure, rules, unrecognised),
         findings=codes,
         doubtful=field.assessment.forced or not rules.verdict.doubtful_pictures.isdisjoint(codes),
     )
 
 
-def _white_cell(cell: Cell, reading: Reading, rules: Rules, doubts: Doubts) -> WhiteCell:
+def _white_cell(cell: Cell, reading: Reading, rules: Rules, unrecognised: UnrecognisedRules) -> WhiteCell:
     inside = reading.label not in rules.not_counted
     sure = (_shared(name, a.value) for name, a in reading.attributes.items() if inside and a.sure)
     blast_like = 0.0
     if inside or reading.label == UNCLASSIFIED:
-        blast_like = sum(reading.probabilities.get(label, 0.0) for label in doubts.blast_like)
+        blast_like = sum(reading.probabilities.get(label, 0.0) for label in unrecognised.blast_like)
     return WhiteCell(reading.label, cell.box, cell.number, _together_shared(tuple(sure)), blast_like)
 
 
-def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts) -> NotRecognised:
+def _added_up(
+    cells: Iterable[Mapping[str, float]], rules: Rules, unrecognised: UnrecognisedRules
+) -> NotRecognised:
     """Add up the probabilities of unrecognised cells.
 
     Types and groups that no cell may be of are absent.
@@ -179,9 +183,9 @@ def _added_up(cells: Iterable[Mapping[str, float]], rules: Rules, doubts: Doubts
             expected[label] += probability
         beside = sum(p for label, p in probabilities.items() if label in rules.not_counted)
         # Otherwise it may be no white cell, and counts only if it may be of the kind.
-        inside = beside < doubts.possible_from
-        for kind, labels in doubts.kinds.items():
-            may_be = sum(probabilities.get(label, 0.0) for label in labels) >= doubts.possible_from
+        inside = beside < unrecognised.possible_from
+        for kind, labels in unrecognised.kinds.items():
+            may_be = sum(probabilities.get(label, 0.0) for label in labels) >= unrecognised.possible_from
             possible[kind] += may_be
             counted[kind] += may_be or inside
     if not number:

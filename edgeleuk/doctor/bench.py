@@ -28,10 +28,10 @@ from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import InputError
 from edgeleuk.models.registry import Model
-from edgeleuk.sources.simulated import OBJECTIVES, StageSource
+from edgeleuk.sources.simulated import OBJECTIVES, StageSettings, StageSource
 from edgeleuk.system import machine
 from edgeleuk.system.machine import Setting
-from edgeleuk.types import Frame, Refusal, Scale, Shot
+from edgeleuk.types import Frame, Refusal, Scale, TimedFrame
 
 STAGES = ("capture", "look", "place", "find", "assess", "read", "measure", "map", "tally")
 """Stages in processing order.
@@ -148,14 +148,24 @@ def settings_here(threads: Iterable[int] | None = None) -> list[Setting]:
     return [Setting(n, arithmetic) for arithmetic in machine.ARITHMETICS for n in counts]
 
 
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """Settings to compare, and the frames to compare them on."""
+
+    settings: Sequence[Setting]
+    """Settings, the default first."""
+    width: int = 1280
+    """Width of the simulated frames, pixels."""
+    height: int = 720
+    frames: int = FRAMES
+    """Number of simulated frames."""
+
+
 def bench(
     model: Model,
-    settings: Sequence[Setting],
+    plan: BenchPlan,
     rules: Rules,
     reference: Reference,
-    width: int = 1280,
-    height: int = 720,
-    frames: int = FRAMES,
     progress: Progress = lambda *_: None,
 ) -> BenchResult:
     """Time every stage under every setting.
@@ -164,24 +174,21 @@ def bench(
 
     Args:
         model: Model to run.
-        settings: Settings to compare, the default first.
+        plan: Settings and frames.
         rules: Rules of the differential.
         reference: Reference ranges of the differential.
-        width: Width of the simulated frames, pixels.
-        height: Height of the simulated frames, pixels.
-        frames: Number of simulated frames.
         progress: Called with the task, the frames done, and their total.
 
     Raises:
         InputError: A simulated field was refused.
     """
     encoded = []
-    progress("drawing", 0, frames)
-    for frame in _fields(model.magnification, width, height, frames):
+    progress("drawing", 0, plan.frames)
+    for frame in _fields(model.magnification, plan.width, plan.height, plan.frames):
         encoded.append(_jpeg(frame))
-        progress("drawing", len(encoded), frames)
+        progress("drawing", len(encoded), plan.frames)
     scale = Scale.given(OBJECTIVES[model.magnification].um_per_px)
-    runs = [_Run(model, setting, scale, rules, reference) for setting in settings]
+    runs = [_Run(model, setting, scale, rules, reference) for setting in plan.settings]
     for run in runs:
         run.frame(encoded[0])  # warm-up: the first call of a network allocates memory
         run.forget()
@@ -191,7 +198,8 @@ def bench(
             run.frame(jpeg)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results = tuple(run.result() for run in runs)
-    return BenchResult(model.magnification, width, height, runs[0].white_cells / len(encoded), results, peak)
+    white_cells = runs[0].white_cells / len(encoded)
+    return BenchResult(model.magnification, plan.width, plan.height, white_cells, results, peak)
 
 
 def report_line(result: BenchResult) -> str:
@@ -228,8 +236,8 @@ class _Run:
         with self._timed("capture"):
             pixels = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         number = self.slide.number
-        shot = Shot(Frame(pixels, f"bench-{number}"), number / CAMERA_FPS, number)
-        counted = self.slide.consider(shot, forced=True)
+        timed = TimedFrame(Frame(pixels, f"bench-{number}"), number / CAMERA_FPS, number)
+        counted = self.slide.consider(timed, forced=True)
         if isinstance(counted, Refusal):
             raise InputError(f"a simulated field was refused ({counted.code}): {counted.text}")
         for name in ("look", "place", "find", "assess", "read", "measure", "map"):
@@ -262,14 +270,13 @@ def _fields(magnification: str, width: int, height: int, number: int) -> Iterato
         magnification,
         width,
         height,
-        minutes=number / 60 * 6,
-        fps=1.0 / OBJECTIVES[magnification].pause_s[0],
+        StageSettings(minutes=number / 60 * 6, fps=1.0 / OBJECTIVES[magnification].pause_s[0]),
     )
     for _ in range(number):
-        shot = source.read(1.0)
-        if shot is None:
+        timed = source.read(1.0)
+        if timed is None:
             return
-        yield shot.frame
+        yield timed.frame
 
 
 def _jpeg(frame: Frame) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from importlib import metadata
 from edgeleuk import __version__
 from edgeleuk.doctor.findings import Report, without_names
 from edgeleuk.system.addresses import without_secrets
-from edgeleuk.system.faults import told
+from edgeleuk.system.faults import log_without_messages
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
 LINES = 2000
@@ -59,7 +59,7 @@ def bundle(report: Report, text: str, log: Callable[[], str] | None = None) -> b
         "report.txt": without_people(text),
         "versions.txt": "".join(f"{line}\n" for line in versions()),
         "log.txt": without_people(faults((log or service_log)())),
-        "faults.txt": without_people(told()),
+        "faults.txt": without_people(log_without_messages()),
     }
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -65,17 +65,17 @@ def _camera(source: str, name: str, opened: Opener | None) -> Finding:
         return Finding(check, "ok", f"{name} is there; no picture was taken.", facts=facts)
     try:
         with claim_source(source), Capture(lambda: opened(source)) as capture:
-            shot = capture.next(FIRST_S)
+            timed = capture.next(FIRST_S)
     except StoreError as error:
         said = f"{name} is there, and not asked: {error}"
         return Finding(check, "ok", said, facts=facts | {"in_use": True})
     except EdgeleukError as error:
         return Finding(check, "failure", f"{name}: {error}", "edgeleuk cameras", facts=facts)
-    if shot is None:
+    if timed is None:
         said = f"{name} was opened, and gave no picture in {FIRST_S:g} s."
         advice = "Close other programs that use it, and plug it in again."
         return Finding(check, "failure", said, "edgeleuk cameras", advice, facts)
-    width, height = shot.frame.width, shot.frame.height
+    width, height = timed.frame.width, timed.frame.height
     said = f"{name} gives pictures of {width} x {height} pixels."
     return Finding(check, "ok", said, facts=facts | {"width": width, "height": height})
 

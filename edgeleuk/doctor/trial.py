@@ -89,8 +89,8 @@ def tried(model: registry.Model) -> None:
     if done.returncode < 0:
         raise _failed(model, f"the process that ran it died of signal {-done.returncode}")
     if done.returncode:
-        told = done.stdout.strip() or done.stderr.strip() or "no reason was given"
-        raise _failed(model, told.splitlines()[-1][:500])
+        output = done.stdout.strip() or done.stderr.strip() or "no reason was given"
+        raise _failed(model, output.splitlines()[-1][:500])
 
 
 def work(model: registry.Model, rules: Rules, reference: Reference) -> None:
@@ -107,7 +107,7 @@ def work(model: registry.Model, rules: Rules, reference: Reference) -> None:
     import numpy as np
 
     from edgeleuk.analysis.analyser import Analyser
-    from edgeleuk.differential.for_reader import judge_by
+    from edgeleuk.differential.for_reader import differential_function
     from edgeleuk.differential.tally import tally
     from edgeleuk.sources.pictures.reading import read_picture
     from edgeleuk.types import WHITE_CELL, Scale
@@ -117,7 +117,7 @@ def work(model: registry.Model, rules: Rules, reference: Reference) -> None:
     analyser = Analyser(model, threads=1)
     frame = read_picture(Path(edgeleuk.__file__).parent / "data" / "demo.jpg")
     field = analyser.analyse(frame, Scale.given(SAMPLE_UM_PER_PX))
-    judge_by(model.reader, rules, reference)(tally([field], rules))
+    differential_function(model.reader, rules, reference)(tally([field], rules))
     size = model.reader.size
     crops = np.stack([np.resize(frame.pixels, (size, size, 3)), np.zeros((size, size, 3), np.uint8)])
     analyser.reader.probabilities(crops)
@@ -149,7 +149,7 @@ def limit() -> None:
         resource.setrlimit(what, (limit, limit))
 
 
-def told(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Describe the error that ended a trial.
 
     The trial process prints this as its last line.

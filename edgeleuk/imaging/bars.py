@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.imaging.field_of_view import find_disc
-from edgeleuk.types import Aperture, Image
+from edgeleuk.imaging.field_of_view import find_ellipse
+from edgeleuk.types import FieldOfView, Image
 
 SAMPLES = 256
 """Number of pixels sampled per row."""
@@ -48,7 +48,7 @@ They mix bar and picture.
 """
 
 
-def find_view(image: Image) -> Aperture | None:
+def find_field_of_view(image: Image) -> FieldOfView | None:
     """Find the part of a picture that shows the slide.
 
     `image` is (H, W, 3). The part lies between bars and within the field of view of an eyepiece. Takes 10
@@ -60,9 +60,9 @@ def find_view(image: Image) -> Aperture | None:
     left, top, right, bottom = box = without_bars(image)
     height, width = image.shape[:2]
     if box == (0, 0, width, height):
-        return find_disc(image)
-    disc = find_disc(np.ascontiguousarray(image[top:bottom, left:right]))
-    return disc.moved(left, top) if disc else Aperture.between(left, top, right, bottom)
+        return find_ellipse(image)
+    field_of_view = find_ellipse(np.ascontiguousarray(image[top:bottom, left:right]))
+    return field_of_view.moved(left, top) if field_of_view else FieldOfView.between(left, top, right, bottom)
 
 
 def without_bars(image: Image) -> tuple[int, int, int, int]:

@@ -1,12 +1,12 @@
 """Detection of an eyepiece's field of view in a picture.
 
-A phone at the eyepiece sees a bright disc in black. The rim is where the bright part of a picture meets
-what is dark up to the picture's edge. Cells at the rim and reflections beside it give points off it; a disc
+A phone at the eyepiece sees a bright ellipse in black. The rim is where the bright part of a picture meets
+what is dark up to the picture's edge. Cells at the rim and reflections beside it give points off it; a circle
 (an ellipse, if camera or picture is askew) is accepted if most points agree on one, and if the light falls
 sharply across it. An ordinary field has none: a vignette fades.
 
-Thresholds were chosen on the pictures of phone_train, and on those of the other train files, which have no
-disc.
+Thresholds were chosen on the pictures of phone_train, and on those of the other train files, which have
+no such field of view.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import Aperture, Boxes, Image
+from edgeleuk.types import Boxes, FieldOfView, Image
 
 Plane = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -74,7 +74,7 @@ LEAST_ROUND = 0.48
 A squeeze of 0.5625 seen through a camera tilted by 10 degrees gives 0.5.
 """
 SIDES = (0.12, 2.0)
-"""(min, max) semi-axes of a disc, in long sides."""
+"""(min, max) semi-axes of the ellipse, in long sides."""
 ACROSS = (0.03, 0.06)
 """Distances from the rim for comparing light.
 
@@ -102,12 +102,12 @@ If it is smaller, the whole picture is analysed.
 MARGIN = 0.008
 """Margin of the rim for boxes of cut cells.
 
-It is a share of the disc's long axis; a box closer to the rim touches it. Boxes of cells that the rim cuts
+It is a share of the ellipse's long axis; a box closer to the rim touches it. Boxes of cells that the rim cuts
 end a little before it, as the light does.
 """
 
 
-def find_disc(image: Image) -> Aperture | None:
+def find_ellipse(image: Image) -> FieldOfView | None:
     """Find the field of view of an eyepiece.
 
     `image` is (H, W, 3). The result is None if there is none. Takes 10 ms on one core of a laptop.
@@ -117,15 +117,19 @@ def find_disc(image: Image) -> Aperture | None:
     conic = None if points is None else _fitted(points)
     if conic is None:
         return None
-    disc = aperture_of(conic)
-    return disc.enlarged(max(image.shape)) if _believed(disc.enlarged(max(light.shape)), light) else None
+    ellipse = ellipse_of(conic)
+    return (
+        ellipse.enlarged(max(image.shape)) if _believed(ellipse.enlarged(max(light.shape)), light) else None
+    )
 
 
-def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: int = 0) -> NDArray[np.bool_]:
+def inside(
+    field_of_view: FieldOfView, width: int, height: int, columns: int = 0, rows: int = 0
+) -> NDArray[np.bool_]:
     """Return the mask of the field of view.
 
     Args:
-        aperture: Field of view in pixels of the picture.
+        field_of_view: Field of view in pixels of the picture.
         width: Width of the picture, pixels.
         height: Height of the picture, pixels.
         columns: Width of the mask, if it is for a resized copy; `width` by default.
@@ -135,13 +139,13 @@ def inside(aperture: Aperture, width: int, height: int, columns: int = 0, rows: 
         (rows, columns) True where the slide shows.
     """
     columns, rows = columns or width, rows or height
-    left, right = aperture.chords((np.arange(rows) + 0.5) * (height / rows))
+    left, right = field_of_view.chords((np.arange(rows) + 0.5) * (height / rows))
     x = (np.arange(columns) + 0.5) * (width / columns)
     shown: NDArray[np.bool_] = (x >= left[:, None]) & (x < right[:, None])
     return shown
 
 
-def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, int]]:
+def middle(image: Image, field_of_view: FieldOfView | None) -> tuple[Image, tuple[int, int]]:
     """Return the largest upright rectangle inside.
 
     It lies in the field of view, where light and focus are even. Without a field of view, or with a tiny
@@ -150,32 +154,32 @@ def middle(image: Image, aperture: Aperture | None) -> tuple[Image, tuple[int, i
     Returns:
         The part of the picture, and its corner (x, y).
     """
-    if aperture is None:
+    if field_of_view is None:
         return image, (0, 0)
     height, width = image.shape[:2]
-    half_x, half_y = aperture.half_sides()
-    left, right = (int(np.clip(aperture.x + way, 0, width)) for way in (-half_x, half_x))
-    top, bottom = (int(np.clip(aperture.y + way, 0, height)) for way in (-half_y, half_y))
+    half_x, half_y = field_of_view.half_sides()
+    left, right = (int(np.clip(field_of_view.x + way, 0, width)) for way in (-half_x, half_x))
+    top, bottom = (int(np.clip(field_of_view.y + way, 0, height)) for way in (-half_y, half_y))
     if min(right - left, bottom - top) < LEAST_SIDE:
         return image, (0, 0)
     return image[top:bottom, left:right], (left, top)
 
 
-def filled(image: Image, aperture: Aperture) -> Image:
+def fill_surround(image: Image, field_of_view: FieldOfView) -> Image:
     """Fill the surround with empty-slide colour.
 
     Returns a copy. No black reaches the crop of a cell.
     """
     step = max(1, round(max(image.shape) / LOOKED_AT))
     sample = image[::step, ::step]
-    shown = inside(aperture, image.shape[1], image.shape[0], sample.shape[1], sample.shape[0])
+    shown = inside(field_of_view, image.shape[1], image.shape[0], sample.shape[1], sample.shape[0])
     ground = np.percentile(sample[shown], GROUND, axis=0) if shown.any() else np.full(3, 255)
     copy: Image = np.full_like(image, ground.astype(np.uint8))
-    cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
+    cv2.copyTo(image, inside(field_of_view, image.shape[1], image.shape[0]).astype(np.uint8), copy)
     return copy
 
 
-def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
+def combine_surround(image: Image, other: Image, field_of_view: FieldOfView) -> Image:
     """Combine a field of view with another surround.
 
     Returns a copy.
@@ -183,22 +187,22 @@ def surrounded(image: Image, other: Image, aperture: Aperture) -> Image:
     Args:
         image: (H, W, 3) picture with the field of view.
         other: (H, W, 3) picture with the surround.
-        aperture: Field of view in pixels of both.
+        field_of_view: Field of view in pixels of both.
     """
     copy = other.copy()
-    cv2.copyTo(image, inside(aperture, image.shape[1], image.shape[0]).astype(np.uint8), copy)
+    cv2.copyTo(image, inside(field_of_view, image.shape[1], image.shape[0]).astype(np.uint8), copy)
     return copy
 
 
-def seen(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
+def boxes_inside(boxes: Boxes, field_of_view: FieldOfView) -> NDArray[np.bool_]:
     """Return (N,) whether boxes are inside.
 
     Boxes (N, 4) are in the field of view if their centres are.
     """
-    return aperture.covers((boxes[:, :2] + boxes[:, 2:]) / 2)
+    return field_of_view.covers((boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
-def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
+def cut_by_rim(boxes: Boxes, field_of_view: FieldOfView) -> NDArray[np.bool_]:
     """Return (N,) whether the rim cuts the cells.
 
     Boxes are (N, 4). A cell is cut if the ellipse that fills its box reaches the rim.
@@ -206,9 +210,11 @@ def cut(boxes: Boxes, aperture: Aperture) -> NDArray[np.bool_]:
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     outline = middles[:, None] + halves[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    margin = MARGIN * 2 * aperture.semi_major
+    margin = MARGIN * 2 * field_of_view.semi_major
     smaller = replace(
-        aperture, semi_major=aperture.semi_major - margin, semi_minor=aperture.semi_minor - margin
+        field_of_view,
+        semi_major=field_of_view.semi_major - margin,
+        semi_minor=field_of_view.semi_minor - margin,
     )
     clear = smaller.covers(outline.reshape(-1, 2)).reshape(outline.shape[:2])
     return np.logical_not(clear.all(axis=1))
@@ -350,22 +356,24 @@ def _plausible(conics: Conics) -> NDArray[np.bool_]:
     return plausible
 
 
-def aperture_of(conic: Conics) -> Aperture:
+def ellipse_of(conic: Conics) -> FieldOfView:
     """Return the ellipse of a conic (6,) in its unit."""
     x, y, long, short, angle = (float(value) for value in _axes(conic))
-    return Aperture(x, y, long**0.5, short**0.5, angle)
+    return FieldOfView(x, y, long**0.5, short**0.5, angle)
 
 
-def _believed(disc: Aperture, light: Plane) -> bool:
+def _believed(ellipse: FieldOfView, light: Plane) -> bool:
     """Check that the rim is visible and sharp.
 
     Enough of it must show, and the light must fall across it as at an edge.
     """
     turn = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    along, aside = disc.semi_major * np.cos(turn), disc.semi_minor * np.sin(turn)
-    cosine, sine = np.cos(disc.angle), np.sin(disc.angle)
+    along, aside = ellipse.semi_major * np.cos(turn), ellipse.semi_minor * np.sin(turn)
+    cosine, sine = np.cos(ellipse.angle), np.sin(ellipse.angle)
     rim = np.stack([along * cosine - aside * sine, along * sine + aside * cosine], axis=1)
-    places = [np.array([disc.x, disc.y]) + rim * (1 + by) for by in chain(ACROSS, (-each for each in ACROSS))]
+    places = [
+        np.array([ellipse.x, ellipse.y]) + rim * (1 + by) for by in chain(ACROSS, (-each for each in ACROSS))
+    ]
     height, width = light.shape
     visible = np.logical_and.reduce([((at >= 0) & (at < (width, height))).all(axis=1) for at in places])
     if visible.mean() < VISIBLE:

@@ -213,33 +213,17 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         for name, content in files.items():
-            _write_file(partial / name, content)
+            file_io.write_new(partial / name, content)
         registry.load_folder(partial)
-        _sync(partial)
+        file_io.sync_folder(partial)
         partial.rename(folder)
-        _sync(folder.parent)
+        file_io.sync_folder(folder.parent)
     except OSError as error:
         raise OutputError(
             f"cannot write the derived model to {folder}: {error.strerror}. Nothing was left there; name another folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(content: bytes) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError
+from edgeleuk.models.zip_errors import MALFORMED_ZIP
 from edgeleuk.system import file_io
 
 MOST_BYTES = 16_000_000
@@ -33,21 +34,8 @@ _PLAIN = (1, 0)
 
 See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
-_MALFORMED = (
-    zipfile.BadZipFile,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    ValueError,
-)
-"""Exceptions of zipfile and numpy for malformed bytes.
-
-The file is in memory, so that no OSError is the disk's.
-"""
+_MALFORMED: tuple[type[Exception], ...] = (*MALFORMED_ZIP, SyntaxError)
+"""Exceptions of zipfile and numpy for malformed bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Best first, a box is kept unless a kept one overlaps it too much. Tested box by box, as OpenCV does it, the
 time grows with the product of all boxes and the kept ones: 2.4 s for a 10x field of 5000 cells. But only
-neighbours overlap, and which of them are suppressed is settled everywhere at once: 0.2 s.
+neighbours overlap, and which of them are suppressed is decided everywhere at once: 0.2 s.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], kinds: Indices, iou: flo
     for kind in np.unique(their_kinds):
         mine = np.flatnonzero(their_kinds == kind)
         better, worse = _overlapping(ranked[mine], iou)
-        stays[mine] = _settled(len(mine), better, worse)
+        stays[mine] = _resolved(len(mine), better, worse)
     return order[stays].astype(np.int64)
 
 
@@ -65,7 +65,7 @@ def unnested(boxes: Boxes, scores: NDArray[np.float32], share: float) -> NDArray
     order = np.argsort(-scores, kind="stable")
     better, worse = _nested(boxes[order].astype(np.float64), share)
     stays = np.ones(len(order), np.bool_)
-    stays[order] = _settled(len(order), better, worse)
+    stays[order] = _resolved(len(order), better, worse)
     return stays
 
 
@@ -157,7 +157,7 @@ def _beyond(
     return first[over], second[over]
 
 
-def _settled(number: int, better: Indices, worse: Indices) -> NDArray[np.bool_]:
+def _resolved(number: int, better: Indices, worse: Indices) -> NDArray[np.bool_]:
     """Return which of `number` ranked boxes are kept.
 
     Of each pair (`better`, `worse`) only one may be. A box that no undecided box can still suppress is kept,

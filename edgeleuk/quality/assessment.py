@@ -20,14 +20,14 @@ from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.quality.channels import Nuclei, nuclei
 from edgeleuk.quality.drawings import TOUCHED, drawn, strokes
 from edgeleuk.quality.measures import Look, inspect
-from edgeleuk.quality.smear_likeness import Kinship, kinship
+from edgeleuk.quality.smear_likeness import SmearMeasures, measure_smear
 from edgeleuk.system.toml_tables import load_table
 from edgeleuk.types import (
     RED_CELL,
     WHITE_CELL,
-    Aperture,
     Assessment,
     Detections,
+    FieldOfView,
     Finding,
     Image,
     Scale,
@@ -154,17 +154,17 @@ class QualityPolicy:
     If False the picture is analysed and marked as forced.
     """
 
-    def judge(self, name: str, measures: Measures) -> Assessment:
+    def assess(self, name: str, measures: Measures) -> Assessment:
         """Assess a picture by its measures.
 
         Raises:
             QualityError: The picture is refused and the policy is refusing.
         """
-        return settle(name, assess(measures, self.objective, self.limits), self.refusing)
+        return to_assessment(name, worst_findings(measures, self.objective, self.limits), self.refusing)
 
     def refusal(self, measures: Measures) -> Finding | None:
         """Return the first refusing finding, or None."""
-        found = assess(measures, self.objective, self.limits)
+        found = worst_findings(measures, self.objective, self.limits)
         return next((finding for finding in found if finding.severe), None)
 
 
@@ -181,9 +181,9 @@ def look_measures(look: Look) -> Measures:
     return told
 
 
-def after(
+def field_measures(
     pixels: Image,
-    disc: Aperture | None,
+    field_of_view: FieldOfView | None,
     scale: Scale,
     found: Detections,
     um_per_px: float,
@@ -193,7 +193,7 @@ def after(
 
     Args:
         pixels: (H, W, 3) picture.
-        disc: Field of view of an eyepiece; None if the whole image shows the slide.
+        field_of_view: Field of view of an eyepiece; None if the whole image shows the slide.
         scale: Scale of the picture.
         found: Detections, boxes in pixels of the picture.
         um_per_px: The finder's scale, um per pixel; the measures are taken at it.
@@ -203,7 +203,7 @@ def after(
     Returns:
         Measures by the names that rules use. Those that could not be measured are absent.
     """
-    part, corner = middle(pixels, disc)
+    part, corner = middle(pixels, field_of_view)
     resampling = Resampling.to_scale(part.shape[1], part.shape[0], scale, um_per_px)
     small = resampling.apply(part) if whole is None else whole
     boxes = resampling.forward(found.boxes - np.array([*corner, *corner], np.float32))
@@ -213,9 +213,9 @@ def after(
     detail = inspect(small, um_per_px, boxes[red], boxes[shown & ~red])
     # Cells near the rim of the field of view are evidence of a smear as well as those in its middle.
     reds, white_scores = len(found.of(RED_CELL)), found.of(WHITE_CELL).scores
-    kin = kinship(small, um_per_px, boxes[red], reds, white_scores, detail.unknown)
+    smear = measure_smear(small, um_per_px, boxes[red], reds, white_scores, detail.unknown)
     white = shown & found.are(WHITE_CELL)
-    faint = kin.depth is not None and kin.depth < FAINT
+    faint = smear.depth is not None and smear.depth < FAINT
     told = {
         **_drawn(part, replace(found, boxes=found.boxes - np.array([*corner, *corner], np.float32))),
         "rim_um": detail.rim_um,
@@ -230,27 +230,31 @@ def after(
         "layered_percent": None if detail.layered is None else 100 * detail.layered,
         "unknown_percent": 100 * detail.unknown,
         "cells": len(found),
-        "faint_likeness_percent" if faint else "likeness_percent": 100 * kin.likeness
+        "faint_likeness_percent" if faint else "likeness_percent": 100 * smear.likeness
         if detail.covered > BARE
         else None,
-        "faint_dye" if faint else "dye": None if _coloured(kin) else kin.dye,
-        "cyan": kin.cyan,
-        "hues": kin.hues,
-        "texture": kin.texture,
-        "relief": kin.relief,
-        "fullness": kin.fullness,
+        "faint_dye" if faint else "dye": None if _coloured(smear) else smear.dye,
+        "cyan": smear.cyan,
+        "hues": smear.hues,
+        "texture": smear.texture,
+        "relief": smear.relief,
+        "fullness": smear.fullness,
         "squeeze": max(scale.squeeze, 1 / scale.squeeze),
     }
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _coloured(kin: Kinship) -> bool:
+def _coloured(smear: SmearMeasures) -> bool:
     """Check for dye colour outside of grey red cells.
 
     The colour may be in nuclei, for example. Red cells that are at least as uneven as unstained ones show
     that the colour is not that of a dye.
     """
-    return kin.tint is not None and kin.tint > TINTED and (kin.texture is None or kin.texture < REFRACTING)
+    return (
+        smear.tint is not None
+        and smear.tint > TINTED
+        and (smear.texture is None or smear.texture < REFRACTING)
+    )
 
 
 def _hue(seen: Nuclei | None) -> dict[str, float | None]:
@@ -282,7 +286,7 @@ def _drawn(part: Image, found: Detections) -> dict[str, float | None]:
     return told
 
 
-def assess(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:
+def worst_findings(measures: Measures, objective: str, limits: Limits) -> tuple[Finding, ...]:
     """Return the most severe finding per code.
 
     Findings that refuse the picture come first.
@@ -306,7 +310,7 @@ def _findings(measures: Measures, objective: str, rules: Sequence[Rule]) -> Iter
             yield finding
 
 
-def settle(name: str, findings: tuple[Finding, ...], refusing: bool) -> Assessment:
+def to_assessment(name: str, findings: tuple[Finding, ...], refusing: bool) -> Assessment:
     """Turn findings into an assessment.
 
     With a severe finding the assessment is marked as forced.

@@ -64,7 +64,7 @@ WHITE_PERCENTILE = 95.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kinship:
+class SmearMeasures:
     """Measures of how smear-like a picture is.
 
     A measure is None if nothing in the picture tells it.
@@ -123,14 +123,14 @@ class Kinship:
     """
 
 
-def kinship(
+def measure_smear(
     small: Image,
     um_per_px: float,
     red: Boxes,
     reds: int,
     white_scores: NDArray[np.float32],
     unknown: float,
-) -> Kinship:
+) -> SmearMeasures:
     """Measure how smear-like a field is.
 
     Args:
@@ -143,7 +143,7 @@ def kinship(
     """
     dye, tint, depth, cyan, hues = _colours(small, um_per_px)
     texture, relief, fullness = _unevenness(small, red)
-    return Kinship(
+    return SmearMeasures(
         likeness(reds, white_scores, unknown, texture),
         dye,
         tint,
@@ -172,7 +172,7 @@ def likeness(reds: int, white: NDArray[np.float32], unknown: float, texture: flo
 
 
 def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
-    """Return dye, tint, depth, cyan and hues of `Kinship`.
+    """Return dye, tint, depth, cyan and hues of `SmearMeasures`.
 
     Stained pixels are darker than their surroundings; the shading of a vignette is no stain.
     """
@@ -198,7 +198,7 @@ def _colours(small: Image, um_per_px: float) -> tuple[float | None, ...]:
 
 
 def _unevenness(small: Image, red: Boxes) -> tuple[float | None, float | None, float | None]:
-    """Return texture, relief and fullness of `Kinship`."""
+    """Return texture, relief and fullness of `SmearMeasures`."""
     if not len(red):
         return None, None, None
     red = red[:: 1 + len(red) // MOST]

@@ -15,7 +15,7 @@ from edgeleuk.differential.verdict import Code, Verdict
 from edgeleuk.imaging.field_of_view import inside
 from edgeleuk.render.colours import KINDS, Colour, of_label
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Aperture, Cell, Field, Image, spoken
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, Cell, Field, FieldOfView, Image, spoken
 
 MIN_SIDE, MAX_SIDE = 1000, 2400
 """Range of the copy's long side, pixels.
@@ -61,8 +61,8 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
     zoom = float(np.clip(long, MIN_SIDE, MAX_SIDE)) / long
     size = (round(field.width * zoom), round(field.height * zoom))
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
-    if field.aperture:
-        _surround(canvas, field, field.aperture)
+    if field.field_of_view:
+        _surround(canvas, field, field.field_of_view)
     white = [cell for cell in field.cells if cell.kind == WHITE_CELL]
     for cell in field.cells:
         if cell.kind != WHITE_CELL:
@@ -76,12 +76,12 @@ def draw(image: Image, field: Field, labels: Sequence[str]) -> Image:
     return np.vstack([canvas, _legend(field, labels, canvas.shape[1])])
 
 
-def _surround(canvas: Image, field: Field, aperture: Aperture) -> None:
+def _surround(canvas: Image, field: Field, field_of_view: FieldOfView) -> None:
     """Dim the surroundings of the field of view.
 
     A thin rim marks its edge.
     """
-    shown = inside(aperture, field.width, field.height, canvas.shape[1], canvas.shape[0])
+    shown = inside(field_of_view, field.width, field.height, canvas.shape[1], canvas.shape[0])
     np.copyto(canvas, (canvas * DIMMED).astype(np.uint8), where=~shown[..., None])
     rim = cv2.findContours(shown.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     cv2.drawContours(canvas, rim, -1, RIM, 1, cv2.LINE_AA)

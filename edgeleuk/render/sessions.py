@@ -127,8 +127,8 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
         )
     pictures = "pictures: " if about.kind == "pictures" else ""
     yield "source", f"{pictures}{about.source} at {about.magnification}, model version {about.model_version}"
-    islands = len({field.placement.island for field in kept.result.counted})
-    parts = "1 connected part" if islands == 1 else f"{islands} connected parts"
+    count = len({field.placement.island for field in kept.result.counted})
+    parts = "1 connected part" if count == 1 else f"{count} connected parts"
     if kept.result.counted:
         yield "fields", f"{len(kept.result.counted)} on {parts} of the slide"
         yield "area", _area_text(kept)
@@ -182,10 +182,10 @@ def _quality_text(counts: Mapping[str, Any]) -> str:
 
 
 def _area_text(kept: Kept) -> str:
-    apertures = (each.field.aperture for each in kept.result.counted)
-    through = sum(each is not None and each.is_disc for each in apertures)
-    disc = f"; {through} through the disc of an eyepiece" if through else ""
-    return f"{kept.result.area_mm2:.3g} mm² of the slide{disc}"
+    fields_of_view = (each.field.field_of_view for each in kept.result.counted)
+    through = sum(each is not None and each.is_ellipse for each in fields_of_view)
+    eyepiece = f"; {through} through an eyepiece" if through else ""
+    return f"{kept.result.area_mm2:.3g} mm² of the slide{eyepiece}"
 
 
 def clock_set_back(kept: Kept) -> bool:

@@ -20,9 +20,9 @@ from edgeleuk.types import (
     PLATELET,
     RED_CELL,
     WHITE_CELL,
-    Aperture,
     Cell,
     CountedField,
+    FieldOfView,
     Finding,
     Morphometry,
     Reading,
@@ -142,7 +142,7 @@ def _image(counted: CountedField) -> dict[str, Any]:
         "profile": field.profile,
         "area_mm2": field.area_mm2,
         "area_um2": round(field.area_mm2 * 1e6, 1),
-        "aperture": _aperture(field.aperture),
+        "aperture": _field_of_view(field.field_of_view),
         "cells": [_counted_cell(counted, i) for i in range(len(field.cells))],
         "counts": dict(Counter(cell.kind for cell in field.cells)),
         "not_counted": sorted(field.not_counted),
@@ -156,12 +156,14 @@ def _image(counted: CountedField) -> dict[str, Any]:
     }
 
 
-def _aperture(aperture: Aperture | None) -> dict[str, Any] | None:
-    if aperture is None:
+def _field_of_view(field_of_view: FieldOfView | None) -> dict[str, Any] | None:
+    if field_of_view is None:
         return None
-    lengths = {name: round(getattr(aperture, name), 2) for name in ("x", "y", "semi_major", "semi_minor")}
-    shape = {} if aperture.is_disc else {"shape": aperture.shape}
-    return lengths | {"angle": round(aperture.angle, 5)} | shape
+    lengths = {
+        name: round(getattr(field_of_view, name), 2) for name in ("x", "y", "semi_major", "semi_minor")
+    }
+    shape = {} if field_of_view.is_ellipse else {"shape": field_of_view.shape}
+    return lengths | {"angle": round(field_of_view.angle, 5)} | shape
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -281,9 +283,9 @@ def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
     kinds = (WHITE_CELL, RED_CELL, PLATELET)
     yield ("path", "verdict", "forced", "reasons", "text", "um_per_px", *kinds)
     for field in (each.field for each in result.counted):
-        judged, counts = field.assessment, Counter(cell.kind for cell in field.cells)
+        assessment, counts = field.assessment, Counter(cell.kind for cell in field.cells)
         numbers = (None if kind in field.not_counted else counts[kind] for kind in kinds)
-        row = (field.name, judged.verdict, int(judged.forced), *_reasons(judged.findings))
+        row = (field.name, assessment.verdict, int(assessment.forced), *_reasons(assessment.findings))
         yield (*row, round(field.scale.um_per_px, 5), *numbers)
     for each in result.refused:
         codes, _ = _reasons(each.findings)

@@ -201,7 +201,7 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
-    seen = "the field of view" if field.aperture else "the whole picture"
+    seen = "the field of view" if field.field_of_view else "the whole picture"
     head.append(f"{seen} shows {field.area_mm2 * 1e6:,.0f} um2 of the slide\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
@@ -222,9 +222,9 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     )
 
 
-def _findings(judged: Assessment) -> Iterator[Text]:
+def _findings(assessment: Assessment) -> Iterator[Text]:
     """Yield a line per quality finding."""
-    for finding in judged.findings:
+    for finding in assessment.findings:
         head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
         yield Text.assemble(head, finding.text)
 
@@ -275,8 +275,8 @@ def _row_table(fields: Sequence[Field]) -> Table:
     table.add_column("picture", ratio=1, no_wrap=True)
     for name in ("um per px", "white", "red", "platelets"):
         table.add_column(name, justify="right")
-    judged = any(field.assessment.findings for field in fields)
-    if judged:
+    assessment = any(field.assessment.findings for field in fields)
+    if assessment:
         table.add_column("quality")
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
@@ -287,17 +287,17 @@ def _row_table(fields: Sequence[Field]) -> Table:
                 "–" if kind in field.not_counted else str(counts[kind])
                 for kind in (WHITE_CELL, RED_CELL, PLATELET)
             ),
-            *([_codes(field.assessment)] if judged else []),
+            *([_codes(field.assessment)] if assessment else []),
         )
     return table
 
 
-def _codes(judged: Assessment) -> Text:
+def _codes(assessment: Assessment) -> Text:
     """Return the codes of a picture's findings.
 
     Those in red would have refused it.
     """
-    words = [(each.code, "bold red" if each.severe else "yellow") for each in judged.findings]
+    words = [(each.code, "bold red" if each.severe else "yellow") for each in assessment.findings]
     return Text(" ").join(Text(*word) for word in words) if words else Text("good", style="dim")
 
 
@@ -317,7 +317,7 @@ def together(
     parts: list[RenderableType] = [Text(title, style="bold")]
     if result.n:
         parts.append(_differential(result, model.reader.labels, details=details))
-    parts += beside(result)
+    parts += outside_counts(result)
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(text) for text in result.adequacy]
@@ -453,7 +453,7 @@ def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
     return Text.assemble(("━" * point, colour), ("╌" * (high - point), colour))
 
 
-def beside(result: Differential) -> Iterator[Text]:
+def outside_counts(result: Differential) -> Iterator[Text]:
     """Yield the counts outside the percentages."""
     outside = [
         f"{spoken(label)} {count}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeleuk.errors import ScaleError
 from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import CONTRADICTS, SYSTEMATIC_ERROR, estimate_scale
-from edgeleuk.types import RED_CELL, Aperture, Detections, Frame, Scale
+from edgeleuk.types import RED_CELL, Detections, FieldOfView, Frame, Scale
 
 LEAST = 2
 """Minimum number of pictures for a common scale."""
@@ -95,7 +95,9 @@ def contradicted(scale: Scale, found: Detections, box_um: float) -> bool:
     return bool(abs(np.log(np.median(sizes_um) / box_um)) > np.log1p(CONTRADICTING))
 
 
-def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | None, finder: Finder) -> bool:
+def disagreeing(
+    scale: Scale, found: Detections, frame: Frame, field_of_view: FieldOfView | None, finder: Finder
+) -> bool:
     """Return whether red cells appear only under another scale.
 
     Applies where `scale` shows too few red cells to contradict it: under a scale far off, such as that of
@@ -105,13 +107,13 @@ def disagreeing(scale: Scale, found: Detections, frame: Frame, disc: Aperture | 
         scale: Scale under which the cells were found.
         found: Detections of the picture.
         frame: The picture.
-        disc: Field of view; None for the whole picture.
+        field_of_view: Field of view; None for the whole picture.
         finder: Finder to search other scales with.
     """
     if len(found.of(RED_CELL)) >= WITNESSES:
         return False
     try:
-        own = estimate_scale(frame.pixels, finder, frame.name, scale, disc, CONTRADICTS)
+        own = estimate_scale(frame.pixels, finder, frame.name, scale, field_of_view, CONTRADICTS)
     except ScaleError:
         return False
     return own.red_cells >= WITNESSES and abs(np.log(own.um_per_px / scale.um_per_px)) > np.log1p(

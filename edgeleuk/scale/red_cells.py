@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
-from edgeleuk.imaging import field_of_view
 from edgeleuk.imaging.cell_edges import above_surroundings, crossed
+from edgeleuk.imaging.field_of_view import cut_by_rim
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.networks.finder import Finder
-from edgeleuk.types import RED_CELL, RED_CELL_UM, Aperture, Boxes, Image, Scale
+from edgeleuk.types import RED_CELL, RED_CELL_UM, Boxes, FieldOfView, Image, Scale
 
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
 """Scales tried as guesses, um per pixel.
@@ -31,7 +31,7 @@ FINER, COARSER = 3.0, 4.5
 
 For enlarged pictures, and for a phone that sees a whole eyepiece field (0.59 at 100x).
 """
-EYEPIECE_FIELD = 1450.0
+USUAL_FIELD_PX = 1450.0
 """Diameter of an eyepiece's field of view, camera pixels.
 
 Pixels of the coarsest of the objective's cameras: a field number of 20 mm, and 6.9 um pixels behind a 0.5x
@@ -67,7 +67,7 @@ MIN_AGREEMENT = 0.6
 Below it the "red cells" are something else.
 """
 ROUNDS = 6
-SETTLED = 0.01
+CONVERGED = 0.01
 """Relative change at which refinement stops."""
 SQUEEZE_LIMIT = 0.12
 """Minimum squeeze that is recognised, as a logarithm.
@@ -76,8 +76,8 @@ Red cells lean by this much on an ordinary smear; only beyond it, and beyond SQU
 is the picture taken to be squeezed (the fields measured squeezed are at 0.56).
 """
 SQUEEZE_ERRORS = 4.0
-DISC_LIMIT = 0.05
-"""Minimum deviation of an eyepiece's disc from round.
+ROUND_LIMIT = 0.05
+"""Minimum deviation of an eyepiece's field of view from round.
 
 Logarithm of width over height, from which the picture was squeezed: a camera tilted by 10 degrees makes 0.02
 of it, and of 77 phone_train pictures none has 0.01.
@@ -120,7 +120,7 @@ Healthy means run from 6.7 to 7.7 um (Price-Jones 1933).
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Attempt:
     """Red cells that the finder sees under one guess."""
 
     guess: Scale
@@ -202,20 +202,23 @@ class _Look:
 class _View:
     """Part of a picture that shows the slide.
 
-    The rectangle around an eyepiece's disc or between bars, or the whole picture.
+    The rectangle around an eyepiece's field of view or between bars, or the whole picture.
     """
 
     image: Image
-    disc: Aperture | None
+    field_of_view: FieldOfView | None
     """Field of view behind an eyepiece, pixels of `image`."""
 
     @classmethod
-    def of(cls, image: Image, disc: Aperture | None) -> _View:
-        if disc is None:
+    def of(cls, image: Image, field_of_view: FieldOfView | None) -> _View:
+        if field_of_view is None:
             return cls(image, None)
         height, width = image.shape[:2]
-        left, top, right, bottom = disc.bounds(width, height)
-        return cls(image[top:bottom, left:right], disc.moved(-left, -top) if disc.is_disc else None)
+        left, top, right, bottom = field_of_view.bounds(width, height)
+        return cls(
+            image[top:bottom, left:right],
+            field_of_view.moved(-left, -top) if field_of_view.is_ellipse else None,
+        )
 
     def window(self, guess: Scale, um_per_px: float) -> _View:
         """Return the central window that a guess is tried on."""
@@ -223,13 +226,15 @@ class _View:
         w = min(width, max(1, round(WINDOW * um_per_px / guess.um_per_px_x)))
         h = min(height, max(1, round(WINDOW * um_per_px / guess.um_per_px_y)))
         left, top = (width - w) // 2, (height - h) // 2
-        disc = self.disc and self.disc.moved(-left, -top)
-        return _View(self.image[top : top + h, left : left + w], disc)
+        field_of_view = self.field_of_view and self.field_of_view.moved(-left, -top)
+        return _View(self.image[top : top + h, left : left + w], field_of_view)
 
     @property
     def share(self) -> float:
         """Share of the image that shows the slide."""
-        return self.disc.share(self.image.shape[1], self.image.shape[0]) if self.disc else 1.0
+        return (
+            self.field_of_view.share(self.image.shape[1], self.image.shape[0]) if self.field_of_view else 1.0
+        )
 
 
 def estimate_scale(
@@ -237,7 +242,7 @@ def estimate_scale(
     finder: Finder,
     name: str = "the picture",
     near: Scale | None = None,
-    disc: Aperture | None = None,
+    field_of_view: FieldOfView | None = None,
     least_merit: float = 0.0,
 ) -> Scale:
     """Estimate the scale of a picture, with its 95 % relative error.
@@ -247,7 +252,7 @@ def estimate_scale(
         finder: Finder that finds the red cells.
         name: Name of the picture in messages.
         near: Guess that is tried first: the scale of another picture of the slide.
-        disc: Field of view; red cells that an eyepiece's rim cuts are not measured. None where the whole
+        field_of_view: Field of view; red cells that an eyepiece's rim cuts are not measured. None where the whole
             picture shows the slide.
         least_merit: Minimum merit of an accepted scale.
 
@@ -255,15 +260,19 @@ def estimate_scale(
         ScaleError: Too few red cells are found to measure.
     """
     steps = guesses(finder.manifest.cameras)
-    view, first = _View.of(image, disc), [near] if near else []
-    if disc and not disc.is_disc:
-        image, disc = view.image, None  # between bars the picture is like any other
-    if disc:
-        first.append(_eyepiece_guess(disc, finder.manifest.cameras[1]))
+    view, first = _View.of(image, field_of_view), [near] if near else []
+    if field_of_view and not field_of_view.is_ellipse:
+        image, field_of_view = view.image, None  # between bars the picture is like any other
+    if field_of_view:
+        first.append(_usual_field_guess(field_of_view, finder.manifest.cameras[1]))
     best = _search(view, finder, [*first, *(_guess(g, 1.0) for g in steps)])
     if best is None or best.merit < DOUBTFUL:
         squeezed = _search(view, finder, [_guess(g, s) for g in steps for s in SQUEEZE_GUESSES])
-        best = max((look for look in (best, squeezed) if look), key=lambda look: look.merit, default=None)
+        best = max(
+            (attempt for attempt in (best, squeezed) if attempt),
+            key=lambda attempt: attempt.merit,
+            default=None,
+        )
     if best is None or not best.enough or best.agreement < MIN_AGREEMENT or best.merit < least_merit:
         count = best.count if best else 0
         raise ScaleError(
@@ -271,7 +280,7 @@ def estimate_scale(
             "Focus, as blurred red cells are not recognised, and take a field where they lie in a single layer; or "
             "calibrate the device once (`edgeleuk calibrate`, then --profile), or give --um-per-px."
         )
-    return _conclude(best, image.shape[0] == image.shape[1], disc)
+    return _conclude(best, image.shape[0] == image.shape[1], field_of_view)
 
 
 def guesses(cameras: tuple[float, float]) -> list[float]:
@@ -285,13 +294,13 @@ def guesses(cameras: tuple[float, float]) -> list[float]:
     return sorted(near, key=lambda step: abs(np.log(step**2 / (low * high))))
 
 
-def _eyepiece_guess(disc: Aperture, coarsest: float) -> Scale:
+def _usual_field_guess(field_of_view: FieldOfView, coarsest: float) -> Scale:
     """Return the scale that an eyepiece of usual field suggests.
 
-    The disc was round before the picture was squeezed.
+    The field of view was round before the picture was squeezed.
     """
-    across, down = disc.halves
-    field_um = EYEPIECE_FIELD * coarsest
+    across, down = field_of_view.halves
+    field_um = USUAL_FIELD_PX * coarsest
     return Scale(field_um / (2 * across), field_um / (2 * down), "red cells", 1.0)
 
 
@@ -299,59 +308,67 @@ def _guess(um_per_px: float, squeeze: float) -> Scale:
     return Scale(um_per_px / np.sqrt(squeeze), um_per_px * np.sqrt(squeeze), "red cells", 1.0)
 
 
-def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Look | None:
+def _search(view: _View, finder: Finder, guesses: Sequence[Scale]) -> _Attempt | None:
     """Return the best look among the guesses.
 
     Stops at the first look that convinces once it is refined.
     """
     looks = []
     for guess in guesses:
-        look = _look(view, guess, finder)
-        if look.merit >= CONVINCING and (refined := _refine(view, look, finder)).merit >= CONVINCING:
+        attempt = _attempt(view, guess, finder)
+        if attempt.merit >= CONVINCING and (refined := _refine(view, attempt, finder)).merit >= CONVINCING:
             return refined
-        looks.append(look)
-    promising = sorted((look for look in looks if look.merit > 0), key=lambda look: -look.merit)[:2]
-    return max((_refine(view, look, finder) for look in promising), key=lambda look: look.merit, default=None)
-
-
-def _refine(view: _View, look: _Look, finder: Finder) -> _Look:
-    for _ in range(ROUNDS):
-        following = _look(view, _corrected(look), finder)
-        if not following.enough:
-            return look
-        settled = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < SETTLED
-        look = following
-        if settled:
-            break
-    return look
-
-
-def _corrected(look: _Look) -> Scale:
-    guess = look.guess
-    return replace(
-        guess, um_per_px_x=guess.um_per_px_x / look.ratio_x, um_per_px_y=guess.um_per_px_y / look.ratio_y
+        looks.append(attempt)
+    promising = sorted(
+        (attempt for attempt in looks if attempt.merit > 0), key=lambda attempt: -attempt.merit
+    )[:2]
+    return max(
+        (_refine(view, attempt, finder) for attempt in promising),
+        key=lambda attempt: attempt.merit,
+        default=None,
     )
 
 
-def _look(view: _View, guess: Scale, finder: Finder) -> _Look:
+def _refine(view: _View, attempt: _Attempt, finder: Finder) -> _Attempt:
+    for _ in range(ROUNDS):
+        following = _attempt(view, _corrected(attempt), finder)
+        if not following.enough:
+            return attempt
+        converged = max(abs(np.log(following.ratio_x)), abs(np.log(following.ratio_y))) < CONVERGED
+        attempt = following
+        if converged:
+            break
+    return attempt
+
+
+def _corrected(attempt: _Attempt) -> Scale:
+    guess = attempt.guess
+    return replace(
+        guess,
+        um_per_px_x=guess.um_per_px_x / attempt.ratio_x,
+        um_per_px_y=guess.um_per_px_y / attempt.ratio_y,
+    )
+
+
+def _attempt(view: _View, guess: Scale, finder: Finder) -> _Attempt:
     """Find red cells in the picture's middle under a guessed scale."""
     box_um = finder.manifest.red_cell_box_um
     window = view.window(guess, finder.um_per_px)
     resampling = Resampling.to_scale(window.image.shape[1], window.image.shape[0], guess, finder.um_per_px)
     if min(resampling.width, resampling.height) < MIN_WINDOW:
         none = np.empty(0)
-        return _Look(guess, none, none, none, none, box_um, 0.0)
+        return _Attempt(guess, none, none, none, none, box_um, 0.0)
     small = resampling.apply(window.image)
     found = finder.find_resampled(small, resampling).of(RED_CELL)
-    if window.disc:
-        found = found.where(~field_of_view.cut(found.boxes, window.disc))
+    if window.field_of_view:
+        found = found.where(~cut_by_rim(found.boxes, window.field_of_view))
     boxes = resampling.forward(found.boxes)
     widths, heights, leans = _measured(boxes, resampling.width, resampling.height)
     area = window.share * resampling.width * resampling.height * finder.um_per_px**2
     um = finder.um_per_px
-    diameters = diameters_um(small, boxes, um) if window.disc else np.empty(0)
+    diameters = diameters_um(small, boxes, um) if window.field_of_view else np.empty(0)
     evidence = float(found.scores.sum()) / area * 100
-    return _Look(guess, widths * um, heights * um, leans, diameters, box_um, evidence)
+    return _Attempt(guess, widths * um, heights * um, leans, diameters, box_um, evidence)
 
 
 def diameters_um(small: Image, boxes: Boxes, um_per_px: float) -> NDArray[np.float64]:
@@ -388,48 +405,48 @@ def _measured(boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64
     return w[whole | (cut_y & ~cut_x & (h > 0.6 * w))], h[whole | (cut_x & ~cut_y & (w > 0.6 * h))], leans
 
 
-def _conclude(look: _Look, square: bool, disc: Aperture | None) -> Scale:
+def _conclude(attempt: _Attempt, square: bool, field_of_view: FieldOfView | None) -> Scale:
     """Conclude the scale and its error from the best look.
 
-    Pixels are square unless disc or red cells clearly say otherwise. The error combines the spread of the red
+    Pixels are square unless field of view or red cells clearly say otherwise. The error combines the spread of the red
     cells and SYSTEMATIC_ERROR.
     """
-    corrected = _corrected(look)
-    size, squeeze = _size(look, corrected.um_per_px), _squeeze(look, square, disc)
-    sampling = _median_error(np.log(np.concatenate([look.widths, look.heights]))) * np.sqrt(2)
+    corrected = _corrected(attempt)
+    size, squeeze = _size(attempt, corrected.um_per_px), _squeeze(attempt, square, field_of_view)
+    sampling = _median_error(np.log(np.concatenate([attempt.widths, attempt.heights]))) * np.sqrt(2)
     return replace(
         corrected,
         um_per_px_x=size / np.sqrt(squeeze),
         um_per_px_y=size * np.sqrt(squeeze),
         relative_error=float(np.hypot(1.96 * sampling, SYSTEMATIC_ERROR)),
-        red_cells=look.count,
+        red_cells=attempt.count,
     )
 
 
-def _size(look: _Look, by_boxes: float) -> float:
+def _size(attempt: _Attempt, by_boxes: float) -> float:
     """Return the mean scale of both axes, um per pixel.
 
     By boxes, and also by the rims of red cells where enough show.
     """
-    if len(look.diameters) < MANY:
+    if len(attempt.diameters) < MANY:
         return by_boxes
-    by_rims = look.guess.um_per_px * RED_CELL_UM / float(np.median(look.diameters))
+    by_rims = attempt.guess.um_per_px * RED_CELL_UM / float(np.median(attempt.diameters))
     both = float(np.sqrt(by_rims * by_boxes))
     return both if abs(np.log(by_rims / by_boxes)) < np.log1p(RIMS_DIFFER) else by_boxes
 
 
-def _squeeze(look: _Look, square: bool, disc: Aperture | None) -> float:
-    """Return the squeeze by red-cell shapes or the eyepiece's disc.
+def _squeeze(attempt: _Attempt, square: bool, field_of_view: FieldOfView | None) -> float:
+    """Return the squeeze by red-cell shapes or the field of view.
 
-    The disc was round, and decides where the red cells do not contradict it.
+    The field of view was round, and decides where the red cells do not contradict it.
     """
-    known = look.by_axis and len(look.leans) >= MIN_EACH_AXIS
-    leaning = float(np.log(look.guess.squeeze)) + _middle(look.leans) if known else 0.0
-    sure = max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(look.leans)) if known else float("inf")
-    if disc:
-        across, down = disc.halves
+    known = attempt.by_axis and len(attempt.leans) >= MIN_EACH_AXIS
+    leaning = float(np.log(attempt.guess.squeeze)) + _middle(attempt.leans) if known else 0.0
+    sure = max(SQUEEZE_LIMIT, SQUEEZE_ERRORS * _median_error(attempt.leans)) if known else float("inf")
+    if field_of_view:
+        across, down = field_of_view.halves
         told = across / down
-        if abs(np.log(told)) >= DISC_LIMIT and abs(leaning - np.log(told)) < sure:
+        if abs(np.log(told)) >= ROUND_LIMIT and abs(leaning - np.log(told)) < sure:
             return told
     if abs(leaning) < sure:
         return 1.0

@@ -19,7 +19,7 @@ from edgeleuk.errors import DamagedError
 from edgeleuk.sessions.database import Database
 from edgeleuk.sessions.facts import SessionSummary, State
 
-Lost = list[str]
+Losses = list[str]
 """Collector of sentences on losses.
 
 If readers are given None in its place, they raise DamagedError.
@@ -57,7 +57,7 @@ _WHITE = (
 
 
 def rows(
-    database: Database, statements: Sequence[str], parameters: Sequence[Any], what: str, lost: Lost | None
+    database: Database, statements: Sequence[str], parameters: Sequence[Any], what: str, lost: Losses | None
 ) -> list[sqlite3.Row]:
     """Return the rows of the first query that succeeds.
 
@@ -82,17 +82,17 @@ def rows(
                 raise
         some = database.query_while_possible(statement, parameters)
         found = max(found, some, key=len)
-    tell(lost, f"{what} cannot be read, or not all of it.")
+    note_loss(lost, f"{what} cannot be read, or not all of it.")
     return found
 
 
-def tell(lost: Lost | None, text: str) -> None:
+def note_loss(lost: Losses | None, text: str) -> None:
     """Note what is lost, once."""
     if lost is not None and text not in lost:
         lost.append(text)
 
 
-def known(database: Database, lost: Lost | None) -> list[sqlite3.Row]:
+def session_rows(database: Database, lost: Losses | None) -> list[sqlite3.Row]:
     """Return id, UUID and row of sessions.
 
     The session that was begun last comes first.
@@ -130,7 +130,7 @@ def is_time(text: Any) -> bool:
     return True
 
 
-def facts(database: Database, session: str, row: int, lost: Lost | None) -> dict[str, Any]:
+def facts(database: Database, session: str, row: int, lost: Losses | None) -> dict[str, Any]:
     """Read a session's facts one by one.
 
     `session.summaries` reads the same at once.

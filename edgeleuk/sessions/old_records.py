@@ -18,12 +18,12 @@ from edgeleuk.errors import DamagedError, RecordError
 from edgeleuk.results.codec import decode, encode
 from edgeleuk.sources.pictures.decoding import decode_grey
 from edgeleuk.types import (
-    Aperture,
     Assessment,
     AttributeReading,
     Cell,
     CountedField,
     Field,
+    FieldOfView,
     Finding,
     Morphometry,
     Placement,
@@ -112,7 +112,7 @@ def _field(row: sqlite3.Row, cells: tuple[Cell, ...]) -> Field:
         seconds=json.loads(row["stages"]),
         warnings=tuple(json.loads(row["warnings"])),
         not_counted=frozenset(json.loads(row["not_counted"])),
-        aperture=Aperture(**json.loads(row["aperture"])) if row["aperture"] else None,
+        field_of_view=FieldOfView(**json.loads(row["aperture"])) if row["aperture"] else None,
         assessment=_assessment(json.loads(row["assessment"])) if row["assessment"] else Assessment(),
         profile=row["profile"],
     )

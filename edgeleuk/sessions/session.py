@@ -14,7 +14,17 @@ from typing import Any
 from edgeleuk._text import readable
 from edgeleuk.errors import DamagedError, StoreError, UsageError
 from edgeleuk.sessions import records
-from edgeleuk.sessions.damage import FIELDS, REFUSALS, Lost, facts, is_time, known, rows, summary, tell
+from edgeleuk.sessions.damage import (
+    FIELDS,
+    REFUSALS,
+    Losses,
+    facts,
+    is_time,
+    note_loss,
+    rows,
+    session_rows,
+    summary,
+)
 from edgeleuk.sessions.database import Database
 from edgeleuk.sessions.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.sessions.leases import Lease, held
@@ -53,9 +63,9 @@ class Session:
         Raises:
             DamagedError: If a part of it cannot be read.
         """
-        return self.known(None)
+        return self.readable_summary(None)
 
-    def known(self, lost: Lost | None) -> SessionSummary:
+    def readable_summary(self, lost: Losses | None) -> SessionSummary:
         """Return the summary, even if damaged.
 
         With what a damaged file still gives; `lost` takes the rest.
@@ -63,14 +73,14 @@ class Session:
         Raises:
             DamagedError: If the file gives nothing.
         """
-        own: Lost | None = None if lost is None else []
+        own: Losses | None = None if lost is None else []
         found = summaries(self._database, self.id, lost=own)
         if not found:
             raise DamagedError(
                 f"session {self.id} cannot be read. {' '.join(own or ())} `edgeleuk sessions list` shows which others are there."
             )
         for text in own or ():
-            tell(lost, text)
+            note_loss(lost, text)
         return found[0]
 
     def add(self, counted: CountedField) -> None:
@@ -198,7 +208,7 @@ class Session:
         if self._lease:
             self._lease.release()
 
-    def counted(self, lost: Lost | None = None) -> Iterator[CountedField]:
+    def counted(self, lost: Losses | None = None) -> Iterator[CountedField]:
         """Yield the counted fields in order, as they were.
 
         One at a time from the disk. A damaged field is left out and named in `lost`.
@@ -212,9 +222,9 @@ class Session:
             except DamagedError:
                 if lost is None:
                     raise
-                tell(lost, f"field {number} of session {self.id} is damaged and was left out.")
+                note_loss(lost, f"field {number} of session {self.id} is damaged and was left out.")
 
-    def give_up(self, kept: Iterable[CountedField], lost: Lost) -> int:
+    def drop_unreadable(self, kept: Iterable[CountedField], lost: Losses) -> int:
         """Take back the fields that `counted` left out.
 
         The session then goes on without them; a note keeps what was lost. Returns the number of the last
@@ -229,10 +239,10 @@ class Session:
             self.note(text)
         return max(numbers.values(), default=0)
 
-    def _keys(self, lost: Lost | None) -> list[sqlite3.Row]:
+    def _keys(self, lost: Losses | None) -> list[sqlite3.Row]:
         return rows(self._database, FIELDS, (self.id,), f"the list of the fields of session {self.id}", lost)
 
-    def unassessed(self, lost: Lost | None = None) -> frozenset[int]:
+    def unassessed(self, lost: Losses | None = None) -> frozenset[int]:
         """Return the numbers of fields without an assessment.
 
         They were counted before assessments were kept: nothing is known of their quality. `lost` is as in
@@ -248,7 +258,7 @@ class Session:
         )
         return frozenset(row["number"] for row in found)
 
-    def refused(self, lost: Lost | None = None) -> tuple[Refusal, ...]:
+    def refused(self, lost: Losses | None = None) -> tuple[Refusal, ...]:
         """Return the refused pictures in order.
 
         `lost` is as in `counted`.
@@ -261,10 +271,10 @@ class Session:
             except DamagedError:
                 if lost is None:
                     raise
-                tell(lost, f"a refusal of session {self.id} is damaged and was left out.")
+                note_loss(lost, f"a refusal of session {self.id} is damaged and was left out.")
         return tuple(found)
 
-    def marks(self, lost: Lost | None = None) -> dict[int, str]:
+    def marks(self, lost: Losses | None = None) -> dict[int, str]:
         """Return the operator's labels of cells.
 
         By their number on the map. `lost` is as in `counted`.
@@ -272,7 +282,7 @@ class Session:
         found = self._both_ways("SELECT identity, label FROM marks", "AND undone IS NULL", "marks", lost)
         return {row["identity"]: row["label"] for row in found}
 
-    def notes(self, lost: Lost | None = None) -> tuple[Note, ...]:
+    def notes(self, lost: Losses | None = None) -> tuple[Note, ...]:
         """Return the remarks in order.
 
         `lost` is as in `counted`.
@@ -280,7 +290,7 @@ class Session:
         found = self._both_ways("SELECT at, text FROM notes", "", "notes", lost)
         return tuple(Note(row["at"], row["text"]) for row in found if is_time(row["at"]))
 
-    def _both_ways(self, select: str, only: str, what: str, lost: Lost | None) -> list[sqlite3.Row]:
+    def _both_ways(self, select: str, only: str, what: str, lost: Losses | None) -> list[sqlite3.Row]:
         """Return rows with or without the index.
 
         By the index of the sessions, or without it if that fails.
@@ -300,7 +310,7 @@ class Session:
 
 
 def summaries(
-    database: Database, session: str | None = None, *, lost: Lost | None = None
+    database: Database, session: str | None = None, *, lost: Losses | None = None
 ) -> list[SessionSummary]:
     """Return every session, or the one named, newest first.
 
@@ -324,23 +334,23 @@ def summaries(
     for row in found:
         try:
             if lost is not None and row["last"] is not None and not is_time(row["last"]):
-                tell(lost, f"session {row['id']}: the time of its last field is damaged.")
+                note_loss(lost, f"session {row['id']}: the time of its last field is damaged.")
                 row["last"] = None
             made.append(_summary(database, row))
         except DamagedError as error:
             if lost is None:
                 raise
-            tell(lost, str(error))
+            note_loss(lost, str(error))
     return made
 
 
-def _one_by_one(database: Database, session: str | None, lost: Lost) -> Iterator[dict[str, Any]]:
-    for each in known(database, lost):
+def _one_by_one(database: Database, session: str | None, lost: Losses) -> Iterator[dict[str, Any]]:
+    for each in session_rows(database, lost):
         if session in (None, each["id"]):
             try:
                 yield facts(database, each["id"], each["rowid"], lost)
             except DamagedError:
-                tell(lost, f"session {each['id']} is damaged: what is known of it cannot be read.")
+                note_loss(lost, f"session {each['id']} is damaged: what is known of it cannot be read.")
 
 
 def lease_name(database: Database, session: str) -> str:

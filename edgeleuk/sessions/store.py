@@ -13,7 +13,7 @@ from types import TracebackType
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.sessions import damage
-from edgeleuk.sessions.damage import Lost
+from edgeleuk.sessions.damage import Losses
 from edgeleuk.sessions.database import RESERVE_BYTES, Database
 from edgeleuk.sessions.facts import NewSession, SessionSummary
 from edgeleuk.sessions.leases import Lease
@@ -124,7 +124,7 @@ class Store:
             raise
         return session
 
-    def list(self, lost: Lost | None = None) -> Summaries:
+    def list(self, lost: Losses | None = None) -> Summaries:
         """Return every session, newest first.
 
         `lost` takes what a damaged file does not give.
@@ -152,7 +152,7 @@ class Store:
             StoreError: If another process holds it.
             UsageError: If it is of pictures.
         """
-        require_resumable(self.get(session).known([]))
+        require_resumable(self.get(session).readable_summary([]))
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -217,14 +217,14 @@ class Store:
 
         It is short enough to be read out; UTC, and two digits for sessions of one second.
         """
-        taken = {row["id"] for row in damage.known(self._database, [])}
+        taken = {row["id"] for row in damage.session_rows(self._database, [])}
         while True:
             made = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(1)}"
             if made not in taken:
                 return made
 
     def _full_id(self, beginning: str) -> str:
-        rows = damage.known(self._database, [])
+        rows = damage.session_rows(self._database, [])
         every = [row["id"] for row in rows]
         fitting = [each for each in every if each.startswith(beginning)]
         fitting = fitting or [row["id"] for row in rows if (row["uuid"] or "").startswith(beginning.lower())]

@@ -34,7 +34,7 @@ It was taken through a 100x/1.25 oil objective.
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class Conditions:
     """Conditions under which one picture is taken.
 
     The defaults are a well-kept microscope with square pixels.
@@ -67,7 +67,7 @@ class Shot:
     """
     jpeg: int | None = None
     """JPEG quality, 1 to 100; None for no compression."""
-    eyepiece: float | None = None
+    view_radius: float | None = None
     """Radius of the field of view behind an eyepiece.
 
     A share of half the picture's diagonal, as a phone sees it; None for no eyepiece.
@@ -86,7 +86,7 @@ class Rendered:
     """Mapping from the original picture's pixels to these."""
 
 
-def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot:
+def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Conditions:
     """Draw random shot conditions for an objective.
 
     Sampling is log-uniform over the lens's range. Defocus spreads by half a depth of field, the stage is
@@ -100,7 +100,7 @@ def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot
     low, high = lens.um_per_px
     low = max(low, finest)
     um_per_px = float(np.exp(rng.uniform(np.log(low), np.log(max(high, low)))))
-    return Shot(
+    return Conditions(
         um_per_px=um_per_px,
         squeeze=float(np.exp(rng.uniform(np.log(0.5625), 0))) if rng.random() < 0.2 else 1.0,
         defocus_um=float(rng.normal(0, lens.depth_um / 2)),
@@ -116,38 +116,38 @@ def draw(lens: Objective, rng: np.random.Generator, finest: float = 0.0) -> Shot
     )
 
 
-def render(image: Image, scale: Scale, lens: Objective, shot: Shot) -> Rendered:
+def render(image: Image, scale: Scale, lens: Objective, conditions: Conditions) -> Rendered:
     """Render a picture as a weaker objective and camera show it.
 
     Args:
         image: (H, W, 3) uint8, taken through a sharper objective.
         scale: Scale of `image`.
         lens: Objective to simulate.
-        shot: Conditions and camera to simulate.
+        conditions: Conditions and camera to simulate.
     """
-    resampling, shown = sampling(image.shape[1], image.shape[0], scale, shot)
-    light = _lens(_linear(image), scale, lens, shot)
-    lamp = _lamp(resampling.width, resampling.height, shot)
-    levels = _sensor(resize(light, resampling.width, resampling.height) * lamp, shot)
-    if shot.eyepiece is not None:
-        levels[~eyepiece_disc(resampling.width, resampling.height, shot.eyepiece)] = 0
-    if shot.jpeg is not None:
-        levels = through_jpeg(levels, shot.jpeg)
+    resampling, shown = sampling(image.shape[1], image.shape[0], scale, conditions)
+    light = _lens(_linear(image), scale, lens, conditions)
+    lamp = _lamp(resampling.width, resampling.height, conditions)
+    levels = _sensor(resize(light, resampling.width, resampling.height) * lamp, conditions)
+    if conditions.view_radius is not None:
+        levels[~round_view(resampling.width, resampling.height, conditions.view_radius)] = 0
+    if conditions.jpeg is not None:
+        levels = through_jpeg(levels, conditions.jpeg)
     return Rendered(levels, shown, resampling)
 
 
-def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampling, Scale]:
+def sampling(width: int, height: int, scale: Scale, conditions: Conditions) -> tuple[Resampling, Scale]:
     """Return the resampling of a shot and the resulting scale.
 
     Args:
         width: Width of the original picture, pixels.
         height: Height of the original picture, pixels.
         scale: Scale of the original picture.
-        shot: Conditions that set the new scale and squeeze.
+        conditions: Conditions that set the new scale and squeeze.
     """
-    root = np.sqrt(shot.squeeze)
-    new_width = max(1, round(width * scale.um_per_px_x * root / shot.um_per_px))
-    new_height = max(1, round(height * scale.um_per_px_y / root / shot.um_per_px))
+    root = np.sqrt(conditions.squeeze)
+    new_width = max(1, round(width * scale.um_per_px_x * root / conditions.um_per_px))
+    new_height = max(1, round(height * scale.um_per_px_y / root / conditions.um_per_px))
     resampling = Resampling(new_width / width, new_height / height, new_width, new_height)
     shown = Scale(
         scale.um_per_px_x / resampling.factor_x,
@@ -159,7 +159,7 @@ def sampling(width: int, height: int, scale: Scale, shot: Shot) -> tuple[Resampl
     return resampling, shown
 
 
-def eyepiece_disc(width: int, height: int, radius: float) -> NDArray[np.bool_]:
+def round_view(width: int, height: int, radius: float) -> NDArray[np.bool_]:
     """Return a mask of a centred circular field of view.
 
     Args:
@@ -181,11 +181,11 @@ def _linear(image: Image) -> FloatImage:
     return light
 
 
-def _lens(light: FloatImage, scale: Scale, lens: Objective, shot: Shot) -> FloatImage:
+def _lens(light: FloatImage, scale: Scale, lens: Objective, conditions: Conditions) -> FloatImage:
     """Apply point spread, defocus and lateral colour, then motion blur."""
     channels = []
     for i, wavelength in enumerate(WAVELENGTHS_UM):
-        spread = point_spread_um(lens.numerical_aperture, wavelength, shot.defocus_um, lens.index)
+        spread = point_spread_um(lens.numerical_aperture, wavelength, conditions.defocus_um, lens.index)
         missing = np.sqrt(max(spread**2 - SOURCE_SPREAD_UM[i] ** 2, 0.0))
         sigma = (missing / scale.um_per_px_x, missing / scale.um_per_px_y)
         channel = np.ascontiguousarray(light[..., i])
@@ -193,10 +193,10 @@ def _lens(light: FloatImage, scale: Scale, lens: Objective, shot: Shot) -> Float
             channel = cv2.GaussianBlur(
                 channel, (0, 0), sigma[0], sigmaY=sigma[1], borderType=cv2.BORDER_REFLECT
             )
-        channels.append(_enlarged(channel, 1 + shot.lateral_colour * (1 - i)))
+        channels.append(_enlarged(channel, 1 + conditions.lateral_colour * (1 - i)))
     seen: FloatImage = np.stack(channels, axis=-1)
-    if shot.motion_um:
-        kernel = _way(shot, scale)
+    if conditions.motion_um:
+        kernel = _way(conditions, scale)
         seen = cv2.filter2D(seen, -1, kernel, borderType=cv2.BORDER_REFLECT)
     return seen
 
@@ -214,12 +214,16 @@ def _enlarged(channel: FloatImage, factor: float) -> FloatImage:
     )
 
 
-def _way(shot: Shot, scale: Scale) -> FloatImage:
+def _way(conditions: Conditions, scale: Scale) -> FloatImage:
     """Return the blur kernel of a straight, even motion.
 
     Points along the motion are shared among the pixels they fall between.
     """
-    end = np.array([np.cos(shot.motion_angle), np.sin(shot.motion_angle)]) * shot.motion_um / 2
+    end = (
+        np.array([np.cos(conditions.motion_angle), np.sin(conditions.motion_angle)])
+        * conditions.motion_um
+        / 2
+    )
     end /= (scale.um_per_px_x, scale.um_per_px_y)
     reach = int(np.ceil(np.abs(end).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
@@ -233,12 +237,14 @@ def _way(shot: Shot, scale: Scale) -> FloatImage:
     return kernel / kernel.sum()
 
 
-def _lamp(width: int, height: int, shot: Shot) -> FloatImage:
+def _lamp(width: int, height: int, conditions: Conditions) -> FloatImage:
     """Return the relative light over the field, (height, width, 3)."""
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None]
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None]
-    light = 1 - shot.vignette * (x**2 + y**2) / 2 + (shot.tilt[0] * x + shot.tilt[1] * y) / 2
-    field: FloatImage = (light[..., None] * np.array(shot.cast)).astype(np.float32)
+    light = (
+        1 - conditions.vignette * (x**2 + y**2) / 2 + (conditions.tilt[0] * x + conditions.tilt[1] * y) / 2
+    )
+    field: FloatImage = (light[..., None] * np.array(conditions.cast)).astype(np.float32)
     return field
 
 
@@ -253,13 +259,13 @@ def through_jpeg(levels: Image, quality: int) -> Image:
     return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
-def _sensor(light: NDArray[np.floating], shot: Shot) -> Image:
+def _sensor(light: NDArray[np.floating], conditions: Conditions) -> Image:
     """Convert light to 8-bit levels with shot noise.
 
     Light is 1 for a full pixel.
     """
-    if shot.electrons is not None:
-        noise = np.random.default_rng(shot.seed).standard_normal(light.shape, np.float32)
-        light = light + noise * np.sqrt(np.clip(light, 0, None) / np.float32(shot.electrons))
+    if conditions.electrons is not None:
+        noise = np.random.default_rng(conditions.seed).standard_normal(light.shape, np.float32)
+        light = light + noise * np.sqrt(np.clip(light, 0, None) / np.float32(conditions.electrons))
     levels: Image = np.rint(np.clip(light, 0, 1) ** np.float32(1 / GAMMA) * 255).astype(np.uint8)
     return levels

@@ -53,7 +53,9 @@ def bean(rng: np.random.Generator, cell_radius: float) -> list[Capsule]:
     return [(start, end, radius) for (start, end), radius in zip(pairwise(places), radii, strict=True)]
 
 
-def settle(rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float) -> list[Capsule]:
+def place_lobes(
+    rng: np.random.Generator, parts: list[Capsule], edge: Outline, shift_um: float
+) -> list[Capsule]:
     """Place a nucleus in its cell.
 
     The nucleus is turned at random, centred near the cell's middle and contracted until it fits inside.

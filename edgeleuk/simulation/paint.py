@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.simulation.nuclei import bean, lobed, polar, settle
+from edgeleuk.simulation.nuclei import bean, lobed, place_lobes, polar
 from edgeleuk.simulation.shapes import UM_PER_PX, Canvas, Capsule, Outline, Plane, Reals, near, soft, unit
 from edgeleuk.simulation.stain import (
     CYTOPLASM,
@@ -133,7 +133,7 @@ def _neutrophil(canvas: Canvas, edge: Outline) -> Painting:
     lobes = int(rng.integers(3, 5))
     radius, turn = {3: (1.95, 1.4), 4: (1.65, 1.2)}[lobes]
     parts = lobed(rng, lobes, radius, pitch=radius * 2.55, strand=0.36, turn=turn)
-    return _with_nucleus(canvas, "neutrophil", settle(rng, parts, edge, 0.5), _clumped(canvas), lobes)
+    return _with_nucleus(canvas, "neutrophil", place_lobes(rng, parts, edge, 0.5), _clumped(canvas), lobes)
 
 
 def _eosinophil(canvas: Canvas, edge: Outline) -> Painting:
@@ -147,7 +147,7 @@ def _eosinophil(canvas: Canvas, edge: Outline) -> Painting:
     canvas.lay(cover * soft(depth - 0.1), CYTOPLASM["eosinophil"].at(grain + 0.1))
     canvas.tint(0.7 * canvas.noise(0.4) + 0.9, EOSIN)
     parts = lobed(rng, 2, 2.55, pitch=6.1, strand=0.42, turn=0.5)
-    return _with_nucleus(canvas, "eosinophil", settle(rng, parts, edge, 1.5), _clumped(canvas), 2)
+    return _with_nucleus(canvas, "eosinophil", place_lobes(rng, parts, edge, 1.5), _clumped(canvas), 2)
 
 
 def _basophil(canvas: Canvas, edge: Outline) -> Painting:
@@ -155,7 +155,7 @@ def _basophil(canvas: Canvas, edge: Outline) -> Painting:
     canvas.lay(soft(depth - 0.2), CYTOPLASM["basophil"].at(0.5 * canvas.noise(0.3) - 0.2))
     parts = lobed(rng, 2, 3.1, pitch=4.0, strand=1.8, turn=0.5)
     painted = _with_nucleus(
-        canvas, "basophil", settle(rng, parts, edge, 0.3), 0.4 * _clumped(canvas) - 0.6, 2
+        canvas, "basophil", place_lobes(rng, parts, edge, 0.3), 0.4 * _clumped(canvas) - 0.6, 2
     )
     # Granules lie over the nucleus too, and give the cell a beaded rim.
     patchy = np.clip(0.75 + 0.25 * canvas.noise(1.0), 0, 1)
@@ -188,7 +188,12 @@ def _monocyte(canvas: Canvas, edge: Outline) -> Painting:
     canvas.density *= (1 - 0.85 * cover)[..., None]
     parts = bean(rng, edge.radius_um)
     return _with_nucleus(
-        canvas, "monocyte", settle(rng, parts, edge, 0.6), _strands(canvas, 0.13) - 0.7, 1, ruffle_um=0.25
+        canvas,
+        "monocyte",
+        place_lobes(rng, parts, edge, 0.6),
+        _strands(canvas, 0.13) - 0.7,
+        1,
+        ruffle_um=0.25,
     )
 
 

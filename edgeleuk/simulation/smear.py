@@ -44,8 +44,7 @@ class Stage:
         self,
         smear: Smear,
         um_per_px: float = 0.1,
-        width: int = 1280,
-        height: int = 960,
+        size: tuple[int, int] = (1280, 960),
         *,
         squeeze: float = 1.0,
         optics: Optics | None = None,
@@ -56,8 +55,7 @@ class Stage:
         Args:
             smear: Smear on the slide.
             um_per_px: Scale along y, micrometres per pixel.
-            width: Width of the camera's frame, pixels.
-            height: Height of the camera's frame, pixels.
+            size: Width and height of the camera's frame, pixels.
             squeeze: Ratio of the scales; along x the scale is um_per_px / squeeze (see Scale.squeeze).
             optics: Lamp and objective.
             camera: Sensor and firmware.
@@ -67,7 +65,7 @@ class Stage:
         """
         self.smear = smear
         self.um_per_px = np.array([um_per_px / squeeze, um_per_px])
-        self.width, self.height = width, height
+        width, height = self.width, self.height = size
         self._view = View(width, height, self.um_per_px, optics or Optics(), camera or Camera())
         self._size_um = np.array([width, height]) * self.um_per_px
         self._room = np.array([smear.width_um, smear.height_um]) - self._size_um
@@ -220,7 +218,7 @@ def demo() -> Stage:
     smear = Smear.generate(
         DEMO_SEED, 160.0, 120.0, DEMO_WHITE_CELLS, red_cells_per_mm2=8000.0, platelets_per_mm2=700.0
     )
-    return Stage(smear, um_per_px=0.1, width=1600, height=1200)
+    return Stage(smear, um_per_px=0.1, size=(1600, 1200))
 
 
 def truth_document(stage: Stage) -> dict[str, Any]:

@@ -6,8 +6,8 @@ Their truth is known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Smear:
     cells: tuple[TrueCell, ...]
 
     @classmethod
-    def generate(
+    def place(
         cls,
         seed: int,
         width_um: float,
@@ -85,10 +85,8 @@ class Smear:
         white_cells: Mapping[str, int],
         red_cells_per_mm2: float = 7000.0,
         platelets_per_mm2: float = 700.0,
-        *,
-        nuclei: bool = True,
-    ) -> Smear:
-        """Place cells at random.
+    ) -> Self:
+        """Place cells at random, without the truth about nuclei.
 
         Args:
             seed: Seed of the smear.
@@ -97,8 +95,6 @@ class Smear:
             white_cells: Number of white cells by cell type.
             red_cells_per_mm2: Density of red cells, per square millimetre.
             platelets_per_mm2: Density of platelets, per square millimetre.
-            nuclei: Whether to include the truth about nuclei (area, lobes), for which every white cell must
-                be painted.
 
         Raises:
             UsageError: If a cell type cannot be painted, or the cells do not fit the region.
@@ -117,8 +113,32 @@ class Smear:
         for number, name in enumerate(names):
             edge = outline(name, _generator(seed, number))
             x, y = layout.place(edge, name)
-            cells.append(_true_cell(seed, number, name, edge, x, y, nuclei))
+            cells.append(_true_cell(number, name, edge, x, y))
         return cls(seed, width_um, height_um, tuple(cells))
+
+    @classmethod
+    def generate(
+        cls,
+        seed: int,
+        width_um: float,
+        height_um: float,
+        white_cells: Mapping[str, int],
+        red_cells_per_mm2: float = 7000.0,
+        platelets_per_mm2: float = 700.0,
+    ) -> Self:
+        """Place cells at random, with the truth about nuclei.
+
+        The truth is their area and lobes, for which every white cell is painted. Arguments and errors are
+        those of `place`.
+        """
+        placed = cls.place(seed, width_um, height_um, white_cells, red_cells_per_mm2, platelets_per_mm2)
+        return replace(placed, cells=tuple(placed._with_nucleus(cell) for cell in placed.cells))
+
+    def _with_nucleus(self, cell: TrueCell) -> TrueCell:
+        if cell.label is None:
+            return cell
+        painting = paint(cell.label, _generator(self.seed, cell.id))
+        return replace(cell, nucleus_area_um2=painting.nucleus_area_um2, lobes=painting.lobes)
 
     def paint(self, cell: TrueCell) -> Painting:
         """Paint a cell of this smear.
@@ -179,12 +199,9 @@ class _Layout:
         return int(x // self.cell), int(y // self.cell)
 
 
-def _true_cell(
-    seed: int, number: int, name: str, edge: Outline, x: float, y: float, nuclei: bool
-) -> TrueCell:
+def _true_cell(number: int, name: str, edge: Outline, x: float, y: float) -> TrueCell:
     x1, y1, x2, y2 = edge.box
     white = name in WHITE_TYPES
-    painting = paint(name, _generator(seed, number)) if white and nuclei else None
     return TrueCell(
         id=number,
         kind=WHITE_CELL if white else name,
@@ -193,8 +210,8 @@ def _true_cell(
         y_um=y,
         box_um=(x + x1, y + y1, x + x2, y + y2),
         diameter_um=2 * edge.radius_um,
-        nucleus_area_um2=painting.nucleus_area_um2 if painting else None,
-        lobes=painting.lobes if painting else None,
+        nucleus_area_um2=None,
+        lobes=None,
     )
 
 

@@ -29,11 +29,11 @@ Fields of so few cells have few groups: there, pairs of cells propose similariti
 PAIR_UM = (8.0, 45.0)
 """(min, max) distance of the cells of a pair, um."""
 PROPOSED = 800
-"""Maximum number of similarities to judge.
+"""Maximum number of similarities to examine.
 
 Those of the most alike groups are kept.
 """
-JUDGED = 100_000
+EXAMINED = 100_000
 """Batch size of judging, in cells.
 
 Summed over the similarities that they are placed by.
@@ -50,11 +50,11 @@ They are fitted to all cells that they pair.
 """
 PAIRED_UM = 2.0
 """Maximum distance of two cells that are one, um."""
-SKETCHED, WORTH_JUDGING = 48, 100
-"""Sizes of the preliminary judgement of large fields.
+SKETCHED, WORTH_EXAMINING = 48, 100
+"""Sizes of the preliminary examination of large fields.
 
-SKETCHED is about the number of cells that judge first, if a field has many; WORTH_JUDGING is the number of
-similarities that all cells then judge.
+SKETCHED is about the number of cells that examine first, if a field has many; WORTH_EXAMINING is the number of
+similarities that all cells then examine.
 """
 ELSEWHERE_UM = 10.0
 """Minimum distance between parts of a picture, um.
@@ -86,7 +86,7 @@ class Alignment:
 
     place: Placement
     """Placement of the one field, in micrometres of the other."""
-    odds: float
+    log_odds: float
     """Log odds of the alignment.
 
     Logarithm of how much likelier the positions of the cells are if it is true.
@@ -121,15 +121,15 @@ def alignments(
         steps, shifts = steps[elsewhere], shifts[elsewhere]
     if not len(steps):
         return []
-    odds = _prior(steps, mirrored) + _judged(known, other.points, steps, shifts)
+    log_odds = _prior(steps, mirrored) + _examined(known, other.points, steps, shifts)
     found = []
-    for i in _distinct(odds, steps, shifts, other):
-        if odds[i] < LIKELY:
+    for i in _distinct(log_odds, steps, shifts, other):
+        if log_odds[i] < LIKELY:
             break
         fitted = _fitted(known, other, complex(steps[i]), complex(shifts[i]))
         if fitted and 1 / LARGEST_ZOOM < abs(fitted[0]) < LARGEST_ZOOM:
             found.append(_alignment(known, seen, mirrored, *fitted))
-    return sorted((each for each in found if each.odds >= CONVINCING), key=lambda each: -each.odds)
+    return sorted((each for each in found if each.log_odds >= CONVINCING), key=lambda each: -each.log_odds)
 
 
 def matches(
@@ -210,24 +210,24 @@ def _prior(steps: Steps, mirrored: bool) -> NDArray[np.float64]:
     return against + (MIRRORED if mirrored else 0.0) - zoomed**2 / 2
 
 
-def _judged(known: Constellation, points: Points, steps: Steps, shifts: Points) -> NDArray[np.float64]:
+def _examined(known: Constellation, points: Points, steps: Steps, shifts: Points) -> NDArray[np.float64]:
     """Return (H,) log odds by all cells, in batches."""
-    if len(points) > 2 * SKETCHED and len(steps) > 2 * WORTH_JUDGING:
-        # A part of the cells selects the similarities that all cells then judge.
-        sketch = _judged(known, points[:: len(points) // SKETCHED], steps, shifts)
+    if len(points) > 2 * SKETCHED and len(steps) > 2 * WORTH_EXAMINING:
+        # A part of the cells selects the similarities that all cells then examine.
+        sketch = _examined(known, points[:: len(points) // SKETCHED], steps, shifts)
         said = np.full(len(steps), -np.inf)
-        best = np.argpartition(-sketch, WORTH_JUDGING)[:WORTH_JUDGING]
-        said[best] = _judged(known, points, steps[best], shifts[best])
+        best = np.argpartition(-sketch, WORTH_EXAMINING)[:WORTH_EXAMINING]
+        said[best] = _examined(known, points, steps[best], shifts[best])
         return said
     said = np.empty(len(steps))
-    part = max(1, JUDGED // max(len(points), 1))
+    part = max(1, EXAMINED // max(len(points), 1))
     for start in range(0, len(steps), part):
         own = slice(start, start + part)
-        said[own] = known.speak(steps[own, None] * points[None] + shifts[own, None]).sum(axis=1)
+        said[own] = known.log_odds_at(steps[own, None] * points[None] + shifts[own, None]).sum(axis=1)
     return said
 
 
-def _distinct(odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Constellation) -> list[int]:
+def _distinct(log_odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Constellation) -> list[int]:
     """Return the best similarities in distinct places.
 
     Indices of the best REFINED similarities of which no two put the field in one place.
@@ -236,7 +236,7 @@ def _distinct(odds: NDArray[np.float64], steps: Steps, shifts: Points, seen: Con
     corner = complex(seen.points.real.min(), 0)
     ends = np.stack([steps * corner + shifts, steps * (corner + complex(width, height)) + shifts])
     chosen: list[int] = []
-    for i in np.argsort(-odds)[: REFINED * 20].tolist():
+    for i in np.argsort(-log_odds)[: REFINED * 20].tolist():
         if all(np.abs(ends[:, i] - ends[:, each]).max() > 2 * PAIRED_UM for each in chosen):
             chosen.append(i)
             if len(chosen) == REFINED:
@@ -306,7 +306,7 @@ def agreement(known: Constellation, seen: Constellation, place: Placement) -> fl
     there = place.on_island(np.stack([seen.points.real, seen.points.imag], axis=1))
     back = place.in_frame(np.stack([known.points.real, known.points.imag], axis=1))
     # Each field's table covers the cells that only the other one shows: take the mean of both.
-    return float(known.speak(_complex(there)).sum() + seen.speak(_complex(back)).sum()) / 2
+    return float(known.log_odds_at(_complex(there)).sum() + seen.log_odds_at(_complex(back)).sum()) / 2
 
 
 def _complex(points: NDArray[np.float64]) -> Points:

@@ -11,44 +11,44 @@ import math
 from collections.abc import Iterator
 
 from edgeleuk.slidemap.alignment import ELSEWHERE_UM, agreement, alignments
-from edgeleuk.slidemap.landmarks import Islands
+from edgeleuk.slidemap.landmarks import Landmarks
 from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near
-from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Sight, convincing
+from edgeleuk.slidemap.search import ALIKE, SLIGHT_UM, Query, convincing
 from edgeleuk.types import Placement
 
 LOOKED_AT = 4
 """Alignments per landmark compared by pixels."""
 
 
-def other_parts(islands: Islands, lookup: Lookup, sight: Sight, place: Placement) -> list[Placement]:
+def other_parts(landmarks: Landmarks, lookup: Lookup, query: Query, place: Placement) -> list[Placement]:
     """Return further placements of a composite picture.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         lookup: Shapes of the counted fields.
-        sight: The picture.
+        query: The picture.
         place: Its placement that is known.
 
     Returns:
         Placements, each true for another part of the picture; mostly none.
     """
     found = [place]
-    for candidate in lookup.candidates(sight.cells):
-        for each in _of(islands, candidate, sight, place):
+    for candidate in lookup.candidates(query.cells):
+        for each in _of(landmarks, candidate, query, place):
             if all(_apart(each, known) for known in found):
                 found.append(each)
     return found[1:]
 
 
-def _of(islands: Islands, candidate: Candidate, sight: Sight, place: Placement) -> Iterator[Placement]:
+def _of(landmarks: Landmarks, candidate: Candidate, query: Query, place: Placement) -> Iterator[Placement]:
     """Yield other places of the same photograph on a landmark."""
-    landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
-    cells = islands.cells(landmark)
+    landmark, turned = landmarks.numbered(candidate.number), (candidate.angle, TURN_ERROR)
+    cells = landmarks.cells(landmark)
     but = landmark.relative(place) if landmark.place.island == place.island else None
-    for alignment in alignments(cells, sight.cells, candidate.mirrored, turned, but)[:LOOKED_AT]:
-        for moved, match in near(islands, sight.picture, landmark, alignment.place, SLIGHT_UM):
-            if match.correlation >= ALIKE and convincing(match, agreement(cells, sight.cells, moved)):
+    for alignment in alignments(cells, query.cells, candidate.mirrored, turned, but)[:LOOKED_AT]:
+        for moved, match in near(landmarks, query.picture, landmark, alignment.place, SLIGHT_UM):
+            if match.correlation >= ALIKE and convincing(match, agreement(cells, query.cells, moved)):
                 yield moved.carried(landmark.place)
 
 

@@ -3,7 +3,7 @@
 Two fields are compared by the similarity that lays one upon the other. Small groups of neighbouring cells
 have the same shape whatever way a picture was taken: shifted, turned, enlarged, at another measured scale (as
 groups of stars have for astrometry.net: Lang et al., Astronomical Journal 139, 1782, 2010). Equal shapes
-propose similarities; each is judged by how well all cells of the common area agree.
+propose similarities; each is measured by how well all cells of the common area agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.types import PLATELET, WHITE_CELL, Aperture, Field
+from edgeleuk.types import PLATELET, WHITE_CELL, Field, FieldOfView
 
 Points = NDArray[np.complex128]
 """(N,) points x + iy of a field.
@@ -56,7 +56,7 @@ MOST_CELLS = 1500
 A wide field through a 10x objective has more: its white cells are a constellation by themselves.
 """
 GRID_UM = 0.5
-"""Grid step of the table for `speak`, um."""
+"""Grid step of the table for `log_odds_at`, um."""
 LARGEST_TABLE = 150_000
 """Maximum number of grid points of that table.
 
@@ -134,7 +134,9 @@ def _codes(parts: NDArray[np.int64]) -> Codes:
 class Constellation:
     """Cells of a field, as points for comparison."""
 
-    def __init__(self, points: Points, size_um: tuple[float, float], ground: Aperture | None = None) -> None:
+    def __init__(
+        self, points: Points, size_um: tuple[float, float], ground: FieldOfView | None = None
+    ) -> None:
         """Store the points and the area of a field.
 
         Args:
@@ -158,7 +160,7 @@ class Constellation:
         boxes = [cell.box for cell in whole]
         x1, y1, x2, y2 = np.array(boxes, np.float64).reshape(-1, 4).T
         points = (x1 + x2) / 2 * across + 1j * ((y1 + y2) / 2 * down)
-        ground = field.aperture and field.aperture.stretched(across, down)
+        ground = field.field_of_view and field.field_of_view.stretched(across, down)
         return cls(points, (field.width * across, field.height * down), ground)
 
     def packed(self) -> bytes:
@@ -224,7 +226,7 @@ class Constellation:
             shown &= inner.covers(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(shown.shape)
         return shown
 
-    def speak(self, points: Points) -> NDArray[np.float32]:
+    def log_odds_at(self, points: Points) -> NDArray[np.float32]:
         """Return the log odds of cells at given points.
 
         For a cell of another picture at each of the points (any shape): the logarithm of how much likelier it
@@ -240,7 +242,7 @@ class Constellation:
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], float]:
-        """Values of `speak` on a grid.
+        """Values of `log_odds_at` on a grid.
 
         With the step of the grid, um.
         """

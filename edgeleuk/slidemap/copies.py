@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edgeleuk.slidemap.landmarks import Islands, Landmark
-from edgeleuk.slidemap.placing import settled
+from edgeleuk.slidemap.landmarks import Landmark, Landmarks
+from edgeleuk.slidemap.placing import refine_on
 from edgeleuk.slidemap.registration import Picture
 from edgeleuk.slidemap.search import SLIGHT_UM
 from edgeleuk.types import Overlap, Placement
@@ -74,31 +74,33 @@ class Neighbour:
         )
 
 
-def neighbours(islands: Islands, new: Landmark, picture: Picture, copies: bool) -> list[Neighbour]:
+def neighbours(landmarks: Landmarks, new: Landmark, picture: Picture, copies: bool) -> list[Neighbour]:
     """Return counted fields that share area with a new one.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         new: The new field, which need not be on the map yet.
         picture: Its thumbnail, ready to be compared.
         copies: Whether the fields are pictures of which some may be one photograph; those of a camera never
             are.
     """
     found = []
-    for landmark in islands.around(new.size, new.place):
+    for landmark in landmarks.around(new.size, new.place):
         if landmark.number == new.number:
             continue
-        mine, its = islands.share(new, landmark), islands.share(landmark, new)
+        mine, its = landmarks.share(new, landmark), landmarks.share(landmark, new)
         if max(mine, its) < LEAST_SHARED:
             continue
         place = landmark.relative(new.place)
-        copy = copies and _same(islands, picture, landmark, place, max(mine, its))
+        copy = copies and _same(landmarks, picture, landmark, place, max(mine, its))
         better = _better(mine, its, new.pixel_um * place.zoom, landmark.pixel_um)
         found.append(Neighbour(landmark, place, max(mine, its), copy, better))
     return found
 
 
-def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placement, shared: float) -> bool:
+def _same(
+    landmarks: Landmarks, picture: Picture, landmark: Landmark, place: Placement, shared: float
+) -> bool:
     """Return whether two pictures are one photograph.
 
     True if one is mirrored, since nobody looks at a slide from below; or if both show the same area and are
@@ -106,7 +108,7 @@ def _same(islands: Islands, picture: Picture, landmark: Landmark, place: Placeme
     """
     if place.mirrored or shared < WITHIN:
         return place.mirrored
-    proof = settled(islands, picture, landmark, place, SLIGHT_UM)
+    proof = refine_on(landmarks, picture, landmark, place, SLIGHT_UM)
     return proof is not None and proof[1].correlation >= SAME
 
 

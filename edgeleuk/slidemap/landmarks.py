@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.registration import Picture
-from edgeleuk.slidemap.spill_file import Kept, Shelf
-from edgeleuk.types import Aperture, CountedField, Placement
+from edgeleuk.slidemap.spill_file import Kept, SpillFile
+from edgeleuk.types import CountedField, FieldOfView, Placement
 
 COARSER = 3
 """Coarsening factor of thumbnails for searches.
@@ -42,7 +42,7 @@ FRAME = 0
 class Landmark:
     """Counted field for recognising later frames.
 
-    It is small, since a long session has hundreds; its pictures and cells are on the shelf.
+    It is small, since a long session has hundreds; its pictures and cells are in the spill file.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Landmark:
     place: Placement
     pixel_um: float
     """Side of the picture's pixels, by its own scale."""
-    disc: Aperture | None = None
+    field_of_view: FieldOfView | None = None
     """Field of view of an eyepiece, in thumbnail pixels.
 
     The part that shows the slide; None if that is all of it.
@@ -74,7 +74,7 @@ class Landmark:
 Thing = TypeVar("Thing")
 
 
-class Ready(Generic[Thing]):
+class LandmarkCache(Generic[Thing]):
     """Cache of the last things used.
 
     They are large, or take time to make.
@@ -93,17 +93,17 @@ class Ready(Generic[Thing]):
         return thing
 
 
-class Islands:
+class Landmarks:
     """Landmarks of a slide, by island."""
 
-    def __init__(self, um_per_px: float, shelf: Shelf) -> None:
+    def __init__(self, um_per_px: float, spill_file: SpillFile) -> None:
         self.um_per_px = um_per_px
-        self._shelf = shelf
-        self.landmarks: dict[int, list[Landmark]] = {}
+        self._spill_file = spill_file
+        self.by_island: dict[int, list[Landmark]] = {}
         self._island: dict[int, int] = {}
         """Island of each landmark, by number."""
-        self._pictures = Ready(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
-        self._cells = Ready(self._unpacked_cells)
+        self._pictures = LandmarkCache(lambda landmark: Picture(self._grey(landmark), self.um_per_px))
+        self._cells = LandmarkCache(self._unpacked_cells)
 
     def landmark(self, counted: CountedField, picture: Picture, cells: Constellation) -> Landmark:
         """Make the landmark of a counted field.
@@ -118,27 +118,27 @@ class Islands:
         packed = picture.coarser(COARSER).packed()
         return Landmark(
             counted.number,
-            self._shelf.put(jpeg),
+            self._spill_file.put(jpeg),
             picture.size,
-            self._shelf.put(packed.tobytes() + cells.packed()),
+            self._spill_file.put(packed.tobytes() + cells.packed()),
             packed.shape,
             counted.placement,
             field.scale.um_per_px,
-            on_thumbnail(field.aperture, (field.width, field.height), grey),
+            on_thumbnail(field.field_of_view, (field.width, field.height), grey),
         )
 
     def add(self, landmark: Landmark) -> None:
         """Put a counted field on its island."""
-        self.landmarks.setdefault(landmark.place.island, []).append(landmark)
+        self.by_island.setdefault(landmark.place.island, []).append(landmark)
         self._island[landmark.number] = landmark.place.island
 
     def numbered(self, number: int) -> Landmark:
         """Return the landmark of a counted field, by number."""
-        return next(each for each in self.landmarks[self._island[number]] if each.number == number)
+        return next(each for each in self.by_island[self._island[number]] if each.number == number)
 
     def numbers(self, island: int) -> list[int]:
         """Return the numbers of an island's counted fields."""
-        return [each.number for each in self.landmarks.get(island, ())]
+        return [each.number for each in self.by_island.get(island, ())]
 
     def picture(self, landmark: Landmark) -> Picture:
         """Return a landmark's picture, ready to be compared.
@@ -153,16 +153,18 @@ class Islands:
 
     def coarse(self, landmark: Landmark) -> Picture:
         """Return a landmark's picture, COARSER times as coarse."""
-        packed = np.frombuffer(self._shelf.get(landmark.packed), np.int8, math.prod(landmark.packed_shape))
+        packed = np.frombuffer(
+            self._spill_file.get(landmark.packed), np.int8, math.prod(landmark.packed_shape)
+        )
         return Picture.unpacked(packed.reshape(landmark.packed_shape), self.um_per_px * COARSER)
 
     def _unpacked_cells(self, landmark: Landmark) -> Constellation:
-        packed = self._shelf.get(landmark.packed)
+        packed = self._spill_file.get(landmark.packed)
         return Constellation.unpacked(packed[math.prod(landmark.packed_shape) :])
 
     def _grey(self, landmark: Landmark) -> NDArray[np.uint8]:
         """Return a landmark's thumbnail, (h, w)."""
-        jpeg = np.frombuffer(self._shelf.get(landmark.jpeg), np.uint8)
+        jpeg = np.frombuffer(self._spill_file.get(landmark.jpeg), np.uint8)
         return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.uint8)
 
     def thumbnail(self, number: int) -> NDArray[np.uint8]:
@@ -171,14 +173,14 @@ class Islands:
 
     def new_place(self) -> Placement:
         """Return the origin of a new island."""
-        return Placement(max(self.landmarks, default=0) + 1, 0.0, 0.0)
+        return Placement(max(self.by_island, default=0) + 1, 0.0, 0.0)
 
     def all(self, but: int | None = None) -> list[Landmark]:
         """Return every landmark, the newest first.
 
         Without those of the island `but`. A lost view is most often close to where it was lost.
         """
-        found = [each for island, those in self.landmarks.items() if island != but for each in those]
+        found = [each for island, those in self.by_island.items() if island != but for each in those]
         return sorted(found, key=lambda each: -each.number)
 
     def join(self, island: int, origin: Placement) -> None:
@@ -186,24 +188,26 @@ class Islands:
 
         `origin` is where the island's origin lies on the other one.
         """
-        for each in self.landmarks.pop(island):
+        for each in self.by_island.pop(island):
             moved = replace(each, place=each.place.carried(origin))
-            self.landmarks[origin.island].append(moved)
+            self.by_island[origin.island].append(moved)
             self._island[each.number] = origin.island
 
-    def new_ground(self, picture: Picture, place: Placement, disc: Aperture | None = None) -> float:
+    def new_ground(
+        self, picture: Picture, place: Placement, field_of_view: FieldOfView | None = None
+    ) -> float:
         """Return the share of a frame that is new.
 
         Args:
             picture: The frame's thumbnail.
             place: Placement of the frame.
-            disc: Field of view of an eyepiece, in the thumbnail's pixels; only its area counts. None for all
+            field_of_view: Field of view of an eyepiece, in the thumbnail's pixels; only its area counts. None for all
                 of the frame.
 
         Returns:
             Share of the frame's area that no landmark of its island shows, 0 to 1.
         """
-        points = self.points(picture.size, place, disc)
+        points = self.points(picture.size, place, field_of_view)
         free = np.ones(len(points), bool)
         for each in self.around(picture.size, place):
             free &= ~self.shows(each, points)
@@ -215,7 +219,7 @@ class Islands:
         `size` is that of the frame's thumbnail. Of a long session these are few.
         """
         own = math.hypot(*size) * place.zoom
-        for each in self.landmarks.get(place.island, ()):
+        for each in self.by_island.get(place.island, ()):
             reach = (own + math.hypot(*each.size) * each.place.zoom) * self.um_per_px
             if abs(each.place.x_um - place.x_um) < reach and abs(each.place.y_um - place.y_um) < reach:
                 yield each
@@ -225,25 +229,27 @@ class Islands:
 
         Share of its area, 0 to 1. Both are on one island.
         """
-        points = self.points(of.size, of.place, of.disc)
+        points = self.points(of.size, of.place, of.field_of_view)
         return float(self.shows(shown, points).mean()) if len(points) else 0.0
 
     def points(
-        self, size: tuple[int, int], place: Placement, disc: Aperture | None = None
+        self, size: tuple[int, int], place: Placement, field_of_view: FieldOfView | None = None
     ) -> NDArray[np.float64]:
         """Return sample points spread over a frame.
 
         Args:
             size: Width and height of the frame's thumbnail, pixels.
             place: Placement of the frame.
-            disc: Field of view in the thumbnail, to spread the points over; None for all of it.
+            field_of_view: Field of view in the thumbnail, to spread the points over; None for all of it.
 
         Returns:
             (N, 2) points, um on the frame's island.
         """
         across, down = ((np.arange(n) + 0.5) / n * side for n, side in zip(SAMPLES, size, strict=True))
         spread = np.stack([each.ravel() for each in np.meshgrid(across, down)], axis=1)
-        return place.on_island((spread[disc.covers(spread)] if disc else spread) * self.um_per_px)
+        return place.on_island(
+            (spread[field_of_view.covers(spread)] if field_of_view else spread) * self.um_per_px
+        )
 
     def shows(self, landmark: Landmark, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which points (N, 2) a landmark shows.
@@ -253,15 +259,17 @@ class Islands:
         x, y = (pixels := landmark.place.in_frame(points) / self.um_per_px).T
         width, height = landmark.size
         shown: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        return shown & landmark.disc.covers(pixels) if landmark.disc else shown
+        return shown & landmark.field_of_view.covers(pixels) if landmark.field_of_view else shown
 
 
-def on_thumbnail(disc: Aperture | None, size: tuple[int, ...], grey: NDArray[np.uint8]) -> Aperture | None:
+def on_thumbnail(
+    field_of_view: FieldOfView | None, size: tuple[int, ...], grey: NDArray[np.uint8]
+) -> FieldOfView | None:
     """Convert a picture's field of view to thumbnail pixels.
 
     Args:
-        disc: Field of view in the picture's pixels, or None.
+        field_of_view: Field of view in the picture's pixels, or None.
         size: Width and height of the picture.
         grey: (h, w) thumbnail.
     """
-    return disc and disc.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])
+    return field_of_view and field_of_view.stretched(grey.shape[1] / size[0], grey.shape[0] / size[1])

@@ -1,6 +1,6 @@
 """Compact storage of counted fields.
 
-Red cells and platelets are kept as columns, and all of it on the shelf. A field at 100x has some eighty
+Red cells and platelets are kept as columns, and all of it in the spill file. A field at 100x has some eighty
 cells, of which two or three are white. As objects they take 30 kB, as columns 4.
 """
 
@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.slidemap.spill_file import Kept, Shelf
+from edgeleuk.slidemap.spill_file import Kept, SpillFile
 from edgeleuk.types import Cell, CountedField
 
 COLUMNS = np.dtype([
@@ -30,7 +30,7 @@ NO_THUMBNAIL: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 READY = 32
 """Number of packed fields kept ready.
 
-Beside the shelf: those around the view, and of the row of fields before.
+Beside the spill file: those around the view, and of the row of fields before.
 """
 DEFLATION = 1
 """Compression level of zlib, the quickest.
@@ -104,8 +104,8 @@ def _examined(cell: Cell) -> bool:
 class PackedFields:
     """Counted fields of a map, by position from 0."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, spill_file: SpillFile) -> None:
+        self._spill_file = spill_file
         self._kept: list[Kept] = []
         self._ready: OrderedDict[int, PackedField] = OrderedDict()
 
@@ -115,13 +115,13 @@ class PackedFields:
     def append(self, counted: CountedField) -> None:
         packed = PackedField.of(counted)
         # Pickle is safe here: the file has no name, and nobody else can have written to it.
-        self._kept.append(self._shelf.put(zlib.compress(pickle.dumps(packed), DEFLATION)))
+        self._kept.append(self._spill_file.put(zlib.compress(pickle.dumps(packed), DEFLATION)))
         self._keep_ready(len(self._kept) - 1, packed)
 
     def __getitem__(self, position: int) -> PackedField:
         packed = self._ready.get(position)
         if packed is None:
-            packed = pickle.loads(zlib.decompress(self._shelf.get(self._kept[position])))
+            packed = pickle.loads(zlib.decompress(self._spill_file.get(self._kept[position])))
         return self._keep_ready(position, packed)
 
     def _keep_ready(self, position: int, packed: PackedField) -> PackedField:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeleuk.slidemap.landmarks import COARSER, FRAME, Islands, Landmark
+from edgeleuk.slidemap.landmarks import COARSER, FRAME, Landmark, Landmarks
 from edgeleuk.slidemap.registration import Match, Picture, candidates, register, register_turned
 from edgeleuk.types import Placement
 
@@ -49,14 +49,14 @@ Pictures that differ by less are compared as they are.
 
 
 def search(
-    islands: Islands, picture: Picture, among: Sequence[Landmark], turned: bool = False
+    landmarks: Landmarks, picture: Picture, among: Sequence[Landmark], turned: bool = False
 ) -> Placement | None:
     """Find a picture on given landmarks by its pixels.
 
     For a picture whose cells are not known.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         picture: The picture's thumbnail.
         among: Landmarks to compare it with.
         turned: Whether to also turn the picture by a few degrees if it is not found as it is.
@@ -65,13 +65,13 @@ def search(
         Its place on an island; None if it is not found.
     """
     coarse = picture.coarser(COARSER)
-    found = _best(among, lambda landmark: register(islands.coarse(landmark), coarse))
+    found = _best(among, lambda landmark: register(landmarks.coarse(landmark), coarse))
     if found is None and turned:
-        found = _best(among, lambda landmark: register_turned(islands.coarse(landmark), coarse))
+        found = _best(among, lambda landmark: register_turned(landmarks.coarse(landmark), coarse))
     if found is None:
         return None
     rough, landmark = found
-    fine = settled(islands, picture, landmark, placement(rough, coarse), 2.0 * coarse.um_per_px)
+    fine = refine_on(landmarks, picture, landmark, placement(rough, coarse), 2.0 * coarse.um_per_px)
     return fine and fine[0].carried(landmark.place)
 
 
@@ -102,13 +102,13 @@ def placement(match: Match, picture: Picture, zoom: float = 1.0) -> Placement:
     return replace(turn, x_um=x, y_um=y, zoom=zoom)
 
 
-def settled(
-    islands: Islands, picture: Picture, landmark: Landmark, place: Placement, within_um: float
+def refine_on(
+    landmarks: Landmarks, picture: Picture, landmark: Landmark, place: Placement, within_um: float
 ) -> tuple[Placement, Match] | None:
     """Find a picture's exact place near a known one.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         picture: The picture's thumbnail.
         landmark: Landmark to compare it with.
         place: Approximate place, in the landmark's micrometres.
@@ -117,12 +117,12 @@ def settled(
     Returns:
         Place in the landmark's micrometres and match; None if the pixels do not confirm one.
     """
-    believed = [each for each in near(islands, picture, landmark, place, within_um) if each[1].believed]
+    believed = [each for each in near(landmarks, picture, landmark, place, within_um) if each[1].believed]
     return max(believed, key=lambda each: each[1].evidence, default=None)
 
 
 def near(
-    islands: Islands,
+    landmarks: Landmarks,
     picture: Picture,
     landmark: Landmark,
     place: Placement,
@@ -133,7 +133,7 @@ def near(
     PLACES at most, the likeliest first.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         picture: The picture's thumbnail.
         landmark: Landmark to compare it with.
         place: Approximate place, in the landmark's micrometres.
@@ -142,7 +142,7 @@ def near(
     Yields:
         Place in the landmark's micrometres, and its match by pixels.
     """
-    um, known = islands.um_per_px, islands.picture(landmark)
+    um, known = landmarks.um_per_px, landmarks.picture(landmark)
     askew = abs(place.angle) > STRAIGHT or abs(place.zoom - 1) > STRAIGHT or place.mirrored
     x, y = (0.0, 0.0) if askew else (place.x_um / um, place.y_um / um)
     laid = picture.laid(place, known.size) if askew else picture
@@ -151,27 +151,27 @@ def near(
         yield moved, match
 
 
-def refine(islands: Islands, picture: Picture, place: Placement) -> Placement:
+def refine(landmarks: Landmarks, picture: Picture, place: Placement) -> Placement:
     """Refine a place by its landmarks.
 
     By those that should show it.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         picture: The picture's thumbnail.
         place: Its approximate place.
 
     Returns:
         The refined place, or `place` if no landmark tells it.
     """
-    points = islands.points(picture.size, place)
+    points = landmarks.points(picture.size, place)
     shares = [
-        (float(islands.shows(each, points).mean()), each) for each in islands.around(picture.size, place)
+        (float(landmarks.shows(each, points).mean()), each) for each in landmarks.around(picture.size, place)
     ]
     useful = sorted((pair for pair in shares if pair[0] >= USEFUL), key=lambda pair: -pair[0])[:LANDMARKS]
     told: list[tuple[float, float, float]] = []
     for share, landmark in useful:
-        if fine := settled(islands, picture, landmark, landmark.relative(place), NEAR_UM):
+        if fine := refine_on(landmarks, picture, landmark, landmark.relative(place), NEAR_UM):
             there = fine[0].carried(landmark.place)
             told.append((there.x_um, there.y_um, share))
     if not told:

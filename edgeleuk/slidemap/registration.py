@@ -270,7 +270,7 @@ def candidates(
     near: tuple[float, float, float] | None = None,
     most: int = CANDIDATES,
 ) -> Iterator[Match]:
-    """Yield the shifts that `register` judges.
+    """Yield the shifts that `register` examines.
 
     Believed or not, for callers who know more about the pictures.
 

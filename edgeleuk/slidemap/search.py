@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeleuk.slidemap.alignment import agreement, alignments
 from edgeleuk.slidemap.constellation import Constellation
-from edgeleuk.slidemap.landmarks import COARSER, Islands, Landmark
+from edgeleuk.slidemap.landmarks import COARSER, Landmark, Landmarks
 from edgeleuk.slidemap.lookup import TURN_ERROR, Candidate, Lookup
 from edgeleuk.slidemap.placing import near, placement
 from edgeleuk.slidemap.registration import BELIEVED, Match, Picture, candidates
@@ -58,8 +58,8 @@ LEAST_EVIDENCE, LEAST_ROUGH = 2.0, 2.6
 LEAST_EVIDENCE is that of pixels for the cells to be compared, LEAST_ROUGH that of coarse pixels for the fine
 ones to be.
 """
-WEIGHT = 15.0
-"""Minimum weight of pixels and cells, see `weight`.
+LEAST_LOG_ODDS = 15.0
+"""Minimum log odds of pixels and cells, see `log_odds`.
 
 Of 400 pairs of unrelated real fields, at any shift and at seven scales, none reached 12.4.
 """
@@ -69,27 +69,27 @@ SLIGHT_TURN, SLIGHT_ZOOM = math.radians(2), 0.025
 Rotation in radians, and relative zoom.
 """
 AS_WELL = 0.9
-"""Minimum relative weight of a straighter place.
+"""Minimum relative log odds of a straighter place.
 
-Of the weight of the place as it was found.
+Of the log odds of the place as it was found.
 """
 CERTAIN = 100.0
-"""Weight that ends the search on other landmarks."""
+"""Log odds that end the search on other landmarks."""
 MANY = 200
 """Minimum number of cells of a wide field.
 
 As of a 40x objective and a large sensor.
 """
-ALIKE, WEIGHT_OF_ALIKE = 0.9, 8.0
-"""Minimum correlation of one photograph, and weight it needs.
+ALIKE, LOG_ODDS_OF_ALIKE = 0.9, 8.0
+"""Minimum correlation of one photograph, and log odds it needs.
 
-From this correlation on, pixels are those of one photograph, and less weight is enough: of the unrelated
-fields (see WEIGHT) none reached 0.8 together with 5.
+From this correlation on, pixels are those of one photograph, and lower log odds are enough: of the unrelated
+fields (see LEAST_LOG_ODDS) none reached 0.8 together with 5.
 """
 
 
 @dataclass(frozen=True)
-class Sight:
+class Query:
     """Thumbnail and cells of a picture.
 
     Ready to be compared.
@@ -127,30 +127,32 @@ class Sight:
 class Proof:
     """Evidence that a picture lies on a landmark."""
 
-    weight: float
+    log_odds: float
     landmark: Landmark
     place: Placement
     """Its placement, in the landmark's micrometres."""
 
 
-def weight(match: Match, odds: float) -> float:
-    """Return the weight of pixels and cells together.
+def log_odds(match: Match, cell_log_odds: float) -> float:
+    """Return the log odds of pixels and cells together.
 
-    It is about the logarithm of the odds that the two pictures lie so. The evidence of a match is a normal
-    deviate, of a chance of exp(-evidence^2 / 2).
+    Approximate log odds that the two pictures lie so. The evidence of a match is a normal deviate, of a
+    chance of exp(-evidence^2 / 2).
     """
-    return match.evidence**2 / 2 + odds
+    return match.evidence**2 / 2 + cell_log_odds
 
 
-def convincing(match: Match, odds: float) -> bool:
+def convincing(match: Match, cell_log_odds: float) -> bool:
     """Return whether pixels and cells prove a placement."""
     if match.correlation < BELIEVED or match.evidence < LEAST_EVIDENCE:
         return False
-    return weight(match, odds) >= (WEIGHT_OF_ALIKE if match.correlation >= ALIKE else WEIGHT)
+    return log_odds(match, cell_log_odds) >= (
+        LOG_ODDS_OF_ALIKE if match.correlation >= ALIKE else LEAST_LOG_ODDS
+    )
 
 
 def locate(
-    islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None, zoomed: bool = True
+    landmarks: Landmarks, lookup: Lookup, query: Query, but: int | None = None, zoomed: bool = True
 ) -> Placement | None:
     """Find a picture's place on the map.
 
@@ -158,80 +160,80 @@ def locate(
     landmarks.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         lookup: Shapes of the counted fields.
-        sight: The picture.
+        query: The picture.
         but: Island to leave out.
         zoomed: Whether to compare pixels at other scales too.
 
     Returns:
         Place on an island; None if it is not found.
     """
-    found = by_cells(islands, lookup, sight, but)
-    at_other_scales = ZOOMED if zoomed and not sight.many else 0
-    found = found or by_pixels(islands, sight, islands.all(but)[:NEWEST], at_other_scales)
-    return _straightened(islands, sight, found) if found else None
+    found = by_cells(landmarks, lookup, query, but)
+    at_other_scales = ZOOMED if zoomed and not query.many else 0
+    found = found or by_pixels(landmarks, query, landmarks.all(but)[:NEWEST], at_other_scales)
+    return _straightened(landmarks, query, found) if found else None
 
 
-def by_cells(islands: Islands, lookup: Lookup, sight: Sight, but: int | None = None) -> Proof | None:
+def by_cells(landmarks: Landmarks, lookup: Lookup, query: Query, but: int | None = None) -> Proof | None:
     """Find a place by cells and prove it by pixels.
 
     Args:
-        islands: Landmarks of the slide.
+        landmarks: Landmarks of the slide.
         lookup: Shapes of the counted fields.
-        sight: The picture.
+        query: The picture.
         but: Island to leave out.
     """
-    own = islands.numbers(but) if but is not None else []
+    own = landmarks.numbers(but) if but is not None else []
     # Fields of many cells are candidates where they share ground, or their pixels tell it.
-    newest = [] if sight.many else [Candidate(each.number, False) for each in islands.all(but)[:COMPARED]]
+    newest = [] if query.many else [Candidate(each.number, False) for each in landmarks.all(but)[:COMPARED]]
     proofs: list[Proof] = []
-    for candidate in dict.fromkeys(lookup.candidates(sight.cells, own) + newest):
-        landmark, turned = islands.numbered(candidate.number), (candidate.angle, TURN_ERROR)
-        cells = islands.cells(landmark)
-        for alignment in alignments(cells, sight.cells, candidate.mirrored, turned)[:LOOKED_AT]:
-            proofs += _proofs(islands, sight, landmark, alignment.place, SLIGHT_UM)
-        if any(proof.weight >= CERTAIN for proof in proofs):
+    for candidate in dict.fromkeys(lookup.candidates(query.cells, own) + newest):
+        landmark, turned = landmarks.numbered(candidate.number), (candidate.angle, TURN_ERROR)
+        cells = landmarks.cells(landmark)
+        for alignment in alignments(cells, query.cells, candidate.mirrored, turned)[:LOOKED_AT]:
+            proofs += _proofs(landmarks, query, landmark, alignment.place, SLIGHT_UM)
+        if any(proof.log_odds >= CERTAIN for proof in proofs):
             break
     return _heaviest(proofs)
 
 
-def by_pixels(islands: Islands, sight: Sight, among: Sequence[Landmark], zoomed: int = 0) -> Proof | None:
+def by_pixels(landmarks: Landmarks, query: Query, among: Sequence[Landmark], zoomed: int = 0) -> Proof | None:
     """Find a place by pixels with which the cells agree.
 
     Args:
-        islands: Landmarks of the slide.
-        sight: The picture.
+        landmarks: Landmarks of the slide.
+        query: The picture.
         among: Landmarks to compare it with, the newest first.
         zoomed: Number of these to compare at other scales too.
     """
-    within = 2.0 * COARSER * islands.um_per_px
+    within = 2.0 * COARSER * landmarks.um_per_px
     proofs: list[Proof] = []
     for i, landmark in enumerate(among):
-        for place in _rough(islands, sight, landmark, zoomed=i < zoomed):
-            proofs += _proofs(islands, sight, landmark, place, within)
+        for place in _rough(landmarks, query, landmark, zoomed=i < zoomed):
+            proofs += _proofs(landmarks, query, landmark, place, within)
     return _heaviest(proofs)
 
 
 def _heaviest(proofs: Sequence[Proof]) -> Proof | None:
-    return max(proofs, key=lambda proof: proof.weight, default=None)
+    return max(proofs, key=lambda proof: proof.log_odds, default=None)
 
 
 def _proofs(
-    islands: Islands, sight: Sight, landmark: Landmark, place: Placement, within_um: float
+    landmarks: Landmarks, query: Query, landmark: Landmark, place: Placement, within_um: float
 ) -> Iterator[Proof]:
     """Yield convincing places near a given one.
 
     On a landmark, in its micrometres, where pixels and cells together are convincing.
     """
-    cells = islands.cells(landmark)
-    for moved, match in near(islands, sight.picture, landmark, place, within_um):
-        odds = agreement(cells, sight.cells, moved)
-        if convincing(match, odds):
-            yield Proof(weight(match, odds), landmark, moved)
+    cells = landmarks.cells(landmark)
+    for moved, match in near(landmarks, query.picture, landmark, place, within_um):
+        cell_log_odds = agreement(cells, query.cells, moved)
+        if convincing(match, cell_log_odds):
+            yield Proof(log_odds(match, cell_log_odds), landmark, moved)
 
 
-def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
+def _straightened(landmarks: Landmarks, query: Query, proof: Proof) -> Placement:
     """Straighten a place if as well proven.
 
     Returns the place on the island, turned by nothing but quarters and not enlarged if that is as well
@@ -243,32 +245,32 @@ def _straightened(islands: Islands, sight: Sight, proof: Proof) -> Placement:
     turns = [quarter] if abs(place.angle - quarter) <= SLIGHT_TURN else []
     zooms = [1.0] if abs(place.zoom - 1) <= SLIGHT_ZOOM else []
     variants = itertools.product([*turns, place.angle], [*zooms, place.zoom])
-    points = islands.points(sight.picture.size, place)
-    shown = landmark.size * np.array(islands.um_per_px)
+    points = landmarks.points(query.picture.size, place)
+    shown = landmark.size * np.array(landmarks.um_per_px)
     common = points[((points >= 0) & (points < shown)).all(axis=1)]
     middle = (common if len(common) else points).mean(axis=0, keepdims=True)
     for angle, zoom in list(variants)[:-1]:
         turned = replace(place, angle=angle, zoom=zoom)
         x, y = (middle - turned.on_island(place.in_frame(middle)))[0].tolist()
         moved = replace(turned, x_um=turned.x_um + x, y_um=turned.y_um + y)
-        found = _heaviest(list(_proofs(islands, sight, landmark, moved, SLIGHT_UM)))
-        if found and found.weight >= AS_WELL * proof.weight:
+        found = _heaviest(list(_proofs(landmarks, query, landmark, moved, SLIGHT_UM)))
+        if found and found.log_odds >= AS_WELL * proof.log_odds:
             return found.place.carried(landmark.place)
     return place.carried(landmark.place)
 
 
-def _rough(islands: Islands, sight: Sight, landmark: Landmark, zoomed: bool) -> list[Placement]:
+def _rough(landmarks: Landmarks, query: Query, landmark: Landmark, zoomed: bool) -> list[Placement]:
     """Return rough places of a picture on a landmark.
 
     Those worth a closer look, in the landmark's micrometres, at the picture's own scale and with `zoomed` at
     others.
     """
-    small = zoomed and sight.small
-    known = islands.picture(landmark) if small else islands.coarse(landmark)
-    own = sight.picture if small else sight.coarse
+    small = zoomed and query.small
+    known = landmarks.picture(landmark) if small else landmarks.coarse(landmark)
+    own = query.picture if small else query.coarse
     found = [
         (match.evidence, placement(match, picture, zoom))
-        for zoom, picture in ((1.0, own), *(sight.zoomed if zoomed else ()))
+        for zoom, picture in ((1.0, own), *(query.zoomed if zoomed else ()))
         for match in candidates(known, picture, most=PEAKS)
         if match.correlation >= BELIEVED and match.evidence >= LEAST_ROUGH
     ]

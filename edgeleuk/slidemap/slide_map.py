@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.rules import Rules
-from edgeleuk.differential.tally import Doubts, FieldCount, count, numbers_of, total
+from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, numbers_of, total
 from edgeleuk.imaging.field_of_view import inside
 from edgeleuk.imaging.resampling import crop_um
 from edgeleuk.models.manifest import ReaderManifest
@@ -25,21 +25,21 @@ from edgeleuk.slidemap.constellation import Constellation
 from edgeleuk.slidemap.copies import Neighbour, neighbours
 from edgeleuk.slidemap.fusion import fuse
 from edgeleuk.slidemap.identity import NOTHING, Register, Things, boxes_on_map, pair
-from edgeleuk.slidemap.landmarks import Islands, Landmark, on_thumbnail
+from edgeleuk.slidemap.landmarks import Landmark, Landmarks, on_thumbnail
 from edgeleuk.slidemap.lookup import Lookup
 from edgeleuk.slidemap.packed_fields import PackedField, PackedFields
 from edgeleuk.slidemap.placing import refine
 from edgeleuk.slidemap.registration import Picture, thumbnail
-from edgeleuk.slidemap.search import Sight, locate
-from edgeleuk.slidemap.spill_file import Shelf
+from edgeleuk.slidemap.search import Query, locate
+from edgeleuk.slidemap.spill_file import SpillFile
 from edgeleuk.slidemap.tracker import Tracker
 from edgeleuk.types import (
     WHITE_CELL,
-    Aperture,
     Box,
     Cell,
     CountedField,
     Field,
+    FieldOfView,
     Image,
     Overlap,
     Placement,
@@ -76,6 +76,18 @@ CROP_OUTSIDE = 128
 
 Neither stained nor lit, so that a cut cell is seen to be cut.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class CountFacts:
+    """Number, time and sharpness of a field being counted."""
+
+    number: int
+    seconds: float
+    """Time of the frame on its source's clock."""
+    at: str
+    """Time of counting, UTC, ISO 8601."""
+    sharpness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +130,19 @@ class _Placed:
     """Its thumbnail."""
     picture: Picture
     """The thumbnail, ready to be compared."""
-    disc: Aperture | None
+    field_of_view: FieldOfView | None
     """Field of view of an eyepiece, in thumbnail pixels."""
 
     @classmethod
-    def of(cls, image: Image, scale: Scale, um_per_px: float, disc: Aperture | None) -> Self:
+    def of(cls, image: Image, scale: Scale, um_per_px: float, field_of_view: FieldOfView | None) -> Self:
         grey = thumbnail(image, scale, um_per_px)
-        if disc:
-            shown = inside(disc, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
+        if field_of_view:
+            shown = inside(field_of_view, image.shape[1], image.shape[0], grey.shape[1], grey.shape[0])
             # The rim stands still while the slide moves: frames must not be recognised by it.
             grey[~shown] = np.median(grey[shown])
-        return cls(image, grey, Picture(grey, um_per_px), on_thumbnail(disc, image.shape[1::-1], grey))
+        return cls(
+            image, grey, Picture(grey, um_per_px), on_thumbnail(field_of_view, image.shape[1::-1], grey)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ class _New:
     """Field that is about to be counted."""
 
     landmark: Landmark
-    sight: Sight
+    query: Query
     near: Sequence[Neighbour]
     """Counted fields that it shares area with."""
 
@@ -167,7 +181,7 @@ class SlideMap:
             apart: Whether each field is known to show another place.
         """
         self.um_per_px, self._manifest, self._rules, self._stills = um_per_px, manifest, rules, stills
-        self._apart, self._doubts = apart, Doubts.of(manifest, rules)
+        self._apart, self._doubts = apart, UnrecognisedRules.of(manifest, rules)
         self._marks: dict[int, str] = {}
         self._reset()
 
@@ -185,12 +199,12 @@ class SlideMap:
         return cls(model.finder.um_per_px * each, model.reader, rules, stills, apart)
 
     def _reset(self) -> None:
-        shelf = Shelf()
-        self._islands = Islands(self.um_per_px, shelf)
-        self._tracker = Tracker(self._islands, self._stills)
+        spill_file = SpillFile()
+        self._landmarks = Landmarks(self.um_per_px, spill_file)
+        self._tracker = Tracker(self._landmarks, self._stills)
         self._lookup = Lookup()
         self._register = Register()
-        self._counted = PackedFields(shelf)
+        self._counted = PackedFields(spill_file)
         self._counts: dict[int, FieldCount] = {}
         """Counts by position of the field.
 
@@ -203,7 +217,7 @@ class SlideMap:
         self._outdone: set[int] = set()
         """Numbers of counted fields that are copies of better ones."""
 
-    def place(self, image: Image, scale: Scale, disc: Aperture | None = None) -> Placement:
+    def place(self, image: Image, scale: Scale, field_of_view: FieldOfView | None = None) -> Placement:
         """Return the place of a stream's frame.
 
         To be called with every frame, in order. While a view that was lost is searched for on the map,
@@ -212,11 +226,11 @@ class SlideMap:
         Args:
             image: (H, W, 3) frame.
             scale: Scale of the frame.
-            disc: Field of view of an eyepiece, by which the frame is recognised; None if all of the frame
+            field_of_view: Field of view of an eyepiece, by which the frame is recognised; None if all of the frame
                 shows the slide.
         """
-        self._placed = _Placed.of(image, scale, self.um_per_px, disc)
-        return self._tracker.follow(self._placed.picture, self._placed.disc)
+        self._placed = _Placed.of(image, scale, self.um_per_px, field_of_view)
+        return self._tracker.follow(self._placed.picture, self._placed.field_of_view)
 
     def locate(self, image: Image, field: Field) -> Placement:
         """Return the place of a separate picture.
@@ -224,25 +238,24 @@ class SlideMap:
         Its cells are known. The picture (H, W, 3) may have any size, scale or orientation. It gets an island
         of its own if it shares nothing with those counted before. `moved_um` is None.
         """
-        placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.aperture)
+        placed = self._placed = _Placed.of(image, field.scale, self.um_per_px, field.field_of_view)
         if self._apart:
-            return self._islands.new_place()
-        sight = Sight(placed.picture, Constellation.of(field))
-        found = locate(self._islands, self._lookup, sight)
+            return self._landmarks.new_place()
+        query = Query(placed.picture, Constellation.of(field))
+        found = locate(self._landmarks, self._lookup, query)
         self._alone = None if found else image
-        place = refine(self._islands, placed.picture, found) if found else self._islands.new_place()
-        return replace(place, new_ground=self._islands.new_ground(placed.picture, place, placed.disc))
+        place = refine(self._landmarks, placed.picture, found) if found else self._landmarks.new_place()
+        return replace(
+            place, new_ground=self._landmarks.new_ground(placed.picture, place, placed.field_of_view)
+        )
 
     def add(
         self,
         field: Field,
         placement: Placement,
-        *,
-        number: int,
-        seconds: float,
-        at: str,
-        sharpness: float,
+        facts: CountFacts,
         image: Image,
+        *,
         shrunk: int = 1,
         crops: bool = True,
     ) -> CountedField:
@@ -253,10 +266,7 @@ class SlideMap:
         Args:
             field: The field, in pixels of the file.
             placement: Place that `place` or `locate` gave for `image`.
-            number: Number of the field.
-            seconds: Time of the frame on its source's clock.
-            at: Time of counting, UTC, ISO 8601.
-            sharpness: Sharpness of the frame.
+            facts: Number, time and sharpness of the field.
             image: (H, W, 3) frame.
             shrunk: Pixels of the file to a pixel of `image`, in either direction.
             crops: Whether to keep pictures of the white cells.
@@ -267,14 +277,14 @@ class SlideMap:
         """
         placed = self._placed
         if placed is None or placed.image is not image:
-            placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.aperture)
+            placed = _Placed.of(image, field.scale.shrunk(shrunk), self.um_per_px, field.field_of_view)
         counted = CountedField(
-            number=number,
-            seconds=seconds,
-            at=at,
+            number=facts.number,
+            seconds=facts.seconds,
+            at=facts.at,
             field=field,
             placement=placement,
-            sharpness=sharpness,
+            sharpness=facts.sharpness,
             identities=(),
             fresh=frozenset(),
             thumbnail=placed.grey,
@@ -292,7 +302,7 @@ class SlideMap:
             self._keep(counted, seen, new, alone=self._alone is image)
         except Exception:
             # Whatever failed, half a field on the map would count cells that were never reported.
-            self.restore(_first_of(self._counted, self._islands, before), self._marks)
+            self.restore(_first_of(self._counted, self._landmarks, before), self._marks)
             raise
         if self._stills:
             # A picture of 48 megapixels need not stay in memory until the next one.
@@ -305,19 +315,19 @@ class SlideMap:
         Its cells are not counted again on area that another part of the map shows as well.
         """
         place = new.landmark.place
-        parts = other_parts(self._islands, self._lookup, new.sight, place)
+        parts = other_parts(self._landmarks, self._lookup, new.query, place)
         identities = np.array(counted.identities, np.intp)
-        points = self._islands.points(new.landmark.size, place, new.landmark.disc)
+        points = self._landmarks.points(new.landmark.size, place, new.landmark.field_of_view)
         free = np.ones(len(points), bool)
-        for landmark in self._islands.around(new.landmark.size, place):
-            free &= ~self._islands.shows(landmark, points)
+        for landmark in self._landmarks.around(new.landmark.size, place):
+            free &= ~self._landmarks.shows(landmark, points)
         for part in parts:
-            known = list(self._islands.around(new.landmark.size, part))
+            known = list(self._landmarks.around(new.landmark.size, part))
             copied = self._on_ground(self._seen(counted.field, part), known)
             identities[copied & np.isin(identities, list(counted.fresh))] = NOTHING
-            there = self._islands.points(new.landmark.size, part, new.landmark.disc)
+            there = self._landmarks.points(new.landmark.size, part, new.landmark.field_of_view)
             for landmark in known:
-                free &= ~self._islands.shows(landmark, there)
+                free &= ~self._landmarks.shows(landmark, there)
         if not parts:
             return counted
         fresh = counted.fresh & frozenset(identities.tolist())
@@ -327,9 +337,9 @@ class SlideMap:
     def _new(self, counted: CountedField, picture: Picture) -> _New:
         """Prepare a field for the map."""
         cells = Constellation.of(counted.field)
-        landmark = self._islands.landmark(counted, picture, cells)
-        near = () if self._apart else neighbours(self._islands, landmark, picture, self._stills)
-        return _New(landmark, Sight(picture, cells), near)
+        landmark = self._landmarks.landmark(counted, picture, cells)
+        near = () if self._apart else neighbours(self._landmarks, landmark, picture, self._stills)
+        return _New(landmark, Query(picture, cells), near)
 
     def _seen(self, field: Field, placement: Placement) -> Things:
         boxes = np.array([cell.box for cell in field.cells], np.float64).reshape(-1, 4)
@@ -361,7 +371,7 @@ class SlideMap:
         middles = (things["box"][:, :2] + things["box"][:, 2:]) / 2
         shown = np.zeros(len(things), bool)
         for landmark in landmarks:
-            shown |= self._islands.shows(landmark, middles)
+            shown |= self._landmarks.shows(landmark, middles)
         return shown
 
     def _keep(self, counted: CountedField, seen: Things, new: _New, alone: bool = False) -> None:
@@ -380,11 +390,11 @@ class SlideMap:
         self._counted.append(counted)
         for identity in known:
             self._counts.pop(self._register.first_field(identity), None)
-        self._islands.add(new.landmark)
+        self._landmarks.add(new.landmark)
         self._overlaps += [each.told(counted.number) for each in new.near]
         if not alone:
             self._join(new)
-        self._lookup.add(counted.number, new.sight.cells)
+        self._lookup.add(counted.number, new.query.cells)
 
     def _outdo(self, copies: Sequence[Landmark], by: Landmark) -> None:
         """Withdraw copies of a better picture.
@@ -404,15 +414,15 @@ class SlideMap:
     def _join(self, new: _New) -> None:
         """Join the islands that a field connects."""
         place = new.landmark.place
-        others = self._islands.all(but=place.island)
-        alone = len(self._islands.landmarks[place.island]) == 1
+        others = self._landmarks.all(but=place.island)
+        alone = len(self._landmarks.by_island[place.island]) == 1
         if not others or self._apart or (alone and self._stills):
             return  # the whole map was searched just now for a still on an island of its own
-        there = locate(self._islands, self._lookup, new.sight, but=place.island, zoomed=False)
+        there = locate(self._landmarks, self._lookup, new.query, but=place.island, zoomed=False)
         if there is None:
             return
         origin = place.inverse(place.island).carried(there)
-        self._islands.join(place.island, origin)
+        self._landmarks.join(place.island, origin)
         movers = self._register.on(place.island)
         self._register.move_island(place.island, there.island, origin)
         self._merge(movers, there.island)
@@ -424,8 +434,8 @@ class SlideMap:
     def _tell_joined(self, new: _New) -> None:
         """Add a field's overlaps with the island it joined."""
         told = {each.landmark.number for each in new.near}
-        landmark = self._islands.numbered(new.landmark.number)
-        near = neighbours(self._islands, landmark, new.sight.picture, self._stills)
+        landmark = self._landmarks.numbered(new.landmark.number)
+        near = neighbours(self._landmarks, landmark, new.query.picture, self._stills)
         self._overlaps += [each.told(landmark.number) for each in near if each.landmark.number not in told]
 
     def _merge(self, movers: NDArray[np.intp], island: int) -> None:
@@ -435,9 +445,9 @@ class SlideMap:
         """
         moved = self._register.at(movers)
         near = self._register.near(island, moved["box"])
-        settled = near[~np.isin(near, movers)]
-        for i, at in pair(moved, self._register.at(settled)):
-            kept, gone = sorted((int(movers[i]), int(settled[at])))
+        resting = near[~np.isin(near, movers)]
+        for i, at in pair(moved, self._register.at(resting)):
+            kept, gone = sorted((int(movers[i]), int(resting[at])))
             self._register.merge(kept, gone)
 
     def undo(self) -> CountedField | None:
@@ -450,7 +460,7 @@ class SlideMap:
         if last is None:
             return None
         marks = {i: label for i, label in self._marks.items() if i not in last.fresh}
-        self.restore(_first_of(self._counted, self._islands, len(self._counted) - 1), marks)
+        self.restore(_first_of(self._counted, self._landmarks, len(self._counted) - 1), marks)
         return last
 
     def mark(self, identity: int, label: str) -> None:
@@ -533,7 +543,7 @@ class SlideMap:
         """Return the counted fields, with each cell once.
 
         Each has the cells that were first seen in it, read from all of their views, so that the tally of
-        these fields counts each cell once. Everything is taken from the shelf: while a count goes on, `tally`
+        these fields counts each cell once. Everything is taken from the spill file: while a count goes on, `tally`
         tells the same in less time and memory.
         """
         return tuple(self._field(position) for position in range(len(self._counted)))
@@ -581,9 +591,9 @@ class SlideMap:
         return self._mapped(identity)
 
     @property
-    def islands(self) -> int:
+    def island_count(self) -> int:
         """Number of map parts with no known distance between them."""
-        return len(self._islands.landmarks)
+        return len(self._landmarks.by_island)
 
     def _mapped(self, identity: int) -> MappedCell:
         thing, views = self._register.at(identity), self._views(identity)
@@ -656,14 +666,14 @@ def _merit(view: View) -> tuple[bool, bool, float]:
     return cell.whole, cell.reading is not None, field.rest.sharpness
 
 
-def _first_of(fields: PackedFields, islands: Islands, number: int) -> Iterator[CountedField]:
+def _first_of(fields: PackedFields, landmarks: Landmarks, number: int) -> Iterator[CountedField]:
     """Yield the first counted fields with their thumbnails.
 
-    One at a time from the shelf.
+    One at a time from the spill file.
     """
     for position in range(number):
         counted = fields[position].unpacked()
-        yield replace(counted, thumbnail=islands.thumbnail(counted.number))
+        yield replace(counted, thumbnail=landmarks.thumbnail(counted.number))
 
 
 def _crops(image: Image, field: Field, shrunk: int) -> dict[int, bytes]:

@@ -23,11 +23,11 @@ LASTING = Path("/var/tmp")
 Kept = tuple[int, int] | bytes
 """Location of kept bytes, or the bytes themselves.
 
-Start and length in the shelf's file; or the bytes, if the file did not take them.
+Start and length in the spill file; or the bytes, if the file did not take them.
 """
 
 
-class Shelf:
+class SpillFile:
     """Store of bytes in a temporary file.
 
     Use from one thread.
@@ -73,7 +73,7 @@ class Shelf:
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0, dir=folder())  # noqa: SIM115  # closed with the shelf
+            self._file = tempfile.TemporaryFile(buffering=0, dir=folder())  # noqa: SIM115  # closed with the object
             finalize(self, self._file.close)
         return self._file
 

@@ -36,7 +36,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SourceRequest:
     """Request for a source.
 
     The source may give something else; it then says so.
@@ -85,10 +85,10 @@ def open_source(
         raise UsageError(
             f"no camera gives {width or 'any'} x {height or 'any'} px. Ask for {MOST_PIXELS // 1_000_000} megapixels at most."
         )
-    wish = Wish(spec, width, height, fps, magnification, reader)
+    request = SourceRequest(spec, width, height, fps, magnification, reader)
     for is_meant, open_it in OPENERS:
         if is_meant(spec):
-            return open_it(wish)
+            return open_it(request)
     shown = tamed(shown_mistake(spec), 200)
     raise UsageError(f"{shown!r} names no source, and no file or folder that is there. Sources: {KINDS}.")
 
@@ -124,54 +124,59 @@ def _is(name: str) -> Callable[[str], bool]:
     return lambda spec: spec == name or spec.startswith(f"{name}:")
 
 
-def _picamera(wish: Wish) -> Source:
+def _picamera(request: SourceRequest) -> Source:
     from edgeleuk.sources.picamera import PicameraSource, parse
 
-    return PicameraSource(parse(wish.argument), wish.width, wish.height, wish.fps)
+    return PicameraSource(parse(request.argument), request.width, request.height, request.fps)
 
 
-def _usb(wish: Wish) -> Source:
+def _usb(request: SourceRequest) -> Source:
     from edgeleuk.sources.usb import UsbSource, parse
 
-    return UsbSource(parse(wish.argument or wish.spec.removeprefix("usb")), wish.width, wish.height, wish.fps)
+    return UsbSource(
+        parse(request.argument or request.spec.removeprefix("usb")),
+        request.width,
+        request.height,
+        request.fps,
+    )
 
 
-def _http(wish: Wish) -> Source:
+def _http(request: SourceRequest) -> Source:
     from edgeleuk.sources.http import HttpSource
 
-    return HttpSource(wish.spec)
+    return HttpSource(request.spec)
 
 
-def _rtsp(wish: Wish) -> Source:
+def _rtsp(request: SourceRequest) -> Source:
     from edgeleuk.sources.rtsp import RtspSource
 
-    return RtspSource(wish.spec)
+    return RtspSource(request.spec)
 
 
-def _watch(wish: Wish) -> Source:
+def _watch(request: SourceRequest) -> Source:
     from edgeleuk.sources.stills import PLAIN, WatchSource
 
-    return WatchSource(Path(wish.argument), wish.reader or PLAIN)
+    return WatchSource(Path(request.argument), request.reader or PLAIN)
 
 
-def _simulated(wish: Wish) -> Source:
+def _simulated(request: SourceRequest) -> Source:
     from edgeleuk.sources.simulated import open_stage
 
-    return open_stage(wish.argument, wish.magnification, wish.width, wish.height, wish.fps)
+    return open_stage(request.argument, request.magnification, request.width, request.height, request.fps)
 
 
-def _video(wish: Wish) -> Source:
+def _video(request: SourceRequest) -> Source:
     from edgeleuk.sources.pictures.kinds import require_file
     from edgeleuk.sources.video import VideoSource
 
-    require_file(Path(wish.spec))
-    return VideoSource(Path(wish.spec))
+    require_file(Path(request.spec))
+    return VideoSource(Path(request.spec))
 
 
-def _stills(wish: Wish) -> Source:
+def _stills(request: SourceRequest) -> Source:
     from edgeleuk.sources.stills import PLAIN, FolderSource
 
-    return FolderSource([wish.spec], wish.reader or PLAIN)
+    return FolderSource([request.spec], request.reader or PLAIN)
 
 
 def _is_video(spec: str) -> bool:
@@ -182,7 +187,7 @@ def _is_stills(spec: str) -> bool:
     return bool(spec) and (Path(spec).exists() or any(mark in spec for mark in "*?["))
 
 
-Opener = tuple[Callable[[str], bool], Callable[[Wish], "Source"]]
+Opener = tuple[Callable[[str], bool], Callable[[SourceRequest], "Source"]]
 CAMERAS: tuple[Opener, ...] = (
     (_is("picamera"), _picamera),
     (_is("usb"), _usb),

@@ -13,6 +13,7 @@ import cv2
 
 from edgeleuk.errors import CameraError, InputError
 from edgeleuk.sources.pictures import jpeg
+from edgeleuk.sources.pictures.faults import DamagedError
 from edgeleuk.types import Image
 
 MOST_MEGAPIXELS = 50
@@ -125,5 +126,5 @@ def decode_jpeg(data: bytes) -> Image:
         raise InputError(f"a picture of the stream {layout.fault}")
     try:
         return jpeg.decode(data, layout)
-    except jpeg.DamagedError as error:
+    except DamagedError as error:
         raise InputError(f"a picture of the stream {error}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edgeleuk.types import Refusal, Shot
+from edgeleuk.types import Refusal, TimedFrame
 
 CameraWord = Literal["starting", "running", "waiting", "frozen", "black", "lost", "ended"]
 """State of the camera.
@@ -80,7 +80,7 @@ class Source(Protocol):
     @property
     def info(self) -> SourceInfo: ...
 
-    def read(self, timeout: float) -> Shot | None:
+    def read(self, timeout: float) -> TimedFrame | None:
         """Return the next frame, or None at the end.
 
         Raises:

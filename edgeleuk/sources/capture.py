@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from edgeleuk.errors import CameraError, EdgeleukError, NoPictureYetError
-from edgeleuk.sources._looks import Looks, Pace, Patience
+from edgeleuk.sources._frame_health import FrameAssessor, Pace, Patience
 from edgeleuk.sources.camera import CameraState, CameraWord, Source, SourceInfo
-from edgeleuk.system.faults import unforeseen
-from edgeleuk.types import Shot
+from edgeleuk.system.faults import to_user_error
+from edgeleuk.types import TimedFrame
 
 __all__ = ["Capture", "Patience"]
 
@@ -75,11 +75,11 @@ class Capture:
         chosen = patience or Patience()
         self._patience = chosen if stall_s is None else replace(chosen, stall=stall_s)
         self._open, self._clock = open, clock
-        self._looks, self._pace = Looks(self._patience), Pace(self._patience)
+        self._assessor, self._pace = FrameAssessor(self._patience), Pace(self._patience)
         self._changed = threading.Condition()
-        self._slot: Shot | None = None
+        self._slot: TimedFrame | None = None
         self._info: SourceInfo | None = None
-        self._life: _Life | None = None
+        self._thread: _ReaderThread | None = None
         self._watchdog: threading.Thread | None = None
         self._closing = False
         self._status = _Status("starting", clock())
@@ -98,11 +98,6 @@ class Capture:
 
         The state's text gives the reason for the last one.
         """
-        self.hung = 0
-        """Number of abandoned threads.
-
-        The source never returned to them.
-        """
 
     def __enter__(self) -> Capture:
         """Open the source and begin to read.
@@ -110,12 +105,12 @@ class Capture:
         Raises:
             CameraError: If opening hangs; errors of the opening are raised as they are.
         """
-        life = self._begin()
+        thread = self._begin()
         with self._changed:
-            self._changed.wait_for(lambda: life.opened or life.over, self._patience.open)
-        if not life.opened:
+            self._changed.wait_for(lambda: thread.opened or thread.over, self._patience.open)
+        if not thread.opened:
             self.close()
-            raise life.error or CameraError(
+            raise thread.error or CameraError(
                 f"the source did not open within {self._patience.open:g} s. "
                 "Check the cable or the address, and try again."
             )
@@ -146,16 +141,16 @@ class Capture:
         """
         return self._slot is None and (self._closing or self._status.word == "ended")
 
-    def next(self, timeout: float) -> Shot | None:
+    def next(self, timeout: float) -> TimedFrame | None:
         """Return the newest frame not yet returned.
 
         Returns None where none came within `timeout` seconds, or at the end.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._slot is not None or self.ended, timeout)
-            shot, self._slot = self._slot, None
+            timed, self._slot = self._slot, None
             self._changed.notify_all()
-            return shot
+            return timed
 
     def state(self) -> CameraState:
         """Return the camera's state.
@@ -177,10 +172,10 @@ class Capture:
         with self._changed:
             self._closing = True
             self._slot = None
-            if self._life:
-                self._life.abandoned = True
+            if self._thread:
+                self._thread.abandoned = True
             self._changed.notify_all()
-        for thread in (self._watchdog, self._life):
+        for thread in (self._watchdog, self._thread):
             if thread:
                 thread.join(CLOSE_S)
 
@@ -189,17 +184,17 @@ class Capture:
 
         A source that is not live is late only while it is being asked for a frame.
         """
-        life = self._life
-        if self._info is None or self._info.live or life is None:
+        thread = self._thread
+        if self._info is None or self._info.live or thread is None:
             return self._last_good
-        asked = life.asked
+        asked = thread.asked
         return self._clock() if asked is None else asked
 
-    def _begin(self) -> _Life:
-        life = _Life(self)
-        self._life = life
-        life.start()
-        return life
+    def _begin(self) -> _ReaderThread:
+        thread = _ReaderThread(self)
+        self._thread = thread
+        thread.start()
+        return thread
 
     def _say(self, word: CameraWord, text: str = "") -> None:
         """Set the state, keeping `since` if only the text changes."""
@@ -211,39 +206,38 @@ class Capture:
     def _watch(self) -> None:
         """Watch one life of the source after the other."""
         while not self._closing:
-            life = self._life
-            assert life is not None
-            if not self._lives(life):
-                if life.ended or self._closing:
+            thread = self._thread
+            assert thread is not None
+            if not self._lives(thread):
+                if thread.ended or self._closing:
                     return
                 self._rest()
                 self._reopen()
 
-    def _lives(self, life: _Life) -> bool:
+    def _lives(self, thread: _ReaderThread) -> bool:
         """Wait for a while, and abandon a thread that hangs.
 
         Returns False where this life of the source is over.
         """
         with self._changed:
-            self._changed.wait_for(lambda: life.over or self._closing, self._patience.stall / 4)
-            if life.over or self._closing:
+            self._changed.wait_for(lambda: thread.over or self._closing, self._patience.stall / 4)
+            if thread.over or self._closing:
                 return False
-            if not self._hangs(life):
+            if not self._hangs(thread):
                 return True
-            life.abandoned = True
-            self.hung += 1
+            thread.abandoned = True
             self._say("lost", "the camera does not answer; opening it again.")
             return False
 
-    def _hangs(self, life: _Life) -> bool:
+    def _hangs(self, thread: _ReaderThread) -> bool:
         """Return whether the source hangs.
 
         It then blocks its thread for longer than it may.
         """
-        asked = life.asked
+        asked = thread.asked
         if asked is None:
             return False
-        if not life.opened:
+        if not thread.opened:
             return self._clock() - asked > self._patience.reopen
         # A source that is not live has no pace against which it could be late.
         return self.info.live and self._clock() - asked > 2 * self._patience.stall
@@ -261,27 +255,27 @@ class Capture:
 
     # These run in the source's thread. An abandoned life changes nothing any more.
 
-    def _opened(self, life: _Life, info: SourceInfo) -> None:
+    def _opened(self, thread: _ReaderThread, info: SourceInfo) -> None:
         with self._changed:
-            if not life.abandoned:
-                life.opened, self._info = True, info
-                self._looks.begin(self._clock())
+            if not thread.abandoned:
+                thread.opened, self._info = True, info
+                self._assessor.begin(self._clock())
                 self._pace = Pace(self._patience)
                 self._last_good = self._clock()
                 self._changed.notify_all()
 
-    def _arrived(self, life: _Life, shot: Shot) -> bool:
+    def _arrived(self, thread: _ReaderThread, timed: TimedFrame) -> bool:
         """Accept a frame; return False to close the source."""
         with self._changed:
-            if life.abandoned:
+            if thread.abandoned:
                 return False
             if not self.info.live:
                 self._say("running", self._trouble)
-                self._slot = shot
+                self._slot = timed
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._slot is None or life.abandoned)
+                self._changed.wait_for(lambda: self._slot is None or thread.abandoned)
                 return True
-            fault, lasting = self._looks.see(shot.frame.pixels, self._clock())
+            fault, lasting = self._assessor.assess(timed.frame.pixels, self._clock())
             if fault and lasting:
                 self._say(fault, FAULTS[fault])
                 return False
@@ -291,31 +285,31 @@ class Capture:
             self._last_good = self._clock()
             self._pace.good(self._last_good)
             self.dropped += self._slot is not None
-            self._slot = self._continued(life, shot)
+            self._slot = self._continued(thread, timed)
             self._changed.notify_all()
             return True
 
-    def _continued(self, life: _Life, shot: Shot) -> Shot:
+    def _continued(self, thread: _ReaderThread, timed: TimedFrame) -> TimedFrame:
         """Continue time and numbers across reopenings.
 
         A source that was opened again begins at 0.
         """
         now = self._clock()
         if self._origin is None:
-            self._origin = now - shot.seconds
-        if life.offset is None:
-            life.offset = now - self._origin - shot.seconds
-        self._seconds = max(self._seconds, shot.seconds + life.offset)
+            self._origin = now - timed.seconds
+        if thread.offset is None:
+            thread.offset = now - self._origin - timed.seconds
+        self._seconds = max(self._seconds, timed.seconds + thread.offset)
         self._number += 1
-        return Shot(shot.frame, self._seconds, self._number - 1)
+        return TimedFrame(timed.frame, self._seconds, self._number - 1)
 
-    def _unreadable(self, life: _Life, error: EdgeleukError) -> bool:
+    def _unreadable(self, thread: _ReaderThread, error: EdgeleukError) -> bool:
         """Note an unreadable frame; return False to reopen.
 
         Returns False where there has been no good frame for too long.
         """
         with self._changed:
-            if life.abandoned:
+            if thread.abandoned:
                 return False
             self.unreadable += 1
             self._pace.bad()
@@ -328,41 +322,41 @@ class Capture:
             )
             return False
 
-    def _waits(self, life: _Life, error: CameraError) -> bool:
+    def _waits(self, thread: _ReaderThread, error: CameraError) -> bool:
         """Handle a slow camera; return False to reopen.
 
         Returns False where it has been silent for longer than its pace allows.
         """
         with self._changed:
             silent = self._clock() - self._last_good >= self._pace.bearable
-        return self._late(life, error) if silent else not life.abandoned
+        return self._late(thread, error) if silent else not thread.abandoned
 
-    def _late(self, life: _Life, error: CameraError) -> bool:
+    def _late(self, thread: _ReaderThread, error: CameraError) -> bool:
         """Handle a missing frame; return False to reopen.
 
         A folder is asked again instead.
         """
         with self._changed:
-            if life.abandoned:
+            if thread.abandoned:
                 return False
             live = self.info.live
             self._say("lost" if live else "waiting", f"{error} Opening it again." if live else str(error))
             return not live
 
-    def _over(self, life: _Life) -> None:
+    def _over(self, thread: _ReaderThread) -> None:
         with self._changed:
-            if not life.abandoned and life.opened and life.error and not self.info.live:
-                life.ended = True  # opened again it would begin anew, and count frames twice
-                self._trouble = f"{unforeseen(life.error)}"
-            if not life.abandoned and life.ended:
+            if not thread.abandoned and thread.opened and thread.error and not self.info.live:
+                thread.ended = True  # opened again it would begin anew, and count frames twice
+                self._trouble = f"{to_user_error(thread.error)}"
+            if not thread.abandoned and thread.ended:
                 self._say("ended", self._trouble)
-            elif not life.abandoned and life.error:
-                self._say("lost", f"{life.error} Opening it again.")
-            life.over = True
+            elif not thread.abandoned and thread.error:
+                self._say("lost", f"{thread.error} Opening it again.")
+            thread.over = True
             self._changed.notify_all()
 
 
-class _Life(threading.Thread):
+class _ReaderThread(threading.Thread):
     """Thread from one opening of the source to its closing.
 
     This thread alone touches the source.
@@ -406,7 +400,7 @@ class _Life(threading.Thread):
         capture = self._capture
         self.asked = capture._clock()
         try:
-            shot = source.read(capture._patience.stall)
+            timed = source.read(capture._patience.stall)
         except NoPictureYetError as error:
             return capture._waits(self, error)
         except CameraError as error:
@@ -417,9 +411,9 @@ class _Life(threading.Thread):
             self.faults += 1
             if self.faults > MOST_FAULTS:
                 raise
-            return capture._unreadable(self, unforeseen(error, "a picture"))
+            return capture._unreadable(self, to_user_error(error, "a picture"))
         self.asked, self.faults = None, 0
-        if shot is None:
+        if timed is None:
             self.ended = True
             return False
-        return capture._arrived(self, shot)
+        return capture._arrived(self, timed)

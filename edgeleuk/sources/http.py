@@ -17,7 +17,7 @@ from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.network.client import Client
 from edgeleuk.sources.network.wire import ServerError, reason, split
 from edgeleuk.system.addresses import shown_source
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 OPEN_S = 10.0
 """Time limit for connection and head, seconds."""
@@ -57,7 +57,7 @@ class HttpSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot:
+    def read(self, timeout: float) -> TimedFrame:
         """Return the next frame, see Source; never ends.
 
         Raises:
@@ -67,9 +67,9 @@ class HttpSource:
         if image is None:
             image = decode_jpeg(self._jpeg(time.monotonic() + timeout))
         seconds = time.monotonic() - self._opened
-        shot = Shot(Frame(image, f"{self._name}#{self._number}"), seconds, self._number)
+        timed = TimedFrame(Frame(image, f"{self._name}#{self._number}"), seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         self._client.close()

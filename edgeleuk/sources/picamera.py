@@ -2,9 +2,8 @@
 
 It is not tested on hardware: written against picamera2 0.3.
 
-There is a full-resolution stream for the fields and a small one for a preview. picamera2's captures are known
-to hang when the ribbon cable is loose or memory is short: no wait here is without a limit, and `Capture`
-watches over all of it.
+picamera2's captures are known to hang when the ribbon cable is loose or memory is short: no wait here is
+without a limit, and `Capture` watches over all of it.
 """
 
 from __future__ import annotations
@@ -13,22 +12,19 @@ import contextlib
 import importlib
 import importlib.util
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeleuk.errors import CameraError, MissingExtraError, UsageError
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 DEFAULT_SIZE = (2028, 1520)
 """Default frame size, pixels.
 
 Half the High Quality Camera's 4056 x 3040 in either direction: all of its view, at 40 frames a second.
 """
-PREVIEW_SIZE = (640, 480)
 BUFFERS = 4
 """Number of frames in flight.
 
@@ -39,7 +35,6 @@ FIRST_S = 10.0
 
 Exposure and white balance settle meanwhile.
 """
-LOCKED = ("ExposureTime", "AnalogueGain", "ColourGains")
 
 
 class PicameraSource:
@@ -69,14 +64,12 @@ class PicameraSource:
             )
         asked = (width or DEFAULT_SIZE[0], height or DEFAULT_SIZE[1])
         self._name, self._number, self._opened = f"picamera:{number}", 0, time.monotonic()
-        wanted = streams(asked)
-        self._preview_size: tuple[int, int] = wanted["lores"]["size"]
-        self._metadata: Mapping[str, Any] = {}
-        self._preview: Image | None = None
         self._camera: Any = None
         try:
             self._camera = library.Picamera2(number)
-            self._camera.configure(self._camera.create_video_configuration(**wanted, controls=rate(fps)))
+            self._camera.configure(
+                self._camera.create_video_configuration(**stream(asked), controls=rate(fps))
+            )
             self._camera.start()
         except Exception as error:  # picamera2 raises RuntimeError, IndexError and libcamera's own
             self.close()
@@ -92,47 +85,15 @@ class PicameraSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot:
+    def read(self, timeout: float) -> TimedFrame:
         """Return the next frame, see Source; never ends."""
         image, self._first = self._first, None
         if image is None:
             image = self._frame(timeout)
         seconds = time.monotonic() - self._opened
-        shot = Shot(Frame(image, f"{self._name}-{self._number}"), seconds, self._number)
+        timed = TimedFrame(Frame(image, f"{self._name}-{self._number}"), seconds, self._number)
         self._number += 1
-        return shot
-
-    def preview(self) -> Image | None:
-        """Return the last frame at PREVIEW_SIZE, or None.
-
-        It is None before the first frame.
-        """
-        return self._preview
-
-    def lock(self) -> None:
-        """Keep the present exposure and white balance.
-
-        Colours then mean the same in every field. It is meant for when the picture is good, as once the scale
-        is known.
-
-        Raises:
-            CameraError: If the camera does not accept it.
-        """
-        try:
-            self._camera.set_controls(locked(self._metadata))
-        except Exception as error:
-            raise CameraError(f"{self._name} does not keep its exposure: {error}.") from error
-
-    def unlock(self) -> None:
-        """Return exposure and white balance to the camera.
-
-        Raises:
-            CameraError: If the camera does not accept it.
-        """
-        try:
-            self._camera.set_controls({"AeEnable": True, "AwbEnable": True})
-        except Exception as error:
-            raise CameraError(f"{self._name} does not change its exposure: {error}.") from error
+        return timed
 
     def close(self) -> None:
         camera, self._camera = self._camera, None
@@ -153,8 +114,6 @@ class PicameraSource:
         except Exception as error:
             raise CameraError(f"{self._name} fails: {error}.") from error
         try:
-            self._metadata = request.get_metadata()
-            self._preview = yuv_to_rgb(request.make_array("lores"), self._preview_size)
             # picamera2 names formats by DRM's rule, from the highest byte down: its "RGB888" is B, G, R in memory.
             return np.ascontiguousarray(request.make_array("main")[:, :, ::-1])
         except Exception as error:
@@ -163,19 +122,13 @@ class PicameraSource:
             request.release()
 
 
-def streams(size: tuple[int, int]) -> dict[str, Any]:
-    """Return the streams for create_video_configuration.
+def stream(size: tuple[int, int]) -> dict[str, Any]:
+    """Return the stream for create_video_configuration.
 
-    They are full size for fields, small for the preview. Width and height must be even. The small stream must
-    be YUV on a Pi 4 and older.
+    Width and height must be even.
     """
     even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
-    lores = (min(PREVIEW_SIZE[0], even[0]), min(PREVIEW_SIZE[1], even[1]))
-    return {
-        "main": {"size": even, "format": "RGB888"},
-        "lores": {"size": lores, "format": "YUV420"},
-        "buffer_count": BUFFERS,
-    }
+    return {"main": {"size": even, "format": "RGB888"}, "buffer_count": BUFFERS}
 
 
 def rate(fps: float | None) -> dict[str, Any]:
@@ -187,27 +140,6 @@ def rate(fps: float | None) -> dict[str, Any]:
         return {}
     duration = round(1_000_000 / fps)
     return {"FrameDurationLimits": (duration, duration)}
-
-
-def locked(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return controls that keep a frame's exposure.
-
-    They keep exposure (us), gain and white balance as in the frame's metadata.
-    """
-    kept = {name: metadata[name] for name in LOCKED if name in metadata}
-    return {"AeEnable": False, "AwbEnable": False, **kept}
-
-
-def yuv_to_rgb(planes: NDArray[np.uint8], size: tuple[int, int]) -> Image:
-    """Convert YUV420 planes to RGB.
-
-    `planes` is (3/2 H, stride), the result (H, W, 3). `size` is width and height; the stride may be wider.
-    """
-    import cv2
-
-    rows = size[1] * 3 // 2
-    image: Image = cv2.cvtColor(np.ascontiguousarray(planes[:rows]), cv2.COLOR_YUV2RGB_I420)
-    return image[:, : size[0]]
 
 
 def names() -> list[str]:

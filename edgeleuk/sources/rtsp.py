@@ -14,7 +14,7 @@ from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.network.wire import Wire, reason, split
 from edgeleuk.system.addresses import shown_source
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 OPEN_S = 10.0
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
@@ -63,7 +63,7 @@ class RtspSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot:  # noqa: ARG002  # FFmpeg's was set at the opening
+    def read(self, timeout: float) -> TimedFrame:  # noqa: ARG002  # FFmpeg's was set at the opening
         """Return the next frame, see Source; never ends.
 
         It waits for OPEN_S at most.
@@ -74,9 +74,9 @@ class RtspSource:
         if image is None:
             raise CameraError(f"{self._name} gives no pictures any more.")
         seconds = time.monotonic() - self._opened
-        shot = Shot(Frame(image, f"{self._name}#{self._number}"), seconds, self._number)
+        timed = TimedFrame(Frame(image, f"{self._name}#{self._number}"), seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         self._video.release()

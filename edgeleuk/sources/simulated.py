@@ -20,7 +20,7 @@ from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage, TrueCell, _S
 from edgeleuk.simulation.smear import _stamp as paint_stamp
 from edgeleuk.simulation.stage_script import Exposure, Focus, Jump, Move, Point, Pose, Script, Segment, Stop
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 __all__ = [
     "Exposure",
@@ -104,6 +104,36 @@ It stays within each objective's depth of field, or nearly.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class StageSettings:
+    """Slide, script and camera of a simulated stage.
+
+    Without `smear` and `script` the stage scans as much of a slide as it can in `minutes`.
+    """
+
+    white_cells: Mapping[str, int] | None = None
+    """Number of white cells by cell type; None for WHITE_CELLS."""
+    smear: Smear | None = None
+    """Smear to use in place of a generated one."""
+    script: Script | None = None
+    """Script to follow in place of a scan."""
+    minutes: float = 20.0
+    """Maximum length of the recording, minutes."""
+    fps: float = 4.0
+    focus_drift_um: float = 0.0
+    """How far focus wanders off and back in DRIFT_S, micrometres."""
+    exposure_drift: float = 0.0
+    """How far the lamp wanders off and back in DRIFT_S, share of the light."""
+    jumps: int = 0
+    """How often the stage is knocked to another place of its path and put back."""
+    standstill_s: float = 0.0
+    """How long the stage is left alone half-way, seconds."""
+    optics: Optics | None = None
+    """Lamp and objective; None for those of the magnification."""
+    camera: Camera | None = None
+    """Sensor and firmware."""
+
+
 class StageSource:
     """Frames of a stage that follows a script.
 
@@ -117,39 +147,16 @@ class StageSource:
         magnification: str = "100x",
         width: int = 1280,
         height: int = 720,
-        white_cells: Mapping[str, int] | None = None,
-        *,
-        smear: Smear | None = None,
-        script: Script | None = None,
-        minutes: float = 20.0,
-        fps: float = 4.0,
-        focus_drift_um: float = 0.0,
-        exposure_drift: float = 0.0,
-        jumps: int = 0,
-        standstill_s: float = 0.0,
-        optics: Optics | None = None,
-        camera: Camera | None = None,
+        settings: StageSettings = StageSettings(),  # frozen
     ) -> None:
         """Prepare the slide and the script.
-
-        Without `smear` and `script` the stage scans as much of a slide as it can in `minutes`.
 
         Args:
             seed: Seed of the slide, the script and the noise.
             magnification: Objective, a key of OBJECTIVES.
             width: Frame width, pixels.
             height: Frame height, pixels.
-            white_cells: Number of white cells by cell type; None for WHITE_CELLS.
-            smear: Smear to use in place of a generated one.
-            script: Script to follow in place of a scan.
-            minutes: Maximum length of the recording, minutes.
-            fps: Frames per second.
-            focus_drift_um: How far focus wanders off and back in DRIFT_S, micrometres.
-            exposure_drift: How far the lamp wanders off and back in DRIFT_S, share of the light.
-            jumps: How often the stage is knocked to another place of its path and put back.
-            standstill_s: How long the stage is left alone half-way, seconds.
-            optics: Lamp and objective; None for those of `magnification`.
-            camera: Sensor and firmware.
+            settings: Slide, script and camera.
 
         Raises:
             UsageError: If the magnification is unknown, or the smear too small.
@@ -160,25 +167,30 @@ class StageSource:
             )
         objective = OBJECTIVES[magnification]
         field = (width * objective.um_per_px, height * objective.um_per_px)
+        smear = settings.smear
         if smear is None:
-            cells = WHITE_CELLS if white_cells is None else white_cells
-            size = _slide_size(field, objective, minutes * 60 - standstill_s, sum(cells.values()))
-            smear = Smear.generate(seed, *size, cells, nuclei=False)
-        self._stage = _MovingStage(
-            smear, objective.um_per_px, width, height, optics or objective.optics, camera or Camera(seed=seed)
-        )
+            cells = WHITE_CELLS if settings.white_cells is None else settings.white_cells
+            seconds = settings.minutes * 60 - settings.standstill_s
+            size = _slide_size(field, objective, seconds, sum(cells.values()))
+            smear = Smear.place(seed, *size, cells)
+        optics, camera = settings.optics or objective.optics, settings.camera or Camera(seed=seed)
+        self._stage = _MovingStage(smear, objective.um_per_px, (width, height), optics, camera)
+        script = settings.script
         if script is None:
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
             way = serpentine((smear.width_um, smear.height_um), field)
-            script = scan(way, objective, self._stage.limits_um, rng, jumps=jumps, standstill_s=standstill_s)
+            still_s = settings.standstill_s
+            script = scan(
+                way, objective, self._stage.limits_um, rng, jumps=settings.jumps, standstill_s=still_s
+            )
         self.script = script
-        self._fps, self._drift = fps, (focus_drift_um, exposure_drift)
-        self._frames = math.floor(min(script.seconds, minutes * 60) * fps + 1e-9) + 1
+        self._fps, self._drift = settings.fps, (settings.focus_drift_um, settings.exposure_drift)
+        self._frames = math.floor(min(script.seconds, settings.minutes * 60) * settings.fps + 1e-9) + 1
         self._number = 0
         self._seen: set[int] = set()
         self._seen_still: set[int] = set()
         self._info = SourceInfo(
-            f"simulated:{seed}", width, height, fps, live=False, um_per_px=objective.um_per_px
+            f"simulated:{seed}", width, height, settings.fps, live=False, um_per_px=objective.um_per_px
         )
 
     @property
@@ -189,7 +201,7 @@ class StageSource:
     def smear(self) -> Smear:
         return self._stage.smear
 
-    def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # the time it takes is the machine's
+    def read(self, timeout: float) -> TimedFrame | None:  # noqa: ARG002  # the time it takes is the machine's
         """Return the next frame, see Source.
 
         Returns None when the script, or the time, is over.
@@ -203,9 +215,9 @@ class StageSource:
         self._seen.update(whole)
         if pose.velocity == (0.0, 0.0):
             self._seen_still.update(whole)
-        shot = Shot(Frame(pixels, f"{self._info.name}@{seconds:.2f}s"), seconds, self._number)
+        timed = TimedFrame(Frame(pixels, f"{self._info.name}@{seconds:.2f}s"), seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def truth(self, still: bool = False) -> tuple[TrueCell, ...]:
         """Return the cells completely shown so far.
@@ -235,13 +247,13 @@ class _MovingStage(Stage):
     """
 
     def __init__(
-        self, smear: Smear, um_per_px: float, width: int, height: int, optics: Optics, camera: Camera
+        self, smear: Smear, um_per_px: float, size: tuple[int, int], optics: Optics, camera: Camera
     ) -> None:
         self._optics = optics
         self._kept: dict[int, _Stamp] = {}
         self._kept_bytes = 0
         self._last: tuple[tuple[int, int], FloatImage] | None = None
-        super().__init__(smear, um_per_px, width, height, optics=optics, camera=camera)
+        super().__init__(smear, um_per_px, size, optics=optics, camera=camera)
 
     def expose(self, pose: Pose) -> Image:
         """Take a frame, (height, width, 3) uint8 RGB, at a pose."""
@@ -406,4 +418,6 @@ def open_stage(
     """
     if argument and not argument.isdecimal():
         raise UsageError(f"simulated:{argument} has no such slide. The seed is a number, as in simulated:7.")
-    return StageSource(int(argument or 0), magnification, width or 1280, height or 720, fps=fps or 4.0)
+    return StageSource(
+        int(argument or 0), magnification, width or 1280, height or 720, StageSettings(fps=fps or 4.0)
+    )

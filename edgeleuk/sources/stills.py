@@ -16,8 +16,8 @@ from edgeleuk.errors import CameraError, EdgeleukError, InputError
 from edgeleuk.sources.camera import SourceInfo
 from edgeleuk.sources.pictures.listing import Found, pages_of, pictures
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.system.faults import unforeseen
-from edgeleuk.types import Frame, PictureFile, Refusal, Shot
+from edgeleuk.system.faults import to_user_error
+from edgeleuk.types import Frame, PictureFile, Refusal, TimedFrame
 
 POLL_S = 0.3
 """Polling interval of a watched folder, seconds.
@@ -66,7 +66,7 @@ def _read(reader: PictureReader, found: PictureFile | InputError) -> Frame:
     try:
         return reader.read_frame(found)
     except Exception as error:
-        raise unforeseen(error, str(found)) from error
+        raise to_user_error(error, str(found)) from error
 
 
 class FolderSource:
@@ -105,7 +105,7 @@ class FolderSource:
         """
         return self._info
 
-    def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
+    def read(self, timeout: float) -> TimedFrame | None:  # noqa: ARG002  # a file answers
         """Return the next picture, see Source.
 
         Raises:
@@ -118,9 +118,9 @@ class FolderSource:
             frame = self._next_frame()
         if frame is None:
             return None
-        shot = Shot(frame, float(self._number), self._number)
+        timed = TimedFrame(frame, float(self._number), self._number)
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         self._found = iter(())
@@ -187,7 +187,7 @@ class WatchSource:
         """
         return self._info
 
-    def read(self, timeout: float) -> Shot:
+    def read(self, timeout: float) -> TimedFrame:
         """Return the next picture that appears.
 
         Raises:
@@ -205,9 +205,9 @@ class WatchSource:
             time.sleep(min(POLL_S, left))
         found = self._pages.pop(0)
         frame = _read(self._reader, InputError(found.text) if isinstance(found, Refusal) else found)
-        shot = Shot(frame, time.monotonic() - self._opened, self._number)
+        timed = TimedFrame(frame, time.monotonic() - self._opened, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         """Do nothing, as no device is open."""

@@ -12,7 +12,7 @@ from edgeleuk.errors import CameraError, InputError, UsageError
 from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources._v4l2 import PERMISSION, devices
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 DEFAULT_SIZE = (1280, 720)
 """Default frame size, pixels.
@@ -80,18 +80,18 @@ class UsbSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot:  # noqa: ARG002  # V4L2 in OpenCV has no timeout: the watchdog does it
+    def read(self, timeout: float) -> TimedFrame:  # noqa: ARG002  # V4L2 in OpenCV has no timeout: the watchdog does it
         """Return the next frame, see Source; never ends."""
         image, self._first = self._first, None
         if image is None:
             image = grab(self._video)
         if image is None:
             raise CameraError(f"{self._name} gives no pictures any more. Was it pulled out?")
-        shot = Shot(
+        timed = TimedFrame(
             Frame(image, f"{self._name}-{self._number}"), time.monotonic() - self._opened, self._number
         )
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         self._video.release()

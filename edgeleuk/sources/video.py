@@ -9,7 +9,7 @@ import cv2
 from edgeleuk.errors import InputError
 from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources.camera import SourceInfo
-from edgeleuk.types import Frame, Image, Shot
+from edgeleuk.types import Frame, Image, TimedFrame
 
 FPS_UNKNOWN = 25.0
 """Assumed frames per second where unknown."""
@@ -52,7 +52,7 @@ class VideoSource:
     def info(self) -> SourceInfo:
         return self._info
 
-    def read(self, timeout: float) -> Shot | None:  # noqa: ARG002  # a file answers
+    def read(self, timeout: float) -> TimedFrame | None:  # noqa: ARG002  # a file answers
         """Return the next frame, see Source.
 
         Its time is the video's own, or else follows from the frame rate.
@@ -68,9 +68,9 @@ class VideoSource:
         told = float(self._video.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         # Files without timestamps give 0, or a negative number, for every frame.
         self._seconds = max(self._seconds, told if told > 0 else by_rate)
-        shot = Shot(Frame(image, f"{self._path}#{self._number}"), self._seconds, self._number)
+        timed = TimedFrame(Frame(image, f"{self._path}#{self._number}"), self._seconds, self._number)
         self._number += 1
-        return shot
+        return timed
 
     def close(self) -> None:
         self._video.release()

@@ -96,7 +96,7 @@ def group_kind(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounding:
+class BoundInputs:
     """Inputs for the bounds of a slide's shares."""
 
     white: Mapping[str, int]

@@ -100,7 +100,7 @@ class Confusion:
             raise ValueError(f"a confusion is not {len(self.labels)} rows of {len(self.read)} counts")
 
     @classmethod
-    def counted(
+    def from_cells(
         cls,
         of: str,
         labels: Sequence[str],

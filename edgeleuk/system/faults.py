@@ -37,7 +37,7 @@ _written: set[str] = set()
 _lock = Lock()
 
 
-def unforeseen(error: Exception, name: str = "", doing: str = "analysed") -> EdgeleukError:
+def to_user_error(error: Exception, name: str = "", doing: str = "analysed") -> EdgeleukError:
     """Return the error for the user.
 
     It stands for any exception; an EdgeleukError is returned unchanged.
@@ -85,7 +85,7 @@ def log_path() -> Path:
     return users("faults.log", "state", "EDGELEUK_FAULTS", EdgeleukError("there is no home folder."))
 
 
-def told() -> str:
+def log_without_messages() -> str:
     """Return the fault log without exception messages.
 
     Messages may quote names.

@@ -232,7 +232,7 @@ def parse_toml(content: bytes) -> dict[str, Any]:
     return document
 
 
-def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
+def write_whole(path: Path, content: bytes, mode: int | None = None, partial: Path | None = None) -> None:
     """Write a file atomically and flush it to disk.
 
     The temporary file beside it is always a new one: a link that somebody put there is not followed.
@@ -241,13 +241,14 @@ def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
         path: Target; replaced only once the content is on the disk.
         content: Bytes to write.
         mode: Permissions, whatever the umask; None for those of any new file.
+        partial: Temporary file on the same disk; None for a hidden one beside `path`.
 
     Raises:
         OSError: It cannot be written; the old file is unchanged.
     """
     if (there := _mode(path)) and (kind := kind_of(there)):
         raise _refused(path, kind)
-    partial = path.with_name(f".{secrets.token_hex(4)}.partial")
+    partial = partial or path.with_name(f".{secrets.token_hex(4)}.partial")
     descriptor = os.open(
         partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode
     )
@@ -262,6 +263,23 @@ def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet and flush it to disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def plain(error: Exception) -> str:

@@ -140,7 +140,7 @@ def _serve(listening: socket.socket, data: bytes) -> None:
 def model_archive(data: bytes, folder: Path) -> None:
     """Reads an archive, who signed it, and the manifest of the model in it."""
     found = archive.read(data)
-    signing.judge(found)
+    signing.check_signature(found)
     for name, content in found.files.items():
         (folder / name).write_bytes(content)
     SILENT.print(render_models.card(registry.load_folder(folder)))

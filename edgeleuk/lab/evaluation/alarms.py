@@ -1,7 +1,7 @@
 """Measure false and true blast flags.
 
 False flags are those on simulated healthy slides; true flags are those on patients with blasts. Labelled
-single cells are read, tallied and judged as `analyze` does with the cells of a slide.
+single cells are read, tallied and evaluated as `analyze` does with the cells of a slide.
 
 The simulated slides are drawn from one pool of cells, so the interval of the false alarms reflects only the
 random draws. The uncertainty from the limited pool is in the interval of its cells read as blasts.
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.for_reader import Judge
-from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.for_reader import DifferentialFunction
+from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.errors import UsageError
-from edgeleuk.lab.evaluation.cells import Look, Progress, ReaderLike, read_all, read_cell
+from edgeleuk.lab.evaluation.cells import CellReading, ReaderLike, read_all
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import proportion
 from edgeleuk.statistics.correction import Estimate
@@ -187,45 +187,42 @@ def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str
 
 
 def evaluate_alarms(
-    reader: ReaderLike,
-    judge: Judge,
+    reading: CellReading,
+    to_differential: DifferentialFunction,
     samples: Sequence[CellSample],
     draws: Draws,
     patients_source: str,
-    rules: Rules,
-    reference: Reference,
-    progress: Progress | None = None,
-    look: Look | None = None,
+    standards: Standards,
 ) -> AlarmsReport:
     """Read cells, then flag simulated slides and patients.
 
     All cells of a patient are read, even those of a type that the reader does not know.
 
     Args:
-        reader: Reader of the cells.
-        judge: Turns a tally into a differential with flags.
+        reading: How the cells are read. Its `progress` gets the cells read and slides evaluated together, and
+            the total of both.
+        to_differential: Turns a tally into a differential with flags.
         samples: Labelled cells of the healthy and the patients' source.
         draws: Healthy slides to simulate.
         patients_source: Source of the patients with blasts.
-        rules: Rules that define blasts and the flags.
-        reference: Reference ranges, which give the proportions of healthy slides.
-        progress: Called with the cells read and slides judged together, and the total of both.
-        look: Returns a sample's picture and scale; by default its file as it is.
+        standards: Rules that define blasts and the flags; reference ranges, which give the proportions of
+            healthy slides.
 
     Raises:
         UsageError: If the healthy source lacks a mature type, or `reference` a range for one.
     """
-    proportions = adult_proportions(reference, reader.mature)
+    reader, rules = reading.reader, standards.rules
+    proportions = adult_proportions(standards.reference, reader.mature)
     pool = _pool(samples, draws.source, reader.mature)
     patients = _with_blasts([s for s in samples if s.source == patients_source], rules)
     needed = [*pool, *(sample for cells in patients.values() for sample in cells)]
     total = len(needed) + draws.slides
 
     def tell(done: int) -> None:
-        if progress:
-            progress(done, total)
+        if reading.progress:
+            reading.progress(done, total)
 
-    types, _ = read_all(reader, needed, lambda done, _: tell(done), look or read_cell)
+    types, _ = read_all(reader, needed, lambda done, _: tell(done), reading.load_cell)
     named = _names(reader, types)
     present, every = _codes(rules)
     blasts = rules.group(BLASTS).labels
@@ -235,13 +232,17 @@ def evaluate_alarms(
         pool=Counter(sample.label for sample in pool),
         misread=int(np.isin(named[: len(pool)], blasts).sum()),
         raised=_raised(
-            draw_slides(pool, proportions, draws), named, judge, every, lambda n: tell(len(needed) + n)
+            draw_slides(pool, proportions, draws),
+            named,
+            to_differential,
+            every,
+            lambda n: tell(len(needed) + n),
         ),
     )
     results, start = [], len(pool)
     for patient, cells in patients.items():
         own = named[start : start + len(cells)]
-        results.append(_patient(patient, cells, judge(_tally(own)), rules, every))
+        results.append(_patient(patient, cells, to_differential(_tally(own)), rules, every))
         start += len(cells)
     return AlarmsReport(healthy, patients_source, tuple(results), present)
 
@@ -334,17 +335,17 @@ def _codes(rules: Rules) -> tuple[frozenset[str], tuple[str, ...]]:
 def _raised(
     slides: NDArray[np.int64],
     named: NDArray[np.str_],
-    judge: Judge,
+    to_differential: DifferentialFunction,
     codes: Sequence[str],
     tell: Callable[[int], None],
 ) -> dict[str, int]:
     """Count the slides on which each code is raised.
 
-    `slides` (S, C) indexes `named`; `tell` is called with the number of slides judged.
+    `slides` (S, C) indexes `named`; `tell` is called with the number of slides evaluated.
     """
     raised = dict.fromkeys(codes, 0)
     for done, slide in enumerate(slides, start=1):
-        for code in {flag.code for flag in judge(_tally(named[slide])).flags} & raised.keys():
+        for code in {flag.code for flag in to_differential(_tally(named[slide])).flags} & raised.keys():
             raised[code] += 1
         tell(done)
     return raised

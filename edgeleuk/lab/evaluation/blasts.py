@@ -20,7 +20,7 @@ SPECIFICITY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Detection:
     """Truth and readings for detecting chosen cell types.
 
     Holds only white cells for which it is known whether they are of the types.
@@ -37,13 +37,13 @@ class Told:
     sources: NDArray[np.str_]
     """(N,) source of each cell."""
 
-    def of(self, source: str) -> Told:
+    def of(self, source: str) -> Detection:
         """Return the cells of one source."""
         return self.where(self.sources == source)
 
-    def where(self, mask: NDArray[np.bool_]) -> Told:
+    def where(self, mask: NDArray[np.bool_]) -> Detection:
         """Return the cells that a mask (N,) selects."""
-        return Told(
+        return Detection(
             self.positive[mask], self.scores[mask], self.called[mask], self.accepted[mask], self.sources[mask]
         )
 
@@ -78,15 +78,25 @@ class Told:
         }
 
 
-def tell(
+@dataclass(frozen=True, slots=True)
+class ReadCells:
+    """Labelled cells with their readings."""
+
+    labels: Sequence[str]
+    """(N,) labels of the data."""
+    sources: Sequence[str]
+    """(N,) source of each cell."""
+    probabilities: NDArray[np.float32]
+    """(N, K) probabilities over the labels of the reader."""
+
+
+def detect_types(
     vocabulary: Vocabulary,
-    labels: Sequence[str],
-    sources: Sequence[str],
-    probabilities: NDArray[np.float32],
+    cells: ReadCells,
     types: Collection[str],
     rules: Rules,
     threshold: float,
-) -> Told:
+) -> Detection:
     """Compare readings and labels for chosen types.
 
     Cells that the differential does not count (erythroblasts, smudge cells, platelets) are left out. So are
@@ -94,25 +104,24 @@ def tell(
 
     Args:
         vocabulary: Labels of the reader and their relation to labels of the data.
-        labels: (N,) labels of the data.
-        sources: (N,) source of each cell.
-        probabilities: (N, K) probabilities over the labels of `vocabulary`.
+        cells: Cells, read by the reader.
         types: Cell types to detect.
         rules: Rules that name the cells that are not counted.
         threshold: Minimum probability at which the reader names a type.
     """
     among = [
-        None if _beside(vocabulary, label, rules) else vocabulary.among(label, types) for label in labels
+        None if _beside(vocabulary, label, rules) else vocabulary.among(label, types)
+        for label in cells.labels
     ]
     known = np.array([each is not None for each in among], bool)
     own = np.array([label in types for label in vocabulary.labels], bool)
-    read = probabilities[known]
-    return Told(
+    read = cells.probabilities[known]
+    return Detection(
         positive=np.array([each for each in among if each is not None], bool),
         scores=read[:, own].sum(axis=1),
         called=own[read.argmax(axis=1)],
         accepted=read.max(axis=1, initial=0) >= threshold,
-        sources=np.array(sources, str)[known],
+        sources=np.array(cells.sources, str)[known],
     )
 
 

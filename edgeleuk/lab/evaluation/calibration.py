@@ -22,7 +22,7 @@ import numpy as np
 from edgeleuk.calibration.device import Pictures, calibrate
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.imaging.objectives import objective
-from edgeleuk.lab.evaluation.rulings import Ruled, draw, ruled
+from edgeleuk.lab.evaluation.ruled_glass import Ruled, draw, ruled
 from edgeleuk.networks.finder import Finder
 from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage
 from edgeleuk.types import Image
@@ -209,7 +209,7 @@ def _cells(rng: np.random.Generator, magnification: str) -> Drawn:
     for _ in range(FIELDS):
         size = (width * along[0] + 1, height * along[1] + 1)
         smear = Smear.generate(int(rng.integers(1 << 30)), *size, WHITE_CELLS)
-        stage = Stage(smear, along[1], width, height, squeeze=squeeze, optics=optics, camera=camera)
+        stage = Stage(smear, along[1], (width, height), squeeze=squeeze, optics=optics, camera=camera)
         fields.append(stage.field().pixels)
     return Drawn(along, tuple(fields), None)
 

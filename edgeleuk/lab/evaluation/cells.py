@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeleuk.differential.rules import Rules
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation import kinds
-from edgeleuk.lab.evaluation.blasts import Told, tell
+from edgeleuk.lab.evaluation.blasts import Detection, ReadCells, detect_types
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.kinds import Vocabulary
 from edgeleuk.lab.evaluation.metrics import confusion, macro_f1
@@ -33,7 +33,7 @@ UNKNOWN = -1
 Progress = Callable[[int, int], None]
 """Called with the cells done and their total."""
 
-Look = Callable[[CellSample], tuple[Image, Scale]]
+CellLoader = Callable[[CellSample], tuple[Image, Scale]]
 """Returns the picture and scale of a sample."""
 
 
@@ -127,9 +127,9 @@ class ReaderReport:
     readings: Readings
     sources: tuple[str, ...]
     """(N,) source of each cell."""
-    blasts: Told
+    blasts: Detection
     """Blasts of any lineage against other white cells."""
-    blast_like: Told
+    blast_like: Detection
     """Blast-like cells against other white cells.
 
     These are blasts and promyelocytes of any lineage, as the reader's manifest groups them.
@@ -192,7 +192,7 @@ def evaluate_reader(
     samples: Sequence[CellSample],
     rules: Rules,
     progress: Progress | None = None,
-    look: Look | None = None,
+    load_cell: CellLoader | None = None,
 ) -> ReaderReport:
     """Evaluate a reader on labelled cells.
 
@@ -213,7 +213,7 @@ def evaluate_reader(
         samples: Labelled cells.
         rules: Rules that define blasts and the cells that are not counted.
         progress: Called with the cells done and their total.
-        look: Returns a sample's picture and scale; by default its file as it is.
+        load_cell: Returns a sample's picture and scale; by default its file as it is.
 
     Raises:
         InputError: If a picture cannot be read.
@@ -227,13 +227,11 @@ def evaluate_reader(
             f"none of the {len(samples)} cells has a type the reader knows: {', '.join(reader.labels)}. "
             "Check the column label and the split."
         )
-    types, values = read_all(reader, chosen, progress, look or read_cell)
+    types, values = read_all(reader, chosen, progress, load_cell or read_cell)
     told = partial(
-        tell,
+        detect_types,
         vocabulary,
-        [sample.label for sample in chosen],
-        [sample.source for sample in chosen],
-        types,
+        ReadCells([sample.label for sample in chosen], [sample.source for sample in chosen], types),
         rules=rules,
         threshold=reader.threshold,
     )
@@ -286,7 +284,7 @@ def _truth(
 
 
 def read_all(
-    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None, look: Look
+    reader: ReaderLike, samples: Sequence[CellSample], progress: Progress | None, load_cell: CellLoader
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
     """Read the cells in batches of BATCH.
 
@@ -294,14 +292,14 @@ def read_all(
         reader: Reader of the cells.
         samples: Labelled cells.
         progress: Called with the cells done and their total.
-        look: Returns a sample's picture and scale.
+        load_cell: Returns a sample's picture and scale.
 
     Returns:
         Probabilities of the types, (N, K), and by attribute those of its values, (N, V).
     """
     types, attributes = [], []
     for batch in _batches(samples):
-        crops = np.stack([middle(reader, *look(sample)) for sample in batch])
+        crops = np.stack([middle(reader, *load_cell(sample)) for sample in batch])
         kinds, values = reader.probabilities(crops)
         types.append(kinds)
         attributes.append(values)
@@ -320,6 +318,17 @@ def _batches(samples: Sequence[CellSample]) -> Iterator[Sequence[CellSample]]:
 def read_cell(sample: CellSample) -> tuple[Image, Scale]:
     """Read a sample's picture and scale."""
     return read_picture(sample.path).pixels, Scale.given(sample.um_per_px)
+
+
+@dataclass(frozen=True, slots=True)
+class CellReading:
+    """How cells are read: by whom, and from which pictures."""
+
+    reader: ReaderLike
+    load_cell: CellLoader = read_cell
+    """Returns a sample's picture and scale; by default its file as it is."""
+    progress: Progress | None = None
+    """Called with the steps done and their total."""
 
 
 def middle(reader: ReaderLike, image: Image, scale: Scale) -> Image:

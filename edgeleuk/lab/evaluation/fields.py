@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.analysis.analyser import find_within
 from edgeleuk.errors import InputError, ScaleError, UsageError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.lab.evaluation.coco import AveragePrecision, Labelled, average_precision
 from edgeleuk.lab.evaluation.datasets import FieldSample
 from edgeleuk.lab.evaluation.scales import ScaleResult, ScaleRule
@@ -277,11 +277,11 @@ def _look(
     nothing = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), finder.names
     )
-    disc = find_view(image)
+    field_of_view = find_field_of_view(image)
     # Two runs: the cells that `analyze` counts are not just those of the low-score run above the threshold,
-    # as boxes of two classes on one object are settled at the operating threshold.
-    every = find_within(finder, image, scale, disc, FLOOR) if scale else nothing
-    counted = find_within(finder, image, scale, disc) if scale else nothing
+    # as boxes of two classes on one object are resolved at the operating threshold.
+    every = find_within(finder, image, scale, field_of_view, FLOOR) if scale else nothing
+    counted = find_within(finder, image, scale, field_of_view) if scale else nothing
     looked = {}
     for name, kind in index.items():
         if name not in sample.labelled:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.imaging.objectives import OBJECTIVES
-from edgeleuk.simulation.microscope import Shot, render, through_jpeg
+from edgeleuk.simulation.microscope import Conditions, render, through_jpeg
 from edgeleuk.types import Boxes, Image, Scale
 
 Reals = NDArray[np.float64]
@@ -147,8 +147,8 @@ def _shot(picture: Picture, **changes: Any) -> Picture:
 
     It keeps its own scale.
     """
-    shot = Shot(picture.scale.um_per_px, picture.scale.squeeze, jpeg=JPEG, **changes)
-    return replace(picture, image=render(picture.image, picture.scale, OBJECTIVES["100x"], shot).image)
+    conditions = Conditions(picture.scale.um_per_px, picture.scale.squeeze, jpeg=JPEG, **changes)
+    return replace(picture, image=render(picture.image, picture.scale, OBJECTIVES["100x"], conditions).image)
 
 
 LADDERS: Mapping[str, Ladder] = {

@@ -17,7 +17,7 @@ import numpy as np
 from edgeleuk.calibration import smear
 from edgeleuk.device.profiles import SCHEMA, Profile, Size
 from edgeleuk.errors import ScaleError, UsageError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.lab.evaluation.cells import ReaderLike
 from edgeleuk.lab.evaluation.datasets import FieldSample
 from edgeleuk.lab.evaluation.fields import FieldsResult, evaluate_finder, read_field
@@ -127,51 +127,54 @@ def calibrated(frames: Sequence[Frame], finder: Finder, magnification: str = "10
     return smear.known_by(bare, frames, finder)
 
 
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Networks that were trained alike."""
+
+    finder: Finder
+    reader: ReaderLike | None = None
+
+
 def evaluate_left_out(
-    finder: Finder,
-    seen: Finder,
+    unseen: Networks,
+    seen: Networks,
     profile: Profile,
     samples: Sequence[FieldSample],
     names: Sequence[str],
     progress: Callable[[str], None] = lambda _: None,
-    readers: tuple[ReaderLike, ReaderLike] | None = None,
 ) -> LeftOut:
     """Evaluate a profile on a left-out camera.
 
-    `finder` and `readers[0]` were trained without the camera, `seen` and `readers[1]` with it.
-
     Args:
-        finder: Finder trained without the camera.
-        seen: Finder trained with the camera.
+        unseen: Networks trained without the camera.
+        seen: Networks trained with the camera.
         profile: Profile calibrated for the camera.
         samples: Annotated fields, all of this camera.
         names: Class names of the file.
         progress: Called with the name of each condition before it is measured.
-        readers: Reader trained without the camera, and reader trained with it.
     """
 
     def coloured(sample: FieldSample) -> Image:
         frame = Frame(read_field(sample), sample.path.name)
-        return profile.corrected(frame, find_view(frame.pixels)).pixels
+        return profile.corrected(frame, find_field_of_view(frame.pixels)).pixels
 
-    def row(name: str, number: int, read: Callable[[FieldSample], Image], known: bool) -> Row:
-        used = (finder, seen)[number]
+    def row(name: str, used: Networks, read: Callable[[FieldSample], Image], known: bool) -> Row:
         progress(name)
-        rule = ScaleRule.of("estimate", samples, names, estimate_by(used))
+        rule = ScaleRule.of("estimate", samples, names, estimate_by(used.finder))
         if known:
             rule = replace(rule, estimate=_of(profile))
-        report = evaluate_finder(used, samples, names, rule, None, read)
-        share = readers and five_part(readers[number], samples, rule, read)
+        report = evaluate_finder(used.finder, samples, names, rule, None, read)
+        share = five_part(used.reader, samples, rule, read) if used.reader else None
         return Row(name, report.overall, len(report.scale.failed), share)
 
     return LeftOut(
         samples[0].source,
         profile,
         (
-            row("raw", 0, read_field, False),
-            row("normalised", 0, coloured, False),
-            row("profile", 0, coloured, True),
-            row("saw the camera", 1, read_field, False),
+            row("raw", unseen, read_field, False),
+            row("normalised", unseen, coloured, False),
+            row("profile", unseen, coloured, True),
+            row("saw the camera", seen, read_field, False),
         ),
     )
 

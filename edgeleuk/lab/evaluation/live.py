@@ -79,7 +79,7 @@ class LiveResult:
     frames: int
     fields: int
     verdicts: Mapping[str, int]
-    islands: int
+    island_count: int
     stage_seconds: float
     seconds: float
 
@@ -105,7 +105,7 @@ class LiveResult:
             "frames": self.frames,
             "fields": self.fields,
             "verdicts": dict(self.verdicts),
-            "islands": self.islands,
+            "islands": self.island_count,
             "stage_seconds": self.stage_seconds,
             "seconds": self.seconds,
         }
@@ -131,9 +131,9 @@ def evaluate_live(
     counter, analyser = LiveCounter(slide, source=info.name), slide.analyser
     verdicts: Counter[str] = Counter()
     began, last = time.perf_counter(), 0.0
-    while shot := source.read(1.0):
-        verdicts[counter.frame(shot)] += 1
-        last = shot.seconds
+    while timed := source.read(1.0):
+        verdicts[counter.frame(timed)] += 1
+        last = timed.seconds
         if progress:
             progress(last)
     taken = time.perf_counter() - began
@@ -150,7 +150,7 @@ def evaluate_live(
         frames=sum(verdicts.values()),
         fields=verdicts["counted"],
         verdicts=verdicts,
-        islands=counter.map.islands,
+        island_count=counter.map.island_count,
         stage_seconds=last,
         seconds=taken,
     )

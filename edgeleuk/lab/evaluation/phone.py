@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import EdgeleukError, UsageError
-from edgeleuk.imaging.field_of_view import cut, find_disc
+from edgeleuk.imaging.field_of_view import cut_by_rim, find_ellipse
 from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.lab.evaluation.fields import match, read_field
+from edgeleuk.lab.evaluation.objectives import RoundFields
 from edgeleuk.lab.evaluation.photographs import Photograph, photograph, views
-from edgeleuk.lab.evaluation.virtual import EyepieceFields
 from edgeleuk.statistics.intervals import clopper_pearson
-from edgeleuk.types import WHITE_CELL, Aperture, Boxes, Field, Frame, Image, Scale
+from edgeleuk.types import WHITE_CELL, Boxes, Field, FieldOfView, Frame, Image, Scale
 
 WITHIN_AREA, WITHIN_SCALE = 0.03, 0.08
 """Largest relative errors counted as right.
@@ -105,7 +105,7 @@ def evaluate_phone(
     names: Sequence[str],
     only: Sequence[str] = (),
     progress: Progress | None = None,
-    wide: EyepieceFields | None = None,
+    wide: RoundFields | None = None,
 ) -> PhoneReport:
     """Photograph every field in every view and analyse it.
 
@@ -137,27 +137,28 @@ def evaluate_phone(
             continue
         white = sample.boxes[sample.kinds == names.index(WHITE_CELL)]
         scale = truth.get(sample.image_id) or plain.scale
-        disc = shown_disc(image)
+        field_of_view = shown_field_of_view(image)
+        original = _Original(sample, white, scale, plain, field_of_view)
         chosen = {name: view for name, view in views(_rng(sample)).items() if name in (only or known)}
         for name, view in chosen.items():
-            taken = photograph(image, disc, view)
-            shown[name].append(_shown(analyser, taken, disc, sample, white, scale, plain, view.squeeze))
+            taken = photograph(image, field_of_view, view)
+            shown[name].append(_shown(analyser, taken, original, view.squeeze))
         if progress:
             progress(done, len(samples))
     return PhoneReport(len(samples) - len(without), tuple(without), shown)
 
 
-def shown_disc(image: Image) -> Aperture:
+def shown_field_of_view(image: Image) -> FieldOfView:
     """Return the largest circle inside a field.
 
     If the field has a round field of view already, the circle lies inside that.
     """
     height, width = image.shape[:2]
-    own = find_disc(image)
+    own = find_ellipse(image)
     x, y = (own.x, own.y) if own else (width / 2, height / 2)
     limit = OWN_RIM * own.semi_minor if own else float("inf")
     radius = min(limit, x, y, width - x, height - y)
-    return Aperture(x, y, radius, radius)
+    return FieldOfView(x, y, radius, radius)
 
 
 def _rng(sample: FieldSample) -> np.random.Generator:
@@ -165,35 +166,47 @@ def _rng(sample: FieldSample) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _shown(
-    analyser: Analyser,
-    taken: Photograph,
-    disc: Aperture,
-    sample: FieldSample,
-    white: Boxes,
-    scale: Scale,
-    plain: Field,
-    squeeze: float,
-) -> Shown:
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """A field before it is photographed."""
+
+    sample: FieldSample
+    white: Boxes
+    """(N, 4) boxes of its white cells, pixels."""
+    scale: Scale
+    plain: Field
+    """Its analysis without distortion."""
+    field_of_view: FieldOfView
+    """The part that is photographed."""
+
+
+def _shown(analyser: Analyser, taken: Photograph, original: _Original, squeeze: float) -> Shown:
+    sample, white, scale = original.sample, original.white, original.scale
     height, width = taken.image.shape[:2]
     seen = taken.boxes(white)
     whole = (
-        ~cut(seen, taken.disc) & (seen[:, :2] > 0).all(axis=1) & (seen[:, 2:] < (width, height)).all(axis=1)
+        ~cut_by_rim(seen, taken.field_of_view)
+        & (seen[:, :2] > 0).all(axis=1)
+        & (seen[:, 2:] < (width, height)).all(axis=1)
     )
     try:
         field = analyser.analyse(Frame(taken.image, sample.path.name))
     except EdgeleukError:
-        found = find_disc(taken.image)
+        found = find_ellipse(taken.image)
         boxes, errors = _white(None), (float("inf"), float("inf"))
     else:
-        found, boxes = field.aperture, _white(field)
-        shrunk = taken.disc.semi_major * taken.disc.semi_minor / (disc.semi_major * disc.semi_minor)
+        found, boxes = field.field_of_view, _white(field)
+        shrunk = (
+            taken.field_of_view.semi_major
+            * taken.field_of_view.semi_minor
+            / (original.field_of_view.semi_major * original.field_of_view.semi_minor)
+        )
         right = scale.um_per_px / float(np.sqrt(shrunk))
         errors = (
             abs(field.scale.um_per_px / right - 1),
             abs(field.scale.squeeze / squeeze / scale.squeeze - 1),
         )
-    area = taken.disc.share(width, height)
+    area = taken.field_of_view.share(width, height)
     return Shown(
         source=sample.source,
         found=found is not None,
@@ -202,7 +215,7 @@ def _shown(
         squeeze_error=errors[1],
         cells=int(whole.sum()),
         matched=_matched(seen, whole, boxes),
-        matched_plain=_matched(white, whole, _white(plain)),
+        matched_plain=_matched(white, whole, _white(original.plain)),
     )
 
 

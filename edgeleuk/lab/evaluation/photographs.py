@@ -1,8 +1,8 @@
 """Simulate phone photographs through an eyepiece.
 
-The field of view is a disc in black; it may be cut, off centre, tilted, tinted or squeezed. The eyepiece
+The field of view is a bright ellipse in black; it may be cut, off centre, tilted, tinted or squeezed. The eyepiece
 shows its virtual image at infinity, so a tilted phone turns around the position of the eye: the picture is
-seen through a rotation, which moves the disc and enlarges its far side.
+seen through a rotation, which moves the ellipse and enlarges its far side.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.imaging.field_of_view import aperture_of, inside
-from edgeleuk.types import Aperture, Boxes, Image
+from edgeleuk.imaging.field_of_view import ellipse_of, inside
+from edgeleuk.types import Boxes, FieldOfView, Image
 
 Matrix = NDArray[np.float64]
 
@@ -55,11 +55,11 @@ class View:
     """
     tilt_axis: float = 0.0
     offset: tuple[float, float] = (0.0, 0.0)
-    """Offset of the disc from the frame's centre, radii."""
+    """Offset of the field of view from the frame's centre, radii."""
     shown: float = MARGIN
-    """Frame height over disc height.
+    """Frame height over height of the field of view.
 
-    Below 1 the frame cuts the disc.
+    Below 1 the frame cuts it.
     """
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
     reflections: int = 2
@@ -71,7 +71,7 @@ class Photograph:
     """A simulated photograph with its truth."""
 
     image: Image
-    disc: Aperture
+    field_of_view: FieldOfView
     """Field of view, pixels of the photograph.
 
     The frame may cut it.
@@ -119,17 +119,22 @@ def views(rng: np.random.Generator) -> Mapping[str, View]:
     }
 
 
-def photograph(field: Image, disc: Aperture, view: View) -> Photograph:
+def photograph(field: Image, field_of_view: FieldOfView, view: View) -> Photograph:
     """Photograph a field through an eyepiece.
 
     Args:
         field: (H, W, 3) picture.
-        disc: Round field of view inside the picture, pixels of `field`.
+        field_of_view: Round field of view inside the picture, pixels of `field`.
         view: Position of the phone and its effects.
     """
-    radius = disc.semi_major
-    seen = _stretched(view) @ _turned(view) @ _scaled(1 / radius, 1 / radius) @ _moved(-disc.x, -disc.y)
-    whole = _transformed(disc, seen)
+    radius = field_of_view.semi_major
+    seen = (
+        _stretched(view)
+        @ _turned(view)
+        @ _scaled(1 / radius, 1 / radius)
+        @ _moved(-field_of_view.x, -field_of_view.y)
+    )
+    whole = _transformed(field_of_view, seen)
     half_x, half_y = whole.halves
     zoom = ENLARGED * radius
     height = round(view.shown * zoom * 2 * half_y)
@@ -137,20 +142,22 @@ def photograph(field: Image, disc: Aperture, view: View) -> Photograph:
     place = _moved(width / 2, height / 2) @ _scaled(zoom, zoom)
     place = place @ _moved(view.offset[0] - whole.x, view.offset[1] - whole.y)
     matrix = place @ seen
-    shown = _transformed(disc, matrix)
+    shown = _transformed(field_of_view, matrix)
     return Photograph(_exposed(field, matrix, shown, (width, height), view), shown, matrix)
 
 
-def _exposed(field: Image, matrix: Matrix, disc: Aperture, size: tuple[int, int], view: View) -> Image:
+def _exposed(
+    field: Image, matrix: Matrix, field_of_view: FieldOfView, size: tuple[int, int], view: View
+) -> Image:
     rng = np.random.default_rng(view.seed)
     # OpenCV counts from the centre of the first pixel.
     warp = _moved(-0.5, -0.5) @ matrix @ _moved(0.5, 0.5)
     light = cv2.warpPerspective(field, warp, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    share = inside(disc, *size).astype(np.float32)
-    share = cv2.GaussianBlur(share, (0, 0), max(RIM * disc.semi_minor, 0.5))[..., None]
+    share = inside(field_of_view, *size).astype(np.float32)
+    share = cv2.GaussianBlur(share, (0, 0), max(RIM * field_of_view.semi_minor, 0.5))[..., None]
     dark = rng.normal(rng.uniform(5, 20), 2, (*light.shape[:2], 3)).astype(np.float32)
     for _ in range(view.reflections):
-        _reflect(dark, disc, rng)
+        _reflect(dark, field_of_view, rng)
     levels = (light * share + dark.clip(0, 255) * (1 - share)) * np.array(view.cast, np.float32)
     image = np.rint(levels.clip(0, 255)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
@@ -159,24 +166,31 @@ def _exposed(field: Image, matrix: Matrix, disc: Aperture, size: tuple[int, int]
     return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
-def _reflect(dark: NDArray[np.float32], disc: Aperture, rng: np.random.Generator) -> None:
+def _reflect(dark: NDArray[np.float32], field_of_view: FieldOfView, rng: np.random.Generator) -> None:
     """Add a blurred reflection beside or across the rim."""
-    turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.0, 1.3) * disc.semi_major
-    at = round(disc.x + away * np.cos(turn)), round(disc.y + away * np.sin(turn))
-    axes = round(rng.uniform(0.05, 0.25) * disc.semi_minor), round(rng.uniform(0.02, 0.06) * disc.semi_minor)
+    turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.0, 1.3) * field_of_view.semi_major
+    at = round(field_of_view.x + away * np.cos(turn)), round(field_of_view.y + away * np.sin(turn))
+    axes = (
+        round(rng.uniform(0.05, 0.25) * field_of_view.semi_minor),
+        round(rng.uniform(0.02, 0.06) * field_of_view.semi_minor),
+    )
     streak = np.zeros(dark.shape[:2], np.float32)
     cv2.ellipse(streak, at, axes, float(np.degrees(turn) + 90), 0, 360, 1.0, -1)
-    streak = cv2.GaussianBlur(streak, (0, 0), 0.01 * disc.semi_minor + 0.5)
+    streak = cv2.GaussianBlur(streak, (0, 0), 0.01 * field_of_view.semi_minor + 0.5)
     dark += streak[..., None] * rng.uniform(60, 200, 3).astype(np.float32)
 
 
-def _transformed(disc: Aperture, matrix: Matrix) -> Aperture:
+def _transformed(field_of_view: FieldOfView, matrix: Matrix) -> FieldOfView:
     """Map an ellipse by a homography (3, 3)."""
-    unit = _moved(disc.x, disc.y) @ _rotated(disc.angle) @ _scaled(disc.semi_major, disc.semi_minor)
+    unit = (
+        _moved(field_of_view.x, field_of_view.y)
+        @ _rotated(field_of_view.angle)
+        @ _scaled(field_of_view.semi_major, field_of_view.semi_minor)
+    )
     back = np.linalg.inv(matrix @ unit)
     form = back.T @ np.diag([1.0, 1.0, -1.0]) @ back
     conic = np.array([form[0, 0], 2 * form[0, 1], form[1, 1], 2 * form[0, 2], 2 * form[1, 2], form[2, 2]])
-    return aperture_of(conic)
+    return ellipse_of(conic)
 
 
 def _mapped(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]:

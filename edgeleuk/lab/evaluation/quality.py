@@ -66,7 +66,7 @@ class Verdicts:
     """Names of refused pictures with the code."""
 
     @classmethod
-    def of(cls, judged: Sequence[tuple[str, Assessment | str]]) -> Verdicts:
+    def of(cls, assessed: Sequence[tuple[str, Assessment | str]]) -> Verdicts:
         """Count verdicts from each picture's name and assessment.
 
         A code takes the place of an assessment that could not be made.
@@ -74,7 +74,7 @@ class Verdicts:
         warned: Counter[str] = Counter()
         refused: Counter[str] = Counter()
         names, some = [], 0
-        for name, assessment in judged:
+        for name, assessment in assessed:
             if isinstance(assessment, str):
                 code: str | None = assessment
             else:
@@ -85,7 +85,7 @@ class Verdicts:
             if code:
                 refused[code] += 1
                 names.append(f"{name}: {code}")
-        return cls(len(judged), dict(warned.most_common()), dict(refused.most_common()), some, tuple(names))
+        return cls(len(assessed), dict(warned.most_common()), dict(refused.most_common()), some, tuple(names))
 
     @property
     def refusals(self) -> int:
@@ -188,48 +188,48 @@ class QualityReport:
         }
 
 
-def judge_sources(
+def assess_sources(
     analyser: Analyser, samples: Sequence[FieldSample], progress: Progress | None = None
 ) -> dict[str, Verdicts]:
-    """Judge the original pictures of each source.
+    """Assess the original pictures of each source.
 
     Pictures of one camera share one scale, as in `analyze`.
 
     Args:
         analyser: Analyser with the quality check.
-        samples: Pictures to judge.
+        samples: Pictures to assess.
         progress: Called with the pictures done and their total.
     """
-    judged: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
-    for source, found in judged.items():
+    assessed: dict[str, list[tuple[str, Assessment | str]]] = {s.source: [] for s in samples}
+    for source, found in assessed.items():
         own = [sample.path for sample in samples if sample.source == source]
         scale = ScalePolicy(analyser)
         scale.survey([PictureFile(path) for path in own])
         for path in own:
             found.append((path.name, _verdict(analyser, path, scale)))
             if progress:
-                progress(sum(map(len, judged.values())), len(samples))
-    return {source: Verdicts.of(found) for source, found in judged.items()}
+                progress(sum(map(len, assessed.values())), len(samples))
+    return {source: Verdicts.of(found) for source, found in assessed.items()}
 
 
-def judge_strangers(
+def assess_strangers(
     analyser: Analyser, paths: Sequence[PictureFile], progress: Progress | None = None
 ) -> Verdicts:
-    """Judge pictures that are no smears.
+    """Assess pictures that are no smears.
 
     Each is analysed at the scale that it seems to have.
 
     Args:
         analyser: Analyser with the quality check.
-        paths: Pictures to judge.
+        paths: Pictures to assess.
         progress: Called with the pictures done and their total.
     """
-    judged: list[tuple[str, Assessment | str]] = []
+    assessed: list[tuple[str, Assessment | str]] = []
     for each in paths:
-        judged.append((each.path.name, _verdict(analyser, each, ScalePolicy(analyser))))
+        assessed.append((each.path.name, _verdict(analyser, each, ScalePolicy(analyser))))
         if progress:
-            progress(len(judged), len(paths))
-    return Verdicts.of(judged)
+            progress(len(assessed), len(paths))
+    return Verdicts.of(assessed)
 
 
 def _verdict(analyser: Analyser, picture: Path | PictureFile, scale: ScalePolicy) -> Assessment | str:
@@ -240,7 +240,7 @@ def _verdict(analyser: Analyser, picture: Path | PictureFile, scale: ScalePolicy
     try:
         return analyser.analyse(seen.frame, scale.choose(seen).scale, vouched=False, seen=seen).assessment
     except ScaleError:
-        early = analyser.quality.judge(str(picture), seen.measures)
+        early = analyser.quality.assess(str(picture), seen.measures)
         return early if early.verdict == "refused" else NO_SCALE
 
 

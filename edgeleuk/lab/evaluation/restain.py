@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.lab.evaluation.cells import Look, read_cell
+from edgeleuk.lab.evaluation.cells import CellLoader, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.types import Image, Scale
 
@@ -172,11 +172,11 @@ def restain(image: Image, laboratory: Laboratory) -> Image:
     return light.round().clip(0, 255).astype(np.uint8).reshape(image.shape)
 
 
-def restained_cells(seed: int, look: Look = read_cell) -> Look:
-    """Wrap `look` to re-stain each cell's picture."""
+def restained_cells(seed: int, load_cell: CellLoader = read_cell) -> CellLoader:
+    """Wrap `load_cell` to re-stain each cell's picture."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
-        image, scale = look(sample)
+        image, scale = load_cell(sample)
         return restain(image, laboratory_of(sample.path, seed)), scale
 
     return read

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeleuk.errors import UsageError
-from edgeleuk.imaging.bars import find_view
+from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import estimate_scale
@@ -28,7 +28,7 @@ def estimate_by(finder: Finder) -> Callable[[Image], Scale]:
     Behind an eyepiece it uses the red cells in the field of view. The function raises ScaleError if it finds
     no scale.
     """
-    return lambda image: estimate_scale(image, finder, disc=find_view(image))
+    return lambda image: estimate_scale(image, finder, field_of_view=find_field_of_view(image))
 
 
 @dataclass(frozen=True, slots=True)

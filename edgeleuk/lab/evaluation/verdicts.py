@@ -2,7 +2,7 @@
 
 Slides are simulated from labelled cells. The patients whose cells these are get a verdict too.
 
-Each cell is read once. A slide is then a set of cells, tallied, judged and given its verdict as `analyze`
+Each cell is read once. A slide is then a set of cells, tallied, turned into a differential and given its verdict as `analyze`
 does with the cells of pictures. All slides are drawn from one pool, so the intervals reflect the random draws
 only.
 """
@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.for_reader import Judge, judge_by
-from edgeleuk.differential.rules import Reference, Rules
-from edgeleuk.differential.tally import Doubts, FieldCount, count, total
+from edgeleuk.differential.for_reader import DifferentialFunction, differential_function
+from edgeleuk.differential.rules import Reference, Rules, Standards
+from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, total
 from edgeleuk.differential.verdict import Code, Pictures, Verdict, reach
 from edgeleuk.lab.evaluation.alarms import BLASTS, MIN_BLAST_SHARE, SEED, adult_proportions
-from edgeleuk.lab.evaluation.cells import Look, Progress, read_all, read_cell
+from edgeleuk.lab.evaluation.cells import CellLoader, Progress, read_all, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import proportion
 from edgeleuk.networks.reader import Reader
@@ -148,8 +148,8 @@ class Pool:
         self, reader: Reader, types: NDArray[np.float32], samples: Sequence[CellSample], rules: Rules
     ) -> None:
         self.reader, self.rules = reader, rules
-        doubts = Doubts.of(reader.manifest, rules)
-        self._counts = [count(_field(reader, row, i), rules, doubts) for i, row in enumerate(types)]
+        unrecognised = UnrecognisedRules.of(reader.manifest, rules)
+        self._counts = [count(_field(reader, row, i), rules, unrecognised) for i, row in enumerate(types)]
         self.labels = np.array([reader.merge.get(each.label, each.label) for each in samples])
         self.sources = np.array([each.source for each in samples])
         self.patients = np.array([each.patient for each in samples])
@@ -177,29 +177,29 @@ def evaluate_verdicts(
     reader: Reader,
     samples: Sequence[CellSample],
     plan: Plan,
-    rules: Rules,
-    reference: Reference,
+    standards: Standards,
     progress: Progress | None = None,
-    look: Look | None = None,
+    load_cell: CellLoader | None = None,
 ) -> VerdictsReport:
-    """Read cells, then judge simulated slides and patients.
+    """Read cells, then evaluate simulated slides and patients.
 
     Args:
         reader: Reader of the cells.
         samples: Labelled cells; those of the two sources of `plan` are used.
         plan: Slides to simulate.
-        rules: Rules of the differential and the verdict.
-        reference: Reference ranges, which give the proportions of healthy slides.
+        standards: Rules of the differential and the verdict; reference ranges, which give the proportions of
+            healthy slides.
         progress: Called with the cells read and their total.
-        look: Returns a sample's picture and scale; by default its file as it is.
+        load_cell: Returns a sample's picture and scale; by default its file as it is.
     """
     chosen = [each for each in samples if each.source in (plan.healthy_source, plan.patients_source)]
-    types, _ = read_all(reader, chosen, progress, look or read_cell)
-    return judge_pool(Pool(reader, types, chosen, rules), plan, rules, reference)
+    types, _ = read_all(reader, chosen, progress, load_cell or read_cell)
+    rules, reference = standards.rules, standards.reference
+    return evaluate_pool(Pool(reader, types, chosen, rules), plan, rules, reference)
 
 
-def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> VerdictsReport:
-    """Judge simulated slides and patients.
+def evaluate_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> VerdictsReport:
+    """Evaluate simulated slides and patients.
 
     Args:
         pool: Cells with their readings.
@@ -207,7 +207,9 @@ def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> Ve
         rules: Rules of the differential and the verdict.
         reference: Reference ranges, which give the proportions of healthy slides.
     """
-    trial = _Trial(pool, plan, judge_by(pool.reader.manifest, rules, reference), rules, reference)
+    trial = _Trial(
+        pool, plan, differential_function(pool.reader.manifest, rules, reference), rules, reference
+    )
     verdicts = [trial.verdict(trial.drawn(0.0)) for _ in range(plan.healthy)]
     few = {}
     for share in FEW_BLASTS:
@@ -230,8 +232,15 @@ def judge_pool(pool: Pool, plan: Plan, rules: Rules, reference: Reference) -> Ve
 class _Trial:
     """Simulated slides and their verdicts."""
 
-    def __init__(self, pool: Pool, plan: Plan, judge: Judge, rules: Rules, reference: Reference) -> None:
-        self._pool, self._plan, self._judge, self._rules = pool, plan, judge, rules
+    def __init__(
+        self,
+        pool: Pool,
+        plan: Plan,
+        to_differential: DifferentialFunction,
+        rules: Rules,
+        reference: Reference,
+    ) -> None:
+        self._pool, self._plan, self._to_differential, self._rules = pool, plan, to_differential, rules
         self._rng = np.random.default_rng(SEED)
         self._healthy = np.zeros(len(pool.labels))
         home = pool.sources == plan.healthy_source
@@ -273,16 +282,16 @@ class _Trial:
             return np.zeros(0, np.int64)
         return self._rng.choice(len(weights), cells, p=weights / weights.sum())
 
-    def judged(self, cells: NDArray[np.int64]) -> tuple[Tally, Differential]:
+    def result_of(self, cells: NDArray[np.int64]) -> tuple[Tally, Differential]:
         tally = self._pool.slide(cells)
-        return tally, self._judge(tally)
+        return tally, self._to_differential(tally)
 
     def verdict(self, cells: NDArray[np.int64]) -> Verdict:
-        tally, result = self.judged(cells)
+        tally, result = self.result_of(cells)
         return reach(tally, result, Pictures(tally.fields), self._rules)
 
     def patients(self) -> list[PatientVerdict]:
-        """Judge each patient with enough blasts.
+        """Evaluate each patient with enough blasts.
 
         A patient needs at least MIN_BLAST_SHARE annotated blasts and promyelocytes among its white cells of
         the differential.
@@ -297,7 +306,7 @@ class _Trial:
             if not cells or blasts < MIN_BLAST_SHARE * cells:
                 continue
             indices = np.flatnonzero(own)
-            _, result = self.judged(indices)
+            _, result = self.result_of(indices)
             found.append(PatientVerdict(patient, cells, blasts, result.not_recognised, self.verdict(indices)))
         return found
 
@@ -312,7 +321,7 @@ class _Trial:
         for _ in range(self._plan.bounded):
             cells = draw(float(self._rng.uniform(0, MOST_BLASTS)))
             truth = 100 * float(self._blasts[cells].sum()) / len(cells)
-            bounds = self.judged(cells)[1].group_bounds.get(BLASTS)
+            bounds = self.result_of(cells)[1].group_bounds.get(BLASTS)
             if bounds is None or bounds.high is None:
                 continue
             printed += 1
@@ -323,7 +332,7 @@ class _Trial:
     def widths(self) -> dict[str, float]:
         """Measure the bounds of one fully recognised healthy slide."""
         cells = self._some(self._healthy * self._pool.recognised, self._plan.cells)
-        result = self.judged(cells)[1]
+        result = self.result_of(cells)[1]
         ratios = {}
         for name, share in {**result.types, **result.groups}.items():
             bounds = {**result.bounds, **result.group_bounds}.get(name)

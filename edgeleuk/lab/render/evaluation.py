@@ -16,12 +16,12 @@ from rich.text import Text
 
 from edgeleuk.lab.evaluation.alarms import MIN_BLAST_SHARE, AlarmsReport
 from edgeleuk.lab.evaluation.cells import ReaderReport
+from edgeleuk.lab.evaluation.end_to_end import WholeReport
 from edgeleuk.lab.evaluation.fields import FieldsResult, FinderReport
 from edgeleuk.lab.evaluation.phone import PhoneReport
 from edgeleuk.lab.evaluation.readings import Readings, proportion
 from edgeleuk.lab.evaluation.scales import ScaleResult
 from edgeleuk.lab.evaluation.slides import SlidesReport, leading, shares
-from edgeleuk.lab.evaluation.whole import WholeReport
 from edgeleuk.models.manifest import BLAST_LIKE
 from edgeleuk.types import spoken
 

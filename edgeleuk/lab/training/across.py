@@ -15,7 +15,7 @@ from typing import Any
 from edgeleuk.differential.rules import Rules
 from edgeleuk.lab.evaluation.cells import evaluate_reader, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample, data_root, load_cells
-from edgeleuk.lab.training.cells import field_cells, of_one_label, things_beside
+from edgeleuk.lab.training.cells import field_cells, non_white_cells, of_one_label
 from edgeleuk.lab.training.export import exported, manifest_part, quantized
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.recipe import Recipe, load_recipe, told_by_label, without
@@ -34,7 +34,7 @@ class ForeignCells:
     pictures: dict[int, tuple[Image, Scale]]
     """Images and scales of field cells, by `id(sample)`."""
 
-    def look(self, sample: CellSample) -> tuple[Image, Scale]:
+    def load_cell(self, sample: CellSample) -> tuple[Image, Scale]:
         """Return a sample's image and scale."""
         return self.pictures[id(sample)] if id(sample) in self.pictures else read_cell(sample)
 
@@ -61,7 +61,7 @@ def foreign_cells(
     Args:
         recipe: Recipe whose types, merges and attributes apply.
         laboratories: Sources of the cells.
-        splits: Splits to load. "train" includes the crops of `things_beside`.
+        splits: Splits to load. "train" includes the crops of `non_white_cells`.
     """
     root, labels, merge = data_root() / "cells", Labels.of(recipe), recipe["data"]["merge"]
     told = told_by_label(recipe)
@@ -71,13 +71,13 @@ def foreign_cells(
     samples = of_one_label([each for each in merged if labels.knows(each)])
     cut = [cell for split in splits for cell in field_cells(recipe, split, laboratories)]
     if "train" in splits:
-        cut += things_beside(recipe, laboratories)
+        cut += non_white_cells(recipe, laboratories)
     pictures = {id(cell.sample): cell.pictures[0] for cell in cut}
     return ForeignCells((*samples, *(cell.sample for cell in cut)), pictures)
 
 
 @dataclass(frozen=True, slots=True)
-class Unseeing:
+class LeftOutReader:
     """A reader and its left-out laboratories' cells."""
 
     recipe: Recipe
@@ -86,7 +86,9 @@ class Unseeing:
     cells: ForeignCells
 
 
-def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPLITS) -> Iterator[Unseeing]:
+def left_out_readers(
+    recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPLITS
+) -> Iterator[LeftOutReader]:
     """Yield a reader per group of left-out laboratories.
 
     The networks are those of the recipe itself, or of the recipe that its [publish] names as `across_by`.
@@ -109,7 +111,7 @@ def unseeing(recipe: Recipe, runs: Path, work: Path, splits: Sequence[str] = SPL
         folder.mkdir(parents=True, exist_ok=True)
         part = manifest_part(own, quantized(own, exported(own, runs, folder)))
         reader = Reader(reader_manifest(folder, part))
-        yield Unseeing(own, tuple(left_out), reader, foreign_cells(recipe, left_out, splits))
+        yield LeftOutReader(own, tuple(left_out), reader, foreign_cells(recipe, left_out, splits))
 
 
 def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -129,7 +131,7 @@ def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tu
         ModelMissingError: A network has not been trained.
         EdgeleukError: A training is unfinished or of another recipe.
     """
-    for each in unseeing(recipe, runs, work):
+    for each in left_out_readers(recipe, runs, work):
         for laboratory in each.laboratories:
             own = [s for s in each.cells.of(laboratory) if s.label not in rules.outside.no_white_cells]
             parts = {"all": own, "val": [sample for sample in own if sample.split == "val"]}
@@ -138,7 +140,7 @@ def measure(recipe: Recipe, runs: Path, work: Path, rules: Rules) -> Iterator[tu
                 {
                     "network": each.recipe.name,
                     **{
-                        name: evaluate_reader(each.reader, part, rules, None, each.cells.look).as_json()
+                        name: evaluate_reader(each.reader, part, rules, None, each.cells.load_cell).as_json()
                         for name, part in parts.items()
                         if part
                     },

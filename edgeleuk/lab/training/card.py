@@ -14,7 +14,7 @@ PRECISION = 3
 FEWEST = 10
 """Minimum number of cells for listing mistakes.
 
-How often a type is mistaken cannot be judged on fewer cells of it.
+How often a type is mistaken cannot be estimated on fewer cells of it.
 """
 
 

@@ -76,7 +76,7 @@ def training_cells(recipe: Recipe) -> list[TrainingCell]:
     They include the things that it learns are no white cells.
     """
     cells = in_memory(load_training_cells(recipe, kept_aside=False))
-    return [*cells, *load_field_cells(recipe), *things_beside(recipe)]
+    return [*cells, *load_field_cells(recipe), *non_white_cells(recipe)]
 
 
 def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
@@ -145,7 +145,7 @@ def field_cells(recipe: Recipe, split: str, laboratories: Collection[str]) -> It
                 yield replace(cell, sample=replace(cell.sample, split=split))
 
 
-def things_beside(recipe: Recipe, laboratories: Collection[str] | None = None) -> Iterator[TrainingCell]:
+def non_white_cells(recipe: Recipe, laboratories: Collection[str] | None = None) -> Iterator[TrainingCell]:
     """Yield crops of other things than white cells.
 
     They are false positives of the recipe's finder and annotated red cells, from fields on which all cells

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.rules import Rules
-from edgeleuk.lab.evaluation.blasts import Told
-from edgeleuk.lab.evaluation.cells import Look, middle
+from edgeleuk.lab.evaluation.blasts import Detection
+from edgeleuk.lab.evaluation.cells import CellLoader, middle
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import Readings
-from edgeleuk.lab.training.across import unseeing
+from edgeleuk.lab.training.across import left_out_readers
 from edgeleuk.lab.training.cells import NOT_A_CELL, load_training_cells
 from edgeleuk.lab.training.labels import Labels
-from edgeleuk.lab.training.lenses import lens_of, look_of, through
+from edgeleuk.lab.training.lenses import cell_loader_of, lens_of, through
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.networks.reader import Reader, softmax
 
@@ -91,14 +91,14 @@ def gather(recipe: Recipe, reader: Reader, runs: Path, work: Path) -> Evidence:
         EdgeleukError: A training is unfinished or of another recipe.
     """
     aside = load_training_cells(recipe, kept_aside=True)
-    samples, parts = list(aside), [_logits(reader, aside, look_of(recipe))]
+    samples, parts = list(aside), [_logits(reader, aside, cell_loader_of(recipe))]
     rng = np.random.default_rng(recipe["train"]["seed"])
-    for each in unseeing(recipe, runs, work, ("train",)):
-        look = through(lens_of(recipe), each.cells.look)
+    for each in left_out_readers(recipe, runs, work, ("train",)):
+        load_cell = through(lens_of(recipe), each.cells.load_cell)
         for laboratory in each.laboratories:
             chosen = _few_of_each(each.cells.of(laboratory), rng)
             samples += chosen
-            parts.append(_logits(each.reader, chosen, look))
+            parts.append(_logits(each.reader, chosen, load_cell))
     foreign = np.arange(len(samples)) >= len(aside)
     return Evidence(tuple(samples), np.concatenate(parts), foreign, Labels.of(recipe))
 
@@ -114,8 +114,8 @@ def _few_of_each(samples: list[CellSample], rng: np.random.Generator) -> list[Ce
     return chosen
 
 
-def _logits(reader: Reader, samples: list[CellSample], look: Look) -> NDArray[np.float32]:
-    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
+def _logits(reader: Reader, samples: list[CellSample], load_cell: CellLoader) -> NDArray[np.float32]:
+    crops = np.stack([middle(reader, *load_cell(sample)) for sample in samples])
     said: NDArray[np.float32] = np.log(reader.type_probabilities(crops).clip(1e-12))
     return said
 
@@ -139,7 +139,7 @@ def by_laboratory(evidence: Evidence, reader: Reader, rules: Rules) -> dict[str,
     sources = np.array([sample.source for sample in evidence.samples])
     single = np.ones(len(truth), bool)
     readings = Readings(reader.labels, truth, types, reader.threshold, reader.mature, single)
-    told = Told(chosen[truth], types[:, chosen].sum(axis=1), chosen[best], accepted, sources)
+    told = Detection(chosen[truth], types[:, chosen].sum(axis=1), chosen[best], accepted, sources)
     found = {}
     for laboratory in np.unique(sources[white]).tolist():
         own = sources == laboratory

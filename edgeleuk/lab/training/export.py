@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import EdgeleukError, ModelMissingError
 from edgeleuk.imaging.objectives import objective
 from edgeleuk.lab.training import quantize
@@ -31,14 +30,6 @@ from edgeleuk.networks.reader import FEATURES, Reader
 
 MULTIPLE = 32
 HEAD = "reader-head.npz"
-
-
-@dataclass(frozen=True, slots=True)
-class Standards:
-    """Rules and reference values for measuring models."""
-
-    rules: Rules
-    reference: Reference
 
 
 def exported(recipe: Recipe, runs: Path, work: Path) -> Path:

@@ -19,11 +19,11 @@ from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.training.assign import finder_loss
 from edgeleuk.lab.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
 from edgeleuk.lab.training.fields import TrainingField, cached, training_samples
-from edgeleuk.lab.training.loop import CPU, Schedule, fit, started
+from edgeleuk.lab.training.loop import CPU, Checkpoint, Schedule, Task, fit, started
 from edgeleuk.lab.training.networks import PAD, build_finder, stride_of
+from edgeleuk.lab.training.objectives import virtual_fields
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.lab.training.teacher import taught
-from edgeleuk.lab.training.virtual import virtual_fields
 
 MIN_VISIBLE = 0.3
 """Minimum visible share of a kept box."""
@@ -187,11 +187,8 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     batches = FinderBatches(recipe, fields, device, workers)
     return fit(
         network,
-        batches,
-        batches.steps,
-        partial(finder_loss, stride=stride_of(recipe)),
+        Task(batches, batches.steps, partial(finder_loss, stride=stride_of(recipe))),
         batches.schedule,
-        out / "checkpoint.pt",
-        recipe.digest,
+        Checkpoint(out / "checkpoint.pt", recipe.digest),
         device,
     )

@@ -16,11 +16,11 @@ from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.lab.evaluation.cells import middle
 from edgeleuk.lab.evaluation.datasets import FieldSample
 from edgeleuk.lab.evaluation.fields import read_field
+from edgeleuk.lab.evaluation.objectives import virtual_fields
 from edgeleuk.lab.evaluation.scales import ScaleRule
-from edgeleuk.lab.evaluation.virtual import virtual_fields
 from edgeleuk.lab.training.cells import load_training_cells
 from edgeleuk.lab.training.fields import training_samples
-from edgeleuk.lab.training.lenses import lens_of, look_of
+from edgeleuk.lab.training.lenses import cell_loader_of, lens_of
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.networks import finder as runtime_finder
 from edgeleuk.networks import reader as runtime_reader
@@ -74,10 +74,10 @@ def finder_inputs(recipe: Recipe, number: int, multiple: int, pad: float) -> Ite
 
 def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32]]:
     """Yield training cells as the runtime crops and prepares them."""
-    samples, look = load_training_cells(recipe, kept_aside=False), look_of(recipe)
+    samples, load_cell = load_training_cells(recipe, kept_aside=False), cell_loader_of(recipe)
     rng = np.random.default_rng(recipe["train"]["seed"])
     for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
-        crop = middle(reader, *look(samples[i]))
+        crop = middle(reader, *load_cell(samples[i]))
         yield runtime_reader.prepare(crop[None], reader.manifest.density)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgeleuk.imaging.objectives import Objective, objective
-from edgeleuk.lab.evaluation.cells import Look, read_cell
-from edgeleuk.lab.evaluation.virtual import virtual_cells
+from edgeleuk.lab.evaluation.cells import CellLoader, read_cell
+from edgeleuk.lab.evaluation.objectives import virtual_cells
 from edgeleuk.lab.training.recipe import Recipe
 
 
@@ -17,7 +17,7 @@ def lens_of(recipe: Recipe) -> Objective | None:
     return objective(virtual["objective"]) if virtual else None
 
 
-def look_of(recipe: Recipe) -> Look:
+def cell_loader_of(recipe: Recipe) -> CellLoader:
     """Return the function that reads a recipe's cells.
 
     It shows them as they were taken, or through the recipe's objective.
@@ -25,6 +25,6 @@ def look_of(recipe: Recipe) -> Look:
     return through(lens_of(recipe), read_cell)
 
 
-def through(lens: Objective | None, look: Look) -> Look:
-    """Wrap `look` by an objective, if there is one."""
-    return look if lens is None else virtual_cells(lens, look)
+def through(lens: Objective | None, load_cell: CellLoader) -> CellLoader:
+    """Wrap `load_cell` by an objective, if there is one."""
+    return load_cell if lens is None else virtual_cells(lens, load_cell)

@@ -6,6 +6,7 @@ It has warm-up, a cosine schedule, averaged weights, checkpoints and resuming.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
-from edgeleuk.system import machine
+from edgeleuk.system import file_io, machine
 
 console = Console(stderr=True)
 CPU = torch.device("cpu")
@@ -56,14 +57,32 @@ It is given the network's output and the other tensors of the batch. The parts a
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network learns."""
+
+    batches: Batches
+    """Batches of each epoch, on the device of the training."""
+    steps_per_epoch: int
+    """Number of batches in each epoch."""
+    loss: Loss
+    """Loss of an output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """File that is written after each epoch."""
+
+    path: Path
+    digest: str
+    """Digest of the recipe."""
+
+
 def fit(
     network: nn.Module,
-    batches: Batches,
-    steps_per_epoch: int,
-    loss: Loss,
+    task: Task,
     schedule: Schedule,
-    checkpoint: Path,
-    digest: str,
+    checkpoint: Checkpoint,
     device: torch.device = CPU,
 ) -> nn.Module:
     """Train a network and return its averaged copy.
@@ -72,12 +91,9 @@ def fit(
 
     Args:
         network: Network to train, in place.
-        batches: Batches of each epoch, on `device`.
-        steps_per_epoch: Number of batches in each epoch.
-        loss: Loss of an output.
+        task: Batches, on `device`, and their loss.
         schedule: Settings of the training.
         checkpoint: File that is written after each epoch.
-        digest: Digest of the recipe.
         device: Device to train on.
 
     Returns:
@@ -89,22 +105,22 @@ def fit(
     network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate)
-    start = _resume(checkpoint, digest, network, average, optimizer)
-    total = schedule.epochs * steps_per_epoch
-    step = start * steps_per_epoch
+    start = _resume(checkpoint.path, checkpoint.digest, network, average, optimizer)
+    total = schedule.epochs * task.steps_per_epoch
+    step = start * task.steps_per_epoch
     halved = schedule.bf16 and (device.type != "cpu" or bfloat16_here())
     follow = _follower(average, network)
     for epoch in range(start, schedule.epochs):
         network.train()
         began, count = time.monotonic(), 0
         sums: dict[str, Tensor] = {}
-        for inputs, *rest in batches(epoch):
+        for inputs, *rest in task.batches(epoch):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step / total, schedule.warmup)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved):
                 output = network(inputs)
-            parts = loss(output, *rest)
+            parts = task.loss(output, *rest)
             value = torch.stack(list(parts.values())).sum()
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -128,7 +144,7 @@ def fit(
             f"epoch {epoch + 1}/{schedule.epochs}  {shown}  {time.monotonic() - began:.0f} s", highlight=False
         )
         states = (each.state_dict() for each in (network, average, optimizer))
-        save(checkpoint, digest, epoch + 1, *states)
+        save(checkpoint.path, checkpoint.digest, epoch + 1, *states)
     return average.cpu().eval()
 
 
@@ -227,9 +243,9 @@ def save(
         "average": dict(average),
         "optimizer": optimizer or {},
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    file_io.write_whole(path, content.getvalue())
 
 
 def _resume(

@@ -18,14 +18,14 @@ from edgeleuk.lab.evaluation.cells import evaluate_reader, middle
 from edgeleuk.lab.evaluation.datasets import FieldSample, data_root, load_cells, load_fields, of_split
 from edgeleuk.lab.evaluation.fields import evaluate_finder
 from edgeleuk.lab.evaluation.metrics import auroc
+from edgeleuk.lab.evaluation.objectives import composed_fields, virtual_fields
 from edgeleuk.lab.evaluation.probe import probe_sources
 from edgeleuk.lab.evaluation.scales import ScaleRule, estimate_by
-from edgeleuk.lab.evaluation.virtual import composed_fields, virtual_fields
 from edgeleuk.lab.training.cells import UNKNOWN, encode, load_training_cells
 from edgeleuk.lab.training.evidence import KEPT_ASIDE, Evidence
 from edgeleuk.lab.training.fields import training_samples
 from edgeleuk.lab.training.inputs import no_estimate, seen_through
-from edgeleuk.lab.training.lenses import lens_of, look_of
+from edgeleuk.lab.training.lenses import cell_loader_of, lens_of
 from edgeleuk.lab.training.networks import ReaderNet
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.lab.training.thresholds import finder_thresholds, rejection_threshold, temperature
@@ -160,7 +160,7 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
         "attribute_thresholds": _sure(recipe, reader),
         "false_positive_rates": _false_positives(reader.labels, truth, read, mature & accepted, rules),
         "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
-        "confusion": Confusion.counted(KEPT_ASIDE, reader.labels, truth, read, accepted).as_json(),
+        "confusion": Confusion.from_cells(KEPT_ASIDE, reader.labels, truth, read, accepted).as_json(),
     }
 
 
@@ -169,8 +169,8 @@ def _sure(recipe: Recipe, reader: Reader) -> dict[str, float]:
 
     From it on, the attribute is right as often as the recipe asks for.
     """
-    samples, look = load_training_cells(recipe, kept_aside=True), look_of(recipe)
-    _, attributes = reader.probabilities(np.stack([middle(reader, *look(each)) for each in samples]))
+    samples, load_cell = load_training_cells(recipe, kept_aside=True), cell_loader_of(recipe)
+    _, attributes = reader.probabilities(np.stack([middle(reader, *load_cell(each)) for each in samples]))
     sure = {}
     for (name, values), own in zip(attributes.items(), encode(samples, recipe).T[1:], strict=True):
         known = own != UNKNOWN
@@ -218,7 +218,7 @@ def reader_figures(recipe: Recipe, reader: Reader, rules: Rules) -> dict[str, An
         "val",
     )
     name = "cells_val" if lens is None else f"cells_val through {lens.magnification}x"
-    return {name: evaluate_reader(reader, samples, rules, None, look_of(recipe)).as_json()}
+    return {name: evaluate_reader(reader, samples, rules, None, cell_loader_of(recipe)).as_json()}
 
 
 LYMPHOID, MYELOID = ("lymphoblast",), ("myeloblast", "monoblast")
@@ -236,10 +236,10 @@ def lineage(recipe: Recipe, reader: Reader) -> dict[str, Any] | None:
     both = [reader.types.index(each) for each in (*LYMPHOID, *MYELOID) if each in reader.types]
     if len(both) < len(LYMPHOID) + len(MYELOID):
         return None
-    root, look = data_root() / "cells", look_of(recipe)
+    root, load_cell = data_root() / "cells", cell_loader_of(recipe)
     cells = of_split(load_cells(root / "cells.csv", root / "images"), "val")
     own = [cell for cell in cells if cell.label in (*LYMPHOID, *MYELOID) and cell.patient]
-    types = reader.type_probabilities(np.stack([middle(reader, *look(cell)) for cell in own]))
+    types = reader.type_probabilities(np.stack([middle(reader, *load_cell(cell)) for cell in own]))
     lymphoid = types[:, both[: len(LYMPHOID)]].sum(axis=1) / types[:, both].sum(axis=1).clip(min=1e-9)
     truth = np.array([cell.label in LYMPHOID for cell in own])
     patients = [
@@ -269,8 +269,8 @@ def source_probe(recipe: Recipe, reader: Reader, network: ReaderNet) -> dict[str
     root = data_root() / "cells"
     cells = of_split(load_cells(root / "cells.csv", root / "images"), "val")
     samples = [sample for sample in cells if sample.source in PROBED]
-    look = look_of(recipe)
-    crops = np.stack([middle(reader, *look(sample)) for sample in samples])
+    load_cell = cell_loader_of(recipe)
+    crops = np.stack([middle(reader, *load_cell(sample)) for sample in samples])
     prepared = {
         "levels": runtime_reader.prepare(crops),
         "input": runtime_reader.prepare(crops, reader.manifest.density),

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk import __version__
+from edgeleuk.differential.rules import Standards
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
 from edgeleuk.lab.training.evidence import by_laboratory, gather
-from edgeleuk.lab.training.export import Standards, exported, load_trained, manifest_part, quantized
+from edgeleuk.lab.training.export import exported, load_trained, manifest_part, quantized
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
     counted_to,
@@ -31,7 +32,7 @@ from edgeleuk.lab.training.measure import (
     source_probe,
 )
 from edgeleuk.lab.training.reader import build
-from edgeleuk.lab.training.real import real_slides, unseeing_models
+from edgeleuk.lab.training.real import left_out_models, real_slides
 from edgeleuk.lab.training.recipe import Recipe, load_recipe
 from edgeleuk.models import registry
 from edgeleuk.models.manifest import finder_manifest, reader_manifest
@@ -139,8 +140,8 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
     manifest_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print("measuring on real slides")
     recipe = load_recipe(document["reader"]["recipe"], "reader")
-    unseeing = unseeing_models(recipe, folder, runs, runs / f"publish-{document['magnification']}")
-    document["real_slides"] = real_slides(folder, document["magnification"], standards, unseeing)
+    left_out_folders = left_out_models(recipe, folder, runs, runs / f"publish-{document['magnification']}")
+    document["real_slides"] = real_slides(folder, document["magnification"], standards, left_out_folders)
     manifest_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card.card(document), encoding="utf-8")
 

@@ -19,7 +19,7 @@ from edgeleuk.lab.training.batches import ReaderBatches
 from edgeleuk.lab.training.cells import UNKNOWN, TrainingCell, encode, through_objective, training_cells
 from edgeleuk.lab.training.efficientnet import load_imagenet
 from edgeleuk.lab.training.labels import Labels
-from edgeleuk.lab.training.loop import CPU, Loss, fit, started
+from edgeleuk.lab.training.loop import CPU, Checkpoint, Loss, Task, fit, started
 from edgeleuk.lab.training.networks import ReaderNet
 from edgeleuk.lab.training.recipe import Recipe, density_of, head_sizes, learns_from, left_outs
 
@@ -166,7 +166,11 @@ def _train(
     if bags:
         batches, loss = BagBatches(recipe, batches, bags), bag_loss(recipe, loss)
     return fit(
-        network, batches, batches.steps, loss, batches.schedule, out / "checkpoint.pt", recipe.digest, device
+        network,
+        Task(batches, batches.steps, loss),
+        batches.schedule,
+        Checkpoint(out / "checkpoint.pt", recipe.digest),
+        device,
     )
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.differential.rules import Standards
 from edgeleuk.lab.evaluation.datasets import data_root
 from edgeleuk.lab.evaluation.slides import SlidesReport, evaluate_slides, load_slides
-from edgeleuk.lab.training.export import Standards, exported, manifest_part, quantized
+from edgeleuk.lab.training.export import exported, manifest_part, quantized
 from edgeleuk.lab.training.recipe import Recipe, without
 from edgeleuk.models import registry
 from edgeleuk.system import file_io
@@ -24,7 +25,7 @@ SLIDES = {"40x": "lld40x.json"}
 
 
 def real_slides(
-    folder: Path, magnification: str, standards: Standards, unseeing: Mapping[str, Path] | None = None
+    folder: Path, magnification: str, standards: Standards, left_out_folders: Mapping[str, Path] | None = None
 ) -> dict[str, Any] | None:
     """Evaluate a model on its objective's real slides.
 
@@ -32,7 +33,7 @@ def real_slides(
         folder: Folder of the model.
         magnification: Magnification of the objective, such as "40x".
         standards: Rules and reference values to measure by.
-        unseeing: For slides that the model's reader learnt from, the model folder of a reader that did not.
+        left_out_folders: For slides that the model's reader learnt from, the model folder of a reader that did not.
 
     Returns:
         The report as JSON, in which a slide whose counts were learnt has "learnt" true; None if there are no
@@ -44,7 +45,7 @@ def real_slides(
     parts = {}
     learnt = registry.load_folder(folder).reader.raw.get("learnt_slides", [])
     for sample in load_slides(table, data_root() / "slides" / "images"):
-        used = (unseeing or {}).get(sample.name, folder)
+        used = (left_out_folders or {}).get(sample.name, folder)
         analyser = Analyser(registry.load_folder(used), refusing=True)
         report = evaluate_slides(analyser, [sample], standards.rules, standards.reference)
         parts[sample.name] = report.slides[sample.name]
@@ -52,11 +53,11 @@ def real_slides(
     for name, slide in document["slides"].items():
         # The reasons name cells in files that exist only on this machine.
         slide["verdict"] = {key: slide["verdict"][key] for key in ("code", "text")}
-        slide["learnt"] = name in learnt and name not in (unseeing or {})
+        slide["learnt"] = name in learnt and name not in (left_out_folders or {})
     return {"of": table.stem, **document}
 
 
-def unseeing_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
+def left_out_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dict[str, Path]:
     """Create a model folder for each left-out slide.
 
     Its reader was trained without the slide. Everything but the reader's network and head is that of the

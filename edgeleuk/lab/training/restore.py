@@ -27,8 +27,8 @@ from edgeleuk.lab.training.cells import in_memory, load_training_cells, through_
 from edgeleuk.lab.training.fields import cached, training_samples
 from edgeleuk.lab.training.loop import CPU, save
 from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet, build_finder
+from edgeleuk.lab.training.objectives import virtual_fields
 from edgeleuk.lab.training.recipe import Recipe
-from edgeleuk.lab.training.virtual import virtual_fields
 from edgeleuk.models import heads, registry
 from edgeleuk.models.manifest import ReaderManifest
 
@@ -66,7 +66,7 @@ def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
     restore(network, manifest.path)
     if isinstance(network, ReaderNet):
         restore_head(network, model.reader)
-    settle(network, _finder_inputs(recipe) if kind == "finder" else _reader_inputs(recipe))
+    estimate_norms(network, _finder_inputs(recipe) if kind == "finder" else _reader_inputs(recipe))
     state = network.state_dict()
     save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
 
@@ -140,7 +140,7 @@ def restore_head(network: ReaderNet, manifest: ReaderManifest) -> None:
 
 
 @torch.no_grad()
-def settle(network: Network, batches: Iterable[Tensor]) -> None:
+def estimate_norms(network: Network, batches: Iterable[Tensor]) -> None:
     """Estimate the statistics of folded batch norms.
 
     These norms only add a bias so far. They get the statistics of their inputs on `batches`, in place; the

@@ -18,7 +18,7 @@ from edgeleuk.lab.training import quantize
 from edgeleuk.lab.training.cells import load_training_cells
 from edgeleuk.lab.training.export import calibration, exported, manifest_part
 from edgeleuk.lab.training.inputs import no_estimate
-from edgeleuk.lab.training.lenses import look_of
+from edgeleuk.lab.training.lenses import cell_loader_of
 from edgeleuk.lab.training.measure import kept_aside_fields
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.models.manifest import finder_manifest, reader_manifest
@@ -89,7 +89,7 @@ def _figures(recipe: Recipe, path: Path, rules: Rules) -> dict[str, float]:
     if recipe["model"]["kind"] == "reader":
         reader = Reader(reader_manifest(path.parent, part))
         samples = load_training_cells(recipe, kept_aside=True)
-        cells = evaluate_reader(reader, samples, rules, None, look_of(recipe))
+        cells = evaluate_reader(reader, samples, rules, None, cell_loader_of(recipe))
         return {
             "accuracy": cells.readings.as_json()["accuracy"],
             "macro F1": cells.readings.macro_f1 or 0.0,

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeleuk.errors import OutputError, UsageError
+from edgeleuk.system import file_io
 
 PATIENCE_S = 60.0
 """Waiting time for another process's change, seconds.
@@ -118,16 +119,8 @@ def discard(folder: Path, store: Path) -> None:
     """
     doomed = _temporary(store)
     folder.rename(doomed)
-    sync(folder.parent)
+    file_io.sync_folder(folder.parent)
     shutil.rmtree(doomed, ignore_errors=True)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a new file and sync it."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def replace(path: Path, content: bytes, store: Path) -> None:
@@ -140,23 +133,8 @@ def replace(path: Path, content: bytes, store: Path) -> None:
         content: Bytes of the file.
         store: Folder for the temporary file.
     """
-    partial = _temporary(store)
-    try:
-        write(partial, content)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    file_io.write_whole(path, content, partial=_temporary(store))
+    file_io.sync_folder(path.parent)
 
 
 def _temporary(store: Path) -> Path:

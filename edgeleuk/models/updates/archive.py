@@ -33,6 +33,7 @@ from edgeleuk.models.updates.update import (
     read_update,
     refusal,
 )
+from edgeleuk.models.zip_errors import MALFORMED_ZIP
 from edgeleuk.system import file_io
 
 MAX_ARCHIVE_BYTES = 2 * MAX_NETWORK_BYTES
@@ -52,21 +53,7 @@ Specification).
 """
 _END_64_BYTES = 20
 _ENCRYPTED = 0x1
-_MALFORMED = (
-    zipfile.BadZipFile,
-    struct.error,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
-"""Exceptions of zipfile for malformed bytes.
-
-The archive is in memory, so that no OSError is the disk's.
-"""
+_MALFORMED: tuple[type[Exception], ...] = (*MALFORMED_ZIP, struct.error)
 
 
 @dataclass(frozen=True, slots=True)

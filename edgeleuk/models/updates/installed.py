@@ -78,17 +78,17 @@ def install(data: bytes, check: Check, *, unsigned: bool = False, use_it: bool =
     Args:
         data: The archive.
         check: Test of the model, called while it is in its temporary place.
-        unsigned: Whether to accept an unsigned archive, see `signing.judge`.
+        unsigned: Whether to accept an unsigned archive, see `signing.check_signature`.
         use_it: Whether to use the model from now on.
 
     Raises:
         InputError: The archive is malformed.
-        ModelError: The content is wrong or not trusted (also its subclasses), see `signing.judge`.
+        ModelError: The content is wrong or not trusted (also its subclasses), see `signing.check_signature`.
         UsageError: The version is installed with other content.
         OutputError: The disk fails.
     """
     archive = read(data)
-    key = signing.judge(archive, unsigned)
+    key = signing.check_signature(archive, unsigned)
     update = archive.update
     with _disk.changing(registry.store()):
         there = _is_there(archive)
@@ -198,8 +198,8 @@ def _put(archive: Archive, check: Check) -> None:
         if archive.signature is not None:
             entries[SIGNATURE] = archive.signature
         for name, content in entries.items():
-            _disk.write(folder / name, content)
-        _disk.sync(folder)
+            file_io.write_new(folder / name, content)
+        file_io.sync_folder(folder)
         try:
             check(_checked(folder, update))
         except ModelError as error:
@@ -209,8 +209,8 @@ def _put(archive: Archive, check: Check) -> None:
         if target.exists():
             _disk.discard(target, store)
         folder.rename(target)
-    _disk.sync(target.parent)
-    _disk.sync(store)
+    file_io.sync_folder(target.parent)
+    file_io.sync_folder(store)
 
 
 def _checked(folder: Path, update: Update) -> registry.Model:

@@ -111,7 +111,7 @@ def forget(name: str) -> None:
         for path in place.iterdir():
             if path.suffix == ".pem" and _public(_read(path), path) == keys[name]:
                 path.unlink()
-        _disk.sync(place)
+        file_io.sync_folder(place)
 
 
 def signer(file: Path) -> Ed25519PrivateKey:
@@ -146,7 +146,7 @@ def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def judge(archive: Archive, unsigned: bool = False) -> str | None:
+def check_signature(archive: Archive, unsigned: bool = False) -> str | None:
     """Return the fingerprint of an archive's trusted signer.
 
     The result is None if no trusted signature was required.

@@ -54,7 +54,7 @@ _MALFORMED = (
     MemoryError,
     RecursionError,
 )
-_ODD = re.compile(f"[{ESCAPE}\ud800-\udfff]")
+_UNENCODABLE = re.compile(f"[{ESCAPE}\ud800-\udfff]")
 _ESCAPED = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
 
 
@@ -85,7 +85,7 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
     """Size of the decompressed body, bytes."""
     body: bytes
-    odd: bool = False
+    has_escapes: bool = msgspec.field(default=False, name="odd")
     """Whether body texts contain ESCAPE sequences."""
     pictures: tuple[bytes, ...] = ()
     """JPEG images of cells, kept outside the body.
@@ -105,11 +105,11 @@ def encode(value: Field | CountedField | Tally | Refusal | SlideResult) -> bytes
     try:
         part = kind.wire.of(value, pictures)
         part.check()
-        body, odd = _body(part)
+        body, has_escapes = _body(part)
     except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
         raise RecordError(f"this cannot be written down: {error}. It is a fault of the program.") from error
     content = msgspec.msgpack.encode(
-        _Content(len(body), zlib.compress(body, DEFLATION), odd, tuple(pictures))
+        _Content(len(body), zlib.compress(body, DEFLATION), has_escapes, tuple(pictures))
     )
     return msgspec.msgpack.encode(_Envelope(f"{kind.name}/{VERSION}", zlib.crc32(content), content))
 
@@ -127,7 +127,7 @@ def decode(data: bytes, kind: type[T]) -> T:
         if zlib.crc32(envelope.content) != envelope.checksum:
             raise ValueError("its checksum is another one")
         content = msgspec.msgpack.decode(envelope.content, type=_Content)
-        part = _part(_inflated(content), wanted.wire, content.odd)
+        part = _part(_inflated(content), wanted.wire, content.has_escapes)
         part.check()
         return cast(T, part.value(iter(content.pictures)))
     except (*_MALFORMED, StopIteration, zlib.error, msgspec.MsgspecError) as error:
@@ -176,8 +176,8 @@ def _body(part: msgspec.Struct) -> tuple[bytes, bool]:
         return msgspec.msgpack.encode(_escaped(plain)), True
 
 
-def _part(body: bytes, wire: Any, odd: bool) -> Any:
-    if not odd:
+def _part(body: bytes, wire: Any, has_escapes: bool) -> Any:
+    if not has_escapes:
         return msgspec.msgpack.decode(body, type=wire)
     return msgspec.convert(_unescaped(msgspec.msgpack.decode(body)), wire)
 
@@ -206,7 +206,9 @@ def _plain(value: Any) -> Any:
 
 
 def _escaped(value: Any) -> Any:
-    return _each_text(value, lambda text: _ODD.sub(lambda found: f"{ESCAPE}{ord(found[0]):04x}", text))
+    return _each_text(
+        value, lambda text: _UNENCODABLE.sub(lambda found: f"{ESCAPE}{ord(found[0]):04x}", text)
+    )
 
 
 def _unescaped(value: Any) -> Any:

@@ -21,10 +21,10 @@ from edgeleuk.results.codec._cells import SEEN, Cells, from_bytes, to_bytes
 from edgeleuk.results.codec._checks import at_least, counts, finite, positive, require, share
 from edgeleuk.results.slide_result import NO_THUMBNAIL, NO_VERDICT, Provenance, SlideResult
 from edgeleuk.types import (
-    Aperture,
     Assessment,
     CountedField,
     Field,
+    FieldOfView,
     NotRecognised,
     Overlap,
     Place,
@@ -57,7 +57,7 @@ class FieldPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Mapping[str, float]
     warnings: tuple[str, ...]
     not_counted: tuple[str, ...]
-    aperture: Aperture | None
+    aperture: FieldOfView | None
     assessment: Assessment
     profile: str | None
 
@@ -65,7 +65,7 @@ class FieldPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, field: Field, _: list[bytes]) -> FieldPart:
         return cls(
             field.name, field.width, field.height, field.scale, Cells.of(field.cells), field.seconds, field.warnings,
-            tuple(sorted(field.not_counted)), field.aperture, field.assessment, field.profile,
+            tuple(sorted(field.not_counted)), field.field_of_view, field.assessment, field.profile,
         )  # fmt: skip
 
     def check(self) -> None:

@@ -6,8 +6,8 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from edgeleuk import __version__
 from edgeleuk._text import tamed
-from edgeleuk.sources.network.link import Link
 from edgeleuk.sources.network.login import Challenge, Login, challenges
+from edgeleuk.sources.network.picture_stream import PictureStream
 from edgeleuk.sources.network.wire import Head, ServerError, Wire, read_head
 from edgeleuk.system.addresses import shown_source, without_secrets
 
@@ -31,7 +31,7 @@ class Client:
         """Original address (`_home`) and current address (`_url`)."""
         self._login = login_of(url)
         self._wire: Wire | None = None
-        self._link: Link | None = None
+        self._link: PictureStream | None = None
         self._moves = self._refusals = 0
         """Redirections and login refusals of the current request."""
 
@@ -67,7 +67,7 @@ class Client:
             self.close()
         return data
 
-    def answered(self, until: float) -> Link:
+    def answered(self, until: float) -> PictureStream:
         """Return the link that delivers the pictures."""
         while self._link is None:
             wire = self._wire = self._wire or self._ask(until)
@@ -76,7 +76,7 @@ class Client:
                 self.close(answered=False)
             else:
                 refuse(head)
-                self._link = Link(wire, head)
+                self._link = PictureStream(wire, head)
                 self._moves = self._refusals = 0
         return self._link
 

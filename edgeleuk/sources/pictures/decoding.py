@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from edgeleuk.errors import NotAnImageError
 from edgeleuk.sources.pictures import damage, heif, jpeg, tiff, unpacked, webp
 from edgeleuk.sources.pictures import png as png_format
+from edgeleuk.sources.pictures.faults import SENSELESS, DamagedError
 from edgeleuk.sources.pictures.headers import Header, is_heif, read_header, read_tiff_header
 from edgeleuk.sources.pictures.kinds import FORMATS
 from edgeleuk.sources.pictures.pixels import is_grey, to_rgb
@@ -163,7 +164,7 @@ def decode_file(
     try:
         with _quiet():
             pixels = _pixels_of(read, name, header, shrunk)
-    except jpeg.DamagedError as error:
+    except DamagedError as error:
         raise NotAnImageError(f"{name} {error}") from error
     except cv2.error as error:
         raise NotAnImageError(
@@ -281,10 +282,10 @@ def _by_opencv(read: _Read, header: Header) -> NDArray[Any] | None:
     if header.jpeg:
         jpeg.check_inks(data, header.jpeg)
     if header.webp and not webp.is_whole(data):
-        raise jpeg.DamagedError(png_format.SENSELESS)
+        raise DamagedError(SENSELESS)
     if header.png:
         if not png_format.is_whole(data, header.png):
-            raise jpeg.DamagedError(png_format.SENSELESS)
+            raise DamagedError(SENSELESS)
         as_stored = png_format.is_plain(data, header.png)
         data = data if as_stored else png_format.plain(data, header.png)
     else:

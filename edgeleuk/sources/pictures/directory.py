@@ -59,6 +59,36 @@ def byte_order(head: bytes) -> str:
     return "<" if head[:2] == b"II" else ">"
 
 
+def raw_entries(
+    read: Read, order: str, place: int, most: int = MOST_ENTRIES
+) -> tuple[list[tuple[int, int, int, bytes]], int]:
+    """Read one directory without the values outside it.
+
+    Args:
+        read: Reader of the file or block.
+        order: Byte order as `struct` spells it, "<" or ">".
+        place: Byte position of the directory.
+        most: Maximum number of entries.
+
+    Returns:
+        Tag, type, number of values and the four bytes of value or place of each entry; and the place of the
+        next directory (0 for none).
+
+    Raises:
+        struct.error: If the directory is cut, or has more entries.
+    """
+    (count,) = struct.unpack(order + "H", read(place, 2))
+    if count > most:
+        raise struct.error(f"a directory of {count} entries")
+    block = read(place + 2, 12 * count)
+    found = [
+        (*struct.unpack_from(order + "HHI", block, at), block[at + 8 : at + 12])
+        for at in range(0, 12 * count, 12)
+    ]
+    following = read(place + 2 + 12 * count, 4)
+    return found, struct.unpack(order + "I", following)[0] if len(following) == 4 else 0
+
+
 def read_directory(
     read: Read, order: str, place: int, wanted: Collection[int]
 ) -> tuple[dict[int, Entry], int]:
@@ -76,26 +106,19 @@ def read_directory(
     Raises:
         struct.error: If the directory is cut, or larger than any program writes it.
     """
-    (count,) = struct.unpack(order + "H", read(place, 2))
-    if count > MOST_ENTRIES:
-        raise struct.error(f"a directory of {count} entries")
-    block = read(place + 2, 12 * count)
+    entries, following = raw_entries(read, order, place)
     found: dict[int, Entry] = {}
-    for at in range(0, 12 * count, 12):
-        tag, type_, values = struct.unpack_from(order + "HHI", block, at)
+    for tag, type_, values, data in entries:
         size = values * SIZES.get(type_, 0)
         if tag not in wanted or tag in found or not size:
             continue
         if size > MOST_BYTES:
             raise struct.error(f"an entry of {values} values")
-        data = block[at + 8 : at + 8 + size]
-        if size > 4:
-            data = read(struct.unpack_from(order + "I", block, at + 8)[0], size)
-        if len(data) < size:
+        content = data[:size] if size <= 4 else read(struct.unpack(order + "I", data)[0], size)
+        if len(content) < size:
             raise struct.error("values that are not there")
-        found[tag] = Entry(type_, values, data)
-    following = read(place + 2 + 12 * count, 4)
-    return found, struct.unpack(order + "I", following)[0] if len(following) == 4 else 0
+        found[tag] = Entry(type_, values, content)
+    return found, following
 
 
 def orientation_of(exif: bytes) -> int:

@@ -17,7 +17,7 @@ from edgeleuk.sources.pictures import jpeg as jpeg_format
 from edgeleuk.sources.pictures import png as png_format
 from edgeleuk.sources.pictures import tiff as tiff_format
 from edgeleuk.sources.pictures import webp as webp_format
-from edgeleuk.sources.pictures.jpeg import CUT_SHORT
+from edgeleuk.sources.pictures.faults import CUT_SHORT
 
 WEBP_BYTES = 12
 """Bytes that the WebP decoder keeps per pixel."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from edgeleuk.sources.pictures import damage
 from edgeleuk.sources.pictures.directory import EXIF, orientation_of
+from edgeleuk.sources.pictures.faults import CUT_SHORT, DamagedError
 from edgeleuk.types import Image
 
-CUT_SHORT = "is cut short: its end is missing. Copy or take it again."
 UNKNOWN_INKS = "is a CMYK JPEG that does not say how its inks are coded. Save it as RGB and try again."
 RARE = "is a JPEG of a rare kind. Save it as an ordinary JPEG or as PNG and try again."
 COSTLY = "is a progressive JPEG that would take too much memory or time. Save it as an ordinary JPEG and try again."
@@ -76,13 +76,6 @@ class Layout:
     """Reason not to decode it, or None.
 
     The text continues a sentence that begins with the file's name.
-    """
-
-
-class DamagedError(ValueError):
-    """Damage in an image's data.
-
-    The text follows the file's name in a sentence.
     """
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from edgeleuk.sources.pictures.directory import MAGIC
+from edgeleuk.sources.pictures.directory import MAGIC, raw_entries
 
 DESCRIPTION, SUBFILE, OLD_SUBFILE = 270, 254, 255
 """Tags ImageDescription, NewSubfileType and SubfileType.
@@ -112,19 +112,21 @@ def _directory(file: BinaryIO, order: str, place: int) -> tuple[dict[int, tuple[
     Raises:
         struct.error: If there is no directory.
     """
-    file.seek(place)
-    (entries,) = struct.unpack(order + "H", file.read(2))
-    if not 0 < entries <= MOST_FIELDS:
-        raise struct.error(f"a directory of {entries} fields")
-    data = file.read(12 * entries)
+
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        return file.read(size)
+
+    entries, following = raw_entries(read, order, place, MOST_FIELDS)
+    if not entries:
+        raise struct.error("a directory without fields")
     fields: dict[int, tuple[int, int]] = {}
-    for at in range(0, 12 * entries, 12):
-        tag, kind, count, value = struct.unpack_from(order + "HHII", data, at)
+    for tag, kind, count, data in entries:
+        (value,) = struct.unpack(order + "I", data)
         if kind == 3 and count == 1:
-            (value,) = struct.unpack_from(order + "H", data, at + 8)
+            (value,) = struct.unpack_from(order + "H", data)
         fields.setdefault(tag, (count, value))
-    following = file.read(4)
-    return fields, struct.unpack(order + "I", following)[0] if len(following) == 4 else 0
+    return fields, following
 
 
 def _is_reduced(fields: dict[int, tuple[int, int]]) -> bool:

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeleuk.sources.pictures.directory import orientation_of
-from edgeleuk.sources.pictures.jpeg import CUT_SHORT
+from edgeleuk.sources.pictures.faults import CUT_SHORT, SENSELESS, WRONG_CHECKSUM
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-WRONG_CHECKSUM = "is damaged: a checksum in it is wrong. Copy or take it again."
-SENSELESS = "is damaged: its data make no sense. Copy or take it again."
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Allowed bits per sample, by colour type.
 

@@ -28,7 +28,7 @@ from edgeleuk.sources.pictures.directory import (
     orientation_in,
     read_directory,
 )
-from edgeleuk.sources.pictures.jpeg import DamagedError
+from edgeleuk.sources.pictures.faults import CUT_SHORT, DamagedError
 
 WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, OFFSETS = 256, 257, 258, 259, 262, 273
 SAMPLES, ROWS, SIZES, PLANES = 277, 278, 279, 284
@@ -73,7 +73,6 @@ The content is what the chunk unpacks to.
 
 DAMAGED = "is a damaged TIFF file: {}. Copy or take it again."
 RARE = "is a TIFF of a rare kind ({}). Save it as an ordinary TIFF, PNG or JPEG and try again."
-CUT_SHORT = jpeg.CUT_SHORT
 LAB_COLOURS = "has CIE-LAB colours. Save it as RGB and try again."
 RAW_DATA = (
     "has a sensor's raw data, as a DNG. Export it from the camera's program as JPEG or TIFF and try again."

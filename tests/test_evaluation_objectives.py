@@ -16,8 +16,8 @@ from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import OBJECTIVES
 from edgeleuk.lab.evaluation.datasets import load_fields
+from edgeleuk.lab.evaluation.objectives import FIELD_UM, ROUNDS, composed_fields, round_fields, virtual_fields
 from edgeleuk.lab.evaluation.scales import ScaleRule
-from edgeleuk.lab.evaluation.virtual import FIELD_UM, ROUNDS, composed_fields, eyepiece_fields, virtual_fields
 from edgeleuk.types import Image, Scale
 
 BOX = (40, 60, 70, 80)
@@ -145,7 +145,7 @@ def test_composed_fields_are_wide_and_the_same_in_every_run(data: Path) -> None:
 def test_eyepiece_fields_hold_as_many_cells_as_a_real_one(data: Path) -> None:
     """Every camera's cells lie in fields of their own, 180 um across, with more red cells than any single picture has."""
     samples, names = load_fields(data / "fields" / "txl_train.json", data / "fields" / "images")
-    wide = eyepiece_fields(samples[:60], names)
+    wide = round_fields(samples[:60], names)
     first = wide.samples[0]
     assert wide.read(first).shape == (900, 900, 3)
     assert wide.truth[first.image_id].um_per_px == pytest.approx(0.2)

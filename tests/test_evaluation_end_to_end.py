@@ -19,8 +19,8 @@ from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.counting.slide import Examined
 from edgeleuk.errors import ScaleError, UsageError
 from edgeleuk.lab.evaluation.datasets import FieldSample
+from edgeleuk.lab.evaluation.end_to_end import AnnotatedCell, Outcome, WholeReport, evaluate_whole
 from edgeleuk.lab.evaluation.readings import proportion
-from edgeleuk.lab.evaluation.whole import AnnotatedCell, Outcome, WholeReport, evaluate_whole
 from edgeleuk.lab.render.evaluation import render_whole
 from edgeleuk.models.manifest import MATURE
 from edgeleuk.types import Boxes, Cell, Field, PictureFile, Reading, Scale

@@ -15,12 +15,12 @@ import numpy as np
 
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.objectives import Objective
-from edgeleuk.lab.evaluation.cells import Look, read_cell
+from edgeleuk.lab.evaluation.cells import CellLoader, read_cell
 from edgeleuk.lab.evaluation.composed import lift, wide_fields, wide_sample
 from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample, annotated_scales
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.evaluation.scales import ScaleRule
-from edgeleuk.simulation.microscope import Shot, draw, render, sampling
+from edgeleuk.simulation.microscope import Conditions, draw, render, sampling
 from edgeleuk.types import Image, Scale
 
 COMPOSED_UM_PER_PX = 0.12
@@ -35,13 +35,13 @@ FIELD_UM = 60.0
 Composed fields are wider in proportion: 150 um through 40x, 600 um through 10x.
 """
 
-EYEPIECE_UM = 180.0
+ROUND_FIELD_UM = 180.0
 """Diameter of an eyepiece's field of view, um.
 
 A phone sees it through an eyepiece of field number 18 mm behind a 100x objective.
 """
 
-EYEPIECE_UM_PER_PX = 0.2
+ROUND_FIELD_UM_PER_PX = 0.2
 """Scale of composed fields for phones, um per pixel.
 
 A phone resolves a little less than the objective does.
@@ -55,7 +55,7 @@ Each time it has other neighbours and another camera.
 
 
 @dataclass(frozen=True, slots=True)
-class EyepieceFields:
+class RoundFields:
     """Composed fields to photograph through an eyepiece."""
 
     samples: list[FieldSample]
@@ -67,7 +67,7 @@ class EyepieceFields:
         return self.images[sample.image_id]
 
 
-def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Shot:
+def conditions_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None = None) -> Conditions:
     """Draw a picture's shot from its name.
 
     It is never sampled finer than the picture itself.
@@ -80,8 +80,8 @@ def shot_of(path: Path, lens: Objective, scale: Scale, um_per_px: float | None =
     """
     digest = hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    shot = draw(lens, rng, finest=scale.um_per_px)
-    return shot if um_per_px is None else replace(shot, um_per_px=max(um_per_px, scale.um_per_px))
+    conditions = draw(lens, rng, finest=scale.um_per_px)
+    return conditions if um_per_px is None else replace(conditions, um_per_px=max(um_per_px, scale.um_per_px))
 
 
 def virtual_fields(
@@ -102,7 +102,7 @@ def virtual_fields(
     Raises:
         UsageError: If a picture's scale is neither annotated nor given: blur is measured in micrometres.
     """
-    first: dict[int, tuple[FieldSample, Scale, Shot]] = {}
+    first: dict[int, tuple[FieldSample, Scale, Conditions]] = {}
     shown, truth = [], {}
     for sample in samples:
         scale = rule.truth.get(sample.image_id) or rule.given
@@ -111,9 +111,9 @@ def virtual_fields(
                 f"{sample.path.name} has no annotated red cells, so what another objective shows of it cannot be "
                 "computed. Give its scale with --um-per-px."
             )
-        shot = shot_of(sample.path, lens, scale, um_per_px)
-        resampling, seen = sampling(sample.width, sample.height, scale, shot)
-        first[sample.image_id] = (sample, scale, shot)
+        conditions = conditions_of(sample.path, lens, scale, um_per_px)
+        resampling, seen = sampling(sample.width, sample.height, scale, conditions)
+        first[sample.image_id] = (sample, scale, conditions)
         truth[sample.image_id] = seen
         shown.append(
             replace(
@@ -125,18 +125,18 @@ def virtual_fields(
         )
 
     def read(sample: FieldSample) -> Image:
-        original, scale, shot = first[sample.image_id]
-        return render(read_field(original), scale, lens, shot).image
+        original, scale, conditions = first[sample.image_id]
+        return render(read_field(original), scale, lens, conditions).image
 
     return shown, replace(rule, truth=truth, given=None), read
 
 
-def virtual_cells(lens: Objective, look: Look = read_cell) -> Look:
-    """Wrap `look` to show cells through `lens`."""
+def virtual_cells(lens: Objective, load_cell: CellLoader = read_cell) -> CellLoader:
+    """Wrap `load_cell` to show cells through `lens`."""
 
     def read(sample: CellSample) -> tuple[Image, Scale]:
-        image, scale = look(sample)
-        rendered = render(image, scale, lens, shot_of(sample.path, lens, scale))
+        image, scale = load_cell(sample)
+        rendered = render(image, scale, lens, conditions_of(sample.path, lens, scale))
         return rendered.image, rendered.scale
 
     return read
@@ -176,8 +176,8 @@ def composed_fields(
         ]
         for _ in range(ROUNDS):
             for wide in wide_fields(pictures, side_um, COMPOSED_UM_PER_PX, rng):
-                shot = draw(lens, rng, finest=COMPOSED_UM_PER_PX)
-                seen = render(wide.image, Scale.given(COMPOSED_UM_PER_PX), lens, shot)
+                conditions = draw(lens, rng, finest=COMPOSED_UM_PER_PX)
+                seen = render(wide.image, Scale.given(COMPOSED_UM_PER_PX), lens, conditions)
                 number = len(shown)
                 sample = wide_sample(wide, own[0], number)
                 images[number], truth[number] = seen.image, seen.scale
@@ -192,7 +192,7 @@ def composed_fields(
     return shown, replace(rule, truth=truth, given=None), lambda sample: images[sample.image_id]
 
 
-def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> EyepieceFields:
+def round_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> RoundFields:
     """Compose fields as wide as an eyepiece shows.
 
     Every whole cell of the samples is used once. Cells of different cameras do not mix.
@@ -207,12 +207,14 @@ def eyepiece_fields(samples: Sequence[FieldSample], names: Sequence[str]) -> Eye
     images: dict[int, Image] = {}
     for source in sorted({sample.source for sample in samples}):
         own = [sample for sample in samples if sample.source == source and sample.image_id in truth]
-        pictures = [lift(read_field(s), truth[s.image_id], s.boxes, s.kinds, EYEPIECE_UM_PER_PX) for s in own]
-        for wide in wide_fields(pictures, EYEPIECE_UM, EYEPIECE_UM_PER_PX, rng):
+        pictures = [
+            lift(read_field(s), truth[s.image_id], s.boxes, s.kinds, ROUND_FIELD_UM_PER_PX) for s in own
+        ]
+        for wide in wide_fields(pictures, ROUND_FIELD_UM, ROUND_FIELD_UM_PER_PX, rng):
             images[len(shown)] = wide.image
             shown.append(wide_sample(wide, own[0], len(shown)))
-    scale = Scale(EYEPIECE_UM_PER_PX, EYEPIECE_UM_PER_PX, "annotation", 0.05)
-    return EyepieceFields(shown, {sample.image_id: scale for sample in shown}, images)
+    scale = Scale(ROUND_FIELD_UM_PER_PX, ROUND_FIELD_UM_PER_PX, "annotation", 0.05)
+    return RoundFields(shown, {sample.image_id: scale for sample in shown}, images)
 
 
 def _fully_labelled(samples: Sequence[FieldSample], names: Sequence[str]) -> None:

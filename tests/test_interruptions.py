@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeleuk.counting.interruptions import CLOCK_S, RETRY_S, Disk, WallClock, behind_text, set_text
+from edgeleuk.counting.interruptions import CLOCK_S, RETRY_S, StoreRetry, WallClock, behind_text, set_text
 
 DAY_S = 86400.0
 
@@ -24,7 +24,7 @@ class Clock:
 def test_a_disk_that_refused_is_tried_again_after_a_while() -> None:
     """Once for each refusal, and only the first is worth a word."""
     clock = Clock()
-    disk = Disk(clock)
+    disk = StoreRetry(clock)
     assert not disk.is_due()
     assert disk.refused()
     assert not disk.is_due()
@@ -40,7 +40,7 @@ def test_a_disk_that_refused_is_tried_again_after_a_while() -> None:
 def test_a_disk_is_left_alone_when_the_operator_decides() -> None:
     """A pause or its end is not undone by a trial."""
     clock = Clock()
-    disk = Disk(clock)
+    disk = StoreRetry(clock)
     disk.refused()
     disk.leave()
     clock.now += 10 * RETRY_S

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeleuk.errors import StoreError
-from edgeleuk.slidemap.spill_file import Shelf, folder
+from edgeleuk.slidemap.spill_file import SpillFile, folder
 
 
 @pytest.fixture(autouse=True)
@@ -22,14 +22,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 FULL_DISK = """
 import resource
-from edgeleuk.slidemap.spill_file import Shelf
+from edgeleuk.slidemap.spill_file import SpillFile
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-shelf = Shelf()
+spill_file = SpillFile()
 contents = [b"a" * 900, b"b" * 200, b"c" * 100]
-kept = [shelf.put(each) for each in contents]
+kept = [spill_file.put(each) for each in contents]
 assert [isinstance(each, bytes) for each in kept] == [False, True, False], kept
-assert [shelf.get(each) for each in kept] == contents
+assert [spill_file.get(each) for each in kept] == contents
 """
 """No file of the process grows beyond 1000 bytes. In one of its own: the limit holds for its standard output too."""
 
@@ -42,29 +42,29 @@ def opened_in(place: Path) -> list[Path]:
 
 def test_what_was_put_is_given_back() -> None:
     """In any order, also nothing."""
-    shelf = Shelf()
+    spill_file = SpillFile()
     contents = [b"one", b"", b"three" * 1000]
-    kept = [shelf.put(each) for each in contents]
-    assert [shelf.get(each) for each in reversed(kept)] == contents[::-1]
+    kept = [spill_file.put(each) for each in contents]
+    assert [spill_file.get(each) for each in reversed(kept)] == contents[::-1]
 
 
-def test_the_file_has_no_name_and_goes_with_the_shelf(place: Path) -> None:
+def test_the_file_has_no_name_and_goes_with_the_object(place: Path) -> None:
     """Nothing is left behind, also where the process dies."""
-    shelf = Shelf()
-    shelf.put(b"picture")
+    spill_file = SpillFile()
+    spill_file.put(b"picture")
     assert len(opened_in(place)) == 1
     assert not list(place.iterdir())
-    del shelf
+    del spill_file
     assert not opened_in(place)
 
 
 def test_where_no_file_can_be_made_memory_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a read-only system."""
     monkeypatch.setenv("TMPDIR", "/proc")
-    shelf = Shelf()
-    kept = shelf.put(b"picture")
+    spill_file = SpillFile()
+    kept = spill_file.put(b"picture")
     assert kept == b"picture"
-    assert shelf.get(kept) == b"picture"
+    assert spill_file.get(kept) == b"picture"
 
 
 def test_what_a_full_disk_does_not_take_memory_keeps() -> None:
@@ -75,11 +75,11 @@ def test_what_a_full_disk_does_not_take_memory_keeps() -> None:
 
 def test_a_file_that_lost_something_is_named(place: Path) -> None:
     """It is told what to do: the session has everything."""
-    shelf = Shelf()
-    kept = shelf.put(b"picture")
+    spill_file = SpillFile()
+    kept = spill_file.put(b"picture")
     os.truncate(opened_in(place)[0], 3)
     with pytest.raises(StoreError, match="sessions resume"):
-        shelf.get(kept)
+        spill_file.get(kept)
 
 
 def test_large_temporary_files_avoid_the_folder_that_may_be_memory(monkeypatch: pytest.MonkeyPatch) -> None:

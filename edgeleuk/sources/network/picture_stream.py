@@ -40,7 +40,7 @@ FORMATS = (
 STREAM = "Set the camera to MJPEG, and use the address of that stream or of a JPEG picture; its manual tells which."
 
 
-class Link:
+class PictureStream:
     """Pictures of one HTTP answer.
 
     Every call that timed out can be repeated to resume.

@@ -1,4 +1,4 @@
-"""Judge a camera's frames: black, frozen, late or damaged."""
+"""Assess a camera's frames: black, frozen, late or damaged."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Patience:
         return float(min(self.first_pause * 2.0 ** min(failures, 30), self.longest_pause))
 
 
-class Looks:
-    """Judge of one camera's frames, kept across reopenings."""
+class FrameAssessor:
+    """Assess one camera's frames; kept across reopenings."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -83,8 +83,8 @@ class Looks:
         """
         self._since = now
 
-    def see(self, pixels: Image, now: float) -> tuple[CameraWord | None, bool]:
-        """Judge one frame.
+    def assess(self, pixels: Image, now: float) -> tuple[CameraWord | None, bool]:
+        """Assess one frame.
 
         Returns:
             The fault ("black", "frozen" or None), and whether it has lasted too long.

@@ -36,8 +36,8 @@ def virtual_fields(recipe: Recipe, samples: Sequence[tuple[FieldSample, Scale]])
     for sample, scale in track(samples, "rendering fields", console=console):
         image = read_field(sample)
         for _ in range(shots):
-            shot = draw(lens, rng, finest=scale.um_per_px)
-            rendered = render(image, scale, lens, shot)
+            conditions = draw(lens, rng, finest=scale.um_per_px)
+            rendered = render(image, scale, lens, conditions)
             boxes = rendered.resampling.forward(sample.boxes)
             shown.append(cached(rendered.image, rendered.scale, sample, boxes, 1 / shots))
     full = [each for each in samples if each[0].labelled.issuperset(recipe["model"]["classes"])]
