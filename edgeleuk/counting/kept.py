@@ -46,6 +46,8 @@ class Kept:
 
     Index of the field, and of the cell in it.
     """
+    number: int = 0
+    """Number of the last field."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """Display names of the fields, by name."""
 
@@ -89,6 +91,7 @@ def restored(session: Session, model: Model, rules: Rules, reference: Reference)
         tuple(lost),
         own={identity: slide.map.own_reading(identity) for identity in result.marks if identity in cells},
         where=_where(result, slide.map.identities()),
+        number=slide.number,
         spoken=slide.spoken(),
     )
 

@@ -183,7 +183,8 @@ def digest(before: str, entry: Entry) -> str:
 
 def _numbered(new: Sequence[NewEntry], there: Sequence[Entry]) -> tuple[Entry, ...]:
     """Return new entries with their numbers, time and hashes."""
-    before, first, at = (there[-1].hash if there else ""), len(there) + 1, now()
+    before, first = (there[-1].hash, there[-1].number + 1) if there else ("", 1)
+    at = now()
     made: list[Entry] = []
     for number, each in enumerate(new, start=first):
         content = {item.name: getattr(each, item.name) for item in fields(NewEntry)}

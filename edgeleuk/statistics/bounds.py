@@ -195,7 +195,9 @@ class Bounding:
         of = self._recognised(labels, self.white) + self.not_recognised.cells + self.unread
         if not found:
             return 0.0
-        return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
+        # No more cells can have been taken for the type than the reader named so.
+        taken = min(self._taken_for(labels), sum(self._as_read.get(label, 0) for label in labels))
+        return max(0.0, clopper_pearson(found, of)[0] - taken / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
         """Return the upper limit of false positives.
