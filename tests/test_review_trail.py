@@ -6,6 +6,8 @@ import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import audit
@@ -20,7 +22,8 @@ from standard import REFERENCE, RULES
 from edgeleuk.errors import DamagedError, StoreError, UsageError
 from edgeleuk.review import OpenReview
 from edgeleuk.review.ledger import Ledger
-from edgeleuk.sessions import NewEntry, Store, open_store
+from edgeleuk.sessions import Entry, NewEntry, Store, open_store
+from edgeleuk.sessions.trail import digest
 from edgeleuk.types import UNCLASSIFIED
 
 
@@ -116,10 +119,6 @@ def test_a_changed_trail_is_told_when_it_is_opened(
 
 def test_a_changed_signature_is_told(store: Store, review: OpenReview) -> None:
     """Even if the hash of its entry was computed anew."""
-    from dataclasses import replace
-
-    from edgeleuk.sessions.trail import digest
-
     signed = review.sign("ann", review.reclassify("ann", [1], "blast").last)
     entry = signed.trail[-1]
     forged = replace(entry, signed=entry.signed.replace('"blast": 2', '"blast": 1'))
@@ -202,7 +201,12 @@ def _add_many(path: Path, session: str, who: str) -> None:
     with open_store(path, create=False) as store:
         trail = store.trail(session)
         for number in range(20):
-            trail.append(lambda _, n=number: [NewEntry(who=who, action="note", revision=1, why=str(n))])
+            note = NewEntry(who=who, action="note", revision=1, why=str(number))
+            trail.append(partial(_one, note))
+
+
+def _one(entry: NewEntry, _: tuple[Entry, ...]) -> list[NewEntry]:
+    return [entry]
 
 
 def test_a_session_that_another_process_writes_is_not_reviewed(store: Store, review: OpenReview) -> None:

@@ -50,7 +50,5 @@ def _entry(entry: Entry) -> dict[str, Any]:
     """Return an entry, without the parts that it does not have."""
     always = {"number", "at", "who", "action", "revision", "group", "hash"}
     return {
-        name: value
-        for name, value in asdict(entry).items()
-        if name in always or value not in (None, (), "")
+        name: value for name, value in asdict(entry).items() if name in always or value not in (None, (), "")
     }
