@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from edgeleuk.differential.evidence import Evidence, Rates, WhiteCounts, error_limit, tenth_above, tenth_below
 from edgeleuk.differential.rules import Group, PresenceRule, Reference, Rules, Severity, ThresholdRule
-from edgeleuk.statistics.bounds import BoundInputs, Bounds
-from edgeleuk.statistics.correction import Correction, Estimate
-from edgeleuk.statistics.intervals import (
-    CONFIDENCE,
-    PerHundred,
-    Share,
-    binomial_tail,
-    clopper_pearson,
-    largest_explained,
-)
+from edgeleuk.statistics.intervals import PerHundred, largest_explained
 from edgeleuk.types import UNCLASSIFIED, Place
 
 _SEVEREST_FIRST: tuple[Severity, ...] = ("alert", "warning", "note")
@@ -45,154 +37,6 @@ class Flag:
 
     It is empty if the text says all.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class FalsePositiveRate:
-    """Held-out cells of other types read as this one."""
-
-    errors: int
-    cells: int
-    labels: tuple[str, ...] = ()
-    """Types of a group as measured.
-
-    Empty for a single type, or if an older model does not state them.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class WhiteCounts:
-    """White-cell counts as the flags use them."""
-
-    n: int
-    """Number of identified white cells: the denominator."""
-    labels: tuple[str, ...]
-    """Labels of the reader, and other counted ones."""
-    white: Mapping[str, int]
-    outside: frozenset[str]
-    """Labels outside the denominator."""
-    places: Mapping[str, tuple[Place, ...]]
-    correction: Correction | None = None
-    bound_inputs: BoundInputs | None = None
-    """Inputs for the bounds over all white cells.
-
-    None if too few cells were recognised for any bound.
-    """
-    doubtful: Mapping[str, int] = field(default_factory=dict)
-    """Cells of `white` in doubtful pictures.
-
-    Under the warning of such a picture nothing is called present.
-    """
-    unread: int = 0
-    """Number of whole, unread white cells."""
-
-    @property
-    def supported(self) -> bool:
-        """Whether the slide's shares are known at all."""
-        return self.bound_inputs is not None
-
-    def bounds(self, labels: Iterable[str], key: str = "") -> Bounds | None:
-        """Return the bounds of a share, as `BoundInputs.of`."""
-        return self.bound_inputs.of(tuple(labels), key) if self.bound_inputs else None
-
-    def known(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Return the labels that the reader can give."""
-        return tuple(label for label in labels if label in self.labels)
-
-    def count(self, labels: Iterable[str]) -> int:
-        return sum(self.white.get(label, 0) for label in labels)
-
-    def of(self, labels: Iterable[str]) -> int:
-        """Count the cells that could be read as `labels`."""
-        return self.n + self.count(self.outside.intersection(labels))
-
-    def share(self, labels: Iterable[str]) -> Share:
-        """Return the share of the identified white cells.
-
-        Raises:
-            ValueError: There are no such cells, or a label is outside the denominator.
-        """
-        return Share(self.count(labels), self.n)
-
-    def corrected(self, labels: Iterable[str]) -> Estimate | None:
-        """Return the share corrected for the reader's errors.
-
-        It is that of `Correction.of`, with an interval as wide as the bounds. The result is None if the
-        errors were not measured, or the data support no share.
-        """
-        if not self.correction or not self.n or not self.supported:
-            return None
-        estimate, bounds = self.correction.of(labels), self.bounds(labels)
-        if estimate is None or bounds is None or bounds.high is None:
-            return estimate
-        return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
-
-    def amount(self, labels: Iterable[str], key: str = "") -> str:
-        """Describe a share with its bounds.
-
-        The share is of the recognised white cells, the bounds are those of all found.
-        """
-        chosen = tuple(labels)
-        bounds = self.bounds(chosen, key)
-        between = ""
-        if bounds is not None:
-            high = _tenth_above(100.0 if bounds.high is None else bounds.high)
-            between = f", between {_tenth_below(bounds.low):.1f} and {high:.1f} % of all found"
-        return f"{self.share(chosen).percent:.1f} % of those recognised{between}"
-
-    def where(self, labels: Iterable[str]) -> tuple[Place, ...]:
-        return tuple(place for label in labels for place in self.places.get(label, ()))
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A group's count compared with the reader's errors."""
-
-    count: int
-    of: int
-    error: float | None
-    """Upper limit of the false-positive rate.
-
-    It is the share, 0 to 1, of other cells read as the group; None if that was not measured.
-    """
-    p_value: float
-
-    @property
-    def present(self) -> bool:
-        """Whether errors alone would hardly explain the count.
-
-        False if the errors were not measured.
-        """
-        return self.error is not None and binomial_tail(self.count, self.of, self.error) < self.p_value
-
-
-Rates = Mapping[str, FalsePositiveRate]
-"""False-positive rates by label, or by group key."""
-
-
-def error_limit(group: Group, labels: tuple[str, ...], rates: Rates) -> float | None:
-    """Return the upper limit of a group's false-positive rate.
-
-    It is the upper end, 0 to 1, of the 95 % interval of the share of other cells read as one of `labels`. A
-    rate under the group's own key is used if it was measured for exactly these types. Otherwise the labels'
-    rates are added, each limit at the level that keeps 95 % for their sum (Bonferroni): too high rather
-    than too low, since it also counts as errors the confusions within the group.
-
-    Args:
-        group: Group of the rules.
-        labels: Types of the group that the reader can give.
-        rates: Measured rates.
-
-    Returns:
-        The limit; None unless every label, or the group itself, was measured.
-    """
-    own = rates.get(group.key)
-    measured = own is not None and (not own.labels or {*own.labels} == {*labels})
-    parts = [own] if own and measured else [rates[label] for label in labels if label in rates]
-    if not parts or (not measured and len(parts) < len(labels)):
-        return None
-    confidence = 1 - (1 - CONFIDENCE) / len(parts)
-    return min(1.0, sum(clopper_pearson(rate.errors, rate.cells, confidence)[1] for rate in parts))
 
 
 def raise_flags(counted: WhiteCounts, rates: Rates, rules: Rules, reference: Reference) -> tuple[Flag, ...]:
@@ -266,13 +110,17 @@ def _presence(counted: WhiteCounts, rule: PresenceRule, rates: Rates, rules: Rul
     count = counted.count(labels)
     if not count or 100 * count <= rule.over_percent * counted.n:
         return
+    certain = counted.certain(labels)
+    sure = bool(certain) and 100 * certain > rule.over_percent * counted.n
     error = error_limit(group, labels, rates)
-    evidence = Evidence(count, counted.of(labels), error, texts.p_value)
-    clear = Evidence(count - _doubtful(counted, labels), counted.of(labels), error, texts.p_value)
+    evidence = Evidence(count - certain, counted.of(labels), error, texts.p_value)
+    clear = replace(evidence, count=evidence.count - _doubtful(counted, labels))
     estimate = counted.corrected(labels)
     remains = counted.supported and (estimate is None or estimate.low > rule.over_percent)
-    present = clear.present and remains and clear.count >= texts.least
-    if error is None:
+    present = sure or (clear.present and remains and clear.count >= texts.least)
+    if sure:
+        template = texts.labelled
+    elif error is None:
         template = texts.unmeasured
     elif present:
         template = texts.present
@@ -287,15 +135,16 @@ def _presence(counted: WhiteCounts, rule: PresenceRule, rates: Rates, rules: Rul
         if present
         else (f"{rule.code}_SUSPECT", _MILDER[rule.severity])
     )
-    words = _words(counted, group)
-    text = template.format(**words) + (f" {rule.remark}" if rule.remark and present else "")
+    words = _words(certain if sure else count, group)
+    more = f", and {count - certain} more read so" if count > certain else ""
+    text = template.format(**words, more=more) + (f" {rule.remark}" if rule.remark and present else "")
     yield Flag(
         code,
         text,
         severity,
         counted.where(labels),
         rules.cite(rule.sources),
-        _weighed(evidence, words, rules),
+        _weighed(evidence, group, rules),
     )
 
 
@@ -314,17 +163,17 @@ def _doubtful(counted: WhiteCounts, labels: Iterable[str]) -> int:
     return sum(counted.doubtful.get(label, 0) for label in labels)
 
 
-def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
+def _weighed(evidence: Evidence, group: Group, rules: Rules) -> str:
     """Compare a count with the reader's errors in words.
 
-    Empty if the errors were not measured.
+    Empty if the errors were not measured, or a person labelled all of the cells.
     """
-    if evidence.error is None:
+    if evidence.error is None or not evidence.count:
         return ""
     explained = largest_explained(evidence.of, evidence.error, evidence.p_value)
     expected = f"{evidence.of * evidence.error:.1f}"
     return rules.presence.detail.format(
-        cells=words["cells"], of=evidence.of, expected=expected, explained=explained
+        cells=_words(evidence.count, group)["cells"], of=evidence.of, expected=expected, explained=explained
     )
 
 
@@ -339,7 +188,7 @@ def _threshold(counted: WhiteCounts, rule: ThresholdRule, rules: Rules) -> Itera
         return
     sure = bounds is not None and bounds.low >= rule.percent and not _doubtful(counted, labels)
     template = texts.sure if sure else texts.possible
-    words = _words(counted, group)
+    words = _words(counted.count(labels), group)
     low = _down(bounds.low) if bounds else ""
     name = group.many[:1].upper() + group.many[1:]
     text = template.format(name=name, low=low, percent=f"{rule.percent:g}") + _provisional(counted, rules)
@@ -366,7 +215,7 @@ def _ranges(counted: WhiteCounts, rules: Rules, reference: Reference) -> Iterato
         above = bounds.low > each.high
         text = (rules.range.above if above else rules.range.below).format(
             name=each.name.capitalize(),
-            limit=f"{_tenth_below(bounds.low) if above else _tenth_above(bounds.high or 0.0):g}",
+            limit=f"{tenth_below(bounds.low) if above else tenth_above(bounds.high or 0.0):g}",
             low=f"{each.low:g}",
             high=f"{each.high:g}",
         )
@@ -382,7 +231,7 @@ def _down(percent: float) -> str:
 
     It is in whole percent, or in tenths below 2 %; it never exceeds the bound.
     """
-    return f"{_tenth_below(percent):g}" if percent < 2 else f"{math.floor(percent)}"
+    return f"{tenth_below(percent):g}" if percent < 2 else f"{math.floor(percent)}"
 
 
 def _up(percent: float) -> str:
@@ -390,19 +239,10 @@ def _up(percent: float) -> str:
 
     It is in whole percent, or in tenths below 2 %; it is never less than the bound.
     """
-    return f"{_tenth_above(percent):g}" if percent < 2 else f"{math.ceil(percent)}"
+    return f"{tenth_above(percent):g}" if percent < 2 else f"{math.ceil(percent)}"
 
 
-def _tenth_below(percent: float) -> float:
-    return math.floor(percent * 10) / 10
-
-
-def _tenth_above(percent: float) -> float:
-    return math.ceil(percent * 10) / 10
-
-
-def _words(counted: WhiteCounts, group: Group) -> dict[str, str]:
-    count = counted.count(counted.known(group.labels))
+def _words(count: int, group: Group) -> dict[str, str]:
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
         "name": group.one if count == 1 else group.many,
