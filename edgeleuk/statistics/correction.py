@@ -28,6 +28,7 @@ as a smudge cell. Shares are then given of the white cells, which are those insi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -70,6 +71,8 @@ TOLERANCE = 1e-10
 DRAW_TOLERANCE = 1e-6
 """Maximum change of a share at convergence."""
 
+SHARE_DECIMALS = 9
+"""Decimals to which shares are rounded before cells are drawn."""
 NOTHING = 0.01
 """Number of cells below which a type is absent.
 
@@ -247,11 +250,7 @@ def correct(
     shares = maximum_likelihood(readings, rows, ROUNDS, TOLERANCE)
     drawn_rows, drawn_named = _drawn(names, confusion)
     total = int(readings.sum())
-    drawn = (
-        np.random.default_rng(SEED)
-        .multinomial(total, (shares @ rows) / (shares @ rows).sum(), DRAWS)
-        .astype(np.float64)
-    )
+    drawn = _readings_drawn(total, shares @ rows)
     # Columns without a reading in any draw do not affect the estimation, and are left out.
     seen = drawn.any(axis=0)
     drawn_shares = maximum_likelihood(drawn[:, seen], drawn_rows[..., seen], DRAW_ROUNDS, DRAW_TOLERANCE)
@@ -265,6 +264,27 @@ def correct(
         cells=cells,
         drawn=_undo_rejection(total * drawn_shares, drawn_named, measured),
     )
+
+
+def _readings_drawn(total: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Draw DRAWS slides of as many cells as were read.
+
+    Shares are rounded first. Their last bits differ between processors, and a draw from a multinomial
+    distribution branches on them: where types have equal shares, and after the last type of any share.
+
+    Args:
+        total: Number of cells of a slide.
+        weights: (K,) weights of the types, as read.
+
+    Returns:
+        Numbers of cells (DRAWS, K).
+    """
+    rounded = np.round(weights / weights.sum(), SHARE_DECIMALS)
+    likely = rounded > 0
+    drawn = np.zeros((DRAWS, len(weights)))
+    shares = rounded[likely] / math.fsum(rounded)
+    drawn[:, likely] = np.random.default_rng(SEED).multinomial(total, shares, DRAWS)
+    return drawn
 
 
 @lru_cache(maxsize=4)
