@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text, print_json, results, tell, warn
+from edgeleuk.cli._control import log_of, reasons_at, with_reasons
 from edgeleuk.cli._kept import check_types, tell_lost
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._results import ResultFolder, Run
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
     from edgeleuk.differential.rules import Reference, Rules
     from edgeleuk.models.registry import Model
     from edgeleuk.render.sessions import Kept
-    from edgeleuk.sessions import Session, SessionSummary
+    from edgeleuk.sessions import Session, SessionSummary, Store
     from edgeleuk.types import CountedField
 
 app = typer.Typer(
-    help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
-    "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
+    help="Kept counts of `live` and `analyze`: list, show, set, resume, export, delete.\n\n"
+    "They are in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
     no_args_is_help=True,
@@ -46,16 +48,14 @@ app = typer.Typer(
 
 Id = Annotated[
     str,
-    typer.Argument(
-        metavar="ID", help="Of a session, or its UUID; the beginning is enough.", show_default=False
-    ),
+    typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
-    """Every session, newest first, and the file that holds them."""
+    """List the sessions, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import default_path, open_store
 
@@ -83,12 +83,13 @@ def show(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """The differential of a session's white cells, each counted once, with its notes."""
+    """Show the verdict, the differential and the notes of a session."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
+        kept = _controlled(kept, opened)
     if as_json:
         print_json(render.shown(kept))
     else:
@@ -106,9 +107,9 @@ def resume(
     notes: MoreNotes = None,
     store: StoreOption = None,
 ) -> None:
-    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`.
+    """Continue a session with the same source, objective, slide map and tally, as `edgeleuk live --resume ID`.
 
-    What is said of the slide or the operator holds from now on; a note keeps what was said before.
+    Facts that are given here replace the kept ones; a note keeps what was said before.
     """
     from edgeleuk.cli.live import resume_session
     from edgeleuk.sessions import open_store
@@ -176,7 +177,7 @@ def export(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
-        kept = _kept(found, model_folder, *standards(rules, reference))
+        kept = _controlled(_kept(found, model_folder, *standards(rules, reference)), opened)
         about = kept.summary
         folder = ResultFolder(
             out or Path(about.id),
@@ -264,6 +265,21 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
         model,
         tuple(lost),
     )
+
+
+def _controlled(kept: Kept, opened: Store) -> Kept:
+    """Return a session whose verdict says if a control slide failed.
+
+    That is as of the session's end.
+    """
+    from edgeleuk.quality_control.log import until
+
+    about, lost = kept.summary, [*kept.lost]
+    time = datetime.fromisoformat(about.ended or about.last or about.started)
+    entries = until(log_of(opened, lost), time)
+    against = reasons_at(entries, time, about.magnification, about.device)
+    result = replace(kept.result, verdict=with_reasons(kept.result.verdict, against))
+    return replace(kept, result=result, lost=tuple(lost))
 
 
 def _checked(

@@ -156,7 +156,34 @@ def m004_no_passwords(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE sessions SET source = ? WHERE id = ?", (shown, session))
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, m004_no_passwords)
+def m005_quality_control(connection: sqlite3.Connection) -> None:
+    """Create the log of control slides.
+
+    Triggers keep what was entered: a log that can be altered proves nothing.
+    """
+    for statement in (
+        """
+        CREATE TABLE quality_control (
+            key INTEGER PRIMARY KEY, at TEXT NOT NULL, control TEXT NOT NULL, kind TEXT NOT NULL,
+            record BLOB NOT NULL
+        ) STRICT
+        """,
+        *(
+            f"CREATE TRIGGER quality_control_{name} BEFORE {action} ON quality_control"
+            " BEGIN SELECT RAISE(ABORT, 'the log of control slides is only added to'); END"
+            for name, action in (("kept", "DELETE"), ("unchanged", "UPDATE"))
+        ),
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_sessions,
+    m002_quality,
+    m003_records,
+    m004_no_passwords,
+    m005_quality_control,
+)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:
