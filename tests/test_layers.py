@@ -18,7 +18,7 @@ PACKAGE = Path(edgeleuk.__file__).parent
 LAYERS = (
     "_text", "errors", "types",
     "system", "statistics", "imaging", "device", "models", "networks", "simulation", "sources",
-    "differential", "results", "sessions", "scale", "slidemap", "quality", "analysis", "counting",
+    "differential", "results", "sessions", "quality_control", "scale", "slidemap", "quality", "analysis", "counting",
     "calibration", "doctor", "review", "render", "console", "lab.evaluation", "lab.training", "lab.render", "cli",
 )  # fmt: skip
 """Lowest first. A module imports from its own package and from what stands before it."""

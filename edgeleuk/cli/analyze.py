@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -25,6 +25,7 @@ from edgeleuk.cli._console import (
     warn,
     writable_folder,
 )
+from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._overlays import Overlays, attempt
@@ -72,24 +73,26 @@ def analyze(
     um_per_px: Annotated[
         float | None,
         typer.Option(
-            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+            "--um-per-px",
+            help="Micrometres per pixel. Without it the scale is measured on red cells.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Folder for results: JSON, CSV and overlays, or those asked for.",
+            help="Folder for results: JSON, CSV and annotated pictures, or only those asked for.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (see `edgeleuk schema`).")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a cell.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row per cell.")] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write an annotated copy of each picture to --out.")
     ] = False,
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
+        bool, typer.Option("-r", "--recursive", help="Search folders with their subfolders.")
     ] = False,
     details: Annotated[
         bool, typer.Option("--details", help="Also show the cells, attributes and the reasoning.")
@@ -106,10 +109,13 @@ def analyze(
         ),
     ] = None,
     separate: Annotated[
-        bool, typer.Option("--separate", help="Pictures show different places: do not look for overlaps.")
+        bool, typer.Option("--separate", help="Do not look for overlaps: the pictures show different places.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Analyse pictures that are too poor or no smear, too; marked.")
+        bool,
+        typer.Option(
+            "--force", help="Analyse refused pictures (too poor, or no smear) too, and mark the result."
+        ),
     ] = False,
     slide: SlideOption = "",
     operator: OperatorOption = "",
@@ -121,7 +127,7 @@ def analyze(
     ] = True,
     store: StoreOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads.", show_default="all cores")
     ] = None,
 ) -> None:
     """Count the cells of smear pictures and give the white-cell differential with its uncertainty.
@@ -136,6 +142,7 @@ def analyze(
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.differential.per_microlitre import check
+    from edgeleuk.render.control_warnings import with_reasons
     from edgeleuk.sources.pictures.listing import pictures as pictures_of
     from edgeleuk.system import machine
     from edgeleuk.types import PictureFile, Scale
@@ -170,6 +177,7 @@ def analyze(
     folder = ResultFolder(target, run) if target else None
     write_all = folder is not None and not (as_json or as_csv or overlay)
     forms = _Forms(as_json, as_csv, write_all, details)
+    control_log = entries_of(store)
     overlays = Overlays(folder if overlay or write_all else None, model.reader.labels)
 
     with Stopping() as stop, Keeper(new, store, wanted=keep and bool(files)) as keeper:
@@ -184,6 +192,8 @@ def analyze(
     if stop and not (count.number or outcome.failures):
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
+    against = reasons_now(control_log, model.magnification, microscope)
+    result = replace(result, verdict=with_reasons(result.verdict, against))
     overlays.sign(result)
     faults = [
         *overlays.faults,

@@ -49,13 +49,15 @@ def live(
     um_per_px: Annotated[
         float | None,
         typer.Option(
-            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+            "--um-per-px",
+            help="Micrometres per pixel. Without it the scale is measured on red cells.",
+            show_default=False,
         ),
     ] = None,
     manual: Annotated[bool, typer.Option("--manual", help="Count a field only at a key press (c).")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Print one line an event, for logs.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print one line per event, for logs.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object an event, for pipes.")
+        bool, typer.Option("--json", help="Print one JSON object per event, for pipes.")
     ] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Open a window with the picture.")] = False,
     slide: SlideOption = "",
@@ -79,19 +81,19 @@ def live(
         typer.Option("--seconds", min=0.1, help="End after so many seconds.", show_default=False),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=64, help="Pixels to ask of the camera.", show_default=False)
+        int | None, typer.Option(min=64, help="Width to ask of the camera, pixels.", show_default=False)
     ] = None,
-    height: Annotated[int | None, typer.Option(min=64, help="Likewise.", show_default=False)] = None,
+    height: Annotated[int | None, typer.Option(min=64, help="Height, pixels.", show_default=False)] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.1, help="Frames a second to ask for.", show_default=False)
     ] = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads of the networks.", show_default="all cores")
     ] = None,
 ) -> None:
-    """Count the cells of a slide while the stage moves; each cell counts once, however often it is seen.
+    """Count the cells of a slide while the stage moves; each cell counts once.
 
     A frame counts by itself when the stage stands still, the picture is in focus and well lit, and the ground is new;
     else a word says why not. Every counted field is on the disk before it is announced. Without a terminal the events

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from edgeleuk.sessions import Store
 
 app = typer.Typer(
-    help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
-    "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
+    help="Kept counts of `live` and `analyze`: list, show, set, resume, export, delete.\n\n"
+    "They are in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
     no_args_is_help=True,
@@ -43,16 +43,14 @@ app = typer.Typer(
 
 Id = Annotated[
     str,
-    typer.Argument(
-        metavar="ID", help="Of a session, or its UUID; the beginning is enough.", show_default=False
-    ),
+    typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
-    """Every session, newest first, and the file that holds them."""
+    """List the sessions, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import default_path, open_store
 
@@ -80,7 +78,7 @@ def show(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """The differential of a session's white cells, each counted once, with its notes."""
+    """Show the verdict, the differential and the notes of a session."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import open_store
 
@@ -103,9 +101,9 @@ def resume(
     notes: MoreNotes = None,
     store: StoreOption = None,
 ) -> None:
-    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`.
+    """Continue a session with the same source, objective, slide map and tally, as `edgeleuk live --resume ID`.
 
-    What is said of the slide or the operator holds from now on; a note keeps what was said before.
+    Facts that are given here replace the kept ones; a note keeps what was said before.
     """
     from edgeleuk.cli.live import resume_session
     from edgeleuk.sessions import open_store
@@ -224,6 +222,8 @@ def _kept(
         UsageError: The named model is for another objective.
     """
     from edgeleuk.counting.kept import restored
+    from edgeleuk.quality_control import log
+    from edgeleuk.render.control_warnings import controlled
     from edgeleuk.review import OpenReview
 
     found, lost = store.get(session), list[str]()
@@ -241,4 +241,5 @@ def _kept(
         )
     kept = restored(found, model, rules, reference)
     review = OpenReview(store, kept, rules, reference).review(lost)
+    kept, review = controlled(kept, review, log.read(store, lost))
     return kept, review, (*kept.lost, *lost)

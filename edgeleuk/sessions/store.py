@@ -12,7 +12,8 @@ from types import TracebackType
 
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.sessions import damage
+from edgeleuk.sessions import control_log, damage
+from edgeleuk.sessions.control_log import LoggedRecord
 from edgeleuk.sessions.damage import Losses
 from edgeleuk.sessions.database import RESERVE_BYTES, Database
 from edgeleuk.sessions.facts import NewSession, SessionSummary
@@ -219,6 +220,29 @@ class Store:
                 self._database.give_back()
         finally:
             doomed.release()
+
+    def add_to_control_log(self, control: str, kind: str, record: bytes) -> None:
+        """Append an entry to the log of control slides.
+
+        Args:
+            control: Name of the control slide.
+            kind: Kind of the entry.
+            record: Its value, see `quality_control.log.encode`.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        control_log.add(self._database, control, kind, record)
+
+    def control_log(self, lost: Losses | None = None) -> tuple[LoggedRecord, ...]:
+        """Return the log of control slides in order.
+
+        `lost` takes what a damaged file does not give.
+
+        Raises:
+            DamagedError: If a part cannot be read and `lost` is None.
+        """
+        return control_log.read(self._database, lost)
 
     def close(self) -> None:
         """Release the sessions and the file. Safe to call twice."""
