@@ -52,12 +52,13 @@ class Context:
     """JPEG of cells, `IMAGE_UM` wide, by picture and number."""
 
 
-def wanted(result: SlideResult) -> tuple[Place, ...]:
+def wanted(result: SlideResult, review: Review | None = None) -> tuple[Place, ...]:
     """Return the cells of which a report shows pictures.
 
-    Those that the verdict's reasons name, the gravest first, at most MOST_CELLS.
+    Those that the verdict's reasons name, the gravest first; then those that the program's own verdict named
+    before the review. At most MOST_CELLS.
     """
-    return tuple(place for place, _ in _named(result.verdict)[:MOST_CELLS])
+    return tuple(place for place, _ in _to_look_at(result, review)[:MOST_CELLS])
 
 
 def gather(result: SlideResult, rules: Rules, reference: Reference, context: Context | None = None) -> Report:
@@ -97,13 +98,20 @@ def gather(result: SlideResult, rules: Rules, reference: Reference, context: Con
         refused=result.not_counted,
         left_out=result.left_out,
         flagged=tuple(_flagged(result, review, context.images, names)),
-        flagged_in_all=len(_named(result.verdict)),
+        flagged_in_all=len(_to_look_at(result, review)),
         clumps=found.outside.get(CLUMP),
         giant_platelets=found.outside.get(GIANT),
         not_looked_for=rules.verdict.not_looked_for,
         remarks=context.remarks,
         lost=context.lost,
     )
+
+
+def _to_look_at(result: SlideResult, review: Review | None) -> list[tuple[Place, tuple[str, ...]]]:
+    now = _named(result.verdict)
+    spots = {(place.picture, place.number) for place, _ in now}
+    before = _named(review.program.verdict) if review else []
+    return now + [each for each in before if (each[0].picture, each[0].number) not in spots]
 
 
 def _named(verdict: Verdict) -> list[tuple[Place, tuple[str, ...]]]:
@@ -177,7 +185,7 @@ def _rows(
             of=share.of if stated else None,
             percent=share.percent if stated else None,
             bounds=found.bounds.get(label) if stated else None,
-            range=ranges.get(label),
+            range=ranges.get(label) if stated else None,
             flags=flags.get(label, ()),
             program=program,
             level=found.subtypes.get(label),
@@ -263,10 +271,12 @@ def _flagged(
 ) -> Iterator[FlaggedCell]:
     readings = _readings(result.fields)
     reviewed = {(cell.name, cell.number): cell for cell in review.cells.values()} if review else {}
-    for place, codes in _named(result.verdict)[:MOST_CELLS]:
+    for place, codes in _to_look_at(result, review)[:MOST_CELLS]:
         spot = (place.picture, place.number)
         name = names.get(place.picture, place.picture)
-        yield _flagged_cell(name, place.number, readings.get(spot), reviewed.get(spot), codes, images.get(spot))
+        yield _flagged_cell(
+            name, place.number, readings.get(spot), reviewed.get(spot), codes, images.get(spot)
+        )
 
 
 def _flagged_cell(

@@ -82,7 +82,11 @@ def _file(name: str) -> PictureFile:
     if not path or not page.isdecimal() or Path(name).exists():
         return PictureFile(Path(name))
     return next(
-        (each for each in pictures([path], recursive=False) if isinstance(each, PictureFile) and str(each) == name),
+        (
+            each
+            for each in pictures([path], recursive=False)
+            if isinstance(each, PictureFile) and str(each) == name
+        ),
         PictureFile(Path(name)),
     )
 
@@ -93,7 +97,5 @@ def _cut(frame: Frame, scale: Scale, place: Place) -> bytes:
     own = scale.shrunk(frame.shrunk)
     um_per_px = max(own.um_per_px, IMAGE_UM / IMAGE_PX)
     crop = crop_um(frame.pixels, own, middle, um_per_px, round(IMAGE_UM / um_per_px), OUTSIDE)
-    encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded[1].tobytes()

@@ -89,7 +89,7 @@ class TypeRow:
     bounds: Bounds | None
     """Bounds of the share of all white cells; None if not known."""
     range: Range | None
-    """Reference range; None if there is none for this type."""
+    """Reference range; None if there is none for this type, or no share."""
     flags: tuple[str, ...]
     """Codes of the flags that concern the type."""
     program: tuple[int, float | None] | None

@@ -48,3 +48,4 @@ ESTIMATES: Mapping[str, Code] = {
     "white cells": Code("49498-9", "Leukocytes [#/volume] in Blood by Estimate", "/uL")
 }
 """Estimates per volume; they exist only where the blood's red-cell count was entered, or the area is known."""
+DOCUMENT = Code("11502-2", "Laboratory report", "")

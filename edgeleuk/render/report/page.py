@@ -184,8 +184,15 @@ def _program_facts(report: Report) -> dict[str, list[tuple[str, str]]]:
         ("Profile", about.profile or "none"),
         ("Ranges", report.differential.reference),
     ]
-    hashes = (("Finder", model.finder_sha256), ("Reader", model.reader_sha256), ("Settings", model.manifest_sha256))
-    return {"pairs": pairs, "codes": [(name, f"SHA-256 {sha}" if sha else "hash not kept") for name, sha in hashes]}
+    hashes = (
+        ("Finder", model.finder_sha256),
+        ("Reader", model.reader_sha256),
+        ("Settings", model.manifest_sha256),
+    )
+    return {
+        "pairs": pairs,
+        "codes": [(name, f"SHA-256 {sha}" if sha else "hash not kept") for name, sha in hashes],
+    }
 
 
 def _rows(report: Report) -> Iterator[dict[str, Any]]:
@@ -194,7 +201,7 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
     Of a slide that supports no shares only the types that were counted: the others are told in one line.
     """
     for row in report.rows:
-        if row.count or report.supported or row.program and row.program[0]:
+        if row.count or report.supported or (row.program and row.program[0]):
             yield {
                 "label": spoken(row.label),
                 "count": row.count,
@@ -262,7 +269,13 @@ def _beside(report: Report) -> Iterator[str]:
         if count:
             per = report.per_100.get(label)
             value = per.per_100 if per else None
-            beside = "" if value is None else f" ({value:.{decimals(per.white)}f} per 100 white cells)" if per else ""
+            beside = (
+                ""
+                if value is None
+                else f" ({value:.{decimals(per.white)}f} per 100 white cells)"
+                if per
+                else ""
+            )
             yield f"{spoken(label)} {count}{beside}"
     if report.differential.cut:
         yield f"cut by the edge {report.differential.cut}"

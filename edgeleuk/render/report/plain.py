@@ -42,7 +42,9 @@ def document(report: Report) -> dict[str, Any]:
             "refused": [_refusal(each) for each in report.refused],
             "left_out": [_refusal(each) for each in report.left_out],
             "area_mm2": report.area_mm2,
-            "seen_again": dict(zip(("white_cells", "red_cells", "platelets"), report.seen_again, strict=True)),
+            "seen_again": dict(
+                zip(("white_cells", "red_cells", "platelets"), report.seen_again, strict=True)
+            ),
             "copies": report.copies,
             "lost": list(report.lost),
         },
