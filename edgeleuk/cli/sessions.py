@@ -11,7 +11,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text, print_json, results, tell
-from edgeleuk.cli._kept import kept_by, tell_lost
+from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -82,12 +82,12 @@ def show(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept = kept_by(opened.get(session), model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, session, model_folder, *standards(rules, reference))
     if as_json:
-        print_json(render.shown(kept))
+        print_json(render.shown(kept, review))
     else:
-        results().print(render.show(kept))
-    tell_lost(kept.lost)
+        results().print(render.show(kept, review))
+    tell_lost(lost)
 
 
 @app.command()
@@ -170,7 +170,7 @@ def export(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
-        kept = kept_by(found, model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, found.id, model_folder, *standards(rules, reference))
         about = kept.summary
         folder = ResultFolder(
             out or Path(about.id),
@@ -184,9 +184,9 @@ def export(
     folder.write("verdict.csv", tables.verdict_csv(kept.result.verdict))
     folder.write("differential.csv", tables.differential_csv(kept.result.differential))
     folder.write("pictures.csv", tables.pictures_csv(kept.result))
-    folder.write("session.json", json_text(render.document(kept)))
+    folder.write("session.json", json_text(render.document(kept, review)))
     folder.close()
-    tell_lost(kept.lost)
+    tell_lost(lost)
     tell(f"session {about.id} is in {folder.path}")
 
 
