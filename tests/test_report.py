@@ -267,7 +267,7 @@ def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path
         ("lymphocyte", "blast", None)
     }
     said = Page(page(report)).text
-    assert "lymphocyte, by a person program: blast" in said
+    assert "lymphocyte, by a person (program: blast)" in said
     assert f"The program's own verdict, before the review: {report.program_verdict.line}" in said  # type: ignore[union-attr]
 
 
