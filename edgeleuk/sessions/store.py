@@ -156,8 +156,7 @@ class Store:
             StoreError: If another process holds it.
             UsageError: If it is of pictures, or its review was signed.
         """
-        require_resumable(self.get(session).known([]))
-        self._require_unsigned(self._full_id(session))
+        self.require_resumable(session)
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -168,6 +167,24 @@ class Store:
             resumed.release()
             raise
         return resumed
+
+    def require_resumable(self, session: str) -> SessionSummary:
+        """Check that a session can be resumed; return its summary.
+
+        Raises:
+            UsageError: If it is of pictures, or its review was signed.
+        """
+        summary = self.get(session).known([])
+        require_resumable(summary)
+        signed = (
+            "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
+        )
+        for who, at in self._database.query(signed, (summary.id,)):
+            raise UsageError(
+                f"the review of session {summary.id} was signed by {who} on {at[:10]}: its count is closed. Begin another"
+                " session of the slide with `edgeleuk live`."
+            )
+        return summary
 
     def annotate(self, session: str) -> Session:
         """Open a session for marks and remarks.
@@ -223,16 +240,6 @@ class Store:
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
-
-    def _require_unsigned(self, session: str) -> None:
-        signed = (
-            "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
-        )
-        for who, at in self._database.query(signed, (session,)):
-            raise UsageError(
-                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
-                " session of the slide with `edgeleuk live`."
-            )
 
     def _new_id(self) -> str:
         """Return a new id, which sorts by time.
