@@ -20,7 +20,7 @@ EdgeleukError                exit 1
 │   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
 ├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
-└── ControlError             exit 11  a control slide failed, is overdue, or could not be judged
+└── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -164,6 +164,6 @@ class QualityError(EdgeleukError):
 
 
 class ControlError(EdgeleukError):
-    """A control slide failed, is overdue, or could not be judged."""
+    """A control slide failed, is overdue, or could not be evaluated."""
 
     exit_code = 11

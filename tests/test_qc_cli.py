@@ -16,7 +16,7 @@ from counted import MODEL, counted_field
 from test_cli import DATA, run
 
 from edgeleuk.quality_control import log
-from edgeleuk.quality_control.control import Control, ControlRun, Expected, Judged
+from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected
 from edgeleuk.quality_control.log import Entry
 from edgeleuk.render.control_warnings import reasons_at
 from edgeleuk.sessions import NewSession, open_store
@@ -30,9 +30,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "s.db"
 
 
-def judged(z: float, rule: str = "") -> tuple[Judged, ...]:
-    other = Judged("lymphocyte", 30.0, 30.0, 4.0, 0.1)
-    return (Judged("neutrophil", 60 + 5 * z, 60.0, 5.0, z, rule), other)  # type: ignore[arg-type]
+def evaluated(z: float, rule: str = "") -> tuple[EvaluatedValue, ...]:
+    other = EvaluatedValue("lymphocyte", 30.0, 30.0, 4.0, 0.1)
+    return (EvaluatedValue("neutrophil", 60 + 5 * z, 60.0, 5.0, z, rule), other)  # type: ignore[arg-type]
 
 
 def fill(
@@ -46,7 +46,7 @@ def fill(
         for z in deviations:
             rule = "1-3s" if abs(z) > 3 else "1-2s" if abs(z) > 2 else ""
             state = "rejected" if abs(z) > 3 else "warning" if abs(z) > 2 else "in_control"
-            done = ControlRun("0" * 36, state, 200, judged(z, rule))  # type: ignore[arg-type]
+            done = ControlRun("0" * 36, state, 200, evaluated(z, rule))  # type: ignore[arg-type]
             opened.add_to_control_log("c1", "run", log.encode(done))
 
 
@@ -118,7 +118,7 @@ def test_only_results_that_the_control_is_for_are_warned_of(
 ) -> None:
     """Its objective, and its device where it has one."""
     control = Control("c1", "c1", "100x", (Expected("neutrophil", 60.0, 5.0),), device="" if warned else "a")
-    values: list[Control | ControlRun] = [control, ControlRun("s", "rejected", 200, judged(4, "1-3s"))]
+    values: list[Control | ControlRun] = [control, ControlRun("s", "rejected", 200, evaluated(4, "1-3s"))]
     now = datetime.now(UTC)
     entries = [Entry(i, now.isoformat(), "c1", "run", value) for i, value in enumerate(values)]
     assert bool(reasons_at(entries, now, magnification, device)) is warned
@@ -180,7 +180,7 @@ WRONG = [
     (("set", "c1", "--mag", "40x"), "is of 100x"),
     (("run", "c1"), "name pictures of the control slide, or a kept session"),
     (("run", "c9", "x.png"), "there is no control slide c9. In use: c1."),
-    (("chart", "c1", "--quantity", "blast"), "Judged: neutrophil, lymphocyte"),
+    (("chart", "c1", "--quantity", "blast"), "Evaluated: neutrophil, lymphocyte"),
     (("note", "c9", "x"), "there is no control slide c9"),
 ]
 

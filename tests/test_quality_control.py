@@ -15,10 +15,10 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import DamagedError, StoreError, UsageError
 from edgeleuk.models import registry
 from edgeleuk.quality_control import log
-from edgeleuk.quality_control.control import Control, ControlRun, Expected, Judged, Measured
+from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected, Measured
 from edgeleuk.quality_control.log import Entry, standings
 from edgeleuk.quality_control.quantities import establish, measure
-from edgeleuk.quality_control.westgard import chance_of_warning, judge, judge_run
+from edgeleuk.quality_control.westgard import chance_of_warning, evaluate, evaluate_run
 from edgeleuk.sessions import open_store
 
 NEUTROPHIL = Expected("neutrophil", 60.0, 5.0)
@@ -44,7 +44,7 @@ def share(count: int, of: int, quantity: str = "neutrophil") -> Measured:
 )
 def test_a_value_breaks_a_rule_only_beyond_its_limit(percent: float, rule: str, deviation: float) -> None:
     """Exactly 2 or 3 SD is within; of 1,000 cells the binomial error (1.55) is below the SD of 5."""
-    found = judge(share(round(percent * 10), 1000), NEUTROPHIL)
+    found = evaluate(share(round(percent * 10), 1000), NEUTROPHIL)
     assert found.rule == rule
     assert found.deviation == pytest.approx(deviation)
     assert (found.sd, found.low, found.high) == (5.0, 50.0, 70.0)
@@ -62,8 +62,8 @@ def test_a_value_breaks_a_rule_only_beyond_its_limit(percent: float, rule: str, 
 )
 def test_two_runs_in_a_row_beyond_2_sd_on_one_side_reject(before: float, percent: float, rule: str) -> None:
     """A single one only warns, and so do two on opposite sides."""
-    first = judge(share(round(before * 10), 1000), NEUTROPHIL)
-    assert judge(share(round(percent * 10), 1000), NEUTROPHIL, first).rule == rule
+    first = evaluate(share(round(before * 10), 1000), NEUTROPHIL)
+    assert evaluate(share(round(percent * 10), 1000), NEUTROPHIL, first).rule == rule
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_two_runs_in_a_row_beyond_2_sd_on_one_side_reject(before: float, percent
 )
 def test_the_error_of_the_count_is_the_least_sd(of: int, sd: float) -> None:
     """An SD of 0.5 % cannot hold for 100 cells, of which 60 % are 4.9 % off by chance."""
-    found = judge(share(of * 7 // 10, of), Expected("neutrophil", 60.0, 0.5))
+    found = evaluate(share(of * 7 // 10, of), Expected("neutrophil", 60.0, 0.5))
     assert found.sd == pytest.approx(sd)
     assert found.deviation == pytest.approx(10 / sd)
 
@@ -81,38 +81,42 @@ def test_the_error_of_the_count_is_the_least_sd(of: int, sd: float) -> None:
 )
 def test_a_type_that_is_never_there_is_judged_exactly(cells: int, rule: str) -> None:
     """Of half a cell expected, chance shows 3 or more in 1.4 %, 4 or more in .17 %, 5 or more in .017 %."""
-    assert judge(share(cells, 100, "blast"), Expected("blast", 0.0, 0.0)).rule == rule
+    assert evaluate(share(cells, 100, "blast"), Expected("blast", 0.0, 0.0)).rule == rule
 
 
 def test_a_ratio_to_red_cells_has_the_error_of_both_counts() -> None:
     """Of 50 platelets to 1,000 red cells: 50 sqrt(1/50 + 1/1000), the usual error of a ratio of counts."""
     measured = Measured("platelets_per_1000_red_cells", 80.0, 80, 1080)
-    found = judge(replace(measured, of=1050, count=78), Expected("platelets_per_1000_red_cells", 50.0, 1.0))
+    found = evaluate(
+        replace(measured, of=1050, count=78), Expected("platelets_per_1000_red_cells", 50.0, 1.0)
+    )
     assert found.sd == pytest.approx(50 * sqrt(1 / 50 + 1 / 1000), rel=1e-6)
 
 
 def test_a_quantity_that_is_no_count_has_its_own_sd_alone() -> None:
     """The scale: 0.110 is 2.5 SD from 0.100."""
-    found = judge(Measured("um_per_px", 0.110), Expected("um_per_px", 0.100, 0.004))
+    found = evaluate(Measured("um_per_px", 0.110), Expected("um_per_px", 0.100, 0.004))
     assert (found.rule, found.sd) == ("1-2s", 0.004)
     assert found.deviation == pytest.approx(2.5)
 
 
 def test_a_run_is_the_worst_of_its_values() -> None:
-    """A rejection outweighs a warning; what is not expected is not judged."""
+    """A rejection outweighs a warning; what is not expected is not evaluated."""
     control = replace(CONTROL, expected=(NEUTROPHIL, Expected("lymphocyte", 30.0, 5.0)))
     run = ControlRun("s", "collected", 1000)
     values = [share(610, 1000), share(450, 1000, "lymphocyte"), share(5, 1000, "blast")]
-    judged = judge_run(control, values, run)
-    assert (judged.state, [each.rule for each in judged.values]) == ("warning", ["", "1-2s"])
-    assert judge_run(control, [share(800, 1000), *values[1:]], run).state == "rejected"
-    assert judge_run(control, [share(600, 1000), share(300, 1000, "lymphocyte")], run).state == "in_control"
+    evaluated = evaluate_run(control, values, run)
+    assert (evaluated.state, [each.rule for each in evaluated.values]) == ("warning", ["", "1-2s"])
+    assert evaluate_run(control, [share(800, 1000), *values[1:]], run).state == "rejected"
+    assert (
+        evaluate_run(control, [share(600, 1000), share(300, 1000, "lymphocyte")], run).state == "in_control"
+    )
 
 
-def test_too_few_cells_are_not_judged() -> None:
+def test_too_few_cells_are_not_evaluated() -> None:
     """A count of 99 cells neither passes nor fails: its own error would hide a drift."""
-    judged = judge_run(CONTROL, [share(90, 99)], ControlRun("s", "collected", 99))
-    assert (judged.state, judged.values) == ("not_judged", ())
+    evaluated = evaluate_run(CONTROL, [share(90, 99)], ControlRun("s", "collected", 99))
+    assert (evaluated.state, evaluated.values) == ("not_evaluated", ())
 
 
 def test_values_are_established_from_ten_sessions() -> None:
@@ -150,9 +154,9 @@ def entry(number: int, value: Control | ControlRun | str, hour: int = 8, kind: s
     return log.decode(number, at, "c1", kind, log.encode(value))
 
 
-def judged(state: str) -> ControlRun:
-    values = (Judged("neutrophil", 80.0, 60.0, 5.0, 4.0, "1-3s"),)
-    return ControlRun("s", state, 200, values if state != "not_judged" else ())  # type: ignore[arg-type]
+def evaluated(state: str) -> ControlRun:
+    values = (EvaluatedValue("neutrophil", 80.0, 60.0, 5.0, 4.0, "1-3s"),)
+    return ControlRun("s", state, 200, values if state != "not_evaluated" else ())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def judged(state: str) -> ControlRun:
     [
         (["in_control"], False),
         (["rejected"], True),
-        (["rejected", "not_judged"], True),
+        (["rejected", "not_evaluated"], True),
         (["rejected", "warning"], False),
         (["rejected", "in_control", "rejected"], True),
         (["warning"], False),
@@ -168,7 +172,7 @@ def judged(state: str) -> ControlRun:
 )
 def test_a_failure_holds_until_a_good_run(states: list[str], failed: bool) -> None:
     """A run of too few cells does not end it, and neither do new expected values."""
-    entries = [entry(1, CONTROL), *(entry(2 + i, judged(state)) for i, state in enumerate(states))]
+    entries = [entry(1, CONTROL), *(entry(2 + i, evaluated(state)) for i, state in enumerate(states))]
     entries.append(entry(9, replace(CONTROL, least_cells=50)))
     (found,) = standings(entries, NOON)
     assert (found.failed is not None) is failed
@@ -177,19 +181,19 @@ def test_a_failure_holds_until_a_good_run(states: list[str], failed: bool) -> No
 @pytest.mark.parametrize(("every", "overdue"), [(None, None), (4.0, None), (3.9, 4.0), (24.0, None)])
 def test_a_control_is_overdue_after_its_interval(every: float | None, overdue: float | None) -> None:
     """Counted at 8, it is noon: four hours, which is not more than four."""
-    entries = [entry(1, replace(CONTROL, every_hours=every), 6), entry(2, judged("in_control"), 8)]
+    entries = [entry(1, replace(CONTROL, every_hours=every), 6), entry(2, evaluated("in_control"), 8)]
     assert standings(entries, NOON)[0].overdue_hours == overdue
 
 
 def test_a_control_that_was_never_counted_is_overdue_from_when_it_was_set() -> None:
     """A run without enough cells does not count either."""
-    entries = [entry(1, replace(CONTROL, every_hours=2.0), 8), entry(2, judged("not_judged"), 11)]
+    entries = [entry(1, replace(CONTROL, every_hours=2.0), 8), entry(2, evaluated("not_evaluated"), 11)]
     assert standings(entries, NOON)[0].overdue_hours == 4.0
 
 
 def test_a_retired_control_has_no_state() -> None:
     """It warns no more, and may be begun anew."""
-    entries = [entry(1, CONTROL), entry(2, judged("rejected")), entry(3, "faded", kind="retire")]
+    entries = [entry(1, CONTROL), entry(2, evaluated("rejected")), entry(3, "faded", kind="retire")]
     assert standings(entries, NOON) == []
     assert standings([*entries, entry(4, CONTROL)], NOON)[0].failed is None
 
@@ -203,7 +207,7 @@ def test_the_log_is_only_added_to(tmp_path: Path) -> None:
     """The file itself refuses to change or to remove an entry, and gives back what was entered."""
     with open_store(tmp_path / "s.db") as store:
         store.add_to_control_log("c1", "set", log.encode(CONTROL))
-        store.add_to_control_log("c1", "run", log.encode(judged("rejected")))
+        store.add_to_control_log("c1", "run", log.encode(evaluated("rejected")))
         for statement in (
             "DELETE FROM quality_control",
             "UPDATE quality_control SET record = x'00'",
@@ -216,4 +220,4 @@ def test_the_log_is_only_added_to(tmp_path: Path) -> None:
                 connection.execute(statement)
     with open_store(tmp_path / "s.db") as store:
         values = [log.decode(e.number, e.at, e.control, e.kind, e.record).value for e in store.control_log()]
-    assert values == [CONTROL, judged("rejected")]
+    assert values == [CONTROL, evaluated("rejected")]

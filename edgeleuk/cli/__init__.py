@@ -28,6 +28,7 @@ from edgeleuk.cli import (
     models,
     profiles,
     qc,
+    report,
     schema,
     sessions,
     simulate,
@@ -85,6 +86,7 @@ app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
+app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
 

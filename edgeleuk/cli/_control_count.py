@@ -12,7 +12,7 @@ import typer
 
 from edgeleuk.cli._console import notices, progress_bar, report, warn
 from edgeleuk.cli._keep import Keeper, pictures_session
-from edgeleuk.cli._kept import tell_lost
+from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import chosen
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._stop import Stopping
@@ -70,11 +70,11 @@ def count_pictures(model: Model, options: Counting) -> SlideResult:
                 if isinstance(done, Failed):
                     report(done.error)
         if stop:
-            notices.print("interrupted: the control slide was not judged.")
+            notices.print("interrupted: the control slide was not evaluated.")
             raise typer.Exit(stop.exit_code)
         keeper.finish(f"counted {count.number} picture{'s' * (count.number != 1)} of a control slide")
         if keeper.failed:
-            raise StoreError("the control slide was not judged, since its session could not be kept.")
+            raise StoreError("the control slide was not evaluated, since its session could not be kept.")
         keeper.tell()
     return count.result(keeper.about)
 
@@ -85,11 +85,9 @@ def kept_result(opened: Store, control: Control, session: str, model: Model) -> 
     Raises:
         UsageError: The session is of another slide or objective, or still running.
     """
-    from edgeleuk.cli.sessions import _kept
-
     found = opened.get(session)
     _require_own(found.readable_summary([]), control)
-    kept, _, lost = _kept(opened, found.id, model.folder, *standards())
+    kept, _, lost = reviewed(opened, found.id, model.folder, *standards())
     tell_lost(lost)
     return kept.result
 
@@ -148,7 +146,7 @@ def established(opened: Store, control: Control, sessions: int, model: Model) ->
 
 
 def run_of(result: SlideResult) -> ControlRun:
-    """Return the facts of a run, not yet judged."""
+    """Return the facts of a run, not yet evaluated."""
     from edgeleuk.quality_control.control import ControlRun
 
     about = result.about
@@ -163,7 +161,7 @@ def model_of(folder: Path | None, control: Control) -> Model:
 
 
 def require_new(entries: list[Entry], name: str, session: str) -> None:
-    """Require that a session was not judged yet.
+    """Require that a session was not evaluated yet.
 
     Raises:
         UsageError: It was.
@@ -174,7 +172,7 @@ def require_new(entries: list[Entry], name: str, session: str) -> None:
     for entry, run in log.runs(entries, name):
         if run.session == session and run.values:
             raise UsageError(
-                f"session {session[:8]} was judged already, on {when(entry.at)}. Count the control slide again."
+                f"session {session[:8]} was evaluated already, on {when(entry.at)}. Count the control slide again."
             )
 
 

@@ -52,7 +52,7 @@ def quality(
         raise fault
     strange = [each for each in others if isinstance(each, PictureFile)]
     analyser = Analyser(model, threads)
-    with progress_bar("judging") as progress:
+    with progress_bar("assessing") as progress:
         assessed = assess_sources(analyser, evenly(samples, limit), progress)
     with progress_bar("other pictures") as progress:
         foreign = assess_strangers(analyser, evenly(strange, limit), progress) if strange else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgeleuk.sessions import Store
 
 app = typer.Typer(
-    help="Quality control: a control slide, counted each morning and judged by the Westgard rules.\n\n"
+    help="Quality control: a control slide, counted each morning and evaluated by the Westgard rules.\n\n"
     "While it fails or is overdue, results of its objective carry a warning. Without a control slide nothing changes.",
     no_args_is_help=True,
 )
@@ -183,7 +183,7 @@ def run(
     ] = None,
     session: Annotated[
         str | None,
-        typer.Option("--session", metavar="ID", help="Judge a kept session instead.", show_default=False),
+        typer.Option("--session", metavar="ID", help="Evaluate a kept session instead.", show_default=False),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Search folders with their subfolders.")
@@ -206,9 +206,9 @@ def run(
         int | None, typer.Option(min=1, help="Number of threads.", show_default="all cores")
     ] = None,
 ) -> None:
-    """Count the control slide from pictures, or take a kept session, and judge it.
+    """Count the control slide from pictures, or take a kept session, and evaluate it.
 
-    The session is kept, and the judgement is added to the log. Exit code 11: the control failed or could not be judged.
+    The session is kept, and the evaluation is added to the log. Exit code 11: the control failed or could not be evaluated.
     """
     from edgeleuk.cli._control_count import (
         Counting,
@@ -221,7 +221,7 @@ def run(
     )
     from edgeleuk.quality_control import log
     from edgeleuk.quality_control.quantities import measure
-    from edgeleuk.quality_control.westgard import judge_run
+    from edgeleuk.quality_control.westgard import evaluate_run
     from edgeleuk.render import quality_control as render
     from edgeleuk.sessions import open_store
 
@@ -241,14 +241,14 @@ def run(
             model, Counting(paths or [], recursive, known, um_per_px, who, store, threads)
         )
     warn_of_other_model(control, model.version)
-    judged = judge_run(control, measure(result), run_of(result), log.last_judged(entries, name))
+    evaluated = evaluate_run(control, measure(result), run_of(result), log.last_evaluated(entries, name))
     with open_store(store, create=False) as opened:
-        _log(opened, name, "run", judged)
+        _log(opened, name, "run", evaluated)
     if as_json:
-        print_json({"schema": render.SCHEMA, "control": name, "run": asdict(judged)})
+        print_json({"schema": render.SCHEMA, "control": name, "run": asdict(evaluated)})
     else:
-        results().print(render.run_report(control, judged))
-    if judged.state in ("rejected", "not_judged"):
+        results().print(render.run_report(control, evaluated))
+    if evaluated.state in ("rejected", "not_evaluated"):
         raise typer.Exit(ControlError.exit_code)
 
 
@@ -329,7 +329,7 @@ def chart(
     known = levey_jennings.quantities(runs)
     if unknown := [each for each in quantity or [] if each not in known]:
         raise UsageError(
-            f"no count of {name} judged {unknown[0]}. Judged: {', '.join(known) or 'nothing yet'}."
+            f"no count of {name} evaluated {unknown[0]}. Evaluated: {', '.join(known) or 'nothing yet'}."
         )
     for path, drawn in ((svg, levey_jennings_page.svg), (page, levey_jennings_page.page)):
         if path:
@@ -339,7 +339,7 @@ def chart(
         told = [render.entry_json(entry) for entry, _ in runs]
         print_json({"schema": render.SCHEMA, "control": name, "runs": told})
     elif not runs:
-        tell(f"no count of control slide {name} was judged yet: `edgeleuk qc run {name} PICTURES`.")
+        tell(f"no count of control slide {name} was evaluated yet: `edgeleuk qc run {name} PICTURES`.")
     elif not (svg or page):
         if not quantity:
             results().print(levey_jennings.overview(runs))

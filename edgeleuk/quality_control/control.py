@@ -1,6 +1,6 @@
 """Values of quality control.
 
-A control is a slide with expected values. A run is one count of it, judged against them.
+A control is a slide with expected values. A run is one count of it, evaluated against them.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["in_control", "warning", "rejected", "not_judged", "collected"]
+State = Literal["in_control", "warning", "rejected", "not_evaluated", "collected"]
 """State of a run.
 
-Warning: a value lies beyond 2 SD, which alone rejects nothing. Not judged: too few cells. Collected: the
+Warning: a value lies beyond 2 SD, which alone rejects nothing. Not evaluated: too few cells. Collected: the
 control has no expected values yet.
 """
 RunRule = Literal["", "1-2s", "1-3s", "2-2s"]
@@ -73,8 +73,8 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Value of one quantity, judged."""
+class EvaluatedValue:
+    """Value of one quantity, evaluated."""
 
     quantity: str
     value: float
@@ -100,26 +100,26 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class ControlRun:
-    """One count of a control slide, judged."""
+    """One count of a control slide, evaluated."""
 
     session: str
     """UUID of the session."""
     state: State
     cells: int
     """White cells recognised."""
-    values: tuple[Judged, ...] = ()
-    """Judged values; empty unless the run was judged."""
+    values: tuple[EvaluatedValue, ...] = ()
+    """Evaluated values; empty unless the run was evaluated."""
     model_version: str = ""
     operator: str = ""
     counted: str = ""
     """Start of the session, ISO 8601 with the offset from UTC."""
 
     @property
-    def rejected(self) -> tuple[Judged, ...]:
+    def rejected(self) -> tuple[EvaluatedValue, ...]:
         """Values that reject the run."""
         return tuple(each for each in self.values if each.rule in ("1-3s", "2-2s"))
 
     @property
-    def warned(self) -> tuple[Judged, ...]:
+    def warned(self) -> tuple[EvaluatedValue, ...]:
         """Values that only warn."""
         return tuple(each for each in self.values if each.rule == "1-2s")

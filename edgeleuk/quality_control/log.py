@@ -40,7 +40,7 @@ class Standing:
 
     control: Control
     last: Entry | None
-    """Last run, judged or not; None before the first."""
+    """Last run, evaluated or not; None before the first."""
     failed: Entry | None
     """Rejected run that no good one has followed; None while in control."""
     overdue_hours: float | None
@@ -116,8 +116,8 @@ def runs(entries: Iterable[Entry], control: str) -> list[tuple[Entry, ControlRun
     ]
 
 
-def last_judged(entries: Sequence[Entry], control: str) -> ControlRun | None:
-    """Return the last judged run since the control was set."""
+def last_evaluated(entries: Sequence[Entry], control: str) -> ControlRun | None:
+    """Return the last evaluated run since the control was set."""
     for each in reversed(entries):
         if each.control == control:
             if isinstance(each.value, ControlRun) and each.value.values:
@@ -161,7 +161,7 @@ def _standing(entries: Sequence[Entry], control: Control, now: datetime) -> Stan
                 failed = each
             elif each.value.state in ("in_control", "warning"):
                 failed = None
-            if each.value.state != "not_judged":
+            if each.value.state != "not_evaluated":
                 since = each.at
     return Standing(control, last, failed, _overdue(control, since, now), counted)
 

@@ -20,7 +20,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import copysign, sqrt
 from statistics import NormalDist
 
-from edgeleuk.quality_control.control import Control, ControlRun, Expected, Judged, Measured, RunRule, State
+from edgeleuk.quality_control.control import (
+    Control,
+    ControlRun,
+    EvaluatedValue,
+    Expected,
+    Measured,
+    RunRule,
+    State,
+)
 from edgeleuk.quality_control.quantities import PER_1000_RED_CELLS
 from edgeleuk.statistics.intervals import binomial_tail
 
@@ -38,13 +46,13 @@ A share of 0 or 100 % was only measured to the nearest cell.
 _TINY = 1e-300
 
 
-def judge(measured: Measured, expected: Expected, before: Judged | None = None) -> Judged:
-    """Judge one value by the three rules.
+def evaluate(measured: Measured, expected: Expected, before: EvaluatedValue | None = None) -> EvaluatedValue:
+    """Evaluate one value by the three rules.
 
     Args:
         measured: Value of this run.
         expected: Expected value of the same quantity.
-        before: Judged value of the run before it; None for the first.
+        before: Evaluated value of the run before it; None for the first.
     """
     sd, deviation = expected.sd, 0.0
     if measured.count is not None and measured.of:
@@ -54,37 +62,39 @@ def judge(measured: Measured, expected: Expected, before: Judged | None = None) 
         if measured.count is not None and measured.of:
             deviation = _exactly(deviation, measured, expected)
     rule = _rule(deviation, before)
-    return Judged(
+    return EvaluatedValue(
         measured.quantity, measured.value, expected.mean, sd, deviation, rule, measured.count, measured.of
     )
 
 
-def judge_run(
+def evaluate_run(
     control: Control, measured: Iterable[Measured], run: ControlRun, before: ControlRun | None = None
 ) -> ControlRun:
-    """Judge a run by all expected values of its control.
+    """Evaluate a run by all expected values of its control.
 
     Args:
         control: Control slide with its expected values.
         measured: Values of the run.
         run: Facts of the run; its state and values are set here.
-        before: Last judged run since the expected values were set; None without one.
+        before: Last evaluated run since the expected values were set; None without one.
     """
     if run.cells < control.least_cells:
-        return _with(run, "not_judged", ())
+        return _with(run, "not_evaluated", ())
     if not control.expected:
         return _with(run, "collected", ())
     own = {each.quantity: each for each in measured}
     past = _by_quantity(before.values if before else ())
     values = tuple(
-        judge(own[each.quantity], each, past.get(each.quantity))
+        evaluate(own[each.quantity], each, past.get(each.quantity))
         for each in control.expected
         if each.quantity in own
     )
     if not values:
-        return _with(run, "not_judged", ())
-    judged = _with(run, "in_control", values)
-    return _with(run, "rejected" if judged.rejected else "warning" if judged.warned else "in_control", values)
+        return _with(run, "not_evaluated", ())
+    evaluated = _with(run, "in_control", values)
+    return _with(
+        run, "rejected" if evaluated.rejected else "warning" if evaluated.warned else "in_control", values
+    )
 
 
 def count_sd(expected: Expected, of: int) -> float:
@@ -131,7 +141,7 @@ def _exactly(deviation: float, measured: Measured, expected: Expected) -> float:
     return copysign(min(abs(deviation), exact), deviation)
 
 
-def _rule(deviation: float, before: Judged | None) -> RunRule:
+def _rule(deviation: float, before: EvaluatedValue | None) -> RunRule:
     if abs(deviation) > REJECTION_SD:
         return "1-3s"
     if abs(deviation) <= WARNING_SD:
@@ -140,9 +150,9 @@ def _rule(deviation: float, before: Judged | None) -> RunRule:
     return "2-2s" if twice else "1-2s"
 
 
-def _by_quantity(values: Sequence[Judged]) -> Mapping[str, Judged]:
+def _by_quantity(values: Sequence[EvaluatedValue]) -> Mapping[str, EvaluatedValue]:
     return {each.quantity: each for each in values}
 
 
-def _with(run: ControlRun, state: State, values: tuple[Judged, ...]) -> ControlRun:
+def _with(run: ControlRun, state: State, values: tuple[EvaluatedValue, ...]) -> ControlRun:
     return ControlRun(run.session, state, run.cells, values, run.model_version, run.operator, run.counted)

@@ -13,7 +13,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeleuk.quality_control.control import ControlRun, Judged
+from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
 from edgeleuk.render.quality_control import number, quantity_text, unit
 
@@ -33,32 +33,35 @@ class Point:
 
     at: str
     """Time, UTC, ISO 8601."""
-    judged: Judged
+    evaluated: EvaluatedValue
 
 
 def points(runs: Sequence[tuple[Entry, ControlRun]], quantity: str) -> list[Point]:
-    """Return the judged values of a quantity, oldest first."""
+    """Return the evaluated values of a quantity, oldest first."""
     return [
-        Point(entry.at, judged) for entry, run in runs for judged in run.values if judged.quantity == quantity
+        Point(entry.at, evaluated)
+        for entry, run in runs
+        for evaluated in run.values
+        if evaluated.quantity == quantity
     ]
 
 
 def quantities(runs: Sequence[tuple[Entry, ControlRun]]) -> list[str]:
-    """Return the judged quantities, each once."""
-    return list(dict.fromkeys(judged.quantity for _, run in runs for judged in run.values))
+    """Return the evaluated quantities, each once."""
+    return list(dict.fromkeys(evaluated.quantity for _, run in runs for evaluated in run.values))
 
 
 def shown_by_default(runs: Sequence[tuple[Entry, ControlRun]]) -> list[str]:
-    """Return the judged quantities but those that were always 0, as expected."""
-    judged = [each for _, run in runs for each in run.values]
-    some = {each.quantity for each in judged if each.value or each.mean or each.rule}
+    """Return the evaluated quantities but those that were always 0, as expected."""
+    evaluated = [each for _, run in runs for each in run.values]
+    some = {each.quantity for each in evaluated if each.value or each.mean or each.rule}
     return [each for each in quantities(runs) if each in some]
 
 
 def worst(runs: Sequence[tuple[Entry, ControlRun]]) -> str | None:
     """Return the quantity that is farthest off in the last run."""
-    judged = next((run.values for _, run in reversed(runs) if run.values), ())
-    return max(judged, key=lambda each: abs(each.deviation)).quantity if judged else None
+    evaluated = next((run.values for _, run in reversed(runs) if run.values), ())
+    return max(evaluated, key=lambda each: abs(each.deviation)).quantity if evaluated else None
 
 
 def overview(runs: Sequence[tuple[Entry, ControlRun]]) -> RenderableType:
@@ -76,11 +79,11 @@ def overview(runs: Sequence[tuple[Entry, ControlRun]]) -> RenderableType:
 def _overview_row(quantity: str, shown: Sequence[Point]) -> Text:
     row = Text(f"{quantity_text(quantity)[:OVERVIEW_NAME]:<{OVERVIEW_NAME}} ")
     for each in shown:
-        z = each.judged.deviation
+        z = each.evaluated.deviation
         if abs(z) > 3:
             row.append("^" if z > 0 else "v", "bold red")
         elif abs(z) > 2:
-            row.append("+" if z > 0 else "-", "bold red" if each.judged.rule == "2-2s" else "yellow")
+            row.append("+" if z > 0 else "-", "bold red" if each.evaluated.rule == "2-2s" else "yellow")
         else:
             row.append("·", "green")
     return row
@@ -94,7 +97,7 @@ def chart(quantity: str, every: Sequence[Point]) -> RenderableType:
         every: Its points, oldest first; the last COLUMNS are drawn.
     """
     shown = every[-COLUMNS:]
-    last = shown[-1].judged
+    last = shown[-1].evaluated
     sign = unit(quantity)
     title = (
         f"{quantity_text(quantity)}: mean {number(quantity, last.mean)}{sign},"
@@ -104,8 +107,8 @@ def chart(quantity: str, every: Sequence[Point]) -> RenderableType:
 
 
 def _rows(shown: Sequence[Point], quantity: str) -> Iterator[Text]:
-    places = [_row_of(point.judged.deviation) for point in shown]
-    last = shown[-1].judged
+    places = [_row_of(point.evaluated.deviation) for point in shown]
+    last = shown[-1].evaluated
     for row in range(HALF_SDS, -HALF_SDS - 1, -1):
         sds = row // 2 if row % 2 == 0 else None
         if sds is None:
@@ -117,7 +120,7 @@ def _rows(shown: Sequence[Point], quantity: str) -> Iterator[Text]:
         colour = {0: "dim", 2: "yellow", 3: "red"}.get(abs(sds) if sds is not None else 1, "")
         gap = line * (_step(shown) - 1)
         for place, point in zip(places, shown, strict=True):
-            head.append(*(_mark(point.judged) if place == row else (line, colour)))
+            head.append(*(_mark(point.evaluated) if place == row else (line, colour)))
             head.append(gap, colour)
         yield head
 
@@ -131,12 +134,12 @@ def _row_of(deviation: float) -> int:
     return max(-HALF_SDS, min(HALF_SDS, round(2 * deviation)))
 
 
-def _mark(judged: Judged) -> tuple[str, str]:
-    if abs(judged.deviation) > HALF_SDS / 2:
-        return ("^" if judged.deviation > 0 else "v"), "bold red"
-    if judged.rule in ("1-3s", "2-2s"):
+def _mark(evaluated: EvaluatedValue) -> tuple[str, str]:
+    if abs(evaluated.deviation) > HALF_SDS / 2:
+        return ("^" if evaluated.deviation > 0 else "v"), "bold red"
+    if evaluated.rule in ("1-3s", "2-2s"):
         return "x", "bold red"
-    return ("+", "yellow") if judged.rule else ("•", "green")
+    return ("+", "yellow") if evaluated.rule else ("•", "green")
 
 
 def _sd_text(sds: int) -> str:

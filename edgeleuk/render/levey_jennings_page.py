@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from edgeleuk._text import escaped
-from edgeleuk.quality_control.control import ControlRun, Judged
+from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
 from edgeleuk.render.levey_jennings import Point, points
 from edgeleuk.render.quality_control import number, quantity_text, unit, value_text
@@ -73,18 +73,18 @@ def _chart(shown: Sequence[Point], quantity: str) -> str:
     title = f'<text x="8" y="20" font-weight="bold">{_safe(_title(shown, quantity))}</text>'
     if not shown:
         return title
-    return title + "".join((*_lines(shown[-1].judged), *_curve(shown), *_dates(shown)))
+    return title + "".join((*_lines(shown[-1].evaluated), *_curve(shown), *_dates(shown)))
 
 
 def _title(shown: Sequence[Point], quantity: str) -> str:
     if not shown:
-        return f"{quantity_text(quantity)}: not judged yet"
-    last = shown[-1].judged
+        return f"{quantity_text(quantity)}: not evaluated yet"
+    last = shown[-1].evaluated
     mean, sd = number(quantity, last.mean), number(quantity, last.sd)
     return f"{quantity_text(quantity)}: mean {mean}{unit(quantity)}, SD {sd}"
 
 
-def _lines(last: Judged) -> Iterator[str]:
+def _lines(last: EvaluatedValue) -> Iterator[str]:
     """Yield the mean and the lines at 1, 2 and 3 SD, with their values."""
     for sds in range(-3, 4):
         y, ink = _y(sds), _INK[abs(sds)]
@@ -98,9 +98,9 @@ def _lines(last: Judged) -> Iterator[str]:
 
 def _curve(shown: Sequence[Point]) -> Iterator[str]:
     """Yield the points, joined while the expected values stay the same."""
-    places = [(_x(i, len(shown)), _y(point.judged.deviation)) for i, point in enumerate(shown)]
+    places = [(_x(i, len(shown)), _y(point.evaluated.deviation)) for i, point in enumerate(shown)]
     for i in range(1, len(shown)):
-        one, other = shown[i - 1].judged, shown[i].judged
+        one, other = shown[i - 1].evaluated, shown[i].evaluated
         (x1, y1), (x2, y2) = places[i - 1], places[i]
         if one.mean == other.mean:
             yield f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#777"/>'
@@ -116,12 +116,12 @@ def _curve(shown: Sequence[Point]) -> Iterator[str]:
 
 def _dot(x: float, y: float, point: Point) -> str:
     """Return a point: its form tells the rule in grey print too."""
-    judged = point.judged
-    title = f"<title>{_safe(f'{_day(point.at)}: {value_text(judged)}')}</title>"
-    if judged.rule in ("1-3s", "2-2s"):
+    evaluated = point.evaluated
+    title = f"<title>{_safe(f'{_day(point.at)}: {value_text(evaluated)}')}</title>"
+    if evaluated.rule in ("1-3s", "2-2s"):
         cross = f"M{x - 5} {y - 5}L{x + 5} {y + 5}M{x - 5} {y + 5}L{x + 5} {y - 5}"
         return f'<path d="{cross}" stroke="#b00020" stroke-width="3" fill="none">{title}</path>'
-    fill = "#fff" if judged.rule else "#222"
+    fill = "#fff" if evaluated.rule else "#222"
     return f'<circle cx="{x}" cy="{y}" r="4" fill="{fill}" stroke="#222" stroke-width="1.5">{title}</circle>'
 
 

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgeleuk.quality_control.control import Control, ControlRun, Expected, Judged, State
+from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected, State
 from edgeleuk.quality_control.log import Entry, Standing
 from edgeleuk.quality_control.quantities import PER_1000_RED_CELLS, UM_PER_PX
 from edgeleuk.quality_control.westgard import chance_of_warning
@@ -27,14 +27,14 @@ STATE_WORDS: dict[State, str] = {
     "in_control": "IN CONTROL",
     "warning": "WARNING",
     "rejected": "FAILED",
-    "not_judged": "NOT JUDGED",
+    "not_evaluated": "NOT EVALUATED",
     "collected": "COLLECTED",
 }
 STATE_STYLES: dict[State, str] = {
     "in_control": "bold black on green",
     "warning": "bold black on yellow",
     "rejected": "bold white on red",
-    "not_judged": "bold white on blue",
+    "not_evaluated": "bold white on blue",
     "collected": "bold white on blue",
 }
 _RULES = {"1-2s": "beyond 2 SD", "1-3s": "beyond 3 SD", "2-2s": "beyond 2 SD twice"}
@@ -56,11 +56,11 @@ def unit(quantity: str) -> str:
     return "" if quantity in (PER_1000_RED_CELLS, UM_PER_PX) else " %"
 
 
-def value_text(judged: Judged) -> str:
+def value_text(evaluated: EvaluatedValue) -> str:
     """Return a value beside its limits, in words."""
-    name, sign = judged.quantity, unit(judged.quantity)
-    limits = f"{number(name, judged.low)} to {number(name, judged.high)}"
-    return f"{quantity_text(name)} {number(name, judged.value)}{sign} (limits {limits}, rule {judged.rule})"
+    name, sign = evaluated.quantity, unit(evaluated.quantity)
+    limits = f"{number(name, evaluated.low)} to {number(name, evaluated.high)}"
+    return f"{quantity_text(name)} {number(name, evaluated.value)}{sign} (limits {limits}, rule {evaluated.rule})"
 
 
 def state_line(name: str, run: ControlRun, least_cells: int) -> Text:
@@ -75,7 +75,7 @@ def state_line(name: str, run: ControlRun, least_cells: int) -> Text:
         "in_control": f"{len(run.values)} quantities within their limits.",
         "warning": "a value lies beyond 2 SD. Alone it rejects nothing; look at the next count.",
         "rejected": "do not report patients' slides before the cause is found and the control passes.",
-        "not_judged": f"{run.cells} white cells recognised, {least_cells} needed. Count more fields of it.",
+        "not_evaluated": f"{run.cells} white cells recognised, {least_cells} needed. Count more fields of it.",
         "collected": "there are no expected values yet.",
     }[run.state]
     head = (f" {STATE_WORDS[run.state]} ", STATE_STYLES[run.state])
@@ -83,7 +83,7 @@ def state_line(name: str, run: ControlRun, least_cells: int) -> Text:
 
 
 def run_report(control: Control, run: ControlRun) -> RenderableType:
-    """Return a run with a row for each judged value."""
+    """Return a run with a row for each evaluated value."""
     parts: list[RenderableType] = [state_line(control.name, run, control.least_cells)]
     if run.values:
         parts.append(_values(run.values))
@@ -94,7 +94,7 @@ def run_report(control: Control, run: ControlRun) -> RenderableType:
     return Group(*parts)
 
 
-def _values(values: Sequence[Judged]) -> Table:
+def _values(values: Sequence[EvaluatedValue]) -> Table:
     """Return a row for each value, except where none is expected and none is there."""
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("quantity", ratio=1, no_wrap=True)
