@@ -27,6 +27,7 @@ from edgeleuk.cli import (
     models,
     profiles,
     schema,
+    serve,
     sessions,
     simulate,
     train,
@@ -68,6 +69,7 @@ def root(
 
 app.command("analyze")(analyze.analyze)
 app.command("live")(live.live)
+app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")

@@ -156,7 +156,15 @@ def m004_no_passwords(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE sessions SET source = ? WHERE id = ?", (shown, session))
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, m004_no_passwords)
+def m006_views(connection: sqlite3.Connection) -> None:
+    """Add views: fields as people see them, where they came from a phone."""
+    connection.execute(
+        "CREATE TABLE views (field INTEGER PRIMARY KEY REFERENCES fields (key) ON DELETE CASCADE,"
+        " picture BLOB NOT NULL) STRICT"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, m004_no_passwords, m006_views)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:

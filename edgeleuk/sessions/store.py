@@ -153,6 +153,24 @@ class Store:
             UsageError: If it is of pictures.
         """
         require_resumable(self.get(session).known([]))
+        return self._resumed(session)
+
+    def extend(self, session: str) -> Session:
+        """Open a session of pictures for more of the same slide.
+
+        It is held by this process.
+
+        Raises:
+            StoreError: If another process holds it.
+            UsageError: If it is of a stream.
+        """
+        if self.get(session).known([]).kind != "pictures":
+            raise UsageError(
+                f"session {session} was counted live. `edgeleuk sessions resume` goes on with it."
+            )
+        return self._resumed(session)
+
+    def _resumed(self, session: str) -> Session:
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -209,6 +227,7 @@ class Store:
         self._database.require_writable()
         taken = f"session {session} is being written by {{holder}}. Finish it there first."
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
+        self._held = [each for each in self._held if each.writable]  # a server opens thousands
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
 

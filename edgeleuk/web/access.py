@@ -83,6 +83,7 @@ class Access:
         *,
         open_to_all: bool,
         on_token: Callable[[str], None] = lambda _: None,
+        operator: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the access.
@@ -91,10 +92,11 @@ class Access:
             limits: Times and numbers.
             open_to_all: Whether a browser is let in without a token, as on the loopback.
             on_token: Called with each new token, to show it.
+            operator: Reviewer that a browser begins with.
             clock: Monotonic clock, seconds.
         """
         self.limits, self.open_to_all = limits, open_to_all
-        self._on_token, self._clock = on_token, clock
+        self._on_token, self._clock, self._operator = on_token, clock, operator
         self._tokens: OrderedDict[bytes, float] = OrderedDict()
         self._browsers: OrderedDict[bytes, Browser] = OrderedDict()
         self.tries = Tries(limits.wrong_tokens, limits.wrong_seconds, clock)
@@ -140,7 +142,9 @@ class Access:
         The one that was used longest ago ends where there are too many.
         """
         cookie = secrets.token_urlsafe(32)
-        browser = Browser(secrets.token_urlsafe(24), self._clock() + self.limits.session_seconds)
+        browser = Browser(
+            secrets.token_urlsafe(24), self._clock() + self.limits.session_seconds, self._operator
+        )
         with self._lock:
             self._browsers[_digest(cookie)] = browser
             while len(self._browsers) > self.limits.sessions:

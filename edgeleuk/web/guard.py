@@ -133,10 +133,17 @@ class Guard:
         """
         named = headers.getlist("host")
         if len(named) != 1 or host_of(named[0]) not in self._hosts:
-            raise Denied(421, "host", "this server does not answer for that host. Use the address that it shows.")
+            raise Denied(
+                421, "host", "this server does not answer for that host. Use the address that it shows."
+            )
         if scope["method"] not in METHODS:
-            raise Denied(405, "method", "that method is not used here.", {"allow": ", ".join(sorted(METHODS))})
-        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > self._limits.target_bytes:
+            raise Denied(
+                405, "method", "that method is not used here.", {"allow": ", ".join(sorted(METHODS))}
+            )
+        if (
+            len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+            > self._limits.target_bytes
+        ):
             raise Denied(414, "target", "the address of the request is too long.")
         if headers.get("content-encoding", "identity") != "identity":
             raise Denied(415, "encoding", "compressed requests are not read.")
