@@ -150,7 +150,8 @@ def _take_up(session: Session, counter: LiveCounter) -> None:
 
     Its fields are read for this and do not stay in memory.
     """
-    from edgeleuk.cli._kept import check_types, tell_lost
+    from edgeleuk.cli._kept import tell_lost
+    from edgeleuk.counting.kept import check_types
 
     lost: list[str] = []
     counted = tuple(session.counted(lost))

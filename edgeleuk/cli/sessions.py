@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text, print_json, results, tell, warn
-from edgeleuk.cli._kept import check_types, tell_lost
+from edgeleuk.cli._kept import tell_lost
 from edgeleuk.cli._model import ModelOption, chosen
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -30,11 +28,9 @@ from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
 
 if TYPE_CHECKING:
+    from edgeleuk.counting.kept import Kept
     from edgeleuk.differential.rules import Reference, Rules
-    from edgeleuk.models.registry import Model
-    from edgeleuk.render.sessions import Kept
-    from edgeleuk.sessions import Session, SessionSummary
-    from edgeleuk.types import CountedField
+    from edgeleuk.sessions import Session
 
 app = typer.Typer(
     help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
@@ -224,14 +220,9 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
     Raises:
         UsageError: The named model is for another objective.
     """
-    from edgeleuk.analysis.analyser import Analyser
-    from edgeleuk.counting.scale_policy import ScalePolicy
-    from edgeleuk.counting.slide import SlideCount, SlideOptions
-    from edgeleuk.render.sessions import Kept
-    from edgeleuk.slidemap import made_of_stills
+    from edgeleuk.counting.kept import restored
 
-    lost: list[str] = []
-    summary = session.known(lost)
+    summary = session.known([])
     model = chosen(model_folder, None if model_folder else summary.magnification)
     if model.magnification != summary.magnification:
         raise UsageError(
@@ -243,37 +234,4 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    analyser, counted = Analyser(model, threads=1), session.counted(lost)
-    first = next(counted, None)
-    options = SlideOptions(
-        stills=first is not None and made_of_stills(first, model), red_cells=summary.red_cells
-    )
-    slide = SlideCount(analyser, rules, reference, ScalePolicy(analyser), options)
-    # One field at a time, so that their images do not stay in memory.
-    slide.restore(
-        _checked(chain(filter(None, [first]), counted), summary, model),
-        session.marks(lost),
-        session.refused(lost),
-    )
-    return Kept(
-        summary,
-        session.notes(lost),
-        session.unassessed(lost),
-        slide.result(summary.about),
-        slide.map.cells,
-        model,
-        tuple(lost),
-    )
-
-
-def _checked(
-    counted: Iterable[CountedField], summary: SessionSummary, model: Model
-) -> Iterator[CountedField]:
-    """Yield the fields of a session as they are read.
-
-    Raises:
-        ModelError: As by `check_types`.
-    """
-    for each in counted:
-        check_types(summary, [each], model)
-        yield each
+    return restored(session, model, rules, reference)

@@ -406,11 +406,11 @@ class SlideCount:
         """
         if self._verdict is None:
             refused = [each for each in self._refusals if each.exit_code]
-            pictures = Pictures(self._number, refused, self._spoken())
+            pictures = Pictures(self._number, refused, self.spoken())
             self._verdict = reach(self.tally(), self.differential(), pictures, self.rules)
         return self._verdict
 
-    def _spoken(self) -> dict[str, str]:
+    def spoken(self) -> dict[str, str]:
         """Return the name that users know each picture by.
 
         The name of a file, or the field number for a frame of a stream.

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgeleuk.differential.flags import Counted, Flag, Rates, raise_flags, statements
+from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import InputError
 from edgeleuk.statistics.bounds import Bounding, Bounds, Missed
@@ -174,12 +175,16 @@ def differential(
     reference: Reference,
     errors: Errors | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+    labelled: Labelled = NOBODY,
 ) -> Differential:
     """Compute the differential of a tally.
 
     A group of `rules` is called present only if its count exceeds what the reader's `errors` explain;
     without a measured rate it is never called present. With a confusion, the corrected proportions and the
     bounds over all white cells are given too, and are used with the rates in that decision.
+
+    Cells that a person `labelled` are taken as they are: the reader's errors concern the others alone. Where a
+    person labelled all of them, nothing is corrected and the bounds are those of Clopper and Pearson.
 
     Args:
         tally: Counts of a slide.
@@ -189,6 +194,7 @@ def differential(
         errors: Measured errors of the reader; None if nothing was measured.
         subtypes: Types with a second level, each with the attribute that tells it and that attribute's
             values.
+        labelled: Cells of `tally` that a person labelled or confirmed.
 
     Raises:
         InputError: `reference` gives a range for a label that `rules` leave outside the percentages.
@@ -199,9 +205,16 @@ def differential(
     every = tuple(dict.fromkeys([*labels, *tally.white]))
     n = sum(count for label, count in tally.white.items() if label not in outside)
     supported = _is_supported(tally, n, rules)
-    correction = correct(tally.white, errors.confusion, outside, every) if errors.confusion else None
+    as_read = {label: count - labelled.white.get(label, 0) for label, count in tally.white.items()}
+    correction = correct(as_read, errors.confusion, outside, every) if errors.confusion else None
     bounding = Bounding(
-        tally.white, tally.not_recognised, tally.unread, outside, errors.missed, errors.confusion
+        tally.white,
+        tally.not_recognised,
+        tally.unread,
+        outside,
+        errors.missed,
+        errors.confusion,
+        labelled.white,
     )
     counted = Counted(
         n,
@@ -213,6 +226,7 @@ def differential(
         bounding if supported else None,
         tally.doubtful,
         tally.unread,
+        labelled.white,
     )
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}
@@ -247,7 +261,7 @@ def differential(
         bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
-        blast_likeness=_likeness(tally, n, errors.healthy, rules),
+        blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
     )
 
 
@@ -261,11 +275,19 @@ def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
     return 100 * low <= rules.verdict.not_recognised_percent
 
 
-def _likeness(tally: Tally, n: int, healthy: Sequence[HealthyCells], rules: Rules) -> BlastLikeness | None:
+def _likeness(
+    tally: Tally, n: int, labelled: Labelled, healthy: Sequence[HealthyCells], rules: Rules
+) -> BlastLikeness | None:
+    """Compare the slide's blast-likeness with healthy slides.
+
+    A cell that a person labelled is a blast or none. It stays among the slide's cells, since people look first
+    at those most like blasts: without them the others would be no slide. How well the reader recognises the
+    slide's cells is a matter of its own answers.
+    """
     unsure = tally.white.get(UNCLASSIFIED, 0)
     cells = n + unsure
-    beside = suitable(healthy, unsure, cells)
-    if beside is None or not cells:
+    beside = suitable(healthy, min(unsure + labelled.unsure, cells), cells)
+    if beside is None or not cells or labelled.cells == sum(tally.white.values()):
         return None
     p_value = rules.verdict.likeness_p_value
     return compare(tally.blast_like, tally.blast_like_doubted, cells, beside, p_value)

@@ -6,7 +6,7 @@ The rules come from a file. A flag states counts, shares and what to do. It neve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeleuk.differential.rules import Group, PresenceRule, Reference, Rules, Severity, ThresholdRule
@@ -19,6 +19,7 @@ from edgeleuk.statistics.intervals import (
     binomial_tail,
     clopper_pearson,
     largest_explained,
+    poisson,
 )
 from edgeleuk.types import UNCLASSIFIED, Place
 
@@ -85,6 +86,8 @@ class Counted:
     """
     unread: int = 0
     """Number of whole, unread white cells."""
+    labelled: Mapping[str, int] = field(default_factory=dict)
+    """Cells of `white` that a person labelled or confirmed."""
 
     @property
     def supported(self) -> bool:
@@ -102,9 +105,17 @@ class Counted:
     def count(self, labels: Iterable[str]) -> int:
         return sum(self.white.get(label, 0) for label in labels)
 
+    def certain(self, labels: Iterable[str]) -> int:
+        """Count the cells that a person labelled so."""
+        return sum(self.labelled.get(label, 0) for label in labels)
+
     def of(self, labels: Iterable[str]) -> int:
-        """Count the cells that could be read as `labels`."""
-        return self.n + self.count(self.outside.intersection(labels))
+        """Count the cells that could be read as `labels`.
+
+        Without those that a person labelled.
+        """
+        beside = [label for label in self.labelled if label not in self.outside or label in {*labels}]
+        return self.n + self.count(self.outside.intersection(labels)) - self.certain(beside)
 
     def share(self, labels: Iterable[str]) -> Share:
         """Return the share of the identified white cells.
@@ -118,14 +129,28 @@ class Counted:
         """Return the share corrected for the reader's errors.
 
         It is that of `Correction.of`, with an interval as wide as the bounds. The result is None if the
-        errors were not measured, or the data support no share.
+        errors were not measured, or the data support no share. Cells that a person labelled are not corrected:
+        they are added to what the correction makes of the others.
         """
         if not self.correction or not self.n or not self.supported:
             return None
-        estimate, bounds = self.correction.of(labels), self.bounds(labels)
+        chosen = tuple(labels)
+        estimate, bounds = self._with_labelled(self.correction.of(chosen), chosen), self.bounds(chosen)
         if estimate is None or bounds is None or bounds.high is None:
             return estimate
         return replace(estimate, low=min(estimate.low, bounds.low), high=max(estimate.high, bounds.high))
+
+    def _with_labelled(self, estimate: Estimate | None, labels: Sequence[str]) -> Estimate | None:
+        """Return a share of all cells from that of the unlabelled."""
+        known = sum(n for label, n in self.labelled.items() if label not in self.outside)
+        if estimate is None or not self.certain(self.labelled):
+            return estimate
+        others, count = self.n - known + self.white.get(UNCLASSIFIED, 0), self.certain(labels)
+        beside = not self.outside.isdisjoint(labels)
+        low, high = poisson(count) if beside else (known * end for end in clopper_pearson(count, known))
+        each = ((estimate.percent, count), (estimate.low, low), (estimate.high, high))
+        percent, low, high = ((others * read + 100 * sure) / (others + known) for read, sure in each)
+        return replace(estimate, percent=percent, low=low, high=high)
 
     def amount(self, labels: Iterable[str], key: str = "") -> str:
         """Describe a share with its bounds.
@@ -266,13 +291,17 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
     count = counted.count(labels)
     if not count or 100 * count <= rule.over_percent * counted.n:
         return
+    certain = counted.certain(labels)
+    sure = bool(certain) and 100 * certain > rule.over_percent * counted.n
     error = error_limit(group, labels, rates)
-    evidence = Evidence(count, counted.of(labels), error, texts.p_value)
-    clear = Evidence(count - _doubtful(counted, labels), counted.of(labels), error, texts.p_value)
+    evidence = Evidence(count - certain, counted.of(labels), error, texts.p_value)
+    clear = replace(evidence, count=evidence.count - _doubtful(counted, labels))
     estimate = counted.corrected(labels)
     remains = counted.supported and (estimate is None or estimate.low > rule.over_percent)
-    present = clear.present and remains and clear.count >= texts.least
-    if error is None:
+    present = sure or (clear.present and remains and clear.count >= texts.least)
+    if sure:
+        template = texts.labelled
+    elif error is None:
         template = texts.unmeasured
     elif present:
         template = texts.present
@@ -287,15 +316,16 @@ def _presence(counted: Counted, rule: PresenceRule, rates: Rates, rules: Rules) 
         if present
         else (f"{rule.code}_SUSPECT", _MILDER[rule.severity])
     )
-    words = _words(counted, group)
-    text = template.format(**words) + (f" {rule.remark}" if rule.remark and present else "")
+    words = _words(certain if sure else count, group)
+    more = f", and {count - certain} more read so" if count > certain else ""
+    text = template.format(**words, more=more) + (f" {rule.remark}" if rule.remark and present else "")
     yield Flag(
         code,
         text,
         severity,
         counted.where(labels),
         rules.cite(rule.sources),
-        _weighed(evidence, words, rules),
+        _weighed(evidence, group, rules),
     )
 
 
@@ -314,17 +344,17 @@ def _doubtful(counted: Counted, labels: Iterable[str]) -> int:
     return sum(counted.doubtful.get(label, 0) for label in labels)
 
 
-def _weighed(evidence: Evidence, words: Mapping[str, str], rules: Rules) -> str:
+def _weighed(evidence: Evidence, group: Group, rules: Rules) -> str:
     """Compare a count with the reader's errors in words.
 
-    Empty if the errors were not measured.
+    Empty if the errors were not measured, or a person labelled all of the cells.
     """
-    if evidence.error is None:
+    if evidence.error is None or not evidence.count:
         return ""
     explained = largest_explained(evidence.of, evidence.error, evidence.p_value)
     expected = f"{evidence.of * evidence.error:.1f}"
     return rules.presence.detail.format(
-        cells=words["cells"], of=evidence.of, expected=expected, explained=explained
+        cells=_words(evidence.count, group)["cells"], of=evidence.of, expected=expected, explained=explained
     )
 
 
@@ -339,7 +369,7 @@ def _threshold(counted: Counted, rule: ThresholdRule, rules: Rules) -> Iterator[
         return
     sure = bounds is not None and bounds.low >= rule.percent and not _doubtful(counted, labels)
     template = texts.sure if sure else texts.possible
-    words = _words(counted, group)
+    words = _words(counted.count(labels), group)
     low = _down(bounds.low) if bounds else ""
     name = group.many[:1].upper() + group.many[1:]
     text = template.format(name=name, low=low, percent=f"{rule.percent:g}") + _provisional(counted, rules)
@@ -401,8 +431,7 @@ def _tenth_above(percent: float) -> float:
     return math.ceil(percent * 10) / 10
 
 
-def _words(counted: Counted, group: Group) -> dict[str, str]:
-    count = counted.count(counted.known(group.labels))
+def _words(count: int, group: Group) -> dict[str, str]:
     return {
         "cells": "1 cell" if count == 1 else f"{count} cells",
         "name": group.one if count == 1 else group.many,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from edgeleuk.differential.differential import Differential, Errors, differential
 from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.types import Tally
 
-Judge = Callable[[Tally], Differential]
-"""Maps a Tally to a Differential using the reader's errors."""
+
+class Judge(Protocol):
+    """Maps a Tally to a Differential using the reader's errors."""
+
+    def __call__(self, tally: Tally, labelled: Labelled = NOBODY) -> Differential:
+        """Return the differential of a tally.
+
+        `labelled`: cells of it that a person labelled or confirmed.
+        """
 
 
 def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Judge:
@@ -34,6 +42,16 @@ def judge_by(manifest: ReaderManifest, rules: Rules, reference: Reference) -> Ju
         healthy=manifest.healthy,
     )
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
-    return lambda tally: differential(
-        tally, labels=manifest.labels, rules=rules, reference=reference, errors=errors, subtypes=subtypes
-    )
+
+    def judge(tally: Tally, labelled: Labelled = NOBODY) -> Differential:
+        return differential(
+            tally,
+            labels=manifest.labels,
+            rules=rules,
+            reference=reference,
+            errors=errors,
+            subtypes=subtypes,
+            labelled=labelled,
+        )
+
+    return judge

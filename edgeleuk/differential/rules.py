@@ -107,6 +107,13 @@ class Presence:
     """
     detail: Annotated[str, "cells of expected explained"]
     rules: tuple[PresenceRule, ...]
+    labelled: Annotated[str, "cells name more"] = (
+        "{cells} labelled as {name} by a person{more}. Confirm under the microscope."
+    )
+    """Text where a person labelled enough cells so.
+
+    No reading error is possible then.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,13 @@ class Pictures:
         return 2 * some > self.counted
 
 
-def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Verdict:
+def reach(
+    tally: Tally,
+    result: Differential,
+    pictures: Pictures,
+    rules: Rules,
+    further: Sequence[Reason] = (),
+) -> Verdict:
     """Determine the verdict on a slide.
 
     Args:
@@ -125,10 +131,15 @@ def reach(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
         result: Differential of the slide.
         pictures: Counts and refusals of its pictures.
         rules: Rules and texts.
+        further: Reasons to look again that the differential does not know, as of cells added by hand.
     """
     foreign = [*_foreign(tally, pictures, rules)]
     flagged = [*_flagged(result, rules)]
-    look = [*flagged, *_blast_like(tally, result, rules, any("blast" in each.code for each in flagged))]
+    look = [
+        *flagged,
+        *_blast_like(tally, result, rules, any("blast" in each.code for each in flagged)),
+        *further,
+    ]
     poor = [*_poor(tally, result, pictures, rules)]
     few = [*_too_few(tally, result, rules)] if pictures.counted or not foreign else []
     hints = tuple(_hints(tally, pictures, rules))

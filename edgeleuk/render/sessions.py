@@ -10,7 +10,7 @@ import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -22,16 +22,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeleuk import __version__
+from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import as_json
 from edgeleuk.differential.verdict import as_json as verdict_json
-from edgeleuk.models.registry import Model
 from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_line
-from edgeleuk.results.slide_result import SlideResult
-from edgeleuk.sessions import Note, SessionSummary
+from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.types import CountedField, Refusal
 
@@ -42,29 +41,6 @@ LONGEST_TYPE = 60
 Two types whose names begin alike share a folder.
 """
 _STATES = {"running": "green", "finished": "", "interrupted": "yellow"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """All data of a stored session."""
-
-    summary: SessionSummary
-    notes: tuple[Note, ...]
-    unassessed: frozenset[int]
-    """Numbers of fields stored without their quality.
-
-    An older edgeleuk did so.
-    """
-    result: SlideResult
-    """Result by the present model and rules."""
-    cells: Mapping[int, MappedCell]
-    """White cells of the map by number.
-
-    Each is read from all its views, or as marked.
-    """
-    model: Model
-    lost: tuple[str, ...] = ()
-    """What a damaged session file lost, a sentence each."""
 
 
 def summary(session: SessionSummary) -> dict[str, Any]:

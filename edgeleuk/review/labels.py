@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from edgeleuk.differential.rules import Rules
 from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.types import NOT_A_CELL, UNCLASSIFIED
 
 
-def choices(reader: ReaderManifest, rules: Rules) -> tuple[str, ...]:
+def choices(reader: ReaderManifest) -> tuple[str, ...]:
     """Return the labels that a reviewer can give, in order.
 
-    Those of the reader, further types that the rules name, "not_a_cell" and "unclassified" (not even a
-    person can tell).
-
-    Args:
-        reader: Manifest of the reader.
-        rules: Rules of the differential.
+    Those of the reader, whose measured errors belong to just these; then "not_a_cell", and "unclassified"
+    where not even a person can tell.
     """
-    raise NotImplementedError
+    last = (NOT_A_CELL, UNCLASSIFIED)
+    return (*(label for label in reader.labels if label not in last), *last)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.review.states import State
 from edgeleuk.sessions.trail import Entry
-from edgeleuk.types import Box, Morphometry, Reading
+from edgeleuk.types import UNCLASSIFIED, Box, Morphometry, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,20 @@ class ReviewedCell:
         return self.person or self.start
 
     @property
+    def sure(self) -> bool:
+        """Whether a person labelled it, or confirmed its label.
+
+        A reader's error is then not possible. No cell is sure that not even a person could tell.
+        """
+        return self.looked_at and self.label not in (None, UNCLASSIFIED)
+
+    @property
     def certainty(self) -> float:
         """Certainty of the label, 0 to 1.
 
-        1 where a person gave it; 0 for a cell that was not read.
+        1 where a person gave or confirmed it; 0 for a cell that was not read.
         """
-        if self.person or self.mark:
+        if self.sure or self.mark:
             return 1.0
         return self.reading.probability if self.reading else 0.0
 
@@ -144,8 +152,10 @@ class Review:
     """Signed revisions, in order."""
     trail: tuple[Entry, ...]
     """All entries, in order."""
+    labels: tuple[str, ...] = ()
+    """Labels that a reviewer can give, in order."""
     faults: tuple[str, ...] = ()
-    """What is wrong with the trail or a signature, a sentence each: show them first."""
+    """What is wrong with the trail or the signature, a sentence each: show them first."""
 
     @property
     def reviewed(self) -> int:

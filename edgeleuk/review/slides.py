@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeleuk.errors import UsageError
 from edgeleuk.sessions import Store
 
 
@@ -22,9 +23,28 @@ class FoundSlide:
 def find_slide(store: Store, text: str) -> FoundSlide:
     """Return the session that a text names.
 
-    A session's id or UUID, or the beginning of one; else a slide id, whose newest session is meant.
+    A session's id; else a slide id, whose newest session is meant; else the beginning of a session's id or
+    UUID.
 
     Raises:
         UsageError: If it names none, or the beginning of several.
     """
-    raise NotImplementedError
+    every = store.list([])
+    if any(text in (each.id, each.uuid) for each in every):
+        return FoundSlide(next(each.id for each in every if text in (each.id, each.uuid)))
+    same = [each.id for each in every if text and each.slide == text]
+    if not same:
+        try:
+            return FoundSlide(store.get(text).id)
+        except UsageError as error:
+            if not every:
+                raise
+            slides = ", ".join(dict.fromkeys(each.slide for each in every if each.slide))
+            known = f" Slides here: {slides}." if slides else " No session here has a slide id."
+            raise UsageError(f"{error}{known}") from error
+    first, *others = same
+    if not others:
+        return FoundSlide(first)
+    count = "2 sessions" if len(same) == 2 else f"{len(same)} sessions"
+    remark = f"slide {text} has {count}; this is the newest, {first}. Older: {', '.join(others)}."
+    return FoundSlide(first, tuple(others), remark)

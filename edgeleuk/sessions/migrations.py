@@ -156,6 +156,46 @@ def m004_no_passwords(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE sessions SET source = ? WHERE id = ?", (shown, session))
 
 
+def m005_review(connection: sqlite3.Connection) -> None:
+    """Add trails of reviews, which only grow, and operators.
+
+    The triggers hold for every program that opens the file. A trail goes only with its session: the session's
+    row is gone by then. A number that is not the next one is refused, since INSERT OR REPLACE removes a row
+    without asking the trigger of a removal.
+    """
+    for statement in (
+        """
+        CREATE TABLE trail (
+            session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, number INTEGER NOT NULL,
+            at TEXT NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, revision INTEGER NOT NULL,
+            part_of INTEGER NOT NULL, cell INTEGER, before TEXT, after TEXT, why TEXT NOT NULL, details TEXT NOT NULL,
+            hash TEXT NOT NULL, PRIMARY KEY (session, number)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TRIGGER trail_is_not_changed BEFORE UPDATE ON trail
+        BEGIN SELECT RAISE(ABORT, 'an entry of a trail is not changed'); END
+        """,
+        """
+        CREATE TRIGGER trail_is_not_shortened BEFORE DELETE ON trail
+        WHEN EXISTS (SELECT 1 FROM sessions WHERE id = OLD.session)
+        BEGIN SELECT RAISE(ABORT, 'an entry of a trail is not removed'); END
+        """,
+        """
+        CREATE TRIGGER trail_grows_at_its_end BEFORE INSERT ON trail
+        WHEN NEW.number <> (SELECT COALESCE(MAX(number), 0) + 1 FROM trail WHERE session = NEW.session)
+        BEGIN SELECT RAISE(ABORT, 'an entry of a trail comes after the last one'); END
+        """,
+        """
+        CREATE TABLE operators (
+            name TEXT PRIMARY KEY, added TEXT NOT NULL, disabled TEXT, salt BLOB NOT NULL, hash BLOB NOT NULL,
+            cost INTEGER NOT NULL, wrong INTEGER NOT NULL DEFAULT 0, locked_until TEXT
+        ) STRICT
+        """,
+    ):
+        connection.execute(statement)
+
+
 def m006_views(connection: sqlite3.Connection) -> None:
     """Add views: fields as people see them, where they came from a phone."""
     connection.execute(
@@ -164,7 +204,14 @@ def m006_views(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_sessions, m002_quality, m003_records, m004_no_passwords, m006_views)
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_sessions,
+    m002_quality,
+    m003_records,
+    m004_no_passwords,
+    m005_review,
+    m006_views,
+)
 
 
 def applied(connection: sqlite3.Connection) -> dict[str, str]:

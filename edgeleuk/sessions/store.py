@@ -17,7 +17,9 @@ from edgeleuk.sessions.damage import Lost
 from edgeleuk.sessions.database import RESERVE_BYTES, Database
 from edgeleuk.sessions.facts import NewSession, SessionSummary
 from edgeleuk.sessions.leases import Lease
+from edgeleuk.sessions.operators import Operators
 from edgeleuk.sessions.session import Session, lease_name, summaries
+from edgeleuk.sessions.trail import Trail
 from edgeleuk.system import private_files, user_paths
 from edgeleuk.system.addresses import shown_source, without_secrets
 
@@ -98,6 +100,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._held: list[Session] = []
+        self.operators = Operators(database)
+        """Operators who may sign."""
 
     @property
     def path(self) -> Path:
@@ -150,9 +154,10 @@ class Store:
 
         Raises:
             StoreError: If another process holds it.
-            UsageError: If it is of pictures.
+            UsageError: If it is of pictures, or its review was signed.
         """
         require_resumable(self.get(session).known([]))
+        self._require_unsigned(self._full_id(session))
         return self._resumed(session)
 
     def extend(self, session: str) -> Session:
@@ -162,12 +167,13 @@ class Store:
 
         Raises:
             StoreError: If another process holds it.
-            UsageError: If it is of a stream.
+            UsageError: If it is of a stream, or its review was signed.
         """
         if self.get(session).known([]).kind != "pictures":
             raise UsageError(
                 f"session {session} was counted live. `edgeleuk sessions resume` goes on with it."
             )
+        self._require_unsigned(self._full_id(session))
         return self._resumed(session)
 
     def _resumed(self, session: str) -> Session:
@@ -191,6 +197,13 @@ class Store:
             StoreError: If another process holds it.
         """
         return self._hold(self._full_id(session), counting=False)
+
+    def trail(self, session: str) -> Trail:
+        """Return the trail of a session's review.
+
+        It needs no lease: each entry is a transaction of its own.
+        """
+        return Trail(self._database, self._full_id(session))
 
     def delete(self, session: str) -> None:
         """Delete a session for good.
@@ -230,6 +243,16 @@ class Store:
         self._held = [each for each in self._held if each.writable]  # a server opens thousands
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
+
+    def _require_unsigned(self, session: str) -> None:
+        signed = (
+            "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
+        )
+        for who, at in self._database.query(signed, (session,)):
+            raise UsageError(
+                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
+                " session of the slide with `edgeleuk live`."
+            )
 
     def _new_id(self) -> str:
         """Return a new id, which sorts by time.

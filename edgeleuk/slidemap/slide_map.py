@@ -571,6 +571,19 @@ class SlideMap:
         """
         return self._register.of_kind(WHITE_CELL)
 
+    def identities(self) -> tuple[tuple[int, ...], ...]:
+        """Return the identity of each cell of `fields`, in their order."""
+        return tuple(
+            tuple(self._register.first_seen_in(position).tolist()) for position in range(len(self._counted))
+        )
+
+    def own_reading(self, identity: int) -> Reading | None:
+        """Return the reader's own reading of a white cell.
+
+        From all its views, whatever the operator marked; None if it was not read.
+        """
+        return self._fused(identity, marked=False).reading
+
     @property
     def cells(self) -> dict[int, MappedCell]:
         """White cells by identity."""
@@ -613,11 +626,15 @@ class SlideMap:
         """
         return [(self._counted[position], index) for position, index in self._register.sightings(identity)]
 
-    def _fused(self, identity: int) -> Cell:
-        """Return a thing as a cell of its first field."""
+    def _fused(self, identity: int, *, marked: bool = True) -> Cell:
+        """Return a thing as a cell of its first field.
+
+        `marked`: whether the operator's mark overrules the reader.
+        """
         views = self._views(identity)
         first, index = views[0]
-        if len(views) == 1 and identity not in self._marks:
+        label = self._marks.get(identity) if marked else None
+        if len(views) == 1 and not label:
             return first.cell(index)  # nothing to fuse: most of a slide's red cells
         field, best = max(views, key=_merit)
         (kind,) = self._register.kinds_of([identity])
@@ -627,7 +644,7 @@ class SlideMap:
         if kind != WHITE_CELL or not read:
             return replace(cell, reading=None)
         reading = fuse([each for _, each in read], [weight for weight, _ in read], self._manifest)
-        if label := self._marks.get(identity):
+        if label:
             reading = replace(reading, label=label, attributes={})
         return replace(cell, reading=reading)
 

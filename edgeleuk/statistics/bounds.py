@@ -13,6 +13,11 @@ of blasts. So each bound treats these cells in the way that widens it:
   the measured confusion (Dirichlet, from its counts and `correction.PRIOR`) and weighted with the slide's
   composition as read.
 
+Cells that a person labelled have no reader's error. Of them the upper bound needs no miss rate and the lower
+bound no f: with U candidates among the u cells that only the reader saw, the upper bound is CP(candidates) +
+m / (1 - m) CP(U of u) u / all, which is CP(candidates) / (1 - m) where no person labelled a cell, and
+CP(candidates) where one labelled all.
+
 CP is the limit of Clopper and Pearson. Both bounds are the estimate of Rogan and Gladen (Am J Epidemiol
 1978;107:71-76), where of the two error rates the one that would make the bound tighter is taken at its
 worst. For intervals that also cover the measurement of the error rates see Lang and Reiczigel (Prev Vet Med
@@ -26,7 +31,7 @@ slide of which it recognises less than half has no bounds, see `rules.Verdict`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -109,6 +114,8 @@ class Bounding:
     missed: Mapping[str, Missed]
     """Missed held-out cells by type, or by `group_kind`."""
     confusion: Confusion | None
+    labelled: Mapping[str, int] = field(default_factory=dict)
+    """Cells of `white` that a person labelled or confirmed."""
 
     def of(self, labels: Collection[str], key: str = "") -> Bounds | None:
         """Return the bounds of some types' combined share.
@@ -122,8 +129,9 @@ class Bounding:
         beside = self.outside.intersection(labels)
         if beside and len(beside) < len(labels):
             raise ValueError(f"{sorted(labels)} are on both sides of the denominator")
-        miss_rate = self._miss_rate(labels, key)
-        if self.confusion is None or miss_rate >= 1 or not self._cells:
+        miss_rate = self._miss_rate(labels, key) if self._unlabelled else 0.0
+        unmeasured = self._unlabelled and self.confusion is None
+        if unmeasured or miss_rate >= 1 or not self._cells:
             return None
         low, high = self._low(labels), self._high(labels, key, miss_rate)
         if beside:
@@ -134,9 +142,19 @@ class Bounding:
     def _cells(self) -> int:
         return sum(self.white.values()) + self.unread
 
-    def _recognised(self, labels: Collection[str]) -> int:
+    @property
+    def _unlabelled(self) -> int:
+        """Number of cells that no person labelled."""
+        return self._cells - sum(self.labelled.values())
+
+    @property
+    def _as_read(self) -> Mapping[str, int]:
+        """Cells by label of the reader alone."""
+        return {label: n - self.labelled.get(label, 0) for label, n in self.white.items()}
+
+    def _recognised(self, labels: Collection[str], white: Mapping[str, int]) -> int:
         """Count recognised cells of the denominator or `labels`."""
-        return sum(n for label, n in self.white.items() if label not in self.outside or label in labels)
+        return sum(n for label, n in white.items() if label not in self.outside or label in labels)
 
     def _miss_rate(self, labels: Collection[str], key: str) -> float:
         """Return the upper limit of the miss rate.
@@ -155,18 +173,31 @@ class Bounding:
         return min(most, sum(amounts.get(each, 0) for each in labels))
 
     def _high(self, labels: Collection[str], key: str, miss_rate: float) -> float:
-        found = sum(self.white.get(label, 0) for label in labels)
-        candidates = found + self._possible(self.not_recognised.possible, labels, key) + self.unread
-        counted = self._possible(self.not_recognised.counted, labels, key)
-        of = self._recognised(labels) + self.unread + counted
-        return min(1.0, clopper_pearson(candidates, max(of, candidates))[1] / (1 - miss_rate))
+        unsure = self._possible(self.not_recognised.possible, labels, key) + self.unread
+        counted = self._possible(self.not_recognised.counted, labels, key) + self.unread
+        candidates, of = self._candidates(labels, self.white, unsure, counted)
+        high = clopper_pearson(candidates, of)[1]
+        if not any(self.labelled.values()) or not of:
+            return min(1.0, high / (1 - miss_rate))
+        candidates, unlabelled = self._candidates(labels, self._as_read, unsure, counted)
+        missed = clopper_pearson(candidates, unlabelled)[1] * miss_rate / (1 - miss_rate)
+        return min(1.0, high + missed * unlabelled / of)
+
+    def _candidates(
+        self, labels: Collection[str], white: Mapping[str, int], unsure: int, counted: int
+    ) -> tuple[int, int]:
+        """Return the candidates for `labels`, and the cells they are among."""
+        candidates = sum(white.get(label, 0) for label in labels) + unsure
+        return candidates, max(self._recognised(labels, white) + counted, candidates)
 
     def _low(self, labels: Collection[str]) -> float:
         found = sum(self.white.get(label, 0) for label in labels)
-        of = self._recognised(labels) + self.not_recognised.cells + self.unread
+        of = self._recognised(labels, self.white) + self.not_recognised.cells + self.unread
         if not found:
             return 0.0
-        return max(0.0, clopper_pearson(found, of)[0] - self._taken_for(labels) / of)
+        # No more cells can have been taken for the type than the reader named so.
+        taken = min(self._taken_for(labels), sum(self._as_read.get(label, 0) for label in labels))
+        return max(0.0, clopper_pearson(found, of)[0] - taken / of)
 
     def _taken_for(self, labels: Collection[str]) -> float:
         """Return the upper limit of false positives.
@@ -174,14 +205,15 @@ class Bounding:
         These are cells of other types that were recognised as one of `labels`. All cells that seem to be of
         a type without measurement may be false positives.
         """
-        assert self.confusion is not None
+        if self.confusion is None:
+            return 0.0  # a person labelled every cell
         rates = _drawn_rates(self.confusion)
         own = np.isin(self.confusion.read, list(labels))
-        cells = np.array([self._as_read(label) for label in self.confusion.labels])
+        cells = np.array([self._expected(label) for label in self.confusion.labels])
         cells[np.isin(self.confusion.labels, list(labels))] = 0
         drawn = rates[:, :, own].sum(axis=2) @ cells
         strange = sum(
-            self._as_read(label) for label in self._unmeasured(self.confusion) if label not in labels
+            self._expected(label) for label in self._unmeasured(self.confusion) if label not in labels
         )
         return float(np.quantile(drawn, (1 + CONFIDENCE) / 2)) + strange
 
@@ -193,9 +225,9 @@ class Bounding:
         measured = {label for label, row in zip(confusion.labels, confusion.counts, strict=True) if sum(row)}
         return {*self.white, *self.not_recognised.expected} - measured - {UNCLASSIFIED}
 
-    def _as_read(self, label: str) -> float:
-        """Return the expected number of a type's cells."""
-        return self.white.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
+    def _expected(self, label: str) -> float:
+        """Return the expected number of a type's cells that nobody labelled."""
+        return self._as_read.get(label, 0) + self.not_recognised.expected.get(label, 0.0)
 
 
 @lru_cache(maxsize=4)
