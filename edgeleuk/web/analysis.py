@@ -98,7 +98,7 @@ class Analysis:
                     f"{picture.label} was not analysed within {self._limits.analysis_seconds:.0f} s, and was given up."
                     " Take it again, smaller."
                 ) from error
-            except (wire.Broken, OSError, RecordError) as error:
+            except (wire.BrokenError, OSError, RecordError) as error:
                 self._end()
                 raise InputError(
                     f"{picture.label} could not be analysed: it asked for more memory than a picture needs, or is damaged."

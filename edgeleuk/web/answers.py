@@ -11,7 +11,7 @@ from edgeleuk._text import message
 from edgeleuk.errors import EdgeleukError, InputError, QualityError, ScaleError, StoreError, UsageError
 
 
-class Denied(Exception):
+class Denied(Exception):  # noqa: N818  # an answer of the server, not a fault
     """Request that is refused, with its HTTP status.
 
     `str` of it is a sentence for the user.

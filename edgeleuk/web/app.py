@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from edgeleuk.errors import EdgeleukError, UsageError
+from edgeleuk.system.faults import unforeseen
 from edgeleuk.web import openapi
 from edgeleuk.web.access import Access
 from edgeleuk.web.analysis import Analysis
@@ -77,7 +78,7 @@ def make(
         analysis.close()
         desk.close()
 
-    handlers = {Denied: _denied, EdgeleukError: _failed, HTTPException: _http}
+    handlers = {Denied: _denied, EdgeleukError: _failed, HTTPException: _http, Exception: _fault}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     app.router.redirect_slashes = False
     guard = Guard(app, access, own_names(settings.host, lan=settings.lan), settings.cookie)
@@ -153,6 +154,10 @@ async def _failed(_: Request, error: Exception) -> Response:
     if isinstance(error, UsageError):
         return problem(404, "not_found", str(error))
     return of_error(error)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    return of_error(unforeseen(error, "the request", "answered"))
 
 
 async def _http(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +43,14 @@ STRANGER = Denied(
 OTHER_USER = Denied(403, "other_user", "this server belongs to another user of this computer.")
 
 
+@dataclass(slots=True)
+class _Body:
+    """Body of a request, as far as it was read."""
+
+    read: int = 0
+    ended: bool = False
+
+
 class Guard:
     """ASGI layer around the application."""
 
@@ -70,20 +78,24 @@ class Guard:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
         fresh = ""
+        body = _Body()
 
         async def sent(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 self._dress(scope, message, fresh)
+                if not body.ended:  # the rest of it is not waited for
+                    MutableHeaders(scope=message)["connection"] = "close"
             async with asyncio.timeout(self._limits.stall_seconds):
                 await send(message)
 
         try:
             async with asyncio.timeout(self._limits.request_seconds):
                 headers = Headers(scope=scope)
+                body.ended = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
                 fresh = self._admit(scope, headers)
-                await self._app(scope, self._measured(scope, headers, receive), sent)
+                await self._app(scope, self._measured(scope, body, receive), sent)
                 return
         except Denied as denied:
             answer = _page_or(scope, denied)
@@ -92,7 +104,6 @@ class Guard:
         except Exception as error:  # noqa: BLE001  # one request must never end the server
             answer = of_error(unforeseen(error, "the request", "answered"))
         if not started:
-            answer.headers["connection"] = "close"
             await answer(scope, receive, sent)
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
@@ -181,30 +192,27 @@ class Guard:
         size = f"{most / 1e6:.0f} MB" if most >= 1_000_000 else f"{most / 1e3:.0f} kB"
         return Denied(413, "too_large", f"that is more than {size}. Send a smaller picture.")
 
-    def _measured(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+    def _measured(self, scope: Scope, body: _Body, receive: Receive) -> Receive:
         """Return `receive` with the limits of a body: its size, its pauses and its time."""
-        most, left = self.most_bytes(scope["path"]), self._limits.body_seconds
-        read, over = 0, False
-        clock: Callable[[], float] = asyncio.get_running_loop().time
-        began = clock()
+        most = self.most_bytes(scope["path"])
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._limits.body_seconds
 
         async def received() -> Message:
-            nonlocal read, over
-            if over:
+            if body.ended:
                 return await receive()
-            patience = min(self._limits.stall_seconds, began + left - clock())
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(min(self._limits.stall_seconds, until - clock())):
                     message = await receive()
             except TimeoutError:
                 raise Denied(408, "too_slow", "the request came too slowly. Try again.") from None
-            read += len(message.get("body", b""))
-            over = not message.get("more_body", False)
-            if read > most:
+            body.read += len(message.get("body", b""))
+            body.ended = not message.get("more_body", False)
+            if body.read > most:
+                body.ended = False
                 raise self._too_large(scope["path"])
             return message
 
-        del headers
         return received
 
     def _dress(self, scope: Scope, message: Message, fresh: str) -> None:

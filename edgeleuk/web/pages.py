@@ -153,7 +153,7 @@ class Pages:
                 "fields": fields,
                 "shelves": [each for each in shown.shelves(kept, review) if each["cells"]],
                 "by_hand": shown.added(kept, review),
-                "choices": shown.choices_of(kept, self._desk.rules),
+                "choices": shown.choices_of(kept),
                 "crop_um": round(CROP_UM),
                 "bar_um": shown.BAR_UM,
                 "links": links(session),
@@ -200,7 +200,7 @@ class Pages:
                 s=shown.summary(kept, review),
                 f=self._field(session, kept, review, number),
                 here=0,
-                choices=shown.choices_of(kept, self._desk.rules),
+                choices=shown.choices_of(kept),
             )
 
         return HTMLResponse(await self._desk.run(work))

@@ -55,7 +55,7 @@ class PicturesApi:
             with self._file() as file:
                 await self._stored(request, file)
                 async with self._turn:
-                    return await self._counted(request, asked, file)
+                    return await self._counted(asked, file)
         except ClientDisconnect:
             return Response(status_code=400)
         except EdgeleukError as error:
@@ -133,7 +133,7 @@ class PicturesApi:
         if len(head) < HEAD:
             _require_picture(head)
 
-    async def _counted(self, request: Request, asked: tuple[str, NewSlide, str], file: IO[bytes]) -> Response:
+    async def _counted(self, asked: tuple[str, NewSlide, str], file: IO[bytes]) -> Response:
         session, new, name = asked
         most = self._settings.limits.pictures_of_slide
         plan = await self._desk.run(lambda: self._desk.plan(session, new, name, most))

@@ -10,7 +10,6 @@ from typing import Any
 
 from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
-from edgeleuk.differential.rules import Rules
 from edgeleuk.render.colours import of_label
 from edgeleuk.render.terminal import beside, between, ceil, decimals
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
@@ -37,10 +36,10 @@ class Choice:
     colour: str
 
 
-def choices_of(kept: Kept, rules: Rules) -> tuple[Choice, ...]:
+def choices_of(kept: Kept) -> tuple[Choice, ...]:
     """Return the types that a reviewer can give, with their letters."""
     reader = kept.model.reader
-    labels = choices(reader, rules)
+    labels = choices(reader)
     keys = letters(labels)
     return tuple(Choice(each, spoken(each), keys[each], colour(each, reader.labels)) for each in labels)
 
@@ -172,7 +171,7 @@ def shelves(kept: Kept, review: Review) -> list[dict[str, Any]]:
 def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
     """Return a cell as the gallery shows it."""
     label = cell.label
-    sure = cell.reading and not cell.person and not cell.mark and label != UNCLASSIFIED
+    sure = f"{cell.reading.probability:.0%}" if cell.reading and cell.program != UNCLASSIFIED else ""
     return {
         "id": cell.identity,
         "label": label or "",
@@ -180,7 +179,8 @@ def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
         "program": spoken(cell.program) if cell.program else UNREAD,
         "changed": label != cell.program,
         "by": cell.by,
-        "sure": f"{cell.certainty:.0%}" if sure else "",
+        "sure": "" if cell.person or cell.mark else sure,
+        "program_sure": sure,
         "flagged": cell.flagged,
         "looked_at": cell.looked_at,
         "colour": colour(label, kept.model.reader.labels),

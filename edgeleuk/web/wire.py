@@ -21,7 +21,7 @@ MOST_BLOB = 64_000_000
 _HEAD = struct.Struct(">II")
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """The other end is gone, or does not keep to the form."""
 
 
@@ -61,25 +61,25 @@ def receive(from_: socket.socket) -> Told:
     """Receive a message.
 
     Raises:
-        Broken: The other end is gone, or the message has not the form of one.
+        BrokenError: The other end is gone, or the message has not the form of one.
         TimeoutError: It did not come in the time of the socket.
     """
     prefix, descriptors, _, _ = socket.recv_fds(from_, _HEAD.size, 1)
     prefix += _exactly(from_, _HEAD.size - len(prefix)) if prefix else b""
     if len(prefix) != _HEAD.size:
-        raise Broken("the other end is gone")
+        raise BrokenError("the other end is gone")
     length, number = _HEAD.unpack(prefix)
     if length > MOST_HEADER:
-        raise Broken("a header is too long")
+        raise BrokenError("a header is too long")
     try:
         header = file_io.parse_json(_exactly(from_, length))
         sizes = header["sizes"]
         if len(sizes) != number or not all(
             isinstance(each, int) and 0 <= each <= MOST_BLOB for each in sizes
         ):
-            raise Broken("sizes are not as announced")
+            raise BrokenError("sizes are not as announced")
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken("a header is malformed") from error
+        raise BrokenError("a header is malformed") from error
     return Told(header, tuple(_exactly(from_, each) for each in sizes), next(iter(descriptors), None))
 
 
@@ -88,7 +88,7 @@ def _exactly(from_: socket.socket, length: int) -> bytes:
     while left:
         part = from_.recv(min(left, 1 << 20))
         if not part:
-            raise Broken("the other end is gone")
+            raise BrokenError("the other end is gone")
         parts.append(part)
         left -= len(part)
     return b"".join(parts)

@@ -57,7 +57,7 @@ class Worker:
 
     def serve(self, server: socket.socket) -> None:
         """Answer until the server closes the connection."""
-        with suppress(wire.Broken, BrokenPipeError, ConnectionResetError):
+        with suppress(wire.BrokenError, BrokenPipeError, ConnectionResetError):
             while True:
                 told = wire.receive(server)
                 try:

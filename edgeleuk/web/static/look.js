@@ -9,17 +9,28 @@ class Looking {
     this.timers = new Map();
     this.found = new Set();
     this.told = new Set();
+    this.tiles = [];
+    // What lies under the bars at the top and at the bottom is not seen.
+    new ResizeObserver(() => this.observe()).observe(document.getElementById("palette"));
+    setInterval(() => this.flush(), LOOK.every);
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.stop(); else this.again(); });
+  }
+
+  watch(tiles) { this.tiles = tiles; this.observe(); }
+
+  observe() {
+    if (this.observer) this.observer.disconnect();
+    this.stop();
     const top = document.querySelector(".top").offsetHeight;
     const bottom = document.getElementById("palette").offsetHeight;
     this.observer = new IntersectionObserver((seen) => seen.forEach((each) => this.seen(each)), {
       rootMargin: `-${top}px 0px -${bottom}px 0px`,
       threshold: [0, LOOK.share, 1],
     });
-    setInterval(() => this.flush(), LOOK.every);
-    document.addEventListener("visibilitychange", () => { if (document.hidden) this.stop(); else this.again(); });
+    for (const tile of this.tiles) {
+      if (!tile.classList.contains("looked") && !this.told.has(Number(tile.dataset.id))) this.observer.observe(tile.querySelector(".crop"));
+    }
   }
-
-  watch(tile) { this.observer.observe(tile.querySelector(".crop")); }
 
   // Nothing behind a dialog is looked at.
   get covered() { return document.hidden || document.querySelector("dialog[open]") !== null; }
@@ -56,12 +67,7 @@ class Looking {
 
   stop() { this.timers.forEach((timer) => clearTimeout(timer)); this.timers.clear(); }
 
-  again() {
-    for (const crop of document.querySelectorAll(".tiles .tile:not(.looked) .crop")) {
-      this.observer.unobserve(crop);
-      this.observer.observe(crop);
-    }
-  }
+  again() { this.observe(); }
 
   async flush() {
     const cells = [...this.found].filter((id) => !this.told.has(id));

@@ -69,6 +69,7 @@ function act(name, body) {
 function buttons() {
   document.getElementById("sign").hidden = signed();
   document.getElementById("amend").hidden = !signed();
+  for (const id of ["undo", "note"]) document.getElementById(id).hidden = signed();
   for (const id of ["undo", "note", "sign", "amend"]) document.getElementById(id).disabled = running();
 }
 
@@ -106,7 +107,8 @@ function targets() {
 function told() {
   const some = targets();
   document.getElementById("selected").textContent = some.length > 1 ? `${some.length} cells chosen:`
-    : some.length ? `Cell ${some[0]}:` : "No cell chosen.";
+    : some.length ? `${some[0] < 0 ? "Cell added by hand" : `Cell ${some[0]}`}:` : "No cell chosen.";
+  document.getElementById("palette").classList.toggle("idle", some.length === 0);
 }
 
 function range(to) {
@@ -141,6 +143,7 @@ function beside(key) {
 
 function give(label) {
   const cells = targets();
+  if (signed()) { say("This result is signed. Amend opens a new revision, which can be changed."); return; }
   if (!cells.length) { say("Choose a cell first: click it, or use the arrow keys."); return; }
   act("reclassify", { cells, label: label || null }).then(() => { clear(); if (panel.open && open) refresh(); });
 }
@@ -175,6 +178,7 @@ function clickedField(event) {
   const box = event.target.closest(".box[data-id]");
   if (box) { show({ cell: Number(box.dataset.id) }); return; }
   if (!document.getElementById("add-choices")) return;
+  if (signed()) { say("This result is signed. Amend opens a new revision, which can be changed."); return; }
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
   open.at = { x: point.x, y: point.y };
   const side = 14; // um: a white cell
@@ -264,12 +268,15 @@ document.addEventListener("keydown", (event) => {
     if (next) { if (event.shiftKey) { if (current) toggle(current, true); toggle(next, true); } makeCurrent(next); }
   } else if (key === " " && current) toggle(current);
   else if (key === "Enter" && current) show({ cell: Number(current.dataset.id) });
-  else if (key === "Escape") clear();
+  else if (key === "Escape") { if (chosen.size) clear(); else makeCurrent(null); }
   else return;
   event.preventDefault();
 });
 
-function undo() { act("undo", {}).then(() => { if (panel.open && open) refresh(); }); }
+function undo() {
+  if (signed()) { say("This result is signed. There is nothing to undo."); return; }
+  act("undo", {}).then(() => { if (panel.open && open) refresh(); });
+}
 
 // Notes, signature, amendment
 
@@ -337,7 +344,7 @@ const looking = new Looking(async (cells) => {
   await then(async () => { took(await post(`${base}/look`, { cells, last: last() })); done = true; });
   return done;
 });
-tiles.forEach((tile) => looking.watch(tile));
+looking.watch(tiles);
 if (tiles.length) { tiles[0].tabIndex = 0; }
 buttons();
 told();
