@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from edgeleuk.cli._console import notices, tell, warn, write
 from edgeleuk.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from edgeleuk.differential.rules import Reference, Rules
     from edgeleuk.web.live import LiveHub
     from edgeleuk.web.server import Running
     from edgeleuk.web.settings import Settings
@@ -66,15 +69,16 @@ def host_for(host: str | None, lan: bool) -> str:
 
 
 def started(
-    settings: Settings, *, token_file: Path | None = None, live: LiveHub | None = None, quiet: bool = False
+    settings: Settings, *, token_file: Path | None = None, live: LiveHub | None = None, once: bool = False
 ) -> Running:
-    """Start the server, and tell how to reach it.
+    """Return the server, ready to be started, and tell how to reach it.
 
     Args:
         settings: Settings of the server.
         token_file: File for address and token; None to show them.
         live: Running count.
-        quiet: Whether a screen hides what is said; the address then belongs into `token_file`.
+        once: Whether only the first token is shown, since a screen then hides what is said. The page of devices shows
+            others.
 
     Raises:
         UsageError: It cannot listen there.
@@ -85,10 +89,8 @@ def started(
 
     listening = bound(settings)
     addresses = [address_text(each, settings.port) for each in shown_hosts(settings.host)]
-    show = _shower(addresses, token_file, quiet)
+    show = _shower(addresses, token_file, once)
     server = app.make(settings, on_token=show, live=live)
-    running = Running(server, listening, settings)
-    running.__enter__()
     if settings.lan:
         server.access.new_token()
         if len(addresses) > 1:
@@ -96,11 +98,57 @@ def started(
         warn("the network is not encrypted: use --lan in networks whose devices you trust.")
     else:
         tell(f"open {addresses[0]} in a browser on this machine. Ctrl-C ends.")
-    return running
+    return Running(server, listening, settings)
 
 
-def _shower(addresses: list[str], token_file: Path | None, quiet: bool) -> Callable[[str], None]:
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Options of `live --serve`."""
+
+    host: str | None
+    port: int
+    lan: bool
+    token_file: Path | None
+    waits: bool
+    """Whether a screen will hide what is said: the operator first reads it."""
+
+
+@contextmanager
+def browsers(
+    doors: Doors | None, store: Path | None, standards: tuple[Rules, Reference]
+) -> Iterator[LiveHub | None]:
+    """Run the server beside a live count.
+
+    Args:
+        doors: How browsers reach it; None for no server.
+        store: Session file; None for the user's own.
+        standards: Rules and reference ranges.
+
+    Yields:
+        The meeting point of the count and its browsers; None without a server.
+    """
+    if doors is None:
+        yield None
+        return
+    require_extra()
+    from edgeleuk.cli._model import in_use
+    from edgeleuk.web.live import LiveHub
+    from edgeleuk.web.settings import Settings
+
+    hub = LiveHub(())
+    settings = Settings(
+        *standards, in_use, host=host_for(doors.host, doors.lan), port=doors.port, lan=doors.lan, store=store
+    )
+    with started(settings, token_file=doors.token_file, live=hub, once=doors.waits):
+        if doors.waits and sys.stdin.isatty():
+            notices.print("Enter begins the count.", markup=False)
+            sys.stdin.readline()
+        yield hub
+
+
+def _shower(addresses: list[str], token_file: Path | None, once: bool) -> Callable[[str], None]:
     """Return the function that shows a new token."""
+    shown: list[bool] = []
 
     def show(token: str) -> None:
         address = f"{addresses[0]}/enter#{token}"
@@ -108,8 +156,9 @@ def _shower(addresses: list[str], token_file: Path | None, quiet: bool) -> Calla
             write(token_file, f"{address}\n{code_text(address)}", 0o600)
             tell(f"the address with its token is in {token_file}")
             return
-        if quiet:
+        if once and shown:
             return
+        shown.append(True)
         notices.print(f"open {address}", markup=False, soft_wrap=True)
         if sys.stderr.isatty() and notices.width >= NARROW:
             notices.print("or scan this with a phone in the same network; it works once:", markup=False)

@@ -86,12 +86,11 @@ def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, heard)
-    running = started(settings, token_file=token_file)
     try:
-        while not stop.wait(0.5) and running.wait(0):
-            pass
+        with started(settings, token_file=token_file) as running:
+            while not stop.wait(0.5) and running.wait(0):
+                pass
     finally:
-        running.__exit__()
         if token_file:
             token_file.unlink(missing_ok=True)
     tell("the server has ended.")

@@ -20,7 +20,7 @@ class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Number of the last entry that the page knows; -1 for none."""
 
 
-class Reclassify(Base):
+class Reclassify(Base, frozen=True):
     """Cells and the label that they get; None to go back."""
 
     cells: tuple[int, ...]
@@ -28,13 +28,13 @@ class Reclassify(Base):
     why: str = ""
 
 
-class Look(Base):
+class Look(Base, frozen=True):
     """Cells that were on the screen."""
 
     cells: tuple[int, ...]
 
 
-class Add(Base):
+class Add(Base, frozen=True):
     """Missed cell: its middle in pixels of the file."""
 
     label: str
@@ -44,17 +44,17 @@ class Add(Base):
     why: str = ""
 
 
-class NoteBody(Base):
+class NoteBody(Base, frozen=True):
     """Note."""
 
     text: str
 
 
-class Undo(Base):
+class Undo(Base, frozen=True):
     """Undo of the reviewer's last action."""
 
 
-class Sign(Base):
+class Sign(Base, frozen=True):
     """Signature of what the page showed."""
 
     seen: int
@@ -62,7 +62,7 @@ class Sign(Base):
     why: str = ""
 
 
-class Amend(Base):
+class Amend(Base, frozen=True):
     """Reason for the next revision."""
 
     why: str

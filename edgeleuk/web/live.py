@@ -50,7 +50,7 @@ class LiveHub:
 
     def __init__(self, labels: Sequence[str]) -> None:
         """Prepare; `labels` are all labels of the reader, in its order."""
-        self.labels = tuple(labels)
+        self.labels: Sequence[str] = tuple(labels)
         self._lock = threading.Lock()
         self._state: LiveState | None = None
         self._picture = b""
