@@ -42,8 +42,8 @@ def test_a_token_lets_one_browser_in_once() -> None:
 
 def test_a_token_does_not_last() -> None:
     """Nor does a browser's session."""
-    clock, shown = Clock(), []
-    doors = access(clock, shown)
+    clock = Clock()
+    doors = access(clock, [])
     old = doors.new_token()
     clock.now += DEFAULT.token_seconds + 1
     assert doors.enter(old) is None
@@ -109,14 +109,18 @@ def test_addresses_are_spelled_for_people() -> None:
     assert address_text("127.0.0.1", 8765) == "http://127.0.0.1:8765"
     assert address_text("fd00::1", 8765) == "http://[fd00::1]:8765"
     assert shown_hosts("127.0.0.1") == ["127.0.0.1"]
-    assert all(not is_loopback(each) for each in shown_hosts("0.0.0.0")) or shown_hosts("0.0.0.0") == ["127.0.0.1"]
+    assert all(not is_loopback(each) for each in shown_hosts("0.0.0.0")) or shown_hosts("0.0.0.0") == [
+        "127.0.0.1"
+    ]
 
 
 def test_the_owner_of_a_loopback_connection_is_known() -> None:
     """The tests' own user is no other."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            assert not is_other_user(client.getsockname())
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        assert not is_other_user(client.getsockname())
     assert not is_other_user(None)
     assert os.geteuid() >= 0
 

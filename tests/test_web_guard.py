@@ -120,7 +120,9 @@ def test_wrong_tokens_are_limited(tmp_path: Path) -> None:
     """After ten the address waits, and then even the right one does."""
     with serving(tmp_path / "s.db", lan=True, limits=QUICK) as served, served.client() as client:
         csrf = {"x-csrf-token": "-"}
-        codes = [client.post("/api/enter", json={"token": f"t{n}"}, headers=csrf).status_code for n in range(12)]
+        codes = [
+            client.post("/api/enter", json={"token": f"t{n}"}, headers=csrf).status_code for n in range(12)
+        ]
         assert codes == [403] * 10 + [429] * 2
         right = client.post("/api/enter", json={"token": served.tokens[-1]}, headers=csrf)
         assert right.status_code == 429
@@ -158,7 +160,11 @@ def test_a_stream_without_end_is_refused(served: Served) -> None:
         try:
             code = client.post("/api/pictures?name=a.jpg", content=endless()).status_code
         except Exception as error:  # noqa: BLE001  # the connection may be closed before the answer is read
-            assert "Write" in type(error).__name__ or "Read" in type(error).__name__ or "Protocol" in type(error).__name__
+            assert (
+                "Write" in type(error).__name__
+                or "Read" in type(error).__name__
+                or "Protocol" in type(error).__name__
+            )
         else:
             assert code == 413
 
@@ -169,7 +175,9 @@ def test_a_body_that_nobody_reads_ends_its_connection(served: Served) -> None:
         cookie = f"{served.cookie}={client.cookies[served.cookie]}".encode()
         with served.raw() as raw:
             raw.sendall(
-                b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: " + cookie + b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+                b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: "
+                + cookie
+                + b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
             )
             answer = raw.recv(65536)
             while part := raw.recv(65536):
@@ -236,7 +244,11 @@ def test_no_path_leads_anywhere_else(served: Served, path: str, codes: set[int])
         cookie = f"{served.cookie}={client.cookies[served.cookie]}".encode()
         with served.raw() as raw:
             raw.sendall(
-                b"GET " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: " + cookie + b"\r\n\r\n"
+                b"GET "
+                + path.encode()
+                + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: "
+                + cookie
+                + b"\r\n\r\n"
             )
             answer = raw.recv(4096)
     assert int(answer.split()[1]) in codes

@@ -49,7 +49,9 @@ class Served:
         """A client that was let in, with the token of its pages, and a reviewer's name."""
         with self.client() as client:
             if self.tokens:
-                entered = client.post("/api/enter", json={"token": self.tokens[-1]}, headers={"x-csrf-token": "-"})
+                entered = client.post(
+                    "/api/enter", json={"token": self.tokens[-1]}, headers={"x-csrf-token": "-"}
+                )
                 assert entered.status_code == 200, entered.text
             page = client.get("/")
             found = re.search(r'name="csrf" content="([^"]+)"', page.text)
@@ -84,7 +86,9 @@ def serving(
     if lan:
         server.access.new_token()
     with Running(server, bound(settings), settings):
-        yield Served(f"http://127.0.0.1:{settings.port}", settings.port, store, server, tokens, settings.cookie)
+        yield Served(
+            f"http://127.0.0.1:{settings.port}", settings.port, store, server, tokens, settings.cookie
+        )
 
 
 def slide_of_demo(store: Path, analyser: Analyser, picture: Path, slide: str = "S1") -> str:

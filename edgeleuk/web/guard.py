@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+UNKNOWN_BYTES, UNKNOWN_SECONDS = 65_536, 0.5
+"""How much of the body of a request that was not let in is taken, and for how long."""
 STRANGER = Denied(
     401, "no_session", "this browser was not let in, or its time is over. Open the address that `edgeleuk serve` shows."
 )  # fmt: skip
@@ -45,10 +48,14 @@ OTHER_USER = Denied(403, "other_user", "this server belongs to another user of t
 
 @dataclass(slots=True)
 class _Body:
-    """Body of a request, as far as it was read."""
+    """Body of a request, as far as it was read, and what is known of the request."""
 
+    ended: bool
     read: int = 0
-    ended: bool = False
+    admitted: bool = False
+    """Whether its request was let in."""
+    fresh: str = ""
+    """Cookie of a session that begins with its request."""
 
 
 class Guard:
@@ -76,26 +83,25 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        body = _Body("transfer-encoding" not in headers and headers.get("content-length", "0") == "0")
+        measured = self._measured(scope, body, receive)
         started = False
-        fresh = ""
-        body = _Body()
 
         async def sent(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self._dress(scope, message, fresh)
-                if not body.ended:  # the rest of it is not waited for
-                    MutableHeaders(scope=message)["connection"] = "close"
+                await self._drain(scope, body, measured)
+                self._dress(scope, message, body)
             async with asyncio.timeout(self._limits.stall_seconds):
                 await send(message)
 
         try:
             async with asyncio.timeout(self._limits.request_seconds):
-                headers = Headers(scope=scope)
-                body.ended = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
-                fresh = self._admit(scope, headers)
-                await self._app(scope, self._measured(scope, body, receive), sent)
+                body.fresh = self._admit(scope, headers)
+                body.admitted = True
+                await self._app(scope, measured, sent)
                 return
         except Denied as denied:
             answer = _page_or(scope, denied)
@@ -105,6 +111,19 @@ class Guard:
             answer = of_error(unforeseen(error, "the request", "answered"))
         if not started:
             await answer(scope, receive, sent)
+
+    async def _drain(self, scope: Scope, body: _Body, receive: Receive) -> None:
+        """Take the rest of a body that is not needed, within its limits.
+
+        Closed with something unread, a connection is reset, and the client never sees the answer.
+        """
+        most = self.most_bytes(scope["path"]) if body.admitted else UNKNOWN_BYTES
+        seconds = self._limits.stall_seconds if body.admitted else UNKNOWN_SECONDS
+        with suppress(Denied, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not body.ended and body.read < most:
+                    if (await receive())["type"] != "http.request":
+                        return
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
         """Check a request before anything of it is used.
@@ -215,15 +234,17 @@ class Guard:
 
         return received
 
-    def _dress(self, scope: Scope, message: Message, fresh: str) -> None:
+    def _dress(self, scope: Scope, message: Message, body: _Body) -> None:
         """Add the headers of every answer, and the cookie of a new session."""
         headers = MutableHeaders(scope=message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         static = scope["path"].startswith("/static/") and message["status"] < 400
         headers.setdefault("cache-control", "no-cache" if static else "no-store")
-        if fresh:
-            headers.append("set-cookie", cookie_text(self._cookie, fresh, self._limits.session_seconds))
+        if not body.ended:  # the rest of it is not waited for
+            headers["connection"] = "close"
+        if body.fresh:
+            headers.append("set-cookie", cookie_text(self._cookie, body.fresh, self._limits.session_seconds))
 
 
 def cookie_text(name: str, value: str, seconds: float) -> str:

@@ -121,6 +121,7 @@ class Pages:
             "camera.html",
             operators,
             about=about,
+            most_bytes=self._settings.limits.picture_bytes,
             magnification=self._settings.magnification,
             magnifications=self._settings.magnifications,
         )

@@ -98,6 +98,12 @@ function show(body, row, state) {
 function take(files) {
   for (const file of files) {
     const shown = rowFor(file);
+    const most = Number(form.dataset.most);
+    if (file.size > most) {
+      shown.row.classList.add("bad");
+      shown.state.textContent = `It has ${Math.round(file.size / 1e6)} MB; ${Math.round(most / 1e6)} MB are taken. Send it smaller.`;
+      continue;
+    }
     queue = queue.then(() => send(file, shown));
   }
 }

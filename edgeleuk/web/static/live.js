@@ -18,6 +18,7 @@ async function frames() {
         number = Number(response.headers.get("x-frame"));
         const old = frame.src;
         frame.src = URL.createObjectURL(await response.blob());
+        frame.hidden = false;
         if (old.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(old), 1000);
       }
       await sleep(response.status === 200 ? 80 : 500);
