@@ -21,6 +21,7 @@ from edgeleuk.types import (
     Cell,
     CountedField,
     Field,
+    Finding,
     Placement,
     Reading,
     Scale,
@@ -42,14 +43,14 @@ def reading(label: str, probability: float = 0.97, other: str = "neutrophil") ->
     return Reading(label, probability, {each: probability if each == best else rest for each in LABELS}, {})
 
 
-def white(readings: Iterable[Reading | None]) -> list[CountedField]:
+def white(readings: Iterable[Reading | None], findings: tuple[Finding, ...] = ()) -> list[CountedField]:
     """Fields with these white cells, each field on a part of the slide of its own."""
     every = list(readings)
     parts = [every[start : start + PER_FIELD] for start in range(0, len(every), PER_FIELD)]
-    return [_field(number, part) for number, part in enumerate(parts, start=1)]
+    return [_field(number, part, findings) for number, part in enumerate(parts, start=1)]
 
 
-def _field(number: int, readings: Sequence[Reading | None]) -> CountedField:
+def _field(number: int, readings: Sequence[Reading | None], findings: tuple[Finding, ...]) -> CountedField:
     cells = []
     for place, each in enumerate(readings):
         x, y = 20.0 + PITCH * (place % 10), 20.0 + PITCH * (place // 10)
@@ -60,7 +61,7 @@ def _field(number: int, readings: Sequence[Reading | None]) -> CountedField:
         number=number,
         seconds=float(number),
         at=f"2026-11-24T10:{number % 60:02d}:00.000+00:00",
-        field=Field(f"frame-{number}", WIDTH, HEIGHT, Scale.given(0.2), numbered(cells), assessment=Assessment()),
+        field=Field(f"frame-{number}", WIDTH, HEIGHT, Scale.given(0.2), numbered(cells), assessment=Assessment(findings)),
         placement=Placement(number, 0.0, 0.0),
         sharpness=10.0,
         identities=identities,
@@ -76,11 +77,16 @@ def _thumbnail(number: int) -> np.ndarray:
     return cv2.resize(rough, (320, 180))
 
 
-def keep(store: Store, readings: Iterable[Reading | None], slide: str = "S-1") -> str:
+def keep(
+    store: Store,
+    readings: Iterable[Reading | None],
+    slide: str = "S-1",
+    findings: tuple[Finding, ...] = (),
+) -> str:
     """A finished session of these cells; its id."""
     new = NewSession(source="simulated", model=MODEL, target=200, slide=slide, program="0.1.0")
     session = store.start(new)
-    for each in white(readings):
+    for each in white(readings, findings):
         session.add(each)
     session.finish("all counted")
     return session.id
@@ -90,10 +96,12 @@ def kept(store: Store, session: str) -> Kept:
     return restored(store.get(session), READER, RULES, REFERENCE)
 
 
-def opened(store: Store, readings: Iterable[Reading | None] | None = None) -> OpenReview:
+def opened(
+    store: Store, readings: Iterable[Reading | None] | None = None, findings: tuple[Finding, ...] = ()
+) -> OpenReview:
     """A review of a new session, by default of a hundred cells of a healthy slide."""
     given = [reading(label) for label in NORMAL] if readings is None else readings
-    return OpenReview(store, kept(store, keep(store, given)), RULES, REFERENCE)
+    return OpenReview(store, kept(store, keep(store, given, findings=findings)), RULES, REFERENCE)
 
 
 def store_at(folder: Path) -> Store:

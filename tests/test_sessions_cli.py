@@ -26,12 +26,14 @@ from counted import counted_field, started
 
 from edgeleuk.cli import sessions
 from edgeleuk.cli._rules import standards
+from edgeleuk.counting.kept import restored
 from edgeleuk.differential.rules import RULES
 from edgeleuk.errors import ModelError, UsageError
 from edgeleuk.models import registry
 from edgeleuk.models.derive import Changes, derive
 from edgeleuk.results.codec import read_result
 from edgeleuk.results.slide_result import without_pictures
+from edgeleuk.review import OpenReview
 from edgeleuk.sessions import open_store
 from edgeleuk.system.result_marks import marked
 
@@ -407,3 +409,28 @@ def test_an_absent_or_foreign_file_is_named(tmp_path: Path) -> None:
         assert str(path) in done.stderr
     assert foreign.read_text() == "not a database"
     assert not absent.exists()
+
+
+def test_a_review_is_shown_beside_the_programs_figures(copy: tuple[Path, str]) -> None:
+    """In a line, and in JSON with its trail; the figures are those of before."""
+    path, session = copy
+    before = json.loads(run("show", session, "--json", "--store", path).stdout)
+    assert "review " not in run("show", session, "--store", path).stdout
+    with open_store(path) as store:
+        review = OpenReview(
+            store, restored(store.get(session), registry.load("40x"), *standards()), *standards()
+        )
+        cell = _white(2)[0]
+        review.reclassify("A. B.", [cell], "blast", "large nucleoli")
+        review.sign("A. B.", 1)
+    after = json.loads(run("show", session, "--json", "--store", path).stdout)
+    told = after.pop("review")
+    assert before.pop("review")["trail"] == []
+    assert after == before
+    assert (told["state"], told["signed"], told["revision"], told["reviewed"]) == ("final", True, 1, 1)
+    assert [entry["action"] for entry in told["trail"]] == ["reclassify", "sign"]
+    assert told["trail"][0]["why"] == "large nucleoli"
+    text = " ".join(run("show", session, "--store", path).stdout.split())
+    assert "review final, revision 1 signed by A. B. on " in text
+    assert "white cells reviewed, " in text
+    assert run("resume", session, "--store", path).returncode == 2

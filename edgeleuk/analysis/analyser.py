@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Protocol
 
 import cv2
@@ -86,6 +87,7 @@ class Analyser:
         profile: Profile | None = None,
         *,
         refusing: bool = False,
+        later: bool = False,
     ) -> None:
         """Open the finder and the reader of a model.
 
@@ -96,11 +98,23 @@ class Analyser:
             profile: Profile of the device that takes the pictures.
             refusing: Whether a picture that is too poor, or no smear, is an error. Otherwise it is analysed
                 and marked as forced.
+            later: Whether to open the networks only when a picture is analysed. A kept session needs none.
         """
         self.model, self.profile = model, profile
+        self._opening = threads, arithmetic
         self.quality = assessment.QualityPolicy(assessment.load_limits(), model.magnification, refusing)
-        self.finder = Finder(model.finder, threads, arithmetic)
-        self.reader = Reader(model.reader, threads, arithmetic)
+        if not later:
+            self.finder, self.reader  # noqa: B018  # opened now, so that a fault in a file is told before a count
+
+    @cached_property
+    def finder(self) -> Finder:
+        """Finder of the model."""
+        return Finder(self.model.finder, *self._opening)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reader of the model."""
+        return Reader(self.model.reader, *self._opening)
 
     def analyse(
         self,

@@ -30,7 +30,8 @@ from edgeleuk.system import file_io
 if TYPE_CHECKING:
     from edgeleuk.counting.kept import Kept
     from edgeleuk.differential.rules import Reference, Rules
-    from edgeleuk.sessions import Session
+    from edgeleuk.review import Review
+    from edgeleuk.sessions import Store
 
 app = typer.Typer(
     help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
@@ -84,12 +85,12 @@ def show(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept = _kept(opened.get(session), model_folder, *standards(rules, reference))
+        kept, review, lost = _kept(opened, session, model_folder, *standards(rules, reference))
     if as_json:
-        print_json(render.shown(kept))
+        print_json(render.shown(kept, review))
     else:
-        results().print(render.show(kept))
-    tell_lost(kept.lost)
+        results().print(render.show(kept, review))
+    tell_lost(lost)
 
 
 @app.command()
@@ -172,7 +173,7 @@ def export(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
-        kept = _kept(found, model_folder, *standards(rules, reference))
+        kept, review, lost = _kept(opened, found.id, model_folder, *standards(rules, reference))
         about = kept.summary
         folder = ResultFolder(
             out or Path(about.id),
@@ -186,9 +187,9 @@ def export(
     folder.write("verdict.csv", tables.verdict_csv(kept.result.verdict))
     folder.write("differential.csv", tables.differential_csv(kept.result.differential))
     folder.write("pictures.csv", tables.pictures_csv(kept.result))
-    folder.write("session.json", json_text(render.document(kept)))
+    folder.write("session.json", json_text(render.document(kept, review)))
     folder.close()
-    tell_lost(kept.lost)
+    tell_lost(lost)
     tell(f"session {about.id} is in {folder.path}")
 
 
@@ -212,8 +213,10 @@ def delete(
     tell(f"deleted {what}")
 
 
-def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: Reference) -> Kept:
-    """Return a session with its differential.
+def _kept(
+    store: Store, session: str, model_folder: Path | None, rules: Rules, reference: Reference
+) -> tuple[Kept, Review, tuple[str, ...]]:
+    """Return a session with its differential, its review, and what was lost.
 
     The differential is that of its slide map, by the present model and rules.
 
@@ -221,8 +224,10 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
         UsageError: The named model is for another objective.
     """
     from edgeleuk.counting.kept import restored
+    from edgeleuk.review import OpenReview
 
-    summary = session.known([])
+    found, lost = store.get(session), list[str]()
+    summary = found.known([])
     model = chosen(model_folder, None if model_folder else summary.magnification)
     if model.magnification != summary.magnification:
         raise UsageError(
@@ -234,4 +239,6 @@ def _kept(session: Session, model_folder: Path | None, rules: Rules, reference: 
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    return restored(session, model, rules, reference)
+    kept = restored(found, model, rules, reference)
+    review = OpenReview(store, kept, rules, reference).review(lost)
+    return kept, review, (*kept.lost, *lost)

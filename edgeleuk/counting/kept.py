@@ -68,7 +68,7 @@ def restored(session: Session, model: Model, rules: Rules, reference: Reference)
     """
     lost: list[str] = []
     summary = session.known(lost)
-    analyser, counted = Analyser(model, threads=1), session.counted(lost)
+    analyser, counted = Analyser(model, later=True), session.counted(lost)
     first = next(counted, None)
     options = SlideOptions(
         stills=first is not None and made_of_stills(first, model), red_cells=summary.red_cells

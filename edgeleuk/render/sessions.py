@@ -29,7 +29,10 @@ from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.leftout import left_out_lines
+from edgeleuk.render.review import as_json as review_json
+from edgeleuk.render.review import in_a_line
 from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_line
+from edgeleuk.review import Review
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.types import CountedField, Refusal
@@ -74,12 +77,15 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     return Group(table, where)
 
 
-def show(kept: Kept) -> RenderableType:
-    """Return a session's verdict, facts and differential."""
+def show(kept: Kept, review: Review) -> RenderableType:
+    """Return a session's verdict, facts and differential.
+
+    They are the program's; a line tells of the review.
+    """
     table = Table(box=None, pad_edge=False, show_header=False, width=WIDTH, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
-    for name, text in _facts(kept):
+    for name, text in _facts(kept, review):
         table.add_row(name, Text(clean(text)))
     return Group(
         verdict_line(kept.result.verdict),
@@ -91,7 +97,7 @@ def show(kept: Kept) -> RenderableType:
     )
 
 
-def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
+def _facts(kept: Kept, review: Review) -> Iterator[tuple[str, str]]:
     about = kept.summary
     yield "session", f"{about.id}, {about.uuid}"
     ended = f", {about.state}" + (f": {about.reason}" if about.reason else "")
@@ -119,6 +125,10 @@ def _facts(kept: Kept) -> Iterator[tuple[str, str]]:
             yield name, text
     if kept.result.marks:
         yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.result.marks.items())
+    if review.trail or review.faults:
+        yield "review", in_a_line(review)
+    for text in review.faults:
+        yield "", text
     for text in kept.lost:
         yield "lost", text
     if about.notes:
@@ -173,8 +183,11 @@ def clock_set_back(kept: Kept) -> bool:
     return any(datetime.fromisoformat(b) < datetime.fromisoformat(a) for a, b in pairwise(times))
 
 
-def shown(kept: Kept) -> dict[str, Any]:
-    """Return the document that `sessions show --json` prints."""
+def shown(kept: Kept, review: Review) -> dict[str, Any]:
+    """Return the document that `sessions show --json` prints.
+
+    All figures are the program's; `review` has what people made of them.
+    """
     return {
         "schema": SCHEMA,
         "edgeleuk": __version__,
@@ -194,11 +207,12 @@ def shown(kept: Kept) -> dict[str, Any]:
         "left_out": tables.left_out(kept.result),
         "differential": as_json(kept.result.differential),
         "estimates": kept.result.estimates.as_json(),
+        "review": review_json(review),
         "lost": list(kept.lost),
     }
 
 
-def document(kept: Kept) -> dict[str, Any]:
+def document(kept: Kept, review: Review) -> dict[str, Any]:
     """Return the document that `sessions export` writes.
 
     As `shown`, with every counted field and each cell's number on the map.
@@ -208,7 +222,7 @@ def document(kept: Kept) -> dict[str, Any]:
         if counted.number in kept.unassessed:
             image["quality"] = None
         image |= {"seconds_of_source": counted.seconds, "sharpness": counted.sharpness}
-    return shown(kept) | {"fields": images}
+    return shown(kept, review) | {"fields": images}
 
 
 def cells_csv(kept: Kept) -> str:

@@ -46,13 +46,15 @@ class OpenReview:
         self._ledger, self._taken = Ledger(), 0
         self._review: Review | None = None
 
-    def review(self) -> Review:
+    def review(self, lost: list[str] | None = None) -> Review:
         """Return the review as of now, from the disk.
 
+        `lost` takes a sentence on what a damaged file does not give; such a review has faults.
+
         Raises:
-            DamagedError: If a part of the trail cannot be read.
+            DamagedError: If a part of the trail cannot be read and `lost` is None.
         """
-        return self._as_of(self._trail.entries())
+        return self._as_of(self._trail.entries(lost))
 
     def reclassify(self, who: str, cells: Collection[int], label: str | None, why: str = "") -> Review:
         """Give one or several cells another label.
