@@ -26,6 +26,7 @@ from edgeleuk.cli import (
     live,
     models,
     profiles,
+    report,
     schema,
     serve,
     sessions,
@@ -84,6 +85,7 @@ app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
+app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
 

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -45,6 +45,7 @@ from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.counting.pictures import Batch, Item
+    from edgeleuk.differential.rules import Reference, Rules
     from edgeleuk.models.registry import Model
     from edgeleuk.results.slide_result import SlideResult
     from edgeleuk.sources.pictures.listing import Found
@@ -60,6 +61,19 @@ class Outcome:
     """Images that failed, with the error."""
     warnings: Mapping[str, list[str]]
     """Names of images by warning text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Forms of the result to write or print."""
+
+    as_json: bool
+    as_csv: bool
+    write_all: bool
+    """Whether to write every form but the report."""
+    details: bool
+    report: Callable[[], str] | None = None
+    """Makes the report's page; None if it is not asked for."""
 
 
 def analyze(
@@ -87,6 +101,9 @@ def analyze(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a cell.")] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write an annotated copy of each picture to --out.")
+    ] = False,
+    as_report: Annotated[
+        bool, typer.Option("--report", help="Write the slide's report to --out, one HTML page (report.html).")
     ] = False,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
@@ -151,7 +168,7 @@ def analyze(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."
         )
     check(red_cells)
-    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
+    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay or as_report else None
     rule_set, ranges = standards(rules, reference)
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
@@ -168,7 +185,8 @@ def analyze(
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
     folder = ResultFolder(target, run) if target else None
-    write_all = folder is not None and not (as_json or as_csv or overlay)
+    write_all = folder is not None and not (as_json or as_csv or overlay or as_report)
+    forms = Forms(as_json, as_csv, write_all, details)
     overlays = Overlays(folder if overlay or write_all else None, model.reader.labels)
 
     with Stopping() as stop, Keeper(new, store, wanted=keep and bool(files)) as keeper:
@@ -184,10 +202,9 @@ def analyze(
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
     overlays.sign(result)
-    faults = [
-        *overlays.faults,
-        *_output(result, model, as_json, as_csv, folder, write_all, details, overlays),
-    ]
+    if as_report:
+        forms = replace(forms, report=partial(_report, result, rule_set, ranges, keeper.session, notes))
+    faults = [*overlays.faults, *_output(result, model, forms, folder, overlays)]
     if not stop or count.number:
         keeper.tell()
     try:
@@ -267,14 +284,7 @@ def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, sto
 
 
 def _output(
-    result: SlideResult,
-    model: Model,
-    as_json: bool,
-    as_csv: bool,
-    folder: ResultFolder | None,
-    write_all: bool,
-    details: bool,
-    overlays: Overlays,
+    result: SlideResult, model: Model, forms: Forms, folder: ResultFolder | None, overlays: Overlays
 ) -> list[EdgeleukError]:
     """Write and print the result, and return what failed.
 
@@ -286,17 +296,16 @@ def _output(
     faults: list[EdgeleukError] = []
     document = tables.with_overlays(tables.document(result), overlays.names())
     if folder:
-        forms = _files(result, model, document, as_json or write_all, as_csv or write_all)
-        for name, content in forms.items():
+        for name, content in _files(result, model, document, forms).items():
             attempt(faults, name, "written", partial(_written, folder, name, content))
         attempt(faults, str(folder.path), "finished", folder.close)
-    if as_json:
+    if forms.as_json:
         print_json(document)
-    elif as_csv and not folder:
+    elif forms.as_csv and not folder:
         print_csv(tables.cells_csv(result, model.reader.attributes))
         tell(result.verdict.line)
     elif result.counted:
-        results().print(terminal.analysis(result, model, details=details))
+        results().print(terminal.analysis(result, model, details=forms.details))
         return faults
     elif any(each.findings for each in result.refused):
         results().print(terminal.verdict_line(result.verdict))
@@ -309,13 +318,16 @@ def _written(folder: ResultFolder, name: str, content: Callable[[], str]) -> Non
     folder.write(name, content())
 
 
-def _files(
-    result: SlideResult, model: Model, document: Any, with_json: bool, with_csv: bool
-) -> dict[str, Callable[[], str]]:
+def _files(result: SlideResult, model: Model, document: Any, forms: Forms) -> dict[str, Callable[[], str]]:
     """Return the result files by name, as functions."""
     from edgeleuk.render import tables
 
-    files: dict[str, Callable[[], str]] = {"results.json": lambda: json_text(document)} if with_json else {}
+    files: dict[str, Callable[[], str]] = {}
+    with_csv = forms.as_csv or forms.write_all
+    if forms.as_json or forms.write_all:
+        files["results.json"] = lambda: json_text(document)
+    if forms.report:
+        files["report.html"] = forms.report
     if with_csv:
         files |= {
             "verdict.csv": lambda: tables.verdict_csv(result.verdict),
@@ -326,6 +338,18 @@ def _files(
     if with_csv and result.estimates.values:
         files["estimates.csv"] = lambda: tables.estimates_csv(result.estimates)
     return files
+
+
+def _report(result: SlideResult, rules: Rules, reference: Reference, session: str, notes: str) -> str:
+    """Return the report as HTML, with the cells' pictures from the slide's."""
+    from edgeleuk.render.report.page import page
+    from edgeleuk.reports import Context, Remark, gather, wanted
+    from edgeleuk.reports.pictures import from_files
+
+    about = result.about
+    remarks = (Remark(about.started, about.operator, notes),) if notes else ()
+    context = Context(session=session, remarks=remarks, images=from_files(result, wanted(result)))
+    return page(gather(result, rules, reference, context))
 
 
 def _close(

@@ -30,7 +30,7 @@ VECTORS = ("asimd", "avx512f", "avx2")
 ARCHITECTURES = ("aarch64", "x86_64")
 """Architectures that onnxruntime has wheels for."""
 PYTHON = (3, 11)
-LIBRARIES = ("msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
+LIBRARIES = ("jinja2", "msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
 OPENCV = (
     "opencv-python-headless",
     "opencv-python",

@@ -30,6 +30,7 @@ from edgeleuk.web.live import LiveHub
 from edgeleuk.web.live_api import LiveApi
 from edgeleuk.web.pages import Pages, Templates
 from edgeleuk.web.pictures_api import PicturesApi
+from edgeleuk.web.reports_api import ReportsApi
 from edgeleuk.web.review_api import ReviewApi
 from edgeleuk.web.settings import Settings
 
@@ -68,6 +69,7 @@ def make(
         ReviewApi(desk, templates),
         PicturesApi(desk, analysis, settings, templates),
         Images(desk),
+        ReportsApi(desk),
     )
     if live:
         routes += _live_routes(LiveApi(live, pages, templates))
@@ -103,6 +105,7 @@ def _routes(
         Route("/slides/{session}/fields/{field:int}.jpg", images.field),
         Route("/slides/{session}/cells/{cell:int}", pages.cell),
         Route("/slides/{session}/fields/{field:int}", pages.field),
+        Route("/slides/{session}/report.{form}", reports.report),
         Route("/static/{name}", static),
         Route("/openapi.json", described),
         Route("/api/enter", doors.enter, methods=["POST"]),

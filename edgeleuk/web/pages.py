@@ -14,14 +14,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from edgeleuk import __version__
 from edgeleuk.counting.kept import Kept
-from edgeleuk.errors import EdgeleukError, UsageError
+from edgeleuk.errors import UsageError
 from edgeleuk.review import Review
 from edgeleuk.slidemap.slide_map import CROP_UM
 from edgeleuk.types import WHITE_CELL
 from edgeleuk.web import shown
-from edgeleuk.web.answers import Denied
 from edgeleuk.web.desk import Desk
 from edgeleuk.web.guard import browser_of
+from edgeleuk.web.reports_api import links
 from edgeleuk.web.settings import Settings
 
 SHOWN_SLIDES = 200
@@ -218,14 +218,3 @@ class Pages:
         except KeyError:
             raise UsageError(f"there is no field {number} on this slide.") from None
         return field | {"coloured": self._desk.view(session, number) is not None}
-
-
-def links(session: str) -> list[dict[str, Any]]:
-    """Return links to a slide's reports; none while the program makes none."""
-    del session
-    return []
-
-
-def not_found(error: EdgeleukError) -> Denied:
-    """Return the answer to a request for what is not there."""
-    return Denied(404, "not_found", str(error))
