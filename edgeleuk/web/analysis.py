@@ -86,12 +86,8 @@ class Analysis:
         """
         with self._lock:
             fresh = self._process is None or self._process.poll() is not None
-            if fresh:
-                self._start()
-            anew = fresh or self._holds != (picture.session, picture.number)
             try:
-                told = self._asked(picture, anew, fields, START_SECONDS if fresh else 0.0)
-                outcome = _outcome(told, picture)
+                outcome = _outcome(self._tried(picture, fields, fresh), picture)
             except TimeoutError as error:
                 self._end()
                 raise InputError(
@@ -106,6 +102,19 @@ class Analysis:
                 ) from error
             self._holds = (picture.session, picture.number + (outcome.counted is not None))
             return outcome
+
+    def _tried(
+        self, picture: Picture, fields: Callable[[], Iterable[CountedField]], fresh: bool
+    ) -> wire.Told:
+        """Return the process's answer; a process that is gone without a fault of the picture's is replaced once."""
+        if not fresh:
+            try:
+                return self._asked(picture, self._holds != (picture.session, picture.number), fields, 0.0)
+            except (wire.BrokenError, OSError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+        self._start()
+        return self._asked(picture, True, fields, START_SECONDS)
 
     def kept_as(self, session: str) -> None:
         """Tell which session the slide on the map was kept as."""

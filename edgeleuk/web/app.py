@@ -88,7 +88,7 @@ def make(
 
 
 def _routes(
-    pages: Pages, doors: Doors, review: ReviewApi, pictures: PicturesApi, images: Images
+    pages: Pages, doors: Doors, review: ReviewApi, pictures: PicturesApi, images: Images, reports: ReportsApi
 ) -> list[Route]:
     slide = "/api/slides/{session}"
     posts = {
