@@ -404,7 +404,7 @@ def test_scripts_pass_shellcheck() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console"])
+@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
     """`verify` has nothing to say, and the exposure is 3.0 or less."""
     program = tmp_path / "edgeleuk-live"

@@ -13,7 +13,7 @@ pytest.importorskip("starlette", reason="the extra `web` is not installed")
 pytest.importorskip("playwright", reason="the extra `dev` is not installed")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from web_server import Served, serving
 
 from edgeleuk.cli.analyze import demo_picture
@@ -85,27 +85,23 @@ def name_reviewer(page: Page) -> None:
     page.wait_for_selector("#ask-who", state="hidden")
 
 
-def changed(page: Page) -> int:
-    return page.locator(".tiles .tile.changed").count()
-
-
 def reclassify(page: Page) -> None:
     """Ten cells get a type they do not have, by keys alone; two are undone. The page stays where it is."""
     page.locator(".tile").first.click()
-    first = page.evaluate("document.activeElement.id")
+    first = str(page.evaluate("document.activeElement.id"))
     for number in range(10):
         label = page.evaluate("document.activeElement.dataset.label")
         page.keyboard.press("b" if label != "basophil" else "m")
-        page.wait_for_function(f"document.querySelectorAll('.tile.changed').length === {number + 1}")
+        expect(page.locator(".tiles .tile.changed")).to_have_count(number + 1, timeout=WAIT_MS)
         if number < 9:
             page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.id") != first
+    assert str(page.evaluate("document.activeElement.id")) != first
     at = page.evaluate("[scrollY, document.activeElement.id]")
     for left in (9, 8):
         page.keyboard.press("z")
-        page.wait_for_function(f"document.querySelectorAll('.tile.changed').length === {left}")
+        expect(page.locator(".tiles .tile.changed")).to_have_count(left, timeout=WAIT_MS)
     assert page.evaluate("[scrollY, document.activeElement.id]") == at
-    assert changed(page) == 8
+    expect(page.locator(".tiles .tile.changed")).to_have_count(8)
     assert "program" in page.inner_text(".tile.changed .was >> nth=0")
 
 
@@ -135,7 +131,7 @@ def sign_and_amend(page: Page) -> None:
     page.locator(".tile").first.click()
     page.keyboard.press("m")
     assert "signed" in page.inner_text("#said")
-    assert changed(page) == 8
+    expect(page.locator(".tiles .tile.changed")).to_have_count(8)
     page.click("#amend")
     page.fill("#ask-input", "second look")
     page.click("#ask-yes")
