@@ -9,7 +9,7 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.differential.differential import Errors, differential
-from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.rules import load_reference, load_rules
 from edgeleuk.statistics.bounds import Missed
 from edgeleuk.statistics.correction import Confusion

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from standard import RULES, judged
 
 from edgeleuk.differential.differential import Differential, Errors, as_json
-from edgeleuk.differential.flags import FalsePositiveRate, Flag, error_limit
+from edgeleuk.differential.evidence import FalsePositiveRate, error_limit
+from edgeleuk.differential.flags import Flag
 from edgeleuk.differential.rules import REFERENCE, load_reference
 from edgeleuk.differential.tally import tally
 from edgeleuk.errors import InputError

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.differential.differential import Differential, Errors
-from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.for_reader import judge_by
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.alarms import (

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +74,11 @@ def target() -> Iterator[Target]:
         ]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             found = Target(port, process, Path(folder))
-            found.answers()
-            yield found
-            process.terminate()
+            try:
+                found.answers()
+                yield found
+            finally:
+                process.terminate()
 
 
 def browser(found: Target) -> httpx.Client:
@@ -96,7 +98,7 @@ def stream(found: Target, gigabytes: float) -> str:
             sent += len(CHUNK)
             yield CHUNK
 
-    with browser(found) as client:
+    with closing(browser(found)) as client:
         try:
             code = str(client.post("/api/pictures", content=endless()).status_code)
         except httpx.TransportError as error:
@@ -106,7 +108,7 @@ def stream(found: Target, gigabytes: float) -> str:
 
 def posts(found: Target) -> str:
     """1,000 posts at once."""
-    with browser(found) as client:
+    with closing(browser(found)) as client:
         headers = dict(client.headers) | {"cookie": "; ".join(f"{k}={v}" for k, v in client.cookies.items())}
 
     def one(number: int) -> str:

@@ -13,11 +13,14 @@ from edgeleuk.errors import UsageError
 if TYPE_CHECKING:
     from edgeleuk.counting.kept import Kept
     from edgeleuk.differential.rules import Reference, Rules
-    from edgeleuk.sessions import Session
+    from edgeleuk.review import Review
+    from edgeleuk.sessions import Store
 
 
-def kept_by(session: Session, model_folder: Path | None, rules: Rules, reference: Reference) -> Kept:
-    """Return a session with its differential.
+def reviewed(
+    store: Store, session: str, model_folder: Path | None, rules: Rules, reference: Reference
+) -> tuple[Kept, Review, tuple[str, ...]]:
+    """Return a session with its differential, its review, and what was lost.
 
     The differential is that of its slide map, by the present model and rules.
 
@@ -25,8 +28,10 @@ def kept_by(session: Session, model_folder: Path | None, rules: Rules, reference
         UsageError: The named model is for another objective.
     """
     from edgeleuk.counting.kept import restored
+    from edgeleuk.review import OpenReview
 
-    summary = session.known([])
+    found, lost = store.get(session), list[str]()
+    summary = found.known([])
     model = chosen(model_folder, None if model_folder else summary.magnification)
     if model.magnification != summary.magnification:
         raise UsageError(
@@ -38,7 +43,9 @@ def kept_by(session: Session, model_folder: Path | None, rules: Rules, reference
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
             f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
         )
-    return restored(session, model, rules, reference)
+    kept = restored(found, model, rules, reference)
+    review = OpenReview(store, kept, rules, reference).review(lost)
+    return kept, review, (*kept.lost, *lost)
 
 
 def tell_lost(lost: Sequence[str]) -> None:

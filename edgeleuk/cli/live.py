@@ -171,15 +171,14 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
     """Return the session to resume.
 
     Raises:
-        UsageError: The session is of another objective, of images, or, without a `source`, of a camera whose address
+        UsageError: The session is of another objective, of images, signed, or, without a `source`, of a camera whose address
             contained a password.
     """
     from edgeleuk.models.registry import same_objective
-    from edgeleuk.sessions import open_store, require_resumable
+    from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as kept:
-        summary = kept.get(session).known([])
-    require_resumable(summary)
+        summary = kept.require_resumable(session)
     if is_incomplete(summary.source) and not source:
         raise UsageError(
             f"the camera of session {summary.id} was {summary.source}; passwords are not kept. Give its whole address with "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import json_text, results, tell, warn, write
-from edgeleuk.cli._kept import kept_by, tell_lost
+from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
@@ -141,17 +141,15 @@ def _report(
     if path := _file(slide):
         return _of_file(path, rules, reference)
     from edgeleuk.reports.kept import report_of
-    from edgeleuk.review import OpenReview, find_slide
+    from edgeleuk.review import find_slide
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
         found = find_slide(opened, slide)
         if found.remark:
             warn(found.remark)
-        session = opened.get(found.session)
-        kept = kept_by(session, model_folder, rules, reference)
-        review = OpenReview(opened, kept, rules, reference).review()
-        return report_of(session, kept, review, rules, reference)
+        kept, review, lost = reviewed(opened, found.session, model_folder, rules, reference)
+        return report_of(opened.get(found.session), kept, review, rules, reference, lost)
 
 
 def _file(slide: str) -> Path | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk._text import escaped
-from edgeleuk.cli._console import json_text, print_json, results, tell, warn
-from edgeleuk.cli._kept import tell_lost
-from edgeleuk.cli._model import ModelOption, chosen
+from edgeleuk.cli._console import json_text, print_json, results, tell
+from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
@@ -28,10 +28,7 @@ from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
 
 if TYPE_CHECKING:
-    from edgeleuk.counting.kept import Kept
-    from edgeleuk.differential.rules import Reference, Rules
-    from edgeleuk.review import Review
-    from edgeleuk.sessions import Store
+    pass
 
 app = typer.Typer(
     help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
@@ -85,7 +82,7 @@ def show(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept, review, lost = _kept(opened, session, model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, session, model_folder, *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept, review))
     else:
@@ -173,7 +170,7 @@ def export(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
-        kept, review, lost = _kept(opened, found.id, model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, found.id, model_folder, *standards(rules, reference))
         about = kept.summary
         folder = ResultFolder(
             out or Path(about.id),
@@ -211,34 +208,3 @@ def delete(
             typer.confirm(f"Delete {what} for good?", abort=True, err=True)
         opened.delete(doomed.id)
     tell(f"deleted {what}")
-
-
-def _kept(
-    store: Store, session: str, model_folder: Path | None, rules: Rules, reference: Reference
-) -> tuple[Kept, Review, tuple[str, ...]]:
-    """Return a session with its differential, its review, and what was lost.
-
-    The differential is that of its slide map, by the present model and rules.
-
-    Raises:
-        UsageError: The named model is for another objective.
-    """
-    from edgeleuk.counting.kept import restored
-    from edgeleuk.review import OpenReview
-
-    found, lost = store.get(session), list[str]()
-    summary = found.known([])
-    model = chosen(model_folder, None if model_folder else summary.magnification)
-    if model.magnification != summary.magnification:
-        raise UsageError(
-            f"session {summary.id} was counted at {summary.magnification}, and {model_folder} holds a "
-            f"{model.magnification} model. Name the folder of a model of that objective."
-        )
-    if model.version != summary.model_version:
-        warn(
-            f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
-            f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
-        )
-    kept = restored(found, model, rules, reference)
-    review = OpenReview(store, kept, rules, reference).review(lost)
-    return kept, review, (*kept.lost, *lost)

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgeleuk.differential.flags import Counted, Flag, Rates, raise_flags, statements
+from edgeleuk.differential.evidence import Counted, Rates
+from edgeleuk.differential.flags import Flag, raise_flags, statements
 from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from edgeleuk.differential.differential import Differential, Errors, differential
-from edgeleuk.differential.flags import FalsePositiveRate
+from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.models.manifest import ReaderManifest

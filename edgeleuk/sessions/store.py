@@ -156,8 +156,7 @@ class Store:
             StoreError: If another process holds it.
             UsageError: If it is of pictures, or its review was signed.
         """
-        require_resumable(self.get(session).known([]))
-        self._require_unsigned(self._full_id(session))
+        self.require_resumable(session)
         return self._resumed(session)
 
     def extend(self, session: str) -> Session:
@@ -169,11 +168,12 @@ class Store:
             StoreError: If another process holds it.
             UsageError: If it is of a stream, or its review was signed.
         """
-        if self.get(session).known([]).kind != "pictures":
+        summary = self.get(session).known([])
+        if summary.kind != "pictures":
             raise UsageError(
-                f"session {session} was counted live. `edgeleuk sessions resume` goes on with it."
+                f"session {summary.id} was counted live. `edgeleuk sessions resume` goes on with it."
             )
-        self._require_unsigned(self._full_id(session))
+        self._require_unsigned(summary.id)
         return self._resumed(session)
 
     def _resumed(self, session: str) -> Session:
@@ -187,6 +187,32 @@ class Store:
             resumed.release()
             raise
         return resumed
+
+    def require_resumable(self, session: str) -> SessionSummary:
+        """Check that a session can be resumed; return its summary.
+
+        Raises:
+            UsageError: If it is of pictures, or its review was signed.
+        """
+        summary = self.get(session).known([])
+        require_resumable(summary)
+        self._require_unsigned(summary.id)
+        return summary
+
+    def _require_unsigned(self, session: str) -> None:
+        """Check that a session's review was not signed.
+
+        Raises:
+            UsageError: If it was.
+        """
+        signed = (
+            "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
+        )
+        for who, at in self._database.query(signed, (session,)):
+            raise UsageError(
+                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
+                " session of the slide."
+            )
 
     def annotate(self, session: str) -> Session:
         """Open a session for marks and remarks.
@@ -243,16 +269,6 @@ class Store:
         self._held = [each for each in self._held if each.writable]  # a server opens thousands
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
-
-    def _require_unsigned(self, session: str) -> None:
-        signed = (
-            "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
-        )
-        for who, at in self._database.query(signed, (session,)):
-            raise UsageError(
-                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
-                " session of the slide with `edgeleuk live`."
-            )
 
     def _new_id(self) -> str:
         """Return a new id, which sorts by time.
