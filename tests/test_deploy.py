@@ -276,7 +276,8 @@ def test_an_upgrade_keeps_data_and_uninstalling_too(root: Path, bundles: dict[st
     kept = {"var/lib/edgeleuk/profile.json": "a microscope", "etc/edgeleuk/live.env": "EDGELEUK_MAG=40x\n"}
     assert kept.items() <= files_of(root).items()
     install(bundles["2.0"], root, "--uninstall")
-    assert files_of(root) == kept | {"var/lib/edgeleuk/sessions.db": "sessions of 2.0"}
+    options = {"etc/edgeleuk/web.env": (DEPLOY / "systemd" / "web.env").read_text()}
+    assert files_of(root) == kept | options | {"var/lib/edgeleuk/sessions.db": "sessions of 2.0"}
     install(bundles["2.0"], root, "--uninstall", "--purge")
     assert files_of(root) == {}
 

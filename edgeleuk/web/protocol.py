@@ -91,5 +91,5 @@ def settings(limits: Limits) -> dict[str, Any]:
         "proxy_headers": False,
         "access_log": False,
         "log_config": None,
-        "log_level": "warning",
+        "log_level": "critical",  # what strangers send is not logged
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -66,7 +65,6 @@ class Running:
     """Server in a thread of its own, as a context manager."""
 
     def __init__(self, server: Server, listening: socket.socket, settings: Settings) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what strangers send is not logged
         self._config = uvicorn.Config(server.app, **limits_of(settings.limits))
         self._uvicorn = _Quiet(self._config)
         self._listening = listening
