@@ -408,9 +408,11 @@ def test_scripts_pass_shellcheck() -> None:
 @pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
     """`verify` has nothing to say, and the exposure is 3.0 or less."""
-    program = tmp_path / "edgeleuk-live"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    for name in ("edgeleuk-live", "venv/bin/edgeleuk"):
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
     text = (DEPLOY / "systemd" / f"{unit}.service").read_text()
     placed = tmp_path / f"{unit}.service"
     placed.write_text(text.replace("/opt/edgeleuk/current", str(tmp_path)))
