@@ -30,6 +30,7 @@ from edgeleuk.cli import (
     qc,
     report,
     schema,
+    serve,
     sessions,
     simulate,
     train,
@@ -71,6 +72,7 @@ def root(
 
 app.command("analyze")(analyze.analyze)
 app.command("live")(live.live)
+app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")

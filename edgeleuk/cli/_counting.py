@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from edgeleuk.quality_control.log import Entry
     from edgeleuk.sessions import Session
     from edgeleuk.sources.camera import Source
+    from edgeleuk.types import Frame
+    from edgeleuk.web.live import LiveHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Options:
     threads: int | None = None
     control_log: tuple[Entry, ...] = ()
     """Log of control slides, which may speak against the result."""
+    hub: LiveHub | None = None
+    """Meeting point with browsers, under --serve."""
 
 
 def count_live(options: Options, start: Start) -> None:
@@ -124,7 +128,7 @@ def count_live(options: Options, start: Start) -> None:
             source=info.name,
             target=options.target,
             manual=options.manual,
-            recorder=session,
+            recorder=options.hub.recorder(session) if options.hub else session,
             on_event=say,
         )
         if session and options.resume:
@@ -138,9 +142,13 @@ def count_live(options: Options, start: Start) -> None:
             _describe(session, options.other, counter, say)
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
+        show_frame = start.show_frame
+        if hub := options.hub:
+            hub.labels = analyser.reader.labels
+            view, requests, show_frame = hub.view(view), hub.requests(requests), _shown(hub, show_frame)
         loop_options = LoopOptions(
             requests=requests,
-            show_frame=start.show_frame,
+            show_frame=show_frame,
             on_event=say,
             watchdog=watchdog,
             waits=not info.live,
@@ -244,6 +252,19 @@ def _view(
         reader.labels, start.screen, attributes=reader.attributes, reference=ranges, controls=controls
     )
     return view, controls.requests
+
+
+def _shown(
+    hub: LiveHub, also: Callable[[Frame, LiveState], None] | None
+) -> Callable[[Frame, LiveState], None]:
+    """Return the function that shows a frame to browsers, and in the preview if there is one."""
+
+    def show(frame: Frame, state: LiveState) -> None:
+        hub.show(frame, state)
+        if also:
+            also(frame, state)
+
+    return show
 
 
 def _notice(text: str) -> None:

@@ -10,7 +10,16 @@ import typer
 from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.cli._rules import ReferenceOption, RulesOption
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._serving import (
+    PORT,
+    Doors,
+    HostOption,
+    LanOption,
+    PortOption,
+    TokenFileOption,
+    browsers,
+)
 from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
@@ -87,6 +96,13 @@ def live(
     fps: Annotated[
         float | None, typer.Option(min=0.1, help="Frames a second to ask for.", show_default=False)
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the count to browsers too, as `edgeleuk serve` does.")
+    ] = False,
+    host: HostOption = None,
+    port: PortOption = PORT,
+    lan: LanOption = False,
+    token_file: TokenFileOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
     threads: Annotated[
@@ -110,7 +126,10 @@ def live(
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else output_here(plain)
-    with Start(output, preview=preview) as start:
+    if (lan or host or token_file) and not serve:
+        raise UsageError("--lan, --host and --token-file go with --serve, which shows the count to browsers.")
+    doors = Doors(host, port, lan, token_file, waits=output == "view") if serve else None
+    with browsers(doors, store, standards(rules, reference)) as hub, Start(output, preview=preview) as start:
         start.step(_first_step(mag, model_folder, profile, resume))
         known, wanted = device(profile, mag)
         model = chosen(model_folder, mag, known) if model_folder or not resume else None
@@ -136,6 +155,7 @@ def live(
             rules=rules,
             reference=reference,
             threads=threads,
+            hub=hub,
         )
         count_live(options, start)
 

@@ -221,6 +221,14 @@ def m006_quality_control(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def m007_views(connection: sqlite3.Connection) -> None:
+    """Add views: fields as people see them, where they came from a phone."""
+    connection.execute(
+        "CREATE TABLE views (field INTEGER PRIMARY KEY REFERENCES fields (key) ON DELETE CASCADE,"
+        " picture BLOB NOT NULL) STRICT"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_sessions,
     m002_quality,
@@ -228,6 +236,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_no_passwords,
     m005_review,
     m006_quality_control,
+    m007_views,
 )
 
 

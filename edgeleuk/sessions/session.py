@@ -28,6 +28,7 @@ from edgeleuk.sessions.damage import (
 from edgeleuk.sessions.database import Database
 from edgeleuk.sessions.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.sessions.leases import Lease, held
+from edgeleuk.sessions.views import Pictures
 from edgeleuk.system.addresses import without_secrets
 from edgeleuk.types import CountedField, Refusal
 
@@ -64,6 +65,16 @@ class Session:
             DamagedError: If a part of it cannot be read.
         """
         return self.readable_summary(None)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this process holds it."""
+        return self._lease is not None and self._lease.held
+
+    @property
+    def pictures(self) -> Pictures:
+        """Pictures of its fields."""
+        return Pictures(self._database, self.id)
 
     def readable_summary(self, lost: Losses | None) -> SessionSummary:
         """Return the summary, even if damaged.

@@ -158,6 +158,26 @@ class Store:
             UsageError: If it is of pictures, or its review was signed.
         """
         self.require_resumable(session)
+        return self._resumed(session)
+
+    def extend(self, session: str) -> Session:
+        """Open a session of pictures for more of the same slide.
+
+        It is held by this process.
+
+        Raises:
+            StoreError: If another process holds it.
+            UsageError: If it is of a stream, or its review was signed.
+        """
+        summary = self.get(session).readable_summary([])
+        if summary.kind != "pictures":
+            raise UsageError(
+                f"session {summary.id} was counted live. `edgeleuk sessions resume` goes on with it."
+            )
+        self._require_unsigned(summary.id)
+        return self._resumed(session)
+
+    def _resumed(self, session: str) -> Session:
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -177,15 +197,23 @@ class Store:
         """
         summary = self.get(session).readable_summary([])
         require_resumable(summary)
+        self._require_unsigned(summary.id)
+        return summary
+
+    def _require_unsigned(self, session: str) -> None:
+        """Check that a session's review was not signed.
+
+        Raises:
+            UsageError: If it was.
+        """
         signed = (
             "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
         )
-        for who, at in self._database.query(signed, (summary.id,)):
+        for who, at in self._database.query(signed, (session,)):
             raise UsageError(
-                f"the review of session {summary.id} was signed by {who} on {at[:10]}: its count is closed. Begin another"
-                " session of the slide with `edgeleuk live`."
+                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
+                " session of the slide."
             )
-        return summary
 
     def annotate(self, session: str) -> Session:
         """Open a session for marks and remarks.
@@ -262,6 +290,7 @@ class Store:
         self._database.require_writable()
         taken = f"session {session} is being written by {{holder}}. Finish it there first."
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
+        self._held = [each for each in self._held if each.writable]  # a server opens thousands
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
 
