@@ -17,6 +17,8 @@ from web_server import Served, serving, slide_of_demo
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.quality_control import log
+from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected
 from edgeleuk.sessions import open_store
 
 Post = Any
@@ -215,6 +217,22 @@ def test_a_slide_being_counted_is_not_changed(slide: tuple[Path, str]) -> None:
         told = page.post("reclassify", 503, cells=page.cells[:1], label="blast")
         assert told["error"]["code"] == "StoreError"
         held.finish("done")
+
+
+def test_a_page_tells_of_a_failed_control_slide(tmp_path: Path, analyser: Analyser) -> None:
+    """When it is loaded, after each change, and in the report."""
+    store = tmp_path / "sessions.db"
+    values = (EvaluatedValue("neutrophil", 80.0, 60.0, 5.0, 4.0, "1-3s"),)
+    with open_store(store) as opened:
+        expected = (Expected("neutrophil", 60.0, 5.0),)
+        opened.add_to_control_log("c1", "set", log.encode(Control("c1", "c1", "100x", expected)))
+        opened.add_to_control_log("c1", "run", log.encode(ControlRun("0" * 36, "rejected", 200, values)))
+    session = slide_of_demo(store, analyser, Path(demo_picture()))
+    with serving(store) as served, served.browser() as client:
+        page = Slide(client, session)
+        changed = page.post("reclassify", cells=page.cells[:1], label="basophil")
+        for text in (page.page, changed["summary"], client.get(f"/slides/{session}/report.html").text):
+            assert "Control slide c1 failed on" in text
 
 
 def test_a_page_is_made_quickly(served: Served, slide: tuple[Path, str]) -> None:
