@@ -24,7 +24,7 @@ from edgeleuk.counting.requests import Command
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.sources.camera import CameraState
-from edgeleuk.types import Frame, Shot
+from edgeleuk.types import Frame, TimedFrame
 from edgeleuk.web.live import MOST_REQUESTS, LiveHub
 
 
@@ -36,7 +36,7 @@ class Counted:
         slide = SlideCount(analyser, *standards(), ScalePolicy(analyser), SlideOptions())
         self.counter = LiveCounter(slide, source="demo", target=100, recorder=self.hub.recorder(None))
         self.frame = frame
-        assert self.counter.frame(Shot(frame, 0.0, 0)) == "counted"
+        assert self.counter.frame(TimedFrame(frame, 0.0, 0)) == "counted"
         self.requests = self.hub.requests(lambda: iter(()))
 
     def show(self) -> None:
