@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -102,7 +102,7 @@ def fit(
     Raises:
         EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
     """
-    network.to(device, memory_format=torch.channels_last)
+    cast(Any, network).to(device, memory_format=torch.channels_last)  # torch's stubs lack it
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate)
     start = _resume(checkpoint.path, checkpoint.digest, network, average, optimizer)
@@ -123,7 +123,7 @@ def fit(
             parts = task.loss(output, *rest)
             value = torch.stack(list(parts.values())).sum()
             optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            torch.autograd.backward(value)
             nn.utils.clip_grad_norm_(network.parameters(), 10.0)
             optimizer.step()
             step += 1
@@ -186,7 +186,7 @@ def started(run: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _groups(network: nn.Module, decay: float) -> list[dict]:
+def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Group the parameters; norms and biases are not decayed."""
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,10 @@ def publish(
         "version": __version__,
         "notice": "Research use only. Not for diagnosis.",
     }
-    makers = {"finder": publish_finder, "reader": partial(publish_reader, standards=standards)}
+    makers: dict[str, Callable[[Recipe, Path, Path], dict[str, Any]]] = {
+        "finder": publish_finder,
+        "reader": partial(publish_reader, standards=standards),
+    }
     document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for file in (part["file"] for kind in recipes for part in _files_of(document[kind])):
