@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.system import file_io, machine
+from edgeleuk.system.wording import option
 
 console = Console(stderr=True)
 CPU = torch.device("cpu")
@@ -167,7 +168,7 @@ def device_named(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UsageError(f"cannot train on {name}: {reason}. Use --device cpu.") from error
+        raise UsageError(f"cannot train on {name}: {reason}. Use {option('device')} cpu.") from error
     return device
 
 
@@ -255,7 +256,7 @@ def _resume(
         return 0
     state = torch.load(path, weights_only=True, map_location=CPU)
     if state["digest"] != digest:
-        raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another --out.")
+        raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another {option('out')}.")
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     if state["optimizer"]:  # absent if restored from a published network, whose training is over

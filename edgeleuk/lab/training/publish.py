@@ -39,6 +39,7 @@ from edgeleuk.models.manifest import finder_manifest, reader_manifest
 from edgeleuk.networks.finder import Finder
 from edgeleuk.networks.reader import Reader
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import option
 
 ACROSS = "across.json"
 """File with the figures of `train across`."""
@@ -163,7 +164,7 @@ def _published(folder: Path) -> dict[str, Any]:
         document: dict[str, Any] = file_io.read_json(folder / "model.json")
     except (OSError, ValueError) as error:
         raise ModelMissingError(
-            f"no published model in {folder} of which a network could stay. Give --finder and --reader."
+            f"no published model in {folder} of which a network could stay. Give {option('finder')} and {option('reader')}."
         ) from error
     return document
 
