@@ -38,8 +38,12 @@ from edgeleuk.cli import (
 from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._stop import Commands
+from edgeleuk.cli._wording import WORDING
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.system import wording
 from edgeleuk.system.faults import to_user_error
+
+wording.register(WORDING)
 
 app = typer.Typer(
     name="edgeleuk",

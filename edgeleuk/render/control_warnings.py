@@ -12,6 +12,7 @@ from edgeleuk.quality_control.control import ControlRun
 from edgeleuk.quality_control.log import Entry, Standing, standings, until
 from edgeleuk.render.quality_control import value_text, when
 from edgeleuk.review import Review
+from edgeleuk.system.wording import command
 
 
 def reasons_at(
@@ -34,7 +35,8 @@ def reasons_at(
 
 
 def _reasons(standing: Standing) -> list[Reason]:
-    name, again = standing.control.name, f"`edgeleuk qc run {standing.control.name} PICTURES`"
+    name = standing.control.name
+    again = f"`{command('qc run')} {name} PICTURES`"
     found = []
     if standing.failed and isinstance(run := standing.failed.value, ControlRun):
         values = ", ".join(value_text(each) for each in run.rejected[:3])

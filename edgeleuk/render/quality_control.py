@@ -19,6 +19,7 @@ from edgeleuk.quality_control.quantities import PER_1000_RED_CELLS, UM_PER_PX
 from edgeleuk.quality_control.westgard import chance_of_warning
 from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.system.wording import command
 from edgeleuk.types import spoken
 
 WIDTH = 78
@@ -187,7 +188,7 @@ def standing_line(standing: Standing) -> Text:
 def standings(found: Sequence[Standing]) -> RenderableType:
     """Return a line for each control slide in use."""
     if not found:
-        return Text("No control slide is in use: `edgeleuk qc set NAME` begins one.")
+        return Text(f"No control slide is in use: `{command('qc set')} NAME` begins one.")
     return Group(*(standing_line(each) for each in found))
 
 

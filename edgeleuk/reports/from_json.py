@@ -14,6 +14,7 @@ from edgeleuk.errors import InputError, RecordError
 from edgeleuk.reports._documents import Document, VerdictPart, findings
 from edgeleuk.results.slide_result import ModelIdentity, Provenance, SlideResult
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import (
     Box,
     Overlap,
@@ -39,7 +40,9 @@ def read_json(path: Path) -> SlideResult:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     except file_io.UnreadableError as error:
-        raise RecordError(f"{path} is no result: {error}. Give the JSON of `edgeleuk analyze`.") from error
+        raise RecordError(
+            f"{path} is no result: {error}. Give the JSON of `{command('analyze')}`."
+        ) from error
     return from_document(document, str(path))
 
 
@@ -54,8 +57,8 @@ def from_document(document: Any, name: str) -> SlideResult:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema not in SCHEMAS:
         raise RecordError(
-            f"{name} is no result of this program (schema {schema!r}). Give what `edgeleuk analyze --json` or"
-            " `--out` wrote."
+            f"{name} is no result of this program (schema {schema!r}). Give what"
+            f" `{command('analyze')} {option('json')}` or `{option('out')}` wrote."
         )
     if schema == SCHEMAS[1]:
         document = document | {"images": document.get("fields"), "model": document.get("counted_by")}

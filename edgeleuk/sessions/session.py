@@ -30,6 +30,7 @@ from edgeleuk.sessions.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.sessions.leases import Lease, held
 from edgeleuk.sessions.views import Pictures
 from edgeleuk.system.addresses import without_secrets
+from edgeleuk.system.wording import command
 from edgeleuk.types import CountedField, Refusal
 
 _SUMMARIES = """
@@ -88,7 +89,7 @@ class Session:
         found = summaries(self._database, self.id, lost=own)
         if not found:
             raise DamagedError(
-                f"session {self.id} cannot be read. {' '.join(own or ())} `edgeleuk sessions list` shows which others are there."
+                f"session {self.id} cannot be read. {' '.join(own or ())} `{command('sessions list')}` shows which others are there."
             )
         for text in own or ():
             note_loss(lost, text)

@@ -23,6 +23,7 @@ from edgeleuk.sessions.session import Session, lease_name, summaries
 from edgeleuk.sessions.trail import Trail
 from edgeleuk.system import private_files, user_paths
 from edgeleuk.system.addresses import shown_source, without_secrets
+from edgeleuk.system.wording import command, option
 
 VARIABLE = "EDGELEUK_SESSIONS"
 """Environment variable that names the file."""
@@ -43,7 +44,7 @@ def default_path() -> Path:
         StoreError: For a user without home.
     """
     homeless = StoreError(
-        f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
+        f"this user has no home folder to keep sessions in. Name a file with {option('store')} or in {VARIABLE}."
     )
     return user_paths.users("sessions.db", "data", VARIABLE, homeless)
 
@@ -74,7 +75,7 @@ def claim_source(name: str, folder: Path | None = None) -> Lease:
     Raises:
         StoreError: If another process has it.
     """
-    taken = f"{name} is in use by {{holder}}. Finish that count first, or name another --source."
+    taken = f"{name} is in use by {{holder}}. Finish that count first, or name another {option('source')}."
     return Lease(folder or _locks_of_sources(), f"source-{name}", taken)
 
 
@@ -172,7 +173,7 @@ class Store:
         summary = self.get(session).readable_summary([])
         if summary.kind != "pictures":
             raise UsageError(
-                f"session {summary.id} was counted live. `edgeleuk sessions resume` goes on with it."
+                f"session {summary.id} was counted live. `{command('sessions resume')}` goes on with it."
             )
         self._require_unsigned(summary.id)
         return self._resumed(session)
@@ -313,7 +314,7 @@ class Store:
         if beginning in fitting or len(fitting) == 1:
             return beginning if beginning in fitting else fitting[0]
         if not every:
-            raise UsageError(f"there are no sessions in {self.path} yet. `edgeleuk live` begins one.")
+            raise UsageError(f"there are no sessions in {self.path} yet. `{command('live')}` begins one.")
         listed = fitting or every
         names = ", ".join(listed[:NAMED]) + (
             f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
@@ -323,7 +324,7 @@ class Store:
             if fitting
             else f"no session {beginning}. Sessions here"
         )
-        raise UsageError(f"{what}: {names}. `edgeleuk sessions list` shows them.")
+        raise UsageError(f"{what}: {names}. `{command('sessions list')}` shows them.")
 
 
 def require_resumable(summary: SessionSummary) -> None:
@@ -335,7 +336,7 @@ def require_resumable(summary: SessionSummary) -> None:
     if summary.kind == "pictures":
         raise UsageError(
             f"session {summary.id} was counted from pictures, which have no camera to go on with. Give all pictures of the"
-            " slide to `edgeleuk analyze` at once instead."
+            f" slide to `{command('analyze')}` at once instead."
         )
 
 

@@ -41,7 +41,7 @@ HEADERS = {
 UNKNOWN_BYTES, UNKNOWN_SECONDS = 65_536, 0.5
 """How much of the body of a request that was not let in is taken, and for how long."""
 STRANGER = Denied(
-    401, "no_session", "this browser was not let in, or its time is over. Open the address that `edgeleuk serve` shows."
+    401, "no_session", "this browser was not let in, or its time is over. Open the address that the program shows."
 )  # fmt: skip
 OTHER_USER = Denied(403, "other_user", "this server belongs to another user of this computer.")
 

@@ -85,7 +85,7 @@ def document() -> dict[str, Any]:
         }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "edgeleuk serve", "version": __version__, "description": "Research use only."},
+        "info": {"title": "edgeleuk pages", "version": __version__, "description": "Research use only."},
         "paths": paths,
         "components": {
             "securitySchemes": {

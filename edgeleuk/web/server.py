@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from edgeleuk.errors import UsageError
+from edgeleuk.system.wording import option
 from edgeleuk.web.app import Server
 from edgeleuk.web.hosts import is_any, is_loopback
 from edgeleuk.web.protocol import settings as limits_of
@@ -35,7 +36,8 @@ def bound(settings: Settings) -> socket.socket:
     host = settings.host
     if not settings.lan and not is_loopback(host):
         raise UsageError(
-            f"{host} can be reached by other machines. Give --lan to let them in with a token, or leave --host out."
+            f"{host} can be reached by other machines. Give {option('lan')} to let them in with a token, or leave"
+            f" {option('host')} out."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
@@ -56,7 +58,8 @@ def bound(settings: Settings) -> socket.socket:
         found.close()
         why = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"cannot listen on {host} port {settings.port}: {why}. Give another --host or --port."
+            f"cannot listen on {host} port {settings.port}: {why}. Give another {option('host')} or"
+            f" {option('port')}."
         ) from error
     return found
 

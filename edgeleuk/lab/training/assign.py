@@ -126,7 +126,8 @@ def finder_loss(
         known: (N, K), 0 for classes that an image was not annotated for; these add no loss.
     """
     logits, distances = (t.float().flatten(2).transpose(1, 2) for t in output)
-    centres = grid_centres(*output[0].shape[2:], logits.device)
+    height, width = output[0].shape[2:]
+    centres = grid_centres(height, width, logits.device)
     predicted = decode(distances, centres)
     targets, target_boxes, weight = assign(
         logits.detach().sigmoid(), predicted.detach(), centres, boxes, kinds
