@@ -307,11 +307,11 @@ def test_clumps_of_platelets_are_remarked(blasts: SlideResult) -> None:
 
 
 def test_other_ranges_than_the_results_are_not_shown(blasts: SlideResult) -> None:
-    """Where a result was judged by ranges that are not here, only their name is."""
+    """Where a result was compared with ranges that are not here, only their name is."""
     other = replace(blasts, differential=replace(blasts.differential, reference="of our own"))
     report = made(other)
     assert {row.range for row in report.rows} == {None}
-    assert "judged by of our own" in Page(page(report)).text
+    assert "compared with of our own" in Page(page(report)).text
 
 
 @pytest.mark.parametrize(
