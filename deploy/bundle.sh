@@ -15,7 +15,7 @@ out=$PWD
 wheel=
 host=${PYTHON:-python3}
 # Optional parts that come along, since they cannot be had later: iPhone pictures, signatures of models.
-extras=heif,signing
+extras=heif,signing,web
 
 say() { echo "bundle: $*"; }
 fail() {

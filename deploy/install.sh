@@ -5,7 +5,7 @@
 #   sudo ./install.sh --upgrade             replace another version; on a failure the old one is as it was
 #   sudo ./install.sh --uninstall           remove the program; sessions, profiles and options stay
 #   sudo ./install.sh --uninstall --purge   remove these too
-#   --service live|console|none             what starts at boot (live: no screen; console: dashboard on tty1)
+#   --service live|console|web|none         what starts at boot (live: no screen; console: dashboard on tty1; web: pages)
 #   --root DIR                              a tree instead of this computer: no user, no service; it runs in place
 #
 # Layout: /opt/edgeleuk/versions/VERSION-ID, of which `current` is one; /etc/edgeleuk; /var/lib/edgeleuk.
@@ -34,13 +34,13 @@ while [ $# -gt 0 ]; do
         --upgrade) action=upgrade && shift ;;
         --uninstall) action=uninstall && shift ;;
         --purge) purge=yes && shift ;;
-        --service) service=${2:?--service needs live, console or none} && shift 2 ;;
+        --service) service=${2:?--service needs live, console, web or none} && shift 2 ;;
         --root) root=${2:?--root needs a folder} && shift 2 ;;
         -h | --help) usage && exit 0 ;;
         *) usage >&2 && fail "$1 is not understood." ;;
     esac
 done
-case $service in '' | live | console | none) ;; *) fail "--service $service is none of live, console, none." ;; esac
+case $service in '' | live | console | web | none) ;; *) fail "--service $service is none of live, console, web, none." ;; esac
 [ "$purge" = no ] || [ "$action" = uninstall ] || fail "--purge goes with --uninstall only."
 if [ -n "$root" ]; then
     mkdir -p "$root"
@@ -108,7 +108,7 @@ begin_undo() {
     current > "$undo.partial/current"
     echo "$version" > "$undo.partial/new"
     if managed; then
-        for unit in live console; do
+        for unit in live console web; do
             systemctl -q is-active "edgeleuk-$unit" && echo "$unit" >> "$undo.partial/active"
             systemctl -q is-enabled "edgeleuk-$unit" 2> /dev/null && echo "$unit" >> "$undo.partial/enabled"
         done
@@ -121,7 +121,7 @@ roll_back() {
     set +e
     local old new kept path
     old=$(cat "$undo/current") new=$(cat "$undo/new")
-    managed && systemctl -q stop edgeleuk-live edgeleuk-console 2> /dev/null
+    managed && systemctl -q stop edgeleuk-live edgeleuk-console edgeleuk-web 2> /dev/null
     if [ -n "$old" ]; then link "$old"; else rm -f "$opt/current"; fi
     if [ -d "$undo/files" ]; then
         find "$undo/files" -type f -print0 | while IFS= read -r -d '' kept; do
@@ -143,7 +143,7 @@ roll_back() {
     fi
     if managed; then
         systemctl -q daemon-reload
-        for unit in live console; do
+        for unit in live console web; do
             if grep -qsx "$unit" "$undo/enabled"; then
                 systemctl -q enable "edgeleuk-$unit"
             else
@@ -259,7 +259,7 @@ account() {
 
 halt() {
     managed || return 0
-    systemctl -q stop edgeleuk-live edgeleuk-console 2> /dev/null || true
+    systemctl -q stop edgeleuk-live edgeleuk-console edgeleuk-web 2> /dev/null || true
 }
 
 # A copy of the sessions while nobody writes them, kept until the new version has proved itself.
@@ -307,16 +307,19 @@ files() {
     wrapper
     place "$bundle/systemd/edgeleuk-live.service" /etc/systemd/system/edgeleuk-live.service
     place "$bundle/systemd/edgeleuk-console.service" /etc/systemd/system/edgeleuk-console.service
+    place "$bundle/systemd/edgeleuk-web.service" /etc/systemd/system/edgeleuk-web.service
     local systemd
     systemd=$(systemd_version)
     if [ "$systemd" -ge 254 ]; then
         place "$bundle/systemd/10-backoff.conf" /etc/systemd/system/edgeleuk-live.service.d/10-backoff.conf
         place "$bundle/systemd/10-backoff.conf" /etc/systemd/system/edgeleuk-console.service.d/10-backoff.conf
+        place "$bundle/systemd/10-backoff.conf" /etc/systemd/system/edgeleuk-web.service.d/10-backoff.conf
     fi
     place "$bundle/systemd/journald-edgeleuk.conf" /etc/systemd/journald.conf.d/edgeleuk.conf
     place "$bundle/systemd/70-edgeleuk.rules" /etc/udev/rules.d/70-edgeleuk.rules
     # The operator's own settings are never replaced.
     [ -e "$etc/live.env" ] || place "$bundle/systemd/live.env" /etc/edgeleuk/live.env
+    [ -e "$etc/web.env" ] || place "$bundle/systemd/web.env" /etc/edgeleuk/web.env
 }
 
 switch() { link "$version"; }
@@ -339,7 +342,7 @@ start() {
     systemctl -q try-restart systemd-journald 2> /dev/null || true
     udevadm control --reload 2> /dev/null || true
     udevadm trigger --subsystem-match=dma_heap 2> /dev/null || true
-    for unit in live console; do
+    for unit in live console web; do
         if [ "$service" = "$unit" ]; then
             systemctl -q enable "edgeleuk-$unit"
             # Not waited for: without a camera it is up only when one is plugged in, which is no failed installation.
@@ -381,10 +384,10 @@ examine() {
 
 uninstall() {
     if managed; then
-        systemctl -q disable --now edgeleuk-live edgeleuk-console 2> /dev/null || true
+        systemctl -q disable --now edgeleuk-live edgeleuk-console edgeleuk-web 2> /dev/null || true
     fi
-    rm -rf "$opt" "$units/edgeleuk-live.service" "$units/edgeleuk-console.service" \
-        "$units/edgeleuk-live.service.d" "$units/edgeleuk-console.service.d" \
+    rm -rf "$opt" "$units/edgeleuk-live.service" "$units/edgeleuk-console.service" "$units/edgeleuk-web.service" \
+        "$units/edgeleuk-live.service.d" "$units/edgeleuk-console.service.d" "$units/edgeleuk-web.service.d" \
         "$root/etc/systemd/journald.conf.d/edgeleuk.conf" "$root/etc/udev/rules.d/70-edgeleuk.rules" \
         "$bin/edgeleuk" "$bin/edgeleuk-service"
     if managed; then systemctl -q daemon-reload; fi

@@ -19,7 +19,8 @@ EdgeleukError                exit 1
 ├── StoreError               exit 9   a session cannot be opened, read or written
 │   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
-└── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
+├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
+└── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -160,3 +161,9 @@ class QualityError(EdgeleukError):
         """
         super().__init__(text)
         self.findings = findings
+
+
+class ControlError(EdgeleukError):
+    """A control slide failed, is overdue, or could not be evaluated."""
+
+    exit_code = 11

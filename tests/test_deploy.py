@@ -276,7 +276,8 @@ def test_an_upgrade_keeps_data_and_uninstalling_too(root: Path, bundles: dict[st
     kept = {"var/lib/edgeleuk/profile.json": "a microscope", "etc/edgeleuk/live.env": "EDGELEUK_MAG=40x\n"}
     assert kept.items() <= files_of(root).items()
     install(bundles["2.0"], root, "--uninstall")
-    assert files_of(root) == kept | {"var/lib/edgeleuk/sessions.db": "sessions of 2.0"}
+    options = {"etc/edgeleuk/web.env": (DEPLOY / "systemd" / "web.env").read_text()}
+    assert files_of(root) == kept | options | {"var/lib/edgeleuk/sessions.db": "sessions of 2.0"}
     install(bundles["2.0"], root, "--uninstall", "--purge")
     assert files_of(root) == {}
 
@@ -404,12 +405,14 @@ def test_scripts_pass_shellcheck() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console"])
+@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
     """`verify` has nothing to say, and the exposure is 3.0 or less."""
-    program = tmp_path / "edgeleuk-live"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    for name in ("edgeleuk-live", "venv/bin/edgeleuk"):
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
     text = (DEPLOY / "systemd" / f"{unit}.service").read_text()
     placed = tmp_path / f"{unit}.service"
     placed.write_text(text.replace("/opt/edgeleuk/current", str(tmp_path)))

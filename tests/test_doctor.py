@@ -129,6 +129,7 @@ def test_the_libraries_here_are_those_that_are_needed() -> None:
     found = machine.libraries()
     assert found.state == "ok", found
     assert {*found.facts["versions"]} == {
+        "jinja2",
         "msgspec",
         "numpy",
         "onnxruntime",

@@ -20,8 +20,8 @@ from standard import slide_of
 from test_cli import DATA, run
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.cli import sessions
 from edgeleuk.cli._keep import Keeper
+from edgeleuk.cli._kept import reviewed
 from edgeleuk.cli._rules import standards
 from edgeleuk.counting.pictures import Analysed, Batch
 from edgeleuk.errors import DiskFullError
@@ -335,7 +335,7 @@ def test_a_kept_result_of_another_model_is_told(tmp_path: Path, capsys: pytest.C
         session = store.start(new)
         session.add(counted_field(1))
         session.finish("analysed 1 picture")
-        kept = sessions._kept(session, None, *standards())
+        kept, _, _ = reviewed(store, session.id, None, *standards())
     assert kept.result.about.model.version == "0.0.1"
     assert kept.model.version == registry.load("40x").version
     assert "was counted by version 0.0.1" in capsys.readouterr().err
@@ -348,7 +348,7 @@ def copied(tmp_path: Path) -> SlideResult:
         session = store.start(NEW)
         for number in (1, 2):
             session.add(counted_field(number))
-        result = sessions._kept(session, None, *standards()).result
+        result = reviewed(store, session.id, None, *standards())[0].result
     return replace(
         result,
         overlaps=(Overlap(2, 1, "copy", 0.9, 90, True, 2.0),),

@@ -37,7 +37,7 @@ def test_it_is_off_in_the_tests_too() -> None:
 
 
 @pytest.mark.skipif(not DEPLOY.is_dir(), reason="services come with a checkout")
-@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console"])
+@pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_it_is_off_in_the_services(unit: str) -> None:
     """For whatever else they may start."""
     text = (DEPLOY / "systemd" / f"{unit}.service").read_text()

@@ -560,7 +560,7 @@ def test_the_cell_that_would_be_marked_is_on_the_screen() -> None:
 def test_no_word_of_the_help_is_cut() -> None:
     """Every key and what it does, at the smallest size of the screen."""
     shown = "\n".join(screen(state(WHITE), extras=Extras(REFERENCE, helping=True)))
-    words = [does for key, does in help.KEYS]
+    words = [does.format(manual="--manual") for key, does in help.KEYS]
     assert all(does in shown for does in words)
     assert all(means in shown for word, means in help.WORDS[:7])
 

@@ -25,6 +25,7 @@ import pytest
 from counted import counted_field, started
 
 from edgeleuk.cli import sessions
+from edgeleuk.cli._kept import reviewed
 from edgeleuk.cli._rules import standards
 from edgeleuk.counting.kept import restored
 from edgeleuk.differential.rules import RULES
@@ -276,7 +277,7 @@ def test_the_exported_result_is_read_back_equal(kept: tuple[Path, str], exported
     result = read_result(exported / "result.edgeleuk")
     with open_store(kept[0]) as store:
         summary = store.get(kept[1]).summary
-        assert result == sessions._kept(store, kept[1], None, *standards())[0].result
+        assert result == reviewed(store, kept[1], None, *standards())[0].result
     assert result.about == summary.about
     bare = [without_pictures(counted_field(number)) for number in range(1, FIELDS + 1)]
     assert [replace(each, fresh=frozenset()) for each in result.counted] == [

@@ -28,6 +28,7 @@ from edgeleuk.quality.drawings import ON, TOUCHED, strokes
 from edgeleuk.scale.agreement import contradicted, disagreeing
 from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.system.machine import Arithmetic
+from edgeleuk.system.wording import option
 from edgeleuk.types import (
     WHITE_CELL,
     Assessment,
@@ -392,11 +393,11 @@ def shown_enough(
 
 def _warnings(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
     if not cells:
-        yield "no cells found. Is this a stained smear in focus, at the right --mag?"
+        yield f"no cells found. Is this a stained smear in focus, at the right {option('mag')}?"
     if scale.source == "red cells" and scale.relative_error > 0.15:
         yield (
             f"the scale rests on {scale.red_cells} red cells and may be off by "
-            f"{scale.relative_error:.0%}; sizes in um too. Give --um-per-px if you know it."
+            f"{scale.relative_error:.0%}; sizes in um too. Give {option('um-per-px')} if you know it."
         )
     if abs(np.log(scale.squeeze)) > 0.1:
         yield f"the picture is squeezed (red cells {scale.squeeze:.2f} times as wide as high); it was read un-squeezed."
@@ -426,8 +427,12 @@ def _other_objective(model: registry.Model, scale: Scale, um_per_px: float) -> I
         name for name, lens in OBJECTIVES.items() if lens.um_per_px[0] <= um_per_px <= lens.um_per_px[1]
     ]
     others = [name for name in fitting if name != model.magnification]
-    options = " or ".join(f"--mag {name}" for name in others)
-    taken = f"if it was taken through {' or '.join(others)}, use {options}" if others else "check --mag"
+    options = " or ".join(f"{option('mag')} {name}" for name in others)
+    taken = (
+        f"if it was taken through {' or '.join(others)}, use {options}"
+        if others
+        else f"check {option('mag')}"
+    )
     copy = "A reduced copy" if um_per_px > high else "An enlarged copy"
     text = (
         f"by its red cells a pixel is {um_per_px:.2f} um, and behind a {model.magnification} objective it is {low:.2g} to "

@@ -18,6 +18,7 @@ from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import estimate_scale
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.system.faults import to_user_error
+from edgeleuk.system.wording import option
 from edgeleuk.types import RED_CELL_UM, Frame, PictureFile, Scale
 
 RED_CELLS_UM = (5.8, 8.8)
@@ -81,7 +82,7 @@ def calibrate(
     every = [frame for part in frames.values() for frame in part]
     if not every:
         raise UsageError(
-            "nothing to calibrate with. Give --micrometer, --red-cells, --blank or --smear, one at least."
+            f"nothing to calibrate with. Give {option('micrometer')}, {option('red-cells')}, {option('blank')} or {option('smear')}, one at least."
         )
     # Light and scale need whole images of one aspect ratio. Resolution may differ; the first image sets it.
     for frame in every:
@@ -147,7 +148,9 @@ def _ruling(profile: Profile, ruled: Sequence[Frame], spacing_um: float | None) 
     Returns the scale in pixels of the profile's image, and whether x and y were measured separately.
     """
     if spacing_um is None:
-        raise UsageError("a ruling tells nothing without its spacing. Give --spacing-um, as 10 or 50.")
+        raise UsageError(
+            f"a ruling tells nothing without its spacing. Give {option('spacing-um')}, as 10 or 50."
+        )
     if len({frame.pixels.shape for frame in ruled}) > 1:
         raise InputError("the pictures of rulings are of different sizes. Take them with one setting.")
     measured = micrometer.measure([f.pixels for f in ruled], spacing_um, [f.name for f in ruled])
@@ -174,7 +177,7 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
     if not low / 1.5 <= scale.um_per_px <= high * 1.5:
         yield (
             f"{scale.um_per_px:.3g} um per pixel is unusual behind a {profile.magnification} objective, where cameras "
-            f"give {low:.2g} to {high:.2g}. Check --spacing-um and --mag."
+            f"give {low:.2g} to {high:.2g}. Check {option('spacing-um')} and {option('mag')}."
         )
     for frame in cells[:1]:
         field_of_view = find_field_of_view(frame.pixels)
@@ -189,5 +192,5 @@ def _scale_notes(profile: Profile, cells: Sequence[Frame], finder: Finder) -> It
         if not RED_CELLS_UM[0] <= diameter <= RED_CELLS_UM[1]:
             yield (
                 f"by the ruling the red cells of {frame.name} are {diameter:.1f} um wide, where people's are 6 to 8.5. "
-                "Check --spacing-um, and that both pictures were taken through the same objective and zoom."
+                f"Check {option('spacing-um')}, and that both pictures were taken through the same objective and zoom."
             )

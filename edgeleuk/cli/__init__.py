@@ -6,6 +6,7 @@ here; each command imports its own work when it runs.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from typing import Annotated
@@ -26,7 +27,10 @@ from edgeleuk.cli import (
     live,
     models,
     profiles,
+    qc,
+    report,
     schema,
+    serve,
     sessions,
     simulate,
     train,
@@ -34,8 +38,12 @@ from edgeleuk.cli import (
 from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._stop import Commands
+from edgeleuk.cli._wording import WORDING
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.system import wording
 from edgeleuk.system.faults import to_user_error
+
+wording.register(WORDING)
 
 app = typer.Typer(
     name="edgeleuk",
@@ -43,7 +51,7 @@ app = typer.Typer(
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
     "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
-    "10 picture refused, 130 ended by Ctrl-C, 143 by SIGTERM.",
+    "10 picture refused, 11 control slide failed, 130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -68,6 +76,7 @@ def root(
 
 app.command("analyze")(analyze.analyze)
 app.command("live")(live.live)
+app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")
@@ -82,7 +91,25 @@ app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(qc.app, name="qc")
+app.command("report")(report.report)
 app.command("schema")(schema.schema)
+
+
+def _unwrap(group: typer.Typer) -> None:
+    """Make each paragraph of a help text one line.
+
+    A terminal breaks it where it is wide; the breaks of the source would stay otherwise.
+    """
+    for command in group.registered_commands:
+        paragraphs = (inspect.getdoc(command.callback) or "").split("\n\n") if command.callback else ()
+        command.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+    for each in group.registered_groups:
+        if each.typer_instance:
+            _unwrap(each.typer_instance)
+
+
+_unwrap(app)
 
 
 def main() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import notices, results, tell, warn
+from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._who import NOBODY, UNCHANGED, SessionChanges, SessionFacts
-from edgeleuk.errors import StoreError
+from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.system.addresses import shown_mistake, shown_source
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from edgeleuk.counting.state import Event, LiveState
     from edgeleuk.device.profiles import Profile
     from edgeleuk.differential.rules import Reference
-    from edgeleuk.differential.verdict import Verdict
+    from edgeleuk.differential.verdict import Reason, Verdict
     from edgeleuk.models.registry import Model
+    from edgeleuk.quality_control.log import Entry
     from edgeleuk.sessions import Session
     from edgeleuk.sources.camera import Source
+    from edgeleuk.types import Frame
+    from edgeleuk.web.live import LiveHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Options:
     rules: Path | None = None
     reference: Path | None = None
     threads: int | None = None
+    control_log: tuple[Entry, ...] = ()
+    """Log of control slides, which may speak against the result."""
+    hub: LiveHub | None = None
+    """Meeting point with browsers, under --serve."""
 
 
 def count_live(options: Options, start: Start) -> None:
@@ -100,6 +108,7 @@ def count_live(options: Options, start: Start) -> None:
             reader=scale,
         )
 
+    options = replace(options, control_log=tuple(entries_of(options.store)))
     start.step(f"opening {shown_mistake(spec)}")
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(opened))
@@ -108,6 +117,8 @@ def count_live(options: Options, start: Start) -> None:
             stack.enter_context(claim_source(info.name))
         for text in info.notes:
             tell(text)
+        for each in reasons_now(options.control_log, options.model.magnification, options.who.device):
+            warn(each.text)
         for line in left_out_lines(info.left_out):
             notices.print(line)
         session = _session(stack, options, analyser, spec) if options.keep else None
@@ -117,7 +128,7 @@ def count_live(options: Options, start: Start) -> None:
             source=info.name,
             target=options.target,
             manual=options.manual,
-            recorder=session,
+            recorder=options.hub.recorder(session) if options.hub else session,
             on_event=say,
         )
         if session and options.resume:
@@ -131,9 +142,13 @@ def count_live(options: Options, start: Start) -> None:
             _describe(session, options.other, counter, say)
         watchdog = stack.enter_context(Watchdog.from_environment(paced=not info.stills))
         view, requests = _view(start, counter, ranges)
+        show_frame = start.show_frame
+        if hub := options.hub:
+            hub.labels = analyser.reader.labels
+            view, requests, show_frame = hub.view(view), hub.requests(requests), _shown(hub, show_frame)
         loop_options = LoopOptions(
             requests=requests,
-            show_frame=start.show_frame,
+            show_frame=show_frame,
             on_event=say,
             watchdog=watchdog,
             waits=not info.live,
@@ -239,6 +254,19 @@ def _view(
     return view, controls.requests
 
 
+def _shown(
+    hub: LiveHub, also: Callable[[Frame, LiveState], None] | None
+) -> Callable[[Frame, LiveState], None]:
+    """Return the function that shows a frame to browsers, and in the preview if there is one."""
+
+    def show(frame: Frame, state: LiveState) -> None:
+        hub.show(frame, state)
+        if also:
+            also(frame, state)
+
+    return show
+
+
 def _notice(text: str) -> None:
     tell(text)
 
@@ -279,11 +307,14 @@ def _close(
     from edgeleuk.differential import verdict
     from edgeleuk.differential.differential import as_json
     from edgeleuk.render import events
+    from edgeleuk.render.control_warnings import with_reasons
 
-    result, said = counter.differential(), counter.slide.verdict()
+    against = _against(options, session)
+    result, said = counter.differential(), with_reasons(counter.slide.verdict(), against)
     text = f"{reason}. {events.target_text(result, options.target)}"
     if unreadable:
         text += f" {damaged(unreadable)}"
+    text = " ".join((text, *(each.text for each in against)))
     data = {
         "reason": reason,
         "differential": as_json(result),
@@ -292,7 +323,7 @@ def _close(
     }
     say(Event("finished", counter.seconds, text, data))
     if options.output == "view":
-        _summarise(options, counter, session, reason, unreadable)
+        _summarise(options, said, counter, session, reason, unreadable)
     if session and counter.refused_by_disk:
         warn(f"the last fields are not in session {session.id}: {counter.message}")
     elif session:
@@ -300,8 +331,18 @@ def _close(
     _tell_verdict(options, said)
 
 
+def _against(options: Options, session: Session | None) -> tuple[Reason, ...]:
+    """Return what a control slide says against the count."""
+    device = options.who.device
+    if options.control_log and session:
+        with suppress(EdgeleukError):  # a disk that is gone must not cost the result
+            device = session.summary.device
+    return reasons_now(options.control_log, options.model.magnification, device)
+
+
 def _summarise(
     options: Options,
+    said: Verdict,
     counter: LiveCounter,
     session: Session | None,
     reason: str,
@@ -314,11 +355,11 @@ def _summarise(
     from edgeleuk.console.summary import Ended
     from edgeleuk.render import terminal
 
-    result, model, out = counter.differential(), counter.analyser.model, results()
+    result, out = counter.differential(), results()
     if session is None and result.supported and result.attributes:
         out.print(terminal.attributes(result))
     ended = Ended(
-        counter.slide.verdict(), result, model.magnification, counter.slide.number, options.target, reason,
+        said, result, options.model.magnification, counter.slide.number, options.target, reason,
         unreadable,
     )  # fmt: skip
     out.print(*ended.summary(out.width, out.height), sep="\n")

@@ -61,6 +61,11 @@ class Keeper:
         return self._session is not None
 
     @property
+    def session(self) -> str:
+        """Id of the session; empty if it is not kept."""
+        return self._kept
+
+    @property
     def about(self) -> Provenance:
         """Provenance of the count, whether it is kept or not."""
         from edgeleuk.results.slide_result import Provenance

@@ -21,7 +21,7 @@ from edgeleuk.system.result_marks import HEAD, MARKER, SCHEMA, mark_of, marked, 
 TABLES = frozenset(
     {
         "results.json", "session.json", "result.edgeleuk", "verdict.csv", "cells.csv", "differential.csv", "estimates.csv",
-        "pictures.csv",
+        "pictures.csv", "report.html",
     }
 )  # fmt: skip
 """Result files with fixed names."""

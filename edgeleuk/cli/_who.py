@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgeleuk.sessions import Change, Session
 
 SlideOption = Annotated[str, typer.Option("--slide", help="Slide id to keep with the result.")]
-OperatorOption = Annotated[str, typer.Option("--operator", envvar="EDGELEUK_OPERATOR", help="Who counts.")]
+OperatorOption = Annotated[
+    str,
+    typer.Option("--operator", envvar="EDGELEUK_OPERATOR", help="Name or initials of the person who counts."),
+]
 SiteOption = Annotated[
     str,
     typer.Option("--site", envvar="EDGELEUK_SITE", help="Laboratory or health post to keep with the result."),
@@ -30,7 +33,7 @@ StoreOption = Annotated[
     Path | None,
     typer.Option(
         "--store",
-        help="File of the sessions. Without it EDGELEUK_SESSIONS, or ~/.local/share/edgeleuk/sessions.db.",
+        help="File of the sessions. Without it EDGELEUK_SESSIONS, or sessions.db in ~/.local/share/edgeleuk.",
         show_default=False,
     ),
 ]
@@ -43,13 +46,21 @@ OtherSlide = Annotated[
 ]
 OtherOperator = Annotated[
     str | None,
-    typer.Option("--operator", help="Who counts, in place of the one that is kept.", show_default=False),
+    typer.Option(
+        "--operator", help="Person who counts, in place of the one that is kept.", show_default=False
+    ),
 ]
 OtherSite = Annotated[
-    str | None, typer.Option("--site", help="Laboratory or health post, likewise.", show_default=False)
+    str | None,
+    typer.Option(
+        "--site", help="Laboratory or health post, in place of the one that is kept.", show_default=False
+    ),
 ]
 OtherDevice = Annotated[
-    str | None, typer.Option("--device", help="Microscope or camera, likewise.", show_default=False)
+    str | None,
+    typer.Option(
+        "--device", help="Microscope or camera, in place of the one that is kept.", show_default=False
+    ),
 ]
 MoreNotes = Annotated[
     str | None, typer.Option("--notes", help="A remark to add to those that are kept.", show_default=False)

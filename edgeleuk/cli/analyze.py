@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -25,6 +25,7 @@ from edgeleuk.cli._console import (
     warn,
     writable_folder,
 )
+from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._overlays import Overlays, attempt
@@ -45,6 +46,7 @@ from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.counting.pictures import Batch, Item
+    from edgeleuk.differential.rules import Reference, Rules
     from edgeleuk.models.registry import Model
     from edgeleuk.results.slide_result import SlideResult
     from edgeleuk.sources.pictures.listing import Found
@@ -62,6 +64,19 @@ class Outcome:
     """Names of images by warning text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Forms of the result to write or print."""
+
+    as_json: bool
+    as_csv: bool
+    write_all: bool
+    """Whether to write every form but the report."""
+    details: bool
+    report: Callable[[], str] | None = None
+    """Makes the report's page; None if it is not asked for."""
+
+
 def analyze(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Pictures, folders, or patterns in quotes.", show_default=False)
@@ -72,24 +87,29 @@ def analyze(
     um_per_px: Annotated[
         float | None,
         typer.Option(
-            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+            "--um-per-px",
+            help="Micrometres per pixel. Without it the scale is measured on red cells.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Folder for results: JSON, CSV and overlays, or those asked for.",
+            help="Folder for results: JSON, CSV and annotated pictures, or only those asked for.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (see `edgeleuk schema`).")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a cell.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row per cell.")] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write an annotated copy of each picture to --out.")
     ] = False,
+    as_report: Annotated[
+        bool, typer.Option("--report", help="Write the slide's report to --out, one HTML page (report.html).")
+    ] = False,
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Folders with their subfolders.")
+        bool, typer.Option("-r", "--recursive", help="Search folders with their subfolders.")
     ] = False,
     details: Annotated[
         bool, typer.Option("--details", help="Also show the cells, attributes and the reasoning.")
@@ -106,10 +126,13 @@ def analyze(
         ),
     ] = None,
     separate: Annotated[
-        bool, typer.Option("--separate", help="Pictures show different places: do not look for overlaps.")
+        bool, typer.Option("--separate", help="Do not look for overlaps: the pictures show different places.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Analyse pictures that are too poor or no smear, too; marked.")
+        bool,
+        typer.Option(
+            "--force", help="Analyse refused pictures (too poor, or no smear) too, and mark the result."
+        ),
     ] = False,
     slide: SlideOption = "",
     operator: OperatorOption = "",
@@ -121,7 +144,7 @@ def analyze(
     ] = True,
     store: StoreOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads at work.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads.", show_default="all cores")
     ] = None,
 ) -> None:
     """Count the cells of smear pictures and give the white-cell differential with its uncertainty.
@@ -136,6 +159,7 @@ def analyze(
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount, SlideOptions
     from edgeleuk.differential.per_microlitre import check
+    from edgeleuk.render.control_warnings import with_reasons
     from edgeleuk.sources.pictures.listing import pictures as pictures_of
     from edgeleuk.system import machine
     from edgeleuk.types import PictureFile, Scale
@@ -151,7 +175,7 @@ def analyze(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."
         )
     check(red_cells)
-    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay else None
+    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay or as_report else None
     rule_set, ranges = standards(rules, reference)
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
@@ -168,8 +192,9 @@ def analyze(
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
     folder = ResultFolder(target, run) if target else None
-    write_all = folder is not None and not (as_json or as_csv or overlay)
-    forms = _Forms(as_json, as_csv, write_all, details)
+    write_all = folder is not None and not (as_json or as_csv or overlay or as_report)
+    forms = Forms(as_json, as_csv, write_all, details)
+    control_log = entries_of(store)
     overlays = Overlays(folder if overlay or write_all else None, model.reader.labels)
 
     with Stopping() as stop, Keeper(new, store, wanted=keep and bool(files)) as keeper:
@@ -184,11 +209,12 @@ def analyze(
     if stop and not (count.number or outcome.failures):
         _interrupted(stop, 0, len(pictures))
     result = count.result(keeper.about)
+    against = reasons_now(control_log, model.magnification, microscope)
+    result = replace(result, verdict=with_reasons(result.verdict, against))
     overlays.sign(result)
-    faults = [
-        *overlays.faults,
-        *_output(result, model, folder, forms, overlays),
-    ]
+    if as_report:
+        forms = replace(forms, report=partial(_report, result, rule_set, ranges, keeper.session, notes))
+    faults = [*overlays.faults, *_output(result, model, forms, folder, overlays)]
     if not stop or count.number:
         keeper.tell()
     try:
@@ -267,23 +293,8 @@ def _analyse_all(batch: Batch, pictures: Sequence[Item], overlays: Overlays, sto
     return Outcome(failures, {texts[key]: names for key, names in warnings.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class _Forms:
-    """Forms of the result that were asked for."""
-
-    json: bool
-    csv: bool
-    all: bool
-    """Whether the folder gets every form."""
-    details: bool
-
-
 def _output(
-    result: SlideResult,
-    model: Model,
-    folder: ResultFolder | None,
-    wanted: _Forms,
-    overlays: Overlays,
+    result: SlideResult, model: Model, forms: Forms, folder: ResultFolder | None, overlays: Overlays
 ) -> list[EdgeleukError]:
     """Write and print the result, and return what failed.
 
@@ -295,17 +306,16 @@ def _output(
     faults: list[EdgeleukError] = []
     document = tables.with_overlays(tables.document(result), overlays.names())
     if folder:
-        forms = _files(result, model, document, wanted.json or wanted.all, wanted.csv or wanted.all)
-        for name, content in forms.items():
+        for name, content in _files(result, model, document, forms).items():
             attempt(faults, name, "written", partial(_written, folder, name, content))
         attempt(faults, str(folder.path), "finished", folder.close)
-    if wanted.json:
+    if forms.as_json:
         print_json(document)
-    elif wanted.csv and not folder:
+    elif forms.as_csv and not folder:
         print_csv(tables.cells_csv(result, model.reader.attributes))
         tell(result.verdict.line)
     elif result.counted:
-        results().print(terminal.analysis(result, model, details=wanted.details))
+        results().print(terminal.analysis(result, model, details=forms.details))
         return faults
     elif any(each.findings for each in result.refused):
         results().print(terminal.verdict_line(result.verdict))
@@ -318,13 +328,16 @@ def _written(folder: ResultFolder, name: str, content: Callable[[], str]) -> Non
     folder.write(name, content())
 
 
-def _files(
-    result: SlideResult, model: Model, document: Any, with_json: bool, with_csv: bool
-) -> dict[str, Callable[[], str]]:
+def _files(result: SlideResult, model: Model, document: Any, forms: Forms) -> dict[str, Callable[[], str]]:
     """Return the result files by name, as functions."""
     from edgeleuk.render import tables
 
-    files: dict[str, Callable[[], str]] = {"results.json": lambda: json_text(document)} if with_json else {}
+    files: dict[str, Callable[[], str]] = {}
+    with_csv = forms.as_csv or forms.write_all
+    if forms.as_json or forms.write_all:
+        files["results.json"] = lambda: json_text(document)
+    if forms.report:
+        files["report.html"] = forms.report
     if with_csv:
         files |= {
             "verdict.csv": lambda: tables.verdict_csv(result.verdict),
@@ -335,6 +348,18 @@ def _files(
     if with_csv and result.estimates.values:
         files["estimates.csv"] = lambda: tables.estimates_csv(result.estimates)
     return files
+
+
+def _report(result: SlideResult, rules: Rules, reference: Reference, session: str, notes: str) -> str:
+    """Return the report as HTML, with the cells' pictures from the slide's."""
+    from edgeleuk.render.report.page import page
+    from edgeleuk.reports import Context, Remark, gather, wanted
+    from edgeleuk.reports.pictures import from_files
+
+    about = result.about
+    remarks = (Remark(about.started, about.operator, notes),) if notes else ()
+    context = Context(session=session, remarks=remarks, images=from_files(result, wanted(result)))
+    return page(gather(result, rules, reference, context))
 
 
 def _close(

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 def bench(
     mag: Annotated[
-        str | None, typer.Option("--mag", help="Objective, or all that have models.", show_default="all")
+        str | None,
+        typer.Option("--mag", help="Objective; without it all that have models.", show_default="all"),
     ] = None,
     model_folder: ModelOption = None,
     width: Annotated[int, typer.Option(min=320, max=4096, help="Pixels of the camera.")] = 1280,
-    height: Annotated[int, typer.Option(min=240, max=4096, help="Likewise.")] = 720,
+    height: Annotated[int, typer.Option(min=240, max=4096, help="Height, pixels.")] = 720,
     frames: Annotated[int, typer.Option(min=3, max=500, help="Fields for each setting.")] = 24,
     threads: Annotated[
         list[int] | None,
@@ -43,7 +44,7 @@ def bench(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time every stage of a frame's way, compare settings, and remember what suits this machine.
+    """Time every stage of the analysis, compare settings, and remember the best for this machine.
 
     8-bit and float arithmetic and numbers of threads are compared on the same simulated frames in turn. Close other
     programs first. The line below each table is for a report.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="Of the profile, as bench-2.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the profile, as bench-2.", show_default=False)],
     mag: Annotated[
         str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
     ] = None,
@@ -37,20 +37,20 @@ def calibrate(
             "--spacing-um",
             min=0.1,
             max=2000,
-            help="Between its finest lines, micrometres.",
+            help="Distance between its finest lines, micrometres.",
             show_default=False,
         ),
     ] = None,
     red_cells: Annotated[
         list[str] | None,
-        typer.Option("--red-cells", help="Smear fields to tell the scale from.", show_default=False),
+        typer.Option("--red-cells", help="Smear fields to measure the scale on.", show_default=False),
     ] = None,
     blank: Annotated[
         list[str] | None, typer.Option("--blank", help="Pictures of an empty field.", show_default=False)
     ] = None,
     smear: Annotated[
         list[str] | None,
-        typer.Option("--smear", help="Smear fields to tell stain and sharpness from.", show_default=False),
+        typer.Option("--smear", help="Smear fields to measure stain and sharpness on.", show_default=False),
     ] = None,
     source: Annotated[
         str | None,
@@ -63,10 +63,10 @@ def calibrate(
     force: Annotated[bool, typer.Option("--force", help="Replace a profile of this name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON.")] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
     ] = None,
 ) -> None:
-    """Measure one microscope with its camera once, and use it with --profile from then on.
+    """Measure a microscope with its camera once, for use with --profile.
 
     Without pictures it asks for them, step by step, and takes them from the camera where you wish. Each option takes a
     file, a folder or a pattern in quotes, and may be repeated. Pictures must be whole, as the camera gives them. One that

@@ -22,7 +22,7 @@ A camera may have dozens.
 
 
 def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """The cameras of this machine, what each can give, and what else can be a source. No camera is started."""
+    """List the cameras of this machine, what each can give, and other sources. No camera is started."""
     from importlib.util import find_spec
 
     from edgeleuk.sources import picamera

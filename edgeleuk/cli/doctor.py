@@ -32,7 +32,7 @@ def doctor(
 ) -> None:
     """Examine this machine: processor, memory, models, cameras, permissions, disk, clock, power.
 
-    Each line is ok, a warning or a failure, with the command that mends it below. The exit code is 0 where there is
+    Each line is ok, a warning or a failure, with the command that fixes it below. The exit code is 0 where there is
     no failure, warnings or not, and 1 where there is one.
     """
     from edgeleuk.doctor.examination import examine

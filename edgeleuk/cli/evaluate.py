@@ -30,7 +30,7 @@ app = typer.Typer(
 Cells = Annotated[Path, typer.Argument(help="Table of cells (CSV: file, label, ...).", show_default=False)]
 Coco = Annotated[Path, typer.Argument(help="COCO file with boxes.", show_default=False)]
 Images = Annotated[
-    Path, typer.Option("--images", help="Folder the file names start from.", show_default=False)
+    Path, typer.Option("--images", help="Folder that the file names are relative to.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Plot = Annotated[
@@ -39,17 +39,19 @@ Plot = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", min=1, help="Only so many pictures, evenly spread.", show_default=False),
+    typer.Option("--limit", min=1, help="Use only so many pictures, evenly spread.", show_default=False),
 ]
 Virtual = Annotated[
     str | None,
     typer.Option(
         "--virtual",
-        help="First render what this objective would have seen of each picture: 40x or 10x.",
+        help="First render each picture as this objective would show it: 40x or 10x.",
         show_default=False,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the network.", show_default="all cores")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
+]
 
 
 class ScaleOption(StrEnum):
@@ -77,7 +79,9 @@ def finder(
     model_folder: ModelOption = None,
     scale: Annotated[
         ScaleOption,
-        typer.Option("--scale", help="truth: the file's annotated red cells; estimate: as analyze does."),
+        typer.Option(
+            "--scale", help="Scale by the annotated red cells (truth), or as analyze measures it (estimate)."
+        ),
     ] = ScaleOption.TRUTH,
     um_per_px: Annotated[
         float | None,
@@ -89,15 +93,13 @@ def finder(
     virtual: Virtual = None,
     composed: Annotated[
         bool,
-        typer.Option(
-            "--composed", help="With --virtual: wide fields, composed of the pictures' whole cells."
-        ),
+        typer.Option("--composed", help="With --virtual: compose wide fields of the pictures' whole cells."),
     ] = False,
     plot: Plot = None,
     limit: Limit = None,
     threads: Threads = None,
 ) -> None:
-    """Average precision, recall, precision and counts by class, through the finder that analyze uses."""
+    """Measure the finder: average precision, recall, precision and counts by cell class."""
     from edgeleuk.lab.evaluation.datasets import load_fields
     from edgeleuk.lab.evaluation.fields import evaluate_finder
     from edgeleuk.lab.evaluation.scales import ScaleRule, estimate_by
@@ -140,11 +142,11 @@ def reader(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="Only rows of this split.", show_default=False)
+        str | None, typer.Option("--split", help="Use only rows of this split.", show_default=False)
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="Only rows of this source; repeat for more.", show_default="all"),
+        typer.Option("--source", help="Use only rows of this source; repeat for more.", show_default="all"),
     ] = None,
     as_json: Json = False,
     virtual: Virtual = None,
@@ -162,7 +164,7 @@ def reader(
     threads: Threads = None,
     rules: RulesOption = None,
 ) -> None:
-    """Accuracy by type and source, confusion, attributes and blasts, through the reader that analyze uses."""
+    """Measure the reader: accuracy by type and source, confusion, attributes and blasts."""
     from edgeleuk.lab.evaluation.cells import evaluate_reader
     from edgeleuk.lab.evaluation.datasets import load_cells
     from edgeleuk.lab.render.evaluation import render_reader
@@ -198,7 +200,7 @@ def slides(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Whole slides through the pipeline: the leading group and the blast-like share against annotated counts."""
+    """Compare whole slides with annotated counts: the leading group and the share of blast-like cells."""
     from dataclasses import replace
 
     model = chosen(model_folder, mag)
@@ -225,7 +227,9 @@ def whole(
     um_per_px: Annotated[
         float | None,
         typer.Option(
-            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+            "--um-per-px",
+            help="Micrometres per pixel. Without it the scale is measured on red cells.",
+            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
@@ -234,7 +238,7 @@ def whole(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Whole fields through the pipeline: white cells annotated with their type that are found, and read right."""
+    """Measure finder and reader together: white cells of whole fields found, and read correctly."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.counting.scale_policy import ScalePolicy
     from edgeleuk.counting.slide import SlideCount
@@ -267,14 +271,14 @@ def phone(
     composed: Annotated[
         bool,
         typer.Option(
-            "--composed", help="Fields as wide as an eyepiece shows, composed of the pictures' whole cells."
+            "--composed", help="Compose fields as wide as an eyepiece shows of the pictures' whole cells."
         ),
     ] = False,
     as_json: Json = False,
     limit: Limit = None,
     threads: Threads = None,
 ) -> None:
-    """Fields as a phone at the eyepiece sees them: field of view, scale and white cells, however badly it is held."""
+    """Measure pictures as a phone at the eyepiece takes them: field of view, scale and white cells."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
     from edgeleuk.lab.evaluation.objectives import round_fields
@@ -298,7 +302,7 @@ def alarms(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
+    split: Annotated[str, typer.Option("--split", help="Use only rows of this split.")] = "val",
     slides: HealthySlides = 1000,
     per_slide: CellsPerSlide = 200,
     healthy: HealthySource = "pbc",
@@ -310,7 +314,7 @@ def alarms(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Blast flags: how many simulated healthy slides raise one, and how many patients with 10 % blasts or more."""
+    """Count blast flags: on simulated healthy slides, and on patients with 10 % blasts or more."""
     from edgeleuk.differential.for_reader import differential_function
     from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.alarms import Draws, evaluate_alarms
@@ -342,7 +346,7 @@ def verdicts(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    split: Annotated[str, typer.Option("--split", help="Only rows of this split.")] = "val",
+    split: Annotated[str, typer.Option("--split", help="Use only rows of this split.")] = "val",
     slides: HealthySlides = 1000,
     per_slide: CellsPerSlide = 200,
     healthy: HealthySource = "pbc",
@@ -354,7 +358,7 @@ def verdicts(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Verdicts on simulated healthy slides, on patients and on slides with few blasts; how bounds of blasts hold."""
+    """Count verdicts on healthy slides, on patients and on slides with few blasts; check the bounds of blasts."""
     from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.evaluation.datasets import load_cells, of_split
     from edgeleuk.lab.evaluation.verdicts import Plan, evaluate_verdicts
@@ -394,7 +398,7 @@ def screen(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Verdicts on real pictures of patients of whom the truth is known, each group a slide."""
+    """Count verdicts on pictures of patients whose diagnosis is known; each group is a slide."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.screen import evaluate_screen, load_screen
     from edgeleuk.lab.render.verdicts import render_screen

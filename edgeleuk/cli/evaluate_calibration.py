@@ -18,13 +18,13 @@ def calibration(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     devices: Annotated[
-        int, typer.Option("--devices", min=1, help="Simulated for each way to calibrate.")
+        int, typer.Option("--devices", min=1, help="Simulated devices for each way to calibrate.")
     ] = 20,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws other devices.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Number that draws the devices.")] = 0,
     as_json: Json = False,
     threads: Threads = None,
 ) -> None:
-    """How near `edgeleuk calibrate` comes: simulated stage micrometers, counting chambers, and red cells of smears.
+    """Measure how accurate `edgeleuk calibrate` is, on simulated rulings and smears.
 
     Scale, turn, blur, noise, uneven light and squeeze are drawn for each device. Half a percent is right for a ruling, 5 %
     for red cells.

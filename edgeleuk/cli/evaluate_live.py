@@ -27,9 +27,10 @@ def live(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     seeds: Annotated[
-        list[int] | None, typer.Option("--seed", help="Slide; repeat for more.", show_default="1")
+        list[int] | None,
+        typer.Option("--seed", help="Number of the simulated slide; repeat for more.", show_default="1"),
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.5, max=120, help="Of the stage's time.")] = 20.0,
+    minutes: Annotated[float, typer.Option(min=0.5, max=120, help="Minutes of stage time.")] = 20.0,
     standstill: Annotated[
         float, typer.Option(min=0, help="Seconds that the stage is left alone half-way.")
     ] = 300.0,
@@ -38,13 +39,13 @@ def live(
     ] = 3,
     fps: Annotated[float, typer.Option(min=0.5, max=30, help="Frames of the camera a second.")] = 4.0,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads of the networks.", show_default="all cores")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Count simulated slides of 200 white cells under a moving stage, as fast as possible, and compare with the truth.
+    """Count simulated slides of 200 white cells under a moving stage, and compare with the truth.
 
     Focus drifts and so does the lamp; the stage stops, is left alone, is knocked away and put back. What counts is
     whether every white cell in view is counted once, and whether a type's share is off by more than the reader's measured

@@ -35,7 +35,7 @@ def quality(
     limit: Limit = None,
     threads: Threads = None,
 ) -> None:
-    """Which pictures are refused or warned of, where verdicts fall on ladders of blur, light, stain and thickness."""
+    """Measure which pictures are refused or warned of, also when they are degraded step by step."""
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.lab.evaluation.datasets import load_fields
     from edgeleuk.lab.evaluation.quality import QualityReport, assess_sources, assess_strangers, climb_ladders
@@ -52,7 +52,7 @@ def quality(
         raise fault
     strange = [each for each in others if isinstance(each, PictureFile)]
     analyser = Analyser(model, threads)
-    with progress_bar("judging") as progress:
+    with progress_bar("assessing") as progress:
         assessed = assess_sources(analyser, evenly(samples, limit), progress)
     with progress_bar("other pictures") as progress:
         foreign = assess_strangers(analyser, evenly(strange, limit), progress) if strange else None

@@ -10,7 +10,16 @@ import typer
 from edgeleuk.cli._counting import Options, count_live
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.cli._rules import ReferenceOption, RulesOption
+from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
+from edgeleuk.cli._serving import (
+    PORT,
+    Doors,
+    HostOption,
+    LanOption,
+    PortOption,
+    TokenFileOption,
+    browsers,
+)
 from edgeleuk.cli._who import (
     DeviceOption,
     NotesOption,
@@ -49,13 +58,15 @@ def live(
     um_per_px: Annotated[
         float | None,
         typer.Option(
-            "--um-per-px", help="Micrometres per pixel. Without it the red cells tell.", show_default=False
+            "--um-per-px",
+            help="Micrometres per pixel. Without it the scale is measured on red cells.",
+            show_default=False,
         ),
     ] = None,
     manual: Annotated[bool, typer.Option("--manual", help="Count a field only at a key press (c).")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Print one line an event, for logs.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print one line per event, for logs.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object an event, for pipes.")
+        bool, typer.Option("--json", help="Print one JSON object per event, for pipes.")
     ] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Open a window with the picture.")] = False,
     slide: SlideOption = "",
@@ -79,19 +90,26 @@ def live(
         typer.Option("--seconds", min=0.1, help="End after so many seconds.", show_default=False),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=64, help="Pixels to ask of the camera.", show_default=False)
+        int | None, typer.Option(min=64, help="Width to ask of the camera, pixels.", show_default=False)
     ] = None,
-    height: Annotated[int | None, typer.Option(min=64, help="Likewise.", show_default=False)] = None,
+    height: Annotated[int | None, typer.Option(min=64, help="Height, pixels.", show_default=False)] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.1, help="Frames a second to ask for.", show_default=False)
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the count to browsers too, as `edgeleuk serve` does.")
+    ] = False,
+    host: HostOption = None,
+    port: PortOption = PORT,
+    lan: LanOption = False,
+    token_file: TokenFileOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of threads of the networks.", show_default="all cores")
     ] = None,
 ) -> None:
-    """Count the cells of a slide while the stage moves; each cell counts once, however often it is seen.
+    """Count the cells of a slide while the stage moves; each cell counts once.
 
     A frame counts by itself when the stage stands still, the picture is in focus and well lit, and the ground is new;
     else a word says why not. Every counted field is on the disk before it is announced. Without a terminal the events
@@ -108,7 +126,10 @@ def live(
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else output_here(plain)
-    with Start(output, preview=preview) as start:
+    if (lan or host or token_file) and not serve:
+        raise UsageError("--lan, --host and --token-file go with --serve, which shows the count to browsers.")
+    doors = Doors(host, port, lan, token_file, waits=output == "view") if serve else None
+    with browsers(doors, store, standards(rules, reference)) as hub, Start(output, preview=preview) as start:
         start.step(_first_step(mag, model_folder, profile, resume))
         known, wanted = device(profile, mag)
         model = chosen(model_folder, mag, known) if model_folder or not resume else None
@@ -134,6 +155,7 @@ def live(
             rules=rules,
             reference=reference,
             threads=threads,
+            hub=hub,
         )
         count_live(options, start)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeleuk.models.registry import Model
 
 app = typer.Typer(
-    help="The models on this machine: list, show, verify; install, use, roll back, remove, pack, trust.\n\n"
+    help="Models on this machine: list, show, verify; install, use, roll back, remove, pack, trust.\n\n"
     "Installed ones lie in the folder that EDGELEUK_MODEL_STORE names, else in $XDG_DATA_HOME/edgeleuk/models, else in"
     " ~/.local/share/edgeleuk/models. One that is altered there is not used: the one that came with the program is.",
     no_args_is_help=True,
@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """The magnifications that have a model here, and every installed version."""
+    """List the objectives that have a model, and every installed version."""
     from edgeleuk.models import registry, updates
     from edgeleuk.render import models as render
 
@@ -48,7 +48,7 @@ def show(
     model_folder: ModelOption = None,
     as_json: Json = False,
 ) -> None:
-    """One model: its types, attributes, thresholds, figures, where they come from, and what it was derived from."""
+    """Show a model: its types, attributes, thresholds, figures and origin."""
     from edgeleuk.render import models as render
     from edgeleuk.system import file_io
 
@@ -62,7 +62,7 @@ def show(
 @app.command()
 def verify(
     magnification: Annotated[
-        str | None, typer.Argument(help="All models where absent.", show_default=False)
+        str | None, typer.Argument(help="100x, 40x or 10x; without it all models.", show_default=False)
     ] = None,
     model_folder: ModelOption = None,
 ) -> None:

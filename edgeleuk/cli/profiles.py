@@ -9,15 +9,17 @@ import typer
 from edgeleuk.cli._console import print_json, results, tell
 from edgeleuk.errors import EdgeleukError, OutputError
 
-app = typer.Typer(help="The device profiles on this machine: list, show, remove.", no_args_is_help=True)
+app = typer.Typer(help="Device profiles on this machine: list, show, remove.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="Of `edgeleuk profiles list`.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(help="Name of a profile, see `edgeleuk profiles list`.", show_default=False)
+]
 
 
 @app.command("list")
 def list_profiles(as_json: Json = False) -> None:
-    """The profiles here, by name."""
+    """List the device profiles by name."""
     from dataclasses import asdict
 
     from edgeleuk.device import profiles
@@ -42,7 +44,7 @@ def list_profiles(as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """What was measured of one device, and how well."""
+    """Show what was measured of a device, and how well."""
     from dataclasses import asdict
 
     from edgeleuk.device import profiles

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgeleuk._text import escaped
-from edgeleuk.cli._console import json_text, print_json, results, tell, warn
-from edgeleuk.cli._kept import tell_lost
-from edgeleuk.cli._model import ModelOption, chosen
+from edgeleuk.cli._console import json_text, print_json, results, tell
+from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
@@ -27,15 +27,9 @@ from edgeleuk.cli._who import (
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
 
-if TYPE_CHECKING:
-    from edgeleuk.counting.kept import Kept
-    from edgeleuk.differential.rules import Reference, Rules
-    from edgeleuk.review import Review
-    from edgeleuk.sessions import Store
-
 app = typer.Typer(
-    help="The counts kept on this machine, of `live` and of `analyze`: list, show, set, resume, export, delete.\n\n"
-    "They lie in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
+    help="Kept counts of `live` and `analyze`: list, show, set, resume, export, delete.\n\n"
+    "They are in one file: the one that --store or the environment variable EDGELEUK_SESSIONS names, else"
     " $XDG_DATA_HOME/edgeleuk/sessions.db, else ~/.local/share/edgeleuk/sessions.db. It holds pictures of cells,"
     " and no patient names unless somebody wrote one into a slide id or a note.",
     no_args_is_help=True,
@@ -43,16 +37,14 @@ app = typer.Typer(
 
 Id = Annotated[
     str,
-    typer.Argument(
-        metavar="ID", help="Of a session, or its UUID; the beginning is enough.", show_default=False
-    ),
+    typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
-    """Every session, newest first, and the file that holds them."""
+    """List the sessions, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import default_path, open_store
 
@@ -80,12 +72,12 @@ def show(
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """The differential of a session's white cells, each counted once, with its notes."""
+    """Show the verdict, the differential and the notes of a session."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept, review, lost = _kept(opened, session, model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, session, model_folder, *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept, review))
     else:
@@ -103,9 +95,9 @@ def resume(
     notes: MoreNotes = None,
     store: StoreOption = None,
 ) -> None:
-    """Go on with a session: the same source, magnification, slide map and tally. As `edgeleuk live --resume ID`.
+    """Continue a session with the same source, objective, slide map and tally, as `edgeleuk live --resume ID`.
 
-    What is said of the slide or the operator holds from now on; a note keeps what was said before.
+    Facts that are given here replace the kept ones; a note keeps what was said before.
     """
     from edgeleuk.cli.live import resume_session
     from edgeleuk.sessions import open_store
@@ -173,7 +165,7 @@ def export(
 
     with open_store(store, create=False) as opened:
         found = opened.get(session)
-        kept, review, lost = _kept(opened, found.id, model_folder, *standards(rules, reference))
+        kept, review, lost = reviewed(opened, found.id, model_folder, *standards(rules, reference))
         about = kept.summary
         folder = ResultFolder(
             out or Path(about.id),
@@ -211,34 +203,3 @@ def delete(
             typer.confirm(f"Delete {what} for good?", abort=True, err=True)
         opened.delete(doomed.id)
     tell(f"deleted {what}")
-
-
-def _kept(
-    store: Store, session: str, model_folder: Path | None, rules: Rules, reference: Reference
-) -> tuple[Kept, Review, tuple[str, ...]]:
-    """Return a session with its differential, its review, and what was lost.
-
-    The differential is that of its slide map, by the present model and rules.
-
-    Raises:
-        UsageError: The named model is for another objective.
-    """
-    from edgeleuk.counting.kept import restored
-    from edgeleuk.review import OpenReview
-
-    found, lost = store.get(session), list[str]()
-    summary = found.readable_summary([])
-    model = chosen(model_folder, None if model_folder else summary.magnification)
-    if model.magnification != summary.magnification:
-        raise UsageError(
-            f"session {summary.id} was counted at {summary.magnification}, and {model_folder} holds a "
-            f"{model.magnification} model. Name the folder of a model of that objective."
-        )
-    if model.version != summary.model_version:
-        warn(
-            f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model, and"
-            f" the one here is {model.version}. Types are as they were read; intervals and flags follow the one here."
-        )
-    kept = restored(found, model, rules, reference)
-    review = OpenReview(store, kept, rules, reference).review(lost)
-    return kept, review, (*kept.lost, *lost)

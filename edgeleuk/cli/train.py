@@ -102,7 +102,9 @@ def reader(
 
 @app.command()
 def restore(
-    recipe: Annotated[str, typer.Option("--recipe", help="That the published network was trained by.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Recipe that the published network was trained by.")
+    ],
     models: Annotated[
         Path | None, typer.Option("--models", help="Folder with <magnification>/.", show_default="what ships")
     ] = None,
@@ -151,7 +153,7 @@ def leftout(
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What colours and scale of a device profile are worth on a camera that a finder never saw."""
+    """Measure what a device profile is worth on a camera that a finder never saw."""
     _need_torch()
     from edgeleuk.lab.training.leftout import LeftOutRecipes, left_out
     from edgeleuk.lab.training.recipe import load_recipe
@@ -270,7 +272,7 @@ def publish(
         typer.Option(
             "--remeasure",
             metavar="MAG",
-            help="Only measure anew what the verdict of a published model rests on.",
+            help="Only measure again what the verdicts of a published model rest on.",
             show_default=False,
         ),
     ] = None,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from edgeleuk.console.text import line
+from edgeleuk.system.wording import option
 
 KEYS = (
     ("p, space", "pause, and go on"),
-    ("c, Enter", "count this field now (for counts begun with --manual)"),
+    ("c, Enter", "count this field now (for counts begun with {manual})"),
     ("u", "take back the last counted field"),
     ("a", 'mark the white cell of the line "last cell" as an artefact'),
     ("n", "type a note: Enter keeps it, Esc drops it"),
@@ -39,7 +40,7 @@ def help_lines(width: int, rows: int) -> list[Text]:
     The last lines of the help are dropped if there is no room for them.
     """
     text = [line(width, ("Keys", "bold"))]
-    text += [_explained(key, does, width) for key, does in KEYS]
+    text += [_explained(key, does.format(manual=option("manual")), width) for key, does in KEYS]
     text += [line(width, ("On the screen", "bold"))]
     text += [_explained(word, means, width) for word, means in WORDS]
     return text[:rows] + [line(width)] * (rows - len(text))

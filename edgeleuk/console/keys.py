@@ -27,6 +27,7 @@ from edgeleuk.console.terminal_mode import (
     unwound_by_signals,
 )
 from edgeleuk.counting.requests import Command, Question, Request, asked
+from edgeleuk.system.wording import option
 
 ESCAPE, ENTER, BACKSPACE, ERASE_LINE, ERASE_WORD = "\x1b", "\r", "\x7f", "\x15", "\x17"
 INTERRUPT = "\x03"
@@ -69,7 +70,7 @@ KEYS: Mapping[str, Command] = {
 
 
 HELP = (
-    "p pauses and goes on, c counts now (with --manual), u takes the last field back, a marks a white cell as an artefact,"
+    "p pauses and goes on, c counts now (with {manual}), u takes the last field back, a marks a white cell as an artefact,"
     " n begins a note, q ends the count."
 )
 """Summary of the keys for an operator without a screen."""
@@ -294,7 +295,7 @@ class Controls:
             self._prompt = Prompt()
             self._tell("Type a note: Enter keeps it, Esc drops it.")
         elif command is Command.HELP and self._say:
-            self._tell(HELP)
+            self._tell(HELP.format(manual=option("manual")))
         elif command is Command.HELP:
             self.helping = not self.helping
         elif question := self._question(command):

@@ -15,6 +15,7 @@ from typing import Self
 from edgeleuk.counting.state import LiveState
 from edgeleuk.errors import UsageError
 from edgeleuk.imaging.resampling import resize
+from edgeleuk.system.wording import option
 from edgeleuk.types import Frame
 
 LONG_SIDE = 800
@@ -28,8 +29,6 @@ COLOURS = {"counted": "#2e9e5b", "seen": "#3b78c4", "move": "#8a8a8a", "manual":
 Every other verdict calls for action and gets the colour ACT.
 """
 ACT = "#c98a1b"
-
-NO_SCREEN = "--preview needs a screen, and there is none ({}). Leave it out, or start it on the desktop."
 
 
 class Preview:
@@ -48,11 +47,11 @@ class Preview:
             UsageError: There is no screen.
         """
         if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-            raise UsageError(NO_SCREEN.format("neither DISPLAY nor WAYLAND_DISPLAY is set"))
+            raise _no_screen("neither DISPLAY nor WAYLAND_DISPLAY is set")
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise UsageError(NO_SCREEN.format(error)) from error
+            raise _no_screen(f"{error}") from error
         self._root.title("edgeleuk: research use only")
         self._root.protocol("WM_DELETE_WINDOW", self._closed)
         self._picture = tkinter.PhotoImage(master=self._root)
@@ -94,3 +93,9 @@ class Preview:
     def _closed(self) -> None:
         self.open = False
         self._root.destroy()
+
+
+def _no_screen(why: str) -> UsageError:
+    return UsageError(
+        f"{option('preview')} needs a screen, and there is none ({why}). Leave it out, or start it on the desktop."
+    )

@@ -15,6 +15,7 @@ from edgeleuk.models.registry import Model
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.sessions import Note, Session, SessionSummary
 from edgeleuk.slidemap import MappedCell, made_of_stills
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import WHITE_CELL, CountedField, Reading
 
 
@@ -136,5 +137,5 @@ def check_types(summary: SessionSummary, counted: Sequence[CountedField], model:
         raise ModelError(
             f"session {summary.id} was counted by version {summary.model_version} of the {model.magnification} model,"
             f" which tells other types than the one here, {model.version}. Use the old one again, where it is installed:"
-            f" `edgeleuk models use {model.magnification} {summary.model_version}`; or name its folder by --model."
+            f" `{command('models use')} {model.magnification} {summary.model_version}`; or name its folder by {option('model')}."
         )

@@ -21,6 +21,7 @@ from edgeleuk.errors import QualityError, ScaleError
 from edgeleuk.quality.measures import Look
 from edgeleuk.results.slide_result import refusal
 from edgeleuk.slidemap import SlideMap
+from edgeleuk.system.wording import option
 from edgeleuk.types import Field, Placement, Refusal, Scale, TimedFrame
 
 ALIKE = 0.05
@@ -34,11 +35,6 @@ PAUSED = "paused"
 Other reasons hold only frames that would count.
 """
 BLURRED = "it is much less sharp than the best frame of this session."
-GIVEN_CONTRADICTED = (
-    "red cells have another size than before, at the scale that was given: another zoom or objective. The scale is measured "
-    "on them from now on; check --mag."
-)
-CHANGED = "red cells are {:.2f} times as large as before: another zoom or objective. The scale is measured again; check --mag."
 DOUBTFUL = (
     "red cells seem {:.2f} times as large as before, as after a change of the zoom: show a few more fields."
 )
@@ -203,7 +199,7 @@ class Stream:
         if found == "changed":
             given = scale.source == "given"
             return self._measured_again(
-                seen, GIVEN_CONTRADICTED if given else CHANGED.format(self._zoom.size_ratio)
+                seen, _given_contradicted() if given else _changed(self._zoom.size_ratio)
             )
         self.message = DOUBTFUL.format(self._zoom.size_ratio)
         return Refusal(seen.frame.name, "scale", self.message)
@@ -229,8 +225,8 @@ class Stream:
         The scale that it was to be analysed at; empty if they do not.
         """
         if field.scale != scale:
-            return CHANGED.format(scale.um_per_px / field.scale.um_per_px)
-        return GIVEN_CONTRADICTED if self._policy.contradicts(seen, field) else ""
+            return _changed(scale.um_per_px / field.scale.um_per_px)
+        return _given_contradicted() if self._policy.contradicts(seen, field) else ""
 
 
 @contextmanager
@@ -246,6 +242,21 @@ def time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         seconds[stage] = time.perf_counter() - began
+
+
+def _given_contradicted() -> str:
+    return (
+        "red cells have another size than before, at the scale that was given: another zoom or objective. The scale is"
+        f" measured on them from now on; check {option('mag')}."
+    )
+
+
+def _changed(times: float) -> str:
+    """Return the message about red cells that are `times` as large."""
+    return (
+        f"red cells are {times:.2f} times as large as before: another zoom or objective. The scale is measured again;"
+        f" check {option('mag')}."
+    )
 
 
 def _alike(one: Look, other: Look) -> bool:

@@ -24,6 +24,7 @@ from edgeleuk.errors import OutputError, UsageError
 from edgeleuk.imaging.field_of_view import combine_surround
 from edgeleuk.system import file_io, user_paths
 from edgeleuk.system.toml_tables import load_table
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import FieldOfView, Frame, Scale
 
 VARIABLE = "EDGELEUK_PROFILES"
@@ -232,7 +233,7 @@ class Profile:
         if max(abs(red - green), abs(blue - green)) > CAST:
             return (
                 f"the background is of another colour than profile {self.name} has it: another device, lamp or white "
-                f"balance. The profile was not used on this picture; `edgeleuk calibrate {self.name} --force` renews it."
+                f"balance. The profile was not used on this picture; `{command('calibrate')} {self.name} {option('force')}` renews it."
             )
         return None
 
@@ -320,7 +321,7 @@ def find(name: str) -> Path:
         UsageError: There is none.
     """
     if name.endswith(".toml"):
-        path = user_paths.expanded(name, "--profile", UsageError)
+        path = user_paths.expanded(name, option("profile"), UsageError)
         if not file_io.is_regular(path):
             raise UsageError(f"there is no profile {name}, or it is no file. Check the path, or give a name.")
         return path
@@ -328,7 +329,7 @@ def find(name: str) -> Path:
     if name not in here:
         raise UsageError(
             f"there is no profile {name!r}. Profiles here: {', '.join(here) or 'none'}. "
-            f"Make it with `edgeleuk calibrate {name}`; they lie in {folder()}."
+            f"Make it with `{command('calibrate')} {name}`; they lie in {folder()}."
         )
     return here[name]
 
@@ -340,7 +341,7 @@ def load(name: str) -> Profile:
         UsageError: There is none.
         InputError: The file is malformed.
     """
-    return load_table(Profile, find(name), "one that `edgeleuk calibrate` wrote, or calibrate again")
+    return load_table(Profile, find(name), f"one that `{command('calibrate')}` wrote, or calibrate again")
 
 
 def require_writable(path: Path) -> None:
@@ -382,7 +383,7 @@ def as_toml(profile: Profile) -> str:
     """Return a profile as TOML with explanatory comments."""
     lines = [
         "# A device profile of edgeleuk: one microscope with one camera under one objective.",
-        f"# Use it with `edgeleuk analyze ... --profile {profile.name}`. What was not measured is absent.",
+        f"# Use it with `{command('analyze')} ... {option('profile')} {profile.name}`. What was not measured is absent.",
         f"schema = {profile.schema}",
         *(f"{key} = {json.dumps(getattr(profile, key))}" for key in ("name", "magnification", "made")),
         *_table("picture", profile.picture, "of the pictures it was measured on, pixels"),

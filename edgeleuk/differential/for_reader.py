@@ -45,7 +45,7 @@ def differential_function(
     )
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
 
-    def judge(tally: Tally, labelled: Labelled = NOBODY) -> Differential:
+    def of_tally(tally: Tally, labelled: Labelled = NOBODY) -> Differential:
         return differential(
             tally,
             labels=manifest.labels,
@@ -56,4 +56,4 @@ def differential_function(
             labelled=labelled,
         )
 
-    return judge
+    return of_tally

@@ -30,6 +30,7 @@ from typing import Any, Literal
 from edgeleuk.differential.rules import Rules
 from edgeleuk.errors import UsageError
 from edgeleuk.statistics.intervals import PerHundred, poisson
+from edgeleuk.system.wording import option
 from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, Cell, Field
 
 Method = Literal["red cells", "area"]
@@ -114,7 +115,7 @@ def check(red_cells: float | None) -> None:
     """
     if red_cells is not None and not RED_CELLS[0] <= red_cells <= RED_CELLS[1]:
         raise UsageError(
-            f"--red-cells {red_cells:g} is outside {RED_CELLS[0]:g} to {RED_CELLS[1]:g}. It is the red-cell count of the "
+            f"{option('red-cells')} {red_cells:g} is outside {RED_CELLS[0]:g} to {RED_CELLS[1]:g}. It is the red-cell count of the "
             "blood in 10^12 per litre, such as 4.8."
         )
 

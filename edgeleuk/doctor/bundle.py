@@ -23,6 +23,7 @@ from edgeleuk import __version__
 from edgeleuk.doctor.findings import Report, without_names
 from edgeleuk.system.addresses import without_secrets
 from edgeleuk.system.faults import log_without_messages
+from edgeleuk.system.wording import command, option
 
 UNITS = ("edgeleuk-live", "edgeleuk-console")
 LINES = 2000
@@ -54,7 +55,7 @@ def bundle(report: Report, text: str, log: Callable[[], str] | None = None) -> b
         log: Returns the log of the service; the system's journal by default.
     """
     files = {
-        "README.txt": README,
+        "README.txt": README.format(version=__version__, doctor=command("doctor"), bundle=option("bundle")),
         "report.json": without_people(json.dumps(report.as_json(), indent=2)) + "\n",
         "report.txt": without_people(text),
         "versions.txt": "".join(f"{line}\n" for line in versions()),
@@ -70,7 +71,7 @@ def bundle(report: Report, text: str, log: Callable[[], str] | None = None) -> b
     return written.getvalue()
 
 
-README = f"""Support archive of edgeleuk {__version__}, written by `edgeleuk doctor --bundle`.
+README = """Support archive of edgeleuk {version}, written by `{doctor} {bundle}`.
 
 It holds no picture, no session, no count, and no name of a user, a computer or a patient. Look at it before you send it.
 report.txt, report.json   what was examined

@@ -15,6 +15,7 @@ from edgeleuk.sources import open_source, picamera
 from edgeleuk.sources._v4l2 import Device, devices
 from edgeleuk.sources.camera import Source
 from edgeleuk.sources.capture import Capture
+from edgeleuk.system.wording import command
 
 GROUP = "video"
 JOIN, THEN = 'sudo usermod -aG video "$USER"', "Then log in again."
@@ -56,7 +57,7 @@ def cameras(
     if not usable and not of_pi and not any(device.problem for device in found):
         said = "No camera was found. Pictures can be analysed without one; a live count needs one."
         advice = "Connect one first; a ribbon cable with the power off."
-        yield Finding("cameras", "warning", said, "edgeleuk cameras", advice)
+        yield Finding("cameras", "warning", said, command("cameras"), advice)
 
 
 def _camera(source: str, name: str, opened: Opener | None) -> Finding:
@@ -70,11 +71,11 @@ def _camera(source: str, name: str, opened: Opener | None) -> Finding:
         said = f"{name} is there, and not asked: {error}"
         return Finding(check, "ok", said, facts=facts | {"in_use": True})
     except EdgeleukError as error:
-        return Finding(check, "failure", f"{name}: {error}", "edgeleuk cameras", facts=facts)
+        return Finding(check, "failure", f"{name}: {error}", command("cameras"), facts=facts)
     if timed is None:
         said = f"{name} was opened, and gave no picture in {FIRST_S:g} s."
         advice = "Close other programs that use it, and plug it in again."
-        return Finding(check, "failure", said, "edgeleuk cameras", advice, facts)
+        return Finding(check, "failure", said, command("cameras"), advice, facts)
     width, height = timed.frame.width, timed.frame.height
     said = f"{name} gives pictures of {width} x {height} pixels."
     return Finding(check, "ok", said, facts=facts | {"width": width, "height": height})
@@ -85,7 +86,7 @@ def _forbidden(device: Device) -> Finding:
     # A node that is no camera, such as a codec, hinders nobody.
     state: State = "warning" if permitted else "failure"
     check, said = f"device {device.path}", f"{device.name}: {device.problem}"
-    return Finding(check, state, said, *(("edgeleuk cameras",) if permitted else (JOIN, THEN)))
+    return Finding(check, state, said, *((command("cameras"),) if permitted else (JOIN, THEN)))
 
 
 def groups(nodes: Path = Path("/dev")) -> Finding:

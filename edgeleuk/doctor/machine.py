@@ -14,6 +14,7 @@ from pathlib import Path
 import edgeleuk
 from edgeleuk.doctor.findings import Finding, State
 from edgeleuk.system import machine
+from edgeleuk.system.wording import command
 
 DOT_PRODUCTS = {
     "asimddp": "8-bit dot products",
@@ -30,7 +31,7 @@ VECTORS = ("asimd", "avx512f", "avx2")
 ARCHITECTURES = ("aarch64", "x86_64")
 """Architectures that onnxruntime has wheels for."""
 PYTHON = (3, 11)
-LIBRARIES = ("msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
+LIBRARIES = ("jinja2", "msgspec", "numpy", "onnxruntime", "rich", "simplejpeg", "typer")
 OPENCV = (
     "opencv-python-headless",
     "opencv-python",
@@ -81,12 +82,12 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
         return Finding("processor", "ok", f"{about}, with {DOT_PRODUCTS[fast[0]]} ({fast[0]}).", facts=facts)
     said = f"{about}, without 8-bit dot products: float may be the faster arithmetic."
     if machine.path().exists():
-        return Finding("processor", "ok", f"{said} `edgeleuk bench` has measured it.", facts=facts)
+        return Finding("processor", "ok", f"{said} `{command('bench')}` has measured it.", facts=facts)
     return Finding(
         "processor",
         "warning",
         said,
-        "edgeleuk bench",
+        command("bench"),
         "It measures both, which takes minutes, and remembers the faster one.",
         facts,
     )

@@ -13,6 +13,7 @@ from edgeleuk.doctor.machine import again
 from edgeleuk.doctor.trial import UnfinishedError, tried
 from edgeleuk.errors import ModelError
 from edgeleuk.models import registry, updates
+from edgeleuk.system.wording import command, option
 
 
 def models(*, at_work: bool = True, telling: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
@@ -53,7 +54,7 @@ def _model(magnification: str, at_work: bool) -> Finding:
         if _in_use(magnification) and magnification in registry.shipped():
             advice = "That one came with the program; the one that fails was installed."
             return Finding(
-                check, "failure", str(error), f"edgeleuk models use {magnification} builtin", advice
+                check, "failure", str(error), f"{command('models use')} {magnification} builtin", advice
             )
         return Finding(check, "failure", str(error), *_whole_again())
     seconds = time.perf_counter() - began
@@ -82,8 +83,8 @@ def _unfinished(check: str, model: registry.Model, error: UnfinishedError) -> Fi
     said = f"{said}: this computer is too slow to count while the stage moves."
     advice = "Pictures can be analysed with patience; the command shows how long one takes."
     if _in_use(model.magnification):
-        advice += f" If it never ends: edgeleuk models use {model.magnification} builtin"
-    return Finding(check, "warning", said, "edgeleuk analyze --demo", advice, facts)
+        advice += f" If it never ends: {command('models use')} {model.magnification} builtin"
+    return Finding(check, "warning", said, f"{command('analyze')} {option('demo')}", advice, facts)
 
 
 def _origin(model: registry.Model) -> str:
@@ -118,9 +119,9 @@ def _altered(version: updates.Version) -> Finding:
     name = f"{version.magnification} model {version.version}"
     instead = "; the one that came with the program is used instead" if version.in_use else ""
     facts = {"version": version.version, "in_use": version.in_use}
-    remedy = f"edgeleuk models remove {version.magnification} {version.version}"
+    remedy = f"{command('models remove')} {version.magnification} {version.version}"
     if version.in_use:
-        remedy = f"edgeleuk models use {version.magnification} builtin && {remedy}"
+        remedy = f"{command('models use')} {version.magnification} builtin && {remedy}"
     said = f"The installed {name} is not as it was{instead}: {version.problem}"
-    advice = "Or install its archive again, which mends it: edgeleuk models install FILE"
+    advice = f"Or install its archive again, which mends it: {command('models install')} FILE"
     return Finding(f"installed {name}", "warning", said, remedy, advice, facts)

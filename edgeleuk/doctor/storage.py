@@ -16,6 +16,7 @@ from typing import Any
 from edgeleuk.doctor.findings import Finding
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.sessions import RESERVE_BYTES, SessionSummary, default_path, open_store
+from edgeleuk.system.wording import command
 
 ENOUGH_BYTES = 10 * RESERVE_BYTES
 """Free disk space that is enough, bytes.
@@ -138,8 +139,8 @@ def _space(place: Path, free: int, total: int) -> Finding:
     if free >= ENOUGH_BYTES:
         return Finding("disk", "ok", said, facts=facts)
     remedy, advice = (
-        "edgeleuk sessions list",
-        "Then `edgeleuk sessions export ID` to a stick, and `edgeleuk sessions delete ID`.",
+        command("sessions list"),
+        f"Then `{command('sessions export')} ID` to a stick, and `{command('sessions delete')} ID`.",
     )
     if free >= RESERVE_BYTES:
         return Finding("disk", "warning", said, remedy, advice, facts)

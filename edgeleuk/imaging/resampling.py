@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.errors import ScaleError
+from edgeleuk.system.wording import option
 from edgeleuk.types import Boxes, Image, Scale
 
 Pixels = TypeVar("Pixels", Image, NDArray[np.float32])
@@ -78,7 +79,7 @@ class Resampling:
             raise ScaleError(
                 f"a picture of {width} x {height} px at {scale.um_per_px:.3g} um per pixel would show "
                 f"{width * scale.um_per_px_x / 1000:.1f} x {height * scale.um_per_px_y / 1000:.1f} mm, "
-                "more than any objective does. Check --um-per-px, or leave it out."
+                f"more than any objective does. Check {option('um-per-px')}, or leave it out."
             )
         return cls(new_width / width, new_height / height, new_width, new_height)
 

@@ -24,6 +24,7 @@ from edgeleuk.models.manifest import finder_manifest, reader_manifest
 from edgeleuk.models.registry import Model
 from edgeleuk.models.updates.update import check_version
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 PARTS = ("finder", "reader")
 SCHEMA = Path(__file__).parents[1] / "data" / "model.schema.json"
@@ -151,7 +152,7 @@ def _known(patch: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> N
         if name in COMPUTED and where in PARTS:
             raise UsageError(f"{where}.{name} follows from the network. Name that among the changes instead.")
         if name not in properties:
-            raise UsageError(f"a manifest has no {where}.{name}. See `edgeleuk schema model`.")
+            raise UsageError(f"a manifest has no {where}.{name}. See `{command('schema')} model`.")
         if isinstance(value, Mapping) and "properties" in properties[name]:
             _known(value, properties[name], f"{where}.{name}")
 

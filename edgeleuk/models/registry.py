@@ -20,6 +20,7 @@ from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError, Us
 from edgeleuk.models._values import inside, text
 from edgeleuk.models.manifest import FinderManifest, ReaderManifest, finder_manifest, reader_manifest
 from edgeleuk.system import file_io, user_paths
+from edgeleuk.system.wording import command, option
 
 SCHEMA = 1
 """Version of model.json that this program reads."""
@@ -163,10 +164,12 @@ def load(magnification: str) -> Model:
         if wanted not in MAGNIFICATIONS:
             raise UsageError(
                 f"unknown magnification {magnification!r}. Known: {', '.join(MAGNIFICATIONS)}; "
-                f"models here: {names}. Use one of these with --mag."
+                f"models here: {names}. Use one of these with {option('mag')}."
             )
         where = " or ".join(str(root) for root in roots())
-        hint = f"Use --mag {next(reversed(ours))}, or add" if ours else "Set EDGELEUK_MODELS, or add"
+        hint = (
+            f"Use {option('mag')} {next(reversed(ours))}, or add" if ours else "Set EDGELEUK_MODELS, or add"
+        )
         raise ModelMissingError(f"no {wanted} model. Models here: {names}. {hint} {wanted}/ to {where}.")
     return _trusted(ours[wanted], wanted)
 
@@ -242,7 +245,7 @@ def used(magnification: str) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} should say which {magnification} model is in use and cannot be read ({error})."
-            f" `edgeleuk models use {magnification} {BUILTIN}`, or another version, writes it anew."
+            f" `{command('models use')} {magnification} {BUILTIN}`, or another version, writes it anew."
         ) from error
 
 
@@ -319,11 +322,11 @@ def read_manifest(folder: Path) -> Model:
         )
     except KeyError as error:
         raise ModelError(
-            f"{path} lacks {str(error)[:60]}. Compare it with `edgeleuk schema model`."
+            f"{path} lacks {str(error)[:60]}. Compare it with `{command('schema')} model`."
         ) from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
-            f"{path} is not a model manifest: {_shortened(error)}. Compare it with `edgeleuk schema model`."
+            f"{path} is not a model manifest: {_shortened(error)}. Compare it with `{command('schema')} model`."
         ) from error
 
 

@@ -22,6 +22,7 @@ from edgeleuk.quality.drawings import TOUCHED, drawn, strokes
 from edgeleuk.quality.measures import Look, inspect
 from edgeleuk.quality.smear_likeness import SmearMeasures, measure_smear
 from edgeleuk.system.toml_tables import load_table
+from edgeleuk.system.wording import option
 from edgeleuk.types import (
     RED_CELL,
     WHITE_CELL,
@@ -326,5 +327,7 @@ def to_assessment(name: str, findings: tuple[Finding, ...], refusing: bool) -> A
     severe = [finding for finding in findings if finding.severe]
     if severe and refusing:
         reasons = " ".join(finding.text for finding in severe)
-        raise QualityError(f"{name} is refused: {reasons} --force analyses it all the same.", findings)
+        raise QualityError(
+            f"{name} is refused: {reasons} {option('force')} analyses it all the same.", findings
+        )
     return Assessment(findings, forced=bool(severe))

@@ -2,7 +2,7 @@
 
 `look` needs no detections and is cheap enough for every frame of a live view. `inspect` needs the scale and
 the finder's boxes, and measures in micrometres: how wide the rims of red cells are shows the focus of a
-single picture, which has none to compare with. Judging is done elsewhere: `assessment` decides whether a
+single picture, which has none to compare with. Assessment is done elsewhere: `assessment` decides whether a
 picture or a frame counts, `counting.gate` which frames of a stream do.
 """
 

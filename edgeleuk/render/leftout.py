@@ -13,18 +13,19 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from edgeleuk.render._words import short
+from edgeleuk.system.wording import option
 from edgeleuk.types import Refusal
 
 WIDTH = 78
 NAME = 22
 """Maximum width of a name, terminal cells."""
 WORDS: Mapping[str, tuple[str, str, str]] = {
-    "folder": ("subfolder", "subfolders", "-r reads it"),
+    "folder": ("subfolder", "subfolders", "{recursive} reads it"),
     "link": ("link to a folder", "links to folders", "name the folder"),
     "hidden": ("hidden file or folder", "hidden files or folders", ""),
     "special": ("pipe, device or socket", "pipes, devices or sockets", ""),
     "result": ("result of this program", "results of this program", ""),
-    "video": ("video", "videos", "count it by `live --source`"),
+    "video": ("video", "videos", "count it by `live {source}`"),
     "archive": ("archive", "archives", "unpack it"),
     "raw": ("raw file", "raw files", "save it as JPEG or TIFF"),
     "scan": ("file of microscope software", "files of microscope software", "export it as TIFF or JPEG"),
@@ -49,6 +50,7 @@ def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
         kinds[WORDS.get(each.code, OTHER)][each.name] = None
     for (one, several, advice), names in kinds.items():
         number = len(names)
+        advice = advice.format(source=option("source"), recursive=option("recursive"))
         head = f"Left out: {number} {one if number == 1 else several}"
         advised = f": {advice.replace(' it', ' them', 1) if number > 1 else advice}." if advice else "."
         yield Text(f"{head}{_named(list(names), WIDTH - cell_len(head + advised))}{advised}", style="yellow")

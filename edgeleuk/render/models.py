@@ -16,6 +16,7 @@ from edgeleuk.errors import ModelError
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.models.registry import BUILTIN, Model
 from edgeleuk.models.updates import Version
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import spoken
 
 
@@ -86,7 +87,7 @@ def card(model: Model) -> RenderableType:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"the figures or the origin in {model.folder / 'model.json'} cannot be shown: {error!r}. Compare them with "
-            "those of a model that ships: `edgeleuk models show --json`."
+            f"those of a model that ships: `{command('models show')} {option('json')}`."
         ) from error
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from edgeleuk.device.profiles import Profile
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.system.wording import command
 
 
 def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> RenderableType:
@@ -20,13 +21,13 @@ def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> Rende
     A profile that cannot be read says so.
     """
     if not found:
-        return Text(f"No profiles in {folder}. Make one with `edgeleuk calibrate NAME`.")
+        return Text(f"No profiles in {folder}. Make one with `{command('calibrate')} NAME`.")
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("profile", "objective", "picture", "um per px", "light", "stain", "made"):
         table.add_column(name)
     for name, profile in found.items():
         if isinstance(profile, EdgeleukError):
-            table.add_row(name, Text("cannot be read; `edgeleuk profiles show` says why", style="red"))
+            table.add_row(name, Text(f"cannot be read; `{command('profiles show')}` says why", style="red"))
             continue
         scale = f"{profile.scale.um_per_px_x:.4g}" if profile.scale else "–"
         table.add_row(

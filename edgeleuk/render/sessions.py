@@ -35,6 +35,7 @@ from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_
 from edgeleuk.review import Review
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
+from edgeleuk.system.wording import command
 from edgeleuk.types import CountedField, Refusal
 
 SCHEMA = "edgeleuk-session/1"
@@ -58,7 +59,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     """
     where = Text(f"Sessions are kept in {path}", style="dim")
     if not sessions:
-        return Group(Text("No sessions yet: `edgeleuk live` or `analyze` begins one."), where)
+        return Group(Text(f"No sessions yet: `{command('live')}` or `analyze` begins one."), where)
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("id", no_wrap=True)
     table.add_column("when", no_wrap=True)
@@ -73,7 +74,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
         slide = Fitted(each.slide, cut)
         table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
     if any(each.kind == "pictures" for each in sessions):
-        return Group(table, Text("* of pictures, by `edgeleuk analyze`", style="dim"), where)
+        return Group(table, Text(f"* of pictures, by `{command('analyze')}`", style="dim"), where)
     return Group(table, where)
 
 

@@ -113,8 +113,8 @@ def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
     table.add_column("95 % interval", justify="right")
     table.add_column("from", style="dim")
     for each in estimates.values:
-        interval = f"{_rounded(each.low)} – {_rounded(each.high)}"
-        table.add_row(each.kind, _rounded(each.per_ul), interval, each.formula)
+        interval = f"{rounded_per_ul(each.low)} – {rounded_per_ul(each.high)}"
+        table.add_row(each.kind, rounded_per_ul(each.per_ul), interval, each.formula)
     parts: list[RenderableType] = [table] if estimates.values else []
     parts += [Text(f"• {text}") for text in estimates.refused]
     if estimates.values:
@@ -126,7 +126,7 @@ def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
     yield Panel(Group(*parts), title="Estimates", title_align="left", width=WIDTH, box=box.ROUNDED)
 
 
-def _rounded(per_ul: float) -> str:
+def rounded_per_ul(per_ul: float) -> str:
     """Round to two figures: an estimate has no more."""
     digits = 1 - math.floor(math.log10(per_ul)) if per_ul > 0 else 0
     return f"{round(per_ul, min(digits, 0)):,.0f}"

@@ -4,7 +4,7 @@ A review is computed from two things that never change: the program's result of 
 trail of what people did with it. The program's own answer stays beside the person's.
 """
 
-from edgeleuk.review.gallery import Shelf, gallery
+from edgeleuk.review.gallery import CellGroup, gallery
 from edgeleuk.review.labels import choices
 from edgeleuk.review.opened import OpenReview
 from edgeleuk.review.review import Added, Review, ReviewedCell, Revision
@@ -15,12 +15,12 @@ __all__ = [
     "NEXT",
     "Act",
     "Added",
+    "CellGroup",
     "FoundSlide",
     "OpenReview",
     "Review",
     "ReviewedCell",
     "Revision",
-    "Shelf",
     "State",
     "choices",
     "find_slide",

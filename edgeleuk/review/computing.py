@@ -39,7 +39,7 @@ class Computing:
         """
         self.kept, self._rules = kept, rules
         self.labels = choices(kept.model.reader)
-        self._judge = differential_function(kept.model.reader, rules, reference)
+        self._differential = differential_function(kept.model.reader, rules, reference)
         self._doubts = UnrecognisedRules.of(kept.model.reader, rules)
         self._at = {  # by picture and box, which say where a cell is
             (kept.result.fields[position].name, kept.result.fields[position].cells[index].box): identity
@@ -150,7 +150,7 @@ class Computing:
         tally = replace(total(each for each, _ in counts), doubtful=doubtful)
         labels = Counter(cell.label or "" for cell in sure.values())
         unsure = sum(cell.program in (None, UNCLASSIFIED) for cell in sure.values())
-        differential = self._judge(tally, Labelled(dict(labels), unsure))
+        differential = self._differential(tally, Labelled(dict(labels), unsure))
         refused = [each for each in kept.result.refused if each.exit_code]
         pictures = Pictures(kept.number, refused, kept.spoken)
         verdict = reach(tally, differential, pictures, self._rules, tuple(self._reasons(added)))

@@ -11,7 +11,7 @@ from edgeleuk.types import UNCLASSIFIED
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class CellGroup:
     """Cells of one type in the gallery."""
 
     label: str | None
@@ -19,7 +19,7 @@ class Shelf:
     cells: tuple[ReviewedCell, ...]
 
 
-def gallery(review: Review, *, as_read: bool = False) -> tuple[Shelf, ...]:
+def gallery(review: Review, *, as_read: bool = False) -> tuple[CellGroup, ...]:
     """Return the cells by type, in the order to look at them.
 
     Types with flagged cells come first, the gravest reason first; then those not recognised, then the other
@@ -43,7 +43,9 @@ def gallery(review: Review, *, as_read: bool = False) -> tuple[Shelf, ...]:
         gravest = min((graver.get((cell.name, cell.box), len(reasons)) for cell in flagged), default=0)
         return not flagged, gravest, label != UNCLASSIFIED, label is None, order.get(label or "", len(order))
 
-    return tuple(Shelf(label, _in_order(cells[label], label, as_read)) for label in sorted(cells, key=rank))
+    return tuple(
+        CellGroup(label, _in_order(cells[label], label, as_read)) for label in sorted(cells, key=rank)
+    )
 
 
 def _in_order(cells: Iterable[ReviewedCell], label: str | None, as_read: bool) -> tuple[ReviewedCell, ...]:

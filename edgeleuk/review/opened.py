@@ -98,7 +98,7 @@ class OpenReview:
     def look(self, who: str, cells: Collection[int]) -> Review:
         """Record that cells were on the reviewer's screen.
 
-        Only what was shown large enough to be judged: such a cell counts as confirmed. Cells that were
+        Only what was shown large enough to be recognised: such a cell counts as confirmed. Cells that were
         looked at before, and a signed revision, get no entry.
 
         Raises:

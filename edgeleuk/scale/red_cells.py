@@ -19,6 +19,7 @@ from edgeleuk.imaging.cell_edges import above_surroundings, crossed
 from edgeleuk.imaging.field_of_view import cut_by_rim
 from edgeleuk.imaging.resampling import Resampling
 from edgeleuk.networks.finder import Finder
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import RED_CELL, RED_CELL_UM, Boxes, FieldOfView, Image, Scale
 
 STEPS_UM_PER_PX = tuple(0.03 * 1.45**i for i in range(12))
@@ -278,7 +279,7 @@ def estimate_scale(
         raise ScaleError(
             f"cannot tell the scale of {name}: it shows {count} red cells that can be measured, too few. "
             "Focus, as blurred red cells are not recognised, and take a field where they lie in a single layer; or "
-            "calibrate the device once (`edgeleuk calibrate`, then --profile), or give --um-per-px."
+            f"calibrate the device once (`{command('calibrate')}`, then {option('profile')}), or give {option('um-per-px')}."
         )
     return _conclude(best, image.shape[0] == image.shape[1], field_of_view)
 

@@ -3,6 +3,7 @@
 This package is the only importer of sqlite3.
 """
 
+from edgeleuk.sessions.control_log import LoggedRecord
 from edgeleuk.sessions.database import RESERVE_BYTES
 from edgeleuk.sessions.facts import Change, Kind, NewSession, Note, SessionSummary, local_now
 from edgeleuk.sessions.leases import Lease
@@ -17,6 +18,7 @@ __all__ = [
     "Entry",
     "Kind",
     "Lease",
+    "LoggedRecord",
     "NewEntry",
     "NewSession",
     "Note",

@@ -23,6 +23,7 @@ from edgeleuk.sessions.leases import Lease, held
 from edgeleuk.sessions.migrations import APPLICATION_ID, MIGRATIONS, applied, migrate, pending
 from edgeleuk.sessions.openings import OPENING, Key, closed, is_open, key_of, opened
 from edgeleuk.system import file_io, private_files, user_paths
+from edgeleuk.system.wording import command, option
 
 RESERVE_BYTES = 50_000_000
 """Bytes kept free on the disk.
@@ -84,7 +85,7 @@ class Database:
         self.reserve_bytes = reserve_bytes
         if absent and not create:
             raise UsageError(
-                f"there is no file of sessions at {self.path}. Check --store, or count with `edgeleuk live`."
+                f"there is no file of sessions at {self.path}. Check {option('store')}, or count with `{command('live')}`."
             )
         with self._translated(), OPENING:
             if not absent:
@@ -147,10 +148,12 @@ class Database:
         """
         if self.damaged:
             raise DamagedError(
-                f"{self.path} is damaged, and can only be read. Export what you need, and give another --store."
+                f"{self.path} is damaged, and can only be read. Export what you need, and give another {option('store')}."
             )
         if not self.writable:
-            raise StoreError(f"{self.path} is on a read-only disk or protected. Give another --store.")
+            raise StoreError(
+                f"{self.path} is on a read-only disk or protected. Give another {option('store')}."
+            )
 
     def require_space(self) -> None:
         """Check that the disk has enough space.
@@ -164,7 +167,7 @@ class Database:
         if free < self.reserve_bytes:
             raise DiskFullError(
                 f"the disk of {self.path} has {free / 1e6:.0f} MB left, and {self.reserve_bytes / 1e6:.0f} MB are kept"
-                " free. Free some space, as with `edgeleuk sessions delete`, and go on."
+                f" free. Free some space, as with `{command('sessions delete')}`, and go on."
             )
 
     def give_back(self) -> None:
@@ -256,7 +259,7 @@ class Database:
             pass  # one of them is gone
         raise StoreError(
             f"{self.path} or its log was removed or replaced while it was written: nothing more is kept. Put its folder or"
-            " its disk back, or give another --store."
+            f" its disk back, or give another {option('store')}."
         )
 
     def _opened(self) -> sqlite3.Connection:
@@ -293,7 +296,7 @@ class Database:
                 time.sleep(AGAIN_S)
             else:
                 undisturbed += 1
-        raise StoreError(f"{self.path} is {fault}. It was not changed; give another --store.")
+        raise StoreError(f"{self.path} is {fault}. It was not changed; give another {option('store')}.")
 
     def _fault(self) -> str:
         """Return why a file is no file of sessions.
@@ -319,12 +322,12 @@ class Database:
             if newer := [version for name, version in done.items() if name not in known]:
                 raise StoreError(
                     f"{self.path} was written by edgeleuk {newer[-1]}, and this is {__version__}."
-                    " Update edgeleuk, or give another --store; nothing was changed."
+                    f" Update edgeleuk, or give another {option('store')}; nothing was changed."
                 )
             if not self.writable and pending(connection):
                 raise StoreError(
                     f"{self.path} was written by an older edgeleuk and cannot be brought up to date on a read-only"
-                    " disk. Copy it elsewhere and name the copy with --store."
+                    f" disk. Copy it elsewhere and name the copy with {option('store')}."
                 )
 
     def _connect(self) -> sqlite3.Connection:
@@ -392,11 +395,11 @@ class Database:
             raise self._in_words(error) from error
         except UnicodeDecodeError as error:  # of SQLite's own message, which quotes a damaged name
             raise DamagedError(
-                f"{self.path} is damaged: its tables have names that are no text. Give another --store to go on."
+                f"{self.path} is damaged: its tables have names that are no text. Give another {option('store')} to go on."
             ) from error
         except OSError as error:
             raise StoreError(
-                f"cannot use {self.path}: {error.strerror}. Check the path and its permissions, or give another --store."
+                f"cannot use {self.path}: {error.strerror}. Check the path and its permissions, or give another {option('store')}."
             ) from error
 
     def _in_words(self, error: sqlite3.DatabaseError) -> EdgeleukError:
@@ -415,16 +418,18 @@ class Database:
                     )
                 )
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-                return StoreError(f"cannot write {text} The disk may be read-only. Give another --store.")
+                return StoreError(
+                    f"cannot write {text} The disk may be read-only. Give another {option('store')}."
+                )
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreError(f"{text} Another program keeps it for itself: close that, and try again.")
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
                 return DamagedError(
                     f"{text} The file is damaged. Keep a copy; `sqlite3 FILE .recover` saves what can be saved."
-                    " Give another --store to go on."
+                    f" Give another {option('store')} to go on."
                 )
             case _:
-                return StoreError(f"cannot use {text} Give another --store.")
+                return StoreError(f"cannot use {text} Give another {option('store')}.")
 
     def _full(self) -> DiskFullError:
         return DiskFullError(f"the disk of {self.path} is full. Free some space on it, and go on.")

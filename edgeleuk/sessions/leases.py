@@ -19,6 +19,7 @@ from types import TracebackType
 
 from edgeleuk.errors import StoreError
 from edgeleuk.system import file_io, private_files
+from edgeleuk.system.wording import option
 
 PATIENCE_S = 0.25
 """Seconds to wait for a brief lock.
@@ -96,7 +97,7 @@ class Lease:
 
     def _impossible(self, error: OSError) -> StoreError:
         return StoreError(
-            f"cannot lock {self.path}: {error.strerror}. Put that right, or name a --store in a folder that is yours alone."
+            f"cannot lock {self.path}: {error.strerror}. Put that right, or name a {option('store')} in a folder that is yours alone."
         )
 
     @property

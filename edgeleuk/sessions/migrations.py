@@ -196,12 +196,47 @@ def m005_review(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def m006_quality_control(connection: sqlite3.Connection) -> None:
+    """Create the log of control slides.
+
+    Triggers keep what was entered: a log that can be altered proves nothing. INSERT OR REPLACE removes a row
+    without asking the trigger of a removal, so that a number that is taken is refused.
+    """
+    for statement in (
+        """
+        CREATE TABLE quality_control (
+            key INTEGER PRIMARY KEY, at TEXT NOT NULL, control TEXT NOT NULL, kind TEXT NOT NULL,
+            record BLOB NOT NULL
+        ) STRICT
+        """,
+        *(
+            f"CREATE TRIGGER quality_control_{name} BEFORE {action} ON quality_control"
+            " BEGIN SELECT RAISE(ABORT, 'the log of control slides is only added to'); END"
+            for name, action in (("kept", "DELETE"), ("unchanged", "UPDATE"))
+        ),
+        "CREATE TRIGGER quality_control_grows BEFORE INSERT ON quality_control"
+        " WHEN EXISTS (SELECT 1 FROM quality_control WHERE key = NEW.key)"
+        " BEGIN SELECT RAISE(ABORT, 'the log of control slides is only added to'); END",
+    ):
+        connection.execute(statement)
+
+
+def m007_views(connection: sqlite3.Connection) -> None:
+    """Add views: fields as people see them, where they came from a phone."""
+    connection.execute(
+        "CREATE TABLE views (field INTEGER PRIMARY KEY REFERENCES fields (key) ON DELETE CASCADE,"
+        " picture BLOB NOT NULL) STRICT"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_sessions,
     m002_quality,
     m003_records,
     m004_no_passwords,
     m005_review,
+    m006_quality_control,
+    m007_views,
 )
 
 

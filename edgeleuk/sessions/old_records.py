@@ -17,6 +17,7 @@ import numpy as np
 from edgeleuk.errors import DamagedError, RecordError
 from edgeleuk.results.codec import decode, encode
 from edgeleuk.sources.pictures.decoding import decode_grey
+from edgeleuk.system.wording import command
 from edgeleuk.types import (
     Assessment,
     AttributeReading,
@@ -63,7 +64,7 @@ def rebuild(fetch: Fetch, key: int) -> CountedField:
         RecordError,
     ) as error:
         raise DamagedError(
-            f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `edgeleuk sessions list` shows"
+            f"a counted field (record {key}) is damaged: {error}. The disk may be failing; `{command('sessions list')}` shows"
             " which other sessions are there."
         ) from error
 

@@ -14,6 +14,7 @@ from edgeleuk.errors import DamagedError, RecordError
 from edgeleuk.results.codec import decode, encode
 from edgeleuk.sessions import old_records
 from edgeleuk.system.addresses import without_secrets
+from edgeleuk.system.wording import command
 from edgeleuk.types import WHITE_CELL, CountedField, Refusal, numbered
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
@@ -123,6 +124,6 @@ def _white_cells(counted: CountedField) -> Iterator[tuple[int, bool, bool]]:
 
 def _damaged(what: str, key: int, error: RecordError) -> DamagedError:
     return DamagedError(
-        f"{what} (record {key}): {error} The disk may be failing; `edgeleuk sessions list` shows which other sessions"
+        f"{what} (record {key}): {error} The disk may be failing; `{command('sessions list')}` shows which other sessions"
         " are there."
     )

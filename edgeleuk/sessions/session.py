@@ -28,7 +28,9 @@ from edgeleuk.sessions.damage import (
 from edgeleuk.sessions.database import Database
 from edgeleuk.sessions.facts import FACTS, Change, Note, SessionSummary, State
 from edgeleuk.sessions.leases import Lease, held
+from edgeleuk.sessions.views import Pictures
 from edgeleuk.system.addresses import without_secrets
+from edgeleuk.system.wording import command
 from edgeleuk.types import CountedField, Refusal
 
 _SUMMARIES = """
@@ -65,6 +67,16 @@ class Session:
         """
         return self.readable_summary(None)
 
+    @property
+    def writable(self) -> bool:
+        """Whether this process holds it."""
+        return self._lease is not None and self._lease.held
+
+    @property
+    def pictures(self) -> Pictures:
+        """Pictures of its fields."""
+        return Pictures(self._database, self.id)
+
     def readable_summary(self, lost: Losses | None) -> SessionSummary:
         """Return the summary, even if damaged.
 
@@ -77,7 +89,7 @@ class Session:
         found = summaries(self._database, self.id, lost=own)
         if not found:
             raise DamagedError(
-                f"session {self.id} cannot be read. {' '.join(own or ())} `edgeleuk sessions list` shows which others are there."
+                f"session {self.id} cannot be read. {' '.join(own or ())} `{command('sessions list')}` shows which others are there."
             )
         for text in own or ():
             note_loss(lost, text)

@@ -12,7 +12,8 @@ from types import TracebackType
 
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
-from edgeleuk.sessions import damage
+from edgeleuk.sessions import control_log, damage
+from edgeleuk.sessions.control_log import LoggedRecord
 from edgeleuk.sessions.damage import Losses
 from edgeleuk.sessions.database import RESERVE_BYTES, Database
 from edgeleuk.sessions.facts import NewSession, SessionSummary
@@ -22,6 +23,7 @@ from edgeleuk.sessions.session import Session, lease_name, summaries
 from edgeleuk.sessions.trail import Trail
 from edgeleuk.system import private_files, user_paths
 from edgeleuk.system.addresses import shown_source, without_secrets
+from edgeleuk.system.wording import command, option
 
 VARIABLE = "EDGELEUK_SESSIONS"
 """Environment variable that names the file."""
@@ -42,7 +44,7 @@ def default_path() -> Path:
         StoreError: For a user without home.
     """
     homeless = StoreError(
-        f"this user has no home folder to keep sessions in. Name a file with --store or in {VARIABLE}."
+        f"this user has no home folder to keep sessions in. Name a file with {option('store')} or in {VARIABLE}."
     )
     return user_paths.users("sessions.db", "data", VARIABLE, homeless)
 
@@ -73,7 +75,7 @@ def claim_source(name: str, folder: Path | None = None) -> Lease:
     Raises:
         StoreError: If another process has it.
     """
-    taken = f"{name} is in use by {{holder}}. Finish that count first, or name another --source."
+    taken = f"{name} is in use by {{holder}}. Finish that count first, or name another {option('source')}."
     return Lease(folder or _locks_of_sources(), f"source-{name}", taken)
 
 
@@ -157,6 +159,26 @@ class Store:
             UsageError: If it is of pictures, or its review was signed.
         """
         self.require_resumable(session)
+        return self._resumed(session)
+
+    def extend(self, session: str) -> Session:
+        """Open a session of pictures for more of the same slide.
+
+        It is held by this process.
+
+        Raises:
+            StoreError: If another process holds it.
+            UsageError: If it is of a stream, or its review was signed.
+        """
+        summary = self.get(session).readable_summary([])
+        if summary.kind != "pictures":
+            raise UsageError(
+                f"session {summary.id} was counted live. `{command('sessions resume')}` goes on with it."
+            )
+        self._require_unsigned(summary.id)
+        return self._resumed(session)
+
+    def _resumed(self, session: str) -> Session:
         resumed = self._hold(self._full_id(session))
         try:
             with self._database.transaction() as connection:
@@ -176,15 +198,23 @@ class Store:
         """
         summary = self.get(session).readable_summary([])
         require_resumable(summary)
+        self._require_unsigned(summary.id)
+        return summary
+
+    def _require_unsigned(self, session: str) -> None:
+        """Check that a session's review was not signed.
+
+        Raises:
+            UsageError: If it was.
+        """
         signed = (
             "SELECT who, at FROM trail WHERE session = ? AND action = 'sign' ORDER BY number DESC LIMIT 1"
         )
-        for who, at in self._database.query(signed, (summary.id,)):
+        for who, at in self._database.query(signed, (session,)):
             raise UsageError(
-                f"the review of session {summary.id} was signed by {who} on {at[:10]}: its count is closed. Begin another"
-                " session of the slide with `edgeleuk live`."
+                f"the review of session {session} was signed by {who} on {at[:10]}: its count is closed. Begin another"
+                " session of the slide."
             )
-        return summary
 
     def annotate(self, session: str) -> Session:
         """Open a session for marks and remarks.
@@ -220,6 +250,29 @@ class Store:
         finally:
             doomed.release()
 
+    def add_to_control_log(self, control: str, kind: str, record: bytes) -> None:
+        """Append an entry to the log of control slides.
+
+        Args:
+            control: Name of the control slide.
+            kind: Kind of the entry.
+            record: Its value, see `quality_control.log.encode`.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        control_log.add(self._database, control, kind, record)
+
+    def control_log(self, lost: Losses | None = None) -> tuple[LoggedRecord, ...]:
+        """Return the log of control slides in order.
+
+        `lost` takes what a damaged file does not give.
+
+        Raises:
+            DamagedError: If a part cannot be read and `lost` is None.
+        """
+        return control_log.read(self._database, lost)
+
     def close(self) -> None:
         """Release the sessions and the file. Safe to call twice."""
         for session in self._held:
@@ -238,6 +291,7 @@ class Store:
         self._database.require_writable()
         taken = f"session {session} is being written by {{holder}}. Finish it there first."
         lease = Lease(self._database.locks, lease_name(self._database, session), taken)
+        self._held = [each for each in self._held if each.writable]  # a server opens thousands
         self._held.append(Session(self._database, session, lease, counting=counting))
         return self._held[-1]
 
@@ -260,7 +314,7 @@ class Store:
         if beginning in fitting or len(fitting) == 1:
             return beginning if beginning in fitting else fitting[0]
         if not every:
-            raise UsageError(f"there are no sessions in {self.path} yet. `edgeleuk live` begins one.")
+            raise UsageError(f"there are no sessions in {self.path} yet. `{command('live')}` begins one.")
         listed = fitting or every
         names = ", ".join(listed[:NAMED]) + (
             f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
@@ -270,7 +324,7 @@ class Store:
             if fitting
             else f"no session {beginning}. Sessions here"
         )
-        raise UsageError(f"{what}: {names}. `edgeleuk sessions list` shows them.")
+        raise UsageError(f"{what}: {names}. `{command('sessions list')}` shows them.")
 
 
 def require_resumable(summary: SessionSummary) -> None:
@@ -282,7 +336,7 @@ def require_resumable(summary: SessionSummary) -> None:
     if summary.kind == "pictures":
         raise UsageError(
             f"session {summary.id} was counted from pictures, which have no camera to go on with. Give all pictures of the"
-            " slide to `edgeleuk analyze` at once instead."
+            f" slide to `{command('analyze')}` at once instead."
         )
 
 

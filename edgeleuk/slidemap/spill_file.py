@@ -13,6 +13,7 @@ from typing import IO
 from weakref import finalize
 
 from edgeleuk.errors import StoreError
+from edgeleuk.system.wording import command
 
 LASTING = Path("/var/tmp")
 """Folder for temporary files that may be large.
@@ -91,5 +92,5 @@ def folder() -> Path:
 def _lost(why: str | None) -> str:
     return (
         f"the map of this slide cannot be read from its temporary file in {folder()}: {why}. The disk may be failing; what"
-        " was counted is in the session, and `edgeleuk sessions resume` goes on with it."
+        f" was counted is in the session, and `{command('sessions resume')}` goes on with it."
     )

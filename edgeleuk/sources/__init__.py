@@ -14,6 +14,7 @@ from edgeleuk._text import tamed
 from edgeleuk.errors import CameraError, UsageError
 from edgeleuk.sources.pictures.suffixes import VIDEO_SUFFIXES
 from edgeleuk.system.addresses import shown_mistake
+from edgeleuk.system.wording import option
 
 if TYPE_CHECKING:
     from edgeleuk.sources.camera import Source
@@ -117,7 +118,7 @@ def default_source() -> str:
     for device in devices():
         if device.captures and not device.of_pi:
             return f"usb:{device.number}"
-    raise CameraError(f"no camera was found. Connect one, or name a source with --source: {KINDS}.")
+    raise CameraError(f"no camera was found. Connect one, or name a source with {option('source')}: {KINDS}.")
 
 
 def _is(name: str) -> Callable[[str], bool]:

@@ -12,6 +12,7 @@ from edgeleuk.errors import CameraError, InputError, UsageError
 from edgeleuk.sources._opencv import grab, open_video, require_size
 from edgeleuk.sources._v4l2 import PERMISSION, devices
 from edgeleuk.sources.camera import SourceInfo
+from edgeleuk.system.wording import command
 from edgeleuk.types import Frame, Image, TimedFrame
 
 DEFAULT_SIZE = (1280, 720)
@@ -170,4 +171,4 @@ def _others(number: int) -> str:
     ]
     if found:
         return f"Cameras here: {', '.join(found)}."
-    return "There is no other camera here: check the cable, and see `edgeleuk cameras`."
+    return f"There is no other camera here: check the cable, and see `{command('cameras')}`."

@@ -25,6 +25,7 @@ from edgeleuk.lab.evaluation.cells import CellReading, ReaderLike, read_all
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import proportion
 from edgeleuk.statistics.correction import Estimate
+from edgeleuk.system.wording import option
 from edgeleuk.types import UNCLASSIFIED, Tally
 
 BLASTS = "blasts"
@@ -279,7 +280,7 @@ def _pool(samples: Sequence[CellSample], source: str, mature: Collection[str]) -
         sources = ", ".join(sorted({sample.source for sample in samples}))
         raise UsageError(
             f"no {missing[0]} of source {source!r}, so no healthy slide can be made. Sources: {sources}. "
-            "Name one with all five mature types by --healthy-source."
+            f"Name one with all five mature types by {option('healthy-source')}."
         )
     return pool
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.models.manifest import RED_CELL_BOX_UM
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import option
 from edgeleuk.types import RED_CELL, Boxes, Scale
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -218,7 +219,7 @@ def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
     if not chosen:
         known = ", ".join(sorted({sample.split for sample in samples if sample.split})) or "none"
         raise UsageError(
-            f"no cell of split {split!r}. Splits of the table: {known}. Use one of these with --split."
+            f"no cell of split {split!r}. Splits of the table: {known}. Use one of these with {option('split')}."
         )
     return chosen
 

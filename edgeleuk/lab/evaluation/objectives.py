@@ -21,6 +21,7 @@ from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample, annotated_
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.evaluation.scales import ScaleRule
 from edgeleuk.simulation.microscope import Conditions, draw, render, sampling
+from edgeleuk.system.wording import option
 from edgeleuk.types import Image, Scale
 
 COMPOSED_UM_PER_PX = 0.12
@@ -109,7 +110,7 @@ def virtual_fields(
         if scale is None:
             raise UsageError(
                 f"{sample.path.name} has no annotated red cells, so what another objective shows of it cannot be "
-                "computed. Give its scale with --um-per-px."
+                f"computed. Give its scale with {option('um-per-px')}."
             )
         conditions = conditions_of(sample.path, lens, scale, um_per_px)
         resampling, seen = sampling(sample.width, sample.height, scale, conditions)
@@ -222,5 +223,5 @@ def _fully_labelled(samples: Sequence[FieldSample], names: Sequence[str]) -> Non
         if not sample.labelled.issuperset(names):
             raise UsageError(
                 f"{sample.path.name} is labelled for {', '.join(sorted(sample.labelled))} only; composed fields need "
-                f"{', '.join(names)}. Leave --composed out."
+                f"{', '.join(names)}. Leave {option('composed')} out."
             )

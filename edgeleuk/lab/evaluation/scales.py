@@ -17,6 +17,7 @@ from edgeleuk.imaging.bars import find_field_of_view
 from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales
 from edgeleuk.networks.finder import Finder
 from edgeleuk.scale.red_cells import estimate_scale
+from edgeleuk.system.wording import option
 from edgeleuk.types import Image, Scale
 
 ScaleMode = Literal["truth", "estimate", "given"]
@@ -72,7 +73,7 @@ class ScaleRule:
         """
         if mode == "given" and um_per_px is None:
             raise UsageError(
-                "the given scale is missing. Add --um-per-px, or use --scale truth or --scale estimate."
+                f"the given scale is missing. Add {option('um-per-px')}, or use {option('scale')} truth or {option('scale')} estimate."
             )
         given = None if um_per_px is None else Scale.given(um_per_px)
         return cls(mode, annotated_scales(samples, names), given, estimate)

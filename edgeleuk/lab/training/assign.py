@@ -127,7 +127,8 @@ def finder_loss(
         stride: Input pixels per grid cell.
     """
     logits, distances = (t.float().flatten(2).transpose(1, 2) for t in output)
-    centres = grid_centres(*output[0].shape[2:], stride, logits.device)
+    height, width = output[0].shape[2:]
+    centres = grid_centres(height, width, stride, logits.device)
     predicted = decode(distances, centres, stride)
     targets, target_boxes, weight = assign(
         logits.detach().sigmoid(), predicted.detach(), centres, boxes, kinds

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgeleuk.statistics.intervals import Share
+from edgeleuk.system.wording import command
 
 PRECISION = 3
 FEWEST = 10
@@ -27,7 +28,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     finder, reader = document["finder"], document["reader"]
     yield f"# {document['magnification']} model, version {document['version']}"
     yield ""
-    yield "Research use only. Not for diagnosis. Written by `edgeleuk publish` from `model.json`; do not edit."
+    yield f"Research use only. Not for diagnosis. Written by `{command('publish')}` from `model.json`; do not edit."
     yield "All figures are of the INT8 network through the runtime; intervals are exact 95 % ones (Clopper-Pearson)."
     yield ""
     yield from _real_slides(document.get("real_slides"))

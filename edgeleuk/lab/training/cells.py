@@ -186,7 +186,8 @@ def _apart(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
     (N,), true if no other box's centre lies within the box, nor its own within another box enlarged by half.
     """
-    return ~(_holds(boxes, others).any(axis=1) | _holds(others, boxes, 1.5).any(axis=0))
+    held, holding = np.any(_holds(boxes, others), axis=1), np.any(_holds(others, boxes, 1.5), axis=0)
+    return np.logical_not(held | holding)
 
 
 def _are(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
@@ -194,7 +195,7 @@ def _are(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
     (N,), true if the box and another one, enlarged to twice its size, contain each other's centre.
     """
-    are: NDArray[np.bool_] = (_holds(boxes, others) & _holds(others, boxes, 2.0).T).any(axis=1)
+    are: NDArray[np.bool_] = np.any(_holds(boxes, others) & _holds(others, boxes, 2.0).T, axis=1)
     return are
 
 
@@ -205,7 +206,7 @@ def _holds(boxes: Boxes, others: Boxes, grown: float = 1.0) -> NDArray[np.bool_]
     """
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * grown
     theirs = (others[:, :2] + others[:, 2:]) / 2
-    within: NDArray[np.bool_] = (np.abs(theirs[None] - middle[:, None]) < half[:, None]).all(axis=2)
+    within: NDArray[np.bool_] = np.all(np.abs(theirs[None] - middle[:, None]) < half[:, None], axis=2)
     return within
 
 
@@ -215,7 +216,7 @@ def _inside(boxes: Boxes, field: FieldSample) -> NDArray[np.bool_]:
     (N,), true within the field by a margin of 3 px. Every annotator treats cells cut by the edge differently.
     """
     limit = np.array([field.width, field.height], np.float32) - 3
-    within: NDArray[np.bool_] = (boxes[:, :2] > 3).all(axis=1) & (boxes[:, 2:] < limit).all(axis=1)
+    within: NDArray[np.bool_] = np.all((boxes[:, :2] > 3) & (boxes[:, 2:] < limit), axis=1)
     return within
 
 
@@ -264,8 +265,11 @@ def _processes() -> ProcessPoolExecutor:
 
     This process handles it and then ends them.
     """
-    ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    return ProcessPoolExecutor(mp_context=get_context("spawn"), **ignoring)
+    return ProcessPoolExecutor(
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
 
 
 def _shot(

@@ -95,7 +95,7 @@ class EfficientNetLite0(nn.Module):
         Their weights get no gradient, and their norms keep their statistics. Most of the time of a training
         step is spent on these layers, whose maps are the largest.
         """
-        self._frozen = (self.stem, *self.blocks[:blocks])
+        self._frozen = (self.stem, *list(self.blocks)[:blocks])
         for layer in self._frozen:
             layer.requires_grad_(False).eval()
 

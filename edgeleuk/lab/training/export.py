@@ -27,6 +27,7 @@ from edgeleuk.lab.training.recipe import Recipe, density_of, told_by_label
 from edgeleuk.models import heads, manifest
 from edgeleuk.models.manifest import reader_manifest
 from edgeleuk.networks.reader import FEATURES, Reader
+from edgeleuk.system.wording import command
 
 MULTIPLE = 32
 HEAD = "reader-head.npz"
@@ -171,7 +172,7 @@ def load_trained(network: nn.Module, recipe: Recipe, runs: Path) -> None:
     path = runs / recipe.name / "checkpoint.pt"
     if not path.is_file():
         raise ModelMissingError(
-            f"no checkpoint {path}. Run `edgeleuk train {recipe['model']['kind']}` first."
+            f"no checkpoint {path}. Run `{command('train')} {recipe['model']['kind']}` first."
         )
     state = torch.load(path, weights_only=True)
     if state["digest"] != recipe.digest or state["epoch"] < recipe["train"]["epochs"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class FinderBatches:
         images, inside, known = (torch.from_numpy(np.stack([c[part] for c in crops])) for part in (0, 1, 4))
         return images, inside[:, None], boxes, kinds, known
 
-    def _crop(self, field: TrainingField, rng: np.random.Generator) -> tuple[NDArray, ...]:
+    def _crop(self, field: TrainingField, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
         geometry = self.wide if rng.random() < self.wide_share else self.usual
         height, width = field.image.shape[:2]
         factor = (field.scale.um_per_px_x / self.um_per_px, field.scale.um_per_px_y / self.um_per_px)

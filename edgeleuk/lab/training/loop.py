@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.system import file_io, machine
+from edgeleuk.system.wording import option
 
 console = Console(stderr=True)
 CPU = torch.device("cpu")
@@ -102,7 +103,7 @@ def fit(
     Raises:
         EdgeleukError: The checkpoint is of another recipe, or the loss is not finite.
     """
-    network.to(device, memory_format=torch.channels_last)
+    cast(Any, network).to(device, memory_format=torch.channels_last)  # torch's stubs lack it
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate)
     start = _resume(checkpoint.path, checkpoint.digest, network, average, optimizer)
@@ -123,7 +124,7 @@ def fit(
             parts = task.loss(output, *rest)
             value = torch.stack(list(parts.values())).sum()
             optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            torch.autograd.backward(value)
             nn.utils.clip_grad_norm_(network.parameters(), 10.0)
             optimizer.step()
             step += 1
@@ -167,7 +168,7 @@ def device_named(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UsageError(f"cannot train on {name}: {reason}. Use --device cpu.") from error
+        raise UsageError(f"cannot train on {name}: {reason}. Use {option('device')} cpu.") from error
     return device
 
 
@@ -186,7 +187,7 @@ def started(run: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _groups(network: nn.Module, decay: float) -> list[dict]:
+def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Group the trained parameters; norms and biases are not decayed."""
     trained = [p for p in network.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim > 1]
@@ -256,7 +257,7 @@ def _resume(
         return 0
     state = torch.load(path, weights_only=True, map_location=CPU)
     if state["digest"] != digest:
-        raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another --out.")
+        raise EdgeleukError(f"{path} is of another recipe. Remove it, or give another {option('out')}.")
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     if state["optimizer"]:  # absent if restored from a published network, whose training is over

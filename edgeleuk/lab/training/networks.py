@@ -89,8 +89,10 @@ class FinderNet(nn.Module):
         self.box_tower = nn.Sequential(conv(neck, neck), conv(neck, neck))
         self.classes = nn.Conv2d(neck, classes, 1)
         self.distances = nn.Conv2d(neck, 4, 1)
-        nn.init.constant_(self.classes.bias, -4.0)  # start at 0.02, the share of the grid that holds cells
-        nn.init.constant_(self.distances.bias, 1.0 if stride == 4 else 0.3)
+        # The classes start at 0.02, the share of the grid that holds cells.
+        for layer, start in ((self.classes, -4.0), (self.distances, 1.0 if stride == 4 else 0.3)):
+            assert layer.bias is not None
+            nn.init.constant_(layer.bias, start)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(x)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from edgeleuk.models.manifest import finder_manifest, reader_manifest
 from edgeleuk.networks.finder import Finder
 from edgeleuk.networks.reader import Reader
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import option
 
 ACROSS = "across.json"
 """File with the figures of `train across`."""
@@ -89,7 +90,10 @@ def publish(
         "version": __version__,
         "notice": "Research use only. Not for diagnosis.",
     }
-    makers = {"finder": publish_finder, "reader": partial(publish_reader, standards=standards)}
+    makers: dict[str, Callable[[Recipe, Path, Path], dict[str, Any]]] = {
+        "finder": publish_finder,
+        "reader": partial(publish_reader, standards=standards),
+    }
     document |= {kind: makers[kind](recipe, runs, work) for kind, recipe in recipes.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for file in (part["file"] for kind in recipes for part in _files_of(document[kind])):
@@ -160,7 +164,7 @@ def _published(folder: Path) -> dict[str, Any]:
         document: dict[str, Any] = file_io.read_json(folder / "model.json")
     except (OSError, ValueError) as error:
         raise ModelMissingError(
-            f"no published model in {folder} of which a network could stay. Give --finder and --reader."
+            f"no published model in {folder} of which a network could stay. Give {option('finder')} and {option('reader')}."
         ) from error
     return document
 

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -48,7 +49,7 @@ def export(
             "ignore"
         )  # the tracer's exporter is deprecated, and still the one that folds norms best
         torch.onnx.export(
-            network.eval().to(memory_format=torch.contiguous_format),
+            cast(Any, network.eval()).to(memory_format=torch.contiguous_format),  # torch's stubs lack it
             (torch.zeros(shape),),
             path,
             input_names=["image"],

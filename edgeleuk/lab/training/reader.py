@@ -49,7 +49,7 @@ def reader_loss(recipe: Recipe, targets: NDArray[np.int64], device: torch.device
         )
 
     def loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        parts = output.float().split(heads, dim=1)
+        parts = torch.split(output.float(), heads, dim=1)
         attributes = [
             _known(part, column, weight)
             for part, column, weight in zip(parts[1:], target.T[1:], weights, strict=True)
@@ -161,10 +161,11 @@ def _train(
         load_imagenet(network.backbone)
     if frozen := recipe["model"].get("frozen_blocks"):
         network.backbone.freeze(frozen)
-    batches: ReaderBatches | BagBatches = ReaderBatches(recipe, cells, device)
+    own = ReaderBatches(recipe, cells, device)
+    batches: ReaderBatches | BagBatches = own
     loss = reader_loss(recipe, encode([cell.sample for cell in cells], recipe), device)
     if bags:
-        batches, loss = BagBatches(recipe, batches, bags), bag_loss(recipe, loss)
+        batches, loss = BagBatches(recipe, own, bags), bag_loss(recipe, loss)
     return fit(
         network,
         Task(batches, batches.steps, loss),

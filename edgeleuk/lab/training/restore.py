@@ -164,12 +164,14 @@ def estimate_norms(network: Network, batches: Iterable[Tensor]) -> None:
         variance = (square - mean.square()).clamp(min=0)
         norm.weight.copy_((variance + norm.eps).sqrt())
         norm.bias.add_(mean)
+        assert norm.running_mean is not None and norm.running_var is not None
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
 
 def _idle(norm: nn.BatchNorm2d) -> bool:
-    return bool((norm.weight == 1).all() and (norm.running_mean == 0).all())
+    assert norm.running_mean is not None
+    return not (norm.weight - 1).any() and not norm.running_mean.any()
 
 
 class _Values:

@@ -96,7 +96,7 @@ def _figures(recipe: Recipe, path: Path, rules: Rules) -> dict[str, float]:
             "attributes": cells.attribute_macro_f1 or 0.0,
         }
     finder = Finder(finder_manifest(path.parent, part))
-    samples, scales, read = kept_aside_fields(recipe)
+    fields, scales, read = kept_aside_fields(recipe)
     rule = ScaleRule("truth", scales, None, no_estimate)
-    fields = evaluate_finder(finder, samples, recipe["model"]["classes"], rule, None, read).as_json()
-    return {"mAP50": fields["map50"], "mAP50-95": fields["map"]}
+    found = evaluate_finder(finder, fields, recipe["model"]["classes"], rule, None, read).as_json()
+    return {"mAP50": found["map50"], "mAP50-95": found["map"]}

@@ -35,6 +35,7 @@ from edgeleuk.models.updates.update import (
 )
 from edgeleuk.models.zip_errors import MALFORMED_ZIP
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 MAX_ARCHIVE_BYTES = 2 * MAX_NETWORK_BYTES
 MAX_SIGNATURE_BYTES = 1_000
@@ -140,7 +141,7 @@ def _check_ends(data: bytes) -> None:
     if len(data) > MAX_ARCHIVE_BYTES:
         raise refusal(f"it is larger than {MAX_ARCHIVE_BYTES / 1e6:.0f} MB")
     if not data.startswith(_LOCAL) or len(data) < _END_RECORD.size:
-        raise refusal("it is no archive made by `edgeleuk models pack`")
+        raise refusal(f"it is no archive made by `{command('models pack')}`")
     end = len(data) - _END_RECORD.size
     mark, *disks, here, entries, size, offset, comment = _END_RECORD.unpack_from(data, end)
     if mark != _END or comment or any(disks) or here != entries:

@@ -19,6 +19,7 @@ from edgeleuk.models.updates import _disk, signing
 from edgeleuk.models.updates.archive import Archive, read
 from edgeleuk.models.updates.update import MANIFEST, NETWORKS, SIGNATURE, VERSION, Update, refusal
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 REMEMBERED = 16
 """Number of versions kept for `rollback`."""
@@ -130,7 +131,7 @@ def rollback(magnification: str) -> str:
         if not before:
             raise UsageError(
                 f"no other {magnification} model was in use before. Installed: {_names(magnification)}."
-                f" Choose one with `edgeleuk models use {magnification} VERSION`."
+                f" Choose one with `{command('models use')} {magnification} VERSION`."
             )
         if before[0] != registry.BUILTIN:
             _find(magnification, before[0])
@@ -150,7 +151,7 @@ def remove(magnification: str, version: str) -> None:
             what = "came with the program" if version == registry.BUILTIN else "is in use"
             raise UsageError(
                 f"the {magnification} model {version} {what} and is not removed."
-                f" To use another: `edgeleuk models use {magnification} VERSION`."
+                f" To use another: `{command('models use')} {magnification} VERSION`."
             )
         folder = _folder(magnification, version)
         if version in before:
@@ -179,8 +180,8 @@ def _is_there(archive: Archive) -> bool:
                 return True
         if folder.name.casefold() == update.version.casefold():
             raise UsageError(
-                f"another {update.magnification} model is installed as version {folder.name}. Remove it with `edgeleuk"
-                f" models remove {update.magnification} {folder.name}`, or pack the new one under another version."
+                f"another {update.magnification} model is installed as version {folder.name}. Remove it with"
+                f" `{command('models remove')} {update.magnification} {folder.name}`, or pack the new one under another version."
             )
     return False
 
@@ -257,7 +258,7 @@ def _folder(magnification: str, version: str) -> Path:
             return folder
     raise UsageError(
         f"no {magnification} model {version!r} is installed. Installed: {_names(magnification)}."
-        " `edgeleuk models list` shows them."
+        f" `{command('models list')}` shows them."
     )
 
 

@@ -21,6 +21,7 @@ from edgeleuk.models.updates import _disk
 from edgeleuk.models.updates.archive import Archive
 from edgeleuk.models.updates.update import refusal
 from edgeleuk.system import file_io, user_paths
+from edgeleuk.system.wording import command, option
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -164,7 +165,7 @@ def check_signature(archive: Archive, unsigned: bool = False) -> str | None:
         if keys and not unsigned:
             raise UsageError(
                 f"the model update is not signed, and keys are trusted on this machine ({', '.join(keys)})."
-                " Ask for a signed one, or give --unsigned if you know who made it."
+                f" Ask for a signed one, or give {option('unsigned')} if you know who made it."
             )
         return None
     try:
@@ -179,7 +180,7 @@ def check_signature(archive: Archive, unsigned: bool = False) -> str | None:
     if keys:
         raise ModelError(
             f"the model update is signed with key {name}, and trusted are {', '.join(keys)}. Nothing was changed."
-            " Ask who signed it; `edgeleuk models trust KEYFILE` takes their public key among the trusted ones."
+            f" Ask who signed it; `{command('models trust')} KEYFILE` takes their public key among the trusted ones."
         )
     return None
 

@@ -18,6 +18,7 @@ from typing import Any
 from edgeleuk.errors import EdgeleukError, InputError, ModelAlteredError
 from edgeleuk.models import heads, registry
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 FORMAT = "edgeleuk-model-update/1"
 MANIFEST, SIGNATURE, MODEL = registry.UPDATE, "update.sig", "model.json"
@@ -103,7 +104,7 @@ def refusal(what: str, kind: type[EdgeleukError] = InputError) -> EdgeleukError:
     """
     return kind(
         f"the model update is refused: {what}. Nothing was changed. Copy the archive again from where it was made,"
-        " or have it made again with `edgeleuk models pack`."
+        f" or have it made again with `{command('models pack')}`."
     )
 
 

@@ -19,6 +19,7 @@ from edgeleuk.sources.pictures.suffixes import (
     SCAN_SUFFIXES,
     VIDEO_SUFFIXES,
 )
+from edgeleuk.system.wording import command, option
 
 FORMATS = "JPEG, PNG, TIFF, BMP, WebP and HEIC"
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
@@ -46,10 +47,10 @@ HEAD = 512
 
 ADVICE: Mapping[str, str] = {
     "hidden": "is hidden. Rename it to have it analysed.",
-    "folder": "is a folder inside the one that was named. Name it, or give -r.",
+    "folder": "is a folder inside the one that was named. Name it, or give {recursive}.",
     "link": "is a link to a folder, which is not followed. Name the folder itself.",
     "result": "was written by this program. Results are never analysed; name the picture itself.",
-    "video": "is a video. Count it with `edgeleuk live --source`.",
+    "video": "is a video. Count it with `{live} {source}`.",
     "archive": "is an archive. Unpack it, and name the folder.",
     "raw": "is a camera's raw file, which is not read. Save it as JPEG or TIFF.",
     "scan": "is a file of a slide scanner or of microscope software. Export its fields as TIFF or JPEG.",
@@ -60,6 +61,11 @@ ADVICE: Mapping[str, str] = {
 
 The text follows the file's name in a sentence.
 """
+
+
+def advice(code: str) -> str:
+    """Return the text of ADVICE with the names of settings."""
+    return ADVICE[code].format(live=command("live"), source=option("source"), recursive=option("recursive"))
 
 
 def kind_of(name: str, head: bytes) -> str:

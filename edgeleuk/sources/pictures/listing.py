@@ -14,11 +14,12 @@ from edgeleuk._text import tamed
 from edgeleuk.errors import InputError
 from edgeleuk.sources.pictures.directory import MAGIC
 from edgeleuk.sources.pictures.inside import others_in
-from edgeleuk.sources.pictures.kinds import ADVICE, FORMATS, HEAD, kind_of, require_file, special
+from edgeleuk.sources.pictures.kinds import FORMATS, HEAD, advice, kind_of, require_file, special
 from edgeleuk.sources.pictures.pages import MOST, Pages, survey
 from edgeleuk.sources.pictures.suffixes import SUFFIXES
 from edgeleuk.system.addresses import shown_mistake
 from edgeleuk.system.result_marks import MARKER, listed, mark_of
+from edgeleuk.system.wording import command, option
 from edgeleuk.types import PictureFile, Refusal
 
 Found = PictureFile | Refusal | InputError
@@ -94,9 +95,9 @@ def left_out(path: Path | str, code: str, text: str = "") -> Refusal:
     Args:
         path: Path of what is left out.
         code: Code of ADVICE, or another.
-        text: Reason, in place of that in ADVICE.
+        text: Reason, in place of that of `advice`.
     """
-    return Refusal(str(path), code, f"{path} {text or ADVICE[code]}")
+    return Refusal(str(path), code, f"{path} {text or advice(code)}")
 
 
 def _inside(path: Path, text: str) -> Refusal:
@@ -110,7 +111,7 @@ def _no_picture(path: Path, kind: str) -> Iterator[Found]:
     It is an error where its name says that it is a picture.
     """
     if path.suffix.lower() in SUFFIXES:
-        yield InputError(f"{path} {ADVICE[kind]}") if kind not in ("other", "format") else PictureFile(path)
+        yield InputError(f"{path} {advice(kind)}") if kind not in ("other", "format") else PictureFile(path)
     else:
         yield left_out(path, kind)
 
@@ -159,7 +160,7 @@ def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
     elif "://" in text:
         yield InputError(
             f"{tamed(shown_mistake(text), 200)} is an address. Download its pictures first, or count a camera with "
-            "`edgeleuk live --source`."
+            f"`{command('live')} {option('source')}`."
         )
     elif glob.has_magic(text):
         matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # may be absolute
@@ -184,7 +185,7 @@ def _file(path: Path) -> Path | PictureFile | InputError:
     if kind == "picture" or path.suffix.lower() in SUFFIXES:
         return path
     # A file of unknown kind is examined when it is read: empty, unreadable, or something else.
-    return PictureFile(path) if kind == "other" else InputError(f"{path} {ADVICE[kind]}")
+    return PictureFile(path) if kind == "other" else InputError(f"{path} {advice(kind)}")
 
 
 def _folder(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputError]:
@@ -193,7 +194,7 @@ def _folder(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputErr
         found = found or not isinstance(each, Refusal)
         yield each
     if not found:
-        hint = "" if recursive else " Its subfolders are read with -r."
+        hint = "" if recursive else f" Its subfolders are read with {option('recursive')}."
         yield InputError(f"{folder} holds no pictures ({FORMATS}).{hint}")
 
 

@@ -1,0 +1,1 @@
+"""Quality control with a control slide that is counted again and again."""

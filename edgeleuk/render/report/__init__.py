@@ -1,0 +1,1 @@
+"""Forms of a report: HTML, PDF, CSV, JSON and FHIR, all from one `reports.Report`."""

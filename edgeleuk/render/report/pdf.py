@@ -1,0 +1,68 @@
+"""Report as PDF: the HTML page, printed by WeasyPrint.
+
+WeasyPrint is an extra, imported when a PDF is asked for. It gets what the page holds, and nothing from the disk
+or the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from importlib.util import find_spec
+from typing import Any
+
+from edgeleuk.errors import MissingExtraError, OutputError
+
+INSTALL = "pip install 'edgeleuk[pdf]'"
+PANGO = "sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+
+
+def is_installed() -> bool:
+    """Return whether the extra is installed, without loading it."""
+    try:
+        return find_spec("weasyprint") is not None
+    except ValueError:  # a module that was made unavailable
+        return False
+
+
+def require() -> None:
+    """Check that PDF can be printed, before hours of work.
+
+    Raises:
+        MissingExtraError: WeasyPrint, or the library Pango that it draws text with, is not installed.
+    """
+    _library()
+
+
+def pdf(html: str) -> bytes:
+    """Print a page as PDF, A4.
+
+    Equal pages give equal bytes.
+
+    Raises:
+        MissingExtraError: WeasyPrint, or the library Pango that it draws text with, is not installed.
+        OutputError: The page holds a reference to something outside it.
+    """
+    html_class, fetcher_class, fatal = _library()
+    fetcher = fetcher_class(allowed_protocols=["data"], fail_on_errors=True, allow_redirects=False)
+    identifier = hashlib.sha256(html.encode()).digest()[:16]
+    try:
+        return bytes(html_class(string=html, url_fetcher=fetcher).write_pdf(pdf_identifier=identifier) or b"")
+    except fatal as error:
+        raise OutputError("the report refers to something outside it, and is not printed.") from error
+
+
+def _library() -> tuple[Any, Any, Any]:
+    """Return WeasyPrint's classes: page, fetcher of what a page refers to, and error of that."""
+    # Its remarks on style sheets are for their authors.
+    logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
+    try:
+        from weasyprint import HTML
+        from weasyprint.urls import FatalURLFetchingError, URLFetcher
+    except ImportError as error:
+        raise MissingExtraError(f"a PDF needs the extra `pdf`. Install it: {INSTALL}") from error
+    except OSError as error:
+        raise MissingExtraError(
+            f"WeasyPrint is installed, and the library Pango that it needs is not. Install it: {PANGO}"
+        ) from error
+    return HTML, URLFetcher, FatalURLFetchingError

@@ -1,0 +1,1 @@
+"""Pages for review, for pictures from a phone, and for a running count."""

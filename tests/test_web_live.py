@@ -1,0 +1,191 @@
+"""A running count in a browser, and the command that serves pages."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra `web` is not installed")
+
+import httpx
+from web_server import Served, free_port, serving
+
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.cli._rules import standards
+from edgeleuk.counting.live import LiveCounter
+from edgeleuk.counting.requests import Command
+from edgeleuk.counting.scale_policy import ScalePolicy
+from edgeleuk.counting.slide import SlideCount, SlideOptions
+from edgeleuk.sources.camera import CameraState
+from edgeleuk.types import Frame, TimedFrame
+from edgeleuk.web.live import MOST_REQUESTS, LiveHub
+
+
+class Counted:
+    """Count of two frames of the demo, shown in a hub."""
+
+    def __init__(self, analyser: Analyser, frame: Frame) -> None:
+        self.hub = LiveHub(analyser.reader.labels)
+        slide = SlideCount(analyser, *standards(), ScalePolicy(analyser), SlideOptions())
+        self.counter = LiveCounter(slide, source="demo", target=100, recorder=self.hub.recorder(None))
+        self.frame = frame
+        assert self.counter.frame(TimedFrame(frame, 0.0, 0)) == "counted"
+        self.requests = self.hub.requests(lambda: iter(()))
+
+    def show(self) -> None:
+        state = self.counter.state(CameraState("running", 0.0))
+        self.hub.take_state(state)
+        self.hub.show(self.frame, state)
+
+
+@pytest.fixture(scope="module")
+def counted(analyser: Analyser, demo_frame: Frame) -> Counted:
+    return Counted(analyser, demo_frame)
+
+
+@pytest.fixture(scope="module")
+def served(counted: Counted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("live") / "sessions.db", live=counted.hub) as found:
+        yield found
+
+
+def test_frames_are_shown_while_somebody_watches(counted: Counted, served: Served) -> None:
+    """And not made otherwise; the newest one is a JPEG with boxes."""
+    counted.show()
+    with served.browser() as client:
+        assert client.get("/live/frame.jpg").status_code == 204
+        counted.show()
+        frame = client.get("/live/frame.jpg")
+        assert (frame.headers["content-type"], frame.content[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+        assert int(frame.headers["x-frame"]) == 1
+
+
+def test_the_tally_is_that_of_the_count(counted: Counted, served: Served) -> None:
+    """With the verdict, the last cells and their pictures."""
+    counted.show()
+    with served.browser() as client:
+        told = client.get("/api/live").json()
+        assert (told["n"], told["fields"], told["target"]) == (counted.counter.differential().n, 1, 100)
+        assert counted.counter.slide.verdict().title in told["html"]
+        cells = re.findall(r"/live/cells/(\d+)\.jpg", told["html"])
+        assert cells
+        assert client.get(f"/live/cells/{cells[0]}.jpg").content[:3] == b"\xff\xd8\xff"
+        assert client.get("/live/cells/99999.jpg").status_code == 404
+        assert 'id="frame"' in client.get("/live").text
+
+
+def test_browsers_ask_what_keys_ask(counted: Counted, served: Served) -> None:
+    """Pause, count and undo; what is none of them is refused."""
+    with served.browser() as client:
+        for name in ("pause", "count", "undo"):
+            assert client.post("/api/live/commands", json={"command": name}).status_code == 200
+        assert list(counted.requests()) == [Command.PAUSE, Command.COUNT, Command.UNDO]
+        assert (
+            client.post("/api/live/commands", json={"command": "note", "text": " a  remark\n"}).status_code
+            == 200
+        )
+        assert list(counted.requests()) == ["a remark"]
+        assert client.post("/api/live/commands", json={"command": "finish"}).status_code == 400
+        assert (
+            client.post("/api/live/commands", json={"command": "artefact", "cell": 99999}).status_code == 409
+        )
+
+
+def test_a_count_that_does_not_answer_is_told(counted: Counted, served: Served) -> None:
+    """Requests do not pile up."""
+    with served.browser() as client:
+        codes = [
+            client.post("/api/live/commands", json={"command": "pause"}).status_code
+            for _ in range(MOST_REQUESTS + 1)
+        ]
+    assert codes == [200] * MOST_REQUESTS + [503]
+    assert len(list(counted.requests())) == MOST_REQUESTS
+
+
+def test_a_field_that_is_taken_back_is_no_longer_shown(analyser: Analyser, demo_frame: Frame) -> None:
+    """Nor are its cells."""
+    fresh = Counted(analyser, demo_frame)
+    assert fresh.hub.newest
+    fresh.counter.undo()
+    assert fresh.hub.newest == []
+
+
+def test_the_command_serves_until_it_is_ended(tmp_path: Path) -> None:
+    """On the loopback, without a token; Ctrl-C ends it, and its exit code says that all is well."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "edgeleuk",
+        "serve",
+        "--port",
+        str(port),
+        "--store",
+        str(tmp_path / "s.db"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                page = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert "No slide is kept here yet" in page.text
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert said.splitlines() == [
+        f"open http://127.0.0.1:{port} in a browser on this machine. Ctrl-C ends.",
+        "the server has ended.",
+    ]
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_in_a_network_the_token_can_go_into_a_file(tmp_path: Path) -> None:
+    """Which only its owner can read, and which goes with the server."""
+    port, file = free_port(), tmp_path / "enter"
+    command = [
+        sys.executable,
+        "-m",
+        "edgeleuk",
+        "serve",
+        "--lan",
+        "--port",
+        str(port),
+        "--store",
+        str(tmp_path / "s.db"),
+    ]
+    with subprocess.Popen(
+        [*command, "--token-file", str(file)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        address = file.read_text().splitlines()[0]
+        assert file.stat().st_mode & 0o777 == 0o600
+        token = address.partition("/enter#")[2]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                try:
+                    done = client.post("/api/enter", json={"token": token}, headers={"x-csrf-token": "-"})
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            assert done.status_code == 200
+            assert client.get("/").status_code == 200
+        assert file.read_text().splitlines()[0] != address
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert token not in said
+    assert "not encrypted" in said
+    assert not file.exists()
