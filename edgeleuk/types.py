@@ -708,7 +708,7 @@ class CountedField:
     number: int
     """Number in the session, from 1."""
     seconds: float
-    """Time on the source's clock, see Shot."""
+    """Time on the source's clock, see TimedFrame."""
     at: str
     """Time of counting, UTC, ISO 8601."""
     field: Field
