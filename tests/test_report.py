@@ -271,6 +271,20 @@ def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path
     assert f"The program's own verdict, before the review: {report.program_verdict.line}" in said  # type: ignore[union-attr]
 
 
+def test_a_cell_that_was_looked_at_keeps_the_programs_probability(tmp_path: Path) -> None:
+    """Nobody who lets a label stand makes it 100 %."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store, BLASTS)
+        before = report_now(store, opened).flagged
+        opened.look("M. Phiri", range(1, 121))
+        after = report_now(store, opened).flagged
+    told = {(cell.picture, cell.number): cell.probability for cell in before}
+    blasts = [cell for cell in after if cell.label == "blast"]
+    assert blasts
+    assert all(cell.probability == told[cell.picture, cell.number] for cell in blasts)
+    assert all(cell.probability and cell.probability < 1 for cell in blasts)
+
+
 def test_pictures_of_cells_come_from_the_session(tmp_path: Path) -> None:
     """Each cell's own, by its picture and number."""
     result = result_of(tmp_path, BLASTS)
