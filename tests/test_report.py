@@ -229,7 +229,7 @@ def test_the_programs_own_count_stands_beside_the_reviewed_one(tmp_path: Path) -
     assert shown.row("neutrophil")[1] == "58"
     assert shown.row("neutrophil")[-1] == "60 (60 %)"
     assert "Preliminary, reviewed, not signed" in shown.text
-    assert "A person looked at 2 of 100 white cells and changed 2." in shown.text
+    assert "A person looked at 2 of 100 marked cells and changed 2." in shown.text
     assert shown.fact("Reviewer") == "M. Phiri"
 
 

@@ -77,7 +77,7 @@ class Observations(Document):
     def _method(self) -> str:
         looked = self.report.standing
         by = (
-            f"a person looked at {looked.reviewed} of {looked.cells} white cells"
+            f"a person looked at {looked.reviewed} of {looked.cells} marked cells"
             if looked.is_reviewed
             else "not reviewed"
         )
