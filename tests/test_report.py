@@ -133,6 +133,12 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     assert {row[4] for row in rows if row[0] == "type"} == {""}
 
 
+def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:
+    """All white cells that were found."""
+    found = blasts.differential
+    assert f"\ntype,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
+
+
 def test_a_report_names_no_diagnosis(blasts: SlideResult) -> None:
     """It says what was counted."""
     said = Page(page(made(blasts))).text.lower()

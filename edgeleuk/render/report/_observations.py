@@ -56,7 +56,7 @@ class Observations(Document):
                 component=self._interval(each.low, each.high, "/uL", "/uL"),
             )
         yield self.observation(
-            "verdict", told("Verdict of the program"), valueString=string(report.verdict.line)
+            "verdict", told("Verdict"), valueString=string(report.verdict.line)
         )
 
     def observation(self, role: str, code: Resource, **parts: Any) -> Resource:
