@@ -64,7 +64,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     table.add_column("when", no_wrap=True)
     table.add_column("mag", justify="right", no_wrap=True)
     table.add_column("slide", no_wrap=True, ratio=1)
-    for name in ("fields", "white"):
+    for name in ("fields", "read"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for each in sessions:
