@@ -133,6 +133,12 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     assert {row[4] for row in rows if row[0] == "type"} == {""}
 
 
+def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:
+    """All white cells that were found."""
+    found = blasts.differential
+    assert f"\ntype,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
+
+
 def test_a_report_names_no_diagnosis(blasts: SlideResult) -> None:
     """It says what was counted."""
     said = Page(page(made(blasts))).text.lower()
@@ -229,7 +235,7 @@ def test_the_programs_own_count_stands_beside_the_reviewed_one(tmp_path: Path) -
     assert shown.row("neutrophil")[1] == "58"
     assert shown.row("neutrophil")[-1] == "60 (60 %)"
     assert "Preliminary, reviewed, not signed" in shown.text
-    assert "A person looked at 2 of 100 white cells and changed 2." in shown.text
+    assert "A person looked at 2 of 100 marked cells and changed 2." in shown.text
     assert shown.fact("Reviewer") == "M. Phiri"
 
 
@@ -269,6 +275,20 @@ def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path
     said = Page(page(report)).text
     assert "lymphocyte, by a person (program: blast)" in said
     assert f"The program's own verdict, before the review: {report.program_verdict.line}" in said  # type: ignore[union-attr]
+
+
+def test_a_cell_that_was_looked_at_keeps_the_programs_probability(tmp_path: Path) -> None:
+    """Nobody who lets a label stand makes it 100 %."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store, BLASTS)
+        before = report_now(store, opened).flagged
+        opened.look("M. Phiri", range(1, 121))
+        after = report_now(store, opened).flagged
+    told = {(cell.picture, cell.number): cell.probability for cell in before}
+    blasts = [cell for cell in after if cell.label == "blast"]
+    assert blasts
+    assert all(cell.probability == told[cell.picture, cell.number] for cell in blasts)
+    assert all(cell.probability and cell.probability < 1 for cell in blasts)
 
 
 def test_pictures_of_cells_come_from_the_session(tmp_path: Path) -> None:

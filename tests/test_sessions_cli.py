@@ -433,6 +433,7 @@ def test_a_review_is_shown_beside_the_programs_figures(copy: tuple[Path, str]) -
     assert told["trail"][0]["why"] == "large nucleoli"
     text = " ".join(run("show", session, "--store", path).stdout.split())
     assert "review final, revision 1 signed by A. B. on " in text
-    assert "white cells reviewed, " in text
+    assert "marked cells reviewed, " in text
+    assert "verdict and table are the program's own; `edgeleuk report` has the reviewed ones" in text
     resumed = run("resume", session, "--store", path)
     assert (resumed.returncode, "was signed by A. B." in resumed.stderr) == (2, True)

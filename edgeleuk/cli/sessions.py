@@ -196,7 +196,7 @@ def delete(
 
     with open_store(store, create=False) as opened:
         doomed = opened.get(session).readable_summary([])
-        what = f"session {doomed.id} with {doomed.fields} fields and {doomed.white_cells} white cells"
+        what = f"session {doomed.id} with {doomed.fields} fields and {doomed.white_cells} cells read"
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError(f"nobody is there to ask whether to delete {what}. Give --yes to do so.")

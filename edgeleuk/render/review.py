@@ -34,14 +34,14 @@ def as_json(review: Review) -> dict[str, Any]:
 def in_a_line(review: Review) -> str:
     """Return state, signature and progress of a review.
 
-    Such as "final, revision 1 signed by A. B. on 2026-11-30; 40 of 120 white cells reviewed, 3 changed".
+    Such as "final, revision 1 signed by A. B. on 2026-11-30; 40 of 120 marked cells reviewed, 3 changed".
     """
     signed = f"revision {review.revision} not signed"
     if signature := review.signature:
         signed = f"revision {signature.number} signed by {signature.by} on {signature.at[:10]}"
     added = f", {len(review.added)} added by hand" if review.added else ""
     return (
-        f"{review.state}, {signed}; {review.reviewed} of {len(review.cells)} white cells reviewed,"
+        f"{review.state}, {signed}; {review.reviewed} of {len(review.cells)} marked cells reviewed,"
         f" {len(review.changed)} changed{added}"
     )
 

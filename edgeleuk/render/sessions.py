@@ -65,7 +65,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     table.add_column("when", no_wrap=True)
     table.add_column("mag", justify="right", no_wrap=True)
     table.add_column("slide", no_wrap=True, ratio=1)
-    for name in ("fields", "white"):
+    for name in ("fields", "read"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for each in sessions:
@@ -128,6 +128,8 @@ def _facts(kept: Kept, review: Review) -> Iterator[tuple[str, str]]:
         yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.result.marks.items())
     if review.trail or review.faults:
         yield "review", in_a_line(review)
+        if review.changed or review.added:
+            yield "", "verdict and table are the program's own; `edgeleuk report` has the reviewed ones"
     for text in review.faults:
         yield "", text
     for text in kept.lost:

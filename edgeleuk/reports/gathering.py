@@ -288,6 +288,7 @@ def _flagged_cell(
     image: bytes | None,
 ) -> FlaggedCell:
     label = cell.label if cell else reading.label if reading else None
+    own = cell.reading if cell else reading
     by_person = cell is not None and bool(cell.person or cell.mark)
     likeliest = None
     if label == UNCLASSIFIED and reading and reading.probabilities and not by_person:
@@ -296,7 +297,7 @@ def _flagged_cell(
         picture=name,
         number=number,
         label=label,
-        probability=None if by_person or reading is None else reading.probability,
+        probability=None if by_person or own is None else own.probability,
         likeliest=likeliest,
         program=cell.program if cell and cell.program != label else None,
         codes=codes,

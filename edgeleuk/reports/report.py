@@ -40,9 +40,9 @@ class Standing:
     status: Status = "preliminary"
     revision: int = 1
     reviewed: int = 0
-    """Number of white cells that a person looked at."""
+    """Number of marked cells that a person looked at."""
     cells: int = 0
-    """Number of white cells that can be looked at."""
+    """Number of marked cells: also those cut by the edge, and those read as no white cell."""
     reviewers: tuple[str, ...] = ()
     signed_by: str = ""
     signed_at: str = ""

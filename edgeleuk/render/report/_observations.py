@@ -55,9 +55,7 @@ class Observations(Document):
                 method=told(f"{each.formula}; an estimate from a smear"),
                 component=self._interval(each.low, each.high, "/uL", "/uL"),
             )
-        yield self.observation(
-            "verdict", told("Verdict of the program"), valueString=string(report.verdict.line)
-        )
+        yield self.observation("verdict", told("Verdict"), valueString=string(report.verdict.line))
 
     def observation(self, role: str, code: Resource, **parts: Any) -> Resource:
         parts = {"method": told(self._method())} | parts
@@ -77,7 +75,7 @@ class Observations(Document):
     def _method(self) -> str:
         looked = self.report.standing
         by = (
-            f"a person looked at {looked.reviewed} of {looked.cells} white cells"
+            f"a person looked at {looked.reviewed} of {looked.cells} marked cells"
             if looked.is_reviewed
             else "not reviewed"
         )

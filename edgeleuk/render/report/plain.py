@@ -139,7 +139,7 @@ def _lines(report: Report) -> Iterator[dict[str, Any]]:
     yield {"section": "quality", "name": "not counted", "count": len(report.refused)}
     for row in report.rows:
         yield {"section": "type", "name": row.label, **_numbers(row), "text": " ".join(row.flags)}
-    yield {"section": "type", "name": "unclassified", "count": found.not_recognised}
+    yield {"section": "type", "name": "unclassified", "count": found.not_recognised, "of": found.white_cells}
     for label, count in report.outside.items():
         yield {"section": "beside", "name": label, "count": count}
     yield {"section": "beside", "name": "cut by the edge", "count": found.cut}
