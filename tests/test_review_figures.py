@@ -135,14 +135,14 @@ def test_one_blast_that_a_person_saw_is_present() -> None:
     white = HEALTHY | {"blast": 1}
     assert "BLASTS_SUSPECT" in flags(of(white, {}))
     assert flags(of(white, {"blast": 1}))["BLASTS_PRESENT"] == (
-        "1 cell labelled or left as a blast by a person who looked. Confirm under the microscope."
+        "1 cell labelled as a blast by a person. Confirm under the microscope."
     )
 
 
 def test_further_blasts_that_were_only_read_are_told_apart() -> None:
     """Beside those that a person labelled."""
     assert flags(of(HEALTHY | {"blast": 5}, {"blast": 2}))["BLASTS_PRESENT"] == (
-        "2 cells labelled or left as blasts by a person who looked, and 3 more read so. Confirm under the microscope."
+        "2 cells labelled as blasts by a person, and 3 more read so. Confirm under the microscope."
     )
 
 

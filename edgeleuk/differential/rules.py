@@ -108,7 +108,7 @@ class Presence:
     detail: Annotated[str, "cells of expected explained"]
     rules: tuple[PresenceRule, ...]
     labelled: Annotated[str, "cells name more"] = (
-        "{cells} labelled or left as {name} by a person who looked{more}. Confirm under the microscope."
+        "{cells} labelled as {name} by a person{more}. Confirm under the microscope."
     )
     """Text where a person labelled enough cells so.
 
