@@ -73,7 +73,7 @@ def test_each_row_is_that_of_the_differential(blasts: SlideResult) -> None:
         row = shown.row(spoken(label))
         assert row[1:4] == [
             str(share.count),
-            f"{share.percent:.{digits}f}",
+            f"{share.percent:.{digits}f}" if share.count or bounds else "",  # 0 % would exclude it
             between(bounds, digits) if bounds else "not known",
         ]
         assert row[4] == ranges.get(label, "0 – 2" if label == "basophil" else "")

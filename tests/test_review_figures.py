@@ -194,6 +194,19 @@ def test_a_slide_that_was_looked_at_whole_is_exact(store: Store) -> None:
     assert found.types["monocyte"] == Share(16, 110)
 
 
+def test_a_blast_that_was_only_looked_at_is_not_confirmed(store: Store) -> None:
+    """Scrolling past a finding confirms nothing: its count and bounds stay the program's until it is labelled."""
+    review = opened(store, [*(reading(label) for label in NORMAL), *[reading("blast")] * 2])
+    before = review.review().result.differential
+    looked = review.look("ann", [101, 102])
+    assert looked.reviewed == 2
+    assert looked.result.differential.bounds["blast"] == before.bounds["blast"]
+    assert not looked.cells[101].sure
+    labelled = review.reclassify("ann", [101, 102], "blast")
+    assert labelled.cells[101].sure
+    assert labelled.result.differential.bounds["blast"] != before.bounds["blast"]
+
+
 def test_blasts_that_were_ruled_out_make_a_slide_less_blast_like(store: Store) -> None:
     """Each labelled cell is a blast or none; the others stay as likely as they were."""
     unsure = [reading(UNCLASSIFIED, 0.5, "blast")] * 6

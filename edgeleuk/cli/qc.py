@@ -256,7 +256,8 @@ def run(
 def check(as_json: Json = False, store: StoreOption = None) -> None:
     """Say of each control slide whether it passes now.
 
-    Exit code 11: one failed and was not counted again since, or is overdue. For scripts, and the start of a day.
+    Exit code 11: one failed and was not counted again since, is overdue, or its last count could not be evaluated.
+    For scripts, and the start of a day.
     """
     from edgeleuk.quality_control import log
     from edgeleuk.render import quality_control as render
@@ -266,7 +267,7 @@ def check(as_json: Json = False, store: StoreOption = None) -> None:
         print_json({"schema": render.SCHEMA, "controls": [render.standing_json(each) for each in found]})
     else:
         results().print(render.standings(found))
-    if any(each.failed or each.overdue_hours is not None for each in found):
+    if not all(each.passes for each in found):
         raise typer.Exit(ControlError.exit_code)
 
 

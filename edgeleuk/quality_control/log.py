@@ -55,6 +55,12 @@ class Standing:
     def last_run(self) -> ControlRun | None:
         return self.last.value if self.last and isinstance(self.last.value, ControlRun) else None
 
+    @property
+    def passes(self) -> bool:
+        """Whether it did not fail, is not overdue, and its last run could be evaluated."""
+        evaluated = self.last_run is None or self.last_run.state != "not_evaluated"
+        return evaluated and not self.failed and self.overdue_hours is None
+
 
 def encode(value: Control | ControlRun | str) -> bytes:
     """Encode the value of an entry."""

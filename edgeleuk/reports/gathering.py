@@ -174,6 +174,7 @@ def _rows(
     flags = _flags(found, rules, reference)
     for label, share in found.types.items():
         stated = found.supported
+        bounds = found.bounds.get(label) if stated else None
         program = None
         if own is not None:
             before = own.types.get(label)
@@ -183,8 +184,8 @@ def _rows(
             label=label,
             count=share.count,
             of=share.of if stated else None,
-            percent=share.percent if stated else None,
-            bounds=found.bounds.get(label) if stated else None,
+            percent=share.percent if stated and (share.count or bounds) else None,
+            bounds=bounds,
             range=ranges.get(label) if stated else None,
             flags=flags.get(label, ()),
             program=program,

@@ -85,7 +85,10 @@ class TypeRow:
     of: int | None
     """Number of recognised white cells; None if no share can be stated."""
     percent: float | None
-    """Share of the recognised white cells; None if none can be stated."""
+    """Share of the recognised white cells; None if none can be stated.
+
+    Also None where no cell was recognised and the bounds are not known: 0 % would look like an exclusion.
+    """
     bounds: Bounds | None
     """Bounds of the share of all white cells; None if not known."""
     range: Range | None

@@ -92,16 +92,20 @@ class Computing:
     def _as_read(self) -> dict[int, ReviewedCell]:
         kept, blast_like = self.kept, self.kept.model.reader.blast_like
         flagged = self._flagged(kept.result)
+        groups = (self._rules.group(rule.group) for rule in self._rules.presence.rules)
+        findings = {label for group in groups for label in group.labels}
         cells = {}
         for identity, mapped in kept.cells.items():
             position, index = kept.where[identity]
             cell, field = kept.result.fields[position].cells[index], kept.result.counted[position]
             reading = kept.own.get(identity, mapped.reading)
+            mark = kept.result.marks.get(identity) if reading else None
+            label = mark or (reading.label if reading else None)
             likeness = sum(reading.probabilities.get(label, 0.0) for label in blast_like) if reading else 0.0
             cells[identity] = ReviewedCell(
                 identity=identity,
                 reading=reading,
-                mark=kept.result.marks.get(identity) if reading else None,
+                mark=mark,
                 person=None,
                 by="",
                 looked_at=False,
@@ -116,6 +120,7 @@ class Computing:
                 flagged=identity in flagged,
                 flagged_by_program=identity in flagged,
                 blast_like=likeness,
+                finding=label in findings,
             )
         return cells
 

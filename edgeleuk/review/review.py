@@ -47,6 +47,8 @@ class ReviewedCell:
     """Whether a flag or reason of the program's own result names it."""
     blast_like: float
     """The program's probability of the blast-like types, 0 to 1."""
+    finding: bool
+    """Whether its label before the review is a type whose presence a rule flags."""
 
     @property
     def program(self) -> str | None:
@@ -65,11 +67,14 @@ class ReviewedCell:
 
     @property
     def sure(self) -> bool:
-        """Whether a person labelled it, or confirmed its label.
+        """Whether a person labelled it, or looked at it and left its label.
 
-        A reader's error is then not possible. No cell is sure that not even a person could tell.
+        A reader's error is then not counted with. To leave a finding as it is confirms nothing: a cell of a
+        type that a flag would tell of must be labelled. No cell is sure that not even a person could tell.
         """
-        return self.looked_at and self.label not in (None, UNCLASSIFIED)
+        if self.label in (None, UNCLASSIFIED):
+            return False
+        return self.person is not None or (self.looked_at and not self.finding)
 
     @property
     def certainty(self) -> float:

@@ -23,6 +23,7 @@ from edgeleuk.types import spoken
 
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+NOT_MEASURED = "none was recognised, and how many of them the reader misses was not measured"
 NO_SHARES = "too few white cells were recognised for percentages"
 
 
@@ -91,7 +92,7 @@ class Observations(Document):
         return self.observation(
             row.label,
             coded(code) if code else told(f"{spoken(row.label)}, share of the white cells"),
-            **self._share(row.percent),
+            **self._share(row.percent, NO_SHARES if row.of is None else NOT_MEASURED),
             component=components,
             referenceRange=self._range(row),
             note=[{"text": string(f"Flag: {flag}")} for flag in row.flags],

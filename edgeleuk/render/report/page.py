@@ -222,7 +222,7 @@ def percent_text(percent: float | None, of: int | None) -> str:
 
 def between_text(row: TypeRow) -> str:
     """Return the bounds of a type as text; "" where no share is stated."""
-    if row.percent is None or row.of is None:
+    if row.of is None:
         return ""
     return between(row.bounds, decimals(row.of)) if row.bounds else "not known"
 

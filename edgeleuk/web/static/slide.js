@@ -324,10 +324,14 @@ opens("note", () => {
 opens("sign", () => {
   const seen = last();
   asked((why, pin) => ({ why, pin, seen }), "sign");
-  const left = tiles.filter((tile) => !tile.classList.contains("looked")).length;
+  const left = tiles.filter((tile) => !tile.classList.contains("looked"));
+  const open = left.filter((tile) => tile.classList.contains("flagged")).length;
+  const unknown = left.filter((tile) => tile.dataset.label === "unclassified").length;
+  const among = [open && `${open} flagged`, unknown && `${unknown} not recognised`].filter(Boolean).join(" and ");
+  const unseen = `${left.length} of ${tiles.length} cells were not looked at${among ? `, ${among} among them` : ""}.`;
   question({
     title: `Sign as ${reviewer()}?`,
-    text: `The result is frozen as it stands here; a later change opens a new revision.${left ? ` ${left} of ${tiles.length} cells were not looked at.` : ""}`,
+    text: `The result is frozen as it stands here; a later change opens a new revision.${left.length ? ` ${unseen}` : ""}`,
     name: "Remark (may be empty)", yes: "Sign", pin: withPins(),
   });
 });
