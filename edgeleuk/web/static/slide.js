@@ -153,12 +153,15 @@ function give(label) {
 async function show(what) {
   open = what;
   const path = what.cell ? `/slides/${page.dataset.session}/cells/${what.cell}` : `/slides/${page.dataset.session}/fields/${what.field}`;
+  let body;
   try {
-    panelBody.innerHTML = await fragment(path);
+    body = await fragment(path);
   } catch (error) {
     say(error.message, true);
     return;
   }
+  if (open !== what) return; // closed meanwhile, or something else is to be shown
+  panelBody.innerHTML = body;
   if (!panel.open) panel.showModal();
   panel.scrollTop = 0;
   told();
@@ -202,7 +205,7 @@ panelBody.addEventListener("click", (event) => {
       label: add.dataset.add, field: open.field,
       x: open.at.x / Number(picture.dataset.across), y: open.at.y / Number(picture.dataset.down),
     };
-    act("add", body).then(() => { if (panel.open) refresh(); });
+    act("add", body).then(() => { if (panel.open && open) refresh(); });
     return;
   }
   clickedField(event);
