@@ -10,13 +10,13 @@ from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.differential.differential import Errors, differential
 from edgeleuk.differential.evidence import FalsePositiveRate
-from edgeleuk.differential.rules import load_reference, load_rules
+from edgeleuk.differential.rules import Standards, load_reference, load_rules
 from edgeleuk.statistics.bounds import Missed
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import UNCLASSIFIED, Scale
 
 RULES, REFERENCE = load_rules(), load_reference()
-judged = partial(differential, rules=RULES, reference=REFERENCE)
+judged = partial(differential, standards=Standards(RULES, REFERENCE))
 """`differential` by them."""
 
 

@@ -14,7 +14,7 @@ from standard import RULES, judged
 from edgeleuk.differential.differential import Differential, Errors, as_json
 from edgeleuk.differential.evidence import FalsePositiveRate, error_limit
 from edgeleuk.differential.flags import Flag
-from edgeleuk.differential.rules import REFERENCE, load_reference
+from edgeleuk.differential.rules import REFERENCE, Standards, load_reference
 from edgeleuk.differential.tally import tally
 from edgeleuk.errors import InputError
 from edgeleuk.statistics.bounds import Missed, group_kind
@@ -647,7 +647,9 @@ def test_local_ranges_replace_those_that_ship(tmp_path: Path) -> None:
     )
     white = {"neutrophil": 92, "lymphocyte": 96, "monocyte": 8, "eosinophil": 4}
     errors = Errors(ONE_PERCENT, RIGHT, MISSED)
-    result = judged(counted(white), labels=LABELS, errors=errors, reference=load_reference(path))
+    result = judged(
+        counted(white), labels=LABELS, errors=errors, standards=Standards(RULES, load_reference(path))
+    )
     assert (result.flags, result.reference) == ((), "ours")
     assert set(flags(read(white))) == {"LYMPHOCYTES_HIGH"}
 
@@ -659,7 +661,7 @@ def test_a_range_for_a_type_outside_the_denominator_is_refused(tmp_path: Path) -
         REFERENCE.read_text(encoding="utf-8").replace('["basophil"]', '["smudge"]'), encoding="utf-8"
     )
     with pytest.raises(InputError, match="give one for smudge"):
-        judged(counted(HEALTHY), labels=LABELS, reference=load_reference(path))
+        judged(counted(HEALTHY), labels=LABELS, standards=Standards(RULES, load_reference(path)))
 
 
 def test_many_smudge_cells_are_flagged_where_the_interval_is_above() -> None:

@@ -16,7 +16,7 @@ from standard import RULES, judged, measured
 from edgeleuk.differential import verdict
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import differential_function
-from edgeleuk.differential.rules import REFERENCE
+from edgeleuk.differential.rules import REFERENCE, Standards
 from edgeleuk.differential.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
 from edgeleuk.models import registry
 from edgeleuk.render import terminal
@@ -150,7 +150,9 @@ def test_recognised_cells_alone_are_blast_like() -> None:
         most_blast_like=tuple((0.95, each) for each in places),
     )
     rules = replace(RULES, presence=replace(RULES.presence, rules=()))
-    reached = reach(tally, judged(tally, labels=labels, errors=errors, rules=rules), GOOD, rules)
+    reached = reach(
+        tally, judged(tally, labels=labels, errors=errors, standards=Standards(rules, RANGES)), GOOD, rules
+    )
     assert (reached.code, codes(reached)) == ("look_again", ["blast_like"])
     assert reached.reasons[0].cells == places
 

@@ -14,7 +14,7 @@ from typing import Any
 from edgeleuk.differential.evidence import Rates, WhiteCounts
 from edgeleuk.differential.flags import Flag, raise_flags, statements
 from edgeleuk.differential.labelled import NOBODY, Labelled
-from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.errors import InputError
 from edgeleuk.statistics.bounds import BoundInputs, Bounds, Missed
 from edgeleuk.statistics.correction import Confusion, Estimate, correct
@@ -172,15 +172,14 @@ def differential(
     tally: Tally,
     *,
     labels: Sequence[str],
-    rules: Rules,
-    reference: Reference,
+    standards: Standards,
     errors: Errors | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     labelled: Labelled = NOBODY,
 ) -> Differential:
     """Compute the differential of a tally.
 
-    A group of `rules` is called present only if its count exceeds what the reader's `errors` explain;
+    A group of the rules is called present only if its count exceeds what the reader's `errors` explain;
     without a measured rate it is never called present. With a confusion, the corrected proportions and the
     bounds over all white cells are given too, and are used with the rates in that decision.
 
@@ -190,17 +189,17 @@ def differential(
     Args:
         tally: Counts of a slide.
         labels: Labels that the reader can give.
-        rules: Rules for groups, flags and the denominator.
-        reference: Reference ranges.
+        standards: Rules for groups, flags and the denominator, and reference ranges.
         errors: Measured errors of the reader; None if nothing was measured.
         subtypes: Types with a second level, each with the attribute that tells it and that attribute's
             values.
         labelled: Cells of `tally` that a person labelled or confirmed.
 
     Raises:
-        InputError: `reference` gives a range for a label that `rules` leave outside the percentages.
+        InputError: There is a reference range for a label that the rules leave outside the percentages.
     """
     errors = errors or Errors()
+    rules, reference = standards.rules, standards.reference
     outside = rules.not_counted
     _check_ranges(reference, rules)
     every = tuple(dict.fromkeys([*labels, *tally.white]))

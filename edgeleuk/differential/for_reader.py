@@ -7,7 +7,7 @@ from typing import Protocol
 from edgeleuk.differential.differential import Differential, Errors, differential
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.labelled import NOBODY, Labelled
-from edgeleuk.differential.rules import Reference, Rules
+from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.types import Tally
 
@@ -43,14 +43,14 @@ def differential_function(
         missed=manifest.missed,
         healthy=manifest.healthy,
     )
+    standards = Standards(rules, reference)
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
 
     def of_tally(tally: Tally, labelled: Labelled = NOBODY) -> Differential:
         return differential(
             tally,
             labels=manifest.labels,
-            rules=rules,
-            reference=reference,
+            standards=standards,
             errors=errors,
             subtypes=subtypes,
             labelled=labelled,

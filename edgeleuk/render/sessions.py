@@ -129,7 +129,7 @@ def _facts(kept: Kept, review: Review) -> Iterator[tuple[str, str]]:
     if review.trail or review.faults:
         yield "review", in_a_line(review)
         if review.changed or review.added:
-            yield "", "verdict and table are the program's own; `edgeleuk report` has the reviewed ones"
+            yield "", f"verdict and table are the program's own; `{command('report')}` has the reviewed ones"
     for text in review.faults:
         yield "", text
     for text in kept.lost:
