@@ -75,14 +75,17 @@ def test_slides_of_cells_that_are_never_blast_like_have_hardly_a_limit() -> None
 
 @pytest.mark.parametrize("magnification", ["100x", "40x", "10x"])
 def test_the_limit_rises_with_cells_and_with_certainty(magnification: str) -> None:
-    """Of each model that ships; it stays above the mean, and falls relative to it."""
+    """Of each model that ships; it stays above the mean, and falls relative to it from ten cells on.
+
+    A cell that is rarer than the level is in no limit of one cell, and in that of ten: there it may rise.
+    """
     numbers = (1, 10, 100, 200, 400, 1000, 5000)
     for healthy in registry.load(magnification).reader.healthy:
         limits = [limit(healthy, number, 0.02) for number in numbers]
         assert limits == sorted(limits)
         assert len({*limits}) == len(limits)
         each = [high / number for number, high in zip(numbers, limits, strict=True)]
-        assert each == sorted(each, reverse=True)
+        assert each[1:] == sorted(each[1:], reverse=True)
         for number, high in zip(numbers, limits, strict=True):
             assert compare(0.0, 0.0, number, healthy, 0.02).expected < high <= number + STEP
             assert limit(healthy, number, 0.001) >= high
