@@ -257,7 +257,10 @@ def _view(
 def _shown(
     hub: LiveHub, also: Callable[[Frame, LiveState], None] | None
 ) -> Callable[[Frame, LiveState], None]:
-    """Return the function that shows a frame to browsers, and in the preview if there is one."""
+    """Return the function that shows a frame.
+
+    It goes to browsers, and to the preview if there is one.
+    """
 
     def show(frame: Frame, state: LiveState) -> None:
         hub.show(frame, state)

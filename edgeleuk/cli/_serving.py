@@ -1,4 +1,4 @@
-"""Parts of `edgeleuk serve` and `edgeleuk live --serve`: the server, and how to reach it."""
+"""Server of `edgeleuk serve` and `edgeleuk live --serve`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def host_for(host: str | None, lan: bool) -> str:
 def started(
     settings: Settings, *, token_file: Path | None = None, live: LiveHub | None = None, once: bool = False
 ) -> Running:
-    """Return the server, ready to be started, and tell how to reach it.
+    """Return the server, and print how to reach it.
 
     Args:
         settings: Settings of the server.
@@ -110,7 +110,7 @@ class Doors:
     lan: bool
     token_file: Path | None
     waits: bool
-    """Whether a screen will hide what is said: the operator first reads it."""
+    """Whether the operator reads the address before a screen hides it."""
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def _shower(addresses: list[str], token_file: Path | None, once: bool) -> Callab
 
 
 def code_text(address: str) -> str:
-    """Return a QR code as text: two rows of it in a line."""
+    """Return a QR code as text, two rows a line."""
     import segno
 
     to = io.StringIO()
