@@ -41,7 +41,7 @@ PACKAGE = ROOT / "edgeleuk"
 LOCALE = PACKAGE / "locale"
 SHOWN = (
     "console/findings.py", "console/help.py", "console/layout.py", "console/parts.py", "console/summary.py",
-    "console/table.py", "render/_words.py", "render/terminal.py",
+    "console/table.py", "render/_words.py", "render/terminal.py", "render/report/page.py",
 )  # fmt: skip
 """Modules whose strings reach a screen directly: every one is marked, or named in NOT_SHOWN."""
 TOLD = (
@@ -50,7 +50,7 @@ TOLD = (
     "counting/zoom.py", "counting/scale_policy.py", "console/loop.py", "console/keys.py", "cli/_stop.py", "cli/_console.py", "counting/slide.py", "counting/gate.py", "counting/state.py",
 )  # fmt: skip
 """Modules that make messages below the screens: every string of two words or more is one."""
-TEMPLATES: tuple[str, ...] = ()
+TEMPLATES: tuple[str, ...] = ("render/report/templates/*.html",)
 """Patterns of templates and scripts of pages."""
 MARKS = {"_": 1, "msgid": 1, "ngettext": 2, "pgettext": 2, "spoken": 1, "word": 1}
 """Functions that mark texts, with the number of texts that they take."""
@@ -92,6 +92,35 @@ NOT_SHOWN: dict[str, frozenset[str]] = {
     "console/help.py": frozenset({"u"}),
     "console/table.py": frozenset({"artefact"}),
     "render/_words.py": frozenset({"AEIOUY"}),
+    "render/report/page.py": frozenset(
+        {
+            "_",
+            "DejaVu",
+            "SHA-256 {sha}",
+            "edgeleuk {program}",
+            "utf-8",
+            "templates",
+            "report.css",
+            "report.html",
+            "when",
+            "spoken",
+            "said",
+            "guarded",
+            "word",
+            "ngettext",
+            "language",
+            "marked cell",
+            "picture",
+            "UTC",
+            "UTC{value}:{value_2}",
+            "data:image/jpeg;base64,{image}",
+            "#ffe3e0",
+            "#fff0c2",
+            "#e3f0fc",
+            "#e6f4e7",
+            ' <span class="english" lang="en" dir="ltr">{}</span>',
+        }
+    ),
     "render/terminal.py": frozenset({"white cell", "red cell", "platelet"}),
 }
 """Strings of SHOWN modules that are no texts for people, such as codes; "" holds for every module."""
@@ -297,7 +326,7 @@ def of_page(path: Path) -> tuple[list[Text], list[Unmarked]]:
     texts = []
     options = {"trimmed": "true", "silent": "false", "newstyle_gettext": "true", "trim_blocks": "true"}
     for line, function, messages, _ in babel_extract(
-        io.BytesIO(source.encode()), ("_", "gettext", "ngettext", "word"), [], options
+        io.BytesIO(source.encode()), ("_", "guarded", "ngettext", "word"), [], options
     ):
         one, *more = (messages,) if isinstance(messages, str) else [each for each in messages if each]
         texts.append(Text(one, f"{where}:{line}", *more[:1], context=NAMES if function == "word" else ""))
@@ -344,6 +373,7 @@ def of_data() -> Iterator[Text]:
     yield Text("1 cell", where)
     yield Text(", and {n} more read so", where)
     yield Text("{picture} cell {numbers}", where)
+    yield Text("The program does not look for {list}.", where)
     for part in rules["verdict"]["not_looked_for"].split(", "):
         yield Text(part, where, context=NAMES)
     for text in (", ", " or ", " and ", "; ", ": ", "."):

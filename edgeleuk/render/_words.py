@@ -80,6 +80,8 @@ def counted_text(count: int | None, noun: str) -> str:
             _("platelet clumps not counted"),
         ),
         "cell": (ngettext("{n} cell", "{n} cells", n), _("cells not counted")),
+        "marked cell": (ngettext("{n} marked cell", "{n} marked cells", n), ""),
+        "picture": (ngettext("{n} picture", "{n} pictures", n), ""),
     }[noun]
     return missing if count is None else form.format(n=n)
 
