@@ -47,10 +47,10 @@ SHOWN = (
 TOLD = (
     "counting/requests.py", "differential/evidence.py", "differential/per_microlitre.py", "differential/verdict.py",
     "quality/assessment.py", "render/tables.py", "counting/live.py", "counting/session_scale.py", "counting/stream.py",
-    "counting/zoom.py", "counting/scale_policy.py", "console/loop.py", "console/keys.py", "cli/_stop.py", "cli/_console.py", "counting/slide.py", "counting/gate.py", "counting/state.py",
+    "counting/zoom.py", "counting/scale_policy.py", "console/loop.py", "console/keys.py", "cli/_stop.py", "cli/_console.py", "counting/slide.py", "counting/gate.py", "counting/state.py", "web/answers.py", "web/app.py", "web/bodies.py", "web/desk.py", "web/doors.py", "web/guard.py", "web/live_api.py", "web/pictures_api.py", "web/reports_api.py", "web/review_api.py", "web/shown.py", "web/access.py",
 )  # fmt: skip
 """Modules that make messages below the screens: every string of two words or more is one."""
-TEMPLATES: tuple[str, ...] = ("render/report/templates/*.html",)
+TEMPLATES: tuple[str, ...] = ("render/report/templates/*.html", "web/templates/*.html", "web/static/*.js")
 """Patterns of templates and scripts of pages."""
 MARKS = {"_": 1, "msgid": 1, "ngettext": 2, "pgettext": 2, "spoken": 1, "word": 1}
 """Functions that mark texts, with the number of texts that they take."""
@@ -69,6 +69,8 @@ STYLE = re.compile(
 """Styles of rich."""
 CODE = re.compile(r"[\W\d_]*(?:(?:um|px|um2|mm2|x|n|k|M|G|a|h|s|min|uL)\b[\W\d_]*)*")
 """Texts without a word: punctuation, units, keys."""
+TECHNICAL = re.compile(r"charset=|'none'|filename=|=\(\)|HttpOnly")
+"""Parts of header fields."""
 QUIET_ARGUMENTS = {
     "style",
     "justify",
@@ -307,7 +309,7 @@ def of_source(source: str, where: str, *, told: bool) -> tuple[list[Text], list[
             if template in quiet:
                 continue
             if told:
-                if _is_prose(template) and not STYLE.fullmatch(template):
+                if _is_prose(template) and not STYLE.fullmatch(template) and not TECHNICAL.search(template):
                     texts.append(Text(template, place))
             elif not CODE.fullmatch(re.sub(r"\{\w*\}|um/px", "", template)) and not STYLE.fullmatch(template):
                 unmarked.append(Unmarked(template, place))
@@ -326,10 +328,15 @@ def of_page(path: Path) -> tuple[list[Text], list[Unmarked]]:
     texts = []
     options = {"trimmed": "true", "silent": "false", "newstyle_gettext": "true", "trim_blocks": "true"}
     for line, function, messages, _ in babel_extract(
-        io.BytesIO(source.encode()), ("_", "guarded", "ngettext", "word"), [], options
+        io.BytesIO(source.encode()), ("_", "guarded", "ngettext", "pgettext", "word"), [], options
     ):
+        if messages is None:  # what is translated is a value
+            continue
         one, *more = (messages,) if isinstance(messages, str) else [each for each in messages if each]
-        texts.append(Text(one, f"{where}:{line}", *more[:1], context=NAMES if function == "word" else ""))
+        context = NAMES if function == "word" else ""
+        if function == "pgettext":
+            context, one, more = one, more[0], []
+        texts.append(Text(one, f"{where}:{line}", *more[:1], context=context))
     return texts, list(_page_text(source, where))
 
 
@@ -347,7 +354,7 @@ def _page_text(source: str, where: str) -> Iterator[Unmarked]:
     plain = re.sub(r"<(kbd|code|script|style)\b[^>]*>[^<]*</\1>", "", plain)
     for part in re.sub(r"<[^>]*>", "\n", plain).split("\n"):
         words = part.replace("\x00", "").strip()
-        if re.search(r"[A-Za-z]{2,}", words) and words not in ("edgeleuk", "- edgeleuk", "PIN"):
+        if re.search(r"[A-Za-z]{2,}", words) and words not in ("edgeleuk", "- edgeleuk", "PIN", "review"):
             yield Unmarked(words, where)
 
 
@@ -422,6 +429,11 @@ def _codes(rules: Any, ranges: Any) -> Iterator[Text]:
         yield Text(name, "edgeleuk/counting/state.py", context=NAMES)
     for name in ("ends", "goes on", "marks it", "leaves it"):
         yield Text(name, "edgeleuk/counting/requests.py", context=NAMES)
+    for name in (
+        "running", "finished", "interrupted", "preliminary", "final", "amended", "reclassify", "looked at", "add", "note", "undo",
+        "sign", "amend",
+    ):  # fmt: skip
+        yield Text(name, "edgeleuk/review/states.py", context=NAMES)
     for name in (UNCLASSIFIED, NOT_A_CELL, "artefact", "given", "red cells", "profile", "annotation"):
         yield Text(spoken(name), "edgeleuk/types.py", context=NAMES)
     for name in NAMES_OF_CELLS.values():

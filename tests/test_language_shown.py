@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from reported import BLASTS, MOSTLY_UNKNOWN, result_of
 from rich.console import Console
 from standard import REFERENCE, RULES
+from web_server import serving, slide_of_demo
 
+from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.models import registry
 from edgeleuk.render import terminal
 from edgeleuk.render.report.page import page
@@ -23,7 +30,7 @@ from edgeleuk.system.language import speaking
 LATIN = re.compile(r"[A-Za-z]{3,}")
 NAMES = {
     "edgeleuk", "SHA", "UTC", "Dacie", "and", "Lewis", "mag", "Enter", "Esc", "Space", "Ctrl", "sRGB", "LAB", "CIE", "demo",
-    "jpg", "NRBC", "PIN", "frame",
+    "jpg", "NRBC", "PIN", "frame", "Ada", "FHIR", "PDF", "Shift",
 }  # fmt: skip
 """What has no translation: names of programs, books, keys, options and pictures."""
 VOID = {"meta", "link", "input", "img", "br", "rect", "hr"}
@@ -86,6 +93,60 @@ def test_no_english_is_left_on_the_terminal(tmp_path: Path, labels: Any) -> None
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     rows = [line for line in shown.splitlines() if not line.startswith("╭")]
     assert english(["\n".join(rows)]) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/slides/{session}", "/slides/{session}/cells/{cell}", "/slides/{session}/fields/1", "/camera"],
+)
+def test_no_english_is_left_on_a_page(kept_demo: tuple[httpx.Client, str], path: str) -> None:
+    """Of a browser that asks for another language."""
+    client, session = kept_demo
+    cell = re.search(r'data-id="(\d+)"', client.get(f"/slides/{session}").text)
+    assert cell
+    html = client.get(
+        path.format(session=session, cell=cell[1]), headers={"accept-language": "sw, ur-PK;q=0.9, en;q=0.5"}
+    ).text
+    assert english(Shown(html).texts) == []
+    if "cells" not in path and "fields" not in path:
+        assert '<html lang="ur" dir="rtl">' in html
+
+
+def test_scripts_have_the_words_of_the_page(kept_demo: tuple[httpx.Client, str]) -> None:
+    """Every text that a script shows, by its English form; none on an English page."""
+    client, _ = kept_demo
+
+    def words(accepted: str) -> Any:
+        html = client.get("/", headers={"accept-language": accepted}).text
+        found = re.search(r'<meta name="words" content="([^"]*)">', html)
+        assert found
+        return json.loads(unescape(found[1]))
+
+    assert words("en-GB") == {}
+    assert set(words("fr")) >= {"Sign as {name}?", "sending, {n} %", "No cell chosen."}
+
+
+def test_a_refused_request_is_answered_in_the_language_of_the_browser(
+    kept_demo: tuple[httpx.Client, str],
+) -> None:
+    """Its code is for programs, and the same in each."""
+    client, _ = kept_demo
+    answers = [
+        client.get("/nothing", headers={"accept-language": code}).json()["error"] for code in ("en", "fr")
+    ]
+    assert [each["code"] for each in answers] == ["not_found", "not_found"]
+    assert [each["text"] for each in answers] == ["there is no such page.", "il n'y a pas de telle page."]
+
+
+@pytest.fixture(scope="module")
+def kept_demo(
+    analyser: Analyser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[httpx.Client, str]]:
+    """A client of a server that has the demo picture, and the picture's session."""
+    store = tmp_path_factory.mktemp("pages") / "sessions.db"
+    session = slide_of_demo(store, analyser, Path(demo_picture()))
+    with serving(store) as served, served.browser() as client:
+        yield client, session
 
 
 def test_a_page_names_its_language() -> None:

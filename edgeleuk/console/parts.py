@@ -15,11 +15,10 @@ from rich.text import Text
 from edgeleuk.console.text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
 from edgeleuk.counting.requests import Question
 from edgeleuk.counting.state import CameraWord, LiveState, Verdict
-from edgeleuk.render._words import clean, elapsed, short, spoken
+from edgeleuk.render._words import clean, elapsed, read_text, short, spoken
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.system.language import _, figure, msgid, ngettext, pgettext, word
 from edgeleuk.system.sentences import english, guarded, said
-from edgeleuk.types import UNCLASSIFIED
 
 WIDE, WIDEST = 100, 116
 """Minimum window widths for optional parts.
@@ -207,9 +206,7 @@ def last_cell(state: LiveState, width: int) -> Text:
     """
     if (cell := state.last_cell) is None:
         return line(width, (f"{fit(_('last cell'), 12)}{_('none yet')}", "dim"))
-    read = spoken(cell.label)
-    if cell.label != UNCLASSIFIED:
-        read += f"{_(', ')}{100 * cell.probability:.0f} %"
+    read = read_text(cell.label, cell.probability)
     place = _("field {field} cell {number}").format(field=cell.field, number=cell.number)
     named = clean(f"{cell.identity}: {read}{_(', ')}{place}")
     name, marks = fit(_("last cell"), 12), pgettext("key", "artefact")

@@ -17,6 +17,7 @@ from edgeleuk.differential.rules import Severity
 from edgeleuk.differential.verdict import Verdict
 from edgeleuk.system.language import _, current, msgid, ngettext, word
 from edgeleuk.system.sentences import guarded
+from edgeleuk.types import UNCLASSIFIED
 from edgeleuk.types import spoken as english_name
 
 DOTS = "..."
@@ -65,6 +66,12 @@ def spoken(name: str) -> str:
     return word(english_name(name))
 
 
+def read_text(label: str, probability: float) -> str:
+    """Return a reading with its probability, such as "blast, 93 %"."""
+    name = spoken(label)
+    return name if label == UNCLASSIFIED else f"{name}{_(', ')}{100 * probability:.0f} %"
+
+
 def counted_text(count: int | None, noun: str) -> str:
     """Return a count with its noun; None means not counted.
 
@@ -81,6 +88,7 @@ def counted_text(count: int | None, noun: str) -> str:
         ),
         "cell": (ngettext("{n} cell", "{n} cells", n), _("cells not counted")),
         "marked cell": (ngettext("{n} marked cell", "{n} marked cells", n), ""),
+        "field": (ngettext("{n} field", "{n} fields", n), ""),
         "picture": (ngettext("{n} picture", "{n} pictures", n), ""),
     }[noun]
     return missing if count is None else form.format(n=n)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -95,7 +96,8 @@ class Desk:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        context = copy_context()  # with the language of the request
+        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
 
     def wait(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread, from another thread."""

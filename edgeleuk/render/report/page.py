@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from edgeleuk._text import escaped
 from edgeleuk.differential.verdict import Code
@@ -29,11 +29,12 @@ from edgeleuk.render._words import (
     verdict_title,
 )
 from edgeleuk.render.leftout import left_out_lines
+from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.render.terminal import between, decimals, overlap_text, quality_text, rounded_per_ul
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
 from edgeleuk.system.language import _, current, date, figure, msgid, ngettext, word
-from edgeleuk.system.sentences import english, said
+from edgeleuk.system.sentences import said
 from edgeleuk.types import UNCLASSIFIED, Refusal
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -86,15 +87,6 @@ def _shown(value: object) -> object:
     if isinstance(value, Markup):
         return value
     return escaped(value) if isinstance(value, str) else value
-
-
-def guarded_markup(text: str) -> Markup:
-    """Return a sentence that safety depends on, with the English one beside it until the translation is checked."""
-    shown = said(text)
-    if shown == text or not english(text):
-        return escape(escaped(shown))
-    beside = Markup(' <span class="english" lang="en" dir="ltr">{}</span>')
-    return escape(escaped(shown)) + beside.format(escaped(text))
 
 
 def when(time: str | None) -> str:
