@@ -49,6 +49,11 @@ def script_words() -> str:
     return json.dumps({text: language._(text) for text in script_texts() if language._(text) != text})
 
 
+def bold(number: int) -> Markup:
+    """Return a number in bold."""
+    return Markup("<b>{}</b>").format(number)
+
+
 def coded(text: str) -> Markup:
     """Return a text whose parts between backticks are code."""
     return Markup(re.sub(r"`([^`]*)`", r'<code dir="ltr">\1</code>', str(escape(text))))

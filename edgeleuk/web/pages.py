@@ -26,7 +26,7 @@ from edgeleuk.types import WHITE_CELL
 from edgeleuk.web import shown
 from edgeleuk.web.desk import Desk
 from edgeleuk.web.guard import browser_of
-from edgeleuk.web.languages import coded, script_words
+from edgeleuk.web.languages import bold, coded, script_words
 from edgeleuk.web.reports_api import links
 from edgeleuk.web.settings import Settings
 
@@ -56,6 +56,7 @@ def _environment() -> jinja2.Environment:
     engine.filters |= {"guarded": guarded_markup, "said": said, "word": word, "coded": coded}
     engine.globals |= {
         "_": _,
+        "bold": bold,
         "guarded": guarded_markup,
         "language": current,
         "ngettext": ngettext,
