@@ -5,7 +5,7 @@ It is trained on crops at its scale, with the cell classes that each source was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,7 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     torch.manual_seed(recipe["train"]["seed"])
     network = build_finder(recipe)
     if start := recipe["model"].get("start"):
-        network.load_state_dict(started(out.parent / start))
+        _take(network, started(out.parent / start), recipe["model"].get("start_layers"))
     samples = training_samples(recipe, kept_aside=False)
     if "teacher" in recipe.sections:
         samples = taught(recipe, samples, out.parent)
@@ -193,3 +193,11 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
         Checkpoint(out / "checkpoint.pt", recipe.digest),
         device,
     )
+
+
+def _take(network: nn.Module, weights: Mapping[str, Tensor], layers: Sequence[str] | None) -> None:
+    """Load weights of another network into one: all of them, or those of the named layers alone."""
+    if layers is not None:
+        own = network.state_dict()
+        weights = own | {name: value for name, value in weights.items() if name.split(".")[0] in layers}
+    network.load_state_dict(weights)
