@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reported import BLASTS, MOSTLY_UNKNOWN, Page, report_now, result_of, reviewing
-from reviewed import store_at
+from reported import BLASTS, MOSTLY_UNKNOWN, Page, readings, report_now, result_of, reviewing
+from reviewed import NORMAL, READER, keep, kept, store_at
+from rich.console import Console
 from standard import REFERENCE, RULES
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text
 from edgeleuk.differential.differential import Differential
-from edgeleuk.render import tables
+from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
 from edgeleuk.render.terminal import between, decimals
@@ -27,7 +29,7 @@ from edgeleuk.reports.pictures import from_session
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
 from edgeleuk.system.file_io import parse_json
-from edgeleuk.types import spoken
+from edgeleuk.types import Finding, spoken
 
 ORDER = (
     "Verdict", "Slide", "Quality", "Differential", "Cells to look at", "Red cells and platelets", "Not looked for", "Scale",
@@ -131,6 +133,24 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     assert {each["low"] for each in document["types"].values()} == {None}
     rows = [line.split(",") for line in plain.csv(report).splitlines()]
     assert {row[4] for row in rows if row[0] == "type"} == {""}
+
+
+def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
+    """No percentage in any form, although enough cells were recognised."""
+    coarse = Finding("coarse", False, 0.0, 1.0, "too little detail")
+    with store_at(tmp_path) as store:
+        result = kept(store, keep(store, readings(NORMAL), findings=(coarse,))).result
+    report = made(result)
+    assert report.verdict.code == "not_usable"
+    assert {(row.percent, row.bounds, row.range) for row in report.rows} == {(None, None, None)}
+    shown = Page(page(report))
+    assert shown.row("neutrophil")[1:] == ["60", ""]
+    assert "%" not in shown.text.partition("Differential")[2].partition("Red cells")[0]
+    assert {line.split(",")[4] for line in plain.csv(report).splitlines() if line.startswith("type,")} == {""}
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal.together(result.fields, result.differential, READER, details=True))
+    assert "%" not in console.file.getvalue()
+    assert "percent " not in console.file.getvalue()
 
 
 def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:

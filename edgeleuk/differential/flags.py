@@ -61,6 +61,8 @@ def raise_flags(counted: WhiteCounts, rates: Rates, rules: Rules, reference: Ref
 def statements(counted: WhiteCounts, rules: Rules) -> tuple[str, ...]:
     """State what the count can and cannot exclude."""
     texts = rules.statement
+    if not counted.usable:
+        return (texts.not_usable,)
     if not counted.supported:
         unsure = counted.white.get(UNCLASSIFIED, 0) + counted.unread
         return (texts.unsupported.format(n=unsure, of=counted.n + unsure),)
@@ -155,7 +157,7 @@ def _suspected(counted: WhiteCounts, evidence: Evidence, rules: Rules) -> str:
     """
     texts = rules.presence
     if not counted.supported:
-        return texts.unsure
+        return texts.unsure if counted.usable else texts.suspect
     return texts.corrected if evidence.present and evidence.count >= texts.least else texts.suspect
 
 

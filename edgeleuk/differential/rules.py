@@ -173,6 +173,9 @@ class Statement:
     unknown: Annotated[str, "list"]
     nothing: str
     unsupported: Annotated[str, "n of"]
+    not_usable: str = (
+        "The count excludes nothing, and percentages would mislead: the pictures are not usable."
+    )
 
 
 @dataclass(frozen=True, slots=True)

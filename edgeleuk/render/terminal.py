@@ -321,7 +321,7 @@ def together(
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(text) for text in result.adequacy]
-    if details and result.attributes and result.n:
+    if details and result.attributes and result.n and result.supported:
         parts.append(Padding(attributes(result), (1, 0, 0, 0)))
     return Padding(Group(*parts), (1, 0))
 

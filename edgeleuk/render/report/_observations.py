@@ -24,7 +24,7 @@ from edgeleuk.types import spoken
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 NOT_MEASURED = "none was recognised, and how many of them the reader misses was not measured"
-NO_SHARES = "too few white cells were recognised for percentages"
+NO_SHARES = "too few white cells were recognised for percentages, or the pictures are not usable"
 
 
 @dataclass(frozen=True, slots=True)
