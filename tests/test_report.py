@@ -22,12 +22,13 @@ from edgeleuk.differential.differential import Differential
 from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
-from edgeleuk.render.terminal import between, decimals
+from edgeleuk.render.terminal import between
 from edgeleuk.reports import Context, Remark, Report, gather, wanted
 from edgeleuk.reports.from_json import from_document
 from edgeleuk.reports.pictures import from_session
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.file_io import parse_json
 from edgeleuk.types import Finding, spoken
 

@@ -238,6 +238,12 @@ def differential(
     per_100 = counted.known(rules.outside.per_100)
     singly = {label: (label,) for label in every}
     grouped = _bounded(counted, groups)
+    # A group of one type has the bound of that type: pages show both.
+    alone = {known[0]: key for key, known in groups.items() if len(known) == 1 and key in grouped}
+    own = _bounded(counted, {label: singly[label] for label in inside})
+    own |= {label: grouped[key] for label, key in alone.items()}
+    bounds = _within(own, grouped, groups)
+    grouped |= {key: bounds[label] for label, key in alone.items()}
     return Differential(
         n=n,
         types={label: counted.share([label]) for label in inside},
@@ -258,10 +264,10 @@ def differential(
         platelets=_counted(tally, PLATELET),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
         flags=raise_flags(counted, errors.rates, rules, reference),
-        adequacy=statements(counted, rules),
+        adequacy=statements(counted, rules, bounds, grouped),
         reference=reference.name,
         supported=supported,
-        bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
+        bounds=bounds,
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
