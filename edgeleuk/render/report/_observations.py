@@ -142,8 +142,13 @@ class Observations(Document):
                 f"{row.label} {value}",
                 coded(code) if code else told(f"{spoken(row.label)}, {spoken(value)}"),
                 **self._share(percent, why),
+                note=[{"text": f"The percentage is of the {row.of} white cells recognised."}]
+                if percent is not None
+                else None,
                 component=[
                     cells(share.count, "cells counted"),
+                    *([cells(row.of, "white cells recognised")] if row.of is not None else []),
+                    cells(share.of, f"{spoken(row.label)}s of which the reader was sure"),
                     cells(row.level.unsure, f"{spoken(row.label)}s of which the reader was not sure"),
                 ],
             )
