@@ -283,6 +283,22 @@ def test_a_signature_makes_a_report_final_and_a_change_makes_the_next_preliminar
     assert "Revision 1 was signed by M. Phiri" in Page(page(amended)).text
 
 
+@pytest.mark.parametrize(("why", "said"), [("second look", ": second look."), ("", ", without a reason.")])
+def test_why_a_signed_report_was_amended_is_told(tmp_path: Path, why: str, said: str) -> None:
+    """By whom and when, in the page, the table and the JSON."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store)
+        opened.sign("M. Phiri", opened.look("M. Phiri", [1]).last)
+        opened.reclassify("J. Zulu", [1], "eosinophil", why)
+        report = report_now(store, opened)
+    (amendment,) = report.standing.amendments
+    assert (amendment.revision, amendment.by, amendment.why) == (2, "J. Zulu", why)
+    assert f"Revision 2 was opened by J. Zulu, {when(amendment.at)}{said}" in Page(page(report)).text
+    told = next(line for line in plain.csv(report).splitlines() if line.startswith("revision,opened,"))
+    assert f"revision 2 by J. Zulu at {amendment.at}: {why or 'no reason given'}" in told
+    assert plain.document(report)["revision"]["amendments"][0]["why"] == why
+
+
 def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path) -> None:
     """With what the person calls them, and what the program called them."""
     with store_at(tmp_path) as store:
