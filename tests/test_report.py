@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,24 +11,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reported import BLASTS, MOSTLY_UNKNOWN, Page, report_now, result_of, reviewing
-from reviewed import store_at
+from reported import BLASTS, MOSTLY_UNKNOWN, Page, readings, report_now, result_of, reviewing
+from reviewed import NORMAL, READER, keep, kept, store_at
+from rich.console import Console
 from standard import REFERENCE, RULES
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text
 from edgeleuk.differential.differential import Differential
-from edgeleuk.render import tables
+from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
-from edgeleuk.render.terminal import between, decimals
+from edgeleuk.render.terminal import between
 from edgeleuk.reports import Context, Remark, Report, gather, wanted
 from edgeleuk.reports.from_json import from_document
 from edgeleuk.reports.pictures import from_session
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.file_io import parse_json
-from edgeleuk.types import spoken
+from edgeleuk.types import Finding, spoken
 
 ORDER = (
     "Verdict", "Slide", "Quality", "Differential", "Cells to look at", "Red cells and platelets", "Not looked for", "Scale",
@@ -131,6 +134,24 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     assert {each["low"] for each in document["types"].values()} == {None}
     rows = [line.split(",") for line in plain.csv(report).splitlines()]
     assert {row[4] for row in rows if row[0] == "type"} == {""}
+
+
+def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
+    """No percentage in any form, although enough cells were recognised."""
+    coarse = Finding("coarse", False, 0.0, 1.0, "too little detail")
+    with store_at(tmp_path) as store:
+        result = kept(store, keep(store, readings(NORMAL), findings=(coarse,))).result
+    report = made(result)
+    assert report.verdict.code == "not_usable"
+    assert {(row.percent, row.bounds, row.range) for row in report.rows} == {(None, None, None)}
+    shown = Page(page(report))
+    assert shown.row("neutrophil")[1:] == ["60", ""]
+    assert "%" not in shown.text.partition("Differential")[2].partition("Red cells")[0]
+    assert {line.split(",")[4] for line in plain.csv(report).splitlines() if line.startswith("type,")} == {""}
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal.together(result.fields, result.differential, READER, details=True))
+    assert "%" not in console.file.getvalue()
+    assert "percent " not in console.file.getvalue()
 
 
 def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:
@@ -260,6 +281,22 @@ def test_a_signature_makes_a_report_final_and_a_change_makes_the_next_preliminar
     assert "Final, revision 1. Signed by M. Phiri" in Page(page(final)).text
     assert "changed after revision 1 was signed, and not signed again" in Page(page(changed)).text
     assert "Revision 1 was signed by M. Phiri" in Page(page(amended)).text
+
+
+@pytest.mark.parametrize(("why", "said"), [("second look", ": second look."), ("", ", without a reason.")])
+def test_why_a_signed_report_was_amended_is_told(tmp_path: Path, why: str, said: str) -> None:
+    """By whom and when, in the page, the table and the JSON."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store)
+        opened.sign("M. Phiri", opened.look("M. Phiri", [1]).last)
+        opened.reclassify("J. Zulu", [1], "eosinophil", why)
+        report = report_now(store, opened)
+    (amendment,) = report.standing.amendments
+    assert (amendment.revision, amendment.by, amendment.why) == (2, "J. Zulu", why)
+    assert f"Revision 2 was opened by J. Zulu, {when(amendment.at)}{said}" in Page(page(report)).text
+    told = next(line for line in plain.csv(report).splitlines() if line.startswith("revision,opened,"))
+    assert f"revision 2 by J. Zulu at {amendment.at}: {why or 'no reason given'}" in told
+    assert plain.document(report)["revision"]["amendments"][0]["why"] == why
 
 
 def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path) -> None:

@@ -176,6 +176,28 @@ def test_bands_are_a_share_of_the_white_cells_only_where_all_were_told(
     assert ("dataAbsentReason" in each) == (percent is None)
 
 
+@pytest.mark.parametrize("unsure", [0, 3])
+@pytest.mark.parametrize("code", ["26508-2", "26505-8"])
+def test_bands_have_their_denominators(blasts: SlideResult, unsure: int, code: str) -> None:
+    """The white cells recognised, and the neutrophils whose stage the reader told."""
+    sure = 60 - unsure
+    values = {"band": Share(6, sure), "segmented": Share(sure - 6, sure)}
+    level = {"neutrophil": SecondLevel("neutrophil_stage", values, unsure)}
+    found = replace(blasts.differential, subtypes=level)
+    document = bundle(made(replace(blasts, differential=found)))
+    assert faults(document) == []
+    each = coded(document)[code]
+    counts = {part["code"]["text"]: part["valueQuantity"]["value"] for part in each["component"]}
+    assert counts == {
+        "cells counted": 6 if code == "26508-2" else sure - 6,
+        "white cells recognised": 120,
+        "neutrophils of which the reader was sure": sure,
+        "neutrophils of which the reader was not sure": unsure,
+    }
+    notes = [note["text"] for note in each.get("note", [])]
+    assert notes == (["The percentage is of the 120 white cells recognised."] if not unsure else [])
+
+
 def test_the_device_has_the_models_hashes(blasts: SlideResult) -> None:
     """So that a result can be traced to the networks that read it."""
     device = next(resources(bundle(made(blasts)), "Device"))

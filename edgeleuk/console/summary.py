@@ -17,7 +17,7 @@ from edgeleuk.console.table import paired
 from edgeleuk.console.text import wrapped
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import Verdict
-from edgeleuk.render.terminal import ceil, outside_counts
+from edgeleuk.render.terminal import highest, outside_counts
 from edgeleuk.types import spoken
 
 BELOW = 2
@@ -75,11 +75,10 @@ class Ended:
         if self.result.not_recognised:
             yield f"Not recognised: {self.result.not_recognised} of {self.result.white_cells} white cells."
         unseen = [label for label, share in self.result.types.items() if not share.count]
-        bounds = [self.result.bounds[label].high or 0.0 for label in unseen if label in self.result.bounds]
-        if bounds and self.result.supported:
+        if high := highest(self.result, unseen):
             unknown = [spoken(label) for label in unseen if label not in self.result.bounds]
             but = f"; of {' and '.join(unknown)} it is not known" if unknown else ""
-            yield f"Types not seen: up to {ceil(max(bounds), 0)} % of each{but}."
+            yield f"Types not seen: up to {high} % of each{but}."
 
 
 def _wrapped(text: str, width: int) -> list[Text]:

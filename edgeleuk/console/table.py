@@ -15,8 +15,8 @@ from edgeleuk.console.text import SHADE, Piece, fit, line, number, whiskers
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.rules import Reference
 from edgeleuk.render.colours import hexadecimal, of_label
-from edgeleuk.render.terminal import ceil, decimals, floor
 from edgeleuk.statistics.intervals import Share
+from edgeleuk.statistics.rounding import ceil, decimals, floor
 from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED, spoken
 
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11

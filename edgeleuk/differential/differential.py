@@ -129,7 +129,7 @@ class Differential:
     supported: bool = True
     """Whether shares can be stated.
 
-    If too few white cells were recognised, only counts are given.
+    If too few white cells were recognised, or the pictures are not usable, only counts are given.
     """
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Bounds by label.
@@ -176,6 +176,7 @@ def differential(
     errors: Errors | None = None,
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     labelled: Labelled = NOBODY,
+    usable: bool = True,
 ) -> Differential:
     """Compute the differential of a tally.
 
@@ -194,6 +195,7 @@ def differential(
         subtypes: Types with a second level, each with the attribute that tells it and that attribute's
             values.
         labelled: Cells of `tally` that a person labelled or confirmed.
+        usable: False for pictures that are not usable: no share is then supported.
 
     Raises:
         InputError: There is a reference range for a label that the rules leave outside the percentages.
@@ -204,7 +206,7 @@ def differential(
     _check_ranges(reference, rules)
     every = tuple(dict.fromkeys([*labels, *tally.white]))
     n = sum(count for label, count in tally.white.items() if label not in outside)
-    supported = _is_supported(tally, n, rules)
+    supported = usable and enough_recognised(n, tally.white.get(UNCLASSIFIED, 0) + tally.unread, rules)
     as_read = {label: count - labelled.white.get(label, 0) for label, count in tally.white.items()}
     correction = correct(as_read, errors.confusion, outside, every) if errors.confusion else None
     bound_inputs = BoundInputs(
@@ -227,6 +229,7 @@ def differential(
         tally.doubtful,
         tally.unread,
         labelled.white,
+        usable,
     )
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}
@@ -235,6 +238,12 @@ def differential(
     per_100 = counted.known(rules.outside.per_100)
     singly = {label: (label,) for label in every}
     grouped = _bounded(counted, groups)
+    # A group of one type has the bound of that type: pages show both.
+    alone = {known[0]: key for key, known in groups.items() if len(known) == 1 and key in grouped}
+    own = _bounded(counted, {label: singly[label] for label in inside})
+    own |= {label: grouped[key] for label, key in alone.items()}
+    bounds = _within(own, grouped, groups)
+    grouped |= {key: bounds[label] for label, key in alone.items()}
     return Differential(
         n=n,
         types={label: counted.share([label]) for label in inside},
@@ -255,22 +264,21 @@ def differential(
         platelets=_counted(tally, PLATELET),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
         flags=raise_flags(counted, errors.rates, rules, reference),
-        adequacy=statements(counted, rules),
+        adequacy=statements(counted, rules, bounds, grouped),
         reference=reference.name,
         supported=supported,
-        bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
+        bounds=bounds,
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
     )
 
 
-def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
-    """Check whether shares can be stated.
+def enough_recognised(n: int, unsure: int, rules: Rules) -> bool:
+    """Return whether enough white cells were recognised for shares.
 
-    The share that was not recognised must not be surely above the rules' limit.
+    The share of the `unsure` ones, beside `n` recognised ones, must not be surely above the rules' limit.
     """
-    unsure = tally.white.get(UNCLASSIFIED, 0) + tally.unread
     low, _ = clopper_pearson(unsure, n + unsure)
     return 100 * low <= rules.verdict.not_recognised_percent
 

@@ -11,10 +11,11 @@ from typing import Any
 from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
 from edgeleuk.render.colours import of_label
-from edgeleuk.render.terminal import between, ceil, decimals, outside_counts
+from edgeleuk.render.terminal import between, highest, outside_counts
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap.slide_map import CROP_UM
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, spoken
 from edgeleuk.web.keys import letters
 
@@ -148,8 +149,8 @@ def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterato
         }
     if not absent:
         return
-    known = [now.bounds[each].high or 0.0 for each in absent if each in now.bounds]
-    upper = f"0 – {ceil(max(known), 0)} each" if known and now.supported else ""
+    high_text = highest(now, absent)
+    upper = f"0 – {high_text} each" if high_text else ""
     yield {
         "name": "none of the others", "colour": "", "count": 0, "program": 0, "percent": "0" if upper else "",
         "between": upper, "point": 0.0, "high": 0.0, "names": ", ".join(spoken(each) for each in absent),

@@ -23,8 +23,9 @@ from edgeleuk.differential.verdict import Code
 from edgeleuk.render._words import picture_word
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.render.terminal import between, decimals, rounded_per_ul
+from edgeleuk.render.terminal import between, rounded_per_ul
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.types import UNCLASSIFIED, Refusal, spoken
 
 TEMPLATES = Path(__file__).parent / "templates"
