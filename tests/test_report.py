@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from dataclasses import replace
@@ -132,8 +133,8 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     document = plain.document(report)["differential"]
     assert {each["percent"] for each in document["types"].values()} == {None}
     assert {each["low"] for each in document["types"].values()} == {None}
-    rows = [line.split(",") for line in plain.csv(report).splitlines()]
-    assert {row[4] for row in rows if row[0] == "type"} == {""}
+    rows = csv.DictReader(io.StringIO(plain.csv(report)))
+    assert {row["percent"] for row in rows if row["section"] == "type"} == {""}
 
 
 def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
@@ -147,7 +148,8 @@ def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
     shown = Page(page(report))
     assert shown.row("neutrophil")[1:] == ["60", ""]
     assert "%" not in shown.text.partition("Differential")[2].partition("Red cells")[0]
-    assert {line.split(",")[4] for line in plain.csv(report).splitlines() if line.startswith("type,")} == {""}
+    rows = csv.DictReader(io.StringIO(plain.csv(report)))
+    assert {row["percent"] for row in rows if row["section"] == "type"} == {""}
     console = Console(width=80, file=io.StringIO())
     console.print(terminal.together(result.fields, result.differential, READER, details=True))
     assert "%" not in console.file.getvalue()
@@ -157,7 +159,7 @@ def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
 def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:
     """All white cells that were found."""
     found = blasts.differential
-    assert f"\ntype,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
+    assert f",type,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
 
 
 def test_a_report_names_no_diagnosis(blasts: SlideResult) -> None:

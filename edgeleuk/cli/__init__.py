@@ -33,6 +33,7 @@ from edgeleuk.cli import (
     serve,
     sessions,
     simulate,
+    site,
     train,
 )
 from edgeleuk.cli._console import fail
@@ -92,6 +93,7 @@ app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
+app.command("site")(site.site)
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 

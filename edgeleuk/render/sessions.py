@@ -5,8 +5,6 @@ A session can be shown on the terminal, as JSON, as CSV, and as pictures of its 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +26,7 @@ from edgeleuk.differential.verdict import as_json as verdict_json
 from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
+from edgeleuk.render.identity import identified
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.review import as_json as review_json
 from edgeleuk.render.review import in_a_line
@@ -231,15 +230,15 @@ def document(kept: Kept, review: Review) -> dict[str, Any]:
 def cells_csv(kept: Kept) -> str:
     """Return a CSV row per cell and field.
 
-    The first columns are the field, the cell's number on the map, whether it was seen here first, the
-    operator's mark, and the type that all its views give together. The columns of `analyze --csv` follow.
+    After the identity of the result come the field, the cell's number on the map, whether it was seen here
+    first, the operator's mark, and the type that all its views give together. The other columns of
+    `analyze --csv` follow.
     """
-    return csv_text(_rows(kept))
+    return csv_text(identified(kept.result.about, _rows(kept)))
 
 
 def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
-    as_analyzed = tables.cells_csv(kept.result, kept.model.reader.attributes)
-    rows = csv.reader(io.StringIO(as_analyzed))
+    rows = tables.cell_rows(kept.result, [*kept.model.reader.attributes])
     yield ("field", "cell", "fresh", "marked", "type", *next(rows))
     for counted in kept.result.counted:
         for position, identity in enumerate(counted.identities):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from edgeleuk.render._csv import csv_of
+from edgeleuk.render._csv import csv_text, rows_of
+from edgeleuk.render.identity import identified
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.reports.report import FlaggedCell, Report, Standing, TypeRow
 from edgeleuk.types import Refusal
@@ -119,7 +120,7 @@ def csv(report: Report) -> str:
 
     Each row belongs to a section: verdict, reason, slide, revision, quality, type, beside, estimate, cell, program.
     """
-    return csv_of(COLUMNS, _lines(report))
+    return csv_text(identified(report.about, rows_of(COLUMNS, _lines(report))))
 
 
 def _lines(report: Report) -> Iterator[dict[str, Any]]:
