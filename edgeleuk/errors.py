@@ -20,7 +20,8 @@ EdgeleukError                exit 1
 │   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
 ├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
-└── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+├── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+└── ClusterError             exit 12  the workers of a batch cannot be reached, are lost, or cannot count
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -167,3 +168,12 @@ class ControlError(EdgeleukError):
     """A control slide failed, is overdue, or could not be evaluated."""
 
     exit_code = 11
+
+
+class ClusterError(EdgeleukError):
+    """The workers of a batch cannot be used.
+
+    They cannot be reached, are lost, or one of them cannot count. What is done is kept.
+    """
+
+    exit_code = 12

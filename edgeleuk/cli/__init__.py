@@ -16,6 +16,7 @@ import typer
 from edgeleuk import __version__
 from edgeleuk.cli import (
     analyze,
+    batch,
     bench,
     calibrate,
     cameras,
@@ -52,7 +53,7 @@ app = typer.Typer(
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
     "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
-    "10 picture refused, 11 control slide failed, 130 ended by Ctrl-C, 143 by SIGTERM.",
+    "10 picture refused, 11 control slide failed, 12 cluster lost, 130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -76,6 +77,7 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("batch")(batch.batch)
 app.command("live")(live.live)
 app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
