@@ -20,7 +20,7 @@ LAYERS = (
     "system", "statistics", "imaging", "device", "models", "networks", "simulation", "sources",
     "differential", "results", "sessions", "quality_control", "scale", "slidemap", "quality", "analysis", "counting",
     "calibration", "doctor", "review", "reports", "render", "console", "web", "programme",
-    "lab.evaluation", "lab.training", "lab.render", "cli",
+    "lab.importing", "lab.evaluation", "lab.training", "lab.render", "cli",
 )  # fmt: skip
 """Lowest first. A module imports from its own package and from what stands before it."""
 TOP = {"__init__", "__main__", "_text", "errors", "types"}

@@ -20,6 +20,7 @@ from edgeleuk.cli import (
     bench,
     calibrate,
     cameras,
+    data,
     doctor,
     evaluate,
     evaluate_calibration,
@@ -87,6 +88,7 @@ app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
+app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)
