@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.models import registry
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, Frame
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

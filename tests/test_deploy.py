@@ -456,7 +456,7 @@ def test_the_service_takes_its_options_from_the_environment(launcher: Path, tmp_
     assert found == expected.split()
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_scripts_pass_shellcheck() -> None:
     """Every script, without an exception that is not explained beside it."""
     scripts = [*map(str, sorted(DEPLOY.glob("*.sh"))), str(DEPLOY / "edgeleuk-live")]
@@ -464,7 +464,7 @@ def test_scripts_pass_shellcheck() -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
     """`verify` has nothing to say, and the exposure is 3.0 or less."""
