@@ -168,13 +168,21 @@ class Differential:
         return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderTypes:
+    """Types that a reader can give."""
+
+    labels: Sequence[str]
+    subtypes: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
+    """Types with a second level, each with the attribute that tells it and that attribute's values."""
+
+
 def differential(
     tally: Tally,
     *,
-    labels: Sequence[str],
+    types: ReaderTypes,
     standards: Standards,
     errors: Errors | None = None,
-    subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     labelled: Labelled = NOBODY,
     usable: bool = True,
 ) -> Differential:
@@ -189,18 +197,16 @@ def differential(
 
     Args:
         tally: Counts of a slide.
-        labels: Labels that the reader can give.
+        types: Types that the reader can give.
         standards: Rules for groups, flags and the denominator, and reference ranges.
         errors: Measured errors of the reader; None if nothing was measured.
-        subtypes: Types with a second level, each with the attribute that tells it and that attribute's
-            values.
         labelled: Cells of `tally` that a person labelled or confirmed.
         usable: False for pictures that are not usable: no share is then supported.
 
     Raises:
         InputError: There is a reference range for a label that the rules leave outside the percentages.
     """
-    errors = errors or Errors()
+    errors, labels, subtypes = errors or Errors(), types.labels, types.subtypes
     rules, reference = standards.rules, standards.reference
     outside = rules.not_counted
     _check_ranges(reference, rules)
@@ -234,7 +240,7 @@ def differential(
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}
     groups = {key: known for key, known in groups.items() if known and {*known} <= {*inside}}
-    second = {head for head, _ in subtypes.values()} if subtypes else set()
+    second = {head for head, _ in subtypes.values()}
     per_100 = counted.known(rules.outside.per_100)
     singly = {label: (label,) for label in every}
     grouped = _bounded(counted, groups)
@@ -252,9 +258,7 @@ def differential(
         corrected_groups=_corrected(counted, groups),
         corrected_per_100=_corrected(counted, {label: [label] for label in per_100}),
         subtypes={
-            label: _second_level(tally, label, *level)
-            for label, level in (subtypes or {}).items()
-            if label in inside
+            label: _second_level(tally, label, *level) for label, level in subtypes.items() if label in inside
         },
         outside={label: tally.white.get(label, 0) for label in every if label in outside},
         per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edgeleuk.differential.differential import Differential, Errors, differential
+from edgeleuk.differential.differential import Differential, Errors, ReaderTypes, differential
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules, Standards
@@ -48,14 +48,14 @@ def differential_function(
     )
     standards = Standards(rules, reference)
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
+    types = ReaderTypes(manifest.labels, subtypes)
 
     def of_tally(tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
         return differential(
             tally,
-            labels=manifest.labels,
+            types=types,
             standards=standards,
             errors=errors,
-            subtypes=subtypes,
             labelled=labelled,
             usable=usable,
         )
