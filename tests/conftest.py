@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import one_thread  # noqa: F401  # first: before what it is to limit
 import pytest
+from hypothesis import HealthCheck, settings
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from edgeleuk.analysis.analyser import Analyser
@@ -18,6 +20,11 @@ from edgeleuk.types import Field, Frame
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
+# No example fails because the machine is busy. Where CI is set, the examples are the same each time, as hypothesis has it there.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import run
+from program import run
 
 from edgeleuk.differential.verdict import TITLES
 from edgeleuk.models import registry

@@ -13,7 +13,8 @@ import cv2
 import jsonschema
 import pytest
 from counted import MODEL, counted_field
-from test_cli import DATA, run
+from program import run
+from test_cli import DATA
 
 from edgeleuk.quality_control import log
 from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected

@@ -8,8 +8,6 @@ import os
 import pty
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import old_store
+import program
 import pytest
 from counted import counted_field, started
 
@@ -38,15 +37,12 @@ from edgeleuk.review import OpenReview
 from edgeleuk.sessions import open_store
 from edgeleuk.system.result_marks import marked
 
-Run = subprocess.CompletedProcess[str]
 FIELDS = 4
 
 
-def run(*arguments: object, stdin: int | None = subprocess.DEVNULL, **environment: str) -> Run:
-    """The program in a process of its own, at 80 columns, as a user would start it."""
-    command = [sys.executable, "-m", "edgeleuk", "sessions", *map(str, arguments)]
-    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TZ": "UTC", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=env, stdin=stdin, check=False)
+def run(*arguments: object, stdin: int | None = None, **environment: str) -> program.Run:
+    """`edgeleuk sessions`, with times in UTC."""
+    return program.run("sessions", *arguments, stdin=stdin, **{"TZ": "UTC"} | environment)
 
 
 @pytest.fixture(scope="module")
