@@ -26,6 +26,7 @@ from edgeleuk.cli import (
     evaluate_quality,
     live,
     models,
+    operators,
     profiles,
     qc,
     report,
@@ -92,6 +93,7 @@ app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
+app.add_typer(operators.app, name="operators")
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
