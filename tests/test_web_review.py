@@ -257,3 +257,18 @@ def test_a_tile_of_a_cell_not_recognised_names_its_likeliest_type(tmp_path: Path
         assert tile(kept, opened.review().cells[10])["name"] == "not recognised, most like blast (50 %)"
         labelled = opened.reclassify("Ada", [10], "monocyte").cells[10]
         assert tile(kept, labelled)["name"] == "monocyte"
+
+
+def test_a_kept_slide_is_shown_without_networks(
+    served: Served, slide: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored needs the model's manifest alone: to open its networks costs seconds on a small computer."""
+
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a network was opened")
+
+    monkeypatch.setattr("edgeleuk.networks.onnx_session.Session.__init__", opened)
+    with served.browser() as client:
+        assert client.get(f"/slides/{slide[1]}").status_code == 200
+        for name in ("html", "json"):
+            assert client.get(f"/slides/{slide[1]}/report.{name}").status_code == 200
