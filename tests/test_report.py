@@ -383,3 +383,18 @@ def test_other_ranges_than_the_results_are_not_shown(blasts: SlideResult) -> Non
 )  # fmt: skip
 def test_times_have_their_zone(started: str, ended: str | None, shown: str) -> None:
     assert span(started, ended) == shown
+
+
+def test_a_page_has_one_spelling_of_micrometres_and_its_sentences_one_end(tmp_path: Path) -> None:
+    """Texts of the program have µm in a page; a user's note stays as it was written."""
+    findings = (
+        Finding("objective", False, 0.0, 1.0, "it is blurred over 1.2 um, and 3 um2 of it at 0.1 um per px."),
+    )
+    with store_at(tmp_path) as store:
+        result = kept(store, keep(store, readings(NORMAL), findings=findings)).result
+    html = page(made(result, remarks=(Remark("", "", "um 3 um"),)))
+    said = Page(html).text
+    assert "perhaps another objective. it is blurred over 1.2 µm, and 3 µm2 of it at 0.1 µm per px." in said
+    assert "um 3 um" in said
+    assert "?." not in said
+    assert ".." not in said.replace("...", "")

@@ -28,6 +28,7 @@ from edgeleuk.cli import (
     evaluate_quality,
     live,
     models,
+    operators,
     profiles,
     qc,
     report,
@@ -98,6 +99,7 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
 app.command("site")(site.site)
+app.add_typer(operators.app, name="operators")
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 

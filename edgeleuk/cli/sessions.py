@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk._text import escaped
-from edgeleuk.cli._console import json_text, print_json, results, tell
+from edgeleuk.cli._console import json_text, print_json, results, tell, warn
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._results import ResultFolder, Run
@@ -65,19 +65,33 @@ def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
 
 @app.command()
 def show(
-    session: Id,
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SLIDE",
+            help="Slide id, session id or UUID; the beginning of the last two is enough.",
+            show_default=False,
+        ),
+    ],
     as_json: Json = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Show the verdict, the differential and the notes of a session."""
+    """Show the verdict, the differential and the notes of a session.
+
+    Of a slide with several sessions the newest is shown.
+    """
     from edgeleuk.render import sessions as render
+    from edgeleuk.review import find_slide
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept, review, lost = reviewed(opened, session, model_folder, *standards(rules, reference))
+        found = find_slide(opened, session)
+        if found.remark:
+            warn(found.remark)
+        kept, review, lost = reviewed(opened, found.session, model_folder, *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept, review))
     else:

@@ -5,6 +5,7 @@ Names, times, and styles of flags.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from rich.cells import cell_len, set_cell_size
@@ -39,7 +40,7 @@ PICTURE_WORDS: Mapping[str, str] = {
     "colours": "wrong colours",
     "drawn": "drawn into",
     "coarse": "too little detail",
-    "objective": "other objective?",
+    "objective": "perhaps another objective",
     "scale": "scale unknown",
     "ScaleError": "scale unknown",
     "UnforeseenError": "fault in the program",
@@ -53,6 +54,14 @@ def picture_word(code: str) -> str:
     The code of a faulty file is the name of an error.
     """
     return PICTURE_WORDS.get(code, "not readable" if code.endswith("Error") else spoken(code))
+
+
+def with_micro(text: str) -> str:
+    """Return a text of the program with µm and µL for um and uL.
+
+    Terminals and tables keep to ASCII; pages do not need to.
+    """
+    return re.sub(r"(?<=\d )u(?=m2?\b|L\b)|(?<=per )u(?=L\b)|\bu(?=m per )", "µ", text)
 
 
 def flag_title(code: str) -> str:

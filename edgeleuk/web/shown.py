@@ -10,6 +10,7 @@ from typing import Any
 
 from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
+from edgeleuk.render._words import with_micro
 from edgeleuk.render.colours import of_label
 from edgeleuk.render.terminal import between, highest, outside_counts
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
@@ -113,7 +114,9 @@ def summary(kept: Kept, review: Review) -> dict[str, Any]:
         "faults": [*review.faults, *(fault for each in review.revisions for fault in each.faults)],
         "lost": list(kept.lost),
         "refused": [
-            {"name": each.name, "text": each.text} for each in review.program.refused if each.exit_code
+            {"name": each.name, "text": with_micro(each.text)}
+            for each in review.program.refused
+            if each.exit_code
         ],
         "running": kept.summary.state == "running",
         "reference": now.differential.reference,
@@ -172,11 +175,15 @@ def cell_groups(kept: Kept, review: Review) -> list[dict[str, Any]]:
 def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
     """Return a cell as the gallery shows it."""
     label = cell.label
+    name = spoken(label) if label else UNREAD
+    if label == UNCLASSIFIED and not cell.person and cell.reading and cell.reading.probabilities:
+        likeliest, share = Counter(cell.reading.probabilities).most_common(1)[0]
+        name += f", most like {spoken(likeliest)} ({100 * share:.0f} %)"
     sure = f"{cell.reading.probability:.0%}" if cell.reading and cell.program != UNCLASSIFIED else ""
     return {
         "id": cell.identity,
         "label": label or "",
-        "name": spoken(label) if label else UNREAD,
+        "name": name,
         "program": spoken(cell.program) if cell.program else UNREAD,
         "changed": label != cell.program,
         "by": cell.by,
@@ -304,7 +311,7 @@ def field_of(kept: Kept, review: Review, number: int) -> dict[str, Any]:
         "number": number, "name": kept.spoken.get(field.name, field.name),
         "width": round(width, 2), "height": round(height, 2),
         "um_per_px": [across, down], "cells": cells, "by_hand": by_hand, "bar": _round_bar(width / 4),
-        "warnings": [*field.warnings, *(each.text for each in field.assessment.findings)],
+        "warnings": [with_micro(text) for text in (*field.warnings, *(each.text for each in field.assessment.findings))],
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from edgeleuk._text import escaped
 from edgeleuk.differential.verdict import Code
-from edgeleuk.render._words import picture_word
+from edgeleuk.render._words import picture_word, with_micro
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.render.terminal import between, rounded_per_ul
@@ -299,11 +299,20 @@ def _counted(codes: Counter[str]) -> str:
 
 def _picture(row: PictureRow) -> dict[str, Any]:
     words = ", ".join(picture_word(code) for code in row.codes)
-    return {"name": row.name, "words": words, "texts": row.texts, "forced": row.forced}
+    return {
+        "name": row.name,
+        "words": words,
+        "texts": [with_micro(text) for text in row.texts],
+        "forced": row.forced,
+    }
 
 
 def _refused(each: Refusal) -> dict[str, str]:
-    return {"name": Path(each.name).name or each.name, "words": picture_word(each.code), "text": each.text}
+    return {
+        "name": Path(each.name).name or each.name,
+        "words": picture_word(each.code),
+        "text": with_micro(each.text),
+    }
 
 
 def _again(report: Report) -> str:
@@ -359,7 +368,7 @@ def _estimate(each: Any) -> dict[str, str]:
         "kind": each.kind,
         "value": rounded_per_ul(each.per_ul),
         "interval": f"{rounded_per_ul(each.low)} – {rounded_per_ul(each.high)}",
-        "formula": each.formula,
+        "formula": with_micro(each.formula),
     }
 
 

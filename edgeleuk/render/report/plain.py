@@ -133,8 +133,8 @@ def _lines(report: Report) -> Iterator[dict[str, Any]]:
     yield {"section": "slide", "name": "session", "text": report.session}
     for name in ("status", "revision", "signed_by", "signed_at"):
         yield {"section": "revision", "name": name, "text": str(getattr(standing, name))}
-    for amendment in standing.amendments:
-        text = f"revision {amendment.revision} by {amendment.by} at {amendment.at}: {amendment.why or 'no reason given'}"
+    for opened in standing.amendments:
+        text = f"revision {opened.revision} by {opened.by} at {opened.at}: {opened.why or 'no reason given'}"
         yield {"section": "revision", "name": "opened", "text": text}
     yield {"section": "revision", "name": "reviewed", "count": standing.reviewed, "of": standing.cells}
     yield {"section": "quality", "name": "pictures", "count": len(report.pictures)}
