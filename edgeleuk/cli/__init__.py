@@ -25,8 +25,10 @@ from edgeleuk.cli import (
     evaluate_live,
     evaluate_quality,
     live,
+    merge,
     models,
     profiles,
+    programme,
     qc,
     report,
     schema,
@@ -94,6 +96,8 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
 app.command("site")(site.site)
+app.command("merge")(merge.merge)
+app.command("programme")(programme.programme)
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
