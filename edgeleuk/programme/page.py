@@ -23,7 +23,7 @@ _STYLE = (
     "h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:1.6em 0 .3em}h3{font-size:1em;margin:1em 0 .2em}"
     "table{border-collapse:collapse;width:100%}th,td{padding:.2em .5em;text-align:right;border-bottom:1px solid #ddd}"
     "th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:left}tr.look{background:#fff0c2}"
-    "td.bad{color:#b00020;font-weight:700}svg{width:100%;max-width:720px;height:auto;display:block}"
+    "td:first-child,td:last-child{white-space:nowrap}td.bad{color:#b00020;font-weight:700}svg{width:100%;max-width:720px;height:auto;display:block}"
     ".wide{overflow-x:auto}.note{color:#444}li{margin:.2em 0}"
     "@media print{@page{size:A4 landscape;margin:12mm}body{margin:0;max-width:none}svg,tr{break-inside:avoid}}"
 )
@@ -57,12 +57,12 @@ def _body(programme: Programme) -> Iterator[str]:
     yield f'<p class="note">{heard}edgeleuk {__version__}. {RESEARCH_USE}</p>'
     yield from _to_look_at(programme)
     yield from _conflicts(programme)
-    yield "<h2>Sites</h2>" + _table(programme, newest)
     for name, title in MEASURES.items():
         points = [(each.site, each.measures[name]) for each in sites]
         yield f"<h2>{title}</h2>{funnel_plot(programme.funnels[name], points, UNITS[name])}"
         if not programme.funnels[name].supported:
             yield '<p class="note">There are too few sites for limits.</p>'
+    yield "<h2>Sites</h2>" + _table(programme, newest)
     yield f'<h2>Method</h2><p class="note">{_METHOD}</p>'
 
 
