@@ -27,9 +27,11 @@ from edgeleuk.cli import (
     evaluate_live,
     evaluate_quality,
     live,
+    merge,
     models,
     operators,
     profiles,
+    programme,
     qc,
     report,
     schema,
@@ -100,6 +102,8 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
 app.command("site")(site.site)
 app.add_typer(operators.app, name="operators")
+app.command("merge")(merge.merge)
+app.command("programme")(programme.programme)
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 

@@ -35,7 +35,7 @@ from edgeleuk.review import Review
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.system.wording import command
-from edgeleuk.types import CountedField, Refusal
+from edgeleuk.types import WHITE_CELL, CountedField, Refusal
 
 SCHEMA = "edgeleuk-session/1"
 LONGEST_TYPE = 60
@@ -227,17 +227,19 @@ def document(kept: Kept, review: Review) -> dict[str, Any]:
     return shown(kept, review) | {"fields": images}
 
 
-def cells_csv(kept: Kept) -> str:
+def cells_csv(kept: Kept, *, only_white: bool = False) -> str:
     """Return a CSV row per cell and field.
+
+    `only_white`: leave out red cells and platelets, of which there are hundreds in a field.
 
     After the identity of the result come the field, the cell's number on the map, whether it was seen here
     first, the operator's mark, and the type that all its views give together. The other columns of
     `analyze --csv` follow.
     """
-    return csv_text(identified(kept.result.about, _rows(kept)))
+    return csv_text(identified(kept.result.about, _rows(kept, only_white)))
 
 
-def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
+def _rows(kept: Kept, only_white: bool) -> Iterator[Iterable[Any]]:
     rows = tables.cell_rows(kept.result, [*kept.model.reader.attributes])
     yield ("field", "cell", "fresh", "marked", "type", *next(rows))
     for counted in kept.result.counted:
@@ -248,7 +250,9 @@ def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
                 int(identity in counted.fresh),
                 kept.result.marks.get(identity),
             )
-            yield (*head, _type(kept, counted, position), *next(rows))
+            row = (*head, _type(kept, counted, position), *next(rows))
+            if not only_white or counted.field.cells[position].kind == WHITE_CELL:
+                yield row
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:
