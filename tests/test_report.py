@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from rich.console import Console
 from standard import REFERENCE, RULES
 
 from edgeleuk._text import escaped
+from edgeleuk.cli import schema
 from edgeleuk.cli._console import json_text
 from edgeleuk.differential.differential import Differential
 from edgeleuk.render import tables, terminal
@@ -398,3 +402,35 @@ def test_a_page_has_one_spelling_of_micrometres_and_its_sentences_one_end(tmp_pa
     assert "um 3 um" in said
     assert "?." not in said
     assert ".." not in said.replace("...", "")
+
+
+def require_valid(report: Report) -> None:
+    path = Path(schema.__file__).parents[1] / "data" / "report.schema.json"
+    jsonschema.validate(json.loads(json_text(plain.document(report))), json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "labels", [NORMAL, BLASTS, MOSTLY_UNKNOWN, []], ids=["normal", "blasts", "unknown", "none"]
+)
+def test_reports_keep_to_their_schema(tmp_path: Path, labels: Sequence[str]) -> None:
+    """Of a result, and of its review from the first look to the amended revision."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store, labels)
+        require_valid(made(opened.review().result))
+        require_valid(report_now(store, opened))
+        opened.note("M. Phiri", "a note")
+        opened.sign("M. Phiri", opened.review().last)
+        require_valid(report_now(store, opened))
+        opened.amend("J. Zulu", "second look")
+        require_valid(report_now(store, opened))
+
+
+def test_the_schema_allows_no_other_key_and_no_share_above_all(blasts: SlideResult) -> None:
+    """So that a new key has to be described."""
+    path = Path(schema.__file__).parents[1] / "data" / "report.schema.json"
+    validator = jsonschema.Draft202012Validator(json.loads(path.read_text()))
+    document = json.loads(json_text(plain.document(made(blasts))))
+    assert validator.is_valid(document)
+    assert not validator.is_valid(document | {"diagnosis": ""})
+    document["differential"]["types"]["blast"]["percent"] = 101
+    assert not validator.is_valid(document)

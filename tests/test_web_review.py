@@ -272,3 +272,23 @@ def test_a_kept_slide_is_shown_without_networks(
         assert client.get(f"/slides/{slide[1]}").status_code == 200
         for name in ("html", "json"):
             assert client.get(f"/slides/{slide[1]}/report.{name}").status_code == 200
+
+
+def test_the_list_of_slides_tells_verdict_and_review(served: Served, slide: tuple[Path, str]) -> None:
+    """Each row asks for its own; what it shows follows the review."""
+    with served.browser() as client:
+        assert f'data-session="{slide[1]}"' in client.get("/").text
+        path = f"/slides/{slide[1]}/standing"
+        told = client.get(path).json()
+        assert told["review"] == "not reviewed"
+        page = Slide(client, slide[1])
+        assert f'<div class="verdict {told["code"]}"><h2>{told["title"]}</h2>' in page.page
+        page.post("look", cells=page.cells[:2])
+        assert client.get(path).json()["review"] == f"preliminary, 2 of {len(page.cells)} looked at"
+        page.post("sign", seen=page.last)
+        assert client.get(path).json()["review"] == "final, signed by Ada"
+        page.post("amend", why="second look")
+        assert (
+            client.get(path).json()["review"].startswith("preliminary, changed after revision 1 was signed")
+        )
+        assert client.get("/slides/none/standing").status_code == 404
