@@ -76,9 +76,11 @@ class Keyed:
     asking: Question | None = None
     """Question that awaits an answer."""
     typing: str | None = None
-    """Note being typed."""
+    """Note or slide id being typed."""
     dropping: bool = False
     """Whether the next Escape drops the note."""
+    is_slide: bool = False
+    """Whether what is typed is the id of the next slide."""
 
 
 IDLE = Keyed()
@@ -237,7 +239,7 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
         parts = textwrap.wrap(clean(text), width - 1)[:2]
         return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
     if keyed.typing is not None:
-        return [_note(keyed.typing, keyed.dropping, width)]
+        return [_note(keyed.typing, keyed, width)]
     text = clean(state.message)
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
@@ -247,17 +249,20 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
     return [line(width, (fit(part, width), "bold")) for part in parts]
 
 
-def _note(text: str, dropping: bool, width: int) -> Text:
-    """Return the end of the note being typed.
+def _note(text: str, keyed: Keyed, width: int) -> Text:
+    """Return the end of the note or slide id being typed.
 
     As much as has room. After the first Esc it warns that another one drops the note.
     """
-    warning = "  Esc again drops the note" if dropping else ""
-    room = width - len("note: _") - len(warning)
+    what = "next slide" if keyed.is_slide else "note"
+    warning = (f"  Esc again drops the {'id' if keyed.is_slide else 'note'}") if keyed.dropping else ""
+    room = width - len(f"{what}: _") - len(warning)
     shown = clean(text)[-room:]
     while cell_len(shown) > room:
         shown = shown[1:]
-    return line(width, ("note: ", "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow"))
+    return line(
+        width, (f"{what}: ", "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow")
+    )
 
 
 def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
@@ -265,8 +270,15 @@ def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
     if keyed.asking:
         return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
     if keyed.dropping:
-        return (("Esc", "drops the note"), ("any other key", "goes on writing it"))
-    return KEYS if keyed.typing is None else (("Enter", "keeps the note"), ("Esc", "drops it"))
+        return (
+            ("Esc", "drops it" if keyed.is_slide else "drops the note"),
+            ("any other key", "goes on writing it"),
+        )
+    if keyed.typing is None:
+        return KEYS
+    if keyed.is_slide:
+        return (("Enter", "ends this count and begins that slide"), ("Esc", "goes on with this one"))
+    return (("Enter", "keeps the note"), ("Esc", "drops it"))
 
 
 def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
