@@ -144,7 +144,7 @@ def sign_and_amend(page: Page) -> None:
     assert "revision 2 not signed" in page.inner_text("#state")
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), pytest.param(1280, 800, marks=pytest.mark.long)])
 def test_the_main_road(browser: Browser, served: Served, width: int, height: int, tmp_path: Path) -> None:
     """On a phone and at a desk: nothing is reported by the browser, nothing serious by axe-core, nothing is too wide."""
     phone: dict[str, Any] = {"has_touch": True, "is_mobile": True} if width < 500 else {}
