@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +86,27 @@ class CellSample:
     """Values of the labelled attributes, by name."""
 
 
+_given_root: ContextVar[Path | None] = ContextVar("given_root", default=None)
+
+
+@contextmanager
+def rooted(folder: Path) -> Iterator[None]:
+    """Let `data_root` return a folder, whatever EDGELEUK_DATA says."""
+    token = _given_root.set(folder)
+    try:
+        yield
+    finally:
+        _given_root.reset(token)
+
+
 def data_root() -> Path:
-    """Return the folder named by EDGELEUK_DATA.
+    """Return the folder of `rooted`, else that named by EDGELEUK_DATA.
 
     Raises:
         InputError: If EDGELEUK_DATA is not set or names no folder.
     """
+    if given := _given_root.get():
+        return given
     named = os.environ.get("EDGELEUK_DATA")
     if not named:
         raise InputError("EDGELEUK_DATA is not set. Set it to the folder that holds fields/ and cells/.")
