@@ -20,7 +20,8 @@ EdgeleukError                exit 1
 │   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
 ├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
-└── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+├── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+└── NotBetterError           exit 12  a taught or adapted model would be no better; nothing is written
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -167,3 +168,12 @@ class ControlError(EdgeleukError):
     """A control slide failed, is overdue, or could not be evaluated."""
 
     exit_code = 11
+
+
+class NotBetterError(EdgeleukError):
+    """A model that was taught or adapted is no better than its parent.
+
+    Nothing is written.
+    """
+
+    exit_code = 12
