@@ -21,7 +21,8 @@ EdgeleukError                exit 1
 │   └── DiskFullError
 ├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
 ├── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
-└── ClusterError             exit 12  the workers of a batch cannot be reached, are lost, or cannot count
+├── ClusterError             exit 12  the workers of a batch cannot be reached, are lost, or cannot count
+└── NotBetterError           exit 13  a taught or adapted model would be no better; nothing is written
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -177,3 +178,12 @@ class ClusterError(EdgeleukError):
     """
 
     exit_code = 12
+
+
+class NotBetterError(EdgeleukError):
+    """A model that was taught or adapted is no better than its parent.
+
+    Nothing is written.
+    """
+
+    exit_code = 13

@@ -19,7 +19,7 @@ LAYERS = (
     "_text", "errors", "types",
     "system", "statistics", "imaging", "device", "models", "networks", "simulation", "sources",
     "differential", "results", "sessions", "quality_control", "scale", "slidemap", "quality", "analysis", "counting",
-    "calibration", "doctor", "review", "reports", "render", "console", "web", "programme",
+    "calibration", "adaptation", "doctor", "review", "reports", "render", "console", "web", "programme",
     "lab.importing", "lab.evaluation", "lab.training", "lab.render", "cli",
 )  # fmt: skip
 """Lowest first. A module imports from its own package and from what stands before it."""

@@ -24,7 +24,7 @@ from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.rules import REFERENCE as REFERENCE_FILE
 from edgeleuk.differential.tally import tally
 from edgeleuk.differential.verdict import TITLES, Code, Reason, Verdict
-from edgeleuk.models.manifest import HeadFile
+from edgeleuk.models.manifest import PartFile
 from edgeleuk.models.registry import Model
 from edgeleuk.quality.assessment import load_limits
 from edgeleuk.render import models, overlay, tables, terminal
@@ -445,7 +445,7 @@ def test_a_model_says_which_types_it_prints_as_one(model: Model) -> None:
         "lymphoblast": "blast",
         "myeloblast": "blast",
     }
-    head = HeadFile(model.folder / "reader-head.npz", "0" * 64)
+    head = PartFile(model.folder / "reader-head.npz", "0" * 64)
     text = _text(models.card(replace(model, reader=replace(model.reader, printed=printed, head=head))))
     assert "blast: lymphoblast, myeloblast" in " ".join(text.split())
     assert "reader-head.npz" in text

@@ -40,6 +40,7 @@ from edgeleuk.cli import (
     sessions,
     simulate,
     site,
+    teach,
     train,
 )
 from edgeleuk.cli._console import fail
@@ -58,7 +59,8 @@ app = typer.Typer(
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
     "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
-    "10 picture refused, 11 control slide failed, 12 cluster lost, 130 ended by Ctrl-C, 143 by SIGTERM.",
+    "10 picture refused, 11 control slide failed, 12 cluster lost, 13 taught or adapted model no better, "
+    "130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -87,6 +89,7 @@ app.command("live")(live.live)
 app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
+app.command("teach")(teach.teach)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)

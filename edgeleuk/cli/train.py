@@ -332,6 +332,15 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            "--guard",
+            metavar="MAG",
+            help="Only make the guard cells of a published model again, by which `teach` and `adapt` check a new head.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
@@ -339,9 +348,15 @@ def publish(
     from edgeleuk.lab.training import publish as publishing
 
     measured_by = Standards(*standards())
-    if remeasure and (finder_recipe or reader_recipe):
-        raise UsageError("--remeasure takes a published model as it is. Leave --finder and --reader out.")
-    if remeasure:
+    if (remeasure or guard) and (finder_recipe or reader_recipe or (remeasure and guard)):
+        raise UsageError(
+            "--remeasure and --guard take a published model as it is. Give one of them, without --finder and --reader."
+        )
+    if guard:
+        from edgeleuk.lab.training.guard import add_guard
+
+        folder = add_guard(guard, models)
+    elif remeasure:
         folder = publishing.remeasure(remeasure, models, runs, measured_by)
     else:
         folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), measured_by)

@@ -21,6 +21,7 @@ from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
 from edgeleuk.lab.training.evidence import by_laboratory, gather
 from edgeleuk.lab.training.export import exported, load_trained, manifest_part, quantized
+from edgeleuk.lab.training.guard import guard_part
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
     counted_to,
@@ -153,9 +154,9 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
 def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the manifest parts that name files.
 
-    They are the part itself, and the head of a reader.
+    They are the part itself, and the head and the guard cells of a reader.
     """
-    return [part, *([part["head"]] if "head" in part else [])]
+    return [part, *(part[name] for name in ("head", "guard") if name in part)]
 
 
 def _published(folder: Path) -> dict[str, Any]:
@@ -235,6 +236,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     probe = source_probe(recipe, Reader(measured), network.eval())
     return {
         **part,
+        **({"guard": guard_part(recipe, Reader(measured), work)} if "head" in part else {}),
         "figures": figures,
         "figures_fp32": full_figures,
         "source_probe": probe,
