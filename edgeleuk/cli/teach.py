@@ -79,7 +79,7 @@ def teach(
 
     The new model is the old one with other weights of the types of which you labelled five cells or more. It is written only
     if it reads your cells better, in cross-validation over slides, and the guard cells of the model no worse; else the exit
-    code is 12 and nothing is written. A hundred cells or more, of all types that you meet, are a good beginning. A slide whose
+    code is 13 and nothing is written. A hundred cells or more, of all types that you meet, are a good beginning. A slide whose
     cells' pictures are not kept any more teaches nothing, and that is said.
     """
     from edgeleuk.adaptation import learning
