@@ -15,10 +15,9 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reported import BLASTS, MOSTLY_UNKNOWN, Page, readings, report_now, result_of, reviewing
+from reported import BLASTS, MOSTLY_UNKNOWN, Page, made, readings, report_now, result_of, reviewing
 from reviewed import NORMAL, READER, keep, kept, store_at
 from rich.console import Console
-from standard import REFERENCE, RULES
 
 from edgeleuk._text import escaped
 from edgeleuk.cli import schema
@@ -28,7 +27,7 @@ from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
 from edgeleuk.render.terminal import between
-from edgeleuk.reports import Context, Remark, Report, gather, wanted
+from edgeleuk.reports import Remark, Report, wanted
 from edgeleuk.reports.from_json import from_document
 from edgeleuk.reports.pictures import from_session
 from edgeleuk.results.slide_result import SlideResult
@@ -43,10 +42,6 @@ ORDER = (
 )  # fmt: skip
 FIXED = {"20", "5", "95", "100", "0", "256", "7.2"}
 """Numbers of the page itself: side and bar of the pictures, per cent, SHA-256, red cells."""
-
-
-def made(result: SlideResult, **context: Any) -> Report:
-    return gather(result, RULES, REFERENCE, Context(**context))
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported import BLASTS, MOSTLY_UNKNOWN, faults, report_now, resources, result_of, reviewing
+from reported import BLASTS, MOSTLY_UNKNOWN, faults, made, report_now, resources, result_of, reviewing
 from reviewed import store_at
-from standard import REFERENCE, RULES
 
 from edgeleuk.differential.differential import SecondLevel
 from edgeleuk.differential.per_microlitre import Estimates, PerMicrolitre
 from edgeleuk.render.report import codes
 from edgeleuk.render.report.fhir import bundle
-from edgeleuk.reports import Report, gather
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.intervals import Share
 
@@ -40,10 +38,6 @@ PINNED = {
 }
 NUMBERS_PER_VOLUME = {"26474-7", "26499-4", "26484-6", "26449-9", "26444-0", "26464-8", "26515-7"}
 """Counts per volume of lymphocytes, neutrophils and others, which are often taken for percentages."""
-
-
-def made(result: SlideResult) -> Report:
-    return gather(result, RULES, REFERENCE)
 
 
 @pytest.fixture(scope="module")
