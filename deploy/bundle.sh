@@ -69,7 +69,7 @@ name=edgeleuk-$version-py${python/./}-$arch
 bundle=$work/$name
 mkdir -p "$bundle"
 mv "$work/wheels" "$bundle/wheels"
-cp "$here/install.sh" "$here/edgeleuk-live" "$here/README.md" "$bundle/"
+cp "$here/install.sh" "$here/edgeleuk-live" "$here/README.md" "$here/PROGRAMME.md" "$here/site.toml" "$bundle/"
 cp -r "$here/systemd" "$bundle/systemd"
 "$host" "$here/licences.py" "$bundle/wheels" "$bundle/licences"
 cp "$project/LICENSE" "$bundle/licences/edgeleuk-LICENSE"

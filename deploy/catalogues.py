@@ -47,7 +47,7 @@ SHOWN = (
 TOLD = (
     "counting/requests.py", "differential/evidence.py", "differential/per_microlitre.py", "differential/verdict.py",
     "quality/assessment.py", "render/tables.py", "counting/live.py", "counting/session_scale.py", "counting/stream.py",
-    "counting/zoom.py", "counting/scale_policy.py", "console/loop.py", "console/keys.py", "cli/_stop.py", "cli/_console.py", "counting/slide.py", "counting/gate.py", "counting/state.py", "web/answers.py", "web/app.py", "web/bodies.py", "web/desk.py", "web/doors.py", "web/guard.py", "web/live_api.py", "web/pictures_api.py", "web/reports_api.py", "web/review_api.py", "web/shown.py", "web/access.py",
+    "counting/zoom.py", "counting/scale_policy.py", "console/loop.py", "console/keys.py", "cli/_stop.py", "cli/_console.py", "counting/slide.py", "counting/gate.py", "counting/state.py", "render/review.py", "web/answers.py", "web/app.py", "web/bodies.py", "web/desk.py", "web/doors.py", "web/guard.py", "web/live_api.py", "web/pictures_api.py", "web/reports_api.py", "web/review_api.py", "web/shown.py", "web/access.py",
 )  # fmt: skip
 """Modules that make messages below the screens: every string of two words or more is one."""
 TEMPLATES: tuple[str, ...] = ("render/report/templates/*.html", "web/templates/*.html", "web/static/*.js")
@@ -93,7 +93,7 @@ NOT_SHOWN: dict[str, frozenset[str]] = {
     "console/parts.py": frozenset({"p", "c", "u", "q", "y", "paused"}),
     "console/help.py": frozenset({"u"}),
     "console/table.py": frozenset({"artefact"}),
-    "render/_words.py": frozenset({"AEIOUY"}),
+    "render/_words.py": frozenset({"AEIOUY", "µ", r"(?<=\d )u(?=m2?\b|L\b)|(?<=per )u(?=L\b)|\bu(?=m per )"}),
     "render/report/page.py": frozenset(
         {
             "_",
@@ -427,7 +427,7 @@ def _codes(rules: Any, ranges: Any) -> Iterator[Text]:
         yield Text(flag_title(code), where, context=NAMES)
     for name in (*get_args(Verdict), *get_args(CameraWord)):
         yield Text(name, "edgeleuk/counting/state.py", context=NAMES)
-    for name in ("ends", "goes on", "marks it", "leaves it"):
+    for name in ("ends", "goes on", "marks it", "leaves it", "slide id", "it", "them"):
         yield Text(name, "edgeleuk/counting/requests.py", context=NAMES)
     for name in (
         "running", "finished", "interrupted", "preliminary", "final", "amended", "reclassify", "looked at", "add", "note", "undo",

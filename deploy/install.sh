@@ -6,6 +6,7 @@
 #   sudo ./install.sh --uninstall           remove the program; sessions, profiles and options stay
 #   sudo ./install.sh --uninstall --purge   remove these too
 #   --service live|console|web|none         what starts at boot (live: no screen; console: dashboard on tty1; web: pages)
+#   --answers FILE                          site, device, objective and more from a file like site.toml beside this one
 #   --root DIR                              a tree instead of this computer: no user, no service; it runs in place
 #
 # Layout: /opt/edgeleuk/versions/VERSION-ID, of which `current` is one; /etc/edgeleuk; /var/lib/edgeleuk.
@@ -14,6 +15,7 @@ set -euo pipefail
 bundle=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 action=install
 service=
+answers=
 purge=no
 root=
 user=edgeleuk
@@ -27,7 +29,7 @@ fail() {
     echo "edgeleuk: error: $*" >&2
     exit 1
 }
-usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -35,12 +37,14 @@ while [ $# -gt 0 ]; do
         --uninstall) action=uninstall && shift ;;
         --purge) purge=yes && shift ;;
         --service) service=${2:?--service needs live, console, web or none} && shift 2 ;;
+        --answers) answers=${2:?--answers needs a file} && shift 2 ;;
         --root) root=${2:?--root needs a folder} && shift 2 ;;
         -h | --help) usage && exit 0 ;;
         *) usage >&2 && fail "$1 is not understood." ;;
     esac
 done
 case $service in '' | live | console | web | none) ;; *) fail "--service $service is none of live, console, web, none." ;; esac
+[ -z "$answers" ] || [ "$action" != uninstall ] || fail "--answers does not go with --uninstall."
 [ "$purge" = no ] || [ "$action" = uninstall ] || fail "--purge goes with --uninstall only."
 if [ -n "$root" ]; then
     mkdir -p "$root"
@@ -90,6 +94,87 @@ room() {
     free=$(df -Pm "$opt" | awk 'NR == 2 {print $4}')
     [ "$free" -ge "$NEEDED_MB" ] ||
         fail "$free MB are free under $opt, $NEEDED_MB are needed. Delete something, or use a larger card."
+}
+
+# --- Answers ---------------------------------------------------------------------------------------------------------
+# Read and checked before anything is changed. Each answer becomes a variable here; absent ones are empty.
+answer_site='' answer_device='' answer_profile='' answer_objective='' answer_target='' answer_service='' answer_identity=''
+
+read_answers() {
+    [ -n "$answers" ] || return 0
+    local told
+    told=$("$host" - "$answers" << 'EOF'
+import json, re, shlex, sys, tomllib
+from pathlib import Path
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+CHOICES = {
+    "objective": ("100x", "40x", "10x"),
+    "language": ("en",),
+    "service": ("live", "console", "web", "none"),
+}
+KNOWN = ("site", "device", "operator", "profile", "objective", "target", "language", "service")
+
+
+def fault(name, value):
+    if name not in KNOWN:
+        return f"{name} is unknown; known here: {', '.join(KNOWN)}"
+    if name == "target":
+        return "" if type(value) is int and 0 < value <= 10000 else "target is no whole number from 1 to 10000"
+    if not isinstance(value, str):
+        return f"{name} is no text"
+    if name in CHOICES:
+        return "" if value in CHOICES[name] else f"{name} is none of {', '.join(CHOICES[name])}"
+    if name == "profile":
+        return "" if not value or NAME.fullmatch(value) else "profile is no name of a profile"
+    if len(value) > 80 or not value.isprintable() or value != value.strip():
+        return f"{name} has more than 80 characters, control characters, or spaces at its ends"
+    return "" if value or name == "operator" else f"{name} is empty"
+
+
+try:
+    found = tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8-sig"))
+except (OSError, ValueError) as error:
+    sys.exit(f"{sys.argv[1]} cannot be read: {error}")
+faults = [text for name, value in found.items() if (text := fault(name, value))]
+faults += [f"{name} is missing" for name in ("site", "device") if name not in found]
+if faults:
+    sys.exit(f"{sys.argv[1]}: {'; '.join(faults)}")
+for name in ("site", "device", "profile", "objective", "target", "service"):
+    print(f"answer_{name}={shlex.quote(str(found.get(name, '')))}")
+lines = [f"{name} = {json.dumps(found.get(name, ''), ensure_ascii=False)}" for name in ("site", "device", "operator")]
+print("answer_identity=" + shlex.quote("\n".join(lines)))
+EOF
+    ) || fail "the answers cannot be used (above). Compare them with $bundle/site.toml; nothing was changed."
+    eval "$told"
+    [ -n "$service" ] || service=$answer_service
+}
+
+# One option of a service, in place of what stands there.
+set_option() {
+    local file=$1 name=$2 text=$3
+    [ -n "$text" ] || return 0
+    grep -q "^$name=" "$root$file" || echo "$name=" >> "$root$file"
+    sed "s#^$name=.*#$name=$text#" "$root$file" > "$root$file.partial"
+    chmod --reference="$root$file" "$root$file.partial"
+    mv -f "$root$file.partial" "$root$file"
+}
+
+# The identity of this machine, and the options of its services.
+answered() {
+    [ -n "$answers" ] || return 0
+    remember /etc/edgeleuk/site.toml
+    printf '%s\n' "$answer_identity" > "$etc/site.toml.partial"
+    chmod 644 "$etc/site.toml.partial"
+    mv -f "$etc/site.toml.partial" "$etc/site.toml"
+    local file
+    for file in /etc/edgeleuk/live.env /etc/edgeleuk/web.env; do
+        [ -e "$undo/files$file" ] || [ -e "$undo/files$file.absent" ] || remember "$file"
+        set_option "$file" EDGELEUK_MAG "$answer_objective"
+    done
+    set_option /etc/edgeleuk/live.env EDGELEUK_TARGET "$answer_target"
+    set_option /etc/edgeleuk/live.env EDGELEUK_PROFILE "$answer_profile"
+    say "this machine is device $answer_device of site $answer_site"
 }
 
 # --- Undoing ---------------------------------------------------------------------------------------------------------
@@ -286,7 +371,12 @@ place() {
 }
 
 wrapper() {
-    printf '#!/bin/sh\n# Of edgeleuk, written by its installer.\nexec /opt/edgeleuk/current/venv/bin/edgeleuk "$@"\n' > "$undo/wrapper"
+    cat > "$undo/wrapper" << 'EOF'
+#!/bin/sh
+# Of edgeleuk, written by its installer.
+export EDGELEUK_SITE_FILE="${EDGELEUK_SITE_FILE:-/etc/edgeleuk/site.toml}"
+exec /opt/edgeleuk/current/venv/bin/edgeleuk "$@"
+EOF
     place "$undo/wrapper" /usr/local/bin/edgeleuk 755
     cat > "$undo/wrapper" << 'EOF'
 #!/bin/sh
@@ -294,7 +384,7 @@ wrapper() {
 cd /var/lib/edgeleuk
 exec runuser -u edgeleuk -- env HOME=/var/lib/edgeleuk XDG_DATA_HOME=/var/lib XDG_CONFIG_HOME=/var/lib/edgeleuk/config \
     EDGELEUK_SESSIONS=/var/lib/edgeleuk/sessions.db EDGELEUK_MACHINE=/var/lib/edgeleuk/machine.json \
-    EDGELEUK_PROFILES=/var/lib/edgeleuk/profiles \
+    EDGELEUK_PROFILES=/var/lib/edgeleuk/profiles EDGELEUK_SITE_FILE=/etc/edgeleuk/site.toml \
     /opt/edgeleuk/current/venv/bin/edgeleuk "$@"
 EOF
     place "$undo/wrapper" /usr/local/bin/edgeleuk-service 755
@@ -402,6 +492,7 @@ uninstall() {
 
 put_in() {
     check
+    read_answers
     local old
     old=$(current)
     if [ "$action" = install ] && [ -n "$old" ] && [ "$old" != "$version" ]; then
@@ -413,7 +504,7 @@ put_in() {
     trap ended EXIT
     trap 'exit 130' INT TERM HUP
     begin_undo
-    for each in build try account halt save files switch prove start; do run "$each"; done
+    for each in build try account halt save files answered switch prove start; do run "$each"; done
     finish
     trap - EXIT
     examine

@@ -20,7 +20,9 @@ EdgeleukError                exit 1
 │   ├── DamagedError          a part of the file is damaged; the rest can be read
 │   └── DiskFullError
 ├── QualityError             exit 10  a picture is too poor, or no smear the models know; --force overrides
-└── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+├── ControlError             exit 11  a control slide failed, is overdue, or could not be evaluated
+├── ClusterError             exit 12  the workers of a batch cannot be reached, are lost, or cannot count
+└── NotBetterError           exit 13  a taught or adapted model would be no better; nothing is written
 
 Errors of other libraries are translated once, in the module that imports the library.
 """
@@ -167,3 +169,21 @@ class ControlError(EdgeleukError):
     """A control slide failed, is overdue, or could not be evaluated."""
 
     exit_code = 11
+
+
+class ClusterError(EdgeleukError):
+    """The workers of a batch cannot be used.
+
+    They cannot be reached, are lost, or one of them cannot count. What is done is kept.
+    """
+
+    exit_code = 12
+
+
+class NotBetterError(EdgeleukError):
+    """A model that was taught or adapted is no better than its parent.
+
+    Nothing is written.
+    """
+
+    exit_code = 13

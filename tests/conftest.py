@@ -7,7 +7,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import one_thread  # noqa: F401  # first: before what it is to limit
 import pytest
+from hypothesis import HealthCheck, settings
+from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
@@ -15,6 +18,13 @@ from edgeleuk.models import registry
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, Frame
 
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
+# No example fails because the machine is busy. Where CI is set, the examples are the same each time, as hypothesis has it there.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -33,6 +43,8 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         patch.setenv("EDGELEUK_MODEL_STORE", str(path.parent / "models"))
         patch.setenv("EDGELEUK_FAULTS", str(path.with_name("faults.log")))
         patch.setenv("EDGELEUK_LANG", "en")  # whatever the locale of this machine
+        # And so that counts do not state the site of whoever runs the tests.
+        patch.setenv("EDGELEUK_SITE_FILE", str(path.with_name("site.toml")))
         for name in ("EDGELEUK_SITE", "EDGELEUK_DEVICE", "EDGELEUK_OPERATOR"):
             patch.delenv(name, raising=False)
         yield path

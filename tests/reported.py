@@ -18,7 +18,7 @@ from standard import REFERENCE, RULES
 
 from edgeleuk.errors import MissingExtraError
 from edgeleuk.render.report.pdf import require
-from edgeleuk.reports import Report
+from edgeleuk.reports import Context, Report, gather
 from edgeleuk.reports.kept import report_of
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.review import OpenReview
@@ -41,6 +41,11 @@ def result_of(folder: Path, labels: Sequence[str] = NORMAL, **about: Any) -> Sli
     with store_at(folder) as store:
         result = kept(store, keep(store, readings(labels))).result
     return replace(result, about=replace(result.about, **about))
+
+
+def made(result: SlideResult, **context: Any) -> Report:
+    """The report of a result by the rules that ship."""
+    return gather(result, RULES, REFERENCE, Context(**context))
 
 
 def reviewing(store: Store, labels: Sequence[str] = NORMAL, slide: str = "S-1") -> OpenReview:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
-from edgeleuk.differential.differential import Errors, differential
+from edgeleuk.differential.differential import Differential, Errors, ReaderTypes, differential
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.rules import Standards, load_reference, load_rules
 from edgeleuk.statistics.bounds import Missed
 from edgeleuk.statistics.correction import Confusion
-from edgeleuk.types import UNCLASSIFIED, Scale
+from edgeleuk.types import UNCLASSIFIED, Scale, Tally
 
 RULES, REFERENCE = load_rules(), load_reference()
-judged = partial(differential, standards=Standards(RULES, REFERENCE))
-"""`differential` by them."""
+STANDARDS = Standards(RULES, REFERENCE)
+
+
+def judged(
+    tally: Tally,
+    *,
+    labels: Sequence[str],
+    subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+    standards: Standards = STANDARDS,
+    **more: Any,
+) -> Differential:
+    """The differential of a tally by them."""
+    return differential(tally, types=ReaderTypes(labels, subtypes or {}), standards=standards, **more)
 
 
 def measured(*labels: str) -> Errors:

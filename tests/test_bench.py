@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_cli import run
+from program import run
 
 from edgeleuk.models import registry
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from mjpeg_server import Server, jpeg
+from program import run
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.calibration.device import Pictures, calibrate
@@ -57,14 +56,6 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgeleuk", *map(str, arguments)]
-    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
-    return subprocess.run(
-        command, capture_output=True, text=True, env=env, check=False, stdin=subprocess.DEVNULL
-    )
-
-
 @pytest.mark.parametrize("um_per_px", [0.09, 0.13])
 def test_scale_from_red_cells_is_within_three_percent(analyser: Analyser, um_per_px: float) -> None:
     """Of simulated cells of known size, over three fields together: by their rims, within 3 % (by boxes, to 7 %)."""
@@ -105,19 +96,11 @@ def test_a_device_is_measured_from_files_and_used(device: Path, tmp_path: Path) 
 def asked(answers: Sequence[str], profiles_folder: Path, *options: str) -> tuple[int, str]:
     """The interview on a terminal, answered line by line; its exit code, and what it said."""
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeleuk", "calibrate", "bench", *options],
-        stdin=follower,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "EDGELEUK_PROFILES": str(profiles_folder)},
-    )
     os.write(leader, "".join(f"{each}\n" for each in answers).encode())
-    _, said = process.communicate(timeout=120)
+    done = run("calibrate", "bench", *options, stdin=follower, EDGELEUK_PROFILES=str(profiles_folder))
     os.close(leader)
     os.close(follower)
-    return process.returncode, " ".join(said.split())
+    return done.returncode, " ".join(done.stderr.split())
 
 
 def test_a_person_is_asked_step_by_step(device: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pty
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import Run, processed, run
 
 from edgeleuk import cli
 from edgeleuk.cli._console import json_text
@@ -26,39 +27,13 @@ from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.types import Frame
 
 DATA = Path(cli.__file__).parents[1] / "data"
-Run = subprocess.CompletedProcess[str]
-
-
-def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Run:
-    """The program in a process of its own, at 80 columns, as a user would start it."""
-    command = [sys.executable, "-m", "edgeleuk", *map(str, arguments)]
-    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)
-
-
-def called(*arguments: object) -> Run:
-    """The program in this process: as `run`, without the time that a start takes."""
-    words = ["edgeleuk", *map(str, arguments)]
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(io.StringIO()) as out,
-        redirect_stderr(io.StringIO()) as err,
-    ):
-        patch.setattr(sys, "argv", words)
-        patch.setenv("COLUMNS", "80")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return Run(words, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """`analyze --demo --json --out`, once for all tests that look at its results."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    return run("analyze", "--demo", "--out", out), out
+    return processed("analyze", "--demo", "--out", out), out
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_a_session_over_a_clock_set_back_by_a_year_keeps_its_order(tmp_path: Pat
     """Fields, notes and marks in the order of counting; the newest session first, whatever date it bears."""
     faketime = shutil.which("faketime")
     if faketime is None:
-        pytest.skip("faketime, which shows a program another clock, is not here")
+        pytest.skip("faketime is not installed: no program is shown another clock")
     back, path = (faketime, "-f", YEAR_BACK), tmp_path / "sessions.db"
     first = count(path)
     assert count(path, first[:13], clock=back) == first

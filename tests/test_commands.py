@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, REFERENCE = ROOT / "deploy" / "commands.py", ROOT / "deploy" / "COMMANDS.md"
-pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="the script comes with a checkout")
+pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="this comes with a checkout")
 
 
 def written() -> str:

@@ -10,7 +10,7 @@ from test_layers import LAYERS, MODULES, modules_imported, name_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "CONTRIBUTING.md"
-pytestmark = pytest.mark.skipif(not DOCUMENT.is_file(), reason="the document comes with a checkout")
+pytestmark = pytest.mark.skipif(not DOCUMENT.is_file(), reason="this comes with a checkout")
 
 
 def arrows() -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-STEPS = ("build", "try", "account", "halt", "save", "files", "switch", "prove", "start")
+STEPS = ("build", "try", "account", "halt", "save", "files", "answered", "switch", "prove", "start")
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def bundle(folder: Path, version: str, real_pip: bool = False) -> Path:
         with zipfile.ZipFile(folder / "wheels" / "pip-0-py3-none-any.whl", "w") as archive:
             archive.writestr("pip/__init__.py", "")
             archive.writestr("pip/__main__.py", QUICK_PIP)
-    for name in ("install.sh", "edgeleuk-live", "README.md"):
+    for name in ("install.sh", "edgeleuk-live", "README.md", "site.toml"):
         shutil.copy(DEPLOY / name, folder)
     shutil.copytree(DEPLOY / "systemd", folder / "systemd")
     (folder / "licences").mkdir()
@@ -253,6 +254,65 @@ def test_a_failed_upgrade_leaves_everything_as_it_was(
     assert "is as it was" in done.stderr
 
 
+ANSWERS = 'site = "Kisumu \\"North\\" #2"\ndevice = "bench-1"\nobjective = "40x"\ntarget = 300\nprofile = "bench-1"\n'
+
+
+def test_answers_name_the_machine_and_set_its_options(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    """Also where it is installed again; other options stay, and the program is told where the identity is."""
+    tree, answers = tmp_path / "root", tmp_path / "site.toml"
+    install(bundles["2.0"], tree)
+    live = tree / "etc/edgeleuk/live.env"
+    live.write_text(live.read_text().replace("EDGELEUK_SOURCE=", "EDGELEUK_SOURCE=usb:1"))
+    answers.write_text(ANSWERS)
+    done = install(bundles["2.0"], tree, "--answers", str(answers))
+    assert 'this machine is device bench-1 of site Kisumu "North" #2' in done.stdout
+    told = tomllib.loads((tree / "etc/edgeleuk/site.toml").read_text())
+    assert told == {"site": 'Kisumu "North" #2', "device": "bench-1", "operator": ""}
+    options = [line for line in live.read_text().splitlines() if line.startswith("EDGELEUK_")]
+    assert [line for line in options if not line.endswith("=")] == [
+        "EDGELEUK_SOURCE=usb:1",
+        "EDGELEUK_MAG=40x",
+        "EDGELEUK_TARGET=300",
+        "EDGELEUK_PROFILE=bench-1",
+        "EDGELEUK_RESUME=restart",
+    ]
+    assert "EDGELEUK_MAG=40x" in (tree / "etc/edgeleuk/web.env").read_text()
+    assert f"{tree}/etc/edgeleuk/site.toml" in (tree / "usr/local/bin/edgeleuk").read_text()
+    before = files_of(tree)
+    answers.write_text(ANSWERS.replace("40x", "10x").replace("bench-1", "bench-9"))
+    install(bundles["2.0"], tree, "--answers", str(answers), fail_at="start", code=1)
+    assert files_of(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ('site = "a"', "device is missing"),
+        ('site = "a"\ndevice = ""', "device is empty"),
+        ('site = "a"\ndevice = "b"\nobjective = "60x"', "objective is none of 100x, 40x, 10x"),
+        ('site = "a"\ndevice = "b"\ntarget = "200"', "target is no whole number"),
+        ('site = "a"\ndevice = "b"\nlanguage = "sw"', "language is none of en"),
+        ('site = "a"\ndevice = "b"\ncolour = "red"', "colour is unknown; known here: site, device"),
+        ("site = ", "cannot be read"),
+    ],
+)
+def test_wrong_answers_are_refused_before_anything_changes(
+    answers: str, said: str, tmp_path: Path, bundles: dict[str, Path]
+) -> None:
+    """With all that is wrong, and the example to compare with."""
+    (tmp_path / "site.toml").write_text(answers)
+    done = install(bundles["2.0"], tmp_path / "root", "--answers", str(tmp_path / "site.toml"), code=1)
+    assert said in done.stderr
+    assert "Compare them with" in done.stderr
+    assert not (tmp_path / "root/etc").exists()
+
+
+def test_the_example_of_the_answers_is_right(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    """As it ships, it can be used."""
+    done = install(bundles["2.0"], tmp_path / "root", "--answers", str(bundles["2.0"] / "site.toml"))
+    assert "this machine is device bench-1 of site Kisumu North" in done.stdout
+
+
 def test_a_power_cut_is_undone_by_the_next_run(root: Path, bundles: dict[str, Path]) -> None:
     """The way back lies on the disk: killed in the middle, the next run first restores what was."""
     before = files_of(root)
@@ -396,7 +456,7 @@ def test_the_service_takes_its_options_from_the_environment(launcher: Path, tmp_
     assert found == expected.split()
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_scripts_pass_shellcheck() -> None:
     """Every script, without an exception that is not explained beside it."""
     scripts = [*map(str, sorted(DEPLOY.glob("*.sh"))), str(DEPLOY / "edgeleuk-live")]
@@ -404,7 +464,7 @@ def test_scripts_pass_shellcheck() -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_units_are_valid_and_hardened(unit: str, tmp_path: Path) -> None:
     """`verify` has nothing to say, and the exposure is 3.0 or less."""

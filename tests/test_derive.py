@@ -52,7 +52,9 @@ def test_without_changes_everything_stays(
     head, same = model.reader.head, copy.reader.head
     assert head and same and head.path.read_bytes() == same.path.read_bytes()
     assert replace(model.finder, path=copy.finder.path) == copy.finder
-    assert replace(model.reader, path=copy.reader.path, head=same) == copy.reader
+    guard, kept = model.reader.guard, copy.reader.guard
+    assert guard and kept and guard.path.read_bytes() == kept.path.read_bytes()
+    assert replace(model.reader, path=copy.reader.path, head=same, guard=kept) == copy.reader
     assert (copy.version, copy.magnification) == ("0.1.0+site-7", "100x")
     assert replace(Analyser(copy).analyse(demo_frame), seconds={}) == replace(demo_field, seconds={})
     before = written(model.folder)

@@ -21,6 +21,7 @@ from edgeleuk.statistics.bounds import Missed, group_kind
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.statistics.intervals import Share, clopper_pearson
 from edgeleuk.statistics.likeness import HealthyCells
+from edgeleuk.statistics.rounding import ceil, decimals
 from edgeleuk.types import (
     UNCLASSIFIED,
     AttributeReading,
@@ -818,9 +819,39 @@ def test_cells_not_recognised_are_not_excluded() -> None:
     result = judged(tally_, labels=LABELS, errors=Errors(ONE_PERCENT, RIGHT, MISSED))
     most = 100 * clopper_pearson(20, 220)[1] / (1 - MOST_MISSED)
     assert result.group_bounds["blasts"].high == pytest.approx(most)
-    assert (
-        result.adequacy[0] == "No blasts or immature granulocytes recognised. Up to 14 % of each is possible."
+    assert result.adequacy[0] == (
+        "None seen, but possible among the white cells: blasts up to 14.0 %, immature granulocytes up to 1.9 % together."
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 60), st.integers(0, 60))
+def test_what_is_said_of_unseen_types_is_the_bound_of_their_row(n: int, blasts: int, myelocytes: int) -> None:
+    """One bound for each group, rounded as in the table; that of several types is never below theirs."""
+    unsure = max(blasts, myelocytes)
+    kinds = {"blast": blasts, group_kind("blasts"): blasts, "myelocyte": myelocytes}
+    kinds |= {group_kind("immature_granulocytes"): myelocytes}
+    doubts = NotRecognised(unsure, {}, kinds, kinds)
+    tally_ = Tally(1, {"neutrophil": n, UNCLASSIFIED: unsure}, {}, {}, not_recognised=doubts)
+    result = judged(tally_, labels=LABELS, errors=Errors(ONE_PERCENT, RIGHT, MISSED))
+    if not result.supported:
+        return
+    said = " ".join(result.adequacy)
+    assert result.bounds["blast"] == result.group_bounds["blasts"]
+    for name, high in (
+        ("blasts", result.bounds["blast"].high),
+        ("granulocytes", result.group_bounds["immature_granulocytes"].high),
+    ):
+        assert high is not None
+        text = ceil(high, decimals(n))
+        assert f"{name} up to {text} %" in said or f"Up to {text} % of each is possible" in said
+        others = [
+            result.bounds[label].high or 0.0
+            for label in RULES.group("immature_granulocytes").labels
+            if label in result.bounds
+        ]
+        if "of each" in said:
+            assert {ceil(each, decimals(n)) for each in others} == {text}
 
 
 def test_the_count_says_what_the_reader_cannot_tell() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import packed
 import pytest
 from counted import started
-from test_cli import run
+from program import run
 from test_models_update import Place
 from test_store_faults import mounted
 

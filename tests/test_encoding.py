@@ -98,20 +98,49 @@ def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str,
         yield from commands(child, (*path, name))
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+class Told(io.TextIOWrapper):
+    """A stream of an encoding, and the text that it was given."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding)
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return super().write(text)
+
+
 @pytest.mark.parametrize("words", [*commands(typer.main.get_command(cli.app))], ids=" ".join)
 def test_every_command_has_help_in_any_encoding(
-    words: tuple[str, ...], encoding: str, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what it does, with letters that the encoding has."""
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    """It says what it does, with letters that the encoding has. No encoding but UTF-8 changes the text itself."""
+    stream = Told(ENCODINGS[0])
+    monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "argv", ["edgeleuk", *words, "--help"])
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
         cli.main()
-    sys.stdout.flush()
-    assert "Usage: " in written.getvalue().decode(encoding)
+    stream.flush()
+    assert "Usage: " in stream.buffer.getvalue().decode(ENCODINGS[0])
+    for encoding in ENCODINGS[1:]:
+        assert "Usage: " in shown(stream.text, encoding)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_help_is_written_in_its_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that is not the least one: the longest help, and the same text as in the least one."""
+    monkeypatch.setattr(sys, "argv", ["edgeleuk", "analyze", "--help"])
+    monkeypatch.setenv("COLUMNS", "80")
+    told = []
+    for each in (ENCODINGS[0], encoding):
+        monkeypatch.setattr(sys, "stdout", Told(each))
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+        sys.stdout.flush()
+        told.append(sys.stdout)
+    assert told[1].text.rstrip() == told[0].text.rstrip()
+    assert "Usage: " in told[1].buffer.getvalue().decode(encoding)
 
 
 @pytest.mark.parametrize("encoding", ("ascii", "cp437"))  # the least, and one with other bars

@@ -19,12 +19,12 @@ from edgeleuk.cli import app
 from edgeleuk.differential.differential import Differential, Errors
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.for_reader import differential_function
+from edgeleuk.differential.healthy import adult_proportions
 from edgeleuk.differential.rules import Standards
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.alarms import (
     AlarmsReport,
     Draws,
-    adult_proportions,
     draw_slides,
     evaluate_alarms,
 )

@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from program import processed
 from standard import slide_of
 from test_batch import batch_of
-from test_cli import run
 from test_heif import heic
 
 from edgeleuk._text import escaped
@@ -91,7 +91,7 @@ def test_a_fault_of_a_decoder_costs_its_picture(three: list[Path], tmp_path: Pat
         (heics / name).write_bytes(heic(np.full((600, 700, 3), (200, 30, 90), np.uint8)))
     path = os.pathsep.join([str(tmp_path / "library"), os.environ.get("PYTHONPATH", "")])
     out = tmp_path / "out"
-    done = run(
+    done = processed(
         "analyze",
         heics / "0.heic",
         *three,

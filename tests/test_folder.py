@@ -781,7 +781,10 @@ def test_a_damaged_part_of_a_tiff_refuses_the_whole(tmp_path: Path, monkeypatch:
         read_picture(path)
 
 
-@pytest.mark.parametrize(("compression", "rows"), [(1, 6000), (1, 8), (5, 8), (8, 64)])
+@pytest.mark.parametrize(
+    ("compression", "rows"),
+    [(1, 6000), *(pytest.param(*each, marks=pytest.mark.long) for each in ((1, 8), (5, 8))), (8, 64)],
+)
 def test_48_megapixels_of_16_bits_stay_under_500_megabytes(
     tmp_path: Path, compression: int, rows: int
 ) -> None:

@@ -45,7 +45,18 @@ def test_an_input_is_named_by_its_kind_and_its_seed(kind: str) -> None:
     assert len({made(kind, seed) for seed in range(20)}) > 5
 
 
-@pytest.mark.parametrize("whole", [records.session, records.old_session, records.result, records.field])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        records.session,
+        records.old_session,
+        records.result,
+        records.field,
+        records.document,
+        records.trail,
+        records.control_log,
+    ],
+)
 def test_what_is_damaged_holds_nothing_of_today(whole: Callable[[], bytes]) -> None:
     """Whole records are the same when they are made anew."""
     first = whole()

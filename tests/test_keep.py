@@ -16,8 +16,9 @@ import jsonschema
 import numpy as np
 import pytest
 from counted import FOCUS, MODEL, counted_field
+from program import run
 from standard import slide_of
-from test_cli import DATA, run
+from test_cli import DATA
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli._keep import Keeper

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeleuk.console.keys import ESCAPE_S, LONGEST_NOTE, Controls, Decoder, Keys, Prompt
-from edgeleuk.counting.requests import END, Command, Mark, Question
+from edgeleuk.counting.requests import END, Command, Mark, NextSlide, Question
 
 ARROWS = [
     b"\x1b[A",
@@ -123,6 +123,17 @@ def test_a_note_is_typed_without_becoming_commands() -> None:
     keys = controls("n", *"quiet café", "\x7f", "é", "\n", "u")
     assert list(keys.requests()) == ["quiet café", Command.UNDO]
     assert keys.typing is None
+
+
+def test_the_id_of_the_next_slide_is_typed_or_scanned() -> None:
+    """s, then what a barcode reader types, Enter with it; what is typed is shown as an id."""
+    keys = iter("sS-17")
+    controls = Controls(lambda: next(keys, None))
+    assert list(controls.requests()) == []
+    assert (controls.typing, controls.prompt_is_slide) == ("S-17", True)
+    keys = iter("\rnx\r")
+    assert list(controls.requests()) == [NextSlide("S-17"), "x"]
+    assert not controls.prompt_is_slide
 
 
 @pytest.mark.parametrize("typed", ["text\x1b\x1b", "  \n", "\x1b", "  \x1b", "ab\x7f\x7f\x1b"])

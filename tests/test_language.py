@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -120,7 +121,10 @@ def test_english_stays_as_it_is_written() -> None:
             "See a.jpg cell 4, 7; b.jpg cell 2 and 3 more.",
             "Voir a.jpg cellule 4, 7 ; b.jpg cellule 2 et 3 autres.",
         ),
-        ("What nobody translated. No note was kept.", "What nobody translated. Aucune note n'a été gardée."),
+        (
+            "What nobody translated. Nothing was done; the count goes on.",
+            "What nobody translated. Rien n'a été fait ; le comptage continue.",
+        ),
     ],
 )
 def test_finished_sentences_are_recognised(english: str, french: str) -> None:
@@ -155,7 +159,7 @@ def test_every_template_is_recognised_as_itself(code: str) -> None:
     """No other template takes its place; each form of the plural is reached."""
     chosen = language.load(code)
     for text in {key[0] if isinstance(key, tuple) else key for key in chosen.entries}:
-        if "\x04" in text or "{" not in text or sum(map(str.isalpha, text)) < 12:
+        if "\x04" in text or "{" not in text or sum(map(str.isalpha, re.sub(r"\{\w*\}", "", text))) < 8:
             continue
         names = [name for _, name, _, _ in Formatter().parse(text) if name]
         for n in ("1", "7"):

@@ -19,8 +19,8 @@ LAYERS = (
     "_text", "errors", "types",
     "system", "statistics", "imaging", "device", "models", "networks", "simulation", "sources",
     "differential", "results", "sessions", "quality_control", "scale", "slidemap", "quality", "analysis", "counting",
-    "calibration", "doctor", "review", "reports", "render", "console", "web",
-    "lab.evaluation", "lab.training", "lab.render", "cli",
+    "calibration", "adaptation", "doctor", "review", "reports", "render", "console", "web", "programme",
+    "lab.importing", "lab.evaluation", "lab.training", "lab.render", "cli",
 )  # fmt: skip
 """Lowest first. A module imports from its own package and from what stands before it."""
 TOP = {"__init__", "__main__", "_text", "errors", "types"}

@@ -12,7 +12,7 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.console.loop import Loop, LoopOptions
 from edgeleuk.counting import interruptions
 from edgeleuk.counting.live import LiveCounter
-from edgeleuk.counting.requests import Command, Mark, Request
+from edgeleuk.counting.requests import Command, Mark, NextSlide, Request
 from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.models import registry
@@ -309,6 +309,25 @@ def test_the_loop_obeys_the_operator(analyser: Analyser, smear: Smear) -> None:
         )
         assert loop.run() == "finished by the operator"
     assert count.message == "there is no counted field to take back."
+
+
+def test_the_loop_ends_for_the_next_slide_only_where_there_can_be_one(
+    analyser: Analyser, smear: Smear
+) -> None:
+    """A camera shows another slide; a film or a folder would be counted again under its name."""
+    for possible in (False, True):
+        wanted: list[list[Request]] = [[NextSlide("S-18")], [], [Command.FINISH]]
+        count = counter(analyser)
+        with Capture(lambda: source(smear, Stop(60))) as capture:
+            options = LoopOptions(
+                requests=lambda wanted=wanted: iter(wanted.pop(0) if wanted else []), next_slides=possible
+            )
+            loop = Loop(capture, count, _Screen(), options)
+            reason = loop.run()
+        assert (reason, loop.next_slide) == (
+            ("the next slide was begun", "S-18") if possible else ("finished by the operator", None)
+        )
+        assert possible or "end this one" in count.message
 
 
 def test_the_loop_stops_at_the_target(analyser: Analyser, smear: Smear) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import run
+from program import run
 
 from edgeleuk.differential.verdict import TITLES
 from edgeleuk.models import registry
@@ -173,7 +173,7 @@ def test_a_preview_without_a_screen_is_refused_before_anything_is_opened(
     display: str, tmp_path: Path
 ) -> None:
     """One sentence, the exit code of wrong usage, and neither a camera nor a session was begun."""
-    pytest.importorskip("tkinter")
+    pytest.importorskip("tkinter", reason="tkinter is not installed")
     store = tmp_path / "sessions.db"
     done = run(
         "live", "--source", "simulated", "--preview", "--seconds", 1, "--store", store,
@@ -187,7 +187,7 @@ def test_a_preview_without_a_screen_is_refused_before_anything_is_opened(
 
 def test_a_preview_ends_with_the_count(environment: dict[str, str]) -> None:
     """On a screen, here one in memory: Tk, which other threads upset, ends as it should."""
-    pytest.importorskip("tkinter")
+    pytest.importorskip("tkinter", reason="tkinter is not installed")
     if not shutil.which("xvfb-run"):
         pytest.skip("xvfb-run is not installed: there is no screen to show a picture on")
     asked = command("live", "--source", "simulated", "--preview", "--seconds", "2", "--json")

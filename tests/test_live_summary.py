@@ -53,7 +53,7 @@ def test_types_that_were_seen_have_their_percentages() -> None:
     lines = summary(result)
     seen = [label for label, share in result.types.items() if share.count]
     assert {text.plain for text in paired(result, seen, 80)} <= {*lines}
-    said = lines.index("Not recognised: 31 of 231 white cells. Types not seen: up to 3 % of each; of")
+    said = lines.index("Not recognised: 31 of 231 white cells. Types not seen: up to 2.3 % of each; of")
     assert lines[said + 1] == "promonocyte and plasma cell it is not known."
 
 
@@ -62,7 +62,7 @@ def test_of_types_that_were_all_measured_nothing_is_unknown() -> None:
     labels = ("neutrophil", "lymphocyte", "blast")
     white = {"neutrophil": 120, "lymphocyte": 80}
     result = judged(Tally(1, white, {}, {}), labels=labels, errors=measured(*labels))
-    assert "Types not seen: up to 2 % of each." in summary(result)
+    assert "Types not seen: up to 1.9 % of each." in summary(result)
 
 
 def test_a_count_of_nothing_has_no_table() -> None:

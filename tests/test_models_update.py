@@ -10,7 +10,7 @@ from pathlib import Path
 
 import packed
 import pytest
-from test_cli import Run, run
+from program import Run, run
 
 from edgeleuk import cli
 from edgeleuk.models import registry

@@ -20,8 +20,8 @@ import cv2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import run
 from rich.table import Table
-from test_cli import called, run
 
 from edgeleuk._text import LONGEST, MOST_BYTES, cell_text, escaped, file_name
 from edgeleuk.errors import EdgeleukError, InputError
@@ -56,7 +56,7 @@ def named(tmp_path_factory: pytest.TempPathFactory, demo_frame: Frame) -> Path:
 def test_any_name_goes_through_every_output(named: Path, tmp_path: Path) -> None:
     """Terminal, notices, CSV, JSON, annotated pictures, the kept session and its export: each picture is in each."""
     out, store, number = tmp_path / "out", tmp_path / "s.db", len(list(named.iterdir()))
-    done = called(
+    done = run(
         "analyze",
         named,
         "--um-per-px",
@@ -88,7 +88,7 @@ def test_any_name_goes_through_every_output(named: Path, tmp_path: Path) -> None
     session = re.search(r"kept as session (\S+):", done.stderr)
     assert session
     for words in (("list",), ("show", session[1]), ("export", session[1], "--out", tmp_path / "exported")):
-        said = called("sessions", *words, "--store", store)
+        said = run("sessions", *words, "--store", store)
         assert said.returncode == 0, said.stderr
         assert not STEERING.search(said.stdout + said.stderr)
 
@@ -106,16 +106,14 @@ def test_what_a_user_types_is_shown_as_it_was_typed(tmp_path: Path, demo_frame: 
         "notes": ":warning:\x07\x1b]0;t\x07",
     }  # fmt: skip
     said = [part for word, text in typed.items() for part in (f"--{word}", text)]
-    done = called("analyze", picture, "--um-per-px", 0.1, "--store", store, *said, "--json")
+    done = run("analyze", picture, "--um-per-px", 0.1, "--store", store, *said, "--json")
     about = json.loads(done.stdout)["result"]
     assert all(about[name] == typed[name] for name in ("slide", "operator", "site", "device"))
     session = re.search(r"kept as session (\S+):", done.stderr)
     assert session
-    shown = called("sessions", "show", session[1], "--store", store)
-    changed = called(
-        "sessions", "set", session[1], "--slide", "\x1b[2J\n[b]", "--site", "x", "--store", store
-    )
-    listed = called("sessions", "list", "--store", store)
+    shown = run("sessions", "show", session[1], "--store", store)
+    changed = run("sessions", "set", session[1], "--slide", "\x1b[2J\n[b]", "--site", "x", "--store", store)
+    listed = run("sessions", "list", "--store", store)
     for each in (done, shown, changed, listed):
         assert each.returncode == 0
         assert not STEERING.search(each.stderr + (each.stdout if each is not done else ""))
@@ -137,7 +135,7 @@ def test_a_mistake_on_the_command_line_is_told_as_it_was_typed(
 ) -> None:
     """Errors quote what they are about, and no more."""
     monkeypatch.chdir(tmp_path)
-    done = called(*words)
+    done = run(*words)
     assert done.returncode
     assert "Traceback" not in done.stderr
     assert not STEERING.search(done.stdout + done.stderr)
@@ -151,7 +149,7 @@ def test_texts_of_files_of_settings_are_cleaned(text: str, tmp_path: Path) -> No
     path.write_text(
         re.sub(r"^schema = .*$", lambda _: f'schema = "{text}"', rules.read_text(), flags=re.MULTILINE)
     )
-    done = called("analyze", "--demo", "--rules", path)
+    done = run("analyze", "--demo", "--rules", path)
     assert done.returncode == 3
     assert not STEERING.search(done.stderr)
     assert len(done.stderr.splitlines()) == 1
@@ -164,8 +162,8 @@ def test_names_of_a_model_are_cleaned(tmp_path: Path, model: registry.Model, dem
     text = (folder / "model.json").read_text().replace('"neutrophil"', r'"=n\u001b[31m[red]"')
     (folder / "model.json").write_text(text)
     cv2.imwrite(str(picture), demo_frame.pixels[:, :, ::-1])
-    shown = called("models", "show", "--model", folder)
-    done = called(
+    shown = run("models", "show", "--model", folder)
+    done = run(
         "analyze", picture, "--model", folder, "--out", out, "--no-keep", "--details", "--um-per-px", 0.1
     )
     assert done.returncode == 0, done.stderr

@@ -36,7 +36,7 @@ def test_it_is_off_in_the_tests_too() -> None:
     assert os.environ[SWITCH] == "1"
 
 
-@pytest.mark.skipif(not DEPLOY.is_dir(), reason="services come with a checkout")
+@pytest.mark.skipif(not DEPLOY.is_dir(), reason="this comes with a checkout")
 @pytest.mark.parametrize("unit", ["edgeleuk-live", "edgeleuk-console", "edgeleuk-web"])
 def test_it_is_off_in_the_services(unit: str) -> None:
     """For whatever else they may start."""

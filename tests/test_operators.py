@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,3 +131,46 @@ def test_a_store_with_operators_is_signed_with_a_pin(store: Store) -> None:
     review.amend("student", "typing error")
     with pytest.raises(UsageError, match="disabled"):
         review.sign("ann", review.review().last, pin="2222")
+
+
+def command(*arguments: object, pin: str = "") -> subprocess.CompletedProcess[str]:
+    """`edgeleuk operators` as a script calls it."""
+    line = [sys.executable, "-m", "edgeleuk", "operators", *map(str, arguments)]
+    env = {**os.environ, "NO_COLOR": "1"}
+    return subprocess.run(line, capture_output=True, text=True, input=pin, env=env, check=False)
+
+
+def test_operators_are_kept_by_commands(tmp_path: Path) -> None:
+    """Added with a PIN from a pipe, which no output shows; listed; disabled, and never opened to all again."""
+    path = tmp_path / "sessions.db"
+    done = command("add", " Ann  B. ", "--store", path, pin="482913\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "from now on reports of this file are signed with a PIN only" in done.stderr
+    assert "482913" not in done.stderr
+    with open_store(path) as opened_store:
+        assert opened_store.operators.check("Ann B.", "482913").name == "Ann B."
+    done = command("disable", "Ann B.", "--store", path, "--json")
+    assert json.loads(done.stdout)["operator"]["disabled"]
+    (listed,) = json.loads(command("list", "--store", path, "--json").stdout)["operators"]
+    assert (listed["name"], bool(listed["disabled"])) == ("Ann B.", True)
+    assert "Ann B.: disabled since" in command("list", "--store", path).stdout
+    with open_store(path) as opened_store:
+        assert opened_store.operators.needed()
+
+
+def test_faults_of_the_commands_are_one_sentence(tmp_path: Path) -> None:
+    """No PIN, a short one, no name, an unknown name, no file."""
+    path = tmp_path / "sessions.db"
+    for arguments, pin, said in (
+        (("add", "ann"), "", "no PIN."),
+        (("add", "ann"), "12\n", "a PIN has 4 to 64 characters"),
+        (("add", " "), "4829\n", "no name of the reviewer"),
+        (("disable", "bo"), "", "no operator 'bo'"),
+    ):
+        if arguments[0] == "disable":
+            open_store(path).close()
+        done = command(*arguments, "--store", path, pin=pin)
+        assert done.returncode == 2, done.stderr
+        assert said in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+    assert command("list", "--store", tmp_path / "none.db").returncode == 2

@@ -16,7 +16,7 @@ from counted import counted_field, started
 from edgeleuk.sessions import open_store
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="proofs are run from a checkout")
+pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="this comes with a checkout")
 
 CELL = {
     "kind": "WBC", "box": [10.0, 20.0, 110.0, 120.0], "label": "neutrophil", "score": 0.9,

@@ -13,7 +13,8 @@ import cv2
 import jsonschema
 import pytest
 from counted import MODEL, counted_field
-from test_cli import DATA, run
+from program import run
+from test_cli import DATA
 
 from edgeleuk.quality_control import log
 from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected
@@ -86,6 +87,9 @@ def test_a_drifted_slide_fails_and_results_say_so(slide: Path, drifted: Path, st
     done = run("qc", "run", "c1", "--session", first["session"], "--store", store)
     assert done.returncode == 0, done.stderr
     assert "IN CONTROL" in done.stdout
+    (listed,) = json.loads(run("sessions", "list", "--json", "--store", store).stdout)["sessions"]
+    assert f"session {listed['id']}. " in done.stdout
+    assert first["session"][:8] not in done.stdout + done.stderr
     assert run("qc", "check", "--store", store).returncode == 0
 
     done = run("qc", "run", "c1", drifted, "--store", store)

@@ -24,7 +24,7 @@ from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.rules import REFERENCE as REFERENCE_FILE
 from edgeleuk.differential.tally import tally
 from edgeleuk.differential.verdict import TITLES, Code, Reason, Verdict
-from edgeleuk.models.manifest import HeadFile
+from edgeleuk.models.manifest import PartFile
 from edgeleuk.models.registry import Model
 from edgeleuk.quality.assessment import load_limits
 from edgeleuk.render import models, overlay, tables, terminal
@@ -88,7 +88,9 @@ def _slide(
         )  # fmt: skip
     model = ModelIdentity("100x", "1", "", "", "")
     return SlideResult(
-        about=Provenance("", "0.1.0", model, ""),
+        about=Provenance(
+            "u-1", "0.1.0", model, "2026-01-31T10:00:00+01:00", site="north", device="bench 2", slide="S-1"
+        ),
         counted=tuple(counted),
         fields=tuple(fields),
         tally=tally(fields, RULES),
@@ -98,6 +100,10 @@ def _slide(
         refused=refused,
         verdict=verdict or Verdict("nothing_flagged", "All is well."),
     )
+
+
+HEAD, OWN = "site,device,slide,session,started,", "north,bench 2,S-1,u-1,2026-01-31T10:00:00+01:00,"
+"""Identity of `_slide` in a table."""
 
 
 def _shown(
@@ -228,7 +234,7 @@ def test_shares_stand_with_their_bounds(model: Model) -> None:
     labels = ("neutrophil", "lymphocyte", "blast")
     for n, row, others in (
         (120, r"neutrophil +72 +60 +50 – 71 ", r"none of the others +0 +0 +0 – 4 each"),
-        (200, r"neutrophil +120 +60\.0 +52\.\d – 68\.\d ", r"none of the others +0 +0 +0 – 2 each"),
+        (200, r"neutrophil +120 +60\.0 +52\.\d – 68\.\d ", r"none of the others +0 +0 +0 – 1\.9 each"),
     ):
         white = {"neutrophil": n * 3 // 5, "lymphocyte": n * 2 // 5}
         result = judged(Tally(1, white, {}, {}), labels=labels, errors=measured(*labels))
@@ -247,7 +253,7 @@ def test_types_never_measured_have_rows_of_their_own(model: Model) -> None:
         errors=measured(*labels),
     )
     rows = [re.sub(r" +", " ", line.strip("┃ ")) for line in _shown([_field()], result, model).splitlines()]
-    first = rows.index("none of the others 0 0 0 – 2 each")
+    first = rows.index("none of the others 0 0 0 – 1.9 each")
     assert rows[first + 1 : first + 3] == ["plasma cell 0 0 not known", "promonocyte 0 0 not known"]
 
 
@@ -385,7 +391,7 @@ def test_without_confusion_nothing_is_said_of_a_correction(demo_field: Field, mo
     """Of a model that measured none: no column and no word of it."""
     result = judged(tally([demo_field], RULES), labels=model.reader.labels)
     assert "corrected" not in _shown([demo_field], result, model, details=True)
-    assert "corrected" not in tables.differential_csv(result)
+    assert "corrected" not in tables.differential_csv(_slide([demo_field], result))
 
 
 def test_second_level_stands_under_its_type(model: Model) -> None:
@@ -439,7 +445,7 @@ def test_a_model_says_which_types_it_prints_as_one(model: Model) -> None:
         "lymphoblast": "blast",
         "myeloblast": "blast",
     }
-    head = HeadFile(model.folder / "reader-head.npz", "0" * 64)
+    head = PartFile(model.folder / "reader-head.npz", "0" * 64)
     text = _text(models.card(replace(model, reader=replace(model.reader, printed=printed, head=head))))
     assert "blast: lymphoblast, myeloblast" in " ".join(text.split())
     assert "reader-head.npz" in text
@@ -460,7 +466,9 @@ def test_differential_csv_has_corrected_shares_and_second_levels() -> None:
     rows = list(
         csv.DictReader(
             io.StringIO(
-                tables.differential_csv(_corrected({"neutrophil_stage": {"band": 10, "segmented": 90}}))
+                tables.differential_csv(
+                    _slide([], _corrected({"neutrophil_stage": {"band": 10, "segmented": 90}}))
+                )
             )
         )
     )
@@ -479,10 +487,10 @@ def test_differential_csv_lists_types_and_what_lies_outside() -> None:
     result = judged(
         tally([_field("neutrophil", "neutrophil", "smudge")], RULES), labels=["neutrophil", "smudge"]
     )
-    assert tables.differential_csv(result).splitlines() == [
-        "type,count,of,percent,low,high,recognised_low,recognised_high",
-        "neutrophil,2,2,100.0,,,15.811,100.0",
-        "smudge,1,,,,,,",
+    assert tables.differential_csv(_slide([], result)).splitlines() == [
+        f"{HEAD}type,count,of,percent,low,high,recognised_low,recognised_high",
+        f"{OWN}neutrophil,2,2,100.0,,,15.811,100.0",
+        f"{OWN}smudge,1,,,,,,",
     ]
 
 
@@ -491,7 +499,9 @@ def test_differential_csv_has_the_bounds() -> None:
     labels = ("neutrophil", "blast")
     result = judged(Tally(1, {"neutrophil": 200}, {}, {}), labels=labels, errors=measured(*labels))
     blast = next(
-        row for row in csv.DictReader(io.StringIO(tables.differential_csv(result))) if row["type"] == "blast"
+        row
+        for row in csv.DictReader(io.StringIO(tables.differential_csv(_slide([], result))))
+        if row["type"] == "blast"
     )
     assert (blast["low"], blast["high"]) == ("0.0", "1.862")
     assert (blast["recognised_low"], blast["recognised_high"]) == ("0.0", "1.828")
@@ -505,21 +515,41 @@ def test_verdict_csv_has_a_row_a_cell() -> None:
         Reason("too_few_cells", "50 more."),
     )
     verdict = Verdict("look_again", "2 cells read as blasts. See both.", reasons)
-    assert tables.verdict_csv(verdict).splitlines() == [
-        "code,text,path,number",
-        "look_again,2 cells read as blasts. See both.,,",
-        'blasts_suspect,2 cells read as blasts.,"a, b.jpg",4',
-        "blasts_suspect,2 cells read as blasts.,c.jpg,2",
-        "too_few_cells,50 more.,,",
+    slide = _slide([], judged(Tally(0, {}, {}, {}), labels=["neutrophil"]), verdict)
+    assert tables.verdict_csv(slide).splitlines() == [
+        f"{HEAD}code,text,path,number",
+        f"{OWN}look_again,2 cells read as blasts. See both.,,",
+        f'{OWN}blasts_suspect,2 cells read as blasts.,"a, b.jpg",4',
+        f"{OWN}blasts_suspect,2 cells read as blasts.,c.jpg,2",
+        f"{OWN}too_few_cells,50 more.,,",
     ]
 
 
 def test_verdict_csv_of_nothing_flagged_is_one_row() -> None:
     """Below the head."""
-    assert tables.verdict_csv(Verdict("nothing_flagged", "All is well.")).splitlines() == [
-        "code,text,path,number",
-        "nothing_flagged,All is well.,,",
+    slide = _slide([], judged(Tally(0, {}, {}, {}), labels=["neutrophil"]))
+    assert tables.verdict_csv(slide).splitlines() == [
+        f"{HEAD}code,text,path,number",
+        f"{OWN}nothing_flagged,All is well.,,",
     ]
+
+
+def test_every_row_of_every_table_says_whose_it_is() -> None:
+    """Tables of several slides can be put one below the other."""
+    slide = _read_together()
+    slide = replace(slide, refused=(Refusal("b.jpg", "InputError", "it is no picture.", (), 3),))
+    made = (
+        tables.cells_csv(slide, ["nucleoli"]),
+        tables.pictures_csv(slide),
+        tables.verdict_csv(slide),
+        tables.differential_csv(slide),
+        tables.estimates_csv(slide),
+    )
+    for table in made:
+        head, *rows = table.splitlines()
+        assert head.startswith(HEAD)
+        assert {row[: len(OWN)] for row in rows} <= {OWN}
+    assert [len(table.splitlines()) for table in made] == [4, 3, 2, 4, 1]
 
 
 def test_cells_csv_names_cells_by_their_number() -> None:

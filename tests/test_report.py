@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reported import BLASTS, MOSTLY_UNKNOWN, Page, report_now, result_of, reviewing
-from reviewed import store_at
-from standard import REFERENCE, RULES
+from reported import BLASTS, MOSTLY_UNKNOWN, Page, made, readings, report_now, result_of, reviewing
+from reviewed import NORMAL, READER, keep, kept, store_at
+from rich.console import Console
 
 from edgeleuk._text import escaped
+from edgeleuk.cli import schema
 from edgeleuk.cli._console import json_text
 from edgeleuk.differential.differential import Differential
-from edgeleuk.render import tables
+from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
-from edgeleuk.render.terminal import between, decimals
-from edgeleuk.reports import Context, Remark, Report, gather, wanted
+from edgeleuk.render.terminal import between
+from edgeleuk.reports import Remark, Report, wanted
 from edgeleuk.reports.from_json import from_document
 from edgeleuk.reports.pictures import from_session
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.file_io import parse_json
-from edgeleuk.types import spoken
+from edgeleuk.types import Finding, spoken
 
 ORDER = (
     "Verdict", "Slide", "Quality", "Differential", "Cells to look at", "Red cells and platelets", "Not looked for", "Scale",
@@ -35,10 +42,6 @@ ORDER = (
 )  # fmt: skip
 FIXED = {"20", "5", "95", "100", "0", "256", "7.2"}
 """Numbers of the page itself: side and bar of the pictures, per cent, SHA-256, red cells."""
-
-
-def made(result: SlideResult, **context: Any) -> Report:
-    return gather(result, RULES, REFERENCE, Context(**context))
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +132,33 @@ def test_a_slide_of_which_little_was_recognised_has_counts_alone(tmp_path: Path)
     document = plain.document(report)["differential"]
     assert {each["percent"] for each in document["types"].values()} == {None}
     assert {each["low"] for each in document["types"].values()} == {None}
-    rows = [line.split(",") for line in plain.csv(report).splitlines()]
-    assert {row[4] for row in rows if row[0] == "type"} == {""}
+    rows = csv.DictReader(io.StringIO(plain.csv(report)))
+    assert {row["percent"] for row in rows if row["section"] == "type"} == {""}
+
+
+def test_a_slide_that_is_not_usable_has_counts_alone(tmp_path: Path) -> None:
+    """No percentage in any form, although enough cells were recognised."""
+    coarse = Finding("coarse", False, 0.0, 1.0, "too little detail")
+    with store_at(tmp_path) as store:
+        result = kept(store, keep(store, readings(NORMAL), findings=(coarse,))).result
+    report = made(result)
+    assert report.verdict.code == "not_usable"
+    assert {(row.percent, row.bounds, row.range) for row in report.rows} == {(None, None, None)}
+    shown = Page(page(report))
+    assert shown.row("neutrophil")[1:] == ["60", ""]
+    assert "%" not in shown.text.partition("Differential")[2].partition("Red cells")[0]
+    rows = csv.DictReader(io.StringIO(plain.csv(report)))
+    assert {row["percent"] for row in rows if row["section"] == "type"} == {""}
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal.together(result.fields, result.differential, READER, details=True))
+    assert "%" not in console.file.getvalue()
+    assert "percent " not in console.file.getvalue()
 
 
 def test_cells_that_were_not_recognised_have_their_denominator(blasts: SlideResult) -> None:
     """All white cells that were found."""
     found = blasts.differential
-    assert f"\ntype,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
+    assert f",type,unclassified,{found.not_recognised},{found.white_cells}," in plain.csv(made(blasts))
 
 
 def test_a_report_names_no_diagnosis(blasts: SlideResult) -> None:
@@ -262,6 +284,22 @@ def test_a_signature_makes_a_report_final_and_a_change_makes_the_next_preliminar
     assert "Revision 1 was signed by M. Phiri" in Page(page(amended)).text
 
 
+@pytest.mark.parametrize(("why", "said"), [("second look", ": second look."), ("", ", without a reason.")])
+def test_why_a_signed_report_was_amended_is_told(tmp_path: Path, why: str, said: str) -> None:
+    """By whom and when, in the page, the table and the JSON."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store)
+        opened.sign("M. Phiri", opened.look("M. Phiri", [1]).last)
+        opened.reclassify("J. Zulu", [1], "eosinophil", why)
+        report = report_now(store, opened)
+    (amendment,) = report.standing.amendments
+    assert (amendment.revision, amendment.by, amendment.why) == (2, "J. Zulu", why)
+    assert f"Revision 2 was opened by J. Zulu, {when(amendment.at)}{said}" in Page(page(report)).text
+    told = next(line for line in plain.csv(report).splitlines() if line.startswith("revision,opened,"))
+    assert f"revision 2 by J. Zulu at {amendment.at}: {why or 'no reason given'}" in told
+    assert plain.document(report)["revision"]["amendments"][0]["why"] == why
+
+
 def test_cells_that_the_program_flagged_stay_in_a_reviewed_report(tmp_path: Path) -> None:
     """With what the person calls them, and what the program called them."""
     with store_at(tmp_path) as store:
@@ -344,3 +382,50 @@ def test_other_ranges_than_the_results_are_not_shown(blasts: SlideResult) -> Non
 )  # fmt: skip
 def test_times_have_their_zone(started: str, ended: str | None, shown: str) -> None:
     assert span(started, ended) == shown
+
+
+def test_a_page_has_one_spelling_of_micrometres_and_its_sentences_one_end(tmp_path: Path) -> None:
+    """Texts of the program have µm in a page; a user's note stays as it was written."""
+    findings = (
+        Finding("objective", False, 0.0, 1.0, "it is blurred over 1.2 um, and 3 um2 of it at 0.1 um per px."),
+    )
+    with store_at(tmp_path) as store:
+        result = kept(store, keep(store, readings(NORMAL), findings=findings)).result
+    html = page(made(result, remarks=(Remark("", "", "um 3 um"),)))
+    said = Page(html).text
+    assert "perhaps another objective. it is blurred over 1.2 µm, and 3 µm2 of it at 0.1 µm per px." in said
+    assert "um 3 um" in said
+    assert "?." not in said
+    assert ".." not in said.replace("...", "")
+
+
+def require_valid(report: Report) -> None:
+    path = Path(schema.__file__).parents[1] / "data" / "report.schema.json"
+    jsonschema.validate(json.loads(json_text(plain.document(report))), json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "labels", [NORMAL, BLASTS, MOSTLY_UNKNOWN, []], ids=["normal", "blasts", "unknown", "none"]
+)
+def test_reports_keep_to_their_schema(tmp_path: Path, labels: Sequence[str]) -> None:
+    """Of a result, and of its review from the first look to the amended revision."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store, labels)
+        require_valid(made(opened.review().result))
+        require_valid(report_now(store, opened))
+        opened.note("M. Phiri", "a note")
+        opened.sign("M. Phiri", opened.review().last)
+        require_valid(report_now(store, opened))
+        opened.amend("J. Zulu", "second look")
+        require_valid(report_now(store, opened))
+
+
+def test_the_schema_allows_no_other_key_and_no_share_above_all(blasts: SlideResult) -> None:
+    """So that a new key has to be described."""
+    path = Path(schema.__file__).parents[1] / "data" / "report.schema.json"
+    validator = jsonschema.Draft202012Validator(json.loads(path.read_text()))
+    document = json.loads(json_text(plain.document(made(blasts))))
+    assert validator.is_valid(document)
+    assert not validator.is_valid(document | {"diagnosis": ""})
+    document["differential"]["types"]["blast"]["percent"] = 101
+    assert not validator.is_valid(document)

@@ -54,7 +54,7 @@ def test_every_form_is_written_at_once(
     forms = {name: tmp_path / f"r.{name}" for name in ("html", "csv", "json", "fhir")}
     said = run(document, *(part for name, path in forms.items() for part in (f"--{name}", path)))
     assert "S-7" in Page(forms["html"].read_text()).text
-    assert forms["csv"].read_text().startswith("section,name,count,")
+    assert forms["csv"].read_text().startswith("site,device,slide,session,started,section,name,count,")
     assert json.loads(forms["json"].read_text())["schema"] == "edgeleuk-report/1"
     assert faults(json.loads(forms["fhir"].read_text())) == []
     assert "presentedForm" not in forms["fhir"].read_text()

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported import BLASTS, MOSTLY_UNKNOWN, faults, report_now, resources, result_of, reviewing
+from reported import BLASTS, MOSTLY_UNKNOWN, faults, made, report_now, resources, result_of, reviewing
 from reviewed import store_at
-from standard import REFERENCE, RULES
 
 from edgeleuk.differential.differential import SecondLevel
 from edgeleuk.differential.per_microlitre import Estimates, PerMicrolitre
 from edgeleuk.render.report import codes
 from edgeleuk.render.report.fhir import bundle
-from edgeleuk.reports import Report, gather
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.intervals import Share
 
@@ -40,10 +38,6 @@ PINNED = {
 }
 NUMBERS_PER_VOLUME = {"26474-7", "26499-4", "26484-6", "26449-9", "26444-0", "26464-8", "26515-7"}
 """Counts per volume of lymphocytes, neutrophils and others, which are often taken for percentages."""
-
-
-def made(result: SlideResult) -> Report:
-    return gather(result, RULES, REFERENCE)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +168,28 @@ def test_bands_are_a_share_of_the_white_cells_only_where_all_were_told(
     each = coded(bundle(made(replace(blasts, differential=found))))["26508-2"]
     assert each.get("valueQuantity", {}).get("value") == percent
     assert ("dataAbsentReason" in each) == (percent is None)
+
+
+@pytest.mark.parametrize("unsure", [0, 3])
+@pytest.mark.parametrize("code", ["26508-2", "26505-8"])
+def test_bands_have_their_denominators(blasts: SlideResult, unsure: int, code: str) -> None:
+    """The white cells recognised, and the neutrophils whose stage the reader told."""
+    sure = 60 - unsure
+    values = {"band": Share(6, sure), "segmented": Share(sure - 6, sure)}
+    level = {"neutrophil": SecondLevel("neutrophil_stage", values, unsure)}
+    found = replace(blasts.differential, subtypes=level)
+    document = bundle(made(replace(blasts, differential=found)))
+    assert faults(document) == []
+    each = coded(document)[code]
+    counts = {part["code"]["text"]: part["valueQuantity"]["value"] for part in each["component"]}
+    assert counts == {
+        "cells counted": 6 if code == "26508-2" else sure - 6,
+        "white cells recognised": 120,
+        "neutrophils of which the reader was sure": sure,
+        "neutrophils of which the reader was not sure": unsure,
+    }
+    notes = [note["text"] for note in each.get("note", [])]
+    assert notes == (["The percentage is of the 120 white cells recognised."] if not unsure else [])
 
 
 def test_the_device_has_the_models_hashes(blasts: SlideResult) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from test_cli import called
+from program import run
 
 from edgeleuk.cli._results import ResultFolder, Run, key_of
 from edgeleuk.errors import OutputError
@@ -35,7 +35,7 @@ def slide(tmp_path: Path, demo_frame: Frame) -> Path:
 
 
 def analyze(*words: object) -> tuple[int, str]:
-    done = called("analyze", *words, "--um-per-px", 0.1, "--no-keep", "--threads", 1)
+    done = run("analyze", *words, "--um-per-px", 0.1, "--no-keep", "--threads", 1)
     return done.returncode, done.stderr
 
 
@@ -114,22 +114,22 @@ def test_an_export_and_an_analysis_do_not_mix(slide: Path, tmp_path: Path) -> No
     """Neither goes where another result is; an export of the same session takes the place of the older one."""
     store, out = tmp_path / "s.db", tmp_path / "out"
     for number in range(2):
-        called("analyze", slide / f"{number}.jpg", "--um-per-px", 0.1, "--store", store)
-    listing = json.loads(called("sessions", "list", "--json", "--store", store).stdout)
+        run("analyze", slide / f"{number}.jpg", "--um-per-px", 0.1, "--store", store)
+    listing = json.loads(run("sessions", "list", "--json", "--store", store).stdout)
     one, two = (each["id"] for each in listing["sessions"])
     for _ in range(2):
-        done = called("sessions", "export", one, "--out", out, "--store", store)
+        done = run("sessions", "export", one, "--out", out, "--store", store)
         assert done.returncode == 0, done.stderr
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for words in (
         ("sessions", "export", two, "--store", store),
         ("analyze", slide, "--um-per-px", 0.1, "--no-keep"),
     ):
-        done = called(*words, "--out", out)
+        done = run(*words, "--out", out)
         assert done.returncode == 6
         assert f"holds the result of session {one}" in done.stderr
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    done = called("analyze", out, "-r", "--no-keep")
+    done = run("analyze", out, "-r", "--no-keep")
     assert done.returncode == 3
     assert "no picture is among what was named" in done.stderr
     assert "results of this program" in done.stderr

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="bundles are made from a checkout")
+pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="this comes with a checkout")
 
 COMPONENT: dict[str, Any] = {
     "type": "object",

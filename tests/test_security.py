@@ -11,7 +11,7 @@ import pytest
 TESTS = Path(__file__).parent
 DOCUMENT = TESTS.parent / "SECURITY.md"
 REFERENCE = re.compile(r"`(test_\w+)::(test_\w+)`")
-pytestmark = pytest.mark.skipif(not DOCUMENT.is_file(), reason="the document comes with a checkout")
+pytestmark = pytest.mark.skipif(not DOCUMENT.is_file(), reason="this comes with a checkout")
 
 
 def rows() -> list[list[str]]:

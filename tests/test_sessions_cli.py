@@ -8,8 +8,6 @@ import os
 import pty
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import old_store
+import program
 import pytest
 from counted import counted_field, started
 
@@ -38,15 +37,12 @@ from edgeleuk.review import OpenReview
 from edgeleuk.sessions import open_store
 from edgeleuk.system.result_marks import marked
 
-Run = subprocess.CompletedProcess[str]
 FIELDS = 4
 
 
-def run(*arguments: object, stdin: int | None = subprocess.DEVNULL, **environment: str) -> Run:
-    """The program in a process of its own, at 80 columns, as a user would start it."""
-    command = [sys.executable, "-m", "edgeleuk", "sessions", *map(str, arguments)]
-    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TZ": "UTC", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=env, stdin=stdin, check=False)
+def run(*arguments: object, stdin: int | None = None, **environment: str) -> program.Run:
+    """`edgeleuk sessions`, with times in UTC."""
+    return program.run("sessions", *arguments, stdin=stdin, **{"TZ": "UTC"} | environment)
 
 
 @pytest.fixture(scope="module")
@@ -437,3 +433,23 @@ def test_a_review_is_shown_beside_the_programs_figures(copy: tuple[Path, str]) -
     assert "verdict and table are the program's own; `edgeleuk report` has the reviewed ones" in text
     resumed = run("resume", session, "--store", path)
     assert (resumed.returncode, "was signed by A. B." in resumed.stderr) == (2, True)
+
+
+def test_a_slide_id_shows_its_newest_session(tmp_path: Path) -> None:
+    """As `report` takes it; the older ones are named, and an unknown text says which slides there are."""
+    path = tmp_path / "sessions.db"
+    with open_store(path) as store:
+        ids = []
+        for _ in range(2):
+            session = started(store, slide="S-9")
+            session.add(counted_field(1))
+            session.finish("done")
+            ids.append(session.id)
+    newest = json.loads(run("list", "--json", "--store", path).stdout)["sessions"][0]["id"]
+    done = run("show", "S-9", "--json", "--store", path)
+    assert json.loads(done.stdout)["session"]["id"] == newest
+    assert "slide S-9 has 2 sessions; this is the newest" in " ".join(done.stderr.split())
+    assert json.loads(run("show", ids[0], "--json", "--store", path).stdout)["session"]["id"] == ids[0]
+    refused = run("show", "S-8", "--store", path)
+    assert refused.returncode == 2
+    assert "Slides here: S-9." in " ".join(refused.stderr.split())

@@ -132,7 +132,7 @@ def test_a_malformed_signature_is_wrong(change: packed.Document) -> None:
 def test_what_openssl_makes_is_understood(place: Path) -> None:
     """Its keys are taken, and it agrees with the signature."""
     if not (made := _openssl("genpkey", "-algorithm", "ed25519")):
-        pytest.skip("openssl is not here")
+        pytest.skip("openssl is not installed")
     (place / "open.key").write_bytes(made)
     (place / "open.pem").write_bytes(_openssl("pkey", "-in", place / "open.key", "-pubout"))
     name = signing.trust(place / "open.pem")

@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from program import run
 from test_batch import batch_of
-from test_cli import run
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.counting.pictures import Analysed

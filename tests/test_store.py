@@ -574,3 +574,33 @@ def test_one_process_annotates_at_a_time(store: Store) -> None:
     session = started(store)
     with open_store(store.path) as other, pytest.raises(StoreError, match="is being written by process"):
         other.annotate(session.id)
+
+
+def test_an_upgraded_file_keeps_every_session_and_gives_each_an_identity(tmp_path: Path) -> None:
+    """From 0.1.0: a UUID and a number in the order of counting, and one UUID for the file."""
+    path = tmp_path / "s.db"
+    for number in (1, 2, 3):
+        old_store.write(path, [counted_field(number)], id=f"2026010{number}-101010-aa")
+    with open_store(path) as store:
+        kept = store.list()
+        assert [(each.sequence, each.id[:8]) for each in kept] == [
+            (3, "20260103"),
+            (2, "20260102"),
+            (1, "20260101"),
+        ]
+        assert len({UUID(each.uuid) for each in kept} | {UUID(store.uuid)}) == 4
+        assert same(next(store.get("20260102").counted()), counted_field(2))
+        identity = store.uuid, [each.uuid for each in kept]
+    with open_store(path) as store:
+        assert (store.uuid, [each.uuid for each in store.list()]) == identity
+
+
+def test_the_number_of_a_deleted_session_is_not_given_again(store: Store) -> None:
+    """Otherwise a file that was copied could not be told from one whose sessions were deleted."""
+    numbers = []
+    for _ in range(2):
+        session = started(store)
+        numbers.append(session.summary.sequence)
+        session.finish("done")
+        store.delete(session.id)
+    assert numbers == [1, 2]

@@ -10,12 +10,16 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from standard import REFERENCE as RANGES
 from standard import RULES, judged, measured
 
 from edgeleuk.differential import verdict
+from edgeleuk.differential.conclusion import conclude
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import differential_function
+from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import REFERENCE, Standards
 from edgeleuk.differential.verdict import TITLES, Pictures, Verdict, cells_text, reach, told_apart
 from edgeleuk.models import registry
@@ -53,6 +57,10 @@ def differential(tally: Tally) -> Differential:
 
 def of(tally: Tally, pictures: Pictures = GOOD) -> Verdict:
     return reach(tally, differential(tally), pictures, RULES)
+
+
+def judge(tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
+    return judged(tally, labels=LABELS, errors=ERRORS, labelled=labelled, usable=usable)
 
 
 def codes(reached: Verdict) -> list[str]:
@@ -511,3 +519,48 @@ def test_by_each_model_that_ships_a_healthy_slide_has_nothing_flagged(magnificat
     tally = slide(HEALTHY)
     result = differential_function(registry.load(magnification).reader, RULES, RANGES)(tally)
     assert reach(tally, result, GOOD, RULES).code == "nothing_flagged"
+
+
+# What a slide that is not usable states
+
+
+@pytest.mark.parametrize("poor", [COARSE, DOUBTFUL], ids=["foreign", "doubtful"])
+def test_a_slide_that_is_not_usable_has_counts_alone(poor: dict[str, Any]) -> None:
+    """As one of which less than half was recognised: no bounds, nothing excluded, no flag on a share."""
+    tally = slide({"neutrophil": 190, "lymphocyte": 10} if poor is COARSE else HEALTHY, **poor)
+    found, reached = conclude(tally, judge, GOOD, RULES)
+    assert reached.code == "not_usable"
+    assert differential(tally).supported
+    assert (found.supported, found.bounds, found.group_bounds, found.corrected) == (False, {}, {}, {})
+    assert found.types["neutrophil"].count == tally.white["neutrophil"]
+    assert found.flags == ()
+    assert found.adequacy == (
+        "The count excludes nothing, and percentages would mislead: the pictures are not usable.",
+    )
+    assert "not_recognised" not in codes(reached)
+    assert not [text for text in (reached.text, *(each.text for each in reached.reasons)) if "%" in text]
+
+
+def test_suspicious_cells_of_a_slide_that_is_not_usable_are_still_named() -> None:
+    """As cells to look at, not as a finding."""
+    tally = slide({"neutrophil": 100, "blast": 60}, places={"blast": (place(1),)}, **COARSE)
+    found, reached = conclude(tally, judge, GOOD, RULES)
+    assert reached.code == "not_usable"
+    assert [flag.code for flag in found.flags] == ["BLASTS_SUSPECT"]
+    assert found.flags[0].text == "60 cells read as blasts. This may be a reading error: look at them."
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(LABELS), st.integers(0, 150)),
+    st.integers(0, 300),
+    st.sampled_from([{}, COARSE, DOUBTFUL]),
+)
+def test_the_verdict_is_that_of_the_full_differential(
+    white: dict[str, int], unsure: int, poor: dict[str, Any]
+) -> None:
+    """Withholding shares changes no verdict; only what is not usable has none withheld that could be stated."""
+    tally = slide(white, unsure, **poor)
+    found, reached = conclude(tally, judge, GOOD, RULES)
+    assert reached.code == of(tally).code
+    assert found.supported == (differential(tally).supported and reached.code != "not_usable")

@@ -147,3 +147,11 @@ def test_the_code_fits_a_terminal() -> None:
     plain = [each.replace("\x1b[7m", "").replace("\x1b[0m", "").replace("\x1b[49m", "") for each in lines]
     assert max(map(len, plain)) <= 60
     assert len(lines) <= 24
+
+
+def test_the_address_that_is_shown_is_answered() -> None:
+    """Also in a network, where an interface may have further addresses than its first."""
+    for lan in (False, True):
+        for host in ("127.0.0.5", "192.0.2.7", "[2001:db8::7]", "Bench-2"):
+            assert host_of(shown_hosts(host)[0]) in own_names(host, lan=lan)
+    assert not own_names("0.0.0.0", lan=True) & {"0.0.0.0", ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,13 @@ pytest.importorskip("playwright", reason="the extra `dev` is not installed")
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from reported import BLASTS, readings, report_now
+from reviewed import OpenReview, keep, kept, store_at
+from standard import REFERENCE, RULES
 from web_server import Served, serving
 
 from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.render.report.page import page as report_page
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: no page is driven")
@@ -139,7 +144,7 @@ def sign_and_amend(page: Page) -> None:
     assert "revision 2 not signed" in page.inner_text("#state")
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), pytest.param(1280, 800, marks=pytest.mark.long)])
 def test_the_main_road(browser: Browser, served: Served, width: int, height: int, tmp_path: Path) -> None:
     """On a phone and at a desk: nothing is reported by the browser, nothing serious by axe-core, nothing is too wide."""
     phone: dict[str, Any] = {"has_touch": True, "is_mobile": True} if width < 500 else {}
@@ -181,3 +186,34 @@ def test_only_what_was_on_the_screen_was_looked_at(browser: Browser, served: Ser
         assert box["y"] < low
     assert page.locator(".tile.looked").count() < page.locator(".tiles .tile").count()
     context.close()
+
+
+A4_PX = 688
+"""Width of an A4 page within its margins, CSS pixels."""
+
+
+def test_a_browser_prints_a_report_whole(browser: Browser, tmp_path: Path) -> None:
+    """On two A4 pages, amended; nothing reaches beyond the paper, and nothing of it is hidden."""
+    with store_at(tmp_path) as store:
+        opened = OpenReview(store, kept(store, keep(store, readings(BLASTS), "S-2")), RULES, REFERENCE)
+        opened.sign("Ada", opened.look("Ada", [1, 2]).last)
+        opened.reclassify("Ada", [1], "eosinophil", "second look")
+        (tmp_path / "report.html").write_text(report_page(report_now(store, opened)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": A4_PX, "height": 1000})
+    page.goto((tmp_path / "report.html").as_uri())
+    page.emulate_media(media="print")
+    wide = page.eval_on_selector_all(
+        "body *",
+        "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)",
+    )
+    assert wide == []
+    cut = page.eval_on_selector_all(
+        "td, th, p, li, figcaption",
+        "all => all.filter(e => !e.classList.contains('running') && e.scrollWidth > e.clientWidth + 1"
+        " && getComputedStyle(e).overflow !== 'visible').map(e => e.outerHTML)",
+    )
+    assert cut == []
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
+    assert printed.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
+    page.close()

@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `web` is not installed")
 
 import httpx
+from reported import reviewing
+from reviewed import store_at
 from web_server import Served, serving, slide_of_demo
 
 from edgeleuk.analysis.analyser import Analyser
@@ -20,6 +22,8 @@ from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.quality_control import log
 from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected
 from edgeleuk.sessions import open_store
+from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.web.shown import tile
 
 Post = Any
 
@@ -242,3 +246,49 @@ def test_a_page_is_made_quickly(served: Served, slide: tuple[Path, str]) -> None
         began = time.monotonic()
         client.get(f"/slides/{slide[1]}")
         assert time.monotonic() - began < 1
+
+
+def test_a_tile_of_a_cell_not_recognised_names_its_likeliest_type(tmp_path: Path) -> None:
+    """With its probability, until a person labels the cell."""
+    with store_at(tmp_path) as store:
+        opened = reviewing(store, ["neutrophil"] * 9 + [UNCLASSIFIED])
+        kept = opened._kept
+        assert tile(kept, opened.review().cells[1])["name"] == "neutrophil"
+        assert tile(kept, opened.review().cells[10])["name"] == "not recognised, most like blast (50 %)"
+        labelled = opened.reclassify("Ada", [10], "monocyte").cells[10]
+        assert tile(kept, labelled)["name"] == "monocyte"
+
+
+def test_a_kept_slide_is_shown_without_networks(
+    served: Served, slide: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored needs the model's manifest alone: to open its networks costs seconds on a small computer."""
+
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a network was opened")
+
+    monkeypatch.setattr("edgeleuk.networks.onnx_session.Session.__init__", opened)
+    with served.browser() as client:
+        assert client.get(f"/slides/{slide[1]}").status_code == 200
+        for name in ("html", "json"):
+            assert client.get(f"/slides/{slide[1]}/report.{name}").status_code == 200
+
+
+def test_the_list_of_slides_tells_verdict_and_review(served: Served, slide: tuple[Path, str]) -> None:
+    """Each row asks for its own; what it shows follows the review."""
+    with served.browser() as client:
+        assert f'data-session="{slide[1]}"' in client.get("/").text
+        path = f"/slides/{slide[1]}/standing"
+        told = client.get(path).json()
+        assert told["review"] == "not reviewed"
+        page = Slide(client, slide[1])
+        assert f'<div class="verdict {told["code"]}"><h2>{told["title"]}</h2>' in page.page
+        page.post("look", cells=page.cells[:2])
+        assert client.get(path).json()["review"] == f"preliminary, 2 of {len(page.cells)} looked at"
+        page.post("sign", seen=page.last)
+        assert client.get(path).json()["review"] == "final, signed by Ada"
+        page.post("amend", why="second look")
+        assert (
+            client.get(path).json()["review"].startswith("preliminary, changed after revision 1 was signed")
+        )
+        assert client.get("/slides/none/standing").status_code == 404

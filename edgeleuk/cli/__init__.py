@@ -16,23 +16,31 @@ import typer
 from edgeleuk import __version__
 from edgeleuk.cli import (
     analyze,
+    batch,
     bench,
     calibrate,
     cameras,
+    data,
     doctor,
     evaluate,
     evaluate_calibration,
+    evaluate_leukemiaattri,
     evaluate_live,
     evaluate_quality,
     live,
+    merge,
     models,
+    operators,
     profiles,
+    programme,
     qc,
     report,
     schema,
     serve,
     sessions,
     simulate,
+    site,
+    teach,
     train,
 )
 from edgeleuk.cli._console import fail
@@ -52,7 +60,8 @@ app = typer.Typer(
     help="Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an input could not be read, 4 model missing or altered, "
     "5 scale unknown, 6 result not written, 7 optional part not installed, 8 no camera, 9 session not kept, "
-    "10 picture refused, 11 control slide failed, 130 ended by Ctrl-C, 143 by SIGTERM.",
+    "10 picture refused, 11 control slide failed, 12 cluster lost, 13 taught or adapted model no better, "
+    "130 ended by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -85,15 +94,19 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("batch")(batch.batch)
 app.command("live")(live.live)
 app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
+app.command("teach")(teach.teach)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)
+evaluate.app.command("leukemiaattri")(evaluate_leukemiaattri.leukemiaattri)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
+app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.command("publish")(train.publish)
@@ -102,6 +115,10 @@ app.command("doctor")(doctor.doctor)
 app.command("simulate")(simulate.simulate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(qc.app, name="qc")
+app.command("site")(site.site)
+app.add_typer(operators.app, name="operators")
+app.command("merge")(merge.merge)
+app.command("programme")(programme.programme)
 app.command("report")(report.report)
 app.command("schema")(schema.schema)
 

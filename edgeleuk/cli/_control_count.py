@@ -160,8 +160,10 @@ def model_of(folder: Path | None, control: Control) -> Model:
     return chosen(folder, control.magnification)
 
 
-def require_new(entries: list[Entry], name: str, session: str) -> None:
+def require_new(entries: list[Entry], name: str, session: str, shown: str) -> None:
     """Require that a session was not evaluated yet.
+
+    `session` is its UUID, `shown` what the user called it.
 
     Raises:
         UsageError: It was.
@@ -172,7 +174,7 @@ def require_new(entries: list[Entry], name: str, session: str) -> None:
     for entry, run in log.runs(entries, name):
         if run.session == session and run.values:
             raise UsageError(
-                f"session {session[:8]} was evaluated already, on {when(entry.at)}. Count the control slide again."
+                f"session {shown} was evaluated already, on {when(entry.at)}. Count the control slide again."
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeleuk._text import tamed
 from edgeleuk.cli._console import notices, results, tell, warn
 from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._rules import standards
@@ -66,12 +67,15 @@ class Options:
     """Meeting point with browsers, under --serve."""
 
 
-def count_live(options: Options, start: Start) -> None:
+def count_live(options: Options, start: Start) -> str | None:
     """Count until the operator, the target or the time ends it.
 
     Args:
         options: Checked options of the command line.
         start: Screen and keys, already open.
+
+    Returns:
+        Id of the slide that the operator wants to count next; None for none.
 
     Raises:
         StoreError: The count ended while no field could be kept.
@@ -152,16 +156,36 @@ def count_live(options: Options, start: Start) -> None:
             on_event=say,
             watchdog=watchdog,
             waits=not info.live,
+            next_slides=info.live and options.hub is None,
             until_target=options.until_target,
             most_seconds=options.most_seconds,
         )
-        reason = Loop(capture, counter, view, loop_options).run()
+        loop = Loop(capture, counter, view, loop_options)
+        reason = loop.run()
         start.close()  # closing messages belong on the former screen
         if session:
             session.finish(reason)
         _close(options, counter, session, reason, say, capture.unreadable)
         if counter.refused_by_disk:
             raise StoreError(f"the count ended while no field could be kept. {counter.message}")
+    return loop.next_slide
+
+
+def count_slides(options: Options, start: Start, again: Callable[[], Start]) -> None:
+    """Count one slide after the other, as long as the operator names a next one.
+
+    Args:
+        options: Checked options of the first count.
+        start: Screen and keys of the first count, already open.
+        again: Makes those of a further count.
+    """
+    following = count_live(options, start)
+    while following is not None:
+        who = replace(options.who, slide=following, notes="")
+        options = replace(options, who=who, resume=None, other=UNCHANGED)
+        with again() as start:
+            start.step(f"beginning slide {tamed(following)}")
+            following = count_live(options, start)
 
 
 def _take_up(session: Session, counter: LiveCounter) -> None:

@@ -14,18 +14,57 @@ import typer
 if TYPE_CHECKING:
     from edgeleuk.sessions import Change, Session
 
+
+def _of_this_machine(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Return what `edgeleuk site` says where neither option nor variable does.
+
+    A file that cannot be read is told of, and is no reason to stop a count.
+    """
+    from edgeleuk.cli._console import warn
+    from edgeleuk.errors import EdgeleukError
+    from edgeleuk.system import site
+
+    given = context.get_parameter_source(parameter.name or "")
+    if value or context.resilient_parsing or (given and given.name == "COMMANDLINE"):
+        return value
+    name = {"microscope": "device"}.get(parameter.name or "", parameter.name or "")
+    try:
+        return str(getattr(site.load(), name))
+    except EdgeleukError as error:
+        warn(f"the {name} of this machine is not known: {error}")
+        return ""
+
+
 SlideOption = Annotated[str, typer.Option("--slide", help="Slide id to keep with the result.")]
 OperatorOption = Annotated[
     str,
-    typer.Option("--operator", envvar="EDGELEUK_OPERATOR", help="Name or initials of the person who counts."),
+    typer.Option(
+        "--operator",
+        envvar="EDGELEUK_OPERATOR",
+        help="Name or initials of the person who counts.",
+        show_default="that of `edgeleuk site`",
+        callback=_of_this_machine,
+    ),
 ]
 SiteOption = Annotated[
     str,
-    typer.Option("--site", envvar="EDGELEUK_SITE", help="Laboratory or health post to keep with the result."),
+    typer.Option(
+        "--site",
+        envvar="EDGELEUK_SITE",
+        help="Laboratory or health post to keep with the result.",
+        show_default="that of `edgeleuk site`",
+        callback=_of_this_machine,
+    ),
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", envvar="EDGELEUK_DEVICE", help="Microscope or camera to keep with the result."),
+    typer.Option(
+        "--device",
+        envvar="EDGELEUK_DEVICE",
+        help="Microscope or camera to keep with the result.",
+        show_default="that of `edgeleuk site`",
+        callback=_of_this_machine,
+    ),
 ]
 NotesOption = Annotated[str, typer.Option("--notes", help="A remark to keep with the result.")]
 

@@ -340,13 +340,13 @@ def _files(result: SlideResult, model: Model, document: Any, forms: Forms) -> di
         files["report.html"] = forms.report
     if with_csv:
         files |= {
-            "verdict.csv": lambda: tables.verdict_csv(result.verdict),
+            "verdict.csv": lambda: tables.verdict_csv(result),
             "cells.csv": lambda: tables.cells_csv(result, model.reader.attributes),
-            "differential.csv": lambda: tables.differential_csv(result.differential),
+            "differential.csv": lambda: tables.differential_csv(result),
             "pictures.csv": lambda: tables.pictures_csv(result),
         }
     if with_csv and result.estimates.values:
-        files["estimates.csv"] = lambda: tables.estimates_csv(result.estimates)
+        files["estimates.csv"] = lambda: tables.estimates_csv(result)
     return files
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._counting import Options, count_live
+from edgeleuk.cli._counting import Options, count_slides
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -157,7 +157,7 @@ def live(
             threads=threads,
             hub=hub,
         )
-        count_live(options, start)
+        count_slides(options, start, lambda: Start(output, preview=preview))
 
 
 def _first_step(mag: str | None, folder: Path | None, profile: str | None, resume: str | None) -> str:
@@ -232,7 +232,8 @@ def resume_session(session_id: str, store: Path | None, other: SessionChanges) -
         start.step(_first_step(None, None, None, session_id))
         before = _before(session_id, store, None)
         model = chosen(None, before.magnification)
+        who = SessionFacts(operator=before.operator, site=before.site, device=before.device)
         options = Options(
-            model, before.source, before.target, output, store=store, resume=before.id, other=other
+            model, before.source, before.target, output, store=store, resume=before.id, who=who, other=other
         )
-        count_live(options, start)
+        count_slides(options, start, lambda: Start(output))

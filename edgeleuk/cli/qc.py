@@ -233,7 +233,7 @@ def run(
     if session:
         with open_store(store, create=False) as opened:
             result = kept_result(opened, control, session, model)
-        require_new(entries, name, result.about.id)
+        require_new(entries, name, result.about.id, session)
     else:
         known, _ = device(profile, control.magnification)
         who = SessionFacts(control.slide, operator, site, microscope or control.device, notes)
@@ -244,10 +244,11 @@ def run(
     evaluated = evaluate_run(control, measure(result), run_of(result), log.last_evaluated(entries, name))
     with open_store(store, create=False) as opened:
         _log(opened, name, "run", evaluated)
+        kept = opened.get(evaluated.session).id
     if as_json:
         print_json({"schema": render.SCHEMA, "control": name, "run": asdict(evaluated)})
     else:
-        results().print(render.run_report(control, evaluated))
+        results().print(render.run_report(control, evaluated, kept))
     if evaluated.state in ("rejected", "not_evaluated"):
         raise typer.Exit(ControlError.exit_code)
 

@@ -16,11 +16,12 @@ class Document(StrEnum):
 
     ANALYSIS = "analysis"
     MODEL = "model"
+    REPORT = "report"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="Which document.")] = Document.ANALYSIS,
 ) -> None:
-    """Print the JSON Schema of `analyze --json`, or of a model's model.json."""
+    """Print the JSON Schema of `analyze --json`, of a model's model.json, or of `report --json`."""
     path = Path(__file__).parents[1] / "data" / f"{document}.schema.json"
     typer.echo(file_io.read_text(path), nl=False)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk._text import escaped
-from edgeleuk.cli._console import json_text, print_json, results, tell
+from edgeleuk.cli._console import json_text, print_json, results, tell, warn
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._results import ResultFolder, Run
@@ -65,19 +65,33 @@ def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
 
 @app.command()
 def show(
-    session: Id,
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SLIDE",
+            help="Slide id, session id or UUID; the beginning of the last two is enough.",
+            show_default=False,
+        ),
+    ],
     as_json: Json = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
-    """Show the verdict, the differential and the notes of a session."""
+    """Show the verdict, the differential and the notes of a session.
+
+    Of a slide with several sessions the newest is shown.
+    """
     from edgeleuk.render import sessions as render
+    from edgeleuk.review import find_slide
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        kept, review, lost = reviewed(opened, session, model_folder, *standards(rules, reference))
+        found = find_slide(opened, session)
+        if found.remark:
+            warn(found.remark)
+        kept, review, lost = reviewed(opened, found.session, model_folder, *standards(rules, reference))
     if as_json:
         print_json(render.shown(kept, review))
     else:
@@ -143,10 +157,40 @@ def set_facts(
 
 @app.command()
 def export(
-    session: Id,
+    session: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Session id or UUID; its beginning is enough.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Export all sessions, to --zip or --outbox.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="DATE",
+            help="Export the sessions counted or reviewed since then, to --zip or --outbox.",
+            show_default=False,
+        ),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--zip", help="One file for `edgeleuk merge`, without pictures.", show_default=False),
+    ] = None,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            "--outbox",
+            help="Folder for a file a session, as for rsync or a share; what is there is not written again.",
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Put pictures of white cells into --zip or --outbox too.")
+    ] = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
@@ -157,12 +201,29 @@ def export(
     The CSV files are verdict, cells, differential and pictures. A crop is the best view of a white cell: whole where a field
     shows it whole, and sharpest. result.edgeleuk holds every number exactly, for programs: `edgeleuk.results.codec.read_result`
     reads it. The folder may hold an older export of this session, which is replaced, and no other result.
+
+    With --zip or --outbox, sessions go to `edgeleuk merge`: their row of the slides' table, verdict, differential, pictures and
+    white cells as CSV, the trail of the review and the log of control slides; no notes, and pictures only with --pictures. A
+    manifest has the hash of each part. The same sessions give the same bytes, so that an export that was cut off is begun again.
     """
+    from edgeleuk.cli._export import Wanted, export_many
+    from edgeleuk.cli._export import since as parsed
     from edgeleuk.render import sessions as render
     from edgeleuk.render import tables
     from edgeleuk.results.codec import encode
     from edgeleuk.sessions import open_store
 
+    if (session is not None) + every + (since is not None) != 1:
+        raise UsageError("name one session by its ID, or give --all or --since DATE.")
+    if session is None or archive or outbox:
+        if not (archive or outbox) or out:
+            raise UsageError("several sessions go to --zip FILE or --outbox DIR; --out is for one.")
+        time = parsed(since) if since else None
+        rule_set, ranges = standards(rules, reference)
+        wanted = Wanted(session, time, archive, outbox, pictures, model_folder, rule_set, ranges)
+        with open_store(store, create=False) as opened:
+            export_many(opened, wanted)
+        return
     with open_store(store, create=False) as opened:
         found = opened.get(session)
         kept, review, lost = reviewed(opened, found.id, model_folder, *standards(rules, reference))
@@ -176,8 +237,8 @@ def export(
             folder.write(name, picture)
     folder.write("result.edgeleuk", encode(kept.result))
     folder.write("cells.csv", render.cells_csv(kept))
-    folder.write("verdict.csv", tables.verdict_csv(kept.result.verdict))
-    folder.write("differential.csv", tables.differential_csv(kept.result.differential))
+    folder.write("verdict.csv", tables.verdict_csv(kept.result))
+    folder.write("differential.csv", tables.differential_csv(kept.result))
     folder.write("pictures.csv", tables.pictures_csv(kept.result))
     folder.write("session.json", json_text(render.document(kept, review)))
     folder.close()

@@ -14,7 +14,8 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, results, tell, writable_folder
 from edgeleuk.cli._rules import standards
-from edgeleuk.errors import MissingExtraError, UsageError
+from edgeleuk.errors import InputError, MissingExtraError, UsageError
+from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +99,61 @@ def reader(
         return
     train(*begun)
     _trained(begun)
+
+
+@app.command()
+def leukemiaattri(
+    data: Annotated[
+        Path,
+        typer.Option("--data", help="Folder that `data import` wrote.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Model folder; a stopped training goes on from there.", show_default=False
+        ),
+    ],
+    mag: Annotated[str, typer.Option("--mag", help="Objective: 100x, 40x or 10x.")] = "100x",
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subset",
+            help="Subset to learn from, such as H_100X_C1; repeat for more.",
+            show_default="all of the objective",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs of either network.", show_default="as the recipes say"),
+    ] = None,
+    threads: Threads = None,
+    device: Device = "cpu",
+) -> None:
+    """Train finder and reader on an imported LeukemiaAttri, and write a model folder (14 types, 7 attributes).
+
+    `analyze --model OUT` and all other commands use it as any model.
+    """
+    _need_torch()
+    import torch
+
+    from edgeleuk.differential.rules import Standards
+    from edgeleuk.imaging.objectives import objective
+    from edgeleuk.lab.evaluation.datasets import rooted
+    from edgeleuk.lab.training.leukemiaattri import Wanted, train
+    from edgeleuk.lab.training.loop import device_named
+
+    objective(mag)
+    if threads:
+        torch.set_num_threads(threads)
+    wanted = Wanted(mag, tuple(subset or ()), epochs)
+    data = user_paths.expanded(data, "--data", InputError)
+    if not data.is_dir():
+        raise InputError(
+            f"{data} is no folder. Make one with `edgeleuk data import leukemiaattri DIR --out {data}`."
+        )
+    with rooted(data):
+        folder = train(wanted, writable_folder(out), Standards(*standards()), device_named(device))
+    results().print(f"trained {folder}")
 
 
 @app.command()
@@ -276,6 +332,15 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            "--guard",
+            metavar="MAG",
+            help="Only make the guard cells of a published model again, by which `teach` and `adapt` check a new head.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
     _need_torch()
@@ -283,9 +348,15 @@ def publish(
     from edgeleuk.lab.training import publish as publishing
 
     measured_by = Standards(*standards())
-    if remeasure and (finder_recipe or reader_recipe):
-        raise UsageError("--remeasure takes a published model as it is. Leave --finder and --reader out.")
-    if remeasure:
+    if (remeasure or guard) and (finder_recipe or reader_recipe or (remeasure and guard)):
+        raise UsageError(
+            "--remeasure and --guard take a published model as it is. Give one of them, without --finder and --reader."
+        )
+    if guard:
+        from edgeleuk.lab.training.guard import add_guard
+
+        folder = add_guard(guard, models)
+    elif remeasure:
         folder = publishing.remeasure(remeasure, models, runs, measured_by)
     else:
         folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), measured_by)

@@ -26,7 +26,7 @@ from edgeleuk.console.terminal_mode import (
     unless_taken,
     unwound_by_signals,
 )
-from edgeleuk.counting.requests import Command, Question, Request, asked
+from edgeleuk.counting.requests import Command, NextSlide, Question, Request, asked
 from edgeleuk.system.wording import option
 
 ESCAPE, ENTER, BACKSPACE, ERASE_LINE, ERASE_WORD = "\x1b", "\r", "\x7f", "\x15", "\x17"
@@ -62,6 +62,7 @@ KEYS: Mapping[str, Command] = {
     "u": Command.UNDO,
     "a": Command.ARTEFACT,
     "n": Command.NOTE,
+    "s": Command.NEXT_SLIDE,
     "q": Command.FINISH,
     ESCAPE: Command.FINISH,
     "?": Command.HELP,
@@ -71,7 +72,7 @@ KEYS: Mapping[str, Command] = {
 
 HELP = (
     "p pauses and goes on, c counts now (with {manual}), u takes the last field back, a marks a white cell as an artefact,"
-    " n begins a note, q ends the count."
+    " n begins a note, s begins the next slide, q ends the count."
 )
 """Summary of the keys for an operator without a screen."""
 
@@ -240,6 +241,8 @@ class Controls:
         """
         self._poll, self._question, self._say = poll, question, say
         self._prompt: Prompt | None = None
+        self.prompt_is_slide = False
+        """Whether what is being typed is the id of the next slide, not a note."""
         self.asking: Question | None = None
         """Question that awaits an answer."""
         self.helping = False
@@ -247,7 +250,7 @@ class Controls:
 
     @property
     def typing(self) -> str | None:
-        """Note being typed, or None."""
+        """Note or slide id being typed, or None."""
         return self._prompt.text if self._prompt else None
 
     @property
@@ -281,19 +284,24 @@ class Controls:
 
     def _typed(self, prompt: Prompt, key: str) -> Iterator[Request]:
         note = prompt.feed(key)
+        what = "slide id" if self.prompt_is_slide else "note"
         if note:
             self._prompt = None
-            yield note
+            yield NextSlide(note) if self.prompt_is_slide else note
         elif note is not None:
             self._prompt = None
-            self._tell("No note was kept.")
+            self._tell(f"No {what} was kept.")
         elif prompt.dropping:
-            self._tell("Esc again drops the note, any other key goes on writing it.")
+            self._tell(f"Esc again drops the {what}, any other key goes on writing it.")
 
     def _obey(self, command: Command) -> Iterator[Request]:
-        if command is Command.NOTE:
-            self._prompt = Prompt()
-            self._tell("Type a note: Enter keeps it, Esc drops it.")
+        if command in (Command.NOTE, Command.NEXT_SLIDE):
+            self._prompt, self.prompt_is_slide = Prompt(), command is Command.NEXT_SLIDE
+            self._tell(
+                "Type or scan the id of the next slide: Enter ends this count and begins it, Esc goes on with this one."
+                if self.prompt_is_slide
+                else "Type a note: Enter keeps it, Esc drops it."
+            )
         elif command is Command.HELP and self._say:
             self._tell(HELP.format(manual=option("manual")))
         elif command is Command.HELP:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from edgeleuk.console.systemd_watchdog import Watchdog
 from edgeleuk.counting.live import LiveCounter
-from edgeleuk.counting.requests import Command, Mark, Request
+from edgeleuk.counting.requests import Command, Mark, NextSlide, Request
 from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.types import Frame, TimedFrame
@@ -67,6 +67,8 @@ class LoopOptions:
     A video file or a folder does. A frame that could not be stored is then tried again before another one is
     taken.
     """
+    next_slides: bool = False
+    """Whether the operator may begin the next slide: only a camera that goes on can show one."""
     until_target: bool = False
     """Whether to stop when the target is reached."""
     most_seconds: float | None = None
@@ -105,6 +107,9 @@ class Loop:
         )
         self._watchdog = options.watchdog or Watchdog(None)
         self._until_target, self._most_seconds = options.until_target, options.most_seconds
+        self._next_slides = options.next_slides
+        self.next_slide: str | None = None
+        """Id of the slide that the operator asked for next; None for none."""
         self._stop = ""
         self._camera = "starting"
         self._shown = 0.0
@@ -174,6 +179,10 @@ class Loop:
                 counter.mark(identity, label)
             case Command.FINISH:
                 self._stop = "finished by the operator"
+            case NextSlide(slide) if self._next_slides:
+                self.next_slide, self._stop = slide, "the next slide was begun"
+            case NextSlide():
+                counter.message = "The next slide needs a count of its own here: end this one."
             case str():
                 counter.note(request)
 

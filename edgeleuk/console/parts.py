@@ -68,9 +68,11 @@ class Keyed:
     asking: Question | None = None
     """Question that awaits an answer."""
     typing: str | None = None
-    """Note being typed."""
+    """Note or slide id being typed."""
     dropping: bool = False
     """Whether the next Escape drops the note."""
+    is_slide: bool = False
+    """Whether what is typed is the id of the next slide."""
 
 
 IDLE = Keyed()
@@ -248,7 +250,7 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
         parts = textwrap.wrap(clean(text), width - 1)[:2]
         return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
     if keyed.typing is not None:
-        return [_note(keyed.typing, keyed.dropping, width)]
+        return [_note(keyed.typing, keyed, width)]
     text = clean(said(state.message))
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
@@ -258,13 +260,14 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
     return [line(width, (fit(part, width), "bold")) for part in parts]
 
 
-def _note(text: str, dropping: bool, width: int) -> Text:
-    """Return the end of the note being typed.
+def _note(text: str, keyed: Keyed, width: int) -> Text:
+    """Return the end of the note or slide id being typed.
 
     As much as has room. After the first Esc it warns that another one drops the note.
     """
-    warning = f"  {_('Esc again drops the note')}" if dropping else ""
-    name = f"{_('note')}: "
+    name = f"{_('next slide') if keyed.is_slide else _('note')}: "
+    again = _("Esc again drops the id") if keyed.is_slide else _("Esc again drops the note")
+    warning = f"  {again}" if keyed.dropping else ""
     room = width - cell_len(name) - 1 - cell_len(warning)
     shown = clean(text)[-room:]
     while cell_len(shown) > room:
@@ -277,7 +280,10 @@ def _keys(keyed: Keyed, paused: bool) -> Sequence[tuple[str, str]]:
     if keyed.asking:
         return (("y", word(keyed.asking.yes)), (_("any other key"), word(keyed.asking.no)))
     if keyed.dropping:
-        return (("Esc", _("drops the note")), (_("any other key"), _("goes on writing it")))
+        drops = _("drops it") if keyed.is_slide else _("drops the note")
+        return (("Esc", drops), (_("any other key"), _("goes on writing it")))
+    if keyed.typing is not None and keyed.is_slide:
+        return ((_("Enter"), _("ends this count and begins that slide")), ("Esc", _("goes on with this one")))
     if keyed.typing is not None:
         return ((_("Enter"), _("keeps the note")), ("Esc", _("drops it")))
     return (

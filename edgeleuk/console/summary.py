@@ -18,8 +18,8 @@ from edgeleuk.console.text import wrapped
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import Verdict
 from edgeleuk.render._words import spoken, unchecked_notice
-from edgeleuk.render.terminal import ceil, outside_counts
-from edgeleuk.system.language import _, ngettext
+from edgeleuk.render.terminal import highest, outside_counts
+from edgeleuk.system.language import _, figure, ngettext
 from edgeleuk.system.sentences import guarded, said
 
 BELOW = 2
@@ -88,13 +88,12 @@ class Ended:
             text = _("Not recognised: {n} of {of} white cells.")
             yield text.format(n=self.result.not_recognised, of=self.result.white_cells)
         unseen = [label for label, share in self.result.types.items() if not share.count]
-        bounds = [self.result.bounds[label].high or 0.0 for label in unseen if label in self.result.bounds]
-        if bounds and self.result.supported:
+        if high := highest(self.result, unseen):
             unknown = [spoken(label) for label in unseen if label not in self.result.bounds]
             text = _("Types not seen: up to {high} % of each.")
             if unknown:
                 text = _("Types not seen: up to {high} % of each; of {list} it is not known.")
-            yield text.format(high=ceil(max(bounds), 0), list=_(" and ").join(unknown))
+            yield text.format(high=figure(high), list=_(" and ").join(unknown))
 
 
 def _wrapped(text: str, width: int) -> list[Text]:

@@ -17,8 +17,8 @@ from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.rules import Reference
 from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import hexadecimal, of_label
-from edgeleuk.render.terminal import ceil, decimals, floor
 from edgeleuk.statistics.intervals import Share
+from edgeleuk.statistics.rounding import ceil, decimals, floor
 from edgeleuk.system.language import _, figure, msgid
 from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED
 

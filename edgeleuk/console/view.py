@@ -76,7 +76,7 @@ class LiveView:
         width, height = size = self._screen.size
         extras = self._extras
         if keys := self._controls:
-            keyed = Keyed(keys.asking, keys.typing, keys.dropping)
+            keyed = Keyed(keys.asking, keys.typing, keys.dropping, keys.prompt_is_slide)
             extras = replace(extras, keyed=keyed, helping=keys.helping)
         self._screen.draw(self._lines(state, width, height, extras), size)
 

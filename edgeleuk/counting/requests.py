@@ -14,6 +14,7 @@ class Command(Enum):
     UNDO = auto()
     ARTEFACT = auto()
     NOTE = auto()
+    NEXT_SLIDE = auto()
     FINISH = auto()
     HELP = auto()
 
@@ -25,6 +26,14 @@ class Mark:
     identity: int
     """Number of the cell on the map."""
     label: str = "artefact"
+
+
+@dataclass(frozen=True, slots=True)
+class NextSlide:
+    """Request to end this count and to begin that of another slide."""
+
+    slide: str
+    """Id of the other slide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +66,5 @@ def asked(command: Command) -> Question | None:
     return END if command is Command.FINISH else None
 
 
-Request = Command | Mark | str
-"""Command, cell to mark, or text of a note."""
+Request = Command | Mark | NextSlide | str
+"""Command, cell to mark, next slide, or text of a note."""

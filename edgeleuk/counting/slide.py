@@ -19,11 +19,12 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.analysis.observation import Observation
 from edgeleuk.counting.scale_policy import ScaleChoice, ScalePolicy
 from edgeleuk.counting.stream import Hold, Stream, time_stage
+from edgeleuk.differential.conclusion import conclude
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.per_microlitre import estimate
 from edgeleuk.differential.rules import Reference, Rules
-from edgeleuk.differential.verdict import Pictures, Verdict, reach, told_apart
+from edgeleuk.differential.verdict import Pictures, Verdict, told_apart
 from edgeleuk.errors import EdgeleukError, StoreError
 from edgeleuk.results.slide_result import Provenance, SlideResult, identify, refusal
 from edgeleuk.slidemap import CountFacts, SlideMap
@@ -137,8 +138,7 @@ class SlideCount:
         """Names of the counted fields, in order."""
         self._started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         self._tally: Tally | None = None
-        self._differential: Differential | None = None
-        self._verdict: Verdict | None = None
+        self._conclusion: tuple[Differential, Verdict] | None = None
 
     # Frames in
 
@@ -248,7 +248,7 @@ class SlideCount:
         if self.recorder:
             self.recorder.refuse(left_out)  # first: a picture that cannot be recorded is offered again
         self._refusals.append(left_out)
-        self._verdict = None
+        self._conclusion = None
         return left_out
 
     def _in_stream(self, timed: TimedFrame, hold: Hold, forced: bool) -> CountedField | Refusal:
@@ -367,7 +367,7 @@ class SlideCount:
         self._changed()
 
     def _changed(self) -> None:
-        self._tally = self._differential = self._verdict = None
+        self._tally = self._conclusion = None
 
     # Results out
 
@@ -397,20 +397,21 @@ class SlideCount:
 
     def differential(self) -> Differential:
         """Return proportions, intervals and flags so far."""
-        if self._differential is None:
-            self._differential = self._to_differential(self.tally())
-        return self._differential
+        return self._concluded()[0]
 
     def verdict(self) -> Verdict:
         """Return in one line what the count supports.
 
         The result is to be shown first.
         """
-        if self._verdict is None:
+        return self._concluded()[1]
+
+    def _concluded(self) -> tuple[Differential, Verdict]:
+        if self._conclusion is None:
             refused = [each for each in self._refusals if each.exit_code]
             pictures = Pictures(self._number, refused, self.spoken())
-            self._verdict = reach(self.tally(), self.differential(), pictures, self.rules)
-        return self._verdict
+            self._conclusion = conclude(self.tally(), self._to_differential, pictures, self.rules)
+        return self._conclusion
 
     def spoken(self) -> dict[str, str]:
         """Return the name that users know each picture by.

@@ -129,7 +129,7 @@ class Differential:
     supported: bool = True
     """Whether shares can be stated.
 
-    If too few white cells were recognised, only counts are given.
+    If too few white cells were recognised, or the pictures are not usable, only counts are given.
     """
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Bounds by label.
@@ -168,14 +168,23 @@ class Differential:
         return self.platelets / self.red_cells if self.red_cells and self.platelets is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderTypes:
+    """Types that a reader can give."""
+
+    labels: Sequence[str]
+    subtypes: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
+    """Types with a second level, each with the attribute that tells it and that attribute's values."""
+
+
 def differential(
     tally: Tally,
     *,
-    labels: Sequence[str],
+    types: ReaderTypes,
     standards: Standards,
     errors: Errors | None = None,
-    subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     labelled: Labelled = NOBODY,
+    usable: bool = True,
 ) -> Differential:
     """Compute the differential of a tally.
 
@@ -188,23 +197,22 @@ def differential(
 
     Args:
         tally: Counts of a slide.
-        labels: Labels that the reader can give.
+        types: Types that the reader can give.
         standards: Rules for groups, flags and the denominator, and reference ranges.
         errors: Measured errors of the reader; None if nothing was measured.
-        subtypes: Types with a second level, each with the attribute that tells it and that attribute's
-            values.
         labelled: Cells of `tally` that a person labelled or confirmed.
+        usable: False for pictures that are not usable: no share is then supported.
 
     Raises:
         InputError: There is a reference range for a label that the rules leave outside the percentages.
     """
-    errors = errors or Errors()
+    errors, labels, subtypes = errors or Errors(), types.labels, types.subtypes
     rules, reference = standards.rules, standards.reference
     outside = rules.not_counted
     _check_ranges(reference, rules)
     every = tuple(dict.fromkeys([*labels, *tally.white]))
     n = sum(count for label, count in tally.white.items() if label not in outside)
-    supported = _is_supported(tally, n, rules)
+    supported = usable and enough_recognised(n, tally.white.get(UNCLASSIFIED, 0) + tally.unread, rules)
     as_read = {label: count - labelled.white.get(label, 0) for label, count in tally.white.items()}
     correction = correct(as_read, errors.confusion, outside, every) if errors.confusion else None
     bound_inputs = BoundInputs(
@@ -227,14 +235,21 @@ def differential(
         tally.doubtful,
         tally.unread,
         labelled.white,
+        usable,
     )
     inside = [label for label in every if label not in outside] if n else []
     groups = {group.key: counted.known(group.labels) for group in rules.groups}
     groups = {key: known for key, known in groups.items() if known and {*known} <= {*inside}}
-    second = {head for head, _ in subtypes.values()} if subtypes else set()
+    second = {head for head, _ in subtypes.values()}
     per_100 = counted.known(rules.outside.per_100)
     singly = {label: (label,) for label in every}
     grouped = _bounded(counted, groups)
+    # A group of one type has the bound of that type: pages show both.
+    alone = {known[0]: key for key, known in groups.items() if len(known) == 1 and key in grouped}
+    own = _bounded(counted, {label: singly[label] for label in inside})
+    own |= {label: grouped[key] for label, key in alone.items()}
+    bounds = _within(own, grouped, groups)
+    grouped |= {key: bounds[label] for label, key in alone.items()}
     return Differential(
         n=n,
         types={label: counted.share([label]) for label in inside},
@@ -243,9 +258,7 @@ def differential(
         corrected_groups=_corrected(counted, groups),
         corrected_per_100=_corrected(counted, {label: [label] for label in per_100}),
         subtypes={
-            label: _second_level(tally, label, *level)
-            for label, level in (subtypes or {}).items()
-            if label in inside
+            label: _second_level(tally, label, *level) for label, level in subtypes.items() if label in inside
         },
         outside={label: tally.white.get(label, 0) for label in every if label in outside},
         per_100={label: PerHundred(tally.white.get(label, 0), n) for label in per_100},
@@ -255,22 +268,21 @@ def differential(
         platelets=_counted(tally, PLATELET),
         attributes={name: _shares(values) for name, values in tally.attributes.items() if name not in second},
         flags=raise_flags(counted, errors.rates, rules, reference),
-        adequacy=statements(counted, rules),
+        adequacy=statements(counted, rules, bounds, grouped),
         reference=reference.name,
         supported=supported,
-        bounds=_within(_bounded(counted, {label: singly[label] for label in inside}), grouped, groups),
+        bounds=bounds,
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
     )
 
 
-def _is_supported(tally: Tally, n: int, rules: Rules) -> bool:
-    """Check whether shares can be stated.
+def enough_recognised(n: int, unsure: int, rules: Rules) -> bool:
+    """Return whether enough white cells were recognised for shares.
 
-    The share that was not recognised must not be surely above the rules' limit.
+    The share of the `unsure` ones, beside `n` recognised ones, must not be surely above the rules' limit.
     """
-    unsure = tally.white.get(UNCLASSIFIED, 0) + tally.unread
     low, _ = clopper_pearson(unsure, n + unsure)
     return 100 * low <= rules.verdict.not_recognised_percent
 

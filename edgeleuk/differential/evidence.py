@@ -42,7 +42,7 @@ class WhiteCounts:
     bound_inputs: BoundInputs | None = None
     """Inputs for the bounds over all white cells.
 
-    None if too few cells were recognised for any bound.
+    None if too few cells were recognised for any bound, or the pictures are not usable.
     """
     doubtful: Mapping[str, int] = field(default_factory=dict)
     """Cells of `white` in doubtful pictures.
@@ -53,6 +53,8 @@ class WhiteCounts:
     """Number of whole, unread white cells."""
     labelled: Mapping[str, int] = field(default_factory=dict)
     """Cells of `white` that a person labelled or confirmed."""
+    usable: bool = True
+    """Whether the pictures are usable; if not, there are no `bound_inputs` either."""
 
     @property
     def supported(self) -> bool:

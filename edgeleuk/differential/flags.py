@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 from edgeleuk.differential.evidence import Evidence, Rates, WhiteCounts, error_limit, tenth_above, tenth_below
 from edgeleuk.differential.rules import Group, PresenceRule, Reference, Rules, Severity, ThresholdRule
+from edgeleuk.statistics.bounds import Bounds
 from edgeleuk.statistics.intervals import PerHundred, largest_explained
+from edgeleuk.statistics.rounding import ceil, decimals
 from edgeleuk.types import UNCLASSIFIED, Place
 
 _SEVEREST_FIRST: tuple[Severity, ...] = ("alert", "warning", "note")
@@ -58,9 +60,20 @@ def raise_flags(counted: WhiteCounts, rates: Rates, rules: Rules, reference: Ref
     return tuple(sorted(flags, key=lambda flag: _SEVEREST_FIRST.index(flag.severity)))
 
 
-def statements(counted: WhiteCounts, rules: Rules) -> tuple[str, ...]:
-    """State what the count can and cannot exclude."""
+def statements(
+    counted: WhiteCounts, rules: Rules, bounds: Mapping[str, Bounds], grouped: Mapping[str, Bounds]
+) -> tuple[str, ...]:
+    """State what the count can and cannot exclude.
+
+    Args:
+        counted: Counts of the slide.
+        rules: Rules with the texts.
+        bounds: Bounds of each type.
+        grouped: Bounds of each group.
+    """
     texts = rules.statement
+    if not counted.usable:
+        return (texts.not_usable,)
     if not counted.supported:
         unsure = counted.white.get(UNCLASSIFIED, 0) + counted.unread
         return (texts.unsupported.format(n=unsure, of=counted.n + unsure),)
@@ -68,26 +81,43 @@ def statements(counted: WhiteCounts, rules: Rules) -> tuple[str, ...]:
         return (texts.nothing,)
     groups = [rules.group(rule.group) for rule in rules.presence.rules]
     unknown = [group.many for group in groups if not counted.known(group.labels)]
-    said = [*_unseen(counted, groups, rules)]
+    said = [*_unseen(counted, groups, rules, bounds, grouped)]
     if unknown:
         said.append(texts.unknown.format(list=_listed(unknown)))
     return tuple(said)
 
 
-def _unseen(counted: WhiteCounts, groups: Iterable[Group], rules: Rules) -> Iterator[str]:
-    """Yield statements on groups that were not seen."""
-    texts, bounded, unbounded = rules.statement, {}, []
+def _unseen(
+    counted: WhiteCounts,
+    groups: Iterable[Group],
+    rules: Rules,
+    bounds: Mapping[str, Bounds],
+    grouped: Mapping[str, Bounds],
+) -> Iterator[str]:
+    """Yield statements on groups that were not seen.
+
+    They share one bound only where their types have no other one: a table beside may give each type's.
+    """
+    texts, digits = rules.statement, decimals(counted.n)
+    shown, parts, bounded, unbounded = set[str](), list[str](), list[tuple[str, str]](), list[str]()
     for group in groups:
         labels = counted.known(group.labels)
         if not labels or not counted.outside.isdisjoint(labels) or counted.count(labels):
             continue
-        if bounds := counted.bounds(labels, group.key):
-            bounded[group.many] = bounds.high or 0.0
-        else:
+        if group.key not in grouped:
             unbounded.append(group.many)
-    if bounded:
+            continue
+        high = ceil(grouped[group.key].high or 0.0, digits)
+        types = [bounds[label].high or 0.0 for label in labels if label in bounds]
+        shown.update([high, *(ceil(each, digits) for each in types)])
+        part = texts.unseen_one if len(labels) == 1 else texts.unseen_group
+        parts.append(part.format(name=group.many, high=high))
+        bounded.append((group.many, high))
+    if len(bounded) > 1 and len(shown) > 1:
+        yield texts.unseen_several.format(list=", ".join(parts))
+    elif bounded:
         template = texts.unseen if len(bounded) == 1 else texts.unseen_each
-        yield template.format(list=_listed(bounded), high=_up(max(bounded.values())))
+        yield template.format(list=_listed(name for name, _ in bounded), high=bounded[0][1])
     if unbounded:
         yield texts.unbounded.format(list=_listed(unbounded))
 
@@ -155,7 +185,7 @@ def _suspected(counted: WhiteCounts, evidence: Evidence, rules: Rules) -> str:
     """
     texts = rules.presence
     if not counted.supported:
-        return texts.unsure
+        return texts.unsure if counted.usable else texts.suspect
     return texts.corrected if evidence.present and evidence.count >= texts.least else texts.suspect
 
 
@@ -232,14 +262,6 @@ def _down(percent: float) -> str:
     It is in whole percent, or in tenths below 2 %; it never exceeds the bound.
     """
     return f"{tenth_below(percent):g}" if percent < 2 else f"{math.floor(percent)}"
-
-
-def _up(percent: float) -> str:
-    """Format an upper bound as percent, rounded up.
-
-    It is in whole percent, or in tenths below 2 %; it is never less than the bound.
-    """
-    return f"{tenth_above(percent):g}" if percent < 2 else f"{math.ceil(percent)}"
 
 
 def _words(count: int, group: Group) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edgeleuk.differential.differential import Differential, Errors, differential
+from edgeleuk.differential.differential import Differential, Errors, ReaderTypes, differential
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules, Standards
@@ -15,10 +15,13 @@ from edgeleuk.types import Tally
 class DifferentialFunction(Protocol):
     """Maps a Tally to a Differential using the reader's errors."""
 
-    def __call__(self, tally: Tally, labelled: Labelled = NOBODY) -> Differential:
+    def __call__(self, tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
         """Return the differential of a tally.
 
-        `labelled`: cells of it that a person labelled or confirmed.
+        Args:
+            tally: Counts of a slide.
+            labelled: Cells of it that a person labelled or confirmed.
+            usable: False for pictures that are not usable.
         """
 
 
@@ -45,15 +48,16 @@ def differential_function(
     )
     standards = Standards(rules, reference)
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
+    types = ReaderTypes(manifest.labels, subtypes)
 
-    def of_tally(tally: Tally, labelled: Labelled = NOBODY) -> Differential:
+    def of_tally(tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
         return differential(
             tally,
-            labels=manifest.labels,
+            types=types,
             standards=standards,
             errors=errors,
-            subtypes=subtypes,
             labelled=labelled,
+            usable=usable,
         )
 
     return of_tally

@@ -173,6 +173,15 @@ class Statement:
     unknown: Annotated[str, "list"]
     nothing: str
     unsupported: Annotated[str, "n of"]
+    unseen_several: Annotated[str, "list"] = "None seen, but possible among the white cells: {list}."
+    """Text on several groups that were not seen, with bounds that differ."""
+    unseen_one: Annotated[str, "name high"] = "{name} up to {high} %"
+    """Part of `unseen_several` on a group of one type."""
+    unseen_group: Annotated[str, "name high"] = "{name} up to {high} % together"
+    """Part of `unseen_several` on a group of several types."""
+    not_usable: str = (
+        "The count excludes nothing, and percentages would mislead: the pictures are not usable."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from edgeleuk._text import escaped
-from edgeleuk.differential.differential import Differential
+from edgeleuk.differential.differential import Differential, enough_recognised
 from edgeleuk.differential.rules import Rules
 from edgeleuk.types import WHITE_CELL, Place, Refusal, Tally
 
@@ -246,7 +246,7 @@ def _blast_like(tally: Tally, result: Differential, rules: Rules, told: bool) ->
 def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) -> Iterator[Reason]:
     """Return why most of the slide was not read, or not well."""
     texts = rules.verdict.texts
-    if not result.supported:
+    if not _enough_recognised(result, rules):
         said = texts.not_recognised.format(
             n=result.not_recognised + result.unread, of=result.white_cells + result.unread
         )
@@ -269,9 +269,13 @@ def _too_few(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reaso
     texts, wanted = rules.verdict.texts, rules.adequacy.cells
     if not tally.kinds.get(WHITE_CELL, 0) and not tally.white:
         yield Reason("no_white_cells", texts.no_cells)
-    elif result.n < wanted and (result.supported or result.white_cells < wanted):
+    elif result.n < wanted and (_enough_recognised(result, rules) or result.white_cells < wanted):
         cells = "1 white cell" if result.n == 1 else f"{result.n} white cells"
         yield Reason("too_few_cells", texts.too_few.format(cells=cells, more=math.ceil(wanted - result.n)))
+
+
+def _enough_recognised(result: Differential, rules: Rules) -> bool:
+    return enough_recognised(result.n, result.not_recognised + result.unread, rules)
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

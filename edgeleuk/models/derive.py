@@ -27,11 +27,13 @@ from edgeleuk.system import file_io
 from edgeleuk.system.wording import command
 
 PARTS = ("finder", "reader")
+HEAD = "head"
+"""Name of the reader's head among the networks."""
 SCHEMA = Path(__file__).parents[1] / "data" / "model.schema.json"
-COMPUTED = frozenset({"file", "sha256", "head"})
-"""Keys that follow from a part's network.
+COMPUTED = frozenset({"file", "sha256", "head", "guard"})
+"""Keys that follow from a part's files.
 
-A reader's head stays as it is, also with another network.
+A reader's head and its guard cells stay as they are, also with another network, unless another head is given.
 """
 
 
@@ -53,7 +55,7 @@ class Changes:
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Path] = field(default_factory=dict)
-    """ONNX files by replaced network: "finder", "reader"."""
+    """Files by what they replace: "finder" and "reader" (ONNX), "head" (see `heads`)."""
 
     def patch(self, part: str) -> Mapping[str, Any]:
         return self.finder if part == "finder" else self.reader
@@ -84,6 +86,10 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
     document = _document(file_io.parse_json(source), changes)
     for part in PARTS:
         document[part]["sha256"] = _sha256(files[document[part]["file"]])
+    if HEAD in changes.networks:
+        document["reader"][HEAD]["sha256"] = _sha256(files[document["reader"][HEAD]["file"]])
+    if changes.networks and "real_slides" in document:
+        document["real_slides"] = None  # they were read by the parent's networks
     document["lineage"] = [
         _step(model, source, changes, at or datetime.now(UTC)),
         *document.get("lineage", ()),
@@ -97,21 +103,23 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
     """Return the new model's networks by file name.
 
-    The reader's head is among them.
+    The reader's head and its guard cells are among them.
     """
-    if unknown := sorted({*changes.networks} - {*PARTS}):
-        raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(PARTS)}.")
-    files = {}
     own = {"finder": model.finder.path, "reader": model.reader.path}
     if model.reader.head:
-        own["reader's head"] = model.reader.head.path
+        own[HEAD] = model.reader.head.path
+    if unknown := sorted({*changes.networks} - {*own}):
+        raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(own)}.")
+    if model.reader.guard:
+        own["guard"] = model.reader.guard.path
+    files = {}
     for part, there in own.items():
         path = changes.networks.get(part, there)
         try:
             files[there.name] = file_io.read_bytes(path, registry.MOST_NETWORK_BYTES)
         except OSError as error:
             raise ModelMissingError(
-                f"the network {path} cannot be read: {error.strerror}. Name an ONNX file for the {part}."
+                f"the network {path} cannot be read: {error.strerror}. Name a file for the {part}."
             ) from error
     return files
 

@@ -8,18 +8,14 @@ objects of Python.
 from __future__ import annotations
 
 import hashlib
-import io
-import stat
-import zipfile
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.errors import ModelAlteredError, ModelError, ModelMissingError
-from edgeleuk.models.zip_errors import MALFORMED_ZIP
+from edgeleuk.errors import ModelError
+from edgeleuk.models import arrays
 from edgeleuk.system import file_io
 
 MOST_BYTES = 16_000_000
@@ -29,13 +25,6 @@ MOST_BYTES = 16_000_000
 """
 NAMES = ("weight", "bias")
 KINDS = (np.dtype("<f2"), np.dtype("<f4"))
-_PLAIN = (1, 0)
-"""Version of the `.npy` format.
-
-See https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-"""
-_MALFORMED: tuple[type[Exception], ...] = (*MALFORMED_ZIP, SyntaxError)
-"""Exceptions of zipfile and numpy for malformed bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +61,11 @@ def load(path: Path, sha256: str) -> Head:
         ModelAlteredError: The file is not the one published: its SHA-256 is not `sha256`.
         ModelError: The file is no head.
     """
+    content = arrays.read(path, sha256, MOST_BYTES)
     try:
-        content = file_io.read_bytes(path, MOST_BYTES)
-    except OSError as error:
-        raise ModelMissingError(
-            f"model file {path} cannot be read: {error.strerror}. Install the model again."
-        ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
-        raise ModelAlteredError(
-            f"model file {path} is not the one published (SHA-256 {digest[:12]}..., expected {sha256[:12]}...). "
-            "Install the model again; its results cannot be trusted."
-        )
-    try:
-        return _head(*_arrays(content))
-    except _MALFORMED as error:
+        weight, bias = arrays.from_bytes(content, dict.fromkeys(NAMES, KINDS))
+        return _head(weight, bias)
+    except arrays.MALFORMED as error:
         raise ModelError(
             f"{path} is no head of a reader: {str(error)[:200]}. Publish the model again."
         ) from error
@@ -110,18 +89,9 @@ def save(path: Path, weight: NDArray[np.floating], bias: NDArray[np.floating]) -
         OSError: The file cannot be written.
     """
     with np.errstate(over="ignore"):  # _head reports an overflow
-        arrays = [np.ascontiguousarray(each, dtype="<f2") for each in (weight, bias)]
-    _head(*arrays)
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in zip(NAMES, arrays, strict=True):
-            info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, whenever it is written
-            info.create_system = 3  # Unix, wherever it is written
-            info.external_attr = (stat.S_IFREG | 0o644) << 16
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, array, _PLAIN, allow_pickle=False)
-            archive.writestr(info, entry.getvalue())
-    content = written.getvalue()
+        rounded = [np.ascontiguousarray(each, dtype="<f2") for each in (weight, bias)]
+    _head(*rounded)
+    content = arrays.to_bytes(dict(zip(NAMES, rounded, strict=True)))
     if len(content) > MOST_BYTES:
         raise ValueError(f"the head has {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} MB")
     file_io.write_whole(path, content)
@@ -141,35 +111,6 @@ def _head(weight: NDArray[np.floating], bias: NDArray[np.floating]) -> Head:
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise ValueError("it holds what is no number, or none of 16 bits")
     return Head(weight.astype(np.float64), bias.astype(np.float64))
-
-
-def _arrays(content: bytes) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        infos = {info.filename: info for info in archive.infolist()}
-        if len(archive.infolist()) != len(NAMES) or {*infos} != {f"{name}.npy" for name in NAMES}:
-            raise ValueError(f"it holds something else than the arrays {' and '.join(NAMES)}")
-        for name, info in infos.items():
-            if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
-                raise ValueError(f"{name} in it is compressed")
-        weight, bias = (_array(archive.read(f"{name}.npy")) for name in NAMES)
-    return weight, bias
-
-
-def _array(entry: bytes) -> NDArray[np.floating]:
-    """Read an array whose header matches its length.
-
-    The check comes first, because memory is allocated by the header.
-    """
-    stream = io.BytesIO(entry)
-    if np.lib.format.read_magic(stream) != _PLAIN:
-        raise ValueError("an array of it has another version of the format")
-    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
-    if kind not in KINDS:
-        raise ValueError(f"an array of it is {kind}, not float16 or float32")
-    if prod(shape) * kind.itemsize != len(entry) - stream.tell():
-        raise ValueError("an array of it has not the length that it says")
-    array: NDArray[np.floating] = np.load(io.BytesIO(entry), allow_pickle=False)
-    return array
 
 
 def _shape(array: NDArray[np.floating]) -> str:

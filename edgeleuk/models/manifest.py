@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk.models import _values as checked
+from edgeleuk.models.microscope import Microscope
 from edgeleuk.statistics.bounds import Missed, group_kind
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.statistics.likeness import HealthyCells
@@ -160,6 +161,8 @@ POSSIBLE_FROM = 0.01
 This project's choice: at one in a hundred few held-out cells of a type are missed (`reader.possible` has
 them), and most cells of other types are excluded.
 """
+FLAG_VALUES = ("no", "yes")
+"""Values of an attribute that is a flag."""
 TOLD_BY_LABEL = {"neutrophil_stage": {"band neutrophil": "band", "segmented neutrophil": "segmented"}}
 
 
@@ -223,8 +226,8 @@ class FinderManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadFile:
-    """File of a reader's head, see `heads`."""
+class PartFile:
+    """File beside a reader's network: its head or its guard cells."""
 
     path: Path
     sha256: str
@@ -236,11 +239,13 @@ class ReaderManifest:
 
     path: Path
     sha256: str
-    head: HeadFile | None
-    """Head that maps the network's features to logits.
+    head: PartFile | None
+    """Head that maps the network's features to logits, see `heads`.
 
     None where the network returns logits.
     """
+    guard: PartFile | None
+    """Guard cells, see `guard`; None if the model has none."""
     um_per_px: float
     size: int
     density: Density | None
@@ -311,6 +316,13 @@ class ReaderManifest:
 
     These are cells that were neither recognised as the type nor left possible.
     """
+    flags: tuple[str, ...]
+    """Attributes that flag a cell, whatever its type.
+
+    A laboratory taught them, such as a parasite. They are assessed on every cell and change no type.
+    """
+    microscope: Microscope | None
+    """Microscope that the reader was adapted or taught for; None for any."""
     healthy: tuple[HealthyCells, ...]
     """Blast-likeness of cells on healthy slides.
 
@@ -377,7 +389,8 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
     return ReaderManifest(
         path=checked.inside(folder, part["file"]),
         sha256=checked.text(part["sha256"]),
-        head=_head(folder, part["head"]) if "head" in part else None,
+        head=_file(folder, part["head"]) if "head" in part else None,
+        guard=_file(folder, part["guard"]) if "guard" in part else None,
         um_per_px=checked.within(*UM_PER_PX, part["um_per_px"]),
         size=checked.count(part["input"]["size"]),
         density=_density(part["input"]),
@@ -411,6 +424,8 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         confusion=_confusion(part["confusion"], labels) if "confusion" in part else None,
         possible_from=checked.share(part.get("possible", {}).get("from", POSSIBLE_FROM)),
         missed=_missed(part.get("possible", {})),
+        flags=_flags(part.get("flags", []), attributes),
+        microscope=Microscope.of(part["microscope"]) if "microscope" in part else None,
         healthy=tuple(_healthy(each) for each in part.get("healthy", [])),
         raw=part,
     )
@@ -429,8 +444,8 @@ def _cell_classes(classes: tuple[str, ...], stands_for: Mapping[str, Any]) -> di
     return translated
 
 
-def _head(folder: Path, value: Mapping[str, Any]) -> HeadFile:
-    return HeadFile(checked.inside(folder, value["file"]), checked.text(value["sha256"]))
+def _file(folder: Path, value: Mapping[str, Any]) -> PartFile:
+    return PartFile(checked.inside(folder, value["file"]), checked.text(value["sha256"]))
 
 
 def _printed(part: Mapping[str, Any], labels: Collection[str]) -> dict[str, str]:
@@ -491,6 +506,13 @@ def _subtypes(value: Any, labels: Collection[str], attributes: Collection[str]) 
         if label not in labels or name not in attributes:
             raise ValueError(f"subtypes have {label!r}: {name!r}, not a label and an attribute")
     return dict(value)
+
+
+def _flags(value: Any, attributes: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    flags = checked.names(value) if value else ()
+    if unknown := [name for name in flags if tuple(attributes.get(name, ())) != FLAG_VALUES]:
+        raise ValueError(f"flags has {unknown[0]!r}, which is no attribute of no and yes")
+    return flags
 
 
 def _healthy(value: Mapping[str, Any]) -> HealthyCells:

@@ -73,9 +73,9 @@ class Model:
     def files(self) -> dict[Path, str]:
         """SHA-256 of the network files, by path.
 
-        Includes the reader's head where that is a file of its own.
+        Includes the reader's head and its guard cells where it has such files.
         """
-        parts = (self.finder, self.reader, self.reader.head)
+        parts = (self.finder, self.reader, self.reader.head, self.reader.guard)
         return {part.path: part.sha256 for part in parts if part}
 
     def verify(self) -> None:

@@ -86,6 +86,27 @@ class Reader:
     def subtypes(self) -> Mapping[str, str]:
         return self.manifest.subtypes
 
+    @property
+    def head(self) -> heads.Head | None:
+        """Head that maps features to logits; None if the network gives logits."""
+        return self._head
+
+    def features(self, crops: NDArray[np.uint8], turn: int = 0) -> NDArray[np.float32]:
+        """Return the network's features (N, F) that the head takes.
+
+        `crops`: (N, size, size, 3). `turn`: quarter turns of the crops before they are read.
+
+        Raises:
+            ModelError: The network gives logits, not features.
+        """
+        if self._head is None:
+            raise ModelError(
+                f"{self.manifest.path} has no separate head, so that no other head can be put on it. Use a newer model."
+            )
+        turned = np.ascontiguousarray(np.rot90(crops, turn, (1, 2)))
+        parts = [self._given(turned[i : i + BATCH]) for i in range(0, len(turned), BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, self._head.features), np.float32)
+
     def read(self, image: Image, scale: Scale, boxes: Boxes) -> list[Reading]:
         """Read the white cells in boxes.
 
@@ -248,7 +269,7 @@ class Reader:
                     values,
                     self.attributes[name],
                     self.manifest.attribute_thresholds[name],
-                    assessed or name == own,
+                    assessed or name == own or name in self.manifest.flags,
                 )
                 for name, values in attributes.items()
                 if name == own or name not in second_levels

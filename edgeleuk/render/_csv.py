@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgeleuk._text import cell_text
@@ -29,7 +29,17 @@ def csv_of(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
     What a row lacks becomes an empty cell.
     """
-    return csv_text([names, *([row.get(name) for name in names] for row in rows)])
+    return csv_text(rows_of(names, rows))
+
+
+def rows_of(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    """Yield `names`, then the values of each mapping under them.
+
+    What a row lacks is None.
+    """
+    yield names
+    for row in rows:
+        yield [row.get(name) for name in names]
 
 
 def _cell(value: Any) -> Any:

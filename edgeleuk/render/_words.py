@@ -5,6 +5,7 @@ Names, times, and styles of flags.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from rich.cells import cell_len, set_cell_size
@@ -43,7 +44,7 @@ PICTURE_WORDS: Mapping[str, str] = {
     "colours": msgid("wrong colours"),
     "drawn": msgid("drawn into"),
     "coarse": msgid("too little detail"),
-    "objective": msgid("other objective?"),
+    "objective": msgid("perhaps another objective"),
     "scale": msgid("scale unknown"),
     "ScaleError": msgid("scale unknown"),
     "UnforeseenError": msgid("fault in the program"),
@@ -111,6 +112,14 @@ def unchecked_notice() -> str:
     return _(
         "No native reader has checked this translation yet. The English text stands beside what safety depends on."
     )
+
+
+def with_micro(text: str) -> str:
+    """Return a text of the program with µm and µL for um and uL.
+
+    Terminals and tables keep to ASCII; pages do not need to.
+    """
+    return re.sub(r"(?<=\d )u(?=m2?\b|L\b)|(?<=per )u(?=L\b)|\bu(?=m per )", "µ", text)
 
 
 def flag_title(code: str) -> str:

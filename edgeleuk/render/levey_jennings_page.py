@@ -9,6 +9,7 @@ from html import escape
 from edgeleuk._text import escaped
 from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
+from edgeleuk.render._words import with_micro
 from edgeleuk.render.levey_jennings import Point, points
 from edgeleuk.render.quality_control import number, quantity_text, unit, value_text
 from edgeleuk.render.tables import RESEARCH_USE
@@ -146,4 +147,4 @@ def _day(time: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(escaped(text))
+    return escape(with_micro(escaped(text)))

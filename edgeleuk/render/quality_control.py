@@ -83,15 +83,18 @@ def state_line(name: str, run: ControlRun, least_cells: int) -> Text:
     return Text.assemble(head, f" Control slide {clean(name)}: {said}")
 
 
-def run_report(control: Control, run: ControlRun) -> RenderableType:
-    """Return a run with a row for each evaluated value."""
+def run_report(control: Control, run: ControlRun, session: str) -> RenderableType:
+    """Return a run with a row for each evaluated value.
+
+    `session`: short id of its session, as other commands print it.
+    """
     parts: list[RenderableType] = [state_line(control.name, run, control.least_cells)]
     if run.values:
         parts.append(_values(run.values))
         if absent := sum(not (each.value or each.mean or each.rule) for each in run.values):
             parts.append(Text(f"None of {absent} other quantities, as expected.", style="dim"))
     cells = "1 white cell" if run.cells == 1 else f"{run.cells} white cells"
-    parts.append(Text(f"{cells} recognised, session {run.session[:8]}. {RESEARCH_USE}", style="dim"))
+    parts.append(Text(f"{cells} recognised, session {session}. {RESEARCH_USE}", style="dim"))
     return Group(*parts)
 
 

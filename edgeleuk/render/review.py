@@ -46,6 +46,21 @@ def in_a_line(review: Review) -> str:
     )
 
 
+def shortly(review: Review) -> str:
+    """Return the state of a review in a few words, for a list.
+
+    Such as "final, signed by A. B." or "preliminary, 40 of 120 looked at".
+    """
+    if review.faults:
+        return "the trail has a fault"
+    if signature := review.signature:
+        return f"{review.state}, signed by {signature.by}"
+    if not review.trail:
+        return "not reviewed"
+    again = f", changed after revision {review.revisions[-1].number} was signed" if review.revisions else ""
+    return f"preliminary{again}, {review.reviewed} of {len(review.cells)} looked at"
+
+
 def _entry(entry: Entry) -> dict[str, Any]:
     """Return an entry, without the parts that it does not have."""
     always = {"number", "at", "who", "action", "revision", "group", "hash"}

@@ -5,8 +5,6 @@ A session can be shown on the terminal, as JSON, as CSV, and as pictures of its 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +26,7 @@ from edgeleuk.differential.verdict import as_json as verdict_json
 from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
 from edgeleuk.render._words import Fitted, clean, cut
+from edgeleuk.render.identity import identified
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.review import as_json as review_json
 from edgeleuk.render.review import in_a_line
@@ -36,7 +35,7 @@ from edgeleuk.review import Review
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
 from edgeleuk.system.wording import command
-from edgeleuk.types import CountedField, Refusal
+from edgeleuk.types import WHITE_CELL, CountedField, Refusal
 
 SCHEMA = "edgeleuk-session/1"
 LONGEST_TYPE = 60
@@ -228,18 +227,20 @@ def document(kept: Kept, review: Review) -> dict[str, Any]:
     return shown(kept, review) | {"fields": images}
 
 
-def cells_csv(kept: Kept) -> str:
+def cells_csv(kept: Kept, *, only_white: bool = False) -> str:
     """Return a CSV row per cell and field.
 
-    The first columns are the field, the cell's number on the map, whether it was seen here first, the
-    operator's mark, and the type that all its views give together. The columns of `analyze --csv` follow.
+    `only_white`: leave out red cells and platelets, of which there are hundreds in a field.
+
+    After the identity of the result come the field, the cell's number on the map, whether it was seen here
+    first, the operator's mark, and the type that all its views give together. The other columns of
+    `analyze --csv` follow.
     """
-    return csv_text(_rows(kept))
+    return csv_text(identified(kept.result.about, _rows(kept, only_white)))
 
 
-def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
-    as_analyzed = tables.cells_csv(kept.result, kept.model.reader.attributes)
-    rows = csv.reader(io.StringIO(as_analyzed))
+def _rows(kept: Kept, only_white: bool) -> Iterator[Iterable[Any]]:
+    rows = tables.cell_rows(kept.result, [*kept.model.reader.attributes])
     yield ("field", "cell", "fresh", "marked", "type", *next(rows))
     for counted in kept.result.counted:
         for position, identity in enumerate(counted.identities):
@@ -249,7 +250,9 @@ def _rows(kept: Kept) -> Iterator[Iterable[Any]]:
                 int(identity in counted.fresh),
                 kept.result.marks.get(identity),
             )
-            yield (*head, _type(kept, counted, position), *next(rows))
+            row = (*head, _type(kept, counted, position), *next(rows))
+            if not only_white or counted.field.cells[position].kind == WHITE_CELL:
+                yield row
 
 
 def crops(kept: Kept, fields: Iterable[CountedField]) -> Iterator[tuple[str, bytes]]:

@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from typing import Any
 
-from edgeleuk.differential.differential import Differential, as_json
-from edgeleuk.differential.per_microlitre import Estimates, PerMicrolitre
-from edgeleuk.differential.verdict import Verdict
+from edgeleuk.differential.differential import as_json
+from edgeleuk.differential.per_microlitre import PerMicrolitre
 from edgeleuk.differential.verdict import as_json as verdict_json
 from edgeleuk.errors import QualityError
-from edgeleuk.render._csv import csv_of, csv_text
+from edgeleuk.render._csv import csv_text, rows_of
+from edgeleuk.render.identity import identified
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.intervals import Share
 from edgeleuk.types import (
@@ -237,10 +237,11 @@ def cells_csv(result: SlideResult, attributes: Iterable[str]) -> str:
     A cell has the reading with which it counts. Unknown values are empty. Attribute values are given only
     where the reader was sure.
     """
-    return csv_text(_cell_rows(result, list(attributes)))
+    return csv_text(identified(result.about, cell_rows(result, list(attributes))))
 
 
-def _cell_rows(result: SlideResult, attributes: Sequence[str]) -> Iterator[Iterable[Any]]:
+def cell_rows(result: SlideResult, attributes: Sequence[str]) -> Iterator[Iterable[Any]]:
+    """Yield the rows of `cells_csv` without the identity, their head first."""
     head = (
         "path",
         "number",
@@ -276,7 +277,7 @@ def pictures_csv(result: SlideResult) -> str:
 
     The row has the quality verdict and its reasons. Pictures that were not analysed come last.
     """
-    return csv_text(_picture_rows(result))
+    return csv_text(identified(result.about, _picture_rows(result)))
 
 
 def _picture_rows(result: SlideResult) -> Iterator[Iterable[Any]]:
@@ -300,12 +301,13 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, str]:
     return " ".join(each.code for each in told), " ".join(each.text for each in told)
 
 
-def verdict_csv(verdict: Verdict) -> str:
+def verdict_csv(result: SlideResult) -> str:
     """Return verdict and reasons as CSV.
 
     The verdict is in the first row. Then comes one row for each cell of each reason, or one for a reason
     without cells.
     """
+    verdict = result.verdict
     rows: list[tuple[Any, ...]] = [
         ("code", "text", "path", "number"),
         (verdict.code, verdict.text, None, None),
@@ -314,10 +316,10 @@ def verdict_csv(verdict: Verdict) -> str:
         for place in reason.cells or (None,):
             where = (place.picture, place.number or None) if place else (None, None)
             rows.append((reason.code, reason.text, *where))
-    return csv_text(rows)
+    return csv_text(identified(result.about, rows))
 
 
-def differential_csv(result: Differential) -> str:
+def differential_csv(result: SlideResult) -> str:
     """Return a CSV row per cell type.
 
     A row has the count, the percentage of the recognised cells, and the bounds of the share of all white
@@ -326,34 +328,36 @@ def differential_csv(result: Differential) -> str:
     over its cells where the reader was sure. If shares are corrected, three more columns have them. Labels
     outside the denominator come last.
     """
+    found = result.differential
     names = ["type", "count", "of", "percent", "low", "high", "recognised_low", "recognised_high"]
-    names += ["corrected", "corrected_low", "corrected_high"] if result.corrected else []
+    names += ["corrected", "corrected_low", "corrected_high"] if found.corrected else []
     rows: list[dict[str, Any]] = []
-    for label, share in result.types.items():
+    for label, share in found.types.items():
         row = _share_row(label, share)
-        if bounds := result.bounds.get(label):
+        if bounds := found.bounds.get(label):
             row |= {
                 "low": round(bounds.low, 3),
                 "high": None if bounds.high is None else round(bounds.high, 3),
             }
-        if estimate := result.corrected.get(label):
+        if estimate := found.corrected.get(label):
             row["corrected"] = round(estimate.percent, 3)
-        if estimate and label in result.bounds:
+        if estimate and label in found.bounds:
             row |= {"corrected_low": round(estimate.low, 3), "corrected_high": round(estimate.high, 3)}
         rows.append(row)
-        if level := result.subtypes.get(label):
+        if level := found.subtypes.get(label):
             rows += [_share_row(f"{label}/{value}", part) for value, part in level.values.items()]
             rows.append({"type": f"{label}/unsure", "count": level.unsure})
-    rows += [{"type": label, "count": count} for label, count in result.outside.items()]
-    return csv_of(names, rows)
+    rows += [{"type": label, "count": count} for label, count in found.outside.items()]
+    return csv_text(identified(result.about, rows_of(names, rows)))
 
 
-def estimates_csv(estimates: Estimates) -> str:
+def estimates_csv(result: SlideResult) -> str:
     """Return a CSV row per estimate.
 
     It has the cells per uL with their 95 % interval, and the basis of the estimate.
     """
-    return csv_of([each.name for each in fields_of(PerMicrolitre)], estimates.as_json()["values"])
+    names = [each.name for each in fields_of(PerMicrolitre)]
+    return csv_text(identified(result.about, rows_of(names, result.estimates.as_json()["values"])))
 
 
 def _share_row(name: str, share: Share) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -38,6 +38,7 @@ from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
 from edgeleuk.statistics.correction import Estimate
 from edgeleuk.statistics.intervals import Share
+from edgeleuk.statistics.rounding import ceil, decimals, floor
 from edgeleuk.system.language import _, figure, ngettext, word
 from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import (
@@ -56,8 +57,6 @@ from edgeleuk.types import (
 WIDTH = 78
 REASONS = 6
 """Number of reasons whose cells are named."""
-MANY_CELLS = 200
-"""Minimum cells for percentages with a decimal."""
 COPIES = 6
 """Number of copies that are named."""
 BAR = 18
@@ -362,7 +361,7 @@ def together(
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
     parts += [Text(guarded(text)) for text in result.adequacy]
-    if details and result.attributes and result.n:
+    if details and result.attributes and result.n and result.supported:
         parts.append(Padding(attributes(result), (1, 0, 0, 0)))
     return Padding(Group(*parts), (1, 0))
 
@@ -425,37 +424,23 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, 
         if labels:
             yield _("none of the others"), ()
         return
-    bounded = [result.bounds[label] for label in labels if label in result.bounds]
-    if bounded:
-        high = ceil(max(each.high or 0.0 for each in bounded), 0)
-        yield _("none of the others"), ("0", _("0 – {high} each").format(high=high))
+    if high := highest(result, labels):
+        yield _("none of the others"), ("0", _("0 – {high} each").format(high=figure(high)))
     for label in labels:
         if label not in result.bounds:
             yield spoken(label), ("0", _("not known"))
 
 
-def decimals(cells: int) -> int:
-    """Return a percentage's number of decimals.
-
-    One of fewer than MANY_CELLS cells is more than half a per cent.
-    """
-    return 1 if cells >= MANY_CELLS else 0
+def highest(result: Differential, labels: Iterable[str]) -> str:
+    """Return the highest upper bound of some types as text; "" if none is known."""
+    known = [result.bounds[label].high or 0.0 for label in labels if label in result.bounds]
+    return ceil(max(known), decimals(result.n)) if known and result.supported else ""
 
 
 def between(bounds: Bounds, digits: int = 0) -> str:
     """Return bounds as text, rounded away from each other."""
     high = "" if bounds.high is None else ceil(bounds.high, digits)
     return figure(f"{floor(bounds.low, digits)} – {high}")
-
-
-def floor(value: float, digits: int) -> str:
-    """Round a lower bound down."""
-    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
-
-
-def ceil(value: float, digits: int) -> str:
-    """Round an upper bound up, to 100 at most."""
-    return f"{min(100.0, math.ceil(value * 10**digits) / 10**digits):.{digits}f}"
 
 
 def _second_level(table: Table, level: SecondLevel) -> None:

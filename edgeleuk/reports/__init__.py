@@ -6,6 +6,7 @@ rendered from that value alone.
 
 from edgeleuk.reports.gathering import Context, gather, wanted
 from edgeleuk.reports.report import (
+    Amendment,
     FlaggedCell,
     PictureRow,
     Remark,
@@ -17,6 +18,7 @@ from edgeleuk.reports.report import (
 )
 
 __all__ = [
+    "Amendment",
     "Context",
     "FlaggedCell",
     "PictureRow",

@@ -10,6 +10,7 @@ from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.rules import Range, Reference, Rules
 from edgeleuk.differential.verdict import Verdict, cells_text, told_apart
 from edgeleuk.reports.report import (
+    Amendment,
     FlaggedCell,
     PictureRow,
     Remark,
@@ -148,6 +149,7 @@ def _standing(review: Review | None, cells: int) -> Standing:
         changed=len(review.changed),
         added=review.added_counts,
         earlier=tuple((each.number, each.by, each.at) for each in earlier),
+        amendments=tuple(Amendment(each.revision, each.who, each.at, each.why) for each in review.amendments),
         faults=review.faults,
     )
 

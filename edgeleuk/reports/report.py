@@ -34,6 +34,19 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """Opening of a further revision after a signature."""
+
+    revision: int
+    """Number of the revision that it opened."""
+    by: str
+    at: str
+    """Time, ISO 8601."""
+    why: str
+    """Reason; empty if none was given."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """State of the report's revision."""
 
@@ -53,6 +66,8 @@ class Standing:
     """Cells that a person added, by type; None without a review."""
     earlier: tuple[tuple[int, str, str], ...] = ()
     """Earlier signed revisions: number, name and time."""
+    amendments: tuple[Amendment, ...] = ()
+    """Openings of further revisions, in order."""
     faults: tuple[str, ...] = ()
     """What is wrong with the trail or a signature, a sentence each."""
 

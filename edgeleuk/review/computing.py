@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from edgeleuk.counting.kept import Kept
+from edgeleuk.differential.conclusion import conclude
 from edgeleuk.differential.for_reader import differential_function
 from edgeleuk.differential.labelled import Labelled
 from edgeleuk.differential.per_microlitre import estimate
 from edgeleuk.differential.rules import Reference, Rules
 from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, total
-from edgeleuk.differential.verdict import Pictures, Reason, reach
+from edgeleuk.differential.verdict import Pictures, Reason
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.review import signing
 from edgeleuk.review.labels import choices
@@ -155,10 +156,16 @@ class Computing:
         tally = replace(total(each for each, _ in counts), doubtful=doubtful)
         labels = Counter(cell.label or "" for cell in sure.values())
         unsure = sum(cell.program in (None, UNCLASSIFIED) for cell in sure.values())
-        differential = self._differential(tally, Labelled(dict(labels), unsure))
         refused = [each for each in kept.result.refused if each.exit_code]
         pictures = Pictures(kept.number, refused, kept.spoken)
-        verdict = reach(tally, differential, pictures, self._rules, tuple(self._reasons(added)))
+        differential, verdict = conclude(
+            tally,
+            self._differential,
+            pictures,
+            self._rules,
+            Labelled(dict(labels), unsure),
+            tuple(self._reasons(added)),
+        )
         red_cells = kept.summary.red_cells
         return replace(
             kept.result,

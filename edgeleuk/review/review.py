@@ -178,6 +178,11 @@ class Review:
         return self.revisions[-1] if self.signed and self.revisions else None
 
     @property
+    def amendments(self) -> tuple[Entry, ...]:
+        """Entries that opened a further revision, in order."""
+        return tuple(entry for entry in self.trail if entry.action == "amend")
+
+    @property
     def added_counts(self) -> Mapping[str, int]:
         """Cells added by hand, by label."""
         counts: dict[str, int] = {}

@@ -155,6 +155,11 @@ class SessionSummary:
 
     With files beside them that are no pictures.
     """
+    sequence: int = 0
+    """Number of the session in its file, from 1, in the order of starting.
+
+    It is not given again when a session is deleted. 0 if the file could not be brought up to date.
+    """
 
     @property
     def about(self) -> Provenance:

@@ -229,6 +229,25 @@ def m007_views(connection: sqlite3.Connection) -> None:
     )
 
 
+def m008_identity(connection: sqlite3.Connection) -> None:
+    """Give the file a UUID, and sessions a number in it.
+
+    A number is not given again when its session is deleted: two sessions of one file with the same number show
+    that the file was copied and both copies were counted with. Sessions without a UUID get one.
+    """
+    for statement in (
+        "CREATE TABLE store (uuid TEXT NOT NULL, last INTEGER NOT NULL) STRICT",
+        "ALTER TABLE sessions ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(statement)
+    found = connection.execute("SELECT id, uuid FROM sessions ORDER BY rowid").fetchall()
+    for number, (session, uuid) in enumerate(found, start=1):
+        connection.execute(
+            "UPDATE sessions SET sequence = ?, uuid = ? WHERE id = ?", (number, uuid or str(uuid4()), session)
+        )
+    connection.execute("INSERT INTO store (uuid, last) VALUES (?, ?)", (str(uuid4()), len(found)))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_sessions,
     m002_quality,
@@ -237,6 +256,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_review,
     m006_quality_control,
     m007_views,
+    m008_identity,
 )
 
 

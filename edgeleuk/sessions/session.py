@@ -27,6 +27,7 @@ from edgeleuk.sessions.damage import (
 )
 from edgeleuk.sessions.database import Database
 from edgeleuk.sessions.facts import FACTS, Change, Note, SessionSummary, State
+from edgeleuk.sessions.history import history
 from edgeleuk.sessions.leases import Lease, held
 from edgeleuk.sessions.views import Pictures
 from edgeleuk.system.addresses import without_secrets
@@ -301,6 +302,14 @@ class Session:
         """
         found = self._both_ways("SELECT at, text FROM notes", "", "notes", lost)
         return tuple(Note(row["at"], row["text"]) for row in found if is_time(row["at"]))
+
+    def history(self) -> frozenset[str]:
+        """Return the fingerprints of what happened, see `history`.
+
+        Raises:
+            DamagedError: A part of it cannot be read.
+        """
+        return history(self._database, self.id)
 
     def _both_ways(self, select: str, only: str, what: str, lost: Losses | None) -> list[sqlite3.Row]:
         """Return rows with or without the index.

@@ -109,6 +109,16 @@ class Store:
     def path(self) -> Path:
         return self._database.path
 
+    @property
+    def uuid(self) -> str:
+        """UUID of the file; a copy of the file has the same.
+
+        Empty for a damaged file of an older edgeleuk.
+        """
+        if not self._database.query("SELECT 1 FROM sqlite_schema WHERE name = 'store'"):
+            return ""
+        return str(self._database.query("SELECT uuid FROM store")[0]["uuid"])
+
     def start(self, new: NewSession) -> Session:
         """Start a session, held by this process.
 
@@ -120,6 +130,8 @@ class Store:
         row = {"id": session.id, **_row(new)}
         try:
             with self._database.transaction() as connection:
+                connection.execute("UPDATE store SET last = last + 1")
+                row["sequence"] = connection.execute("SELECT last FROM store").fetchone()[0]
                 connection.execute(
                     f"INSERT INTO sessions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
                     tuple(row.values()),

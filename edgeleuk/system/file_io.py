@@ -16,7 +16,7 @@ import secrets
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite, log10
 from pathlib import Path
 from typing import Any, NoReturn
@@ -232,14 +232,16 @@ def parse_toml(content: bytes) -> dict[str, Any]:
     return document
 
 
-def write_whole(path: Path, content: bytes, mode: int | None = None, partial: Path | None = None) -> None:
+def write_whole(
+    path: Path, content: bytes | Iterable[bytes], mode: int | None = None, partial: Path | None = None
+) -> None:
     """Write a file atomically and flush it to disk.
 
     The temporary file beside it is always a new one: a link that somebody put there is not followed.
 
     Args:
         path: Target; replaced only once the content is on the disk.
-        content: Bytes to write.
+        content: Bytes to write, or parts of a file too large to be held in memory.
         mode: Permissions, whatever the umask; None for those of any new file.
         partial: Temporary file on the same disk; None for a hidden one beside `path`.
 
@@ -256,7 +258,7 @@ def write_whole(path: Path, content: bytes, mode: int | None = None, partial: Pa
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -22,7 +22,22 @@ LEAST_LETTERS = 3
 Templates with fewer would recognise too much.
 """
 NAMED = frozenset(
-    {"name", "them", "list", "cells", "reasons", "reason", "kind", "kinds", "label", "word", "yes", "no"}
+    {
+        "name",
+        "them",
+        "list",
+        "cells",
+        "reasons",
+        "reason",
+        "kind",
+        "kinds",
+        "label",
+        "word",
+        "yes",
+        "no",
+        "state",
+        "what",
+    }
 )
 """Placeholders that may stand for a name of the catalogues.
 
@@ -76,7 +91,7 @@ def _form(name: str) -> str:
     """Return the pattern of a placeholder's values."""
     if name.startswith("option_"):
         return r"\S+"
-    return FORMS.get(name, ".+?")
+    return FORMS.get(name, ".*?")
 
 
 def said(text: str) -> str:
@@ -196,7 +211,10 @@ def _list(name: str, value: str, language: Language) -> str | None:
             continue
         counted = _COUNTED.fullmatch(part)
         found = language.entries.get(f"{NAMES}\x04{counted['name'] if counted else part}")
-        if found is None:
+        if found is not None:
+            shown.append(f"{found} {counted['n']}" if counted else found)
+        elif (sentence := _sentence(part, language)) is not None:
+            shown.append(sentence)
+        else:
             return None
-        shown.append(f"{found} {counted['n']}" if counted else found)
     return "".join(shown)

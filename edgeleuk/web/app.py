@@ -101,6 +101,7 @@ def _routes(
         Route("/camera", pages.camera),
         Route("/devices", doors.devices),
         Route("/slides/{session}", pages.slide),
+        Route("/slides/{session}/standing", pages.standing),
         Route("/slides/{session}/cells/{cell:int}.jpg", images.crop),
         Route("/slides/{session}/fields/{field:int}.jpg", images.field),
         Route("/slides/{session}/cells/{cell:int}", pages.cell),

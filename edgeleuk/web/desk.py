@@ -19,16 +19,21 @@ from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.models.registry import Model
 from edgeleuk.quality_control import log
 from edgeleuk.render.control_warnings import controlled
+from edgeleuk.render.review import shortly
 from edgeleuk.results.slide_result import identify
 from edgeleuk.review import OpenReview, Review
 from edgeleuk.sessions import NewSession, Session, SessionSummary, Store, default_path, open_store
 from edgeleuk.system import file_io
+from edgeleuk.system.language import current
+from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import CountedField
 from edgeleuk.web.analysis import Outcome
 
 T = TypeVar("T")
 OPEN_SLIDES = 3
 """Number of slides that are kept open: their maps take memory."""
+OPEN_STANDINGS = 500
+"""Number of slides whose verdict is kept at hand for their list."""
 OPEN_FIELDS = 24
 """Number of fields whose crops are kept at hand."""
 LONGEST_LABEL = 60
@@ -93,6 +98,7 @@ class Desk:
         self._store: Store | None = None
         self._slides: OrderedDict[tuple[object, ...], Slide] = OrderedDict()
         self._fields: OrderedDict[tuple[str, int], CountedField] = OrderedDict()
+        self._standings: OrderedDict[tuple[object, ...], dict[str, str]] = OrderedDict()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread."""
@@ -170,6 +176,34 @@ class Desk:
         """Return a slide and its review as of now, with what control slides say against it."""
         slide = self.slide(session)
         return self.controlled(slide, slide.opened.review())
+
+    def standing(self, session: str) -> dict[str, str]:
+        """Return the verdict of a slide and the state of its review, as the list of slides has them.
+
+        They are kept until the session or its review goes on.
+        """
+        about = self.summary(session)
+        last = len(self.store.trail(session).entries([]))
+        marks, controls = self.store.get(session).marks([]), log.read(self.store, [])
+        key = (
+            session,
+            about.fields,
+            about.refused,
+            about.last,
+            about.state,
+            last,
+            len(marks),
+            len(controls),
+            current().code,
+        )
+        if key not in self._standings:
+            _, review = self.reviewed(session)
+            verdict = review.result.verdict
+            told = {"code": verdict.code, "title": guarded(verdict.title), "review": said(shortly(review))}
+            self._standings[key] = told
+            while len(self._standings) > OPEN_STANDINGS:
+                self._standings.popitem(last=False)
+        return self._standings[key]
 
     def controlled(self, slide: Slide, review: Review) -> tuple[Kept, Review]:
         """Return a slide and a review of it, with what control slides say against it."""

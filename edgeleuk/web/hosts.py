@@ -64,7 +64,7 @@ def own_names(host: str, *, lan: bool) -> frozenset[str]:
     if lan:
         own = socket.gethostname().lower()
         names |= {own, f"{own.split('.')[0]}.local", *addresses()}
-    elif not is_any(host):
+    if not is_any(host):  # an interface may have more addresses than the one that it tells
         names.add(host.lower().strip("[]"))
     return frozenset(names)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from edgeleuk import __version__
 from edgeleuk.counting.kept import Kept
@@ -182,6 +182,11 @@ class Pages:
 
         values = await self._desk.run(work)
         return self._templates.page(request, "slide.html", **values)
+
+    async def standing(self, request: Request) -> Response:
+        """Return the verdict and the state of the review of a slide, for the list of slides."""
+        session = request.path_params["session"]
+        return JSONResponse(await self._desk.run(lambda: self._desk.standing(session)))
 
     async def cell(self, request: Request) -> Response:
         """Return the part of a page that shows one cell."""

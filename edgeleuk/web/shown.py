@@ -12,10 +12,11 @@ from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
 from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import of_label
-from edgeleuk.render.terminal import between, ceil, decimals, outside_counts
+from edgeleuk.render.terminal import between, highest, outside_counts
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap.slide_map import CROP_UM
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.language import _, current, date, figure, msgid, word
 from edgeleuk.types import UNCLASSIFIED, WHITE_CELL
 from edgeleuk.web.keys import letters
@@ -151,8 +152,8 @@ def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterato
         }
     if not absent:
         return
-    known = [now.bounds[each].high or 0.0 for each in absent if each in now.bounds]
-    upper = _("0 – {high} each").format(high=ceil(max(known), 0)) if known and now.supported else ""
+    high_text = highest(now, absent)
+    upper = _("0 – {high} each").format(high=figure(high_text)) if high_text else ""
     yield {
         "name": _("none of the others"), "colour": "", "count": 0, "program": 0, "percent": "0" if upper else "",
         "between": upper, "point": 0.0, "high": 0.0, "names": _(", ").join(spoken(each) for each in absent),
@@ -174,11 +175,16 @@ def cell_groups(kept: Kept, review: Review) -> list[dict[str, Any]]:
 def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
     """Return a cell as the gallery shows it."""
     label = cell.label
+    name = _name_of(label)
+    if label == UNCLASSIFIED and not cell.person and cell.reading and cell.reading.probabilities:
+        likeliest, share = Counter(cell.reading.probabilities).most_common(1)[0]
+        most = _("most like {name} ({share} %)").format(name=spoken(likeliest), share=f"{100 * share:.0f}")
+        name += f"{_(', ')}{most}"
     sure = f"{cell.reading.probability:.0%}" if cell.reading and cell.program != UNCLASSIFIED else ""
     return {
         "id": cell.identity,
         "label": label or "",
-        "name": spoken(label) if label else _(UNREAD),
+        "name": name,
         "program": spoken(cell.program) if cell.program else _(UNREAD),
         "changed": label != cell.program,
         "by": cell.by,

@@ -208,6 +208,9 @@ def _kinds() -> dict[str, Kind]:
         "result": Kind(_record(records.result), targets.kept_result, 3),
         "field": Kind(_record(records.field), targets.kept_field, 2),
         "session": Kind(_database, targets.session, 3),
+        "report": Kind(_json(records.document), targets.report, 2),
+        "trail": Kind(_json(records.trail), targets.trail, 1),
+        "control": Kind(_json(records.control_log), targets.control_log, 1),
         "shown": Kind(_database, targets.shown_session, 1),
     }
 

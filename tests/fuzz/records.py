@@ -10,27 +10,34 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import counted
 import msgspec
 import old_store
 import packed
+import reviewed
 from standard import RULES, judged
 
 from edgeleuk.device import colour, profiles
 from edgeleuk.differential import rules
 from edgeleuk.differential.tally import tally
+from edgeleuk.differential.verdict import Pictures, reach
 from edgeleuk.lab.training import recipe
 from edgeleuk.models import registry
 from edgeleuk.models.updates import signing
 from edgeleuk.models.updates.update import MANIFEST, SIGNATURE
 from edgeleuk.quality import assessment
+from edgeleuk.quality_control.control import Control, ControlRun, EvaluatedValue, Expected
+from edgeleuk.render import tables
 from edgeleuk.results import codec
 from edgeleuk.results.slide_result import Provenance, SlideResult, without_pictures
 from edgeleuk.sessions import open_store
+from edgeleuk.sessions.trail import Entry, digest
 from edgeleuk.system import machine
 from edgeleuk.types import Refusal
 
@@ -233,6 +240,59 @@ def old_session() -> bytes:
         old_store.write(path, [counted.counted_field(1), counted.counted_field(2)])
         _date(path)
         return path.read_bytes()
+
+
+@cache
+def document() -> bytes:
+    """A result as `analyze --json` writes it, with cells, flags and refusals."""
+    found = codec.decode(result(), SlideResult)
+    pictures = Pictures(len(found.counted), found.refused)
+    verdict = reach(found.tally, found.differential, pictures, RULES)
+    return json.dumps(tables.document(replace(found, verdict=verdict))).encode()
+
+
+@cache
+def reviewed_session() -> bytes:
+    """A file with a session to review."""
+    with _folder() as place:
+        with reviewed.store_at(place) as store:
+            reviewed.keep(store, [reviewed.reading(label) for label in ("neutrophil", "blast", "monocyte")])
+        return (place / "sessions.db").read_bytes()
+
+
+@cache
+def trail() -> bytes:
+    """Entries of a review, one of each action, as rows of its table."""
+    parts: list[dict[str, Any]] = [
+        {"action": "looked_at", "cells": (1, 2)},
+        {"action": "reclassify", "cell": 1, "before": "neutrophil", "after": "eosinophil", "why": "granules"},
+        {"action": "add", "cell": -1, "after": "blast", "field": 1, "box": (10.0, 10.0, 60.0, 60.0)},
+        {"action": "note", "why": "a note"},
+        {"action": "undo", "undoes": 4},
+        {"action": "sign", "signed": '{"revision": 1, "trail": "", "counts": {"blast": 1}, "facts": {}}'},
+        {"action": "amend", "revision": 2, "why": "second look"},
+    ]
+    rows, before = [], ""
+    for number, each in enumerate(parts, start=1):
+        entry = Entry(**{"who": "ann", "revision": 1} | each, number=number, at=TIME, group=number)
+        before = digest(before, entry)
+        details = {name: each[name] for name in ("cells", "undoes", "field", "box", "signed") if name in each}
+        names = ("number", "at", "who", "action", "revision", "cell", "before", "after", "why")
+        row = {name: getattr(entry, name) for name in names}
+        rows.append(row | {"part_of": number, "details": json.dumps(details), "hash": before})
+    return json.dumps(rows).encode()
+
+
+@cache
+def control_log() -> bytes:
+    """A log of control slides: a setting, counts, a remark and a retirement."""
+    control = Control("c1", "c1", "100x", (Expected("neutrophil", 60.0, 4.0, 10),), every_hours=24.0)
+    value = EvaluatedValue("neutrophil", 61.0, 60.0, 4.0, 0.25, "", 61, 100)
+    run = ControlRun(UUID, "in_control", 100, (value,), "1.0", "ann", TIME)
+    entries = [("set", control), ("run", run), ("run", run), ("note", "lamp replaced"), ("retire", "faded")]
+    return json.dumps([
+        {"at": TIME, "control": "c1", "kind": kind, "value": msgspec.to_builtins(value)} for kind, value in entries
+    ]).encode()  # fmt: skip
 
 
 def _date(path: Path) -> None:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import json
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import msgspec
 import numpy as np
 import typer
 from rich.console import Console
 
 from edgeleuk.cli import app
+from edgeleuk.counting.kept import restored
 from edgeleuk.device import profiles
 from edgeleuk.differential.rules import load_reference, load_rules
 from edgeleuk.errors import EdgeleukError, UsageError
@@ -31,9 +37,20 @@ from edgeleuk.models import registry
 from edgeleuk.models.registry import read_manifest
 from edgeleuk.models.updates import archive, signing
 from edgeleuk.quality.assessment import load_limits
+from edgeleuk.quality_control import log
+from edgeleuk.render import levey_jennings, levey_jennings_page
 from edgeleuk.render import models as render_models
 from edgeleuk.render import profiles as render_profiles
+from edgeleuk.render import quality_control as render_qc
+from edgeleuk.render import review as render_review
+from edgeleuk.render.report import plain
+from edgeleuk.render.report.fhir import bundle
+from edgeleuk.render.report.page import page as report_page
+from edgeleuk.reports import gather
+from edgeleuk.reports.from_json import read_json
+from edgeleuk.reports.kept import report_of
 from edgeleuk.results import codec
+from edgeleuk.review import OpenReview
 from edgeleuk.sessions import open_store
 from edgeleuk.sessions.leases import Lease, held, lock_file
 from edgeleuk.sources._opencv import decode_jpeg
@@ -43,6 +60,8 @@ from edgeleuk.sources.pictures.listing import pages_of
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.system import machine
 from edgeleuk.types import CountedField, Frame, Refusal
+
+from . import records
 
 Target = Callable[[bytes, Path], None]
 """Reads an input; the folder is empty and is emptied afterwards."""
@@ -267,6 +286,87 @@ def shown_session(data: bytes, folder: Path) -> None:
     ]
     assert not strange, strange
     assert not out.exists() or {each.name for each in out.parent.iterdir()} == {"out"}
+
+
+def report(data: bytes, folder: Path) -> None:
+    """Reads a result's JSON, and writes its report in every form but PDF."""
+    path = folder / "results.json"
+    path.write_bytes(data)
+    found = gather(read_json(path), load_rules(), load_reference())
+    report_page(found)
+    plain.csv(found)
+    plain.document(found)
+    bundle(found)
+
+
+def trail(data: bytes, folder: Path) -> None:
+    """Puts damaged rows into the trail of a review, and reads, shows and reports the review."""
+    _with_rows(folder, "trail", _rows_of(data))
+    with open_store(folder / "sessions.db", create=False, reserve_bytes=0) as store:
+        (session,) = store.list()
+        rules, reference = load_rules(), load_reference()
+        kept = restored(store.get(session.id), registry.load("40x"), rules, reference)
+        lost: list[str] = []
+        review = OpenReview(store, kept, rules, reference).review(lost)
+        render_review.as_json(review)
+        render_review.in_a_line(review)
+        report_page(report_of(store.get(session.id), kept, review, rules, reference, lost))
+        with contextlib.suppress(EdgeleukError):
+            OpenReview(store, kept, rules, reference).reclassify("ann", [1], "monocyte")
+
+
+def control_log(data: bytes, folder: Path) -> None:
+    """Puts damaged entries into the log of control slides, and shows it as the commands do."""
+    entries = []
+    for row in _rows_of(data):
+        with contextlib.suppress(OverflowError, UnicodeEncodeError):  # MessagePack has no such number or text
+            entries.append(row | {"record": msgspec.msgpack.encode(row.get("value"))})
+    _with_rows(folder, "quality_control", entries)
+    path = folder / "sessions.db"
+    with open_store(path, create=False, reserve_bytes=0) as store:
+        found = log.read(store, [])
+    SILENT.print(render_qc.log(found, path))
+    SILENT.print(render_qc.standings(log.standings(found, datetime(2026, 1, 3, tzinfo=UTC))))
+    for each in found:
+        render_qc.entry_json(each)
+    for name in {each.control for each in found}:
+        runs = [each for each in log.runs(found, name) if each[1].values]
+        SILENT.print(levey_jennings.overview(runs))
+        for quantity in levey_jennings.quantities(runs):
+            SILENT.print(levey_jennings.chart(quantity, levey_jennings.points(runs, quantity)))
+        levey_jennings_page.page(name, runs, levey_jennings.quantities(runs))
+
+
+def _rows_of(data: bytes) -> list[dict[str, Any]]:
+    """The rows in a JSON array; damaged ones that are no rows are left out."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return []
+    return [dict(each) for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _with_rows(folder: Path, table: str, rows: list[dict[str, Any]]) -> None:
+    """A file of one session, with these rows in a table that a sound program only adds to.
+
+    Values that the table does not take are left out: no file can hold them.
+    """
+    path = folder / "sessions.db"
+    path.write_bytes(records.reviewed_session())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        session = connection.execute("SELECT id FROM sessions").fetchone()[0]
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for row in rows:
+            row = {"session": session} | row if "session" in known else row
+            names = [name for name in row if name in known]
+            values = [
+                json.dumps(row[name]) if isinstance(row[name], list | dict) else row[name] for name in names
+            ]
+            marks = ", ".join("?" * len(names))
+            with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeEncodeError):
+                connection.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
 
 
 def command(*arguments: object) -> None:

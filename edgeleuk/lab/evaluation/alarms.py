@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import DifferentialFunction
-from edgeleuk.differential.rules import Reference, Rules, Standards
+from edgeleuk.differential.healthy import adult_proportions
+from edgeleuk.differential.rules import Rules, Standards
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.evaluation.cells import CellReading, ReaderLike, read_all
 from edgeleuk.lab.evaluation.datasets import CellSample
@@ -164,27 +165,6 @@ class AlarmsReport:
                 "by_patient": {p.patient: {"alarm": self.alarm(p), **p.as_json()} for p in self.patients},
             },
         }
-
-
-def adult_proportions(reference: Reference, mature: Collection[str]) -> dict[str, float]:
-    """Return a healthy adult's share of each mature type.
-
-    Each share is the middle of the type's reference range divided by the sum of all middles; they sum to 1.
-
-    Raises:
-        UsageError: If `reference` has no range for one of the `mature` types.
-    """
-    middles = {
-        label: (each.low + each.high) / 2
-        for each in reference.ranges
-        for label in each.labels
-        if label in mature
-    }
-    if missing := sorted({*mature} - middles.keys()):
-        raise UsageError(
-            f"reference ranges {reference.name!r} have none for {missing[0]}. Add it to the file."
-        )
-    return {label: middle / sum(middles.values()) for label, middle in middles.items()}
 
 
 def evaluate_alarms(

@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,15 @@ class FieldSample:
     kinds: NDArray[np.int64]
     """Cell classes: (N,), index into the file's class names."""
     subtypes: tuple[str | None, ...]
+    ignored: Boxes = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """Boxes of what is neither a cell nor background: (M, 4), COCO's `iscrowd`."""
+    complete: bool = True
+    """Whether every cell of the labelled classes has a box.
+
+    If not, a place without a box is no background.
+    """
+    scale: Scale | None = None
+    """Scale stated in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +86,27 @@ class CellSample:
     """Values of the labelled attributes, by name."""
 
 
+_given_root: ContextVar[Path | None] = ContextVar("given_root", default=None)
+
+
+@contextmanager
+def rooted(folder: Path) -> Iterator[None]:
+    """Let `data_root` return a folder, whatever EDGELEUK_DATA says."""
+    token = _given_root.set(folder)
+    try:
+        yield
+    finally:
+        _given_root.reset(token)
+
+
 def data_root() -> Path:
-    """Return the folder named by EDGELEUK_DATA.
+    """Return the folder of `rooted`, else that named by EDGELEUK_DATA.
 
     Raises:
         InputError: If EDGELEUK_DATA is not set or names no folder.
     """
+    if given := _given_root.get():
+        return given
     named = os.environ.get("EDGELEUK_DATA")
     if not named:
         raise InputError("EDGELEUK_DATA is not set. Set it to the folder that holds fields/ and cells/.")
@@ -126,7 +152,7 @@ def _field_sample(
     names: tuple[str, ...],
     index: dict[int, int],
 ) -> FieldSample:
-    xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
+    cells = [a for a in annotations if not a.get("iscrowd")]
     return FieldSample(
         image_id=entry["id"],
         path=images / entry["file_name"],
@@ -135,10 +161,28 @@ def _field_sample(
         source=entry.get("source", ""),
         group=entry.get("group", entry["file_name"]),
         labelled=frozenset(entry.get("labelled", names)),
-        boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
-        kinds=np.array([index[a["category_id"]] for a in annotations], np.int64),
-        subtypes=tuple(a.get("subtype") for a in annotations),
+        boxes=_corners(cells),
+        kinds=np.array([index[a["category_id"]] for a in cells], np.int64),
+        subtypes=tuple(a.get("subtype") for a in cells),
+        ignored=_corners([a for a in annotations if a.get("iscrowd")]),
+        complete=bool(entry.get("complete", True)),
+        scale=_stated_scale(entry),
     )
+
+
+def _corners(annotations: list[dict[str, Any]]) -> Boxes:
+    """Return boxes x1 y1 x2 y2 of annotations."""
+    xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def _stated_scale(entry: dict[str, Any]) -> Scale | None:
+    if "um_per_px_x" not in entry:
+        return None
+    x, y = float(entry["um_per_px_x"]), float(entry["um_per_px_y"])
+    if not all(0 < each < float("inf") for each in (x, y)):
+        raise ValueError(f"um_per_px of {entry['file_name']} is {x} and {y}, not above 0")
+    return Scale(x, y, "annotation", 0.05)
 
 
 def load_cells(
@@ -225,20 +269,22 @@ def of_split(samples: Sequence[CellSample], split: str) -> list[CellSample]:
 
 
 def annotated_scales(samples: Iterable[FieldSample], names: Sequence[str]) -> dict[int, Scale]:
-    """Return scales of pictures from annotated red cells.
+    """Return scales of pictures, stated or from annotated red cells.
 
-    The scale follows from the median size of the red cells that no edge cuts. A picture with fewer than
+    A scale that the file states is taken. Else it follows from the median size of the red cells that no edge cuts. A picture with fewer than
     MIN_RED_CELLS of them takes the median over its source's pictures of the same size, which came from the
     same camera. The result is by image id; a picture without any red cells is left out.
     """
     samples = list(samples)
+    stated = {s.image_id: s.scale for s in samples if s.scale}
+    samples = [s for s in samples if not s.scale]
     if RED_CELL not in names:
-        return {}
+        return stated
     own = {s.image_id: whole_box_sizes(s, names.index(RED_CELL)) for s in samples}
     cameras: dict[tuple[str, int, int], list[NDArray[np.float32]]] = {}
     for sample in samples:
         cameras.setdefault((sample.source, sample.width, sample.height), []).append(own[sample.image_id])
-    scales = {}
+    scales = stated
     for sample in samples:
         sizes = own[sample.image_id]
         if len(sizes) < MIN_RED_CELLS:

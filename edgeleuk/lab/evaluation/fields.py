@@ -288,10 +288,19 @@ def _look(
             continue
         truth = _inside(sample.boxes[sample.kinds == kind], sample)
         truth = truth[(truth[:, 2:] > truth[:, :2]).all(axis=1)]
-        low, sure = every.of(name), counted.of(name)
+        low, sure = (_beside_ignored(each.of(name), truth, sample) for each in (every, counted))
         matched = int((match(truth, _inside(sure.boxes, sample)) >= 0).sum())
         looked[name] = Looked(Labelled(truth, _inside(low.boxes, sample), low.scores), len(sure), matched)
     return looked
+
+
+def _beside_ignored(found: Detections, truth: Boxes, sample: FieldSample) -> Detections:
+    """Leave out what was found on boxes that are neither cell nor background."""
+    if not len(sample.ignored):
+        return found
+    boxes = _inside(found.boxes, sample)
+    other = (match(truth, boxes) >= 0) | (_iou(boxes, sample.ignored).max(axis=1, initial=0) < MATCH_IOU)
+    return found.where(other)
 
 
 def _summarise(

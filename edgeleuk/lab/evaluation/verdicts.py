@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.for_reader import DifferentialFunction, differential_function
+from edgeleuk.differential.healthy import adult_proportions
 from edgeleuk.differential.rules import Reference, Rules, Standards
 from edgeleuk.differential.tally import FieldCount, UnrecognisedRules, count, total
 from edgeleuk.differential.verdict import Code, Pictures, Verdict, reach
-from edgeleuk.lab.evaluation.alarms import BLASTS, MIN_BLAST_SHARE, SEED, adult_proportions
+from edgeleuk.lab.evaluation.alarms import BLASTS, MIN_BLAST_SHARE, SEED
 from edgeleuk.lab.evaluation.cells import CellLoader, Progress, read_all, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.evaluation.readings import proportion

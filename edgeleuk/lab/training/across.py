@@ -104,8 +104,8 @@ def left_out_readers(
         ModelMissingError: A network has not been trained.
         EdgeleukError: A training is unfinished or of another recipe.
     """
-    base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
     for left_out in groups(recipe):
+        base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
         own = without(base, left_out)
         folder = work / own.name
         folder.mkdir(parents=True, exist_ok=True)

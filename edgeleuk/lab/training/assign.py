@@ -115,7 +115,12 @@ def assign(
 
 
 def finder_loss(
-    output: tuple[Tensor, Tensor], boxes: Tensor, kinds: Tensor, known: Tensor, stride: int
+    output: tuple[Tensor, Tensor],
+    boxes: Tensor,
+    kinds: Tensor,
+    known: Tensor,
+    ignored: Tensor,
+    stride: int,
 ) -> dict[str, Tensor]:
     """Return the class and box loss.
 
@@ -124,6 +129,8 @@ def finder_loss(
         boxes: (N, M, 4) annotated boxes, xyxy, input pixels, padded.
         kinds: (N, M) class indices of the annotated boxes, -1 where padded.
         known: (N, K), 0 for classes that an image was not annotated for; these add no loss.
+        ignored: (N, R, 4) boxes that are neither cell nor background, xyxy, input pixels, padded. Grid cells in
+            them learn no class unless a box is assigned to them.
         stride: Input pixels per grid cell.
     """
     logits, distances = (t.float().flatten(2).transpose(1, 2) for t in output)
@@ -138,8 +145,16 @@ def finder_loss(
     # Most of an image is easy background; weight it by its error (varifocal loss, Zhang et al. 2021).
     focus = torch.where(targets > 0, torch.ones_like(targets), 0.75 * logits.detach().sigmoid() ** 1.5)
     positive = weight > 0
+    learnt = positive | ~_inside_any(centres, ignored)
     giou = overlap(predicted[positive], target_boxes[positive])[1]
     return {
-        "class": (classes * focus * known[:, None]).sum() / total,
+        "class": (classes * focus * known[:, None] * learnt[..., None]).sum() / total,
         "box": 2.5 * ((1 - giou) * weight[positive]).sum() / total,
     }
+
+
+def _inside_any(centres: Tensor, boxes: Tensor) -> Tensor:
+    """Return which grid cells (N, A) lie in any of the boxes (N, R, 4)."""
+    x, y = centres[:, 0], centres[:, 1]
+    x1, y1, x2, y2 = (boxes[:, :, None, i] for i in range(4))
+    return ((x > x1) & (x < x2) & (y > y1) & (y < y2)).any(dim=1)

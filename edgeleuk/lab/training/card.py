@@ -86,7 +86,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield from _reader_tables(name, figures, reader["figures_fp32"][name])
         yield ""
     yield from _lineage(reader.get("lineage"))
-    yield from _probe(reader["source_probe"])
+    if "source_probe" in reader:
+        yield from _probe(reader["source_probe"])
     yield "## Limits"
     yield ""
     for limit in (*finder.get("limits", ()), *reader.get("limits", ())):

@@ -31,7 +31,7 @@ from edgeleuk.lab.evaluation.datasets import (
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.loop import console
-from edgeleuk.lab.training.recipe import Recipe, held_out, learns_from, told_by_label
+from edgeleuk.lab.training.recipe import Recipe, is_aside, learns_from, told_by_label
 from edgeleuk.models import registry
 from edgeleuk.networks.finder import Finder
 from edgeleuk.simulation.microscope import draw, render
@@ -94,7 +94,7 @@ def load_training_cells(recipe: Recipe, kept_aside: bool) -> list[CellSample]:
             continue
         if not learns_from(recipe, sample.source):
             continue
-        if held_out(sample.patient or sample.path.stem, data["held_out"]) != kept_aside:
+        if is_aside(recipe, sample.patient or sample.path.stem) != kept_aside:
             continue
         merged = replace(sample, label=data["merge"].get(sample.label, sample.label))
         if labels.knows(merged):

@@ -12,19 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.differential.healthy import adult_proportions, likeness_of_healthy
 from edgeleuk.differential.rules import Reference, Rules
-from edgeleuk.lab.evaluation.alarms import adult_proportions
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.training.evidence import KEPT_ASIDE, Evidence
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.models.manifest import POSSIBLE_FROM
 from edgeleuk.networks.reader import Reader
-
-EDGES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001)
-"""Bin edges of blast-likeness.
-
-Each bin keeps its mean, so that the sum over many cells stays the same.
-"""
 
 
 def measure_doubts(
@@ -94,9 +88,6 @@ def healthy(
 ) -> dict[str, Any]:
     """Estimate the blast-likeness of a healthy adult's slide.
 
-    The result is its distribution over the cells. Each mature type has its share of a healthy adult. Within a
-    type each laboratory has the same weight, so that no large one dominates.
-
     Args:
         reader: The reader as it is published.
         samples: N held-out cells.
@@ -107,22 +98,10 @@ def healthy(
     blast_like = types[:, np.isin(reader.labels, reader.manifest.blast_like)].sum(axis=1)
     label = np.array([each.label for each in samples])
     source = np.array([each.source for each in samples])
-    weights = np.zeros(len(samples))
-    for kind, share in adult_proportions(reference, reader.mature).items():
-        there = np.unique(source[label == kind])
-        for laboratory in there:
-            own = (label == kind) & (source == laboratory)
-            weights[own] = share / len(there) / own.sum()
-    weights /= weights.sum()
-    part = np.digitize(blast_like, EDGES) - 1
-    filled = [i for i in range(len(EDGES) - 1) if weights[part == i].sum() > 0]
-    shares = [float(weights[part == i].sum()) for i in filled]
-    means = [float(np.average(blast_like[part == i], weights=weights[part == i])) for i in filled]
     laboratories = ", ".join(sorted({each.source for each in samples if each.label in reader.mature}))
     unsure = types.max(axis=1) < reader.threshold
+    proportions = adult_proportions(reference, reader.mature)
     return {
         "of": f"mature cells of {laboratories} in a healthy adult's proportions, {where}",
-        "not_recognised": round(float(weights[unsure].sum()), 6),
-        "probabilities": [round(value, 6) for value in means],
-        "shares": [round(value, 6) for value in shares],
+        **likeness_of_healthy(blast_like, unsure, label, source, proportions),
     }

@@ -108,7 +108,7 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
         "threshold": 0.0,
         "attributes": recipe["attributes"],
         "attribute_thresholds": dict.fromkeys(recipe["attributes"], 0.5),
-        "attributes_assessed_on": recipe["publish"]["mature"],
+        "attributes_assessed_on": recipe["publish"].get("assessed", recipe["publish"]["mature"]),
         "false_positive_rates": {},
         "subtypes": recipe["publish"].get("subtypes", {}),
     }

@@ -5,17 +5,20 @@ Each has the cell classes that its source was labelled for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.imaging.resampling import resize
 from edgeleuk.lab.evaluation.datasets import FieldSample, annotated_scales, data_root, load_fields
-from edgeleuk.lab.training.recipe import Recipe, held_out
+from edgeleuk.lab.training.recipe import Recipe, is_aside
 from edgeleuk.types import Boxes, Image, Scale
 
 CACHE_UM_PER_PX = 0.15
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +35,35 @@ class TrainingField:
     """(N, 4) boxes, pixels of `image`."""
     weight: float = 1.0
     """Drawing weight, multiplied by the source's `repeat`."""
+    ignored: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """(M, 4) boxes of what is neither cell nor background."""
 
 
 def training_samples(recipe: Recipe, kept_aside: bool) -> list[tuple[FieldSample, Scale]]:
     """Load a recipe's training fields with their scales.
 
     With `kept_aside`, load instead the fields kept aside for thresholds. A source that the recipe repeats 0
-    times is left out of both.
+    times, or does not name, is left out of both. Of more than `most_fields` of [data], evenly spread ones are
+    taken.
     """
-    root, share = data_root() / "fields", recipe["data"]["held_out"]
-    unseen = {name for name, source in recipe["data"]["sources"].items() if not source["repeat"]}
+    root, sources = data_root() / "fields", recipe["data"]["sources"]
+    seen = {name for name, source in sources.items() if source["repeat"]}
     chosen = []
     for name, source in recipe["data"]["fields"].items():
         samples, names = load_fields(root / f"{name}_train.json", root / "images")
         scales = annotated_scales(samples, names)
         for sample in samples:
-            if sample.source not in unseen and held_out(sample.group, share) == kept_aside:
+            if sample.source in seen and is_aside(recipe, sample.group) == kept_aside:
                 nominal = source.get("um_per_px")
                 chosen.append((sample, Scale.given(nominal) if nominal else scales[sample.image_id]))
-    return chosen
+    return spread(chosen, recipe["data"].get("most_fields", len(chosen)))
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most so many items, evenly spread."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int).tolist()]
 
 
 def cached(
@@ -77,6 +90,12 @@ def cached(
         scale.relative_error,
         scale.red_cells,
     )
+    shown = np.array([new[0] / sample.width, new[1] / sample.height])
     return TrainingField(
-        resize(image, *new), seen, sample, (boxes * np.tile(used, 2)).astype(np.float32), weight
+        resize(image, *new),
+        seen,
+        sample,
+        (boxes * np.tile(used, 2)).astype(np.float32),
+        weight,
+        (sample.ignored * np.tile(shown, 2)).astype(np.float32),
     )

@@ -5,7 +5,7 @@ It is trained on crops at its scale, with the cell classes that each source was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ MIN_VISIBLE = 0.3
 class FinderBatches:
     """Batches of training crops by epoch number.
 
-    Each is (crops, boxes, kinds, known) on `device`. `workers` processes cut the crops; 0 cuts them in this
+    Each is (crops, boxes, kinds, known, ignored) on `device`. `workers` processes cut the crops; 0 cuts them in this
     process.
     """
 
@@ -91,18 +91,20 @@ class FinderBatches:
 
         Returns:
             Crops (N, S, S, 3) uint8, whether each pixel lies inside the image (N, 1, S, S), boxes (N, M, 4)
-            xyxy in crop pixels, padded, their class indices (N, M), -1 where padded, and the known classes
-            (N, K).
+            xyxy in crop pixels, padded, their class indices (N, M), -1 where padded, the known classes (N, K),
+            and boxes that are neither cell nor background (N, R, 4), padded.
         """
         rng = np.random.default_rng((self.schedule.seed, epoch, number))
         crops = [self._crop(self.fields[i], rng) for i in drawn]
         most = max(1, *(len(c[2]) for c in crops))
         boxes, kinds = torch.zeros(len(crops), most, 4), torch.full((len(crops), most), -1)
-        for i, (_, _, box, kind, _) in enumerate(crops):
+        ignored = torch.zeros(len(crops), max(1, *(len(c[5]) for c in crops)), 4)
+        for i, (_, _, box, kind, _, neither) in enumerate(crops):
+            ignored[i, : len(neither)] = torch.from_numpy(neither)
             boxes[i, : len(box)] = torch.from_numpy(box)
             kinds[i, : len(kind)] = torch.from_numpy(kind)
         images, inside, known = (torch.from_numpy(np.stack([c[part] for c in crops])) for part in (0, 1, 4))
-        return images, inside[:, None], boxes, kinds, known
+        return images, inside[:, None], boxes, kinds, known, ignored
 
     def _crop(self, field: TrainingField, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
         geometry = self.wide if rng.random() < self.wide_share else self.usual
@@ -119,7 +121,8 @@ class FinderBatches:
         )
         keep = (visible >= MIN_VISIBLE) & ((clipped[:, 2:] - clipped[:, :2]).min(axis=1) >= 2)
         known = np.array([name in field.sample.labelled for name in self.names], np.float32)
-        return image, inside, clipped[keep], field.sample.kinds[keep], known
+        ignored = warp_boxes(field.ignored, matrix).clip(0, self.crop)
+        return image, inside, clipped[keep], field.sample.kinds[keep], known, ignored
 
     def _centre(
         self, field: TrainingField, factor: tuple[float, float], rng: np.random.Generator
@@ -178,7 +181,7 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     torch.manual_seed(recipe["train"]["seed"])
     network = build_finder(recipe)
     if start := recipe["model"].get("start"):
-        network.load_state_dict(started(out.parent / start))
+        _take(network, started(out.parent / start), recipe["model"].get("start_layers"))
     samples = training_samples(recipe, kept_aside=False)
     if "teacher" in recipe.sections:
         samples = taught(recipe, samples, out.parent)
@@ -193,3 +196,11 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
         Checkpoint(out / "checkpoint.pt", recipe.digest),
         device,
     )
+
+
+def _take(network: nn.Module, weights: Mapping[str, Tensor], layers: Sequence[str] | None) -> None:
+    """Load weights of another network into one: all of them, or those of the named layers alone."""
+    if layers is not None:
+        own = network.state_dict()
+        weights = own | {name: value for name, value in weights.items() if name.split(".")[0] in layers}
+    network.load_state_dict(weights)

@@ -76,7 +76,7 @@ def reader_inputs(recipe: Recipe, reader: Reader) -> Iterator[NDArray[np.float32
     """Yield training cells as the runtime crops and prepares them."""
     samples, load_cell = load_training_cells(recipe, kept_aside=False), cell_loader_of(recipe)
     rng = np.random.default_rng(recipe["train"]["seed"])
-    for i in rng.choice(len(samples), recipe["quantize"]["samples"], replace=False):
+    for i in rng.choice(len(samples), min(recipe["quantize"]["samples"], len(samples)), replace=False):
         crop = middle(reader, *load_cell(samples[i]))
         yield runtime_reader.prepare(crop[None], reader.manifest.density)
 

@@ -146,7 +146,8 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
     warmth = temperature(evidence.logits, evidence.allowed)
     types = evidence.printed(warmth)
     confidence, read = types.max(axis=1), types.argmax(axis=1)
-    mature = np.isin(truth, [reader.labels.index(name) for name in settings["mature"]])
+    judged = settings.get("judged", settings["mature"])
+    mature = np.isin(truth, [reader.labels.index(name) for name in judged])
     threshold = rejection_threshold(
         confidence[mature],
         (read == truth)[mature],
@@ -159,7 +160,7 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
         "threshold": threshold,
         "attribute_thresholds": _sure(recipe, reader),
         "false_positive_rates": _false_positives(reader.labels, truth, read, mature & accepted, rules),
-        "false_positives_of": f"accepted cells of the mature types, {KEPT_ASIDE}",
+        "false_positives_of": f"accepted cells of the {'mature' if judged == settings['mature'] else 'named'} types, {KEPT_ASIDE}",
         "confusion": Confusion.from_cells(KEPT_ASIDE, reader.labels, truth, read, accepted).as_json(),
     }
 

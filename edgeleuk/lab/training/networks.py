@@ -63,7 +63,13 @@ class FinderNet(nn.Module):
     """
 
     def __init__(
-        self, classes: int, widths: Sequence[int], depths: Sequence[int], neck: int, stride: int
+        self,
+        classes: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        neck: int,
+        stride: int,
+        folded: bool = False,
     ) -> None:
         """Build the network.
 
@@ -71,8 +77,10 @@ class FinderNet(nn.Module):
             classes: Number of cell classes, K.
             widths: Channels of the stem, then of each stage; each halves the size.
             depths: Residual blocks of each stage.
-            neck: Channels of the output grid.
+            neck: Channels of the computed grid.
             stride: Input pixels per cell of the output grid; 4 or 8.
+            folded: Compute the grid at twice the stride, with four output cells in the channels of each of
+                its cells: a quarter of the work of the finest layers.
         """
         super().__init__()
         self.stem = conv(3, widths[0], 3, 2)
@@ -81,14 +89,16 @@ class FinderNet(nn.Module):
             for (before, after), depth in zip(pairwise(widths), depths, strict=True)
         )
         # The first stage has stride 4: a grid of stride 8 has no use for its details.
-        self.finest = {4: 0, 8: 1}[stride]
+        self.finest = {4: 0, 8: 1}[stride * 2 if folded else stride]
+        self.fold = conv(widths[1], neck, 3, 2) if folded else None
+        cells = 4 if folded else 1
         used = widths[1 + self.finest :]
         self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in used)
         self.smooth = nn.ModuleList(conv(neck, neck) for _ in used[1:])
         self.class_tower = nn.Sequential(conv(neck, neck))
         self.box_tower = nn.Sequential(conv(neck, neck), conv(neck, neck))
-        self.classes = nn.Conv2d(neck, classes, 1)
-        self.distances = nn.Conv2d(neck, 4, 1)
+        self.classes = nn.Conv2d(neck, cells * classes, 1)
+        self.distances = nn.Conv2d(neck, cells * 4, 1)
         # The classes start at 0.02, the share of the grid that holds cells.
         for layer, start in ((self.classes, -4.0), (self.distances, 1.0 if stride == 4 else 0.3)):
             assert layer.bias is not None
@@ -100,19 +110,33 @@ class FinderNet(nn.Module):
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
-        levels = levels[self.finest :]
+        details, levels = levels[0], levels[self.finest :]
         merged = self.laterals[-1](levels[-1])
         for i in range(len(levels) - 2, -1, -1):
             up = F.interpolate(merged, scale_factor=2.0, mode="nearest")
-            merged = self.smooth[i](up + self.laterals[i](levels[i]))
-        return self.classes(self.class_tower(merged)), self.distances(self.box_tower(merged))
+            up = up + self.laterals[i](levels[i])
+            if i == 0 and self.fold is not None:
+                up = up + self.fold(details)
+            merged = self.smooth[i](up)
+        logits = self.classes(self.class_tower(merged))
+        distances = self.distances(self.box_tower(merged))
+        if self.fold is None:
+            return logits, distances
+        return F.pixel_shuffle(logits, 2), F.pixel_shuffle(distances, 2)
 
 
 def build_finder(recipe: Recipe) -> FinderNet:
     """Build the untrained finder of a recipe."""
     model = recipe["model"]
     depths = model.get("depths", [2] * (len(model["widths"]) - 1))
-    return FinderNet(len(model["classes"]), model["widths"], depths, model["neck"], stride_of(recipe))
+    return FinderNet(
+        len(model["classes"]),
+        model["widths"],
+        depths,
+        model["neck"],
+        stride_of(recipe),
+        model.get("folded", False),
+    )
 
 
 def stride_of(recipe: Recipe) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
 from edgeleuk.lab.training.evidence import by_laboratory, gather
 from edgeleuk.lab.training.export import exported, load_trained, manifest_part, quantized
+from edgeleuk.lab.training.guard import guard_part
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
     counted_to,
@@ -153,9 +154,9 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
 def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the manifest parts that name files.
 
-    They are the part itself, and the head of a reader.
+    They are the part itself, and the head and the guard cells of a reader.
     """
-    return [part, *([part["head"]] if "head" in part else [])]
+    return [part, *(part[name] for name in ("head", "guard") if name in part)]
 
 
 def _published(folder: Path) -> dict[str, Any]:
@@ -192,8 +193,13 @@ def publish_finder(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
     console.print("measuring the finder")
     figures = dict(finder_figures(recipe, Finder(measured)))
     name, full_figures = next(finder_figures(recipe, Finder(replace(measured, path=full))))
-    _gate(recipe, figures[name], full_figures, ("map50", "map"))
-    return {**part, "figures": figures, "figures_fp32": {name: full_figures}, **_origin(recipe)}
+    gate(recipe, figures[name], full_figures, ("map50", "map"))
+    return {
+        **part,
+        "figures": figures,
+        "figures_fp32": {name: full_figures},
+        **origin(recipe, _earlier(recipe)),
+    }
 
 
 def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards) -> dict[str, Any]:
@@ -224,18 +230,19 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     figures = reader_figures(recipe, Reader(measured), rules)
     full_figures = reader_figures(recipe, Reader(replace(measured, path=full)), rules)
     for name in figures:
-        _gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
+        gate(recipe, figures[name], full_figures[name], ("accuracy", "attribute_macro_f1"))
     network = build(recipe)
     load_trained(network, recipe, runs)
     probe = source_probe(recipe, Reader(measured), network.eval())
     return {
         **part,
+        **({"guard": guard_part(recipe, Reader(measured), work)} if "head" in part else {}),
         "figures": figures,
         "figures_fp32": full_figures,
         "source_probe": probe,
         "lineage": lineage(recipe, Reader(measured)),
         "across": _across(recipe, runs) or by_laboratory(evidence, Reader(measured), rules),
-        **_origin(recipe),
+        **origin(recipe, _earlier(recipe)),
     }
 
 
@@ -245,12 +252,14 @@ def _across(recipe: Recipe, runs: Path) -> Any:
     return file_io.read_json(path) if path.is_file() else None
 
 
-def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
+def gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tuple[str, ...]) -> None:
     """Refuse a network that loses too much by quantization.
 
     The recipe sets the maximum loss.
     """
     for key in keys:
+        if full[key] is None or small[key] is None:
+            continue
         loss = full[key] - small[key]
         console.print(f"{key}: INT8 {small[key]:.4f}, FP32 {full[key]:.4f}")
         if loss > recipe["quantize"]["max_loss"]:
@@ -260,7 +269,13 @@ def _gate(recipe: Recipe, small: dict[str, Any], full: dict[str, Any], keys: tup
             )
 
 
-def _origin(recipe: Recipe) -> dict[str, Any]:
+def origin(recipe: Recipe, earlier: Iterable[Recipe]) -> dict[str, Any]:
+    """Return what the manifest says of a network's training.
+
+    Args:
+        recipe: Recipe of the network.
+        earlier: Recipes that the training went on from, the last one first.
+    """
     return {
         "recipe": recipe.name,
         "recipe_digest": recipe.digest,
@@ -270,7 +285,7 @@ def _origin(recipe: Recipe) -> dict[str, Any]:
         "limits": recipe["publish"]["limits"],
         "data": recipe["data"],
         "learnt_slides": list(recipe.sections.get("bags", {}).get("names", ())),
-        "earlier": [{"recipe": each.name, "data": each["data"]} for each in _earlier(recipe)],
+        "earlier": [{"recipe": each.name, "data": each["data"]} for each in earlier],
         "quantization": recipe["quantize"],
     }
 

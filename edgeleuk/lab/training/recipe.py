@@ -153,6 +153,29 @@ def told_by_label(recipe: Recipe) -> Mapping[str, Mapping[str, str]]:
     return {name: values for name, values in told.items() if name in recipe["attributes"]}
 
 
+def is_aside(recipe: Recipe, group: str) -> bool:
+    """Return whether a group is kept aside for thresholds.
+
+    The recipe's [data] names such groups as `aside`, or says as `held_out` which share of all they are.
+    """
+    data = recipe["data"]
+    return group in data["aside"] if "aside" in data else held_out(group, data["held_out"])
+
+
+def changed(recipe: Recipe, name: str, sections: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return a recipe of another name with changed settings.
+
+    Args:
+        recipe: Recipe to start from.
+        name: Name of the new one.
+        sections: Settings by section; those that are not named stay.
+    """
+    new = dict(recipe.sections)
+    for section, settings in sections.items():
+        new[section] = {**new.get(section, {}), **settings}
+    return Recipe(name, new, _training_digest(new))
+
+
 def _training_digest(sections: dict[str, Any]) -> str:
     """Hash the sections that shape a training.
 

@@ -71,6 +71,32 @@ def restored(recipe: Recipe, models: Path | None, out: Path) -> None:
     save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
 
 
+def shipped_network(recipe: Recipe, magnification: str, out: Path) -> None:
+    """Write a checkpoint of the shipped network that a recipe starts from.
+
+    It needs no data but the recipe's own: the statistics of its norms are estimated on these. A reader's head
+    is not taken, as its types are others.
+
+    Args:
+        recipe: Recipe that starts from it, of the same shape.
+        magnification: Magnification of the shipped model.
+        out: Folder of the checkpoint; one that is there stays.
+
+    Raises:
+        ModelError: The shipped network has another shape.
+    """
+    if (out / "checkpoint.pt").is_file():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe["train"]["seed"])
+    model, kind = registry.read_manifest(registry.shipped()[magnification]), recipe["model"]["kind"]
+    network = (build_finder if kind == "finder" else reader.build)(recipe)
+    restore(network, (model.finder if kind == "finder" else model.reader).path)
+    estimate_norms(network, _finder_inputs(recipe) if kind == "finder" else _reader_inputs(recipe))
+    state = network.state_dict()
+    save(out / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
+
+
 def _reader_inputs(recipe: Recipe) -> Iterator[Tensor]:
     """Return batches of inputs from a few training cells."""
     cells = in_memory(_some(load_training_cells(recipe, kept_aside=False), CELLS, recipe))

@@ -24,7 +24,7 @@ from edgeleuk.types import spoken
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 NOT_MEASURED = "none was recognised, and how many of them the reader misses was not measured"
-NO_SHARES = "too few white cells were recognised for percentages"
+NO_SHARES = "too few white cells were recognised for percentages, or the pictures are not usable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,13 @@ class Observations(Document):
                 f"{row.label} {value}",
                 coded(code) if code else told(f"{spoken(row.label)}, {spoken(value)}"),
                 **self._share(percent, why),
+                note=[{"text": f"The percentage is of the {row.of} white cells recognised."}]
+                if percent is not None
+                else None,
                 component=[
                     cells(share.count, "cells counted"),
+                    *([cells(row.of, "white cells recognised")] if row.of is not None else []),
+                    cells(share.of, f"{spoken(row.label)}s of which the reader was sure"),
                     cells(row.level.unsure, f"{spoken(row.label)}s of which the reader was not sure"),
                 ],
             )

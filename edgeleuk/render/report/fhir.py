@@ -202,4 +202,6 @@ def _versions(named: Mapping[str, str]) -> list[Resource]:
 def _state(report: Report) -> str:
     with speaking(SOURCE):
         words = status_words(report)
-    return f"{words[:1].upper()}{words[1:]}."
+    opened = report.standing.amendments
+    reason = f" Reason: {opened[-1].why}" if opened and opened[-1].why else ""
+    return f"{words[:1].upper()}{words[1:]}.{reason}"

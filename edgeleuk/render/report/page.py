@@ -27,12 +27,14 @@ from edgeleuk.render._words import (
     unchecked_notice,
     verdict_line,
     verdict_title,
+    with_micro,
 )
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.render.terminal import between, decimals, overlap_text, quality_text, rounded_per_ul
+from edgeleuk.render.terminal import between, overlap_text, quality_text, rounded_per_ul
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
+from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.language import _, current, date, figure, msgid, ngettext, word
 from edgeleuk.system.sentences import said
 from edgeleuk.types import UNCLASSIFIED, Refusal
@@ -309,7 +311,11 @@ def _picture(row: PictureRow) -> dict[str, Any]:
 
 
 def _refused(each: Refusal) -> dict[str, str]:
-    return {"name": Path(each.name).name or each.name, "words": picture_word(each.code), "text": each.text}
+    return {
+        "name": Path(each.name).name or each.name,
+        "words": picture_word(each.code),
+        "text": each.text,
+    }
 
 
 def _again(report: Report) -> str:
@@ -376,7 +382,7 @@ def _estimate(each: Any) -> dict[str, str]:
         "kind": word(each.kind),
         "value": rounded_per_ul(each.per_ul),
         "interval": f"{rounded_per_ul(each.low)} – {rounded_per_ul(each.high)}",
-        "formula": said(each.formula),
+        "formula": with_micro(said(each.formula)),
     }
 
 

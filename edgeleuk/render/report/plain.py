@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from edgeleuk.render._csv import csv_of
+from edgeleuk.render._csv import csv_text, rows_of
+from edgeleuk.render.identity import identified
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.reports.report import FlaggedCell, Report, Standing, TypeRow
 from edgeleuk.types import Refusal
@@ -119,7 +120,7 @@ def csv(report: Report) -> str:
 
     Each row belongs to a section: verdict, reason, slide, revision, quality, type, beside, estimate, cell, program.
     """
-    return csv_of(COLUMNS, _lines(report))
+    return csv_text(identified(report.about, rows_of(COLUMNS, _lines(report))))
 
 
 def _lines(report: Report) -> Iterator[dict[str, Any]]:
@@ -132,6 +133,9 @@ def _lines(report: Report) -> Iterator[dict[str, Any]]:
     yield {"section": "slide", "name": "session", "text": report.session}
     for name in ("status", "revision", "signed_by", "signed_at"):
         yield {"section": "revision", "name": name, "text": str(getattr(standing, name))}
+    for opened in standing.amendments:
+        text = f"revision {opened.revision} by {opened.by} at {opened.at}: {opened.why or 'no reason given'}"
+        yield {"section": "revision", "name": "opened", "text": text}
     yield {"section": "revision", "name": "reviewed", "count": standing.reviewed, "of": standing.cells}
     yield {"section": "quality", "name": "pictures", "count": len(report.pictures)}
     warned = sum(bool(each.codes) for each in report.pictures)

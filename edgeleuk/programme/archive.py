@@ -1,0 +1,142 @@
+"""Archive of exported sessions: a ZIP file with a manifest of hashes.
+
+The same content gives the same bytes: members are in the order of their names, without times or rights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeleuk import __version__
+from edgeleuk.errors import InputError
+from edgeleuk.programme.documents import ControlDocument, SlideDocument, decode_control, decode_slide
+from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.system import file_io
+
+SCHEMA = "edgeleuk-export/1"
+SUFFIX = ".edgeleuk.zip"
+MANIFEST = "manifest.json"
+SLIDES, SLIDE = "slides", "slide.json"
+CONTROLS = "controls"
+MOST_MEMBERS = 200_000
+MOST_BYTES = 64_000_000
+"""Maximum size of one document, bytes. The largest have some thousand entries of a trail."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_DOCUMENT = re.compile(rf"({SLIDES}/[0-9a-f-]{{36}}/{SLIDE})|({CONTROLS}/[0-9a-f-]{{36}}/[0-9]+\.json)")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Documents of one archive, each as written."""
+
+    slides: tuple[tuple[SlideDocument, bytes], ...]
+    controls: tuple[tuple[ControlDocument, bytes], ...]
+
+
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return an archive of members by name, with its manifest."""
+    files = {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        for name, content in sorted(members.items())
+    }
+    manifest = {"schema": SCHEMA, "edgeleuk": __version__, "notice": RESEARCH_USE, "files": files}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
+        for name in files:
+            _add(archive, name, members[name])
+    return target.getvalue()
+
+
+def read(path: Path) -> Contents:
+    """Read the documents of an archive, each checked against the manifest.
+
+    Nothing is unpacked onto the disk, and of what the archive holds beside the documents nothing is read.
+
+    Raises:
+        InputError: It cannot be read, is damaged, or was changed after it was written.
+    """
+    try:
+        file_io.require_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive, path)
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise InputError(
+            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `sessions export`? Copy it again."
+        ) from error
+
+
+def _read(archive: zipfile.ZipFile, path: Path) -> Contents:
+    if len(archive.infolist()) > MOST_MEMBERS:
+        raise ValueError(f"it has more than {MOST_MEMBERS} members")
+    files = _manifest(archive)
+    slides, controls = [], []
+    for name, content in _documents(archive, files):
+        where = f"{path}, {name}"
+        if name.startswith(f"{SLIDES}/"):
+            slide = decode_slide(content, where)
+            if name.split("/")[1] != slide.uuid:
+                raise InputError(f"{where} is of another session. Export it again.")
+            slides.append((slide, content))
+        else:
+            controls.append((decode_control(content, where), content))
+    return Contents(tuple(slides), tuple(controls))
+
+
+def _manifest(archive: zipfile.ZipFile) -> Mapping[str, str]:
+    """Return the hashes of the members by name."""
+    told = file_io.parse_json(_member(archive, MANIFEST))
+    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        theirs = str(told.get("schema"))[:60] if isinstance(told, dict) else "nothing"
+        raise ValueError(f"its manifest should say {SCHEMA}, and says {theirs!r}")
+    files = told.get("files")
+    if not isinstance(files, dict) or not all(
+        isinstance(each, dict) and isinstance(each.get("sha256"), str) for each in files.values()
+    ):
+        raise ValueError("its manifest has no hashes")
+    return {name: each["sha256"] for name, each in files.items()}
+
+
+def _documents(archive: zipfile.ZipFile, files: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    for name, digest in sorted(files.items()):
+        if _DOCUMENT.fullmatch(name):
+            content = _member(archive, name)
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise ValueError(f"{name} was changed after it was written")
+            yield name, content
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a member, at most MOST_BYTES of it."""
+    try:
+        with archive.open(name) as file:
+            content = file.read(MOST_BYTES + 1)
+    except KeyError as error:
+        raise ValueError(f"it has no {name}") from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{name} has more than {MOST_BYTES / 1e6:.0f} MB")
+    return content
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    about = zipfile.ZipInfo(name, _EPOCH)
+    about.compress_type = zipfile.ZIP_DEFLATED
+    about.create_system = 3
+    about.external_attr = 0o600 << 16
+    archive.writestr(about, content, compresslevel=6)

@@ -1,0 +1,62 @@
+"""Figures of taught and adapted models for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeleuk._text import escaped
+from edgeleuk.adaptation.learning import Lesson
+from edgeleuk.types import spoken
+
+
+def lesson(taught: Lesson) -> RenderableType:
+    """Return a lesson's figures, before and after."""
+    return Group(*_lesson(taught))
+
+
+def _lesson(taught: Lesson) -> Iterator[RenderableType]:
+    figures = taught.figures
+    if own := figures.get("corrected_cells"):
+        yield Text(
+            f"{figures['cells']} labelled cells of {figures['slides']} slide{'s' if figures['slides'] > 1 else ''},"
+            f" cross-validated over {figures['cross_validated_over']}",
+            style="bold",
+        )
+        yield _compared(own, figures["guard_cells"])
+    for kind, flag in figures.get("flags", {}).items():
+        yield Text(
+            f"Flag {escaped(spoken(kind))}: found in {flag['found']} of {flag['cells']} cells, and in {flag['false_alarms']}"
+            f" of {flag['others']} others."
+        )
+    for remark in taught.remarks:
+        yield Text(f"Not adopted: {escaped(remark)}")
+
+
+def _compared(own: Mapping[str, Any], guard: Mapping[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("read right", "cells", "before", "after"):
+        table.add_column(name, justify="left" if name == "read right" else "right")
+    for name, after in own["after"]["by_type"].items():
+        before = own["before"]["by_type"][name]
+        table.add_row(spoken(name), str(after["n"]), _percent(before["recall"]), _percent(after["recall"]))
+    for title, part in (("mean of the types", own), ("guard cells, mean", guard)):
+        values = (part[when] for when in ("before", "after"))
+        table.add_row(title, str(part["after"]["n"]), *(_mean(each) for each in values), end_section=True)
+    sure = (own[when]["sure"] for when in ("before", "after"))
+    table.add_row("sure cells that are right", "", *(f"{each['right']} of {each['cells']}" for each in sure))
+    return table
+
+
+def _mean(score: Mapping[str, Any]) -> str:
+    low, high = score["mean_recall_interval"]
+    return f"{_percent(score['mean_recall'])} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
