@@ -130,8 +130,9 @@ def judged(manifest: ReaderManifest, head: Head, views: Views) -> Judgement:
     plain = probabilities(views.plain)
     read, confidence = plain.argmax(axis=1), plain.max(axis=1)
     same = np.stack([probabilities(each).argmax(axis=1) == read for each in views.others])
-    is_sure = confidence >= manifest.threshold
-    return Judgement(float(same.mean()), float(is_sure.mean()), read, is_sure, confidence, same.all(axis=0))
+    stable: NDArray[np.bool_] = np.count_nonzero(same, axis=0) == len(same)
+    is_sure = confidence >= np.float32(manifest.threshold)
+    return Judgement(float(same.mean()), float((is_sure & stable).mean()), read, is_sure, confidence, stable)
 
 
 def _candidates(manifest: ReaderManifest, head: Head, guard: Cells, features: Floats) -> Iterator[Head]:
