@@ -53,9 +53,7 @@ def test_events_are_json_lines_and_a_signal_ends_it_cleanly(environment: dict[st
     assert "SIGTERM" in events[-1]["text"]
     assert events[-1]["data"]["verdict"].keys() == {"code", "text", "reasons"}
     session = events[0]["data"]["session"]
-    listed = subprocess.run(
-        command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
-    )
+    listed = run("sessions", "list", "--json", **environment)
     kept = json.loads(listed.stdout)["sessions"]
     assert [each["id"] for each in kept] == [session]
     assert kept[0]["fields"] >= 2
@@ -80,9 +78,7 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
     process.stdout.close()
     process.wait()
     for said in (("--mag", "40x"), ("--model", str(registry.shipped()["40x"]))):
-        other = subprocess.run(
-            command("live", "--resume", session, *said), capture_output=True, text=True, check=False, env=environment
-        )  # fmt: skip
+        other = run("live", "--resume", session, *said, **environment)
         assert (other.returncode, "counted at 100x, not at 40x" in other.stderr) == (2, True)
     done = subprocess.run(
         command("live", "--json", "--resume", session, "--seconds", "3", "--slide", "S-8"),
@@ -92,9 +88,7 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
     fields = [event["data"]["field"] for event in events if event["event"] == "field"]
     assert not fields or fields[0] >= announced + 1
     assert [event["text"] for event in events if event["event"] == "note"] == ['slide set to "S-8".']
-    shown = subprocess.run(
-        command("sessions", "list", "--json"), capture_output=True, text=True, check=True, env=environment
-    )
+    shown = run("sessions", "list", "--json", **environment)
     kept = json.loads(shown.stdout)["sessions"][0]
     assert (kept["slide"], kept["operator"]) == ("S-8", "")
     assert events[-1]["event"] == "finished"
@@ -127,7 +121,7 @@ def test_mistakes_are_named(
     arguments: tuple[str, ...], code: int, words: str, environment: dict[str, str]
 ) -> None:
     """One clear sentence and the exit code of its kind."""
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=environment)
+    done = run(*arguments, **environment)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

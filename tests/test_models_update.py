@@ -50,7 +50,7 @@ def installed(place: Place) -> Run:
     """The model that ships, packed and installed: both networks were opened and run."""
     done = place.models("pack", "100x")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "edgeleuk-100x-0.1.0.zip: 5.8 MB, not signed" in done.stderr
+    assert "edgeleuk-100x-0.1.0.zip: 6.3 MB, not signed" in done.stderr
     return place.models("install", "edgeleuk-100x-0.1.0.zip")
 
 

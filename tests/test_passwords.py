@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from counted import counted_field, started
+from program import run
 from raw_camera import STREAM, Answer, RawCamera, Request, digest_is_right, head, mjpeg
 
 from edgeleuk.doctor.bundle import without_people
@@ -78,17 +76,14 @@ def test_what_has_no_password_stays_as_it_is(source: str) -> None:
 
 def edgeleuk(*arguments: str, environment: dict[str, str], code: int | None = 0) -> str:
     """What a command says on both streams."""
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeleuk", *arguments],
-        capture_output=True, text=True, timeout=120, check=False, env=environment,
-    )  # fmt: skip
+    done = run(*arguments, **environment)
     assert code is None or done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "EDGELEUK_SESSIONS": str(tmp_path / "store" / "sessions.db")}
+    return {"EDGELEUK_SESSIONS": str(tmp_path / "store" / "sessions.db")}
 
 
 def guarded(request: Request) -> Answer:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgeleuk.adaptation import rates
+from edgeleuk.adaptation.adapting import Views, adapted
 from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, guarding, seen
+from edgeleuk.adaptation.fields import UnlabelledCells
 from edgeleuk.adaptation.flagging import Flag, flags_of, with_flags
 from edgeleuk.adaptation.teaching import Taught, Teacher
 from edgeleuk.adaptation.writing import NewReader, guard_of, without_figures
@@ -91,6 +93,33 @@ def taught(model: Model, reader: Reader, cells: Sequence[TaughtCell], circumstan
         f"{len(every)} cells of {every.slides} slide{'s' if every.slides > 1 else ''}",
     )
     return Lesson(new, "", figures, tuple(f"{reason}." for reason in why_not))
+
+
+def adapted_to(model: Model, reader: Reader, found: UnlabelledCells) -> Lesson:
+    """Adapt a model's reader to a microscope.
+
+    Args:
+        model: Parent model.
+        reader: Its reader.
+        found: White cells of the microscope's fields.
+
+    Raises:
+        ModelError: The model has no head or no guard cells.
+    """
+    manifest, guard = model.reader, guarding(guard_of(model), model.reader)
+    assert reader.head is not None  # `guard_of` required it
+    result = adapted(manifest, reader.head, guard, Views.of(reader, found.crops))
+    figures = {**result.figures, "fields": found.fields}
+    if result.refused:
+        return Lesson(None, result.refused, figures)
+    patch = {
+        **without_figures(manifest),
+        "threshold": result.threshold,
+        "adapted": figures,
+        "microscope": found.microscope.as_json(),
+    }
+    data = f"{len(found.crops)} unlabelled cells of {found.fields} fields"
+    return Lesson(NewReader(result.head, patch, "adapted: features shifted and stretched", data), "", figures)
 
 
 def _types(manifest: ReaderManifest, head: Head, cells: Cells, guard: Cells) -> Taught | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.analysis import morphometry
 from edgeleuk.analysis.observation import Observation
+from edgeleuk.analysis.remarks import flagged, other_microscope
 from edgeleuk.device.profiles import Profile
 from edgeleuk.errors import ScaleError
 from edgeleuk.imaging.field_of_view import boxes_inside, cut_by_rim, fill_surround
@@ -174,8 +175,10 @@ class Analyser:
         cells = self._cells(pixels, scale, found, whole, seconds)
         warnings = (
             *doubts,
+            *other_microscope(self.model, seen.frame, um_per_px, profile),
             *left_out,
             *_warnings(cells, scale),
+            *flagged(cells, self.model.reader.flags),
             *_not_counted(coarse, self.model.finder.counted_to, um_per_px),
         )
         return Field(

@@ -15,6 +15,7 @@ import typer
 
 from edgeleuk import __version__
 from edgeleuk.cli import (
+    adapt,
     analyze,
     batch,
     bench,
@@ -99,6 +100,7 @@ app.command("live")(live.live)
 app.command("serve")(serve.serve)
 app.command("cameras")(cameras.cameras)
 app.command("calibrate")(calibrate.calibrate)
+app.command("adapt")(adapt.adapt)
 app.command("teach")(teach.teach)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp, log
+from math import log
 from typing import Any, Self
 
 from edgeleuk.device.colour import Rgb
@@ -74,16 +74,16 @@ class Microscope:
     def doubt(self, other: Microscope) -> str:
         """Return how pictures differ from those learnt from.
 
-        Empty if they do not.
+        Empty if they do not. Without figures, so that the pictures of a slide have one remark.
         """
         said = []
         if self.profile and other.profile and other.profile != self.profile:
-            said.append(f"profile {other.profile}, not {self.profile}")
+            said.append(f"the profile is {other.profile}, not {self.profile}")
         cast = max(abs(self.red - other.red), abs(self.blue - other.blue))
         if cast > CAST:
-            said.append(f"a background of another colour (by {exp(cast) - 1:.0%})")
+            said.append("the background has another colour")
         if self.um_per_px and other.um_per_px:
             times = max(self.um_per_px / other.um_per_px, other.um_per_px / self.um_per_px)
             if times > ZOOM:
-                said.append(f"{other.um_per_px:.3g} um per pixel, not {self.um_per_px:.3g}")
+                said.append("the camera or its zoom is another one, by the size of red cells")
         return " and ".join(said)

@@ -20,6 +20,22 @@ def lesson(taught: Lesson) -> RenderableType:
     return Group(*_lesson(taught))
 
 
+def adapted(lesson: Lesson) -> RenderableType:
+    """Return the figures of an adaptation, before and after."""
+    figures = lesson.figures
+    same = figures["same_where_both_are_sure"]
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in (f"{figures['cells']} cells of {figures['fields']} fields", "before", "after"):
+        table.add_column(name, justify="right" if name in ("before", "after") else "left")
+    for title, part in (
+        ("views of a cell that agree", "agreement_of_views"),
+        ("cells sure in all views", "sure_in_all_views"),
+    ):
+        table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
+    table.add_row("read alike where both are sure", "", f"{same['same']} of {same['cells']}")
+    return table
+
+
 def _lesson(taught: Lesson) -> Iterator[RenderableType]:
     figures = taught.figures
     if own := figures.get("corrected_cells"):

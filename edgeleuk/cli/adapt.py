@@ -1,0 +1,73 @@
+"""`edgeleuk adapt`: a model for a microscope, from its unlabelled fields."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeleuk.cli._console import print_json, progress_bar, report, results, tell
+from edgeleuk.cli._learning import NameOption, OutOption, Target, require_learnable
+from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._profile import ProfileOption, device
+from edgeleuk.errors import NotBetterError
+
+
+def adapt(
+    fields: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR...", help="Pictures of fields, their folder or a pattern.", show_default=False
+        ),
+    ],
+    name: NameOption,
+    mag: MagOption = None,
+    um_per_px: Annotated[
+        float | None,
+        typer.Option(
+            "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
+        ),
+    ] = None,
+    profile_name: ProfileOption = None,
+    out: OutOption = None,
+    model_folder: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Adapt a model to a microscope and stain, from fields that nobody labelled.
+
+    Ten fields with sixty white cells at least, better of three slides of different patients. The features of the cells are
+    shifted and stretched to those of known microscopes. The new model is written only if quarter turns and other stains of a cell
+    agree more often, more cells are sure, and those that were sure stay what they were; else the exit code is 12 and nothing is
+    written. It does not know what is right: labelled cells (`edgeleuk teach`) help more.
+    """
+    from edgeleuk.adaptation import fields as of_fields
+    from edgeleuk.adaptation import learning
+    from edgeleuk.analysis.analyser import Analyser
+    from edgeleuk.networks.reader import Reader
+    from edgeleuk.render import learning as render
+    from edgeleuk.sources.pictures.listing import pictures
+
+    profile, _ = device(profile_name, mag)
+    model = chosen(model_folder, mag, profile)
+    require_learnable(model)
+    target = Target.of(model, name, out)
+    with progress_bar("looking at fields", shown=not as_json) as progress:
+        found = of_fields.gathered(
+            Analyser(model, threads, profile=profile), list(pictures(fields)), um_per_px, progress
+        )
+    lesson = learning.adapted_to(model, Reader(model.reader, threads), found)
+    written = target.write(lesson.new) if lesson.new else ""
+    if as_json:
+        print_json({"adopted": bool(lesson.new), "reason": lesson.refused, "name": name, **lesson.figures})
+    else:
+        results().print(render.adapted(lesson))
+    for failure in found.failures:
+        report(failure)
+    if not lesson.new:
+        raise NotBetterError(f"nothing was written: {lesson.refused}.")
+    tell(written)
+    if found.failures:
+        raise typer.Exit(found.failures[0].exit_code)
