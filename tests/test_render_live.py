@@ -563,7 +563,7 @@ def test_no_word_of_the_help_is_cut() -> None:
     shown = "\n".join(screen(state(WHITE), extras=Extras(REFERENCE, helping=True)))
     words = [does.format(manual="--manual") for key, does in help.KEYS]
     assert all(does in shown for does in words)
-    assert all(means in shown for word, means in help.WORDS[:7])
+    assert all(means in shown for word, means in help.WORDS[:6])
 
 
 def test_what_another_escape_does_is_shown_beside_the_note() -> None:

@@ -74,7 +74,7 @@ def progress_bar(
 
     class Words(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002  # there is only one task
-            return Text(text if isinstance(text, str) else text())
+            return Text(said(text if isinstance(text, str) else text()))
 
     columns = (Words(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not (shown and notices.is_terminal)

@@ -17,7 +17,7 @@ KEYS = (
     ("u", msgid("take back the last counted field")),
     ("a", msgid('mark the white cell of the line "last cell" as an artefact')),
     ("n", msgid("type a note: Enter keeps it, Esc drops it")),
-    ("s", msgid("next slide: type or scan its id; Enter ends this count and begins it")),
+    ("s", msgid("next slide: type or scan its id; Enter ends this count")),
     (msgid("q, Esc"), msgid("end the count; it asks first. Ctrl-C ends at once. All is kept")),
     ("?", msgid("close this help")),
 )
