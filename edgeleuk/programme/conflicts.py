@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import combinations
 from typing import Literal
@@ -45,6 +45,8 @@ class Slides:
     counted: tuple[SlideDocument, ...]
     """By site, device, file and number; without their histories and trails."""
     conflicts: tuple[Conflict, ...]
+    second: Mapping[str, tuple[SlideDocument, ...]] = field(default_factory=dict)
+    """Second opinions by the UUID of the session that they are on."""
 
 
 def resolve(states: Iterable[tuple[str, SlideDocument]]) -> Slides:
@@ -53,11 +55,17 @@ def resolve(states: Iterable[tuple[str, SlideDocument]]) -> Slides:
     `states`: hash and document of every state, in the order of their UUIDs.
     """
     conflicts: list[Conflict] = []
-    chosen = list(_latest(states, conflicts))
+    chosen = []
+    second: defaultdict[str, tuple[SlideDocument, ...]] = defaultdict(tuple)
+    for each in _latest(states, conflicts):
+        if each.second_of:
+            second[each.second_of] += (each,)
+        else:
+            chosen.append(each)
     chosen = _without_duplicates(chosen, conflicts)
     chosen.sort(key=lambda each: (each.row["site"], each.row["device"], each.store, each.sequence, each.uuid))
     conflicts += [*_cloned(chosen), *_same_device(chosen), *_clocks(chosen), *_unnamed(chosen)]
-    return Slides(tuple(chosen), tuple(conflicts))
+    return Slides(tuple(chosen), tuple(conflicts), dict(second))
 
 
 def codes(conflicts: Iterable[Conflict]) -> dict[str, str]:
