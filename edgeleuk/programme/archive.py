@@ -20,6 +20,7 @@ from edgeleuk.errors import InputError
 from edgeleuk.programme.documents import ControlDocument, SlideDocument, decode_control, decode_slide
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 SCHEMA = "edgeleuk-export/1"
 SUFFIX = ".edgeleuk.zip"
@@ -98,7 +99,7 @@ def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> d
         zlib.error,
     ) as error:
         raise InputError(
-            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `sessions export`? Copy it again."
+            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `{command('sessions export')}`? Copy it again."
         ) from error
 
 

@@ -23,6 +23,7 @@ from itertools import combinations
 from typing import Literal
 
 from edgeleuk.programme.documents import SlideDocument
+from edgeleuk.system.wording import command, option
 
 Kind = Literal["diverged", "duplicate", "cloned", "same_device", "clock", "unnamed"]
 
@@ -147,7 +148,7 @@ def _cloned(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
             text = (
                 f"{len(twice)} sessions of {_device(twice[0])} have numbers that were given twice, from session"
                 f" {min(each.sequence for each in twice)} on: its card was copied, or a backup was put back, and both copies"
-                " counted on. All count. Name one of the machines anew: edgeleuk site --device NAME."
+                f" counted on. All count. Name one of the machines anew: {command('site')} {option('device')} NAME."
             )
             yield Conflict("cloned", text, tuple(sorted(each.uuid for each in twice)))
 
@@ -171,7 +172,7 @@ def _same_device(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
             some = next(iter(files.values()))[0]
             text = (
                 f"{_device(some)} is the name of {len(files)} machines that counted at the same time. All count. Name them"
-                " apart: edgeleuk site --device NAME."
+                f" apart: {command('site')} {option('device')} NAME."
             )
             yield Conflict("same_device", text, tuple(sorted(at_once)))
 
@@ -205,8 +206,8 @@ def _unnamed(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
     found = [each.uuid for each in documents if not (each.row["site"] and each.row["device"])]
     if found:
         text = (
-            f"{len(found)} sessions say no site or no device. On their machine: edgeleuk site --site NAME --device NAME"
-            " --fill, then export again."
+            f"{len(found)} sessions say no site or no device. On their machine: {command('site')}"
+            f" {option('site')} NAME {option('device')} NAME {option('fill')}, then export again."
         )
         yield Conflict("unnamed", text, tuple(sorted(found)))
 
