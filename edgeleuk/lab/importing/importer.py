@@ -24,6 +24,7 @@ from edgeleuk.lab.importing.splits import Group, Origins, assigned
 from edgeleuk.lab.importing.vocabulary import CLASSES, plain
 from edgeleuk.lab.importing.writing import ImportedField, Writer
 from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system import file_io
 from edgeleuk.system.wording import option
 from edgeleuk.types import RED_CELL, WHITE_CELL, Scale
 
@@ -114,6 +115,15 @@ def _require_apart(request: Request) -> None:
 
 def _read(request: Request, findings: Findings) -> list[Subset]:
     """Read the subsets of a release, or the one folder of a general format."""
+    try:
+        return _subsets(request, findings)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {error.filename or request.release}: {file_io.plain(error)}. Check the folder and its permissions."
+        ) from error
+
+
+def _subsets(request: Request, findings: Findings) -> list[Subset]:
     if request.is_release:
         folders = find_subsets(request.release)
         if not folders:
