@@ -20,7 +20,7 @@ from edgeleuk.lab.importing.merging import (
 from edgeleuk.lab.importing.release import SUBSET, SUBSETS, Subset, find_subsets, read_subset
 from edgeleuk.lab.importing.report import ImportReport, SubsetCounts
 from edgeleuk.lab.importing.scales import Scales
-from edgeleuk.lab.importing.splits import Group, Origins, assigned
+from edgeleuk.lab.importing.splits import Group, Origin, Origins, assigned
 from edgeleuk.lab.importing.vocabulary import CLASSES, plain
 from edgeleuk.lab.importing.writing import ImportedField, Writer
 from edgeleuk.sources.pictures.reading import read_picture
@@ -169,7 +169,8 @@ def _labelled(raw: Mapping[str, Mapping[str, RawPicture]], request: Request) -> 
 
 def _with_splits(
     subsets: list[Subset], raw: Mapping[str, Mapping[str, RawPicture]], origins: Origins
-) -> list[tuple]:  # type: ignore[type-arg]
+) -> list[tuple[Origin, str | None]]:
+    """Return origin and split of each labelled picture."""
     found = []
     for subset in subsets:
         for stem, picture in raw[subset.name].items():
