@@ -26,6 +26,7 @@ from edgeleuk.cli import (
     evaluate,
     evaluate_calibration,
     evaluate_leukemiaattri,
+    evaluate_learning,
     evaluate_live,
     evaluate_quality,
     live,
@@ -96,6 +97,7 @@ app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)
 evaluate.app.command("leukemiaattri")(evaluate_leukemiaattri.leukemiaattri)
+evaluate.app.command("learning")(evaluate_learning.learning)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
 app.add_typer(data.app, name="data")
