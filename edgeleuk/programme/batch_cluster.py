@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -24,12 +25,14 @@ from edgeleuk.programme.batch_settings import Settings, packed
 from edgeleuk.programme.batch_slides import Slide
 
 INSTALL = "pip install 'edgeleuk[cluster]'"
-CONNECT_S = 30
+CONNECT_S = 15
 """Time in which the scheduler must answer."""
 ASKED_S = 5.0
 """Time between two questions for the number of workers."""
 PER_THREAD = 2
 """Slides in work for each thread of the workers, so that none waits for the next one."""
+MOST_SHIPMENTS = 20
+"""Maximum number of times that a worker gets the model: each time its nanny restarted it."""
 AGAIN = "Run the same command again: what is done is kept."
 
 
@@ -56,6 +59,7 @@ class ClusterCrew:
         self._number = 0
         self._waiting: dict[str, tuple[Any, Slide, bool]] = {}
         """Dask's future, slide and whether its pictures are shared, by Dask's key."""
+        self._shipped: Counter[str] = Counter()
         self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._client = _connected(address)
         try:
@@ -160,16 +164,21 @@ class ClusterCrew:
         """Send the model to a worker.
 
         Raises:
-            ClusterError: The worker cannot keep it.
+            ClusterError: The worker cannot keep it, or loses it again and again.
         """
         from edgeleuk.programme import batch_on_worker
 
+        self._shipped[worker] += 1
+        if self._shipped[worker] > MOST_SHIPMENTS:
+            raise ClusterError(
+                f"worker {worker} has no model, though it was sent {MOST_SHIPMENTS} times. {AGAIN}"
+            )
         self._tell(f"sending the model to worker {worker} ({self._shipment.size / 1e6:.1f} MB)")
         with self._reaching():
             told = self._client.run(batch_on_worker.take, self._shipment, workers=[worker], on_error="return")
         # A worker that is gone by now is replaced by others.
-        if isinstance(fault := told.get(worker, ""), str) and fault:
-            raise ClusterError(f"worker {worker} cannot keep the model: {fault} {AGAIN}")
+        if (fault := told.get(worker, "")) and not isinstance(fault, OSError):
+            raise ClusterError(f"worker {worker} cannot keep the model: {_first_line(fault)} {AGAIN}")
 
     def _reaching(self) -> _Reaching:
         return _Reaching(self)
@@ -223,7 +232,10 @@ class _Reaching:
         lost = (OSError, TimeoutError, CancelledError, FutureCancelledError)
         if isinstance(error, lost) or self._crew._client.status != "running":
             raise self._crew._lost() from error
-        raise ClusterError(f"a worker cannot count ({_first_line(error)}). {AGAIN}") from error
+        raise ClusterError(
+            f"the scheduler or a worker cannot run edgeleuk {__version__} ({_first_line(error)}). Install the same version on "
+            "the scheduler and every worker, then run the same command again: what is done is kept."
+        ) from error
 
 
 def _connected(address: str) -> Any:
