@@ -133,7 +133,7 @@ def leukemiaattri(
 
     `analyze --model OUT` and all other commands use it as any model.
     """
-    _need_torch()
+    need_torch()
     import torch
 
     from edgeleuk.differential.rules import Standards

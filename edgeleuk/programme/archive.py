@@ -30,6 +30,11 @@ CONTROLS = "controls"
 MOST_MEMBERS = 200_000
 MOST_BYTES = 64_000_000
 """Maximum size of one document, bytes. The largest have some thousand entries of a trail."""
+MOST_TOTAL = 600_000_000
+"""Maximum size of all documents of an archive together, bytes.
+
+The fields of a large session for a second opinion are the most; ten thousand slides have 50 MB.
+"""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DOCUMENT = re.compile(rf"({SLIDES}/[0-9a-f-]{{36}}/{SLIDE})|({CONTROLS}/[0-9a-f-]{{36}}/[0-9]+\.json)")
 
@@ -134,9 +139,13 @@ def _manifest(archive: zipfile.ZipFile, schema: str) -> Mapping[str, str]:
 def _documents(
     archive: zipfile.ZipFile, files: Mapping[str, str], wanted: re.Pattern[str]
 ) -> Iterator[tuple[str, bytes]]:
+    total = 0
     for name, digest in sorted(files.items()):
         if wanted.fullmatch(name):
             content = _member(archive, name)
+            total += len(content)
+            if total > MOST_TOTAL:
+                raise ValueError(f"its parts have more than {MOST_TOTAL / 1e6:.0f} MB together")
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(f"{name} was changed after it was written")
             yield name, content
