@@ -106,28 +106,38 @@ class ClusterCrew:
         """
         if self._client.status != "running":
             raise self._lost()
-        try:
-            key = self._ready.get(timeout=seconds)
-        except queue.Empty:
-            return []
-        future, slide, shared = self._waiting.pop(key)
-        answer = self._answer(future)
-        if answer.state == "lacks":
-            self._ship(answer.worker)
-            self.start(slide, shared=shared)
-            return []
-        return [(slide, answer)]
+        keys: list[str] = []
+        with suppress(queue.Empty):
+            keys.append(self._ready.get(timeout=seconds))
+            while True:
+                keys.append(self._ready.get_nowait())
+        found: list[Answered] = []
+        taken = [self._waiting.pop(each) for each in keys]
+        for (_, slide, shared), answer in zip(taken, self._answers([each[0] for each in taken]), strict=True):
+            if answer.state == "lacks":
+                self._ship(answer.worker)
+                self.start(slide, shared=shared)
+            else:
+                found.append((slide, answer))
+        return found
 
-    def _answer(self, future: Any) -> Answer:
+    def _answers(self, futures: list[Any]) -> list[Answer]:
+        """Return the answers of finished work, those of all in one message."""
         from distributed import KilledWorker
 
-        try:
-            with self._reaching():
-                found = future.result()
-        except KilledWorker as error:
-            return Answer("died", text="its worker was lost", worker=str(error.last_worker.address))
-        assert isinstance(found, Answer)
-        return found
+        done = [each for each in futures if each.status == "finished"]
+        with self._reaching():
+            answers = dict(zip((each.key for each in done), self._client.gather(done), strict=True))
+        for each in futures:
+            if each.key in answers:
+                continue
+            try:
+                with self._reaching():
+                    answers[each.key] = each.result()
+            except KilledWorker as error:
+                last = str(error.last_worker.address)
+                answers[each.key] = Answer("died", text="its worker was lost", worker=last)
+        return [answers[each.key] for each in futures]
 
     def _check_workers(self) -> None:
         """Check the versions of the workers that are there.
