@@ -202,6 +202,20 @@ def test_text_alone_with_names_has_types(made: Miniature, tmp_path: Path) -> Non
     assert report.attributes["cell_size"] == sizes
 
 
+def test_journal_form_in_one_folder(made: Miniature, tmp_path: Path) -> None:
+    """Without subset folders: the objective follows from the file names, code 2 is no value."""
+    release = tmp_path / "Large Leukemia Dataset"
+    shutil.copytree(made.root / SPARSE / "images", release / "Images")
+    shutil.copytree(made.root / SPARSE / "txt_labels" / "AttriDet", release / "labels")
+    report = run(Request("lld", release, tmp_path / "out", scale=SCALE))
+    nones = sum(cell.label == "none" for _, cell in made.cells)
+    assert codes(report)["patch"] == len(made.places)
+    assert codes(report).get("code_2", 0) == 6 * nones
+    assert report.types["none", "train"] + report.types["none", "val"] == nones
+    samples, _ = load_fields(tmp_path / "out" / "fields" / "leukemiaattri-40x_val.json", tmp_path)
+    assert {each.source for each in samples} == {"large_leukemia_dataset"}
+
+
 def test_missing_subset_is_told(made: Miniature, tmp_path: Path) -> None:
     """The others are imported, with exit code 0."""
     copied = tmp_path / "release"

@@ -111,6 +111,13 @@ def test_only_signatures_need_cryptography() -> None:
     assert importers("cryptography") == {"models.updates.signing"}
 
 
+def test_only_batches_on_a_cluster_need_dask() -> None:
+    """It is an extra, imported when a scheduler is named; addresses of pictures are fetched in one place."""
+    assert importers("distributed") == {"programme.batch_cluster", "programme.batch_on_worker"}
+    assert importers("fsspec") == {"programme.batch_fetch"}
+    assert importers("dask") == set()
+
+
 def test_only_commands_load_rules() -> None:
     """Rules and reference ranges are handed down: nothing below the command loads them by itself."""
     loaders = {"load_rules", "load_reference"}

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import batch_slides
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standard import REFERENCE, RULES
 from test_cli import called, run
 
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ClusterError, InputError, OutputError, UsageError
 from edgeleuk.programme.batch import TRIES, BatchRun, Progress
 from edgeleuk.programme.batch_answer import Answer, State
+from edgeleuk.programme.batch_counting import Told, count
 from edgeleuk.programme.batch_crew import Answered
 from edgeleuk.programme.batch_ledger import Ledger
+from edgeleuk.programme.batch_settings import Settings
 from edgeleuk.programme.batch_slides import Facts, Shard, Slide, in_table, inputs_key, slides_of
 from edgeleuk.render import slides_table
 from edgeleuk.render.identity import Identity
+from edgeleuk.results.slide_result import identify
 
 SCALE = ("--um-per-px", "0.1")
 ODD = "=1+1;\x1b[31m 'Ω' ä"
@@ -161,6 +173,120 @@ def test_a_folder_of_other_settings_is_refused(
     assert "another program is counting" in busy.stderr
 
 
+def test_changed_pictures_and_failed_slides_are_counted_again(made: Path, tmp_path: Path) -> None:
+    """A slide with one more picture at once, a failed one by --retry; the others stay as they are."""
+    slides, out = tmp_path / "slides", tmp_path / "out"
+    for name in ("slide-0000", "slide-0003"):
+        shutil.copytree(made / name, slides / name)
+    (slides / "bad").mkdir()
+    (slides / "bad" / "1.jpg").write_bytes(b"no picture")
+    assert called("batch", slides, "--out", out, "--jobs", 1, *SCALE).returncode == 3
+    stamps = {path.name: path.stat().st_mtime_ns for path in out.glob("results/*/*")}
+    shutil.copy(made / "slide-0001" / "field-0.jpg", slides / "slide-0000" / "more.jpg")
+    again = called("batch", slides, "--out", out, "--jobs", 1, "--retry", "--json", *SCALE)
+    summary = json.loads(again.stdout)
+    assert [summary[key] for key in ("before", "counted", "failed", "changed")] == [1, 1, 1, 1]
+    after = {path.name: path.stat().st_mtime_ns for path in out.glob("results/*/*")}
+    assert sum(stamps[name] == after[name] for name in stamps) == 1
+    assert [row["pictures"] for row in batch_slides.rows(out)] == ["0", "2", "1"]
+
+
+def test_parts_are_put_together(made: Path, batch: tuple[Path, dict, str], tmp_path: Path) -> None:
+    """Each part counts its slides alone; --collect says how many lack, and counts none."""
+    together = Counter[str]()
+    for part in ("1/2", "2/2"):
+        done = called("batch", made, "--out", tmp_path, "--jobs", 1, "--shard", part, "--json", *SCALE)
+        assert done.returncode == 0, done.stderr
+        together.update(
+            row["slide"] for row in batch_slides.rows(tmp_path, f"slides-{part.replace('/', '-of-')}.csv")
+        )
+        collected = called("batch", made, "--out", tmp_path, "--collect", "--json", *SCALE)
+        assert json.loads(collected.stdout)["lacking"] == 4 - together.total()
+        assert collected.returncode == (together.total() < 4)
+    assert together == Counter(f"slide-000{number}" for number in range(4))
+    assert [row["slide"] for row in batch_slides.rows(tmp_path)] == sorted(together)
+    both = batch_slides.results(tmp_path)["slide-0000"]
+    assert both["differential"] == batch_slides.results(batch[0])["slide-0000"]["differential"]
+
+
+def started(slides: Path, out: Path, **options: object) -> subprocess.Popen[str]:
+    """A batch in two processes, once it has counted a slide."""
+    command = [
+        sys.executable,
+        "-m",
+        "edgeleuk",
+        "batch",
+        str(slides),
+        "--out",
+        str(out),
+        "--jobs",
+        "2",
+        *SCALE,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+    journal = out / "journal" / "all.jsonl"
+    while process.poll() is None and not (journal.is_file() and journal.read_bytes().count(b"\n")):
+        time.sleep(0.02)
+    return process
+
+
+def finished(slides: Path, out: Path, number: int) -> None:
+    """Run the batch to its end: each slide is there once."""
+    done = called("batch", slides, "--out", out, "--jobs", 1, "--json", *SCALE)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["before"] >= 1
+    assert summary["before"] + summary["counted"] == number
+    assert [row["slide"] for row in batch_slides.rows(out)] == sorted(each.name for each in slides.iterdir())
+    assert len(batch_slides.results(out)) == number
+    assert not [*out.rglob("*.partial")]
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight slides."""
+    folder = tmp_path_factory.mktemp("more")
+    batch_slides.make(folder, 8)
+    return folder
+
+
+def test_a_killed_program_costs_the_slides_in_work(more: Path, tmp_path: Path) -> None:
+    """Nothing is twice and nothing missing after the next run; the processes that counted end with the program."""
+    with started(more, tmp_path / "out") as process:
+        below = psutil.Process(process.pid).children()
+        process.kill()
+    assert below
+    assert not psutil.wait_procs(below, timeout=30)[1]
+    finished(more, tmp_path / "out", 8)
+
+
+def test_a_batch_that_is_interrupted_goes_on(more: Path, tmp_path: Path) -> None:
+    """Ctrl-C: slides in work are finished and kept, the exit code is 130, and it says what lacks."""
+    with started(more, tmp_path / "out") as process:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert process.returncode == 130
+    assert "interrupted: " in said
+    assert "without a result" in said
+    assert len(batch_slides.rows(tmp_path / "out")) == len(batch_slides.results(tmp_path / "out")) < 8
+    finished(more, tmp_path / "out", 8)
+
+
+def test_a_full_disk_ends_the_batch_and_space_lets_it_go_on(made: Path, tmp_path: Path) -> None:
+    """A result that finds no room is not done, and leaves no half of it."""
+    out, limit = tmp_path / "out", 9_000
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    with started(made, out, preexec_fn=full) as process:
+        said = process.communicate()[1]
+    assert process.returncode == 6
+    assert f"cannot write into {out}: File too large. What is done is kept" in said
+    assert "Traceback" not in said
+    assert max(path.stat().st_size for path in out.rglob("*") if path.is_file()) <= limit
+    assert not [*out.rglob("*.partial")]
+    assert called("batch", made, "--out", out, "--jobs", 1, *SCALE).returncode == 0
+    assert len(batch_slides.rows(out)) == len(batch_slides.results(out)) == 4
+
+
 # The loop, with workers that answer as they are told
 
 
@@ -168,7 +294,7 @@ class ToldCrew:
     """Workers whose answers are given: the n-th one for a slide is the n-th state of its list, then done."""
 
     def __init__(self, states: dict[str, list[State]], workers: int = 2) -> None:
-        self.states, self.workers = states, workers
+        self.states, self.workers, self.path = states, workers, "/nowhere/at/all"
         self.waiting: list[tuple[Slide, bool]] = []
         self.started: list[str] = []
 
@@ -191,7 +317,7 @@ class ToldCrew:
         row = (
             slides_table.failed(Identity(slide=slide.name), InputError("told"), "") if state == "done" else {}
         )
-        return [(slide, Answer(state, row, text="/nowhere/at/all"))]
+        return [(slide, Answer(state, row, text=self.path, worker="tcp://w"))]
 
     def __enter__(self) -> ToldCrew:
         return self
@@ -203,7 +329,7 @@ def slide(name: str, *paths: str) -> Slide:
     return Slide(name, paths or (f"/nowhere/{name}",))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from(["died", "unseen"]), max_size=5)),
     st.integers(1, 4),
@@ -240,6 +366,25 @@ def test_a_worker_that_cannot_count_ends_the_batch(tmp_path: Path) -> None:
         BatchRun(ledger, crew, Progress(3)).run(slides, lambda: None)
     with Ledger(tmp_path, {}) as ledger:
         assert [ledger.entry(each) is not None for each in slides] == [True, False, False]
+
+
+def test_a_worker_that_does_not_see_the_pictures_ends_the_batch(tmp_path: Path) -> None:
+    """If they are visible here: each slide would be a failure. What is gone here too is the slide's failure."""
+    slides = [slide("a"), slide("b")]
+    crew = ToldCrew({"b": ["unseen"]}, workers=1)
+    crew.path = str(tmp_path)
+    with Ledger(tmp_path, {}) as ledger:
+        with pytest.raises(ClusterError, match=f"worker tcp://w does not see {tmp_path}. Mount"):
+            BatchRun(ledger, crew, Progress(2)).run(slides, lambda: None)
+        assert [ledger.entry(each) is not None for each in slides] == [True, False]
+
+
+def test_an_absent_path_is_asked_about_on_a_cluster(analyser: Analyser) -> None:
+    """A worker does not call a slide failed whose folder it does not see."""
+    settings = Settings(identify(analyser.model), RULES, REFERENCE)
+    told = [count(slide("a"), settings, analyser, Told(str), shared) for shared in (True, False)]
+    assert [(each.state, each.text) for each in told] == [("unseen", "/nowhere/a"), ("done", "")]
+    assert "/nowhere/a does not exist" in told[1].row["verdict_text"]
 
 
 # The folder
@@ -330,7 +475,8 @@ def test_folders_are_slides(tmp_path: Path) -> None:
         slides_of(tmp_path / "a", Facts(), out)
 
 
-@given(st.lists(st.text(min_size=1), unique=True, max_size=30), st.integers(1, 9))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(min_size=1), unique=True, max_size=9), st.integers(1, 9))
 def test_each_slide_is_in_one_part(names: list[str], parts: int) -> None:
     """Whatever slides there are beside it; and no two have one file."""
     slides = [slide(name) for name in names]

@@ -311,6 +311,19 @@ def test_no_damage_gives_another_error(noise: bytes, at: int) -> None:
     assert [each for each, _ in contents.slides] == [slide(1)]
 
 
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part, and all together: a small file may ask for gigabytes."""
+    (path,) = written(tmp_path, [packed([slide(1), slide(2)])])
+    size = len(encode(slide(1)))
+    for name, most in (("MOST_BYTES", size - 100), ("MOST_TOTAL", size + 100)):
+        with monkeypatch.context() as patch:
+            patch.setattr(archive, name, most)
+            with pytest.raises(InputError, match=r"ha(s|ve) more than"):
+                archive.read(path)
+
+
 def test_what_is_no_merged_database_is_not_altered(tmp_path: Path) -> None:
     """A file of sessions, or of another program."""
     with open_store(tmp_path / "s.db") as store:

@@ -104,20 +104,19 @@ def test_an_outbox_has_a_file_a_session_and_writes_each_once(store: Path, tmp_pa
     """A session that was reviewed since replaces its earlier file."""
     outbox = tmp_path / "outbox"
     done = command("sessions", "export", "--all", "--outbox", outbox, "--store", store)
-    assert "3 files are new" in done.stderr
+    assert "2 sessions in" in done.stderr
+    assert "; 3 new files" in done.stderr
     before = {path.name for path in outbox.iterdir()}
     assert len(before) == 3
     assert all(name.startswith("Kisumu-bench_2-") for name in before)
     assert (
-        "0 files are new"
-        in command("sessions", "export", "--all", "--outbox", outbox, "--store", store).stderr
+        "; 0 new files" in command("sessions", "export", "--all", "--outbox", outbox, "--store", store).stderr
     )
     with open_store(store) as opened:
         session = opened.annotate(opened.list()[0].id)
         session.describe({"slide": "S-9"})
     assert (
-        "1 files are new"
-        in command("sessions", "export", "--all", "--outbox", outbox, "--store", store).stderr
+        "; 1 new file" in command("sessions", "export", "--all", "--outbox", outbox, "--store", store).stderr
     )
     after = {path.name for path in outbox.iterdir()}
     assert len(after) == 3

@@ -87,13 +87,13 @@ def export_many(opened: Store, wanted: Wanted) -> None:
     if wanted.archive:
         content = archive.pack({**done.members, **controls, **export.slides_member(done.documents)})
         write(user_paths.expanded(wanted.archive, "--zip", OutputError), content, 0o600)
-        tell(f"{len(done.documents)} sessions are in {wanted.archive}")
+        tell(f"{_many(len(done.documents), 'session')} in {wanted.archive}")
     if wanted.outbox:
         folder = user_paths.expanded(wanted.outbox, "--outbox", OutputError)
         if controls:
             name = export.controls_name(controls, site, device)
             done.new += export.put(folder, name, archive.pack(controls))
-        tell(f"{len(done.documents)} sessions are in {folder}; {done.new} files are new")
+        tell(f"{_many(len(done.documents), 'session')} in {folder}; {_many(done.new, 'new file')}")
     for each in running:
         tell(f"session {each.id} is being counted and was left out: export again when it has ended.")
     tell_lost(lost)
@@ -138,6 +138,10 @@ def _is_later(opened: Store, each: SessionSummary, time: datetime) -> bool:
     trail = opened.trail(each.id).entries([])
     times = (each.started, each.last, each.ended, trail[-1].at if trail else None)
     return any(datetime.fromisoformat(text) >= time for text in times if text)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _own(every: list[SessionSummary]) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def adapt(
 
     Ten fields with sixty white cells at least, better of three slides of different patients. The features of the cells are
     shifted and stretched to those of known microscopes. The new model is written only if quarter turns and other stains of a cell
-    agree more often, more cells are sure, and those that were sure stay what they were; else the exit code is 12 and nothing is
+    agree more often, more cells are sure, and those that were sure stay what they were; else the exit code is 13 and nothing is
     written. It does not know what is right: labelled cells (`edgeleuk teach`) help more.
     """
     from edgeleuk.adaptation import fields as of_fields

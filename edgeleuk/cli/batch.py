@@ -234,7 +234,7 @@ def _summary(progress: Progress, table: Path, lacking: int) -> dict[str, Any]:
         "lacking": lacking,
         "retried": progress.retried,
         "seconds": round(time.monotonic() - progress.begun, 3),
-        "worker_seconds": round(progress.seconds, 3),
+        "processor_seconds": round(progress.seconds, 3),
         "bytes_fetched": progress.fetched,
         "bytes_received": progress.received,
         "failures": [

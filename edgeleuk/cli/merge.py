@@ -58,10 +58,14 @@ def merge(
         })  # fmt: skip
     else:
         out = results()
-        out.print(escaped(f"{done.files} files merged into {into}"), soft_wrap=True, markup=False)
+        out.print(
+            escaped(f"{done.files} file{'s' * (done.files != 1)} merged into {into}"),
+            soft_wrap=True,
+            markup=False,
+        )
         for outcome, text in SAID.items():
             if count := done.outcomes[outcome]:
-                out.print(f"{count:8} sessions {text}", soft_wrap=True, markup=False)
+                out.print(f"{count:8} session{'s' * (count != 1)} {text}", soft_wrap=True, markup=False)
         for each in conflicts:
             out.print(escaped(f"{each.kind}: {each.text}"), soft_wrap=True, markup=False)
         out.print(f"content: {content}", soft_wrap=True, markup=False)

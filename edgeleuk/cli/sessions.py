@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeleuk._text import escaped
+from edgeleuk.cli import _second
 from edgeleuk.cli._console import json_text, print_json, results, tell, warn
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
@@ -39,6 +40,9 @@ Id = Annotated[
     str,
     typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
 ]
+app.command("share")(_second.share)
+app.command("take")(_second.take)
+app.command("compare")(_second.compare)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -90,7 +90,12 @@ def teach(
     require_learnable(model)
     target = Target.of(model, name, out)
     files = standards(rules, reference)
-    found = _gathered(sources, model, um_per_px, [*(flags or ())], store, model_folder, files)
+    found = _Gathered()
+    folders, sessions = _divided(sources, um_per_px)
+    for folder in folders:
+        _from_folder(folder, model, um_per_px or 0.0, flags or (), found)
+    if sessions:
+        _from_sessions(sessions, model, store, model_folder, files, found)
     if not found.cells:
         raise found.failures[0] if found.failures else InputError("there is no labelled cell to learn from.")
     reader = Reader(model.reader, threads)
@@ -113,29 +118,19 @@ def teach(
         raise typer.Exit(found.failures[0].exit_code)
 
 
-def _gathered(
-    sources: Sequence[str],
-    model: Model,
-    um_per_px: float | None,
-    flags: Sequence[str],
-    store: Path | None,
-    model_folder: Path | None,
-    files: tuple[Rules, Reference],
-) -> _Gathered:
-    """Gather labelled cells from folders and sessions."""
-    found = _Gathered()
+def _divided(sources: Sequence[str], um_per_px: float | None) -> tuple[list[Path], list[str]]:
+    """Tell folders of pictures from sessions.
+
+    Raises:
+        UsageError: There are folders, and the scale of their pictures is not given.
+    """
     folders = [each for each in sources if file_io.is_folder(Path(each))]
     if folders and um_per_px is None:
         raise UsageError(
             f"the scale of the pictures in {folders[0]} is not known. Give it with --um-per-px; pictures that"
             " `sessions export` wrote are 20 um wide."
         )
-    for folder in folders:
-        _from_folder(Path(folder), model, um_per_px or 0.0, flags, found)
-    sessions = [each for each in sources if each not in folders]
-    if sessions:
-        _from_sessions(sessions, model, store, model_folder, files, found)
-    return found
+    return [Path(each) for each in folders], [each for each in sources if each not in folders]
 
 
 def _from_folder(

@@ -133,7 +133,7 @@ def leukemiaattri(
 
     `analyze --model OUT` and all other commands use it as any model.
     """
-    _need_torch()
+    need_torch()
     import torch
 
     from edgeleuk.differential.rules import Standards
@@ -180,7 +180,7 @@ def variants(
     runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
 ) -> None:
     """Compare ways to quantize a trained network, on training pictures kept aside."""
-    _need_torch()
+    need_torch()
     from rich.table import Table
 
     from edgeleuk.lab.training.recipe import load_recipe
@@ -210,7 +210,7 @@ def leftout(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what a device profile is worth on a camera that a finder never saw."""
-    _need_torch()
+    need_torch()
     from edgeleuk.lab.training.leftout import LeftOutRecipes, left_out
     from edgeleuk.lab.training.recipe import load_recipe
 
@@ -238,7 +238,7 @@ def across(
     Train one network for each group of laboratories first, with `train reader --without`; the recipe's [publish] names the
     groups as `across`.
     """
-    _need_torch()
+    need_torch()
     from edgeleuk.lab.training.across import measure
     from edgeleuk.lab.training.publish import ACROSS
     from edgeleuk.lab.training.recipe import load_recipe
@@ -343,7 +343,7 @@ def publish(
     ] = None,
 ) -> None:
     """Quantize trained networks to INT8, choose their thresholds, measure them and write a model folder."""
-    _need_torch()
+    need_torch()
     from edgeleuk.differential.rules import Standards
     from edgeleuk.lab.training import publish as publishing
 
@@ -372,7 +372,7 @@ def _begun(
     laboratories: Sequence[str] = (),
 ) -> tuple[Recipe, Path, torch.device]:
     """Load the recipe, folder and device of a training."""
-    _need_torch()
+    need_torch()
     import torch
 
     from edgeleuk.lab.training.loop import device_named
@@ -394,7 +394,12 @@ def _trained(begun: tuple[Recipe, Path, torch.device]) -> None:
     )
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Check that the extra `train` is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
     try:
         import onnx  # noqa: F401  # only checked for here; the next imports use it
         import torch  # noqa: F401

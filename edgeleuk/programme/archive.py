@@ -20,6 +20,7 @@ from edgeleuk.errors import InputError
 from edgeleuk.programme.documents import ControlDocument, SlideDocument, decode_control, decode_slide
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.system import file_io
+from edgeleuk.system.wording import command
 
 SCHEMA = "edgeleuk-export/1"
 SUFFIX = ".edgeleuk.zip"
@@ -29,6 +30,11 @@ CONTROLS = "controls"
 MOST_MEMBERS = 200_000
 MOST_BYTES = 64_000_000
 """Maximum size of one document, bytes. The largest have some thousand entries of a trail."""
+MOST_TOTAL = 600_000_000
+"""Maximum size of all documents of an archive together, bytes.
+
+The fields of a large session for a second opinion are the most; ten thousand slides have 50 MB.
+"""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DOCUMENT = re.compile(rf"({SLIDES}/[0-9a-f-]{{36}}/{SLIDE})|({CONTROLS}/[0-9a-f-]{{36}}/[0-9]+\.json)")
 
@@ -41,13 +47,16 @@ class Contents:
     controls: tuple[tuple[ControlDocument, bytes], ...]
 
 
-def pack(members: Mapping[str, bytes]) -> bytes:
-    """Return an archive of members by name, with its manifest."""
+def pack(members: Mapping[str, bytes], schema: str = SCHEMA) -> bytes:
+    """Return an archive of members by name, with its manifest.
+
+    `schema` says what the archive is.
+    """
     files = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in sorted(members.items())
     }
-    manifest = {"schema": SCHEMA, "edgeleuk": __version__, "notice": RESEARCH_USE, "files": files}
+    manifest = {"schema": schema, "edgeleuk": __version__, "notice": RESEARCH_USE, "files": files}
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
@@ -64,10 +73,27 @@ def read(path: Path) -> Contents:
     Raises:
         InputError: It cannot be read, is damaged, or was changed after it was written.
     """
+    return _contents(read_members(path, _DOCUMENT), path)
+
+
+def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> dict[str, bytes]:
+    """Read the members whose names match, each checked against the manifest.
+
+    Args:
+        path: The archive.
+        wanted: Pattern of the whole names.
+        schema: What the archive must be.
+
+    Raises:
+        InputError: It cannot be read, is damaged, or was changed after it was written.
+    """
     try:
         file_io.require_regular(path)
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, path)
+            if len(archive.infolist()) > MOST_MEMBERS:
+                raise ValueError(f"it has more than {MOST_MEMBERS} members")
+            files = _manifest(archive, schema)
+            return dict(_documents(archive, files, wanted))
     except (
         OSError,
         zipfile.BadZipFile,
@@ -78,16 +104,13 @@ def read(path: Path) -> Contents:
         zlib.error,
     ) as error:
         raise InputError(
-            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `sessions export`? Copy it again."
+            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `{command('sessions export')}`? Copy it again."
         ) from error
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> Contents:
-    if len(archive.infolist()) > MOST_MEMBERS:
-        raise ValueError(f"it has more than {MOST_MEMBERS} members")
-    files = _manifest(archive)
+def _contents(members: Mapping[str, bytes], path: Path) -> Contents:
     slides, controls = [], []
-    for name, content in _documents(archive, files):
+    for name, content in members.items():
         where = f"{path}, {name}"
         if name.startswith(f"{SLIDES}/"):
             slide = decode_slide(content, where)
@@ -99,12 +122,12 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Contents:
     return Contents(tuple(slides), tuple(controls))
 
 
-def _manifest(archive: zipfile.ZipFile) -> Mapping[str, str]:
+def _manifest(archive: zipfile.ZipFile, schema: str) -> Mapping[str, str]:
     """Return the hashes of the members by name."""
     told = file_io.parse_json(_member(archive, MANIFEST))
-    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+    if not isinstance(told, dict) or told.get("schema") != schema:
         theirs = str(told.get("schema"))[:60] if isinstance(told, dict) else "nothing"
-        raise ValueError(f"its manifest should say {SCHEMA}, and says {theirs!r}")
+        raise ValueError(f"its manifest should say {schema}, and says {theirs!r}")
     files = told.get("files")
     if not isinstance(files, dict) or not all(
         isinstance(each, dict) and isinstance(each.get("sha256"), str) for each in files.values()
@@ -113,10 +136,16 @@ def _manifest(archive: zipfile.ZipFile) -> Mapping[str, str]:
     return {name: each["sha256"] for name, each in files.items()}
 
 
-def _documents(archive: zipfile.ZipFile, files: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+def _documents(
+    archive: zipfile.ZipFile, files: Mapping[str, str], wanted: re.Pattern[str]
+) -> Iterator[tuple[str, bytes]]:
+    total = 0
     for name, digest in sorted(files.items()):
-        if _DOCUMENT.fullmatch(name):
+        if wanted.fullmatch(name):
             content = _member(archive, name)
+            total += len(content)
+            if total > MOST_TOTAL:
+                raise ValueError(f"its parts have more than {MOST_TOTAL / 1e6:.0f} MB together")
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(f"{name} was changed after it was written")
             yield name, content

@@ -44,7 +44,7 @@ class Progress:
     retried: int = 0
     """Attempts that ended their process or lost their worker."""
     seconds: float = 0.0
-    """Processing time of this run, of all workers."""
+    """Processor time of the slides of this run, of all workers."""
     fetched: int = 0
     """Bytes fetched from addresses."""
     received: int = 0

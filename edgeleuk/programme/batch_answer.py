@@ -29,7 +29,7 @@ class Answer:
     text: str = ""
     """Reason in a clause or path, unless done."""
     seconds: float = 0.0
-    """Processing time of the slide, on the worker's clock."""
+    """Processor time of the slide."""
     fetched: int = 0
     """Bytes that were fetched from addresses."""
     worker: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -24,12 +25,14 @@ from edgeleuk.programme.batch_settings import Settings, packed
 from edgeleuk.programme.batch_slides import Slide
 
 INSTALL = "pip install 'edgeleuk[cluster]'"
-CONNECT_S = 30
+CONNECT_S = 15
 """Time in which the scheduler must answer."""
 ASKED_S = 5.0
 """Time between two questions for the number of workers."""
 PER_THREAD = 2
 """Slides in work for each thread of the workers, so that none waits for the next one."""
+MOST_SHIPMENTS = 20
+"""Maximum number of times that a worker gets the model: each time its nanny restarted it."""
 AGAIN = "Run the same command again: what is done is kept."
 
 
@@ -56,6 +59,7 @@ class ClusterCrew:
         self._number = 0
         self._waiting: dict[str, tuple[Any, Slide, bool]] = {}
         """Dask's future, slide and whether its pictures are shared, by Dask's key."""
+        self._shipped: Counter[str] = Counter()
         self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._client = _connected(address)
         try:
@@ -102,28 +106,38 @@ class ClusterCrew:
         """
         if self._client.status != "running":
             raise self._lost()
-        try:
-            key = self._ready.get(timeout=seconds)
-        except queue.Empty:
-            return []
-        future, slide, shared = self._waiting.pop(key)
-        answer = self._answer(future)
-        if answer.state == "lacks":
-            self._ship(answer.worker)
-            self.start(slide, shared=shared)
-            return []
-        return [(slide, answer)]
+        keys: list[str] = []
+        with suppress(queue.Empty):
+            keys.append(self._ready.get(timeout=seconds))
+            while True:
+                keys.append(self._ready.get_nowait())
+        found: list[Answered] = []
+        taken = [self._waiting.pop(each) for each in keys]
+        for (_, slide, shared), answer in zip(taken, self._answers([each[0] for each in taken]), strict=True):
+            if answer.state == "lacks":
+                self._ship(answer.worker)
+                self.start(slide, shared=shared)
+            else:
+                found.append((slide, answer))
+        return found
 
-    def _answer(self, future: Any) -> Answer:
+    def _answers(self, futures: list[Any]) -> list[Answer]:
+        """Return the answers of finished work, those of all in one message."""
         from distributed import KilledWorker
 
-        try:
-            with self._reaching():
-                found = future.result()
-        except KilledWorker as error:
-            return Answer("died", text="its worker was lost", worker=str(error.last_worker.address))
-        assert isinstance(found, Answer)
-        return found
+        done = [each for each in futures if each.status == "finished"]
+        with self._reaching():
+            answers = dict(zip((each.key for each in done), self._client.gather(done), strict=True))
+        for each in futures:
+            if each.key in answers:
+                continue
+            try:
+                with self._reaching():
+                    answers[each.key] = each.result()
+            except KilledWorker as error:
+                last = str(error.last_worker.address)
+                answers[each.key] = Answer("died", text="its worker was lost", worker=last)
+        return [answers[each.key] for each in futures]
 
     def _check_workers(self) -> None:
         """Check the versions of the workers that are there.
@@ -160,16 +174,21 @@ class ClusterCrew:
         """Send the model to a worker.
 
         Raises:
-            ClusterError: The worker cannot keep it.
+            ClusterError: The worker cannot keep it, or loses it again and again.
         """
         from edgeleuk.programme import batch_on_worker
 
+        self._shipped[worker] += 1
+        if self._shipped[worker] > MOST_SHIPMENTS:
+            raise ClusterError(
+                f"worker {worker} has no model, though it was sent {MOST_SHIPMENTS} times. {AGAIN}"
+            )
         self._tell(f"sending the model to worker {worker} ({self._shipment.size / 1e6:.1f} MB)")
         with self._reaching():
             told = self._client.run(batch_on_worker.take, self._shipment, workers=[worker], on_error="return")
         # A worker that is gone by now is replaced by others.
-        if isinstance(fault := told.get(worker, ""), str) and fault:
-            raise ClusterError(f"worker {worker} cannot keep the model: {fault} {AGAIN}")
+        if (fault := told.get(worker, "")) and not isinstance(fault, OSError):
+            raise ClusterError(f"worker {worker} cannot keep the model: {_first_line(fault)} {AGAIN}")
 
     def _reaching(self) -> _Reaching:
         return _Reaching(self)
@@ -223,7 +242,10 @@ class _Reaching:
         lost = (OSError, TimeoutError, CancelledError, FutureCancelledError)
         if isinstance(error, lost) or self._crew._client.status != "running":
             raise self._crew._lost() from error
-        raise ClusterError(f"a worker cannot count ({_first_line(error)}). {AGAIN}") from error
+        raise ClusterError(
+            f"the scheduler or a worker cannot run edgeleuk {__version__} ({_first_line(error)}). Install the same version on "
+            "the scheduler and every worker, then run the same command again: what is done is kept."
+        ) from error
 
 
 def _connected(address: str) -> Any:

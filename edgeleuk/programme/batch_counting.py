@@ -8,7 +8,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,14 +35,24 @@ COMPRESSION = 6
 JsonText = Callable[[Any], str]
 
 
-def count(slide: Slide, settings: Settings, analyser: Analyser, json_text: JsonText, shared: bool) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Functions that a count of a slide calls."""
+
+    json_text: JsonText
+    """Writes a document as `analyze` does."""
+    alive: Callable[[], None] = lambda: None
+    """Called after each picture."""
+
+
+def count(slide: Slide, settings: Settings, analyser: Analyser, told: Told, shared: bool) -> Answer:
     """Count a slide.
 
     Args:
         slide: The slide.
         settings: Settings of the batch.
         analyser: Opened model of the settings, with their profile.
-        json_text: Writes a document as `analyze` does.
+        told: Functions to call.
         shared: Whether the pictures must be visible here: a path that is absent is the worker's fault.
 
     Returns:
@@ -53,12 +63,12 @@ def count(slide: Slide, settings: Settings, analyser: Analyser, json_text: JsonT
     """
     if shared and (absent := _absent(slide)):
         return Answer("unseen", text=absent)
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         with fetched(slide.paths) as got:
-            row, document = _counted(slide, settings, analyser, got)
+            row, document = _counted(slide, settings, analyser, got, told.alive)
             row, document = got.named(row), got.named(document)
-            content = zlib.compress(json_text(document).encode(), COMPRESSION)
+            content = zlib.compress(told.json_text(document).encode(), COMPRESSION)
             size = got.size
     except OSError as error:
         if error.errno == errno.ENOSPC:  # of a fetched picture; no fault of the slide's
@@ -66,14 +76,14 @@ def count(slide: Slide, settings: Settings, analyser: Analyser, json_text: JsonT
         return _failed(slide, error, begun)
     except Exception as error:  # noqa: BLE001  # whatever a slide raises costs that slide
         return _failed(slide, error, begun)
-    return Answer("done", row, content, seconds=time.perf_counter() - begun, fetched=size)
+    return Answer("done", row, content, seconds=time.process_time() - begun, fetched=size)
 
 
 def _failed(slide: Slide, error: Exception, begun: float) -> Answer:
     """Return the answer for a slide without a result."""
     identity = Identity(slide.facts.site, slide.facts.device, slide.name)
     row = slides_table.failed(identity, to_user_error(error, slide.name), slide.source)
-    return Answer("done", row, seconds=time.perf_counter() - begun)
+    return Answer("done", row, seconds=time.process_time() - begun)
 
 
 def _absent(slide: Slide) -> str:
@@ -83,7 +93,7 @@ def _absent(slide: Slide) -> str:
 
 
 def _counted(
-    slide: Slide, settings: Settings, analyser: Analyser, got: Fetched
+    slide: Slide, settings: Settings, analyser: Analyser, got: Fetched, alive: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the row and the document of a slide."""
     started = _now()
@@ -97,7 +107,10 @@ def _counted(
         ScalePolicy(analyser, scale),
         SlideOptions(overlapping=settings.overlapping and len(files) > 1, crops=False),
     )
-    failures = [each.error for each in Batch(counting).analyse_all(items) if isinstance(each, Failed)]
+    failures: list[EdgeleukError] = []
+    for done in Batch(counting).analyse_all(items):
+        failures += [done.error] if isinstance(done, Failed) else []
+        alive()
     result = counting.result(_about(slide, analyser, started))
     against = settings.control.get(slide.facts.device, ())
     result = replace(result, verdict=with_reasons(result.verdict, against))

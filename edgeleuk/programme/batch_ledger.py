@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -237,14 +237,11 @@ class Ledger:
 
         They are not kept in memory: a million have a gigabyte.
         """
-        files = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in self._journals]
-        try:
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("rb")) for path in self._journals]
             for each in entries:
-                line = os.pread(files[each.journal], MOST_LINE, each.at).partition(b"\n")[0]
-                yield file_io.parse_json(line)["row"]
-        finally:
-            for descriptor in files:
-                os.close(descriptor)
+                files[each.journal].seek(each.at)
+                yield file_io.parse_json(files[each.journal].readline(MOST_LINE))["row"]
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(

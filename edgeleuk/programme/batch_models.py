@@ -50,7 +50,6 @@ class ModelCache:
 
     def __init__(self) -> None:
         self._folders: dict[str, Path] = {}
-        self._shipped: tempfile.TemporaryDirectory[str] | None = None
 
     def folder(self, sha256: str) -> str:
         """Return the folder of a model; empty if it is not here.
@@ -64,9 +63,9 @@ class ModelCache:
         return str(self._folders.get(sha256, ""))
 
     def take(self, shipment: Shipment, scratch: str) -> str:
-        """Keep a shipped model until this process ends, and return its folder.
+        """Keep a shipped model in a new folder, and return that.
 
-        `scratch`: existing folder for what may be removed.
+        `scratch`: folder that is removed with the worker, as Dask does.
 
         Raises:
             ModelAlteredError: A file is not the one whose hash was announced.
@@ -77,9 +76,7 @@ class ModelCache:
             raise ModelAlteredError(
                 "the manifest of the model was altered on its way. Start the batch again."
             )
-        if self._shipped is None:
-            self._shipped = tempfile.TemporaryDirectory(prefix="edgeleuk-models-", dir=scratch)
-        folder = Path(self._shipped.name) / sha256
+        folder = Path(tempfile.mkdtemp(prefix="edgeleuk-model-", dir=scratch))
         for name, content in shipment.files.items():
             path = folder / name
             if not path.resolve().is_relative_to(folder.resolve()):

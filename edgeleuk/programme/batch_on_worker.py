@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from distributed import get_worker
+from distributed import Worker, get_worker
 
 from edgeleuk import __version__
 from edgeleuk.errors import EdgeleukError
@@ -53,10 +53,13 @@ def about(model: str) -> dict[str, Any]:
     return {"edgeleuk": __version__, "libraries": libraries(), "has": bool(_models.folder(model))}
 
 
-def take(shipment: Shipment) -> str:
-    """Keep a model; return why it cannot be kept, or an empty text."""
+def take(shipment: Shipment, dask_worker: Worker) -> str:
+    """Keep a model; return why it cannot be kept, or an empty text.
+
+    Dask fills in `dask_worker`.
+    """
     try:
-        _models.take(shipment, get_worker().local_directory)
+        _models.take(shipment, dask_worker.local_directory)
     except (EdgeleukError, OSError) as error:
         return str(error)
     return ""

@@ -22,6 +22,10 @@ from edgeleuk import __version__
 from edgeleuk.programme.batch_answer import Answer
 from edgeleuk.web import wire
 
+ALIVE = "alive"
+"""State of a message that a picture was done."""
+STALL_S = 900.0
+"""Longest time between two pictures: ten times what the largest takes on a Raspberry Pi."""
 PATIENCE_S = 10.0
 """Time in which a process ends by itself when its connection is closed."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -53,19 +57,35 @@ class CountingProcess:
             assert self._socket
             try:
                 wire.send(self._socket, header, [settings])
-                return _answer(wire.receive(self._socket))
+                while (told := wire.receive(self._socket)).header.get("state") == ALIVE:
+                    pass
+                return _answer(told)
+            except TimeoutError:
+                self._kill()
+                return Answer("died", text=f"no picture was done in {STALL_S:.0f} s")
             except (wire.BrokenError, OSError):
                 code = self._close()
                 if fresh or code != 0:  # 0: it had no work for a while, and ended just now
                     return Answer("died", text=_how(code))
         return Answer("died", text="it was ended")
 
-    def end(self) -> None:
-        """End the process for good, also while another thread waits for it."""
+    def _kill(self) -> None:
+        if self._process:
+            self._process.kill()
+        self._close()
+
+    def end(self, *, idle: bool) -> None:
+        """End the process for good.
+
+        Args:
+            idle: Whether no thread waits for an answer. Otherwise that thread closes the connection.
+        """
         self._ended = True
         if process := self._process:
             process.kill()
             process.wait()
+        if idle:
+            self._close()
 
     def _close(self) -> int:
         """Let the process end and return its exit code, negative for a signal."""
@@ -104,6 +124,11 @@ class CountingProcess:
         finally:
             theirs.close()
         self._socket = ours
+        ours.settimeout(STALL_S)
+        try:
+            wire.receive(ours)  # the process is ready
+        except (wire.BrokenError, OSError):
+            return f"cannot start a process that counts ({_how(self._close())})"
         return ""
 
 
@@ -161,6 +186,6 @@ class Processes:
         """End all processes."""
         with self._lock:
             for each in self._all:
-                each.end()
+                each.end(idle=each in self._idle)
             self._all.clear()
             self._idle.clear()

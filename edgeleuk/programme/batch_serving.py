@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import EdgeleukError, ModelAlteredError
 from edgeleuk.models import registry
 from edgeleuk.programme.batch_answer import Answer
-from edgeleuk.programme.batch_counting import JsonText, count
+from edgeleuk.programme.batch_counting import JsonText, Told, count
+from edgeleuk.programme.batch_process import ALIVE
 from edgeleuk.programme.batch_settings import Settings, unpacked
 from edgeleuk.programme.batch_slides import Slide
 from edgeleuk.results.slide_result import identify
@@ -44,8 +46,11 @@ class Counter:
         self._json_text = json_text
         self._loaded: tuple[str, Settings, Analyser] | None = None
 
-    def answer(self, told: wire.Told) -> Answer:
-        """Return the answer to a request."""
+    def answer(self, told: wire.Told, alive: Callable[[], None]) -> Answer:
+        """Return the answer to a request.
+
+        `alive` is called after each picture.
+        """
         if (version := told.header["version"]) != __version__:
             return Answer("unfit", text=f"has edgeleuk {__version__}, and the batch is counted by {version}")
         try:
@@ -54,7 +59,7 @@ class Counter:
             return Answer("unfit", text=f"cannot use the model: {error}")
         slide = Slide.of_json(told.header["slide"])
         try:
-            return count(slide, settings, analyser, self._json_text, told.header["shared"])
+            return count(slide, settings, analyser, Told(self._json_text, alive), told.header["shared"])
         except OSError as error:
             return Answer(
                 "unfit", text=f"cannot keep a slide's pictures while it is counted: {error.strerror}"
@@ -86,8 +91,10 @@ def serve(server: socket.socket, json_text: JsonText) -> None:
     counter = Counter(json_text)
     threading.Thread(target=_end_with, args=(server,), daemon=True).start()
     with suppress(wire.BrokenError, BrokenPipeError, ConnectionResetError):
+        alive = partial(wire.send, server, {"state": ALIVE})
+        alive()
         while select.select([server], [], [], IDLE_S)[0]:
-            answer = counter.answer(wire.receive(server))
+            answer = counter.answer(wire.receive(server), alive)
             header: dict[str, Any] = {"state": answer.state, "row": dict(answer.row), "text": answer.text}
             wire.send(
                 server, header | {"seconds": answer.seconds, "fetched": answer.fetched}, [answer.content]

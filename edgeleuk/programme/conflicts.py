@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import combinations
 from typing import Literal
@@ -46,6 +46,8 @@ class Slides:
     counted: tuple[SlideDocument, ...]
     """By site, device, file and number; without their histories and trails."""
     conflicts: tuple[Conflict, ...]
+    second: Mapping[str, tuple[SlideDocument, ...]] = field(default_factory=dict)
+    """Second opinions by the UUID of the session that they are on."""
 
 
 def resolve(states: Iterable[tuple[str, SlideDocument]]) -> Slides:
@@ -54,11 +56,17 @@ def resolve(states: Iterable[tuple[str, SlideDocument]]) -> Slides:
     `states`: hash and document of every state, in the order of their UUIDs.
     """
     conflicts: list[Conflict] = []
-    chosen = list(_latest(states, conflicts))
+    chosen = []
+    second: defaultdict[str, tuple[SlideDocument, ...]] = defaultdict(tuple)
+    for each in _latest(states, conflicts):
+        if each.second_of:
+            second[each.second_of] += (each,)
+        else:
+            chosen.append(each)
     chosen = _without_duplicates(chosen, conflicts)
     chosen.sort(key=lambda each: (each.row["site"], each.row["device"], each.store, each.sequence, each.uuid))
     conflicts += [*_cloned(chosen), *_same_device(chosen), *_clocks(chosen), *_unnamed(chosen)]
-    return Slides(tuple(chosen), tuple(conflicts))
+    return Slides(tuple(chosen), tuple(conflicts), dict(second))
 
 
 def codes(conflicts: Iterable[Conflict]) -> dict[str, str]:
@@ -140,7 +148,7 @@ def _cloned(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
             text = (
                 f"{len(twice)} sessions of {_device(twice[0])} have numbers that were given twice, from session"
                 f" {min(each.sequence for each in twice)} on: its card was copied, or a backup was put back, and both copies"
-                f" counted on. All count. Name one of the machines anew: {_rename()}."
+                f" counted on. All count. Name one of the machines anew: {command('site')} {option('device')} NAME."
             )
             yield Conflict("cloned", text, tuple(sorted(each.uuid for each in twice)))
 
@@ -164,7 +172,7 @@ def _same_device(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
             some = next(iter(files.values()))[0]
             text = (
                 f"{_device(some)} is the name of {len(files)} machines that counted at the same time. All count. Name them"
-                f" apart: {_rename()}."
+                f" apart: {command('site')} {option('device')} NAME."
             )
             yield Conflict("same_device", text, tuple(sorted(at_once)))
 
@@ -194,15 +202,13 @@ def _clocks(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
             yield Conflict("clock", text, tuple(sorted({each.uuid for each in back})))
 
 
-def _rename() -> str:
-    return f"{command('site')} {option('device')} NAME"
-
-
 def _unnamed(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
     found = [each.uuid for each in documents if not (each.row["site"] and each.row["device"])]
     if found:
-        name = f"{command('site')} {option('site')} NAME {option('device')} NAME {option('fill')}"
-        text = f"{len(found)} sessions say no site or no device. On their machine: {name}, then export again."
+        text = (
+            f"{len(found)} sessions say no site or no device. On their machine: {command('site')}"
+            f" {option('site')} NAME {option('device')} NAME {option('fill')}, then export again."
+        )
         yield Conflict("unnamed", text, tuple(sorted(found)))
 
 

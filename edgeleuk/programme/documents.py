@@ -57,6 +57,10 @@ class SlideDocument:
     """White cells among them whose label now differs from the program's."""
     history: str
     """Fingerprints of what happened, sorted and joined."""
+    second_of: str = ""
+    """UUID of the session that this one is a second opinion on; empty for a session that was counted."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Labels of the white cells that a reviewer looked at, by number on the map."""
 
     @property
     def fingerprints(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from edgeleuk.render.review import as_json as review_json
 from edgeleuk.render.sessions import clock_set_back
 from edgeleuk.review import Review
 from edgeleuk.system import file_io, private_files
+from edgeleuk.types import UNCLASSIFIED
 
 Members = dict[str, bytes]
 
@@ -49,7 +50,18 @@ def slide_document(kept: Kept, review: Review, store: str, history: frozenset[st
         looked_at=review.reviewed,
         corrected=sum(cell.looked_at for cell in review.changed),
         history="".join(sorted(history)),
+        second_of=about.second_of,
+        labels=looked_at(review),
     )
+
+
+def looked_at(review: Review) -> dict[str, str]:
+    """Return the labels of the cells that a reviewer looked at, by number on the map."""
+    return {
+        str(number): cell.label or UNCLASSIFIED
+        for number, cell in sorted(review.cells.items())
+        if cell.looked_at
+    }
 
 
 def session_members(kept: Kept, document: SlideDocument) -> Members:

@@ -12,6 +12,7 @@ from typing import Any
 from edgeleuk.programme.conflicts import Slides, codes
 from edgeleuk.programme.documents import ControlDocument, SlideDocument
 from edgeleuk.statistics.funnel import ALARM_SDS, WARNING_SDS, Change, Counts, Funnel, change, funnel
+from edgeleuk.statistics.kappa import kappa
 
 MEASURES: Mapping[str, str] = {
     "not_recognised": "White cells not recognised",
@@ -27,7 +28,7 @@ changes the scale by a factor of 2.5 or more.
 """
 COLUMNS = (
     "id", "state", "program_verdict", "review", "revision", "signed_by", "signed_at", "looked_at", "corrected", "last",
-    "store", "sequence", "scale_off", "conflicts",
+    "store", "sequence", "scale_off", "second_opinions", "second_agreed", "second_of_cells", "second_kappa", "conflicts",
 )  # fmt: skip
 """Columns of a slide beside those of `slides_table`."""
 
@@ -162,9 +163,27 @@ def rows(programme: Programme) -> list[dict[str, Any]]:
             "store": each.store,
             "sequence": each.sequence,
             "scale_off": int(each.uuid in programme.scale_off),
+            **_second(each, programme.slides.second.get(each.uuid, ())),
             "conflicts": kinds.get(each.uuid, ""),
         })  # fmt: skip
     return made
+
+
+def _second(each: SlideDocument, opinions: Sequence[SlideDocument]) -> dict[str, Any]:
+    """Return the agreement with the second opinions, on the cells that both reviewers looked at."""
+    pairs = [
+        (label, opinion.labels[cell])
+        for opinion in opinions
+        for cell, label in each.labels.items()
+        if cell in opinion.labels
+    ]
+    found = kappa(pairs)
+    return {
+        "second_opinions": len(opinions),
+        "second_agreed": found.agreed if opinions else None,
+        "second_of_cells": found.n if opinions else None,
+        "second_kappa": None if found.kappa is None else round(found.kappa, 4),
+    }
 
 
 def sites_as_json(programme: Programme) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def _body(programme: Programme) -> Iterator[str]:
     for name, title in MEASURES.items():
         points = [(each.site, each.measures[name]) for each in sites]
         yield f"<h2>{title}</h2>{funnel_plot(programme.funnels[name], points, UNITS[name])}"
-        if not programme.funnels[name].supported:
+        if not programme.funnels[name].supported and any(point.counts[1] for _, point in points):
             yield '<p class="note">There are too few sites for limits.</p>'
     yield "<h2>Sites</h2>" + _table(programme, newest)
     yield f'<h2>Method</h2><p class="note">{_METHOD}</p>'

@@ -64,6 +64,10 @@ def _compared(own: Mapping[str, Any], guard: Mapping[str, Any]) -> Table:
     for title, part in (("mean of the types", own), ("guard cells, mean", guard)):
         values = (part[when] for when in ("before", "after"))
         table.add_row(title, str(part["after"]["n"]), *(_mean(each) for each in values), end_section=True)
+    aside = guard.get("cross_validated")
+    if aside:
+        before = _mean(guard["before"])
+        table.add_row("guard cells, fitted without them", str(aside["n"]), before, _mean(aside))
     sure = (own[when]["sure"] for when in ("before", "after"))
     table.add_row("sure cells that are right", "", *(f"{each['right']} of {each['cells']}" for each in sure))
     return table

@@ -160,6 +160,11 @@ class SessionSummary:
 
     It is not given again when a session is deleted. 0 if the file could not be brought up to date.
     """
+    second_of: str = ""
+    """UUID of the session that this one is a second opinion on.
+
+    Empty for a session that was counted.
+    """
 
     @property
     def about(self) -> Provenance:

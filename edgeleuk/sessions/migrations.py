@@ -248,6 +248,11 @@ def m008_identity(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO store (uuid, last) VALUES (?, ?)", (str(uuid4()), len(found)))
 
 
+def m009_second_opinions(connection: sqlite3.Connection) -> None:
+    """Add the session that another one is a second opinion on, by UUID; empty for none."""
+    connection.execute("ALTER TABLE sessions ADD COLUMN second_of TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_sessions,
     m002_quality,
@@ -257,6 +262,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_quality_control,
     m007_views,
     m008_identity,
+    m009_second_opinions,
 )
 
 

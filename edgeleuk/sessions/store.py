@@ -6,9 +6,11 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from uuid import uuid4
 
 from edgeleuk._text import readable
 from edgeleuk.errors import StoreError, UsageError
@@ -20,6 +22,7 @@ from edgeleuk.sessions.facts import NewSession, SessionSummary
 from edgeleuk.sessions.leases import Lease
 from edgeleuk.sessions.operators import Operators
 from edgeleuk.sessions.session import Session, lease_name, summaries
+from edgeleuk.sessions.shared import SharedSession, adopt, extend_trail, shared
 from edgeleuk.sessions.trail import Trail
 from edgeleuk.system import private_files, user_paths
 from edgeleuk.system.addresses import shown_source, without_secrets
@@ -244,6 +247,48 @@ class Store:
         It needs no lease: each entry is a transaction of its own.
         """
         return Trail(self._database, self._full_id(session))
+
+    def share(self, session: str) -> SharedSession:
+        """Return the content of a session for another machine.
+
+        Raises:
+            DamagedError: A part of it cannot be read.
+        """
+        return shared(self._database, self._full_id(session))
+
+    def take(self, content: SharedSession) -> tuple[Session, int]:
+        """Take a session of another machine.
+
+        One that was counted there becomes a second opinion on it, to be reviewed here: a session with a UUID of its
+        own, without the first review. A second opinion that comes back is added with its review; what this file
+        has of it already is completed.
+
+        Returns:
+            The session here, and how many entries of a review were added.
+
+        Raises:
+            RecordError: A part of it is damaged.
+            UsageError: Its review was changed, or went another way than the one here.
+            StoreError: It cannot be written.
+        """
+        if not content.facts["second_of"]:
+            for id, second_of in self._database.query(
+                "SELECT id, second_of FROM sessions WHERE uuid = ?1 OR second_of = ?1",
+                (content.facts["uuid"],),
+            ):
+                if not second_of:
+                    raise UsageError(f"session {id} was counted with this file of sessions. Review it here.")
+                return Session(self._database, id), 0
+            facts = content.facts | {"uuid": str(uuid4()), "second_of": content.facts["uuid"]}
+            content = replace(content, facts=facts, trail=())
+        query = "SELECT id FROM sessions WHERE uuid = ?"
+        for (there,) in self._database.query(query, (content.facts["uuid"],)):
+            return Session(self._database, there), extend_trail(self._database, there, content.trail)
+        self._database.require_space()
+        session = self._new_id()
+        adopt(self._database, content, session)
+        self._database.sync_folder()
+        return Session(self._database, session), len(content.trail)
 
     def delete(self, session: str) -> None:
         """Delete a session for good.

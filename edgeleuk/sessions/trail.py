@@ -181,6 +181,18 @@ def digest(before: str, entry: Entry) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+def append_as_made(connection: sqlite3.Connection, session: str, entries: Sequence[Entry]) -> None:
+    """Add entries of another file as they were made there.
+
+    Args:
+        connection: Connection within a transaction.
+        session: Id of the session.
+        entries: Entries that follow those that are there; the caller has checked their chain.
+    """
+    for entry in entries:
+        _insert(connection, session, entry)
+
+
 def _numbered(new: Sequence[NewEntry], there: Sequence[Entry]) -> tuple[Entry, ...]:
     """Return new entries with their numbers, time and hashes."""
     before, first = (there[-1].hash, there[-1].number + 1) if there else ("", 1)

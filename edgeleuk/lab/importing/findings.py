@@ -123,7 +123,7 @@ SENTENCES: Mapping[str, tuple[Kind, str]] = {
     ),
     "moved": (
         Kind.NOTE,
-        "{n} patient{s} {are} in train of one subset and in test of another ({all}): all pictures of {them} are for validation.",
+        "{n} patient{s} {are} in train of one subset and in test of another ({all}): for validation alone, in all subsets.",
     ),
     "alone": (
         Kind.NOTE,

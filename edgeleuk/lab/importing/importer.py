@@ -20,10 +20,11 @@ from edgeleuk.lab.importing.merging import (
 from edgeleuk.lab.importing.release import SUBSET, SUBSETS, Subset, find_subsets, read_subset
 from edgeleuk.lab.importing.report import ImportReport, SubsetCounts
 from edgeleuk.lab.importing.scales import Scales
-from edgeleuk.lab.importing.splits import Group, Origins, assigned
+from edgeleuk.lab.importing.splits import Group, Origin, Origins, assigned
 from edgeleuk.lab.importing.vocabulary import CLASSES, plain
 from edgeleuk.lab.importing.writing import ImportedField, Writer
 from edgeleuk.sources.pictures.reading import read_picture
+from edgeleuk.system import file_io
 from edgeleuk.system.wording import option
 from edgeleuk.types import RED_CELL, WHITE_CELL, Scale
 
@@ -114,6 +115,15 @@ def _require_apart(request: Request) -> None:
 
 def _read(request: Request, findings: Findings) -> list[Subset]:
     """Read the subsets of a release, or the one folder of a general format."""
+    try:
+        return _subsets(request, findings)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {error.filename or request.release}: {file_io.plain(error)}. Check the folder and its permissions."
+        ) from error
+
+
+def _subsets(request: Request, findings: Findings) -> list[Subset]:
     if request.is_release:
         folders = find_subsets(request.release)
         if not folders:
@@ -159,7 +169,8 @@ def _labelled(raw: Mapping[str, Mapping[str, RawPicture]], request: Request) -> 
 
 def _with_splits(
     subsets: list[Subset], raw: Mapping[str, Mapping[str, RawPicture]], origins: Origins
-) -> list[tuple]:  # type: ignore[type-arg]
+) -> list[tuple[Origin, str | None]]:
+    """Return origin and split of each labelled picture."""
     found = []
     for subset in subsets:
         for stem, picture in raw[subset.name].items():

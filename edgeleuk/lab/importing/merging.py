@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from edgeleuk.lab.importing.findings import LEAST_SIDE_PX, Findings
 from edgeleuk.lab.importing.labels import PictureLabels, RawBox
@@ -146,11 +147,14 @@ def learn_ids(pictures: Iterable[RawPicture], findings: Findings) -> dict[int, s
 
 def _pairs(picture: RawPicture) -> Iterable[tuple[RawBox, RawBox]]:
     """Yield text boxes with the COCO box that is the same annotation."""
-    assert picture.size is not None
+    size = picture.size
+    assert size is not None
     for box in picture.text:
-        own = box.pixels(*picture.size)
-        best = max(picture.coco, key=lambda each: _iou(own, each.pixels(*picture.size)))  # type: ignore[misc]
-        if _iou(own, best.pixels(*picture.size)) >= SAME_IOU:
+        own = box.pixels(*size)
+        overlap, best = max(
+            ((_iou(own, each.pixels(*size)), each) for each in picture.coco), key=itemgetter(0)
+        )
+        if overlap >= SAME_IOU:
             yield box, best
 
 

@@ -1,0 +1,210 @@
+"""A session goes to another machine, is reviewed there and comes back: both opinions stand beside each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from exported import slide
+from hypothesis import given
+from hypothesis import strategies as st
+from reviewed import keep, kept, opened, reading, store_at
+from standard import REFERENCE, RULES
+from typer.testing import CliRunner, Result
+
+from edgeleuk.cli import app
+from edgeleuk.errors import InputError, UsageError
+from edgeleuk.programme import sharing
+from edgeleuk.programme.conflicts import resolve
+from edgeleuk.programme.figures import figures, rows
+from edgeleuk.review import OpenReview
+from edgeleuk.sessions import open_store
+from edgeleuk.statistics.kappa import Kappa, kappa
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def review(path: Path, session: str, labels: dict[int, str], who: str) -> None:
+    """Look at ten cells, and label some."""
+    with open_store(path) as store:
+        found = OpenReview(store, kept(store, session), RULES, REFERENCE)
+        found.look(who, range(1, 11))
+        for cell, label in labels.items():
+            found.reclassify(who, [cell], label)
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> tuple[Path, str, Path]:
+    """A reviewed session of twenty cells of two types, and its file."""
+    (tmp_path / "first").mkdir()
+    with store_at(tmp_path / "first") as store:
+        labels = ["neutrophil", "lymphocyte"] * 10
+        session = keep(store, [reading(label) for label in labels])
+        path = store.path
+    review(path, session, {1: "blast"}, "anna")
+    file = tmp_path / "s.edgeleuk-share.zip"
+    assert command("sessions", "share", session, "--out", file, "--store", path).exit_code == 0
+    return path, session, file
+
+
+def test_a_second_opinion_goes_there_and_back(first: tuple[Path, str, Path], tmp_path: Path) -> None:
+    """The second reviewer does not see the first review; on return both stand beside each other with kappa."""
+    path, session, file = first
+    there, back = tmp_path / "there.db", tmp_path / "back.zip"
+    taken = json.loads(command("sessions", "take", file, "--store", there, "--json").stdout)
+    with open_store(there) as store, open_store(path) as home:
+        assert store.trail(taken["session"]).entries() == ()
+        here, far = (list(each.counted()) for each in (home.get(session), store.get(taken["session"])))
+        assert [each.field for each in here] == [each.field for each in far]
+        assert [each.crops for each in here] == [each.crops for each in far]
+        assert taken["second_of"] == home.get(session).summary.uuid
+    review(there, taken["session"], {2: "monocyte"}, "ben")
+    command("sessions", "share", taken["session"], "--out", back, "--store", there)
+    returned = json.loads(command("sessions", "take", back, "--store", path, "--json").stdout)
+    assert returned["uuid"] == taken["uuid"]
+    told = json.loads(command("sessions", "compare", session, "--store", path, "--json").stdout)
+    assert told["first"]["reviewers"] == ["anna"]
+    (second,) = told["second"]
+    assert (second["reviewers"], second["session"]) == (["ben"], returned["session"])
+    assert (second["both_looked_at"]["n"], second["both_looked_at"]["agreed"]) == (10, 8)
+    assert (second["all_cells"]["n"], second["all_cells"]["agreed"]) == (20, 18)
+    assert second["different"] == [
+        {"cell": 1, "first": "blast", "second": "neutrophil"},
+        {"cell": 2, "first": "lymphocyte", "second": "monocyte"},
+    ]
+    said = command("sessions", "compare", returned["session"], "--store", path).stdout
+    assert "8 of 10 with the same label, Cohen's kappa" in said
+
+
+def test_taking_a_file_again_adds_nothing(first: tuple[Path, str, Path], tmp_path: Path) -> None:
+    """What was reviewed since is completed."""
+    path, _, file = first
+    there, back = tmp_path / "there.db", tmp_path / "back.zip"
+    taken = [
+        json.loads(command("sessions", "take", file, "--store", there, "--json").stdout) for _ in range(2)
+    ]
+    assert taken[0]["session"] == taken[1]["session"]
+    added = []
+    for label in ("monocyte", "basophil"):
+        review(there, taken[0]["session"], {2: label}, "ben")
+        command("sessions", "share", taken[0]["session"], "--out", back, "--store", there)
+        added += [
+            json.loads(command("sessions", "take", back, "--store", path, "--json").stdout)["entries"]
+            for _ in range(2)
+        ]
+    assert added == [2, 0, 1, 0]
+    with open_store(path) as store:
+        assert len(store.list()) == 2
+
+
+def test_reviews_that_went_different_ways_are_not_mixed(
+    first: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    """The second opinion was changed on both machines."""
+    path, _, file = first
+    there, back = tmp_path / "there.db", tmp_path / "back.zip"
+    taken = json.loads(command("sessions", "take", file, "--store", there, "--json").stdout)
+    review(there, taken["session"], {2: "monocyte"}, "ben")
+    command("sessions", "share", taken["session"], "--out", back, "--store", there)
+    returned = json.loads(command("sessions", "take", back, "--store", path, "--json").stdout)
+    review(path, returned["session"], {3: "monocyte"}, "carl")
+    review(there, taken["session"], {4: "monocyte"}, "ben")
+    command("sessions", "share", taken["session"], "--out", back, "--store", there)
+    done = command("sessions", "take", back, "--store", path)
+    assert isinstance(done.exception, UsageError)
+    assert "went different ways" in str(done.exception)
+
+
+def test_a_file_for_the_machine_that_counted_it_is_refused(first: tuple[Path, str, Path]) -> None:
+    path, session, file = first
+    done = command("sessions", "take", file, "--store", path)
+    assert isinstance(done.exception, UsageError)
+    assert session in str(done.exception)
+
+
+def test_a_file_that_was_changed_is_refused_and_adds_nothing(
+    first: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    """Bytes that were changed on the way, and a trail whose chain is broken."""
+    _, _, file = first
+    whole = file.read_bytes()
+    (tmp_path / "torn.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="Copy it again"):
+        sharing.read(tmp_path / "torn.zip")
+    content = sharing.read(file)
+    forged = [replace(content.trail[0], who="someone else"), *content.trail[1:]]
+    facts = content.facts | {
+        "second_of": content.facts["uuid"],
+        "uuid": "00000000-0000-4000-8000-000000000000",
+    }
+    with open_store(tmp_path / "there.db") as store:
+        with pytest.raises(UsageError, match="was changed after it was made"):
+            store.take(replace(content, facts=facts, trail=tuple(forged)))
+        assert store.list() == []
+
+
+def test_the_same_content_gives_the_same_file(first: tuple[Path, str, Path], tmp_path: Path) -> None:
+    path, session, file = first
+    command("sessions", "share", session, "--out", tmp_path / "again.zip", "--store", path)
+    assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
+
+
+def test_without_a_second_opinion_it_says_how_to_get_one(tmp_path: Path) -> None:
+    with store_at(tmp_path) as store:
+        opened(store)
+        path = store.path
+    done = command("sessions", "compare", "2", "--store", path)
+    assert isinstance(done.exception, UsageError)
+    assert "sessions take FILE" in str(done.exception)
+
+
+def test_a_programme_shows_second_opinions_beside_their_slides() -> None:
+    """They are no slides of their own, whichever machine exported them."""
+    one = replace(slide(1), labels={"1": "blast", "2": "neutrophil", "3": "neutrophil"})
+    other = replace(slide(2), second_of=one.uuid, labels={"1": "blast", "2": "lymphocyte", "9": "blast"})
+    found = figures(resolve(("", each) for each in sorted((one, other), key=lambda each: each.uuid)), ())
+    (row,) = rows(found)
+    assert (row["slide"], row["second_opinions"], row["second_agreed"], row["second_of_cells"]) == (
+        "north-1",
+        1,
+        1,
+        2,
+    )
+    assert row["second_kappa"] == pytest.approx(1 / 3, abs=1e-4)
+
+
+# --- Kappa ------------------------------------------------------------------------------------------------------------
+
+
+def test_kappa_of_a_textbook() -> None:
+    """Fleiss, Statistical Methods for Rates and Proportions, 2nd edition 1981, table 13.1: 0.68 with error 0.087."""
+    table = [[75, 1, 4], [5, 4, 1], [0, 0, 10]]
+    pairs = [("abc"[i], "abc"[j]) for i in range(3) for j in range(3) for _ in range(table[i][j])]
+    found = kappa(pairs)
+    assert (found.n, found.agreed) == (100, 89)
+    assert found.kappa == pytest.approx(0.6765, abs=5e-5)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.high - found.low) / 2 / 1.96 == pytest.approx(0.0877, abs=5e-5)
+
+
+def test_there_is_no_kappa_of_one_label_or_of_no_cell() -> None:
+    assert kappa([]) == Kappa(0, 0, None, None, None)
+    assert kappa([("a", "a")] * 9) == Kappa(9, 9, None, None, None)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), max_size=40))
+def test_kappa_lies_within_its_interval(pairs: list[tuple[str, str]]) -> None:
+    """And does not depend on which reader comes first."""
+    found, turned = kappa(pairs), kappa((other, one) for one, other in pairs)
+    if found.kappa is None:
+        assert turned.kappa is None
+        return
+    assert found.low is not None
+    assert found.high is not None
+    assert -1 <= found.low <= found.kappa <= found.high <= 1
+    assert turned.kappa == pytest.approx(found.kappa)
