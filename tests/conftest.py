@@ -42,6 +42,7 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         # So that a model that a test tries is not remembered among the user's.
         patch.setenv("EDGELEUK_MODEL_STORE", str(path.parent / "models"))
         patch.setenv("EDGELEUK_FAULTS", str(path.with_name("faults.log")))
+        patch.setenv("EDGELEUK_LANG", "en")  # whatever the locale of this machine
         # And so that counts do not state the site of whoever runs the tests.
         patch.setenv("EDGELEUK_SITE_FILE", str(path.with_name("site.toml")))
         for name in ("EDGELEUK_SITE", "EDGELEUK_DEVICE", "EDGELEUK_OPERATOR"):

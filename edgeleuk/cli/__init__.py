@@ -47,6 +47,7 @@ from edgeleuk.cli import (
 )
 from edgeleuk.cli._console import fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
+from edgeleuk.cli._language import OPTION
 from edgeleuk.cli._stop import Commands
 from edgeleuk.cli._wording import WORDING
 from edgeleuk.errors import EdgeleukError
@@ -81,6 +82,15 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            OPTION,
+            help="Language of the output, such as fr or ur; before or after the command. Else EDGELEUK_LANG or the "
+            "locale says it. This help is English.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Counts cells on blood smears and says how far to trust the count. Research use only, no diagnosis."""
 

@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 from rich.text import Text
 
 from edgeleuk._text import escaped, readable
-from edgeleuk.errors import EdgeleukError, OutputError
+from edgeleuk.errors import EdgeleukError, OutputError, QualityError
 from edgeleuk.render.rich_console import PlainConsole
 from edgeleuk.system import file_io, private_files, user_paths
 from edgeleuk.system.addresses import without_secrets
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import guarded, said
 
 notices = PlainConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
 """Console for notices on stderr.
@@ -32,16 +34,18 @@ def results() -> PlainConsole:
 
 def tell(text: str) -> None:
     """Print one line on stderr, with quoted names escaped."""
-    notices.print(escaped(text))
+    notices.print(escaped(said(text)))
 
 
 def warn(text: str) -> None:
-    notices.print(Text.assemble(("warning: ", "yellow"), escaped(without_secrets(text))))
+    notices.print(Text.assemble((_("warning: "), "yellow"), escaped(said(without_secrets(text)))))
 
 
 def report(error: EdgeleukError) -> None:
     """Print one line for an error, without exiting."""
-    notices.print(Text.assemble(("error: ", "red"), without_secrets(str(error))))
+    text = without_secrets(str(error))
+    shown = guarded(text) if isinstance(error, QualityError) else said(text)
+    notices.print(Text.assemble((_("error: "), "red"), shown))
 
 
 def fail(error: EdgeleukError) -> NoReturn:
@@ -70,7 +74,7 @@ def progress_bar(
 
     class Words(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002  # there is only one task
-            return Text(text if isinstance(text, str) else text())
+            return Text(said(text if isinstance(text, str) else text()))
 
     columns = (Words(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not (shown and notices.is_terminal)

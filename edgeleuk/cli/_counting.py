@@ -398,9 +398,10 @@ def _tell_verdict(options: Options, said: Verdict) -> None:
     JSON has it in its last event.
     """
     from edgeleuk.console.findings import verdict_lines
+    from edgeleuk.render._words import verdict_line
 
     out = results()
     if options.output == "view":
         out.print(*verdict_lines(said, out.width), sep="\n")
     elif options.output == "plain":
-        out.print(said.line, soft_wrap=True)
+        out.print(verdict_line(said), soft_wrap=True)

@@ -16,6 +16,8 @@ import typer
 from edgeleuk.cli._console import notices, report, tell
 from edgeleuk.cli._model import in_use
 from edgeleuk.errors import CameraError, EdgeleukError, InputError, UsageError
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,11 +109,11 @@ class Interview:
         """
         from edgeleuk.networks.finder import Finder
 
-        notices.print(
+        tell(
             "Files, folders or patterns; several are separated by spaces. "
-            f"`{CAMERA}`, or a camera's name as usb:0, takes pictures here.\n",
-            markup=False,
+            f"`{CAMERA}`, or a camera's name as usb:0, takes pictures here."
         )
+        notices.print()
         model = self._model()
         finder = Finder(model.finder, self._threads)
         for step in STEPS:
@@ -125,7 +127,7 @@ class Interview:
             return in_use(self._magnification)
         while True:
             try:
-                return in_use(typer.prompt("Objective (100x, 40x or 10x)", default="100x", err=True))
+                return in_use(typer.prompt(said("Objective (100x, 40x or 10x)"), default="100x", err=True))
             except EdgeleukError as error:
                 report(error)
 
@@ -133,7 +135,7 @@ class Interview:
         """Ask until the images can be measured, or there are none."""
         from edgeleuk.calibration.device import calibrate
 
-        notices.print(f"\n{step.explanation}")
+        notices.print(f"\n{said(step.explanation)}")
         while True:
             try:
                 pictures = self._shown(step, magnification)
@@ -142,7 +144,7 @@ class Interview:
                 if step.part == "micrometer" and not self._spacing_given:
                     self._spacing_um = _spacing(self._spacing_um or 10.0)
                 every: Pictures = replace(self._pictures, **{step.part: pictures})
-                with notices.status("measuring", spinner="line"):
+                with notices.status(_("measuring"), spinner="line"):
                     done = calibrate(self._name, magnification, every, self._spacing_um, finder)
             except EdgeleukError as error:
                 report(error)
@@ -158,7 +160,7 @@ class Interview:
             x, y = f"{scale.um_per_px_x:.4g}", f"{scale.um_per_px_y:.4g}"
             tell(f"measured: {x if x == y else f'{x} x {y}'} um per pixel")
         else:
-            notices.print("measured")
+            notices.print(_("measured"))
 
     def _shown(self, step: Step, magnification: str) -> Sequence[PictureFile | InputError | Frame]:
         """Ask for images, from files or from a camera.
@@ -167,7 +169,7 @@ class Interview:
         """
         from edgeleuk.sources import default_source, is_camera
 
-        answer = typer.prompt(step.question, default="", show_default=False, err=True)
+        answer = typer.prompt(said(step.question), default="", show_default=False, err=True)
         try:
             named = shlex.split(answer)
         except ValueError as error:
@@ -233,11 +235,11 @@ def stills(spec: str, magnification: str, what: str) -> list[Frame]:
         tell(f"{capture.info.name}: Enter takes a picture, d and Enter ends.")
         while True:
             question = f"{what}, picture {len(frames) + 1}"
-            answer = typer.prompt(question, default="", show_default=False, err=True).strip().lower()
+            answer = typer.prompt(said(question), default="", show_default=False, err=True).strip().lower()
             if answer in DONE:
                 return frames
             if answer:
-                notices.print("Enter takes a picture, d and Enter ends.")
+                tell("Enter takes a picture, d and Enter ends.")
                 continue
             try:
                 frame = still(capture)
@@ -254,7 +256,7 @@ def still(capture: Capture) -> Frame:
     Raises:
         CameraError: No image arrives.
     """
-    for _ in range(STALE if capture.info.live else 0):
+    for _frame in range(STALE if capture.info.live else 0):
         _next(capture)
     return _next(capture)
 
@@ -273,7 +275,7 @@ def _spacing(default: float) -> float:
     low, high = SPACINGS_UM
     while True:
         answer: float = typer.prompt(
-            "Distance of its finest lines, micrometres", type=float, default=default, err=True
+            said("Distance of its finest lines, micrometres"), type=float, default=default, err=True
         )
         if low <= answer <= high:
             return answer

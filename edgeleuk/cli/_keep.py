@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from edgeleuk.cli._console import notices, warn
+from edgeleuk.cli._console import tell, warn
 from edgeleuk.cli._who import SessionFacts
 from edgeleuk.errors import EdgeleukError
 from edgeleuk.system.addresses import shown_mistake
@@ -104,9 +104,7 @@ class Keeper:
         A count that did not come to its end is kept as an interrupted one.
         """
         if self._kept:
-            notices.print(
-                f"kept as session {self._kept}: `edgeleuk sessions show {self._kept}`", markup=False
-            )
+            tell(f"kept as session {self._kept}: `edgeleuk sessions show {self._kept}`")
 
     def _try(self, action: Callable[[Session], None]) -> None:
         if self._session:

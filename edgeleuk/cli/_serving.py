@@ -14,6 +14,7 @@ import typer
 
 from edgeleuk.cli._console import notices, tell, warn, write
 from edgeleuk.errors import MissingExtraError
+from edgeleuk.system.language import _
 
 if TYPE_CHECKING:
     from edgeleuk.differential.rules import Reference, Rules
@@ -141,7 +142,7 @@ def browsers(
     )
     with started(settings, token_file=doors.token_file, live=hub, once=doors.waits):
         if doors.waits and sys.stdin.isatty():
-            notices.print("Enter begins the count.", markup=False)
+            tell("Enter begins the count.")
             sys.stdin.readline()
         yield hub
 
@@ -159,9 +160,9 @@ def _shower(addresses: list[str], token_file: Path | None, once: bool) -> Callab
         if once and shown:
             return
         shown.append(True)
-        notices.print(f"open {address}", markup=False, soft_wrap=True)
+        notices.print(_("open {address}").format(address=address), markup=False, soft_wrap=True)
         if sys.stderr.isatty() and notices.width >= NARROW:
-            notices.print("or scan this with a phone in the same network; it works once:", markup=False)
+            tell("or scan this with a phone in the same network; it works once:")
             sys.stderr.write(code_text(address))
             sys.stderr.flush()
 

@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 
 from edgeleuk._text import message
 from edgeleuk.cli._console import notices
+from edgeleuk.cli._language import without_language
+from edgeleuk.system.language import _
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C.
@@ -105,15 +107,15 @@ def _plainly() -> Iterator[None]:
 
 
 class Commands(TyperGroup):
-    """Command group that handles Ctrl-C.
+    """Command group that handles Ctrl-C and the language.
 
     Each command ends at Ctrl-C with one line.
     """
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **kwargs: Any) -> Any:
         """Parse the command line."""
         with _plainly():
-            return super().make_context(*args, **kwargs)
+            return super().make_context(info_name, without_language(args), *others, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -127,6 +129,6 @@ class Commands(TyperGroup):
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
         # From here on working threads and processes are waited for: another Ctrl-C must not cause a traceback.
-        signal.signal(signal.SIGINT, lambda number, _: at_once(number))
-        notices.print("\ninterrupted" if midway else "interrupted")
+        signal.signal(signal.SIGINT, lambda number, _frame: at_once(number))
+        notices.print(f"\n{_('interrupted')}" if midway else _("interrupted"))
         raise typer.Exit(INTERRUPTED)

@@ -14,6 +14,7 @@ from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io, private_files
+from edgeleuk.system.language import SOURCE, speaking
 
 if TYPE_CHECKING:
     from edgeleuk.differential.rules import Reference, Rules
@@ -114,7 +115,8 @@ def _write_fhir(made: Report, path: Path | None, outbox: bool) -> None:
     from edgeleuk.render.report.pdf import pdf as printed
     from edgeleuk.reports.outbox import Outbox, bundle_name
 
-    form = printed(page(made)) if is_installed() else None
+    with speaking(SOURCE):  # what other programs take is English
+        form = printed(page(made)) if is_installed() else None
     if form is None:
         tell(f"the FHIR document has no PDF: the extra `pdf` is not installed. To have it: {INSTALL}")
     text = json_text(bundle(made, form))

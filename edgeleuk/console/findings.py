@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from edgeleuk.console.text import fit, line, wrapped
 from edgeleuk.counting.state import LiveState
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import STYLES, Verdict
-from edgeleuk.render._words import SEVERITY_STYLES, flag_title
+from edgeleuk.render._words import SEVERITY_STYLES, flag_title, unchecked_notice, verdict_line
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import guarded
 
 VERDICT_ROWS = 2
 """Lines reserved for the verdict.
@@ -34,7 +37,7 @@ def verdict_lines(shown: Verdict, width: int) -> list[Text]:
 
     The highlight takes the full width.
     """
-    parts = wrapped(shown.line, width - 2)
+    parts = wrapped(verdict_line(shown), width - 2)
     return [line(width, (f" {fit(part, width - 1)}", STYLES[shown.code])) for part in parts]
 
 
@@ -42,7 +45,11 @@ def reasons(shown: Verdict, result: Differential) -> list[Finding]:
     """Return reasons missing from the verdict's line."""
     severity = {flag.code.lower(): flag.severity for flag in result.flags}
     return [
-        Finding(each.text, SEVERITY_STYLES[severity.get(each.code, "warning")], flag_title(each.code.upper()))
+        Finding(
+            guarded(each.text),
+            SEVERITY_STYLES[severity.get(each.code, "warning")],
+            flag_title(each.code.upper()),
+        )
         for each in shown.others
     ]
 
@@ -80,8 +87,8 @@ def findings(state: LiveState, rows: int, width: int) -> list[Text]:
     body = [text for lines in shown for text in lines]
     if rest := every[len(shown) :]:
         body.append(_more(rest, width))
-    for said in state.differential.adequacy:
-        lines = Finding(said, "dim").lines(width)
+    for text in filter(None, (*map(guarded, state.differential.adequacy), unchecked_notice())):
+        lines = Finding(text, "dim").lines(width)
         body += lines if len(body) + len(lines) <= rows else []
     return body + [line(width)] * (rows - len(body))
 
@@ -102,10 +109,10 @@ def _more(rest: Sequence[Finding], width: int) -> Text:
 
     It has their number, and as many names as fit.
     """
-    text = f"+{len(rest)} more (see the end)"
+    text = _("+{n} more (see the end)").format(n=len(rest))
     for place, each in enumerate(rest):
-        longer = f"{text}{', ' if place else ': '}{each.name}"
-        if len(longer) > width - 2:
+        longer = f"{text}{_(', ') if place else ': '}{each.name}"
+        if cell_len(longer) > width - 2:
             break
         text = longer
     return line(width, ("▌ ", rest[0].style), (text, ""))

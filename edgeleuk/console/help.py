@@ -7,29 +7,30 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from edgeleuk.console.text import line
+from edgeleuk.console.text import fit, line
+from edgeleuk.system.language import _, msgid
 from edgeleuk.system.wording import option
 
 KEYS = (
-    ("p, space", "pause, and go on"),
-    ("c, Enter", "count this field now (for counts begun with {manual})"),
-    ("u", "take back the last counted field"),
-    ("a", 'mark the white cell of the line "last cell" as an artefact'),
-    ("n", "type a note: Enter keeps it, Esc drops it"),
-    ("s", "next slide: type or scan its id; Enter ends this count and begins it"),
-    ("q, Esc", "end the count; it asks first. Ctrl-C ends at once. All is kept"),
-    ("?", "close this help"),
+    (msgid("p, space"), msgid("pause, and go on")),
+    (msgid("c, Enter"), msgid("count this field now (for counts begun with {manual})")),
+    ("u", msgid("take back the last counted field")),
+    ("a", msgid('mark the white cell of the line "last cell" as an artefact')),
+    ("n", msgid("type a note: Enter keeps it, Esc drops it")),
+    ("s", msgid("next slide: type or scan its id; Enter ends this count")),
+    (msgid("q, Esc"), msgid("end the count; it asks first. Ctrl-C ends at once. All is kept")),
+    ("?", msgid("close this help")),
 )
 WORDS = (
-    ("%", "share of the recognised white cells"),
-    ("between", "where the share of all white cells lies, with 95 % certainty"),
-    ("not recognised", "white cells of which the program is not sure what they are"),
-    ("not typed", "white cells that the edge of the picture cuts"),
-    ("no white cell", "a platelet, red cell or stain, taken for one at first"),
-    ("parts", "of the slide, not joined by overlap: a cell may count in each"),
-    ("focus", "sharpness, against the sharpest picture of this count"),
-    ("um/px", "micrometres of the slide in a pixel; red cells tell it"),
-    ("├───┤ ░", "between, and the reference range"),
+    ("%", msgid("share of the recognised white cells")),
+    (msgid("between"), msgid("where the share of all white cells lies, with 95 % certainty")),
+    (msgid("not recognised"), msgid("white cells of which the program is not sure what they are")),
+    (msgid("not typed"), msgid("white cells that the edge of the picture cuts")),
+    (msgid("no white cell"), msgid("a platelet, red cell or stain, taken for one at first")),
+    (msgid("parts"), msgid("of the slide, not joined by overlap: a cell may count in each")),
+    (msgid("focus"), msgid("sharpness, against the sharpest picture of this count")),
+    ("um/px", msgid("micrometres of the slide in a pixel; red cells tell it")),
+    ("├───┤ ░", msgid("between, and the reference range")),
 )
 NAME = 16
 """Width of the column of keys and words, characters."""
@@ -40,12 +41,12 @@ def help_lines(width: int, rows: int) -> list[Text]:
 
     The last lines of the help are dropped if there is no room for them.
     """
-    text = [line(width, ("Keys", "bold"))]
-    text += [_explained(key, does.format(manual=option("manual")), width) for key, does in KEYS]
-    text += [line(width, ("On the screen", "bold"))]
-    text += [_explained(word, means, width) for word, means in WORDS]
+    text = [line(width, (_("Keys"), "bold"))]
+    text += [_explained(_(key), _(does).format(manual=option("manual")), width) for key, does in KEYS]
+    text += [line(width, (_("On the screen"), "bold"))]
+    text += [_explained(_(word), _(means), width) for word, means in WORDS]
     return text[:rows] + [line(width)] * (rows - len(text))
 
 
 def _explained(word: str, means: str, width: int) -> Text:
-    return line(width, (f"  {word:<{NAME}}", "bold cyan"), (means, ""))
+    return line(width, (f"  {fit(word, NAME)}", "bold cyan"), (means, ""))

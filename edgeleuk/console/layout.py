@@ -20,7 +20,6 @@ from edgeleuk.console.help import help_lines
 from edgeleuk.console.parts import (
     ASKED,
     IDLE,
-    NOTICE,
     Keyed,
     attributes,
     camera,
@@ -28,6 +27,7 @@ from edgeleuk.console.parts import (
     header,
     last_added,
     last_cell,
+    notice,
     progress,
     status,
     told,
@@ -36,6 +36,8 @@ from edgeleuk.console.table import attribute_lines, outside_counts, table
 from edgeleuk.console.text import fit, line
 from edgeleuk.counting.state import LiveState
 from edgeleuk.differential.rules import Reference
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 LEAST_FINDINGS = 5
@@ -198,15 +200,16 @@ class Rows:
 
 def _too_small(state: LiveState, width: int, height: int, keyed: Keyed) -> list[Text]:
     if keyed.asking:  # a pending question matters more than the size of the window
-        asked = textwrap.wrap(keyed.asking.line, width)[:height]
+        asked = textwrap.wrap(said(keyed.asking.line), width)[:height]
         return [line(width, (fit(part, width), ASKED)) for part in asked] + [line(width)] * (
             height - len(asked)
         )
     # Non-breaking spaces keep each size in one piece, down to a window of 20 x 3.
     sizes = (f"{width} x {height}", f"{LEAST_WIDTH} x {LEAST_HEIGHT}")
     now, least = (size.replace(" ", "\N{NO-BREAK SPACE}") for size in sizes)
-    goes_on = f"Counting goes on: {state.differential.n} of {state.target} white cells."
-    text = f"Too small: {now}. Make the window {least}. {goes_on} {NOTICE}."
+    text = _(
+        "Too small: {now}. Make the window {least}. Counting goes on: {n} of {target} white cells. {notice}."
+    ).format(now=now, least=least, n=state.differential.n, target=state.target, notice=notice())
     shown = [line(width, (fit(part, width), "")) for part in textwrap.wrap(text, width)[:height]]
     return shown + [line(width)] * (height - len(shown))
 

@@ -15,42 +15,43 @@ from rich.text import Text
 from edgeleuk.console.text import SOLID, TRACK, Piece, decimal, fit, lapse, line, meter, number
 from edgeleuk.counting.requests import Question
 from edgeleuk.counting.state import CameraWord, LiveState, Verdict
-from edgeleuk.render._words import clean, elapsed, short
+from edgeleuk.render._words import clean, elapsed, read_text, short, spoken
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.types import spoken
+from edgeleuk.system.language import _, figure, msgid, ngettext, pgettext, word
+from edgeleuk.system.sentences import english, guarded, said
 
 WIDE, WIDEST = 100, 116
 """Minimum window widths for optional parts.
 
 WIDE: for the whole notice. WIDEST: for what the camera lost.
 """
-NOTICE = RESEARCH_USE.split(".")[0]
+NOTICE = msgid("Research use only")
 
 VERDICTS: Mapping[Verdict, tuple[str, str]] = {
-    "counted": ("black on green", "this field was counted: move on"),
-    "seen": ("black on cyan", "this place was counted before: move on"),
-    "manual": ("black on cyan", "this field can be counted: press c"),
-    "move": ("black on yellow", "the stage moves: hold still"),
-    "focus": ("black on yellow", "out of focus: turn the fine focus"),
-    "dark": ("black on yellow", "too dark: turn the lamp up, or open the diaphragm"),
-    "bright": ("black on yellow", "too bright: turn the lamp down, or close the diaphragm"),
-    "empty": ("black on yellow", "hardly anything here: move to where the cells are"),
-    "thick": ("black on yellow", "the cells lie over each other: move towards the thin end"),
-    "stain": ("black on yellow", "stained too pale or too dark: try another place, or stain again"),
-    "unreadable": ("black on yellow", "the picture cannot be analysed"),
-    "foreign": ("black on yellow", "this does not look like a blood smear: check stain and objective"),
-    "scale": ("white on blue", "measuring the size of red cells: show a few more fields"),
-    "paused": ("white on magenta", "counting is paused: p goes on"),
+    "counted": ("black on green", msgid("this field was counted: move on")),
+    "seen": ("black on cyan", msgid("this place was counted before: move on")),
+    "manual": ("black on cyan", msgid("this field can be counted: press c")),
+    "move": ("black on yellow", msgid("the stage moves: hold still")),
+    "focus": ("black on yellow", msgid("out of focus: turn the fine focus")),
+    "dark": ("black on yellow", msgid("too dark: turn the lamp up, or open the diaphragm")),
+    "bright": ("black on yellow", msgid("too bright: turn the lamp down, or close the diaphragm")),
+    "empty": ("black on yellow", msgid("hardly anything here: move to where the cells are")),
+    "thick": ("black on yellow", msgid("the cells lie over each other: move towards the thin end")),
+    "stain": ("black on yellow", msgid("stained too pale or too dark: try another place, or stain again")),
+    "unreadable": ("black on yellow", msgid("the picture cannot be analysed")),
+    "foreign": ("black on yellow", msgid("this does not look like a blood smear: check stain and objective")),
+    "scale": ("white on blue", msgid("measuring the size of red cells: show a few more fields")),
+    "paused": ("white on magenta", msgid("counting is paused: p goes on")),
 }
 """Style of each verdict, and what the operator should do."""
 CAMERA: Mapping[CameraWord, tuple[str, str]] = {
-    "starting": ("white on blue", "waiting for the first picture"),
+    "starting": ("white on blue", msgid("waiting for the first picture")),
     "running": ("green", ""),
-    "waiting": ("black on yellow", "no picture has come for a while"),
-    "frozen": ("white on red", "the camera repeats the same picture"),
-    "black": ("white on red", "the camera gives black pictures: check the lamp and the light path"),
-    "lost": ("white on red", "the camera is gone and is being opened again"),
-    "ended": ("black on cyan", "the source has come to its end"),
+    "waiting": ("black on yellow", msgid("no picture has come for a while")),
+    "frozen": ("white on red", msgid("the camera repeats the same picture")),
+    "black": ("white on red", msgid("the camera gives black pictures: check the lamp and the light path")),
+    "lost": ("white on red", msgid("the camera is gone and is being opened again")),
+    "ended": ("black on cyan", msgid("the source has come to its end")),
 }
 """Style of each camera state, and its default text.
 
@@ -58,15 +59,6 @@ The text is used if the state has none of its own.
 """
 ASKED = "bold black on yellow"
 """Style of a question."""
-KEYS = (
-    ("p", "pause"),
-    ("c", "count"),
-    ("u", "undo"),
-    ("a", "artefact"),
-    ("n", "note"),
-    ("q", "end"),
-    ("?", "help"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +79,17 @@ IDLE = Keyed()
 """State with nothing typed or asked."""
 
 
+def notice() -> str:
+    """Return the notice in a few words, where there is room for no more."""
+    return guarded(NOTICE, _(NOTICE))
+
+
 def header(state: LiveState, width: int) -> Text:
     """Return the line with objective, source, session and time."""
     clock = elapsed(state.seconds).rjust(10)
-    session = f"session {clean(state.session)}" if state.session else "not kept on disk"
-    room = min(max(len(session), 16), width // 3)
+    named = _("session {id}").format(id=clean(state.session))
+    session = named if state.session else _("not kept on disk")
+    room = min(max(cell_len(session), 16), width // 3)
     source = width - 14 - 6 - room - len(clock) - 2
     name = state.source if "://" in state.source else short(state.source, source - 1)
     return line(
@@ -109,26 +107,27 @@ def camera(state: LiveState, width: int) -> Text:
 
     It has state, focus, light and frame rate.
     """
-    style, _ = CAMERA[state.camera.word]
+    style = CAMERA[state.camera.word][0]
     since = "" if state.camera.word == "running" else lapse(state.camera.since)
-    lost = f"  skipped {number(state.camera.dropped, 5)}  reopened {number(state.camera.reopened, 3)}"
+    lost = f"  {_('skipped')} {number(state.camera.dropped, 5)}  {_('reopened')} {number(state.camera.reopened, 3)}"
     if state.camera.unreadable:
-        lost += f"  damaged {number(state.camera.unreadable, 3)}"
+        lost += f"  {_('damaged')} {number(state.camera.unreadable, 3)}"
     losses = lost if width >= WIDEST else ""
-    each = (width - 41 - len(losses)) // 2
+    rate, name = _("pictures/s"), f"{_('camera')} "
+    each = (width - 24 - cell_len(name) - cell_len(rate) - cell_len(losses)) // 2
     # Measures of the last frame are out of date if no new one arrives.
     fresh = state.camera.word == "running"
     focus = "yellow" if state.verdict == "focus" else "green"
     light = "yellow" if state.verdict in ("dark", "bright") else "green"
     return line(
         width,
-        ("camera ", "dim"),
-        (fit(state.camera.word, 9), style),
+        (name, "dim"),
+        (fit(word(state.camera.word), 9), style),
         (fit(since, 6), ""),
-        *meter("focus", state.meters.focus, each, focus if fresh else "dim"),
+        *meter(_("focus"), state.meters.focus, each, focus if fresh else "dim"),
         ("  ", ""),
-        *meter("light", state.meters.light, each, light if fresh else "dim"),
-        (f" {decimal(state.fps, 5)} pictures/s", "" if fresh else "dim"),
+        *meter(_("light"), state.meters.light, each, light if fresh else "dim"),
+        (f" {decimal(state.fps, 5)} {rate}", "" if fresh else "dim"),
         (losses, "yellow" if state.camera.reopened else "dim"),
     )
 
@@ -139,11 +138,14 @@ def status(state: LiveState, width: int) -> Text:
     Trouble with the camera comes before a pause, and a pause before the verdict on the frame.
     """
     verdict: Verdict = "paused" if state.paused else state.verdict
-    word, (style, text) = str(verdict), VERDICTS[verdict]
+    name, (style, text) = str(verdict), VERDICTS[verdict]
+    text = _(text)
     if state.camera.word != "running":
-        word, style = state.camera.word, CAMERA[state.camera.word][0]
+        name, style = state.camera.word, CAMERA[state.camera.word][0]
         text = _trouble(state, width)[0]
-    return line(width, (f" {word.upper():<9}", f"bold {style}"), ("  ", ""), (fit(text, width - 12), "bold"))
+    shown = word(name).upper()
+    shown += " " * (9 - cell_len(shown))
+    return line(width, (f" {shown}", f"bold {style}"), ("  ", ""), (fit(text, width - 12), "bold"))
 
 
 def _trouble(state: LiveState, width: int) -> tuple[str, str]:
@@ -151,14 +153,15 @@ def _trouble(state: LiveState, width: int) -> tuple[str, str]:
 
     The first fits the status line; the second is the rest.
     """
-    text = clean(state.camera.text or CAMERA[state.camera.word][1])
+    text = clean(said(state.camera.text) or _(CAMERA[state.camera.word][1]))
     first = (textwrap.wrap(text, width - 12) or [""])[0]
     return first, text[len(first) :].strip()
 
 
 def damaged(pictures: int) -> str:
     """Return a sentence on the number of damaged pictures."""
-    return "1 damaged picture was refused." if pictures == 1 else f"{pictures} damaged pictures were refused."
+    text = ngettext("{n} damaged picture was refused.", "{n} damaged pictures were refused.", pictures)
+    return text.format(n=pictures)
 
 
 def progress(state: LiveState, width: int) -> Text:
@@ -168,10 +171,13 @@ def progress(state: LiveState, width: int) -> Text:
     """
     n, target = state.differential.n, state.target
     reached = n >= target
-    scale = "?" if state.um_per_px is None else f"{state.um_per_px:.4g}"
-    after = f"  fields {number(state.fields, 5)}  parts {number(state.island_count, 3)}{scale:>8} um/px"
-    before = f"white cells {number(n, 6)} of {number(target, 5).strip():<5}  "
-    room = width - len(before) - len(after)
+    scale = "?" if state.um_per_px is None else figure(f"{state.um_per_px:.4g}")
+    fields, parts = number(state.fields, 5), number(state.island_count, 3)
+    after = f"  {_('fields')} {fields}  {_('parts')} {parts}{scale:>8} um/px"
+    before = _("white cells {n} of {target}  ").format(
+        n=number(n, 6), target=f"{number(target, 5).strip():<5}"
+    )
+    room = width - cell_len(before) - cell_len(after)
     filled = min(room * n // target, room)
     return line(
         width,
@@ -188,10 +194,11 @@ def last_added(state: LiveState, width: int) -> Text:
     It tells which white cells the field added.
     """
     if state.last_added:
-        added = ", ".join(f"+{count} {spoken(label)}" for label, count in state.last_added.items())
+        added = _(", ").join(f"+{count} {spoken(label)}" for label, count in state.last_added.items())
     else:
-        added = "no new white cell" if state.fields else "none yet"
-    return line(width, ("last field  ", "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
+        added = _("no new white cell") if state.fields else _("none yet")
+    name = fit(_("last field"), 12)
+    return line(width, (name, "dim"), (fit(added, width - 12), "" if state.last_added else "dim"))
 
 
 def last_cell(state: LiveState, width: int) -> Text:
@@ -200,9 +207,12 @@ def last_cell(state: LiveState, width: int) -> Text:
     The key for artefacts would mark this cell.
     """
     if (cell := state.last_cell) is None:
-        return line(width, ("last cell   none yet", "dim"))
-    named = clean(f"{cell.identity}: {cell.read}, field {cell.field} cell {cell.number}")
-    return line(width, ("last cell   ", "dim"), (named, ""), ("  a ", "bold cyan"), ("artefact", "dim"))
+        return line(width, (f"{fit(_('last cell'), 12)}{_('none yet')}", "dim"))
+    read = read_text(cell.label, cell.probability)
+    place = _("field {field} cell {number}").format(field=cell.field, number=cell.number)
+    named = clean(f"{cell.identity}: {read}{_(', ')}{place}")
+    name, marks = fit(_("last cell"), 12), pgettext("key", "artefact")
+    return line(width, (name, "dim"), (named, ""), ("  a ", "bold cyan"), (marks, "dim"))
 
 
 def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
@@ -215,9 +225,9 @@ def attributes(about: list[Text], rows: int, width: int) -> list[Text]:
     """
     if not rows or not about:
         return [line(width)] * rows
-    head = "attributes, percent of the recognised white cells where the program was sure"
+    head = _("attributes, percent of the recognised white cells where the program was sure")
     if len(about) > rows - 1:
-        head += f"; {len(about) + 1 - rows} more in a taller window"
+        head += _("; {n} more in a taller window").format(n=len(about) + 1 - rows)
     body = [line(width, (fit(head, width), "dim")), *about][:rows]
     return body + [line(width)] * (rows - len(body))
 
@@ -235,12 +245,13 @@ def told(state: LiveState, keyed: Keyed, width: int) -> list[Text]:
     """
     if keyed.asking:
         # The last line of the screen has the answers too, so a long question may stand alone here.
-        text = keyed.asking.line if len(keyed.asking.line) < width else keyed.asking.text
+        text = said(keyed.asking.line)
+        text = text if cell_len(text) < width else said(keyed.asking.text)
         parts = textwrap.wrap(clean(text), width - 1)[:2]
         return [line(width, (f" {fit(part, width - 1)}", ASKED)) for part in parts]
     if keyed.typing is not None:
         return [_note(keyed.typing, keyed, width)]
-    text = clean(state.message)
+    text = clean(said(state.message))
     if not text and state.camera.word != "running":
         text = _trouble(state, width)[1]
     if not text and state.camera.unreadable:
@@ -254,31 +265,37 @@ def _note(text: str, keyed: Keyed, width: int) -> Text:
 
     As much as has room. After the first Esc it warns that another one drops the note.
     """
-    what = "next slide" if keyed.is_slide else "note"
-    warning = (f"  Esc again drops the {'id' if keyed.is_slide else 'note'}") if keyed.dropping else ""
-    room = width - len(f"{what}: _") - len(warning)
+    name = f"{_('next slide') if keyed.is_slide else _('note')}: "
+    again = _("Esc again drops the id") if keyed.is_slide else _("Esc again drops the note")
+    warning = f"  {again}" if keyed.dropping else ""
+    room = width - cell_len(name) - 1 - cell_len(warning)
     shown = clean(text)[-room:]
     while cell_len(shown) > room:
         shown = shown[1:]
-    return line(
-        width, (f"{what}: ", "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow")
-    )
+    return line(width, (name, "bold cyan"), (shown, ""), ("_", "bold cyan"), (warning, "black on yellow"))
 
 
-def _keys(keyed: Keyed) -> Sequence[tuple[str, str]]:
+def _keys(keyed: Keyed, paused: bool) -> Sequence[tuple[str, str]]:
     """Return the keys active now."""
     if keyed.asking:
-        return (("y", keyed.asking.yes), ("any other key", keyed.asking.no))
+        return (("y", word(keyed.asking.yes)), (_("any other key"), word(keyed.asking.no)))
     if keyed.dropping:
-        return (
-            ("Esc", "drops it" if keyed.is_slide else "drops the note"),
-            ("any other key", "goes on writing it"),
-        )
-    if keyed.typing is None:
-        return KEYS
-    if keyed.is_slide:
-        return (("Enter", "ends this count and begins that slide"), ("Esc", "goes on with this one"))
-    return (("Enter", "keeps the note"), ("Esc", "drops it"))
+        drops = _("drops it") if keyed.is_slide else _("drops the note")
+        return (("Esc", drops), (_("any other key"), _("goes on writing it")))
+    if keyed.typing is not None and keyed.is_slide:
+        return ((_("Enter"), _("ends this count and begins that slide")), ("Esc", _("goes on with this one")))
+    if keyed.typing is not None:
+        return ((_("Enter"), _("keeps the note")), ("Esc", _("drops it")))
+    return (
+        # "go on" is as long as "pause": the keys keep their places.
+        ("p", pgettext("key", "go on") if paused else pgettext("key", "pause")),
+        ("c", pgettext("key", "count")),
+        ("u", pgettext("key", "undo")),
+        ("a", pgettext("key", "artefact")),
+        ("n", pgettext("key", "note")),
+        ("q", pgettext("key", "end")),
+        ("?", pgettext("key", "help")),
+    )
 
 
 def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
@@ -289,12 +306,11 @@ def footer(state: LiveState, keyed: Keyed, width: int) -> Text:
         keyed: State of the operator's input.
         width: Width of the window, terminal cells.
     """
-    notice = RESEARCH_USE if width >= WIDE else NOTICE
-    keys = _keys(keyed)
+    text = guarded(RESEARCH_USE) if width >= WIDE else notice()
     pieces: list[Piece] = []
-    for key, does in keys:
-        # "go on" is as long as "pause": the keys keep their places.
-        does = "go on" if does == "pause" and state.paused else does
+    for key, does in _keys(keyed, state.paused):
         pieces += [(f"{key} ", "bold cyan"), (f"{does}  ", "dim")]
-    room = width - sum(len(text) for text, _ in pieces)
-    return line(width, *pieces, (notice.rjust(room), "yellow"))
+    room = width - sum(cell_len(piece) for piece, style in pieces)
+    if cell_len(text) > room:  # English comes first where nobody has checked the translation
+        text = NOTICE if english(NOTICE) or cell_len(_(NOTICE)) > room else _(NOTICE)
+    return line(width, *pieces, (fit(text, max(room, 0), right=True), "yellow"))

@@ -18,9 +18,12 @@ from rich.text import Text
 
 from edgeleuk.console.terminal_mode import unwound_by_signals
 from edgeleuk.render.rich_console import PlainConsole
+from edgeleuk.system.language import _, msgid
+from edgeleuk.system.sentences import guarded, said
 
 KEPT_LINES = 20
 """Number of standard-error lines printed afterwards."""
+NOTICE = msgid("Research use only")
 TITLE, DONE, NOW = "bold", "dim", "bold cyan"
 
 
@@ -109,9 +112,9 @@ def start_lines(steps: Sequence[str], width: int, height: int) -> list[Text]:
         `height` lines of `width` cells.
     """
     texts = [Text("edgeleuk live", TITLE), Text()]
-    texts += [Text(f"{step}: done", DONE) for step in steps[:-1]]
-    texts += [Text(f"{step} ...", NOW) for step in steps[-1:]]
-    texts += [Text(), Text("Ctrl-C ends. Research use only.", DONE)]
+    texts += [Text(_("{step}: done").format(step=said(step)), DONE) for step in steps[:-1]]
+    texts += [Text(f"{said(step)} ...", NOW) for step in steps[-1:]]
+    texts += [Text(), Text(f"{_('Ctrl-C ends.')} {guarded(NOTICE, _(NOTICE))}.", DONE)]
     shown = texts[:height] + [Text()] * (height - len(texts))
     for text in shown:
         text.truncate(width, overflow="crop", pad=True)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from edgeleuk.console.findings import reasons, verdict_lines
-from edgeleuk.console.parts import NOTICE, damaged
+from edgeleuk.console.parts import damaged, notice
 from edgeleuk.console.table import paired
 from edgeleuk.console.text import wrapped
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import Verdict
+from edgeleuk.render._words import spoken, unchecked_notice
 from edgeleuk.render.terminal import highest, outside_counts
-from edgeleuk.types import spoken
+from edgeleuk.system.language import _, figure, ngettext
+from edgeleuk.system.sentences import guarded, said
 
 BELOW = 2
 """Lines printed below the summary.
@@ -51,19 +53,29 @@ class Ended:
             *_wrapped(self._head(), width),
             *self._types(width),
             *_wrapped(" ".join(self._others()), width),
-            *_wrapped(" ".join((*(text.plain for text in outside_counts(self.result)), f"{NOTICE}.")), width),
+            *_wrapped(
+                " ".join((*(text.plain for text in outside_counts(self.result)), f"{notice()}.")), width
+            ),
             *(text for each in reasons(self.verdict, self.result) for text in each.lines(width)),
         ]
         left = height - BELOW - len(verdict_lines(self.verdict, width)) - len(needed)
-        more = [text for said in self.result.adequacy for text in _wrapped(said, width)]
+        further = filter(None, (*map(guarded, self.result.adequacy), unchecked_notice()))
+        more = [text for sentence in further for text in _wrapped(sentence, width)]
         return needed + (more if len(more) <= left else [])
 
     def _head(self) -> str:
-        fields = "1 field" if self.fields == 1 else f"{self.fields} fields"
-        n = self.result.n
-        return f"{n} of {self.target} white cells in {fields} at {self.magnification}: {self.reason}." + (
-            f" {damaged(self.unreadable)}" if self.unreadable else ""
+        text = ngettext(
+            "{n} of {target} white cells in {fields} field at {objective}: {reason}.",
+            "{n} of {target} white cells in {fields} fields at {objective}: {reason}.",
+            self.fields,
+        ).format(
+            n=self.result.n,
+            target=self.target,
+            fields=self.fields,
+            objective=self.magnification,
+            reason=said(self.reason),
         )
+        return f"{text} {damaged(self.unreadable)}" if self.unreadable else text
 
     def _types(self, width: int) -> Iterator[Text]:
         """Yield the cell types that were seen, two per line."""
@@ -73,12 +85,15 @@ class Ended:
     def _others(self) -> Iterator[str]:
         """Yield sentences on cells not recognised and types not seen."""
         if self.result.not_recognised:
-            yield f"Not recognised: {self.result.not_recognised} of {self.result.white_cells} white cells."
+            text = _("Not recognised: {n} of {of} white cells.")
+            yield text.format(n=self.result.not_recognised, of=self.result.white_cells)
         unseen = [label for label, share in self.result.types.items() if not share.count]
         if high := highest(self.result, unseen):
             unknown = [spoken(label) for label in unseen if label not in self.result.bounds]
-            but = f"; of {' and '.join(unknown)} it is not known" if unknown else ""
-            yield f"Types not seen: up to {high} % of each{but}."
+            text = _("Types not seen: up to {high} % of each.")
+            if unknown:
+                text = _("Types not seen: up to {high} % of each; of {list} it is not known.")
+            yield text.format(high=figure(high), list=_(" and ").join(unknown))
 
 
 def _wrapped(text: str, width: int) -> list[Text]:

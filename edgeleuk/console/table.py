@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from edgeleuk.console.text import SHADE, Piece, fit, line, number, whiskers
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.rules import Reference
+from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.statistics.intervals import Share
 from edgeleuk.statistics.rounding import ceil, decimals, floor
-from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED, spoken
+from edgeleuk.system.language import _, figure, msgid
+from edgeleuk.types import NOT_A_CELL, PLATELET, UNCLASSIFIED
 
 COUNT, PERCENT, INTERVAL, RANGE = 6, 7, 15, 11
 """Widths of the columns, terminal cells."""
@@ -33,7 +36,7 @@ It applies to narrow columns, which have room for two figures.
 """
 WITH_RANGE = 96
 """Minimum screen width for the column of reference ranges."""
-BESIDE = dict.fromkeys((PLATELET.casefold(), NOT_A_CELL), "no white cell")
+BESIDE = dict.fromkeys((PLATELET.casefold(), NOT_A_CELL), msgid("no white cell"))
 """Short names of labels outside the percentages."""
 
 
@@ -51,7 +54,7 @@ class Columns:
 
         They do not depend on counts, so nothing moves while counting.
         """
-        name = min(max([len(label) for label in labels] + [12]), 24)
+        name = min(max([cell_len(spoken(label)) for label in labels] + [12]), 24)
         between = RANGE if width >= WITH_RANGE else 0
         bar = width - name - COUNT - PERCENT - INTERVAL - between - 2
         return cls(name, between, bar)
@@ -99,12 +102,12 @@ def outside_counts(result: Differential, labels: Sequence[str], width: int) -> l
     for label in named:
         counts[_named(label)] += result.outside.get(label, 0)
     items: list[tuple[str, int | None]] = [*counts.items()]
-    items += [("artefact", others)] if "artefact" not in named else []
-    items += [("not typed", result.cut + result.unread)]
-    items += [("red cells", result.red_cells), ("platelets", result.platelets)]
+    items += [(spoken("artefact"), others)] if "artefact" not in named else []
+    items += [(_("not typed"), result.cut + result.unread)]
+    items += [(_("red cells"), result.red_cells), (_("platelets"), result.platelets)]
     across = max(width // 20, 1) if width >= 20 * len(items) else 4
     slot = width // across
-    name = min(max(len(name) for name, _ in items), 14)
+    name = min(max(cell_len(item[0]) for item in items), 14)
     return [
         line(width, *(piece for item in items[first : first + across] for piece in _slot(*item, name, slot)))
         for first in range(0, len(items), across)
@@ -116,7 +119,8 @@ def _named(label: str) -> str:
 
     The finder counts platelets too: what the reader calls one is among what is no white cell.
     """
-    return BESIDE.get(label.casefold()) or spoken(label)
+    beside = BESIDE.get(label.casefold())
+    return _(beside) if beside else spoken(label)
 
 
 def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]], width: int) -> list[Text]:
@@ -128,7 +132,7 @@ def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]
         width: Width of the window, terminal cells.
     """
     second = {level.attribute: level.values for level in result.subtypes.values()}
-    name_width = max([len(name) for name in attributes] + [9]) + 2
+    name_width = max([cell_len(spoken(name)) for name in attributes] + [9]) + 2
     lines = []
     for name, values in attributes.items():
         shares = result.attributes.get(name) or second.get(name) or {} if result.supported else {}
@@ -136,7 +140,7 @@ def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]
         used = name_width
         for value in values:
             share = shares.get(value)
-            room = len(value) + 8
+            room = cell_len(spoken(value)) + 8
             if used + room > width and used > name_width:
                 lines.append(line(width, *pieces))
                 pieces, used = [(" " * name_width, "")], name_width
@@ -148,7 +152,7 @@ def attribute_lines(result: Differential, attributes: Mapping[str, Sequence[str]
 
 def _value(value: str, share: Share | None) -> list[Piece]:
     percent = f"{share.percent:>4.0f} %  " if share else "   - %  "
-    return [(f"{value} "[: len(value)], "dim"), (percent, "" if share and share.count else "dim")]
+    return [(spoken(value), "dim"), (percent, "" if share and share.count else "dim")]
 
 
 def _slot(name: str, count: int | None, name_width: int, width: int) -> list[Piece]:
@@ -159,16 +163,16 @@ def _slot(name: str, count: int | None, name_width: int, width: int) -> list[Pie
 
 
 def _head(columns: Columns, width: int, ranges: bool) -> Text:
-    mark = f"{SHADE} reference" if ranges else "50"
+    mark = f"{SHADE} {_('reference')}" if ranges else "50"
     bar = columns.bar
     axis = "0" + mark.center(bar - 6) + "100 %"
     return line(
         width,
-        (fit("type", columns.name), "dim"),
-        ("count".rjust(COUNT), "dim"),
+        (fit(_("type"), columns.name), "dim"),
+        (fit(_("count"), COUNT, right=True), "dim"),
         ("%".rjust(PERCENT), "dim"),
-        ("between".rjust(INTERVAL), "dim"),
-        ("reference".rjust(columns.range), "dim") if columns.range else ("", ""),
+        (fit(_("between"), INTERVAL, right=True), "dim"),
+        (fit(_("reference"), columns.range, right=True), "dim") if columns.range else ("", ""),
         ("  " + axis, "dim"),
     )
 
@@ -183,7 +187,7 @@ def _row(
 ) -> Text:
     shown = Shown.of(result, label)
     style = "" if shown.count else "dim"
-    between = f"{normal[0]:g} - {normal[1]:g}" if normal else ""
+    between = figure(f"{normal[0]:g} - {normal[1]:g}") if normal else ""
     return line(
         width,
         (fit(spoken(label), columns.name), style),
@@ -227,7 +231,7 @@ class Shown:
 
     @property
     def share(self) -> str:
-        return self.absent if self.percent is None else f"{self.percent:.{self.digits}f}"
+        return self.absent if self.percent is None else figure(f"{self.percent:.{self.digits}f}")
 
     @property
     def between(self) -> str:
@@ -235,9 +239,9 @@ class Shown:
         if self.percent is None:
             return self.absent
         if self.bounds is None:
-            return "not known"
+            return _("not known")
         low, high = self.bounds
-        return f"{floor(low, self.digits)} - {ceil(high, self.digits):>5}"
+        return figure(f"{floor(low, self.digits)} - {ceil(high, self.digits):>5}")
 
     @property
     def figures(self) -> str:
@@ -246,10 +250,10 @@ class Shown:
         They fit a narrow column.
         """
         if self.percent is None or self.bounds is None:
-            return self.absent if self.percent is None else "unknown"
+            return self.absent if self.percent is None else _("unknown")
         low, high = self.bounds
         small = low < FEW, high <= FEW
-        return f"{floor(low, int(small[0])) if low else '0'}-{ceil(high, int(small[1]))}"
+        return figure(f"{floor(low, int(small[0])) if low else '0'}-{ceil(high, int(small[1]))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +274,13 @@ class _Half:
         """
         half = width // 2
         name = half - COUNT - PERCENT - INTERVAL - 2
-        if name >= max(map(len, labels)):
+        if name >= max(cell_len(spoken(label)) for label in labels):
             return cls(name, COUNT, PERCENT, INTERVAL, 2)
         name = half - SHORT_COUNT - SHORT_PERCENT - SHORT_INTERVAL - 1
         return cls(name, SHORT_COUNT, SHORT_PERCENT, SHORT_INTERVAL, 1)
 
     def head(self, shares: bool = True) -> str:
-        return self._line("type", "count", *(("%", "between") if shares else ("", "")))
+        return self._line(_("type"), _("count"), *(("%", _("between")) if shares else ("", "")))
 
     def row(self, result: Differential, label: str) -> Piece:
         shown = Shown.of(result, label)
@@ -286,7 +290,7 @@ class _Half:
 
     def _line(self, name: str, *columns: str) -> str:
         widths = (self.count, self.percent, self.interval)
-        numbers = (text.strip().rjust(room) for text, room in zip(columns, widths, strict=True))
+        numbers = (fit(text.strip(), room, right=True) for text, room in zip(columns, widths, strict=True))
         return fit(name, self.name) + "".join(numbers) + " " * self.gap
 
 

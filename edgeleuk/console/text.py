@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from edgeleuk.render._words import clean
+from edgeleuk.system.language import figure
 
 Piece = tuple[str, str]
 """Text and its style."""
@@ -61,7 +62,8 @@ def number(count: int, width: int) -> str:
     Five cells are enough for any count.
     """
     rounded = (f"{count / worth:.0f}{unit}" for unit, worth in (("k", 1e3), ("M", 1e6), ("G", 1e9)))
-    return next(text for text in (f"{count:,}", str(count), *rounded) if len(text) <= width).rjust(width)
+    shown = next(text for text in (f"{count:,}", str(count), *rounded) if len(text) <= width)
+    return figure(shown).rjust(width)
 
 
 def decimal(value: float, width: int) -> str:
@@ -70,7 +72,9 @@ def decimal(value: float, width: int) -> str:
     It takes `width` cells, and has no decimal if that would not fit.
     """
     return fit(
-        next((text for text in (f"{value:.1f}", f"{value:.0f}") if len(text) <= width), "+++"), width, True
+        figure(next((text for text in (f"{value:.1f}", f"{value:.0f}") if len(text) <= width), "+++")),
+        width,
+        True,
     )
 
 
@@ -94,7 +98,7 @@ def meter(name: str, value: float, width: int, style: str) -> list[Piece]:
         style: Style of the bar.
     """
     value = min(max(0.0, value), 1.0)  # in this order, NaN becomes 0
-    room = width - len(name) - 7
+    room = width - cell_len(name) - 7
     filled = round(room * value)
     return [
         (f"{name} ", "dim"),

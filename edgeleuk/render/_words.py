@@ -15,7 +15,11 @@ from rich.text import Text
 
 from edgeleuk._text import escaped
 from edgeleuk.differential.rules import Severity
-from edgeleuk.types import spoken
+from edgeleuk.differential.verdict import Verdict
+from edgeleuk.system.language import _, current, msgid, ngettext, word
+from edgeleuk.system.sentences import guarded
+from edgeleuk.types import UNCLASSIFIED
+from edgeleuk.types import spoken as english_name
 
 DOTS = "..."
 LEAST = 16
@@ -28,22 +32,22 @@ SEVERITY_STYLES: Mapping[Severity, str] = {"alert": "bold red", "warning": "yell
 
 
 PICTURE_WORDS: Mapping[str, str] = {
-    "focus": "out of focus",
-    "motion": "moved",
-    "bright": "overexposed",
-    "pale": "pale stain",
-    "dense": "dark stain",
-    "thick": "cells too dense",
-    "sparse": "few cells",
-    "unknown": "much unclear",
-    "domain": "no smear",
-    "colours": "wrong colours",
-    "drawn": "drawn into",
-    "coarse": "too little detail",
-    "objective": "perhaps another objective",
-    "scale": "scale unknown",
-    "ScaleError": "scale unknown",
-    "UnforeseenError": "fault in the program",
+    "focus": msgid("out of focus"),
+    "motion": msgid("moved"),
+    "bright": msgid("overexposed"),
+    "pale": msgid("pale stain"),
+    "dense": msgid("dark stain"),
+    "thick": msgid("cells too dense"),
+    "sparse": msgid("few cells"),
+    "unknown": msgid("much unclear"),
+    "domain": msgid("no smear"),
+    "colours": msgid("wrong colours"),
+    "drawn": msgid("drawn into"),
+    "coarse": msgid("too little detail"),
+    "objective": msgid("perhaps another objective"),
+    "scale": msgid("scale unknown"),
+    "ScaleError": msgid("scale unknown"),
+    "UnforeseenError": msgid("fault in the program"),
 }
 """Words for codes of findings and refusals."""
 
@@ -53,7 +57,61 @@ def picture_word(code: str) -> str:
 
     The code of a faulty file is the name of an error.
     """
-    return PICTURE_WORDS.get(code, "not readable" if code.endswith("Error") else spoken(code))
+    if text := PICTURE_WORDS.get(code):
+        return _(text)
+    return _("not readable") if code.endswith("Error") else spoken(code)
+
+
+def spoken(name: str) -> str:
+    """Return a label, attribute or code as display text, in the language in use."""
+    return word(english_name(name))
+
+
+def read_text(label: str, probability: float) -> str:
+    """Return a reading with its probability, such as "blast, 93 %"."""
+    name = spoken(label)
+    return name if label == UNCLASSIFIED else f"{name}{_(', ')}{100 * probability:.0f} %"
+
+
+def counted_text(count: int | None, noun: str) -> str:
+    """Return a count with its noun; None means not counted.
+
+    `noun`: the English noun in the singular.
+    """
+    n = 0 if count is None else count
+    form, missing = {
+        "white cell": (ngettext("{n} white cell", "{n} white cells", n), _("white cells not counted")),
+        "red cell": (ngettext("{n} red cell", "{n} red cells", n), _("red cells not counted")),
+        "platelet": (ngettext("{n} platelet", "{n} platelets", n), _("platelets not counted")),
+        "platelet clump": (
+            ngettext("{n} platelet clump", "{n} platelet clumps", n),
+            _("platelet clumps not counted"),
+        ),
+        "cell": (ngettext("{n} cell", "{n} cells", n), _("cells not counted")),
+        "marked cell": (ngettext("{n} marked cell", "{n} marked cells", n), ""),
+        "field": (ngettext("{n} field", "{n} fields", n), ""),
+        "picture": (ngettext("{n} picture", "{n} pictures", n), ""),
+    }[noun]
+    return missing if count is None else form.format(n=n)
+
+
+def verdict_title(verdict: Verdict) -> str:
+    """Return the title of a verdict in the language in use, see `guarded`."""
+    return guarded(verdict.title, _(verdict.title))
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return title and text of a verdict in the language in use."""
+    return f"{verdict_title(verdict)}: {guarded(verdict.text)}"
+
+
+def unchecked_notice() -> str:
+    """Return that the translation was not checked; empty if it was."""
+    if current().is_checked:
+        return ""
+    return _(
+        "No native reader has checked this translation yet. The English text stands beside what safety depends on."
+    )
 
 
 def with_micro(text: str) -> str:
@@ -70,7 +128,7 @@ def flag_title(code: str) -> str:
     A word without a vowel, such as NRBC, is an abbreviation and keeps its capitals.
     """
     words = [word.lower() if set(word) & set("AEIOUY") else word for word in code.split("_")]
-    return f"{words[0][:1].upper()}{' '.join(words)[1:]}"
+    return word(f"{words[0][:1].upper()}{' '.join(words)[1:]}")
 
 
 def short(name: str, width: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from edgeleuk.counting.state import Event
 from edgeleuk.differential.differential import Differential
 from edgeleuk.render._words import clean, elapsed
+from edgeleuk.system.sentences import said
 
 KIND_WIDTH = 8
 """Width of the longest kind of event.
@@ -36,7 +37,7 @@ def plain_line(seconds: float, kind: str, text: str) -> str:
         kind: Kind of the event.
         text: One sentence.
     """
-    return f"{elapsed(seconds):>8}  {kind:<{KIND_WIDTH}}  {clean(text)}".rstrip()
+    return f"{elapsed(seconds):>8}  {kind:<{KIND_WIDTH}}  {clean(said(text))}".rstrip()
 
 
 def as_json(event: Event) -> str:

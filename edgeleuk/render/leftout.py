@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from edgeleuk.render._words import short
+from edgeleuk.system.language import _, msgid
 from edgeleuk.system.wording import option
 from edgeleuk.types import Refusal
 
@@ -20,24 +21,32 @@ WIDTH = 78
 NAME = 22
 """Maximum width of a name, terminal cells."""
 WORDS: Mapping[str, tuple[str, str, str]] = {
-    "folder": ("subfolder", "subfolders", "{recursive} reads it"),
-    "link": ("link to a folder", "links to folders", "name the folder"),
-    "hidden": ("hidden file or folder", "hidden files or folders", ""),
-    "special": ("pipe, device or socket", "pipes, devices or sockets", ""),
-    "result": ("result of this program", "results of this program", ""),
-    "video": ("video", "videos", "count it by `live {source}`"),
-    "archive": ("archive", "archives", "unpack it"),
-    "raw": ("raw file", "raw files", "save it as JPEG or TIFF"),
-    "scan": ("file of microscope software", "files of microscope software", "export it as TIFF or JPEG"),
-    "format": ("picture of another format", "pictures of other formats", "save it as JPEG or PNG"),
+    "folder": (msgid("subfolder"), msgid("subfolders"), msgid("{recursive} reads it")),
+    "link": (msgid("link to a folder"), msgid("links to folders"), msgid("name the folder")),
+    "hidden": (msgid("hidden file or folder"), msgid("hidden files or folders"), ""),
+    "special": (msgid("pipe, device or socket"), msgid("pipes, devices or sockets"), ""),
+    "result": (msgid("result of this program"), msgid("results of this program"), ""),
+    "video": (msgid("video"), msgid("videos"), msgid("count it by `live {source}`")),
+    "archive": (msgid("archive"), msgid("archives"), msgid("unpack it")),
+    "raw": (msgid("raw file"), msgid("raw files"), msgid("save it as JPEG or TIFF")),
+    "scan": (
+        msgid("file of microscope software"),
+        msgid("files of microscope software"),
+        msgid("export it as TIFF or JPEG"),
+    ),
+    "format": (
+        msgid("picture of another format"),
+        msgid("pictures of other formats"),
+        msgid("save it as JPEG or PNG"),
+    ),
     "inside": (
-        "file with more pictures in it",
-        "files with more pictures in them",
-        "only the main ones were read",
+        msgid("file with more pictures in it"),
+        msgid("files with more pictures in them"),
+        msgid("only the main ones were read"),
     ),
 }
 """Singular, plural and advice for each code."""
-OTHER = ("file that is no picture", "files that are no pictures", "")
+OTHER = (msgid("file that is no picture"), msgid("files that are no pictures"), "")
 
 
 def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
@@ -50,9 +59,12 @@ def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
         kinds[WORDS.get(each.code, OTHER)][each.name] = None
     for (one, several, advice), names in kinds.items():
         number = len(names)
-        advice = advice.format(source=option("source"), recursive=option("recursive"))
-        head = f"Left out: {number} {one if number == 1 else several}"
-        advised = f": {advice.replace(' it', ' them', 1) if number > 1 else advice}." if advice else "."
+        shown = _(advice)
+        if number > 1 and shown == advice:
+            shown = advice.replace(" it", " them", 1)
+        shown = shown.format(source=option("source"), recursive=option("recursive"))
+        head = _("Left out: {n} {name}").format(n=number, name=_(one) if number == 1 else _(several))
+        advised = f"{_(': ')}{shown}{_('.')}" if shown else _(".")
         yield Text(f"{head}{_named(list(names), WIDTH - cell_len(head + advised))}{advised}", style="yellow")
 
 
@@ -63,8 +75,8 @@ def _named(names: list[str], room: int) -> str:
     """
     shown = [short(Path(name).name or name, NAME) for name in names]
     for number in range(min(3, len(names)), 0, -1):
-        more = [f"{len(names) - number} more"] if number < len(names) else []
-        text = f" ({', '.join([*shown[:number], *more])})"
+        more = [_("{n} more").format(n=len(names) - number)] if number < len(names) else []
+        text = f" ({_(', ').join([*shown[:number], *more])})"
         if cell_len(text) <= room:
             return text
     return ""

@@ -22,7 +22,15 @@ from edgeleuk.differential.per_microlitre import Estimates
 from edgeleuk.differential.verdict import STYLES, Verdict
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.models.registry import Model
-from edgeleuk.render._words import Fitted, picture_word, short
+from edgeleuk.render._words import (
+    Fitted,
+    counted_text,
+    picture_word,
+    short,
+    spoken,
+    unchecked_notice,
+    verdict_title,
+)
 from edgeleuk.render.colours import hexadecimal, of_label
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.tables import RESEARCH_USE
@@ -31,6 +39,8 @@ from edgeleuk.statistics.bounds import Bounds
 from edgeleuk.statistics.correction import Estimate
 from edgeleuk.statistics.intervals import Share
 from edgeleuk.statistics.rounding import ceil, decimals, floor
+from edgeleuk.system.language import _, figure, ngettext, word
+from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import (
     PLATELET,
     RED_CELL,
@@ -42,7 +52,6 @@ from edgeleuk.types import (
     Overlap,
     Reading,
     Scale,
-    spoken,
 )
 
 WIDTH = 78
@@ -82,7 +91,8 @@ def analysis(result: SlideResult, model: Model, *, details: bool = False) -> Ren
 
 def verdict_line(verdict: Verdict) -> Text:
     """Return the verdict with its title highlighted."""
-    return Text.assemble((f" {verdict.title} ", STYLES[verdict.code]), f" {verdict.text}")
+    title, text = verdict_title(verdict), guarded(verdict.text)
+    return Text.assemble((f" {title} ", STYLES[verdict.code]), f" {text}")
 
 
 def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
@@ -93,10 +103,10 @@ def reasons(result: SlideResult, *, details: bool = False) -> Iterator[Text]:
     others = result.verdict.others
     for reason in result.verdict.reasons:
         if reason in others:
-            where = f" {reason.named}" if reason.named and others.index(reason) < REASONS else ""
-            yield Text.assemble(("▌ ", "yellow"), reason.text, (where, "dim"))
+            where = f" {said(reason.named)}" if reason.named and others.index(reason) < REASONS else ""
+            yield Text.assemble(("▌ ", "yellow"), guarded(reason.text), (where, "dim"))
         if details and reason.detail:
-            yield Text(f"  {reason.detail}", style="dim")
+            yield Text(f"  {said(reason.detail)}", style="dim")
 
 
 def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
@@ -107,28 +117,29 @@ def _estimated(estimates: Estimates) -> Iterator[RenderableType]:
     if not estimates.values and not estimates.refused:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("per uL, about")
+    table.add_column(_("per uL, about"))
     table.add_column("", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("from", style="dim")
+    table.add_column(_("95 % interval"), justify="right")
+    table.add_column(_("from"), style="dim")
     for each in estimates.values:
         interval = f"{rounded_per_ul(each.low)} – {rounded_per_ul(each.high)}"
-        table.add_row(each.kind, rounded_per_ul(each.per_ul), interval, each.formula)
+        table.add_row(word(each.kind), rounded_per_ul(each.per_ul), interval, said(each.formula))
     parts: list[RenderableType] = [table] if estimates.values else []
-    parts += [Text(f"• {text}") for text in estimates.refused]
+    parts += [Text(f"• {said(text)}") for text in estimates.refused]
     if estimates.values:
         parts.append(
             Text(
-                "No counts: a smear is no measured volume, and fields chosen for their cells mislead.", "dim"
+                _("No counts: a smear is no measured volume, and fields chosen for their cells mislead."),
+                "dim",
             )
         )
-    yield Panel(Group(*parts), title="Estimates", title_align="left", width=WIDTH, box=box.ROUNDED)
+    yield Panel(Group(*parts), title=_("Estimates"), title_align="left", width=WIDTH, box=box.ROUNDED)
 
 
 def rounded_per_ul(per_ul: float) -> str:
     """Round to two figures: an estimate has no more."""
     digits = 1 - math.floor(math.log10(per_ul)) if per_ul > 0 else 0
-    return f"{round(per_ul, min(digits, 0)):,.0f}"
+    return figure(f"{round(per_ul, min(digits, 0)):,.0f}")
 
 
 def _overlaps(result: SlideResult) -> Iterator[Text]:
@@ -141,10 +152,15 @@ def _overlaps(result: SlideResult) -> Iterator[Text]:
         cells = zip(each.field.cells, each.identities, strict=True)
         again.update(cell.kind for cell, identity in cells if identity not in each.fresh)
     if again:
-        cells_again = (
-            f"{again[WHITE_CELL]} white cells, {again[RED_CELL]} red cells and {again[PLATELET]} platelets"
-        )
-        yield Text(f"Pictures overlap: {cells_again} seen again count once.", style="dim")
+        yield Text(overlap_text(again[WHITE_CELL], again[RED_CELL], again[PLATELET]), style="dim")
+
+
+def overlap_text(white: int, red: int, platelets: int) -> str:
+    """Return a sentence on cells that several pictures show."""
+    text = _(
+        "Pictures overlap: {white} white cells, {red} red cells and {platelets} platelets seen again count once."
+    )
+    return text.format(white=white, red=red, platelets=platelets)
 
 
 def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Text]:
@@ -152,11 +168,13 @@ def _copies(fields: Sequence[Field], overlaps: Sequence[Overlap]) -> Iterator[Te
     copies = [each for each in overlaps if each.kind == "copy"]
     for each in copies[:COPIES]:
         one, other = (short(Path(fields[number - 1].name).name, 22) for number in (each.other, each.number))
-        yield Text(f"{one} and {other} are copies of one picture{_how(each)}.", style="yellow")
+        text = _("{one} and {other} are copies of one picture{how}.")
+        yield Text(text.format(one=one, other=other, how=_how(each)), style="yellow")
     named = {each.number for each in copies[:COPIES]}
     if others := {each.number for each in copies} - named:
-        more = "1 more picture is a copy" if len(others) == 1 else f"{len(others)} more pictures are copies"
-        yield Text(f"{more}.", style="yellow")
+        n = len(others)
+        more = ngettext("{n} more picture is a copy.", "{n} more pictures are copies.", n)
+        yield Text(more.format(n=n), style="yellow")
 
 
 def _how(copy: Overlap) -> str:
@@ -164,7 +182,8 @@ def _how(copy: Overlap) -> str:
 
     In brackets, or empty if neither is known.
     """
-    words = ["mirrored"] * copy.mirrored + [f"turned by {copy.turned} degrees"] * bool(copy.turned)
+    turned = _("turned by {degrees} degrees").format(degrees=copy.turned)
+    words = [_("mirrored")] * copy.mirrored + [turned] * bool(copy.turned)
     return f" ({', '.join(words)})" if words else ""
 
 
@@ -177,20 +196,33 @@ def _quality(result: SlideResult, details: bool) -> Iterator[RenderableType]:
     left_out = [each for each in result.refused if each.exit_code]
     codes = Counter(finding.code for field in fields for finding in field.assessment.findings)
     warned = sum(bool(field.assessment.findings) for field in fields)
-    parts = [f"{len(fields) - warned} good"]
-    parts += [f"{warned} with a warning ({_counted(codes)})"] if warned else []
-    parts += (
-        [f"{len(left_out)} left out ({_counted(Counter(each.code for each in left_out))})"]
-        if left_out
-        else []
-    )
-    yield Text(f"Pictures: {', '.join(parts)}.")
+    refused = Counter(each.code for each in left_out)
+    yield Text(_("Pictures: {list}.").format(list=quality_text(len(fields) - warned, warned, codes, refused)))
     if details and len(fields) > 1:
         yield _row_table(fields)
 
 
+def quality_text(good: int, warned: int, codes: Counter[str], refused: Counter[str]) -> str:
+    """Return in words how many pictures are good.
+
+    Args:
+        good: Number of pictures without a warning.
+        warned: Number of pictures with a warning.
+        codes: Codes of the warnings.
+        refused: Codes of the pictures that were left out.
+    """
+    parts = [ngettext("{n} good", "{n} good", good).format(n=good)]
+    if warned:
+        text = ngettext("{n} with a warning ({list})", "{n} with a warning ({list})", warned)
+        parts.append(text.format(n=warned, list=_counted(codes)))
+    if n := refused.total():
+        text = ngettext("{n} left out ({list})", "{n} left out ({list})", n)
+        parts.append(text.format(n=n, list=_counted(refused)))
+    return _(", ").join(parts)
+
+
 def _counted(codes: Counter[str]) -> str:
-    return ", ".join(f"{picture_word(code)} {n}" for code, n in codes.most_common())
+    return _(", ").join(f"{picture_word(code)} {n}" for code, n in codes.most_common())
 
 
 def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
@@ -200,14 +232,18 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
     """
     head = Text()
     head.append(f"{field.width} x {field.height} px, {_scale(field.scale)}\n", style="dim")
-    seen = "the field of view" if field.field_of_view else "the whole picture"
-    head.append(f"{seen} shows {field.area_mm2 * 1e6:,.0f} um2 of the slide\n", style="dim")
+    seen = (
+        _("the field of view shows {area} um2 of the slide")
+        if field.field_of_view
+        else _("the whole picture shows {area} um2 of the slide")
+    )
+    head.append(f"{seen.format(area=figure(f'{field.area_mm2 * 1e6:,.0f}'))}\n", style="dim")
     counts = Counter(cell.kind for cell in field.cells)
     shown = (
-        _number(None if kind in field.not_counted else counts[kind], name)
+        counted_text(None if kind in field.not_counted else counts[kind], name)
         for kind, name in ((WHITE_CELL, "white cell"), (RED_CELL, "red cell"), (PLATELET, "platelet"))
     )
-    head.append(", ".join(shown))
+    head.append(_(", ").join(shown))
     white = field.of(WHITE_CELL)
     parts: list[RenderableType] = [head, *_findings(field.assessment)]
     if white:
@@ -224,8 +260,8 @@ def _picture(field: Field, reader: ReaderManifest) -> RenderableType:
 def _findings(assessment: Assessment) -> Iterator[Text]:
     """Yield a line per quality finding."""
     for finding in assessment.findings:
-        head = ("refused, yet analysed: ", "bold red") if finding.severe else ("warning: ", "yellow")
-        yield Text.assemble(head, finding.text)
+        head = (_("refused, yet analysed: "), "bold red") if finding.severe else (_("warning: "), "yellow")
+        yield Text.assemble(head, guarded(finding.text))
 
 
 def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
@@ -234,23 +270,23 @@ def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
     Rows are ordered by the cell's number in the picture.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("cell", justify="right", style="dim")
-    table.add_column("type", min_width=18)
-    table.add_column("sure", justify="right")
-    table.add_column("diameter", justify="right")
-    table.add_column("N:C", justify="right")
-    table.add_column("lobes", justify="right")
+    table.add_column(_("cell"), justify="right", style="dim")
+    table.add_column(_("type"), min_width=18)
+    table.add_column(_("sure"), justify="right")
+    table.add_column(_("diameter"), justify="right")
+    table.add_column(_("N:C"), justify="right")
+    table.add_column(_("lobes"), justify="right")
     for cell in sorted(white, key=lambda cell: cell.number):
         if cell.reading is None:
-            table.add_row(str(cell.number), Text("cut by the edge", style="dim"))
+            table.add_row(str(cell.number), Text(_("cut by the edge"), style="dim"))
             continue
         label, m = cell.reading.label, cell.morphometry
         table.add_row(
             str(cell.number),
             Text(_type(cell.reading, reader), style=hexadecimal(of_label(label, reader.labels))),
             f"{cell.reading.probability:.0%}" if label != UNCLASSIFIED else "",
-            f"{m.diameter_um:.1f} um" if m and m.diameter_um is not None else "–",
-            f"{m.nc_ratio:.2f}" if m and m.nc_ratio is not None else "–",
+            figure(f"{m.diameter_um:.1f} um") if m and m.diameter_um is not None else "–",
+            figure(f"{m.nc_ratio:.2f}") if m and m.nc_ratio is not None else "–",
             str(m.lobes) if m and m.lobes is not None else "–",
         )
     return table
@@ -263,25 +299,26 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
     """
     if reading.label == UNCLASSIFIED:
         likeliest = max(reading.probabilities, key=lambda name: reading.probabilities[name])
-        return f"{spoken(UNCLASSIFIED)}: {spoken(likeliest)} {reading.probability:.0%}?"
+        return f"{spoken(UNCLASSIFIED)}{_(': ')}{spoken(likeliest)} {reading.probability:.0%}?"
     stage = reading.attributes.get(reader.subtypes.get(reading.label, ""))
-    return spoken(f"{reading.label}, {stage.value}" if stage and stage.sure else reading.label)
+    name = spoken(reading.label)
+    return f"{name}{_(', ')}{spoken(stage.value)}" if stage and stage.sure else name
 
 
 def _row_table(fields: Sequence[Field]) -> Table:
     """Return a table, a row per picture."""
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("picture", ratio=1, no_wrap=True)
-    for name in ("um per px", "white", "red", "platelets"):
+    table.add_column(_("picture"), ratio=1, no_wrap=True)
+    for name in (_("um per px"), _("white"), _("red"), _("platelets")):
         table.add_column(name, justify="right")
     assessment = any(field.assessment.findings for field in fields)
     if assessment:
-        table.add_column("quality")
+        table.add_column(_("quality"))
     for field in fields:
         counts = Counter(cell.kind for cell in field.cells)
         table.add_row(
             Fitted(field.name),
-            f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}",
+            figure(f"{field.scale.um_per_px:.3f} ±{field.scale.relative_error:.0%}"),
             *(
                 "–" if kind in field.not_counted else str(counts[kind])
                 for kind in (WHITE_CELL, RED_CELL, PLATELET)
@@ -296,8 +333,8 @@ def _codes(assessment: Assessment) -> Text:
 
     Those in red would have refused it.
     """
-    words = [(each.code, "bold red" if each.severe else "yellow") for each in assessment.findings]
-    return Text(" ").join(Text(*word) for word in words) if words else Text("good", style="dim")
+    words = [(word(each.code), "bold red" if each.severe else "yellow") for each in assessment.findings]
+    return Text(" ").join(Text(*each) for each in words) if words else Text(_("good"), style="dim")
 
 
 def together(
@@ -311,15 +348,19 @@ def together(
         model: Model that the slide was read with.
         details: Add corrected shares and attributes.
     """
-    pictures = "1 picture" if len(fields) == 1 else f"{len(fields)} pictures"
-    title = f"{_number(result.n, 'white cell')} recognised in {pictures} at {model.magnification}"
+    n = len(fields)
+    title = ngettext(
+        "{cells} recognised in {n} picture at {objective}",
+        "{cells} recognised in {n} pictures at {objective}",
+        n,
+    ).format(cells=counted_text(result.n, "white cell"), n=n, objective=model.magnification)
     parts: list[RenderableType] = [Text(title, style="bold")]
     if result.n:
         parts.append(_differential(result, model.reader.labels, details=details))
     parts += outside_counts(result)
     if result.supported and details and result.corrected:
         parts.append(Text(_corrected_by(result), style="dim"))
-    parts += [Text(text) for text in result.adequacy]
+    parts += [Text(guarded(text)) for text in result.adequacy]
     if details and result.attributes and result.n and result.supported:
         parts.append(Padding(attributes(result), (1, 0, 0, 0)))
     return Padding(Group(*parts), (1, 0))
@@ -327,7 +368,8 @@ def together(
 
 def closing(result: Differential) -> Text:
     """Return the notice and the reference ranges."""
-    return Text(f"{RESEARCH_USE} Reference ranges: {result.reference}.", style="dim")
+    ranges = _("Reference ranges: {ranges}.").format(ranges=word(result.reference))
+    return Text(" ".join(filter(None, (guarded(RESEARCH_USE), ranges, unchecked_notice()))), style="dim")
 
 
 def _differential(result: Differential, labels: Sequence[str], *, details: bool) -> Table:
@@ -337,13 +379,13 @@ def _differential(result: Differential, labels: Sequence[str], *, details: bool)
     the count alone if the data support no share. With `details` it has the corrected share too, else a bar.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("type", min_width=20)
-    table.add_column("count", justify="right")
+    table.add_column(_("type"), min_width=20)
+    table.add_column(_("count"), justify="right")
     if result.supported:
-        table.add_column("percent", justify="right")
-        table.add_column("between", justify="right")
+        table.add_column(_("percent"), justify="right")
+        table.add_column(_("between"), justify="right")
         corrected = details and bool(result.corrected)
-        table.add_column("corrected" if corrected else "", justify="right" if corrected else "left")
+        table.add_column(_("corrected") if corrected else "", justify="right" if corrected else "left")
     absent = []
     for label, share in result.types.items():
         if not share.count:
@@ -356,8 +398,8 @@ def _differential(result: Differential, labels: Sequence[str], *, details: bool)
     for text, cells in _absent(result, absent):
         table.add_row(Text(text, style="dim"), "0", *cells)
     if result.not_recognised:
-        beside = f"of {result.white_cells} white cells"
-        table.add_row(Text("not recognised", style="bold"), str(result.not_recognised), "", "", beside)
+        beside = _("of {n} white cells").format(n=result.white_cells)
+        table.add_row(Text(_("not recognised"), style="bold"), str(result.not_recognised), "", "", beside)
     return table
 
 
@@ -367,8 +409,8 @@ def _row(result: Differential, label: str, share: Share, colour: str, details: b
         return
     digits = decimals(share.of)
     bounds = result.bounds.get(label)
-    yield f"{share.percent:.{digits}f}"
-    yield between(bounds, digits) if bounds else "not known"
+    yield figure(f"{share.percent:.{digits}f}")
+    yield between(bounds, digits) if bounds else _("not known")
     estimate = result.corrected.get(label)
     yield _estimate(estimate, bounds) if details and estimate else _bar(share, bounds, colour)
 
@@ -380,13 +422,13 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, 
     """
     if not result.supported:
         if labels:
-            yield "none of the others", ()
+            yield _("none of the others"), ()
         return
     if high := highest(result, labels):
-        yield "none of the others", ("0", f"0 – {high} each")
+        yield _("none of the others"), ("0", _("0 – {high} each").format(high=figure(high)))
     for label in labels:
         if label not in result.bounds:
-            yield spoken(label), ("0", "not known")
+            yield spoken(label), ("0", _("not known"))
 
 
 def highest(result: Differential, labels: Iterable[str]) -> str:
@@ -398,7 +440,7 @@ def highest(result: Differential, labels: Iterable[str]) -> str:
 def between(bounds: Bounds, digits: int = 0) -> str:
     """Return bounds as text, rounded away from each other."""
     high = "" if bounds.high is None else ceil(bounds.high, digits)
-    return f"{floor(bounds.low, digits)} – {high}"
+    return figure(f"{floor(bounds.low, digits)} – {high}")
 
 
 def _second_level(table: Table, level: SecondLevel) -> None:
@@ -406,26 +448,26 @@ def _second_level(table: Table, level: SecondLevel) -> None:
 
     Its share is of the cells where the reader was sure, not of all white cells.
     """
-    unsure = f"{level.unsure} unsure"
+    unsure = _("{n} unsure").format(n=level.unsure)
     if not level.values:
         table.add_row(f"  {spoken(level.attribute)}", "", "", "", unsure, style="dim")
     for i, (value, share) in enumerate(level.values.items()):
-        last = (f"of {share.of} sure", unsure)[i] if i < 2 else ""
-        row = (str(share.count), f"{share.percent:.{decimals(share.of)}f}", "")
+        last = (_("of {n} sure").format(n=share.of), unsure)[i] if i < 2 else ""
+        row = (str(share.count), figure(f"{share.percent:.{decimals(share.of)}f}"), "")
         table.add_row(f"  {spoken(value)}", *row, last, style="dim")
 
 
 def _corrected_by(result: Differential) -> str:
-    text = "corrected: for the reader's errors, measured on held-out cells."
+    text = _("corrected: for the reader's errors, measured on held-out cells.")
     if all(estimate.measured for estimate in result.corrected.values()):
         return text
-    return f"{text}\n{UNMEASURED} too few of these to know how many the reader misses."
+    return f"{text}\n{UNMEASURED} {_('too few of these to know how many the reader misses.')}"
 
 
 def _estimate(estimate: Estimate, bounds: Bounds | None) -> Text:
     mark = "" if estimate.measured else UNMEASURED
     interval = f" ({estimate.low:.1f} – {estimate.high:.1f})" if bounds else ""
-    return Text(f"{estimate.percent:.1f}{mark}{interval}")
+    return Text(figure(f"{estimate.percent:.1f}{mark}{interval}"))
 
 
 def _bar(share: Share, bounds: Bounds | None, colour: str) -> Text:
@@ -446,21 +488,15 @@ def outside_counts(result: Differential) -> Iterator[Text]:
         if count and label != UNCLASSIFIED
     ]
     if result.cut:
-        outside.append(f"cut by the edge {result.cut}")
+        outside.append(f"{_('cut by the edge')} {result.cut}")
     if outside:
-        yield Text("Not in these: " + ", ".join(outside) + ".")
+        yield Text(_("Not in these: {list}.").format(list=_(", ").join(outside)))
     ratio = result.platelets_per_red_cell
-    about = "" if ratio is None else f", {ratio * 1000:.0f} platelets per 1,000 red cells"
-    red, platelets = _number(result.red_cells, "red cell"), _number(result.platelets, "platelet")
-    yield Text(f"{red[0].upper()}{red[1:]}, {platelets}{about}.")
-
-
-def _number(count: int | None, of: str) -> str:
-    """Return a count with its noun; None means not counted.
-
-    `of`: the noun in the singular.
-    """
-    return f"{of}s not counted" if count is None else f"{count} {of}{'' if count == 1 else 's'}"
+    red, platelets = counted_text(result.red_cells, "red cell"), counted_text(result.platelets, "platelet")
+    parts = [f"{red[0].upper()}{red[1:]}", platelets]
+    if ratio is not None:
+        parts.append(_("{n} platelets per 1,000 red cells").format(n=f"{ratio * 1000:.0f}"))
+    yield Text(_(", ").join(parts) + _("."))
 
 
 def attributes(result: Differential) -> Table:
@@ -469,18 +505,19 @@ def attributes(result: Differential) -> Table:
     Shares are of the cells where the reader was sure.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("attribute", no_wrap=True)
-    table.add_column("share of the cells where the reader was sure")
+    table.add_column(_("attribute"), no_wrap=True)
+    table.add_column(_("share of the cells where the reader was sure"))
     for name, values in result.attributes.items():
         shown = sorted(values.items(), key=lambda item: -item[1].count)
         if shown:
-            text = ", ".join(f"{value} {share.percent:.0f} %" for value, share in shown)
-            table.add_row(name.replace("_", " "), f"{text}  (n {shown[0][1].of})")
+            text = _(", ").join(f"{spoken(value)} {share.percent:.0f} %" for value, share in shown)
+            table.add_row(spoken(name), f"{text}  (n {shown[0][1].of})")
     return table
 
 
 def _scale(scale: Scale) -> str:
     axes = f"{scale.um_per_px_x:.4f}" + ("" if scale.squeeze == 1 else f" x {scale.um_per_px_y:.4f}")
     if scale.source == "red cells":
-        return f"{axes} um per px (from {scale.red_cells} red cells, ±{scale.relative_error:.0%})"
-    return f"{axes} um per px ({scale.source})"
+        text = _("{axes} um per px (from {n} red cells, ±{error})")
+        return figure(text.format(axes=axes, n=scale.red_cells, error=f"{scale.relative_error:.0%}"))
+    return figure(_("{axes} um per px ({source})").format(axes=axes, source=word(scale.source)))

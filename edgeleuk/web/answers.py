@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from edgeleuk._text import message
 from edgeleuk.errors import EdgeleukError, InputError, QualityError, ScaleError, StoreError, UsageError
+from edgeleuk.system.sentences import guarded, said
 
 
 class Denied(Exception):  # noqa: N818  # an answer of the server, not a fault
@@ -36,7 +37,7 @@ def problem(status: int, code: str, text: str, headers: Mapping[str, str] | None
         text: Sentence for people.
         headers: More headers.
     """
-    return JSONResponse({"error": {"code": code, "text": message(text)}}, status, dict(headers or {}))
+    return JSONResponse({"error": {"code": code, "text": message(said(text))}}, status, dict(headers or {}))
 
 
 def status_of(error: EdgeleukError) -> int:
@@ -50,5 +51,6 @@ def status_of(error: EdgeleukError) -> int:
 
 def of_error(error: EdgeleukError, **more: Any) -> JSONResponse:
     """Return the response of an error of the program."""
-    body = {"error": {"code": type(error).__name__, "text": str(error), **more}}
+    text = guarded(str(error)) if isinstance(error, QualityError) else said(str(error))
+    body = {"error": {"code": type(error).__name__, "text": text, **more}}
     return JSONResponse(body, status_of(error))

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,8 @@ from edgeleuk.results.slide_result import identify
 from edgeleuk.review import OpenReview, Review
 from edgeleuk.sessions import NewSession, Session, SessionSummary, Store, default_path, open_store
 from edgeleuk.system import file_io
+from edgeleuk.system.language import current
+from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import CountedField
 from edgeleuk.web.analysis import Outcome
 
@@ -99,7 +102,8 @@ class Desk:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        context = copy_context()  # with the language of the request
+        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
 
     def wait(self, work: Callable[[], T]) -> T:
         """Do something in the desk's thread, from another thread."""
@@ -181,11 +185,21 @@ class Desk:
         about = self.summary(session)
         last = len(self.store.trail(session).entries([]))
         marks, controls = self.store.get(session).marks([]), log.read(self.store, [])
-        key = (session, about.fields, about.refused, about.last, about.state, last, len(marks), len(controls))
+        key = (
+            session,
+            about.fields,
+            about.refused,
+            about.last,
+            about.state,
+            last,
+            len(marks),
+            len(controls),
+            current().code,
+        )
         if key not in self._standings:
             _, review = self.reviewed(session)
             verdict = review.result.verdict
-            told = {"code": verdict.code, "title": verdict.title, "review": shortly(review)}
+            told = {"code": verdict.code, "title": guarded(verdict.title), "review": said(shortly(review))}
             self._standings[key] = told
             while len(self._standings) > OPEN_STANDINGS:
                 self._standings.popitem(last=False)

@@ -15,9 +15,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeleuk.system.faults import to_user_error
+from edgeleuk.system.language import speaking
 from edgeleuk.web.access import Access, Browser
 from edgeleuk.web.answers import Denied, of_error, problem, refusal
 from edgeleuk.web.hosts import host_of
+from edgeleuk.web.languages import asked
 from edgeleuk.web.peers import is_other_user
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -78,7 +80,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            with speaking(asked(Headers(scope=scope).get("accept-language", ""))):
+                await self._serve(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 

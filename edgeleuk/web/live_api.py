@@ -13,7 +13,9 @@ from edgeleuk._text import tamed
 from edgeleuk.counting.requests import Command, Mark
 from edgeleuk.counting.requests import Request as Wanted
 from edgeleuk.counting.state import LiveState
-from edgeleuk.types import spoken
+from edgeleuk.render._words import read_text, spoken
+from edgeleuk.system.language import _, msgid
+from edgeleuk.system.sentences import said
 from edgeleuk.web import bodies, shown
 from edgeleuk.web.answers import Denied
 from edgeleuk.web.live import LiveHub
@@ -22,20 +24,20 @@ from edgeleuk.web.pages import Pages, Templates
 COMMANDS: Mapping[str, Wanted] = {"pause": Command.PAUSE, "count": Command.COUNT, "undo": Command.UNDO}
 """Requests by their names: those that keys make too."""
 WORDS = {
-    "counted": "counted",
-    "move": "hold still for a moment",
-    "focus": "focus",
-    "dark": "too dark: lamp or exposure",
-    "bright": "too bright: lamp or exposure",
-    "empty": "nothing there: move to the monolayer",
-    "thick": "cells over each other: move to the monolayer",
-    "stain": "stain too pale or too dark: another place",
-    "foreign": "does not look like a smear: check objective and camera",
-    "seen": "this ground was counted: move on",
-    "scale": "the scale is not known yet: a field with red cells in focus",
-    "paused": "paused",
-    "manual": "press Count",
-    "unreadable": "the picture cannot be read",
+    "counted": msgid("counted"),
+    "move": msgid("hold still for a moment"),
+    "focus": msgid("focus"),
+    "dark": msgid("too dark: lamp or exposure"),
+    "bright": msgid("too bright: lamp or exposure"),
+    "empty": msgid("nothing there: move to the monolayer"),
+    "thick": msgid("cells over each other: move to the monolayer"),
+    "stain": msgid("stain too pale or too dark: another place"),
+    "foreign": msgid("does not look like a smear: check objective and camera"),
+    "seen": msgid("this ground was counted: move on"),
+    "scale": msgid("the scale is not known yet: a field with red cells in focus"),
+    "paused": msgid("paused"),
+    "manual": msgid("press Count"),
+    "unreadable": msgid("the picture cannot be read"),
 }
 """What to do, by the word of a frame."""
 FRAME_WAIT_S = 4.0
@@ -73,7 +75,7 @@ class LiveApi:
             raise Denied(404, "not_found", "the picture of that cell is not at hand.")
         return Response(picture, media_type="image/jpeg")
 
-    async def state(self, _: Request) -> Response:
+    async def state(self, _request: Request) -> Response:
         """Return the state of the count."""
         state = self._hub.state
         if state is None:
@@ -111,16 +113,18 @@ class LiveApi:
             "reasons": state.slide_verdict.others,
             "newest": self._hub.newest,
             "last_cell": state.last_cell,
-            "last_text": state.last_cell.read if state.last_cell else "",
-            "added": ", ".join(f"{spoken(name)} {n}" for name, n in state.last_added.items()),
+            "last_text": read_text(state.last_cell.label, state.last_cell.probability)
+            if state.last_cell
+            else "",
+            "added": _(", ").join(f"{spoken(name)} {n}" for name, n in state.last_added.items()),
             "camera": state.camera.text,
             "flagged": len(flagged),
         }
         return {
             "starting": False,
             "word": state.verdict,
-            "text": WORDS.get(state.verdict, state.verdict),
-            "message": state.message,
+            "text": _(WORDS.get(state.verdict, state.verdict)),
+            "message": said(state.message),
             "paused": state.paused,
             "manual": state.manual,
             "fields": state.fields,

@@ -15,12 +15,18 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from edgeleuk import __version__
 from edgeleuk.counting.kept import Kept
 from edgeleuk.errors import UsageError
+from edgeleuk.render._words import counted_text, unchecked_notice
+from edgeleuk.render.markup import guarded_markup
+from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.review import Review
 from edgeleuk.slidemap.slide_map import CROP_UM
+from edgeleuk.system.language import _, current, ngettext, pgettext, word
+from edgeleuk.system.sentences import said
 from edgeleuk.types import WHITE_CELL
 from edgeleuk.web import shown
 from edgeleuk.web.desk import Desk
 from edgeleuk.web.guard import browser_of
+from edgeleuk.web.languages import bold, coded, script_words
 from edgeleuk.web.reports_api import links
 from edgeleuk.web.settings import Settings
 
@@ -39,7 +45,7 @@ class Texts:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    engine = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -47,6 +53,20 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    engine.filters |= {"guarded": guarded_markup, "said": said, "word": word, "coded": coded}
+    engine.globals |= {
+        "_": _,
+        "bold": bold,
+        "guarded": guarded_markup,
+        "language": current,
+        "ngettext": ngettext,
+        "number": counted_text,
+        "pgettext": pgettext,
+        "research_use": RESEARCH_USE,
+        "script_words": script_words,
+        "unchecked": unchecked_notice,
+    }
+    return engine
 
 
 def _source(name: str) -> str:

@@ -16,8 +16,11 @@ from edgeleuk._text import tamed
 from edgeleuk.differential.verdict import as_json
 from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError
 from edgeleuk.models.registry import same_objective
+from edgeleuk.render._words import counted_text
 from edgeleuk.sources.pictures.kinds import ADVICE, HEAD, kind_of
 from edgeleuk.system import private_files
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, CountedField
 from edgeleuk.web.analysis import Analysis, Outcome, Picture
 from edgeleuk.web.answers import Denied, of_error
@@ -165,8 +168,12 @@ class PicturesApi:
     def _told(self, session: str, plan: Plan, outcome: Outcome) -> Response:
         """Return what became of a picture, with the slide's result so far."""
         if outcome.refused and not plan.number:
-            said = {"code": outcome.refused.code, "text": outcome.refused.text, "session": session}
-            return JSONResponse({"error": said}, 422)
+            problem = {
+                "code": outcome.refused.code,
+                "text": guarded(outcome.refused.text),
+                "session": session,
+            }
+            return JSONResponse({"error": problem}, 422)
         slide = self._desk.slide(session)
         review = slide.opened.review()
         counted = outcome.counted
@@ -174,9 +181,13 @@ class PicturesApi:
             {
                 "session": session,
                 "counted": counted is not None,
-                "text": told(counted) if counted else outcome.refused.text if outcome.refused else "",
+                "text": told(counted)
+                if counted
+                else guarded(outcome.refused.text)
+                if outcome.refused
+                else "",
                 "warnings": warnings_of(counted) if counted else [],
-                "remark": plan.remark,
+                "remark": said(plan.remark),
                 "summary": self._templates.changed(slide.kept, review).summary,
                 "verdict": as_json(review.result.verdict),
                 "white_cells": review.result.differential.white_cells,
@@ -189,21 +200,18 @@ def told(counted: CountedField) -> str:
     cells = list(zip(counted.field.cells, counted.identities, strict=True))
     white = [identity for cell, identity in cells if cell.kind == WHITE_CELL]
     again = sum(identity not in counted.fresh for identity in white)
-    parts = [_number(len(white), "white cell") + (f" ({again} seen before)" if again else "")]
+    before = _(" ({n} seen before)").format(n=again) if again else ""
+    parts = [counted_text(len(white), "white cell") + before]
     for kind, name in ((RED_CELL, "red cell"), (PLATELET, "platelet")):
-        some = sum(cell.kind == kind for cell, _ in cells)
-        parts.append(f"{name}s not counted" if kind in counted.field.not_counted else _number(some, name))
-    text = f"{', '.join(parts)}."
-    return " ".join([text, *warnings_of(counted)])
+        some = sum(cell.kind == kind for cell, _identity in cells)
+        parts.append(counted_text(None if kind in counted.field.not_counted else some, name))
+    text = _(", ").join(parts) + _(".")
+    return " ".join([text, *map(guarded, warnings_of(counted))])
 
 
 def warnings_of(counted: CountedField) -> Sequence[str]:
     """Return a counted picture's warnings."""
     return [*counted.field.warnings, *(each.text for each in counted.field.assessment.findings)]
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def _require_picture(head: bytes) -> None:

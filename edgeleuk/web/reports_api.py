@@ -16,6 +16,7 @@ from edgeleuk.render.report.pdf import is_installed
 from edgeleuk.render.report.pdf import pdf as printed
 from edgeleuk.reports import Report
 from edgeleuk.reports.kept import report_of
+from edgeleuk.system.language import SOURCE, msgid, speaking
 from edgeleuk.web.answers import Denied
 from edgeleuk.web.desk import Desk
 
@@ -70,7 +71,8 @@ def _written(made: Report, form: str) -> bytes:
         return plain.csv(made).encode()
     if form == "json":
         return _json(plain.document(made))
-    return _json(bundle(made, printed(page(made)) if is_installed() else None))
+    with speaking(SOURCE):  # what other programs take is English
+        return _json(bundle(made, printed(page(made)) if is_installed() else None))
 
 
 def _json(document: Any) -> bytes:
@@ -80,7 +82,7 @@ def _json(document: Any) -> bytes:
 def links(session: str) -> list[dict[str, Any]]:
     """Return the links to a slide's report for its page."""
     base = f"/slides/{session}/report"
-    found: list[dict[str, Any]] = [{"text": "Report", "href": f"{base}.html", "download": False}]
+    found: list[dict[str, Any]] = [{"text": msgid("Report"), "href": f"{base}.html", "download": False}]
     if is_installed():
         found.append({"text": "PDF", "href": f"{base}.pdf", "download": True})
     return [*found, {"text": "FHIR", "href": f"{base}.fhir.json", "download": True}]

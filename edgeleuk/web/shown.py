@@ -10,17 +10,18 @@ from typing import Any
 
 from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
-from edgeleuk.render._words import with_micro
+from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import of_label
 from edgeleuk.render.terminal import between, highest, outside_counts
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap.slide_map import CROP_UM
 from edgeleuk.statistics.rounding import decimals
-from edgeleuk.types import UNCLASSIFIED, WHITE_CELL, spoken
+from edgeleuk.system.language import _, current, date, figure, msgid, word
+from edgeleuk.types import UNCLASSIFIED, WHITE_CELL
 from edgeleuk.web.keys import letters
 
-UNREAD = "not read"
+UNREAD = msgid("not read")
 """Name of a cell that the edge of its picture cuts."""
 BAR_UM = 5
 """Scale bar of a cell's picture, um."""
@@ -70,7 +71,8 @@ def row_of(about: SessionSummary) -> dict[str, Any]:
 
 def when(time: str) -> str:
     """Format a time in this machine's time zone."""
-    return f"{datetime.fromisoformat(time).astimezone():%d %b %Y, %H:%M}"
+    at = datetime.fromisoformat(time).astimezone()
+    return f"{at:%d %b %Y, %H:%M}" if current().is_source else f"{date(at)} {at:%H:%M}"
 
 
 def summary(kept: Kept, review: Review) -> dict[str, Any]:
@@ -114,9 +116,7 @@ def summary(kept: Kept, review: Review) -> dict[str, Any]:
         "faults": [*review.faults, *(fault for each in review.revisions for fault in each.faults)],
         "lost": list(kept.lost),
         "refused": [
-            {"name": each.name, "text": with_micro(each.text)}
-            for each in review.program.refused
-            if each.exit_code
+            {"name": each.name, "text": each.text} for each in review.program.refused if each.exit_code
         ],
         "running": kept.summary.state == "running",
         "reference": now.differential.reference,
@@ -124,9 +124,9 @@ def summary(kept: Kept, review: Review) -> dict[str, Any]:
 
 
 def _state(review: Review) -> str:
-    if review.signed:
-        return f"{review.state}, signed as revision {review.revision}"
-    return f"{review.state}, revision {review.revision} not signed"
+    signed, open_ = _("{word}, signed as revision {n}"), _("{word}, revision {n} not signed")
+    text = signed if review.signed else open_
+    return text.format(word=word(review.state), n=review.revision)
 
 
 def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -145,18 +145,18 @@ def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterato
             "colour": colour(label, labels),
             "count": share.count,
             "program": theirs,
-            "percent": f"{share.percent:.{digits}f}" if now.supported else "",
-            "between": (between(bounds, digits) if bounds else "not known") if now.supported else "",
+            "percent": figure(f"{share.percent:.{digits}f}") if now.supported else "",
+            "between": (between(bounds, digits) if bounds else _("not known")) if now.supported else "",
             "point": min(100.0, round(share.percent, 1)) if now.supported else 0.0,
             "high": min(100.0, round(high, 1)) if now.supported else 0.0,
         }
     if not absent:
         return
     high_text = highest(now, absent)
-    upper = f"0 – {high_text} each" if high_text else ""
+    upper = _("0 – {high} each").format(high=figure(high_text)) if high_text else ""
     yield {
-        "name": "none of the others", "colour": "", "count": 0, "program": 0, "percent": "0" if upper else "",
-        "between": upper, "point": 0.0, "high": 0.0, "names": ", ".join(spoken(each) for each in absent),
+        "name": _("none of the others"), "colour": "", "count": 0, "program": 0, "percent": "0" if upper else "",
+        "between": upper, "point": 0.0, "high": 0.0, "names": _(", ").join(spoken(each) for each in absent),
     }  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def cell_groups(kept: Kept, review: Review) -> list[dict[str, Any]]:
     return [
         {
             "label": group.label or "",
-            "name": spoken(group.label) if group.label else UNREAD,
+            "name": spoken(group.label) if group.label else _(UNREAD),
             "cells": [tile(kept, cell) for cell in group.cells],
         }
         for group in gallery(review, as_read=True)
@@ -175,16 +175,17 @@ def cell_groups(kept: Kept, review: Review) -> list[dict[str, Any]]:
 def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
     """Return a cell as the gallery shows it."""
     label = cell.label
-    name = spoken(label) if label else UNREAD
+    name = _name_of(label)
     if label == UNCLASSIFIED and not cell.person and cell.reading and cell.reading.probabilities:
         likeliest, share = Counter(cell.reading.probabilities).most_common(1)[0]
-        name += f", most like {spoken(likeliest)} ({100 * share:.0f} %)"
+        most = _("most like {name} ({share} %)").format(name=spoken(likeliest), share=f"{100 * share:.0f}")
+        name += f"{_(', ')}{most}"
     sure = f"{cell.reading.probability:.0%}" if cell.reading and cell.program != UNCLASSIFIED else ""
     return {
         "id": cell.identity,
         "label": label or "",
         "name": name,
-        "program": spoken(cell.program) if cell.program else UNREAD,
+        "program": spoken(cell.program) if cell.program else _(UNREAD),
         "changed": label != cell.program,
         "by": cell.by,
         "sure": "" if cell.person or cell.mark else sure,
@@ -245,8 +246,9 @@ def panel(kept: Kept, review: Review, cell: ReviewedCell, names: Mapping[int, st
         "unmeasured": measured.reason if measured and measured.reason else "",
         "history": [
             {
-                "when": when(each.at), "who": each.who, "action": each.action.replace("_", " "),
-                "before": spoken(each.before or UNREAD), "after": spoken(each.after or "as before the review"), "why": each.why,
+                "when": when(each.at), "who": each.who, "action": spoken(each.action),
+                "before": spoken(each.before) if each.before else _(UNREAD),
+                "after": spoken(each.after) if each.after else _("as before the review"), "why": each.why,
             }
             for each in review.trail
             if each.cell == cell.identity
@@ -258,14 +260,14 @@ def panel(kept: Kept, review: Review, cell: ReviewedCell, names: Mapping[int, st
 
 def _measures(measured: Any) -> Iterator[tuple[str, str]]:
     for name, value, form in (
-        ("diameter", measured.diameter_um, "{:.1f} µm"),
-        ("cell area", measured.cell_area_um2, "{:.0f} µm²"),
-        ("nucleus area", measured.nucleus_area_um2, "{:.0f} µm²"),
-        ("nucleus to cytoplasm", measured.nc_ratio, "{:.2f}"),
-        ("lobes", measured.lobes, "{}"),
+        (_("diameter"), measured.diameter_um, "{:.1f} µm"),
+        (_("cell area"), measured.cell_area_um2, "{:.0f} µm²"),
+        (_("nucleus area"), measured.nucleus_area_um2, "{:.0f} µm²"),
+        (_("nucleus to cytoplasm"), measured.nc_ratio, "{:.2f}"),
+        (_("lobes"), measured.lobes, "{}"),
     ):
         if value is not None:
-            yield name, form.format(value)
+            yield name, figure(form.format(value))
 
 
 def field_of(kept: Kept, review: Review, number: int) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def field_of(kept: Kept, review: Review, number: int) -> dict[str, Any]:
     cells = [
         {
             **placed(cell.box), "id": identity, "colour": colour(review.cells[identity].label, labels),
-            "name": spoken(review.cells[identity].label or UNREAD),
+            "name": _name_of(review.cells[identity].label),
         }
         for cell, identity in zip(field.cells, counted.identities, strict=True)
         if cell.kind == WHITE_CELL and identity in review.cells
@@ -311,8 +313,12 @@ def field_of(kept: Kept, review: Review, number: int) -> dict[str, Any]:
         "number": number, "name": kept.spoken.get(field.name, field.name),
         "width": round(width, 2), "height": round(height, 2),
         "um_per_px": [across, down], "cells": cells, "by_hand": by_hand, "bar": _round_bar(width / 4),
-        "warnings": [with_micro(text) for text in (*field.warnings, *(each.text for each in field.assessment.findings))],
+        "warnings": [*field.warnings, *(each.text for each in field.assessment.findings)],
     }  # fmt: skip
+
+
+def _name_of(label: str | None) -> str:
+    return spoken(label) if label else _(UNREAD)
 
 
 def _round_bar(most_um: float) -> int:

@@ -19,6 +19,7 @@ from edgeleuk.render.report.codes import DOCUMENT
 from edgeleuk.render.report.page import status_words
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.reports.report import Report
+from edgeleuk.system.language import SOURCE, speaking
 
 URI = "urn:ietf:rfc:3986"
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
@@ -199,6 +200,8 @@ def _versions(named: Mapping[str, str]) -> list[Resource]:
 
 
 def _state(report: Report) -> str:
-    words, opened = status_words(report), report.standing.amendments
+    with speaking(SOURCE):
+        words = status_words(report)
+    opened = report.standing.amendments
     reason = f" Reason: {opened[-1].why}" if opened and opened[-1].why else ""
     return f"{words[:1].upper()}{words[1:]}.{reason}"

@@ -20,27 +20,38 @@ from markupsafe import Markup
 
 from edgeleuk._text import escaped
 from edgeleuk.differential.verdict import Code
-from edgeleuk.render._words import picture_word, with_micro
+from edgeleuk.render._words import (
+    counted_text,
+    picture_word,
+    spoken,
+    unchecked_notice,
+    verdict_line,
+    verdict_title,
+    with_micro,
+)
 from edgeleuk.render.leftout import left_out_lines
+from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.render.terminal import between, rounded_per_ul
+from edgeleuk.render.terminal import between, overlap_text, quality_text, rounded_per_ul
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
 from edgeleuk.statistics.rounding import decimals
-from edgeleuk.types import UNCLASSIFIED, Refusal, spoken
+from edgeleuk.system.language import _, current, date, figure, msgid, ngettext, word
+from edgeleuk.system.sentences import said
+from edgeleuk.types import UNCLASSIFIED, Refusal
 
 TEMPLATES = Path(__file__).parent / "templates"
 BAR_UM = 5.0
 """Length of the scale bar in a cell's picture, um."""
 MOST_LINES = 30
 """Maximum number of pictures, refusals or scales with a line of their own."""
-NOT_NAMED = "not named"
+NOT_NAMED = msgid("not named")
 NO_BREAK = "\u00a0"
 ENDINGS = {
-    "HIGH": "above its range",
-    "LOW": "below its range",
-    "PRESENT": "look at these",
-    "SUSPECT": "look at these",
-    "POSSIBLE": "look at these",
+    "HIGH": msgid("above its range"),
+    "LOW": msgid("below its range"),
+    "PRESENT": msgid("look at these"),
+    "SUSPECT": msgid("look at these"),
+    "POSSIBLE": msgid("look at these"),
 }
 """Words for the endings of flag codes."""
 BACKGROUNDS: Mapping[Code, str] = {
@@ -68,7 +79,8 @@ def _engine() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    engine.filters |= {"when": when, "spoken": spoken}
+    engine.filters |= {"when": when, "spoken": spoken, "said": said, "guarded": guarded_markup, "word": word}
+    engine.globals |= {"_": _, "ngettext": ngettext, "guarded": guarded_markup, "language": current}
     return engine
 
 
@@ -89,28 +101,28 @@ def when(time: str | None) -> str:
         return time
     offset = f"{at:%z}"
     zone = "UTC" if not at.utcoffset() else f"UTC{offset[:3]}:{offset[3:5]}"
-    return f"{at:%Y-%m-%d %H:%M} {zone}"
+    return f"{date(at)} {at:%H:%M} {zone}"
 
 
 def span(started: str, ended: str | None) -> str:
     """Format a start and an end; the date is said once if it is the same."""
     if not ended:
-        return f"{when(started)}, not finished"
+        return _("{time}, not finished").format(time=when(started))
     first, last = when(started), when(ended)
     same = first[:11] == last[:11] and first[16:] == last[16:]
-    return f"{first[:16]} to {last[11:]}" if same else f"{first} to {last}"
+    start, end = (first[:16], last[11:]) if same else (first, last)
+    return _("{start} to {end}").format(start=start, end=end)
 
 
 def status_words(report: Report) -> str:
     """Return the state of the revision in words."""
     standing = report.standing
     if standing.signed_by:
-        return f"{standing.status}, revision {standing.revision}"
+        return _("{word}, revision {n}").format(word=word(standing.status), n=standing.revision)
     if standing.earlier:
-        last = standing.earlier[-1][0]
-        return f"preliminary: changed after revision {last} was signed, and not signed again"
-    reviewed = "reviewed, not signed" if standing.is_reviewed else "not reviewed"
-    return f"preliminary, {reviewed}"
+        text = _("preliminary: changed after revision {n} was signed, and not signed again")
+        return text.format(n=standing.earlier[-1][0])
+    return _("preliminary, reviewed, not signed") if standing.is_reviewed else _("preliminary, not reviewed")
 
 
 def _view(report: Report) -> dict[str, Any]:
@@ -126,6 +138,9 @@ def _view(report: Report) -> dict[str, Any]:
         "program_facts": _program_facts(report),
         "background": BACKGROUNDS[report.verdict.code],
         "title": report.about.slide or report.session or report.about.id,
+        "verdict_title": verdict_title(report.verdict),
+        "own_verdict": verdict_line(report.program_verdict) if report.program_verdict else "",
+        "unchecked": unchecked_notice(),
         "others": [each for each in report.statements if not each.told],
         "rows": [*_rows(report)],
         "absent": bool(found.n) and not report.supported and any(not row.count for row in report.rows),
@@ -146,9 +161,10 @@ def _view(report: Report) -> dict[str, Any]:
         "bar_um": BAR_UM,
         "bar_percent": 100 * BAR_UM / IMAGE_UM,
         "ratio": _ratio(report),
-        "area": f"{report.area_mm2:.3g}",
+        "clumps": _clumps(report.clumps),
+        "area": figure(f"{report.area_mm2:.3g}"),
         "research_use": RESEARCH_USE,
-        "number": count_words,
+        "number": counted_text,
     }
 
 
@@ -159,40 +175,40 @@ def _capital(text: str) -> str:
 def _slide_facts(report: Report) -> dict[str, list[tuple[str, str]]]:
     """Return which slide it is, who counted and reviewed it, and when."""
     about, standing = report.about, report.standing
-    reviewer = standing.signed_by or ", ".join(standing.reviewers) or "none: not reviewed"
+    reviewer = standing.signed_by or ", ".join(standing.reviewers) or _("none: not reviewed")
     pairs = [
-        ("Slide", about.slide or NOT_NAMED),
-        ("Site", about.site or NOT_NAMED),
-        ("Device", about.device or NOT_NAMED),
-        ("Objective", about.model.magnification),
-        ("Operator", about.operator or NOT_NAMED),
-        ("Reviewer", reviewer),
-        ("Counted", span(about.started, about.ended)),
-        ("Signed", when(standing.signed_at) or "not signed"),
-        ("Source", about.source or NOT_NAMED),
+        (_("Slide"), about.slide or _(NOT_NAMED)),
+        (_("Site"), about.site or _(NOT_NAMED)),
+        (_("Device"), about.device or _(NOT_NAMED)),
+        (_("Objective"), about.model.magnification),
+        (_("Operator"), about.operator or _(NOT_NAMED)),
+        (_("Reviewer"), reviewer),
+        (_("Counted"), span(about.started, about.ended)),
+        (_("Signed"), when(standing.signed_at) or _("not signed")),
+        (_("Source"), about.source or _(NOT_NAMED)),
     ]
     if report.session:
-        pairs.append(("Session", report.session))
-    return {"pairs": pairs, "codes": [("Result", about.id)]}
+        pairs.append((_("Session"), report.session))
+    return {"pairs": pairs, "codes": [(_("Result"), about.id)]}
 
 
 def _program_facts(report: Report) -> dict[str, list[tuple[str, str]]]:
     """Return the program and its models with their hashes."""
     about, model = report.about, report.about.model
     pairs = [
-        ("Program", f"edgeleuk {about.program}"),
-        ("Model", f"{model.magnification}, version {model.version}"),
-        ("Profile", about.profile or "none"),
-        ("Ranges", report.differential.reference),
+        (_("Program"), f"edgeleuk {about.program}"),
+        (_("Model"), _("{objective}, version {n}").format(objective=model.magnification, n=model.version)),
+        (_("Profile"), about.profile or _("none")),
+        (_("Ranges"), word(report.differential.reference)),
     ]
     hashes = (
-        ("Finder", model.finder_sha256),
-        ("Reader", model.reader_sha256),
-        ("Settings", model.manifest_sha256),
+        (_("Finder"), model.finder_sha256),
+        (_("Reader"), model.reader_sha256),
+        (_("Settings"), model.manifest_sha256),
     )
     return {
         "pairs": pairs,
-        "codes": [(name, f"SHA-256 {sha}" if sha else "hash not kept") for name, sha in hashes],
+        "codes": [(name, f"SHA-256 {sha}" if sha else _("hash not kept")) for name, sha in hashes],
     }
 
 
@@ -208,7 +224,7 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
                 "count": row.count,
                 "percent": percent_text(row.percent, row.of),
                 "between": between_text(row),
-                "range": f"{row.range.low:g} – {row.range.high:g}" if row.range else "",
+                "range": figure(f"{row.range.low:g} – {row.range.high:g}") if row.range else "",
                 "flags": [*dict.fromkeys(_flag_words(code) for code in row.flags)],
                 "bar": _bar(row),
                 "program": _program(row, report),
@@ -218,18 +234,18 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
 
 def percent_text(percent: float | None, of: int | None) -> str:
     """Return a percentage with as many decimals as its cells allow; "" for none."""
-    return "" if percent is None or of is None else f"{percent:.{decimals(of)}f}"
+    return "" if percent is None or of is None else figure(f"{percent:.{decimals(of)}f}")
 
 
 def between_text(row: TypeRow) -> str:
     """Return the bounds of a type as text; "" where no share is stated."""
     if row.of is None:
         return ""
-    return between(row.bounds, decimals(row.of)) if row.bounds else "not known"
+    return between(row.bounds, decimals(row.of)) if row.bounds else _("not known")
 
 
 def _flag_words(code: str) -> str:
-    return ENDINGS.get(code.rpartition("_")[2], "look at these")
+    return _(ENDINGS.get(code.rpartition("_")[2], msgid("look at these")))
 
 
 def _bar(row: TypeRow) -> dict[str, Any] | None:
@@ -253,15 +269,15 @@ def _program(row: TypeRow, report: Report) -> str | None:
         return None
     count, percent = row.program
     n = report.program.n if report.program else 0
-    return f"{count}" if percent is None or not n else f"{count} ({percent:.{decimals(n)}f} %)"
+    return f"{count}" if percent is None or not n else figure(f"{count} ({percent:.{decimals(n)}f} %)")
 
 
 def _level(row: TypeRow) -> str:
     if row.level is None:
         return ""
-    counts = ", ".join(f"{spoken(value)} {share.count}" for value, share in row.level.values.items())
-    unsure = f"{row.level.unsure} unsure"
-    return f"{counts}; {unsure}" if counts else f"{spoken(row.level.attribute)}: {unsure}"
+    counts = _(", ").join(f"{spoken(value)} {share.count}" for value, share in row.level.values.items())
+    unsure = _("{n} unsure").format(n=row.level.unsure)
+    return _("; ").join((counts, unsure)) if counts else f"{spoken(row.level.attribute)}{_(': ')}{unsure}"
 
 
 def _beside(report: Report) -> Iterator[str]:
@@ -273,45 +289,32 @@ def _beside(report: Report) -> Iterator[str]:
             beside = (
                 ""
                 if value is None
-                else f" ({value:.{decimals(per.white)}f} per 100 white cells)"
+                else f" ({_('{n} per 100 white cells').format(n=figure(f'{value:.{decimals(per.white)}f}'))})"
                 if per
                 else ""
             )
             yield f"{spoken(label)} {count}{beside}"
     if report.differential.cut:
-        yield f"cut by the edge {report.differential.cut}"
+        yield f"{_('cut by the edge')} {report.differential.cut}"
 
 
 def _quality(report: Report) -> str:
     warned = sum(bool(each.codes) for each in report.pictures)
     codes = Counter(code for each in report.pictures for code in each.codes)
     left_out = [each for each in report.refused if each.exit_code]
-    parts = [f"{len(report.pictures) - warned} good"]
-    parts += [f"{warned} with a warning ({_counted(codes)})"] if warned else []
-    if left_out:
-        parts.append(f"{len(left_out)} left out ({_counted(Counter(each.code for each in left_out))})")
-    return ", ".join(parts)
-
-
-def _counted(codes: Counter[str]) -> str:
-    return ", ".join(f"{picture_word(code)} {n}" for code, n in codes.most_common())
+    return quality_text(len(report.pictures) - warned, warned, codes, Counter(each.code for each in left_out))
 
 
 def _picture(row: PictureRow) -> dict[str, Any]:
-    words = ", ".join(picture_word(code) for code in row.codes)
-    return {
-        "name": row.name,
-        "words": words,
-        "texts": [with_micro(text) for text in row.texts],
-        "forced": row.forced,
-    }
+    words = _(", ").join(picture_word(code) for code in row.codes)
+    return {"name": row.name, "words": words, "texts": row.texts, "forced": row.forced}
 
 
 def _refused(each: Refusal) -> dict[str, str]:
     return {
         "name": Path(each.name).name or each.name,
         "words": picture_word(each.code),
-        "text": with_micro(each.text),
+        "text": each.text,
     }
 
 
@@ -319,14 +322,14 @@ def _again(report: Report) -> str:
     white, red, platelets = report.seen_again
     if not any(report.seen_again):
         return ""
-    return f"Pictures overlap: {white} white cells, {red} red cells and {platelets} platelets seen again count once."
+    return overlap_text(white, red, platelets)
 
 
 SOURCES = {
-    "given": "given by the user",
-    "red cells": "from red cells, 7.2 µm across",
-    "annotation": "from annotations",
-    "profile": "from the device profile",
+    "given": msgid("given by the user"),
+    "red cells": msgid("from red cells, 7.2 µm across"),
+    "annotation": msgid("from annotations"),
+    "profile": msgid("from the device profile"),
 }
 
 
@@ -334,49 +337,57 @@ def _scale(row: ScaleRow) -> dict[str, str]:
     axes = f"{row.um_per_px_x:.4f}"
     if row.um_per_px_x != row.um_per_px_y:
         axes += f" × {row.um_per_px_y:.4f}"
-    measured = f" ({row.red_cells} measured)" if row.red_cells else ""
+    measured = f" ({_('{n} measured').format(n=row.red_cells)})" if row.red_cells else ""
     return {
-        "axes": f"{axes} µm per pixel",
+        "axes": _("{axes} µm per pixel").format(axes=figure(axes)),
         "error": f"±{100 * row.relative_error:.0f} %" if row.relative_error else "",
-        "source": f"{SOURCES[row.source]}{measured}",
-        "pictures": "1 picture" if row.pictures == 1 else f"{row.pictures} pictures",
+        "source": f"{_(SOURCES[row.source])}{measured}",
+        "pictures": counted_text(row.pictures, "picture"),
     }
 
 
 def _cell(cell: FlaggedCell) -> dict[str, Any]:
     """Return a cell's picture and caption."""
     if cell.label is None:
-        said = "not read"
+        text = _("not read")
     elif cell.likeliest and cell.probability is not None:
-        said = f"{spoken(UNCLASSIFIED)}: {spoken(cell.likeliest)} {cell.probability:.0%}?"
+        text = f"{spoken(UNCLASSIFIED)}{_(': ')}{spoken(cell.likeliest)} {cell.probability:.0%}?"
     elif cell.probability is None:
-        said = f"{spoken(cell.label)}, by a person"
+        text = _("{name}, by a person").format(name=spoken(cell.label))
     else:
-        said = f"{spoken(cell.label)} {cell.probability:.0%}"
+        text = f"{spoken(cell.label)} {cell.probability:.0%}"
     image = b64encode(cell.image).decode() if cell.image else ""
     return {
         "name": cell.picture,
         "number": cell.number,
-        "said": said.replace("%", f"{NO_BREAK}%"),
+        "said": text.replace("%", f"{NO_BREAK}%"),
         "program": spoken(cell.program) if cell.program else "",
         "image": Markup(f"data:image/jpeg;base64,{image}") if image else "",
     }
 
 
+def _clumps(clumps: int | None) -> str:
+    """Return the English sentence on platelet clumps."""
+    if clumps is None:
+        return msgid("This reader does not look for platelet clumps.")
+    if not clumps:
+        return msgid("No platelet clump was recognised.")
+    if clumps == 1:
+        return msgid("1 platelet clump seen: the number of platelets is too low.")
+    return msgid("{n} platelet clumps seen: the number of platelets is too low.").format(n=clumps)
+
+
 def _estimate(each: Any) -> dict[str, str]:
     return {
-        "kind": each.kind,
+        "kind": word(each.kind),
         "value": rounded_per_ul(each.per_ul),
         "interval": f"{rounded_per_ul(each.low)} – {rounded_per_ul(each.high)}",
-        "formula": with_micro(each.formula),
+        "formula": with_micro(said(each.formula)),
     }
 
 
 def _ratio(report: Report) -> str:
     ratio = report.differential.platelets_per_red_cell
-    return "" if ratio is None else f"{ratio * 1000:.0f} platelets per 1,000 red cells"
-
-
-def count_words(count: int | None, noun: str) -> str:
-    """Return a count with its noun; None means not counted."""
-    return f"{noun}s not counted" if count is None else f"{count} {noun}{'' if count == 1 else 's'}"
+    if ratio is None:
+        return ""
+    return _("{n} platelets per 1,000 red cells").format(n=f"{ratio * 1000:.0f}")

@@ -31,9 +31,9 @@ function rowFor(file) {
   const text = document.createElement("div");
   const name = document.createElement("p");
   name.className = "name";
-  name.textContent = file.name || "picture";
+  name.textContent = file.name || t("picture");
   const state = document.createElement("p");
-  state.textContent = "waiting";
+  state.textContent = t("waiting");
   text.append(name, state);
   row.append(image, text);
   list.append(row);
@@ -47,16 +47,16 @@ function send(file, { row, state }) {
     request.setRequestHeader("x-csrf-token", csrf);
     request.setRequestHeader("content-type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => {
-      if (event.lengthComputable) state.textContent = `sending, ${Math.round((100 * event.loaded) / event.total)} %`;
+      if (event.lengthComputable) state.textContent = t("sending, {n} %", { n: Math.round((100 * event.loaded) / event.total) });
     });
-    request.upload.addEventListener("load", () => { state.textContent = "looking at it ..."; });
+    request.upload.addEventListener("load", () => { state.textContent = t("looking at it ..."); });
     request.addEventListener("load", () => {
       if (request.status === 401) { location.assign("/enter"); return; }
       let body = {};
       try { body = JSON.parse(request.responseText); } catch { body = {}; }
       if (request.status >= 400 || !body.session) {
         row.classList.add("bad");
-        state.textContent = body.error ? body.error.text : "The server could not take it. Try again.";
+        state.textContent = body.error ? body.error.text : t("The server could not take it. Try again.");
         if (body.error && body.error.session) follow(body.error.session);
       } else {
         show(body, row, state);
@@ -65,13 +65,13 @@ function send(file, { row, state }) {
     });
     const gone = () => {
       row.classList.add("bad");
-      state.textContent = "The connection broke. Check the network and send it again.";
+      state.textContent = t("The connection broke. Check the network and send it again.");
       done();
     };
     request.addEventListener("error", gone);
     request.addEventListener("timeout", gone);
     request.timeout = 330000;
-    state.textContent = "sending";
+    state.textContent = t("sending");
     request.send(file);
   });
 }
@@ -90,7 +90,7 @@ function show(body, row, state) {
   const review = document.createElement("a");
   review.className = "button main";
   review.href = `/slides/${encodeURIComponent(session)}`;
-  review.textContent = "Look at the cells";
+  review.textContent = t("Look at the cells");
   result.append(review);
   if (body.remark) say(body.remark);
 }
@@ -101,7 +101,7 @@ function take(files) {
     const most = Number(form.dataset.most);
     if (file.size > most) {
       shown.row.classList.add("bad");
-      shown.state.textContent = `It has ${Math.round(file.size / 1e6)} MB; ${Math.round(most / 1e6)} MB are taken. Send it smaller.`;
+      shown.state.textContent = t("It has {n} MB; {most} MB are taken. Send it smaller.", { n: Math.round(file.size / 1e6), most: Math.round(most / 1e6) });
       continue;
     }
     queue = queue.then(() => send(file, shown));

@@ -24,16 +24,16 @@ async function answered(request) {
   try {
     response = await request;
   } catch {
-    throw new Refused("gone", "The server does not answer. Is edgeleuk serve still running, and this device in its network?");
+    throw new Refused("gone", t("The server does not answer. Is edgeleuk serve still running, and this device in its network?"));
   }
   if (response.status === 401) {
     location.assign("/enter");
-    throw new Refused("no_session", "This browser has to be let in again.");
+    throw new Refused("no_session", t("This browser has to be let in again."));
   }
   const type = response.headers.get("content-type") || "";
   const body = type.startsWith("application/json") ? await response.json() : {};
   if (!response.ok) {
-    const error = body.error || { code: "fault", text: "The server could not do that. Load the page again." };
+    const error = body.error || { code: "fault", text: t("The server could not do that. Load the page again.") };
     throw new Refused(error.code, error.text);
   }
   return body;
@@ -49,7 +49,7 @@ function post(path, body) {
 
 async function fragment(path) {
   const response = await fetch(path).catch(() => null);
-  if (!response || !response.ok) throw new Refused("gone", "That cannot be shown now. Load the page again.");
+  if (!response || !response.ok) throw new Refused("gone", t("That cannot be shown now. Load the page again."));
   return response.text();
 }
 
@@ -89,7 +89,7 @@ document.getElementById("who-form").addEventListener("submit", async (event) => 
   if (pin) pin.value = "";
 });
 whoDialog.addEventListener("close", () => {
-  whoWaiting.forEach((each) => each.reject(new Refused("no_name", "Nothing was changed: no name was given.")));
+  whoWaiting.forEach((each) => each.reject(new Refused("no_name", t("Nothing was changed: no name was given."))));
   whoWaiting = [];
 });
 document.addEventListener("click", (event) => {

@@ -7,7 +7,7 @@ document.getElementById("make").addEventListener("click", async () => {
     const code = document.getElementById("code");
     code.innerHTML = made.svg;
     code.firstElementChild.setAttribute("role", "img");
-    code.firstElementChild.setAttribute("aria-label", "QR code with the address");
+    code.firstElementChild.setAttribute("aria-label", t("QR code with the address"));
     const text = document.createElement("p");
     const shown = document.createElement("code");
     shown.textContent = made.address;

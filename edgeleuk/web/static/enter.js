@@ -13,7 +13,7 @@ async function enter(token) {
       body: JSON.stringify({ token }),
     });
   } catch {
-    problem.textContent = "The server does not answer. Is this device in its network?";
+    problem.textContent = t("The server does not answer. Is this device in its network?");
     return;
   }
   if (response.ok) {
@@ -21,7 +21,7 @@ async function enter(token) {
     return;
   }
   const body = await response.json().catch(() => ({}));
-  problem.textContent = body.error ? body.error.text : "That did not work. Scan the newest code.";
+  problem.textContent = body.error ? body.error.text : t("That did not work. Scan the newest code.");
 }
 
 const given = location.hash.slice(1);

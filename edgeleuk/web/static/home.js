@@ -17,7 +17,7 @@ async function ask() {
       verdict.classList.add(told.code);
       review.textContent = told.review;
     } catch {
-      review.textContent = "verdict: open the slide";
+      review.textContent = t("verdict: open the slide");
     }
   }
   asking = false;

@@ -23,7 +23,7 @@ async function frames() {
       }
       await sleep(response.status === 200 ? 80 : 500);
     } catch {
-      document.getElementById("word").textContent = "no connection";
+      document.getElementById("word").textContent = t("no connection");
       await sleep(1500);
     }
   }
@@ -47,7 +47,7 @@ async function states() {
 function show(state) {
   document.getElementById("word").textContent = state.text;
   document.getElementById("message").textContent = state.message;
-  document.getElementById("pause").textContent = state.paused ? "Go on" : "Pause";
+  document.getElementById("pause").textContent = state.paused ? t("Go on") : t("Pause");
   document.getElementById("count").hidden = !state.manual;
   if (state.html !== shownHtml) {
     shownHtml = state.html;

@@ -39,8 +39,11 @@ function dressed(cell) {
   tile.querySelector(".name").textContent = cell.name;
   tile.querySelector(".sure").textContent = cell.sure;
   tile.querySelector(".dot circle").setAttribute("fill", cell.colour);
-  tile.querySelector(".was").textContent = cell.changed ? `program: ${cell.program}` : "";
-  tile.setAttribute("aria-label", `cell ${cell.id}, ${cell.name}${cell.changed ? `, program: ${cell.program}` : ""}${cell.flagged ? ", flagged" : ""}`);
+  tile.querySelector(".was").textContent = cell.changed ? t("program: {name}", { name: cell.program }) : "";
+  const about = [t("cell {n}, {name}", { n: cell.id, name: cell.name })];
+  if (cell.changed) about.push(t("program: {name}", { name: cell.program }));
+  if (cell.flagged) about.push(t("flagged"));
+  tile.setAttribute("aria-label", about.join(t(", ")));
 }
 
 // Takes over what an action changed; scroll and focus stay where they are.
@@ -60,7 +63,7 @@ function took(done) {
 
 function act(name, body) {
   return then(async () => {
-    if (running()) throw new Refused("running", "This slide is being counted now. Review it when the count is over.");
+    if (running()) throw new Refused("running", t("This slide is being counted now. Review it when the count is over."));
     await needReviewer();
     took(await post(`${base}/${name}`, { ...body, last: last() }));
   });
@@ -106,8 +109,8 @@ function targets() {
 
 function told() {
   const some = targets();
-  document.getElementById("selected").textContent = some.length > 1 ? `${some.length} cells chosen:`
-    : some.length ? `${some[0] < 0 ? "Cell added by hand" : `Cell ${some[0]}`}:` : "No cell chosen.";
+  document.getElementById("selected").textContent = some.length > 1 ? t("{n} cells chosen:", { n: some.length })
+    : some.length ? (some[0] < 0 ? t("Cell added by hand:") : t("Cell {n}:", { n: some[0] })) : t("No cell chosen.");
   document.getElementById("palette").classList.toggle("idle", some.length === 0);
 }
 
@@ -120,8 +123,9 @@ function range(to) {
 function beside(key) {
   if (!current) return tiles[0];
   const at = tiles.indexOf(current);
-  if (key === "ArrowRight") return tiles[at + 1];
-  if (key === "ArrowLeft") return tiles[at - 1];
+  const forward = document.documentElement.dir === "rtl" ? "ArrowLeft" : "ArrowRight";
+  if (key === forward) return tiles[at + 1];
+  if (key === "ArrowLeft" || key === "ArrowRight") return tiles[at - 1];
   if (key === "Home") return tiles[0];
   if (key === "End") return tiles[tiles.length - 1];
   const box = current.getBoundingClientRect();
@@ -143,8 +147,8 @@ function beside(key) {
 
 function give(label) {
   const cells = targets();
-  if (signed()) { say("This result is signed. Amend opens a new revision, which can be changed."); return; }
-  if (!cells.length) { say("Choose a cell first: click it, or use the arrow keys."); return; }
+  if (signed()) { say(t("This result is signed. Amend opens a new revision, which can be changed.")); return; }
+  if (!cells.length) { say(t("Choose a cell first: click it, or use the arrow keys.")); return; }
   act("reclassify", { cells, label: label || null }).then(() => { clear(); if (panel.open && open) refresh(); });
 }
 
@@ -181,7 +185,7 @@ function clickedField(event) {
   const box = event.target.closest(".box[data-id]");
   if (box) { show({ cell: Number(box.dataset.id) }); return; }
   if (!document.getElementById("add-choices")) return;
-  if (signed()) { say("This result is signed. Amend opens a new revision, which can be changed."); return; }
+  if (signed()) { say(t("This result is signed. Amend opens a new revision, which can be changed.")); return; }
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
   open.at = { x: point.x, y: point.y };
   const side = 14; // um: a white cell
@@ -191,7 +195,7 @@ function clickedField(event) {
   mark.setAttribute("width", side);
   mark.setAttribute("height", side);
   mark.removeAttribute("hidden");
-  document.getElementById("add-help").textContent = "Which type is it?";
+  document.getElementById("add-help").textContent = t("Which type is it?");
   document.getElementById("add-choices").hidden = false;
 }
 
@@ -277,7 +281,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 function undo() {
-  if (signed()) { say("This result is signed. There is nothing to undo."); return; }
+  if (signed()) { say(t("This result is signed. There is nothing to undo.")); return; }
   act("undo", {}).then(() => { if (panel.open && open) refresh(); });
 }
 
@@ -322,7 +326,7 @@ const withPins = () => whoButton.dataset.operators !== "";
 document.getElementById("undo").addEventListener("click", undo);
 opens("note", () => {
   asked((text) => ({ text }), "note");
-  question({ title: "Write a note", text: "It is kept with the slide, under your name. No patient name.", name: "Note", yes: "Keep" });
+  question({ title: t("Write a note"), text: t("It is kept with the slide, under your name. No patient name."), name: t("Note"), yes: t("Keep") });
 });
 opens("sign", () => {
   const seen = last();
@@ -330,17 +334,18 @@ opens("sign", () => {
   const left = tiles.filter((tile) => !tile.classList.contains("looked"));
   const open = left.filter((tile) => tile.classList.contains("flagged")).length;
   const unknown = left.filter((tile) => tile.dataset.label === "unclassified").length;
-  const among = [open && `${open} flagged`, unknown && `${unknown} not recognised`].filter(Boolean).join(" and ");
-  const unseen = `${left.length} of ${tiles.length} cells were not looked at${among ? `, ${among} among them` : ""}.`;
+  const among = [open && t("{n} flagged", { n: open }), unknown && t("{n} not recognised", { n: unknown })].filter(Boolean).join(t(" and "));
+  const unseen = among ? t("{n} of {of} cells were not looked at, {among} among them.", { n: left.length, of: tiles.length, among })
+    : t("{n} of {of} cells were not looked at.", { n: left.length, of: tiles.length });
   question({
-    title: `Sign as ${reviewer()}?`,
-    text: `The result is frozen as it stands here; a later change opens a new revision.${left.length ? ` ${unseen}` : ""}`,
-    name: "Remark (may be empty)", yes: "Sign", pin: withPins(),
+    title: t("Sign as {name}?", { name: reviewer() }),
+    text: `${t("The result is frozen as it stands here; a later change opens a new revision.")}${left.length ? ` ${unseen}` : ""}`,
+    name: t("Remark (may be empty)"), yes: t("Sign"), pin: withPins(),
   });
 });
 opens("amend", () => {
   asked((why) => ({ why }), "amend");
-  question({ title: "Amend the signed result?", text: "A new revision begins; the signed one stays as it is.", name: "Why", yes: "Amend" });
+  question({ title: t("Amend the signed result?"), text: t("A new revision begins; the signed one stays as it is."), name: t("Why"), yes: t("Amend") });
 });
 
 // What was looked at

@@ -1,0 +1,41 @@
+"""The option `--lang`, which stands before or after the command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeleuk.errors import UsageError
+from edgeleuk.system import language
+
+OPTION = "--lang"
+
+
+def without_language(arguments: Sequence[str]) -> list[str]:
+    """Set the language of this process, and return the other arguments.
+
+    Raises:
+        UsageError: There is no such language, or none is named.
+    """
+    rest, wanted = [], None
+    waiting, ended = False, False
+    for each in arguments:
+        if waiting:
+            wanted, waiting = each, False
+        elif ended or not each.startswith(OPTION):
+            rest.append(each)
+            ended = ended or each == "--"
+        elif each == OPTION:
+            waiting = True
+        elif each.startswith(f"{OPTION}="):
+            wanted = each.removeprefix(f"{OPTION}=")
+        else:
+            rest.append(each)
+    language.use(language.from_environment())
+    if wanted is None and not waiting:
+        return rest
+    code = language.match(wanted or "")
+    if code is None:
+        known = ", ".join(f"{each} ({language.load(each).name})" for each in language.codes())
+        raise UsageError(f"there is no language {wanted or ''!r}. Languages here: {known}.")
+    language.use(code)
+    return rest
