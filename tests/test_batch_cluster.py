@@ -16,7 +16,7 @@ from test_cli import Run, called
 from test_many_slides import POISON, SCALE
 
 from edgeleuk import __version__
-from edgeleuk.errors import ModelAlteredError
+from edgeleuk.errors import ClusterError, ModelAlteredError
 from edgeleuk.models import registry
 from edgeleuk.programme import batch_cluster
 from edgeleuk.programme.batch_fetch import fetched
@@ -156,6 +156,12 @@ def test_a_folder_at_an_address_is_fetched_and_removed(tmp_path: Path) -> None:
         }
         assert "absent.jpg cannot be fetched" in str(found.failed[0])
     assert not files[0].exists()
+
+
+def test_a_worker_without_the_library_for_an_address_is_no_failure_of_the_slide() -> None:
+    """It would be one of every slide; the batch ends, and names the worker."""
+    with pytest.raises(ClusterError, match="lacks a library for hdfs://"), fetched(["hdfs://host/1.jpg"]):
+        pass
 
 
 def test_a_shipped_model_is_verified(model: registry.Model, tmp_path: Path) -> None:
