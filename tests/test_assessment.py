@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import cv2
@@ -183,8 +185,8 @@ def test_a_batch_goes_on_past_a_refused_picture(tmp_path: Path, demo_frame: Fram
     )
     assert done.exit_code == QualityError.exit_code
     assert "1 analysed, 1 refused" in done.stderr
-    rows = (out / "pictures.csv").read_text().splitlines()
-    assert [row.split(",")[1] for row in rows[1:]] == ["accepted", "refused"]
+    rows = csv.DictReader(io.StringIO((out / "pictures.csv").read_text()))
+    assert [row["verdict"] for row in rows] == ["accepted", "refused"]
 
 
 def test_force_analyses_and_marks(tmp_path: Path, demo_frame: Frame) -> None:

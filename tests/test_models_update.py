@@ -10,7 +10,7 @@ from pathlib import Path
 
 import packed
 import pytest
-from program import Run, run
+from program import Run, processed
 
 from edgeleuk import cli
 from edgeleuk.models import registry
@@ -105,7 +105,7 @@ def test_an_altered_model_is_not_used_and_verify_fails(tmp_path: Path) -> None:
     text = json.dumps(packed.update(packed.files("2.0", "40x"), "2.0", "40x"))
     (folder / "update.json").write_text(text.replace("0", "1"))
     (other.store / "40x.json").write_text('{"in_use": "2.0", "before": []}')
-    done = run("models", "show", "40x", "--json", **other.environment)
+    done = processed("models", "show", "40x", "--json", **other.environment)  # which shows what is logged
     assert json.loads(done.stdout)["version"] == registry.read_manifest(registry.shipped()["40x"]).version
     assert done.stderr.count("warning:") == 1
     assert "the one that came with the program is used instead" in done.stderr

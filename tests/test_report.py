@@ -295,8 +295,9 @@ def test_why_a_signed_report_was_amended_is_told(tmp_path: Path, why: str, said:
     (amendment,) = report.standing.amendments
     assert (amendment.revision, amendment.by, amendment.why) == (2, "J. Zulu", why)
     assert f"Revision 2 was opened by J. Zulu, {when(amendment.at)}{said}" in Page(page(report)).text
-    told = next(line for line in plain.csv(report).splitlines() if line.startswith("revision,opened,"))
-    assert f"revision 2 by J. Zulu at {amendment.at}: {why or 'no reason given'}" in told
+    rows = csv.DictReader(io.StringIO(plain.csv(report)))
+    (told,) = (row["text"] for row in rows if (row["section"], row["name"]) == ("revision", "opened"))
+    assert told == f"revision 2 by J. Zulu at {amendment.at}: {why or 'no reason given'}"
     assert plain.document(report)["revision"]["amendments"][0]["why"] == why
 
 

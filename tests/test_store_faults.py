@@ -344,8 +344,8 @@ def test_a_damaged_file_says_so(tmp_path: Path) -> None:
         for number in range(1, 11):
             session.add(counted_field(number))
     with path.open("r+b") as file:
-        file.seek(30 * 4096)  # behind the schema and the sessions
-        file.write(b"\xa5" * (path.stat().st_size - 30 * 4096))
+        file.seek(34 * 4096)  # behind the schema and the sessions
+        file.write(b"\xa5" * (path.stat().st_size - 34 * 4096))
     with open_store(path) as store, pytest.raises(StoreError, match="damaged"):
         list(store.get(session.id).counted())
 

@@ -40,7 +40,7 @@ from edgeleuk.types import Detections  # noqa: E402
 def test_unknown_recipe_names_those_that_ship() -> None:
     """The error lists the choices."""
     with pytest.raises(
-        UsageError, match=r"Recipes here: finder-100x, .*finder-10x, finder-40x, .*reader-100x"
+        UsageError, match=r"Recipes here: finder-100x, .*finder-10x, .*finder-40x, .*reader-100x"
     ):
         load_recipe("finder-7x")
 
