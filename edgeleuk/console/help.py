@@ -15,8 +15,7 @@ KEYS = (
     ("c, Enter", "count this field now (for counts begun with {manual})"),
     ("u", "take back the last counted field"),
     ("a", 'mark the white cell of the line "last cell" as an artefact'),
-    ("n", "type a note: Enter keeps it, Esc drops it"),
-    ("s", "next slide: type or scan its id; Enter ends this count and begins it"),
+    ("n, s", "type a note, or the next slide: Enter takes it, Esc not"),
     ("q, Esc", "end the count; it asks first. Ctrl-C ends at once. All is kept"),
     ("?", "close this help"),
 )

@@ -246,6 +246,8 @@ def _date(path: Path) -> None:
                 connection.execute(f"UPDATE {table} SET {column} = ?", (fixed[column],))
         if "uuid" in {row[1] for row in connection.execute("PRAGMA table_info(sessions)")}:
             connection.execute("UPDATE sessions SET uuid = ?", (UUID,))
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
+            connection.execute("UPDATE store SET uuid = ?", (UUID,))
         connection.execute("UPDATE sessions SET id = ?, started = ?, ended = ?", (ID, TIME, TIME))
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
