@@ -116,11 +116,12 @@ class Store:
     def uuid(self) -> str:
         """UUID of the file; a copy of the file has the same.
 
-        Empty for a damaged file of an older edgeleuk.
+        Empty if damage has made it unreadable, or kept the file from being brought up to date.
         """
-        if not self._database.query("SELECT 1 FROM sqlite_schema WHERE name = 'store'"):
+        if not self._database.query_while_possible("SELECT 1 FROM sqlite_schema WHERE name = 'store'"):
             return ""
-        return str(self._database.query("SELECT uuid FROM store")[0]["uuid"])
+        found = self._database.query_while_possible("SELECT uuid FROM store")
+        return str(found[0]["uuid"]) if found else ""
 
     def start(self, new: NewSession) -> Session:
         """Start a session, held by this process.
