@@ -12,11 +12,11 @@ import batch_slides
 import psutil
 import pytest
 from dask_cluster import DaskCluster
-from test_cli import Run, called
+from program import Run, run
 from test_many_slides import POISON, SCALE
 
 from edgeleuk import __version__
-from edgeleuk.errors import ModelAlteredError
+from edgeleuk.errors import ClusterError, ModelAlteredError
 from edgeleuk.models import registry
 from edgeleuk.programme import batch_cluster
 from edgeleuk.programme.batch_fetch import fetched
@@ -66,7 +66,7 @@ def counted(cluster: DaskCluster, tmp_path_factory: pytest.TempPathFactory) -> C
     watching.start()
     try:
         options = ("--out", folder / "out", "--scheduler", cluster.address, "--json", *SCALE)
-        done = called("batch", folder / "table.csv", *options)
+        done = run("batch", folder / "table.csv", *options)
     finally:
         over.set()
         watching.join()
@@ -83,7 +83,7 @@ def test_a_cluster_gives_the_results_of_analyze(counted: Counted, tmp_path: Path
     by_site = {each["result"]["site"]: batch_slides.essence(each) for each in found}
     for site, path in zip(("north", "south"), sorted((folder / "slides").rglob("*-0.jpg")), strict=True):
         who = ("--slide", "a", "--site", site, "--no-keep", "--threads", 1)
-        called("analyze", path, *who, "--out", tmp_path / site, "--json", *SCALE)
+        run("analyze", path, *who, "--out", tmp_path / site, "--json", *SCALE)
         text = (tmp_path / site / "results.json").read_text()
         text = text.replace(str(path), path.as_uri()) if site == "south" else text
         assert json.dumps(by_site[site]) == json.dumps(batch_slides.essence(json.loads(text)))
@@ -116,7 +116,7 @@ def test_a_worker_of_another_version_is_named(cluster: DaskCluster, tmp_path: Pa
     cluster.environment["PYTHONPATH"] = str(tmp_path)
     cluster.start_worker()
     cluster.wait_for(2)
-    done = called("batch", tmp_path / "slides", "--out", tmp_path / "out", "--scheduler", cluster.address)
+    done = run("batch", tmp_path / "slides", "--out", tmp_path / "out", "--scheduler", cluster.address)
     assert done.returncode == 12
     assert f"cannot run edgeleuk {__version__}" in done.stderr
     assert "worker tcp://127.0.0.1:" in done.stderr
@@ -130,7 +130,7 @@ def test_an_absent_scheduler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("tcp://127.0.0.1:9", 12, "the scheduler tcp://127.0.0.1:9 does not answer"),
         ("nonsense://x", 2, "is no address of a scheduler"),
     ):
-        done = called("batch", tmp_path / "slides", "--out", tmp_path / "out", "--scheduler", address)
+        done = run("batch", tmp_path / "slides", "--out", tmp_path / "out", "--scheduler", address)
         assert done.returncode == code, done.stderr
         assert said in done.stderr
 
@@ -138,7 +138,7 @@ def test_an_absent_scheduler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_addresses_need_a_cluster(tmp_path: Path) -> None:
     """A table alone opens no connection."""
     (tmp_path / "table.csv").write_text("slide,picture\n1,s3://bucket/1.jpg\n")
-    done = called("batch", tmp_path / "table.csv", "--out", tmp_path / "out")
+    done = run("batch", tmp_path / "table.csv", "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "names the address s3://bucket/1.jpg" in done.stderr
 
@@ -156,6 +156,12 @@ def test_a_folder_at_an_address_is_fetched_and_removed(tmp_path: Path) -> None:
         }
         assert "absent.jpg cannot be fetched" in str(found.failed[0])
     assert not files[0].exists()
+
+
+def test_a_worker_without_the_library_for_an_address_is_no_failure_of_the_slide() -> None:
+    """It would be one of every slide; the batch ends, and names the worker."""
+    with pytest.raises(ClusterError, match="lacks a library for hdfs://"), fetched(["hdfs://host/1.jpg"]):
+        pass
 
 
 def test_a_shipped_model_is_verified(model: registry.Model, tmp_path: Path) -> None:

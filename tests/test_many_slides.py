@@ -19,8 +19,8 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from program import processed, run
 from standard import REFERENCE, RULES
-from test_cli import called, run
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.errors import ClusterError, InputError, OutputError, UsageError
@@ -84,7 +84,7 @@ def slides(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batch(slides: Path, poisoned: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     """A batch of them in two processes: its folder, its summary and what it said."""
     out = tmp_path_factory.mktemp("batch") / "out"
-    done = run("batch", slides, "--out", out, "--jobs", 2, "--json", *SCALE, PYTHONPATH=poisoned)
+    done = processed("batch", slides, "--out", out, "--jobs", 2, "--json", *SCALE, PYTHONPATH=poisoned)
     assert done.returncode == 3, done.stderr
     return out, json.loads(done.stdout), done.stderr
 
@@ -129,7 +129,7 @@ def test_a_result_is_the_one_of_analyze(
     batch: tuple[Path, dict, str], slides: Path, name: str, tmp_path: Path
 ) -> None:
     """Every value, and the order of the keys; ids and times apart."""
-    called(
+    run(
         "analyze",
         slides / name,
         "--slide",
@@ -149,7 +149,7 @@ def test_a_result_is_the_one_of_analyze(
 def test_what_is_done_is_not_counted_again(batch: tuple[Path, dict, str], slides: Path) -> None:
     """A second run starts no process, changes no file and tells the same failures."""
     before = {path: path.stat().st_mtime_ns for path in batch[0].glob("results/*/*")}
-    again = called("batch", slides, "--out", batch[0], "--json", *SCALE)
+    again = run("batch", slides, "--out", batch[0], "--json", *SCALE)
     assert again.returncode == 3
     summary = json.loads(again.stdout)
     assert (summary["before"], summary["counted"], summary["failed"]) == (6, 0, 0)
@@ -160,15 +160,15 @@ def test_a_folder_of_other_settings_is_refused(
     batch: tuple[Path, dict, str], slides: Path, tmp_path: Path
 ) -> None:
     """So is one with results of `analyze`, and one that another program counts into; nothing is changed."""
-    other = called("batch", slides, "--out", batch[0], "--um-per-px", "0.2")
+    other = run("batch", slides, "--out", batch[0], "--um-per-px", "0.2")
     assert other.returncode == 6
     assert "um_per_px 0.1, now 0.2" in other.stderr
     (tmp_path / ".edgeleuk-results.json").write_text("{}")
-    results = called("batch", slides, "--out", tmp_path)
+    results = run("batch", slides, "--out", tmp_path)
     assert results.returncode == 6
     assert not (tmp_path / ".edgeleuk-batch.json").exists()
     with Ledger(batch[0], json.loads((batch[0] / ".edgeleuk-batch.json").read_text())["settings"]):
-        busy = called("batch", slides, "--out", batch[0], *SCALE)
+        busy = run("batch", slides, "--out", batch[0], *SCALE)
     assert busy.returncode == 6
     assert "another program is counting" in busy.stderr
 
@@ -180,10 +180,10 @@ def test_changed_pictures_and_failed_slides_are_counted_again(made: Path, tmp_pa
         shutil.copytree(made / name, slides / name)
     (slides / "bad").mkdir()
     (slides / "bad" / "1.jpg").write_bytes(b"no picture")
-    assert called("batch", slides, "--out", out, "--jobs", 1, *SCALE).returncode == 3
+    assert run("batch", slides, "--out", out, "--jobs", 1, *SCALE).returncode == 3
     stamps = {path.name: path.stat().st_mtime_ns for path in out.glob("results/*/*")}
     shutil.copy(made / "slide-0001" / "field-0.jpg", slides / "slide-0000" / "more.jpg")
-    again = called("batch", slides, "--out", out, "--jobs", 1, "--retry", "--json", *SCALE)
+    again = run("batch", slides, "--out", out, "--jobs", 1, "--retry", "--json", *SCALE)
     summary = json.loads(again.stdout)
     assert [summary[key] for key in ("before", "counted", "failed", "changed")] == [1, 1, 1, 1]
     after = {path.name: path.stat().st_mtime_ns for path in out.glob("results/*/*")}
@@ -195,12 +195,12 @@ def test_parts_are_put_together(made: Path, batch: tuple[Path, dict, str], tmp_p
     """Each part counts its slides alone; --collect says how many lack, and counts none."""
     together = Counter[str]()
     for part in ("1/2", "2/2"):
-        done = called("batch", made, "--out", tmp_path, "--jobs", 1, "--shard", part, "--json", *SCALE)
+        done = run("batch", made, "--out", tmp_path, "--jobs", 1, "--shard", part, "--json", *SCALE)
         assert done.returncode == 0, done.stderr
         together.update(
             row["slide"] for row in batch_slides.rows(tmp_path, f"slides-{part.replace('/', '-of-')}.csv")
         )
-        collected = called("batch", made, "--out", tmp_path, "--collect", "--json", *SCALE)
+        collected = run("batch", made, "--out", tmp_path, "--collect", "--json", *SCALE)
         assert json.loads(collected.stdout)["lacking"] == 4 - together.total()
         assert collected.returncode == (together.total() < 4)
     assert together == Counter(f"slide-000{number}" for number in range(4))
@@ -232,7 +232,7 @@ def started(slides: Path, out: Path, **options: object) -> subprocess.Popen[str]
 
 def finished(slides: Path, out: Path, number: int) -> None:
     """Run the batch to its end: each slide is there once."""
-    done = called("batch", slides, "--out", out, "--jobs", 1, "--json", *SCALE)
+    done = run("batch", slides, "--out", out, "--jobs", 1, "--json", *SCALE)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["before"] >= 1
@@ -283,7 +283,7 @@ def test_a_full_disk_ends_the_batch_and_space_lets_it_go_on(made: Path, tmp_path
     assert "Traceback" not in said
     assert max(path.stat().st_size for path in out.rglob("*") if path.is_file()) <= limit
     assert not [*out.rglob("*.partial")]
-    assert called("batch", made, "--out", out, "--jobs", 1, *SCALE).returncode == 0
+    assert run("batch", made, "--out", out, "--jobs", 1, *SCALE).returncode == 0
     assert len(batch_slides.rows(out)) == len(batch_slides.results(out)) == 4
 
 

@@ -128,7 +128,7 @@ def test_corrected_cells_of_another_microscope_are_learnt(count: int) -> None:
 def test_cells_that_are_read_right_teach_nothing() -> None:
     """There is nothing to gain, so that the head stays, and the result says why."""
     result = taught(cells(60, 8, foreign=False))
-    assert result.refused and result.head is HEAD
+    assert result.refused == "all labelled cells are read right already" and result.head is HEAD
     assert result.threshold == MANIFEST.threshold
 
 

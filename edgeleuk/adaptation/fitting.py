@@ -135,13 +135,12 @@ def softmax(logits: Floats) -> Floats:
     return result
 
 
-def loss(logits: Floats, allowed: NDArray[np.bool_], weights: Floats) -> float:
-    """Return the weighted mean negative log-likelihood.
+def losses(logits: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the negative log-likelihood (N,) of each cell's label.
 
     Args:
         logits: (N, T) logits.
         allowed: (N, T) types that each cell's label allows.
-        weights: (N,) weights of the cells.
     """
     right = (softmax(logits) * allowed).sum(axis=1).clip(1e-12)
-    return float(np.average(-np.log(right), weights=weights))
+    return -np.log(right.astype(np.float64))

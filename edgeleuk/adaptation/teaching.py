@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.adaptation.cells import Cells
-from edgeleuk.adaptation.fitting import Design, Fitter, Floats, loss
+from edgeleuk.adaptation.fitting import Design, Fitter, Floats, losses
 from edgeleuk.adaptation.scoring import (
+    SURE,
     Printing,
     Score,
     best_temperature,
@@ -43,6 +44,12 @@ MORE_WEIGHT = 4.0
 """Factor of the weight of guard cells that a head would lose."""
 ROUNDS = 6
 """Number of times that the weight of lost guard cells is raised."""
+ERRORS = 1.0
+"""Standard errors by which the likelihood of the labelled cells must rise.
+
+Of a hundred cells a few are read otherwise, which alone tells little. How probable the labels are tells more,
+of every cell; so many right as before is a condition beside it.
+"""
 MOST_LOST = 0.05
 """Largest loss of mean recall on guard cells by heads that were fitted without them.
 
@@ -129,7 +136,9 @@ class Teacher:
         refusals = []
         weights = np.full(len(self._rows), GUARD_WEIGHT, np.float32)
         weights[self._is_taught] = self._balance
-        for fit in sorted(self._cross_validated(PULLS, weights), key=lambda each: self._loss(each.taught)):
+        for fit in sorted(
+            self._cross_validated(PULLS, weights), key=lambda each: self._losses(each.taught).sum()
+        ):
             if reason := self._doubt(fit, before, guard_before):
                 refusals.append((reason, fit))
                 continue
@@ -202,16 +211,20 @@ class Teacher:
         both = Score(self._manifest.labels, truth, probabilities)
         return both.where(self._is_taught), both.where(~self._is_taught)
 
-    def _loss(self, logits: Floats) -> float:
-        return loss(logits, self._cells.allowed, self._balance)
+    def _losses(self, logits: Floats) -> NDArray[np.float64]:
+        """Return the weighted losses (N,) of the labelled cells."""
+        return losses(logits, self._cells.allowed) * self._balance
 
     def _doubt(self, fit: Fit, before: Score, guard_before: Score) -> str:
         """Return why a fit is no better, by cells that it did not learn; empty if it is."""
         after, guard = self._scores(np.concatenate([fit.taught, fit.guard]))
-        if self._loss(fit.taught) >= self._loss(self._prior[self._is_taught]):
-            return "heads that were taught without a part of the cells do not read that part better"
+        if before.right.all():
+            return "all labelled cells are read right already"
+        less = self._losses(self._prior[self._is_taught]) - self._losses(fit.taught)
+        if less.sum() <= ERRORS * less.std() * len(less) ** 0.5:
+            return "heads that were taught without a part of the cells do not read that part surely better"
         counts = compared(before, after)
-        if counts["gained"] <= counts["lost"] or after.mean_recall <= before.mean_recall:
+        if counts["gained"] < counts["lost"] or after.mean_recall < before.mean_recall:
             return (
                 f"in cross-validation it reads {counts['gained']} cells right that were wrong before, and"
                 f" {counts['lost']} wrong that were right"
@@ -258,8 +271,8 @@ class Teacher:
     def _operating_point(self, fit: Fit) -> tuple[float, float]:
         """Return the factor of the temperature, and the threshold.
 
-        They may become less strict only where there are enough cells to show that sure cells stay right as
-        often as the parent states.
+        They may become less strict only where there are enough cells to show that sure mature cells are right as
+        often as the parent states, and all sure cells as often as its own.
         """
         manifest = self._manifest
         warmth = best_temperature(fit.taught, self._cells.allowed)
@@ -267,6 +280,10 @@ class Teacher:
             warmth = max(1.0, warmth)
         score, _ = self._scores(np.concatenate([fit.taught, fit.guard]), warmth)
         threshold = threshold_for(score, manifest.mature, stated_accuracy(manifest)) or STRICTEST
+        before, _ = self._scores(self._prior)
+        right, sure = before.accuracy_of_sure(manifest.threshold)
+        as_before = threshold_for(score, manifest.labels, right / sure if sure else SURE) or STRICTEST
+        threshold = max(threshold, as_before)
         mature = np.isin(np.array(score.labels)[score.truth], list(manifest.mature))
         _, sure = score.where(mature).accuracy_of_sure(threshold)
         if sure < ENOUGH:
@@ -294,6 +311,10 @@ class Teacher:
                 "before": before.as_json(own),
                 "after": after.as_json(threshold),
                 **compared(before, after),
+                "log_loss": {
+                    "before": float(self._losses(self._prior[self._is_taught]).mean()),
+                    "after": float(self._losses(fit.taught).mean()) if fit else None,
+                },
             },
             "guard_cells": {
                 "before": guard_before.as_json(own),

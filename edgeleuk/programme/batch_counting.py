@@ -17,7 +17,7 @@ from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.counting.pictures import Batch, Failed, Item
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
-from edgeleuk.errors import EdgeleukError
+from edgeleuk.errors import ClusterError, EdgeleukError
 from edgeleuk.programme.batch_answer import Answer
 from edgeleuk.programme.batch_fetch import Fetched, fetched
 from edgeleuk.programme.batch_settings import Settings
@@ -60,6 +60,7 @@ def count(slide: Slide, settings: Settings, analyser: Analyser, told: Told, shar
 
     Raises:
         OSError: There is no room for pictures that are fetched.
+        ClusterError: A library that fetches them is missing.
     """
     if shared and (absent := _absent(slide)):
         return Answer("unseen", text=absent)
@@ -74,6 +75,8 @@ def count(slide: Slide, settings: Settings, analyser: Analyser, told: Told, shar
         if error.errno == errno.ENOSPC:  # of a fetched picture; no fault of the slide's
             raise
         return _failed(slide, error, begun)
+    except ClusterError:
+        raise
     except Exception as error:  # noqa: BLE001  # whatever a slide raises costs that slide
         return _failed(slide, error, begun)
     return Answer("done", row, content, seconds=time.process_time() - begun, fetched=size)

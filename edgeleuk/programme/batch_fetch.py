@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgeleuk._text import file_name
-from edgeleuk.errors import InputError
+from edgeleuk.errors import ClusterError, InputError
 from edgeleuk.programme.batch_slides import is_address
 from edgeleuk.sources.pictures.suffixes import SUFFIXES
 from edgeleuk.system.addresses import shown_source
@@ -52,6 +52,9 @@ def fetched(paths: Sequence[str]) -> Iterator[Fetched]:
 
     An address that ends with a slash is a folder: the pictures in it are fetched. The files are removed after the
     block.
+
+    Raises:
+        ClusterError: This worker lacks a library for an address.
     """
     found = Fetched()
     if not any(is_address(each) for each in paths):
@@ -66,9 +69,7 @@ def fetched(paths: Sequence[str]) -> Iterator[Fetched]:
             try:
                 _fetch(path, Path(folder), found)
             except ImportError as error:
-                raise InputError(
-                    f"{shown_source(path)} cannot be fetched: {error}. Install that on every worker."
-                ) from error
+                raise ClusterError(f"lacks a library for {shown_source(path)} ({error})") from error
             except Exception as error:  # noqa: BLE001  # each file system of fsspec has errors of its own
                 found.failed.append(
                     InputError(f"{shown_source(path)} cannot be fetched: {error or type(error).__name__}.")

@@ -17,7 +17,7 @@ import cv2
 
 from edgeleuk import __version__
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.errors import EdgeleukError, ModelAlteredError
+from edgeleuk.errors import ClusterError, EdgeleukError, ModelAlteredError
 from edgeleuk.models import registry
 from edgeleuk.programme.batch_answer import Answer
 from edgeleuk.programme.batch_counting import JsonText, Told, count
@@ -60,6 +60,8 @@ class Counter:
         slide = Slide.of_json(told.header["slide"])
         try:
             return count(slide, settings, analyser, Told(self._json_text, alive), told.header["shared"])
+        except ClusterError as error:
+            return Answer("unfit", text=str(error))
         except OSError as error:
             return Answer(
                 "unfit", text=f"cannot keep a slide's pictures while it is counted: {error.strerror}"

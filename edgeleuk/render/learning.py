@@ -64,6 +64,12 @@ def _compared(own: Mapping[str, Any], guard: Mapping[str, Any]) -> Table:
     for title, part in (("mean of the types", own), ("guard cells, mean", guard)):
         values = (part[when] for when in ("before", "after"))
         table.add_row(title, str(part["after"]["n"]), *(_mean(each) for each in values), end_section=True)
+    losses = (own["log_loss"][when] for when in ("before", "after"))
+    table.add_row(
+        "log loss (less is better)",
+        str(own["after"]["n"]),
+        *("–" if each is None else f"{each:.3f}" for each in losses),
+    )
     aside = guard.get("cross_validated")
     if aside:
         before = _mean(guard["before"])
