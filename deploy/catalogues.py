@@ -391,6 +391,8 @@ def of_data() -> Iterator[Text]:
     yield Text("1 cell", where)
     yield Text(", and {n} more read so", where)
     yield Text("{picture} cell {numbers}", where)
+    for text in ("{done} analysed, {list}", "{n} not"):
+        yield Text(text, "edgeleuk/cli/analyze.py")
     yield Text("The program does not look for {list}.", where)
     for part in rules["verdict"]["not_looked_for"].split(", "):
         yield Text(part, where, context=NAMES)
