@@ -23,7 +23,6 @@ from edgeleuk.cli import (
     doctor,
     evaluate,
     evaluate_calibration,
-    evaluate_learning,
     evaluate_live,
     evaluate_quality,
     live,
@@ -87,7 +86,6 @@ app.command("teach")(teach.teach)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)
-evaluate.app.command("learning")(evaluate_learning.learning)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
 app.add_typer(evaluate.app, name="eval")
