@@ -25,7 +25,6 @@ from edgeleuk.cli import (
     doctor,
     evaluate,
     evaluate_calibration,
-    evaluate_learning,
     evaluate_leukemiaattri,
     evaluate_live,
     evaluate_quality,
@@ -107,7 +106,6 @@ app.add_typer(profiles.app, name="profiles")
 app.add_typer(models.app, name="models")
 evaluate.app.command("calibration")(evaluate_calibration.calibration)
 evaluate.app.command("leukemiaattri")(evaluate_leukemiaattri.leukemiaattri)
-evaluate.app.command("learning")(evaluate_learning.learning)
 evaluate.app.command("live")(evaluate_live.live)
 evaluate.app.command("quality")(evaluate_quality.quality)
 app.add_typer(data.app, name="data")

@@ -1,4 +1,4 @@
-"""Figures of `eval learning` as a table for a terminal."""
+"""Figures of `train learning` as a table for a terminal."""
 
 from __future__ import annotations
 
