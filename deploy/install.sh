@@ -98,7 +98,7 @@ room() {
 
 # --- Answers ---------------------------------------------------------------------------------------------------------
 # Read and checked before anything is changed. Each answer becomes a variable here; absent ones are empty.
-answer_site='' answer_device='' answer_profile='' answer_objective='' answer_target='' answer_service='' answer_identity=''
+answer_site='' answer_device='' answer_profile='' answer_objective='' answer_target='' answer_language='' answer_service='' answer_identity=''
 
 read_answers() {
     [ -n "$answers" ] || return 0
@@ -110,7 +110,7 @@ from pathlib import Path
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CHOICES = {
     "objective": ("100x", "40x", "10x"),
-    "language": ("en",),
+    "language": ("en", "fr", "ur"),
     "service": ("live", "console", "web", "none"),
 }
 KNOWN = ("site", "device", "operator", "profile", "objective", "target", "language", "service")
@@ -140,7 +140,7 @@ faults = [text for name, value in found.items() if (text := fault(name, value))]
 faults += [f"{name} is missing" for name in ("site", "device") if name not in found]
 if faults:
     sys.exit(f"{sys.argv[1]}: {'; '.join(faults)}")
-for name in ("site", "device", "profile", "objective", "target", "service"):
+for name in ("site", "device", "profile", "objective", "target", "language", "service"):
     print(f"answer_{name}={shlex.quote(str(found.get(name, '')))}")
 lines = [f"{name} = {json.dumps(found.get(name, ''), ensure_ascii=False)}" for name in ("site", "device", "operator")]
 print("answer_identity=" + shlex.quote("\n".join(lines)))
@@ -171,6 +171,7 @@ answered() {
     for file in /etc/edgeleuk/live.env /etc/edgeleuk/web.env; do
         [ -e "$undo/files$file" ] || [ -e "$undo/files$file.absent" ] || remember "$file"
         set_option "$file" EDGELEUK_MAG "$answer_objective"
+        set_option "$file" EDGELEUK_LANG "$answer_language"
     done
     set_option /etc/edgeleuk/live.env EDGELEUK_TARGET "$answer_target"
     set_option /etc/edgeleuk/live.env EDGELEUK_PROFILE "$answer_profile"

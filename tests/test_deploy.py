@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeleuk.system import language
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 STEPS = ("build", "try", "account", "halt", "save", "files", "answered", "switch", "prove", "start")
 PROGRAM = """
@@ -254,7 +256,7 @@ def test_a_failed_upgrade_leaves_everything_as_it_was(
     assert "is as it was" in done.stderr
 
 
-ANSWERS = 'site = "Kisumu \\"North\\" #2"\ndevice = "bench-1"\nobjective = "40x"\ntarget = 300\nprofile = "bench-1"\n'
+ANSWERS = 'site = "Kisumu \\"North\\" #2"\ndevice = "bench-1"\nobjective = "40x"\ntarget = 300\nprofile = "bench-1"\nlanguage = "fr"\n'
 
 
 def test_answers_name_the_machine_and_set_its_options(tmp_path: Path, bundles: dict[str, Path]) -> None:
@@ -275,6 +277,7 @@ def test_answers_name_the_machine_and_set_its_options(tmp_path: Path, bundles: d
         "EDGELEUK_TARGET=300",
         "EDGELEUK_PROFILE=bench-1",
         "EDGELEUK_RESUME=restart",
+        "EDGELEUK_LANG=fr",
     ]
     assert "EDGELEUK_MAG=40x" in (tree / "etc/edgeleuk/web.env").read_text()
     assert f"{tree}/etc/edgeleuk/site.toml" in (tree / "usr/local/bin/edgeleuk").read_text()
@@ -291,7 +294,7 @@ def test_answers_name_the_machine_and_set_its_options(tmp_path: Path, bundles: d
         ('site = "a"\ndevice = ""', "device is empty"),
         ('site = "a"\ndevice = "b"\nobjective = "60x"', "objective is none of 100x, 40x, 10x"),
         ('site = "a"\ndevice = "b"\ntarget = "200"', "target is no whole number"),
-        ('site = "a"\ndevice = "b"\nlanguage = "sw"', "language is none of en"),
+        ('site = "a"\ndevice = "b"\nlanguage = "sw"', "language is none of en, fr, ur"),
         ('site = "a"\ndevice = "b"\ncolour = "red"', "colour is unknown; known here: site, device"),
         ("site = ", "cannot be read"),
     ],
@@ -305,6 +308,12 @@ def test_wrong_answers_are_refused_before_anything_changes(
     assert said in done.stderr
     assert "Compare them with" in done.stderr
     assert not (tmp_path / "root/etc").exists()
+
+
+def test_answers_know_the_languages_of_the_catalogues() -> None:
+    """A new catalogue is a language that an answer may name."""
+    known = ", ".join(f'"{code}"' for code in language.codes())
+    assert f'"language": ({known}),' in (DEPLOY / "install.sh").read_text(encoding="utf-8")
 
 
 def test_the_example_of_the_answers_is_right(tmp_path: Path, bundles: dict[str, Path]) -> None:
