@@ -19,10 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
 from program import run
 from test_batch import batch_of
+from typer.testing import CliRunner
 
 from edgeleuk.analysis.analyser import Analyser
+from edgeleuk.cli._stop import Commands
 from edgeleuk.counting.pictures import Analysed
 from edgeleuk.system.pools import leaving
 from edgeleuk.types import Frame, PictureFile
@@ -249,3 +252,30 @@ def test_the_exit_codes_are_documented() -> None:
     for code in every | {0, 130, 143}:
         assert f" {code} " in help_text
         assert f"\n| {code} |" in readme
+
+
+def test_ctrl_c_while_a_library_is_loaded_is_ctrl_c() -> None:
+    """The library makes an import error of it; another import error stays what it is."""
+    app = typer.Typer(cls=Commands)
+
+    @app.command()
+    def interrupted() -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    @app.command()
+    def missing() -> None:
+        raise ImportError("no such module")
+
+    with patched_signal():
+        assert CliRunner().invoke(app, ["interrupted"]).exit_code == 130
+        assert isinstance(CliRunner().invoke(app, ["missing"]).exception, ImportError)
+
+
+@contextmanager
+def patched_signal() -> Iterator[None]:
+    """Put the handler of Ctrl-C back afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

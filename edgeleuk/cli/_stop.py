@@ -128,6 +128,11 @@ class Commands(TyperGroup):
             midway = True  # in the middle of a prompt line
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
+        except ImportError as error:
+            # A library that is interrupted while it is loaded makes an error of its own of Ctrl-C.
+            if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                raise
+            midway = notices.is_terminal
         # From here on working threads and processes are waited for: another Ctrl-C must not cause a traceback.
         signal.signal(signal.SIGINT, lambda number, _frame: at_once(number))
         notices.print(f"\n{_('interrupted')}" if midway else _("interrupted"))
