@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 from torch import Tensor  # noqa: E402  # torch is looked for first
 
-from edgeleuk.errors import EdgeleukError, ModelError  # noqa: E402
+from edgeleuk.errors import EdgeleukError, InputError, ModelError  # noqa: E402
 from edgeleuk.lab.training import loop, quantize, reader  # noqa: E402
 from edgeleuk.lab.training.export import manifest_part  # noqa: E402
 from edgeleuk.lab.training.networks import FeaturesAlone, FinderNet, ReaderNet, build_finder  # noqa: E402
@@ -169,3 +169,12 @@ def test_a_training_that_was_restored_is_over(tmp_path: Path) -> None:
         _network(3), loop.Task(lambda _: [], 1, lambda *_: {}), schedule, loop.Checkpoint(path, "digest")
     )
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())
+
+
+def test_norms_need_a_batch() -> None:
+    """Data of less than one batch is told in one sentence."""
+    network = _network(1)
+    for norm in (each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)):
+        norm.reset_parameters()
+    with pytest.raises(InputError, match="less than one batch"):
+        estimate_norms(network, ())

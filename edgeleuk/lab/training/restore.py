@@ -19,7 +19,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from edgeleuk.errors import EdgeleukError, ModelError
+from edgeleuk.errors import EdgeleukError, InputError, ModelError
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.training import finder, reader
 from edgeleuk.lab.training.batches import ReaderBatches
@@ -171,6 +171,9 @@ def estimate_norms(network: Network, batches: Iterable[Tensor]) -> None:
 
     These norms only add a bias so far. They get the statistics of their inputs on `batches`, in place; the
     network computes the same as before.
+
+    Raises:
+        InputError: There is no batch.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and _idle(module)]
     seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
@@ -185,6 +188,10 @@ def estimate_norms(network: Network, batches: Iterable[Tensor]) -> None:
         network(batch)
     for hook in hooks:
         hook.remove()
+    if not all(seen.values()):
+        raise InputError(
+            "the training data gives less than one batch. Add pictures, or lower batch in the recipe."
+        )
     for norm in norms:
         mean, square = torch.stack(seen[norm]).mean(dim=0)
         variance = (square - mean.square()).clamp(min=0)
