@@ -105,7 +105,8 @@ def left_out_readers(
         EdgeleukError: A training is unfinished or of another recipe.
     """
     for left_out in groups(recipe):
-        base = load_recipe(recipe["publish"].get("across_by", recipe.name), "reader")
+        by = recipe["publish"].get("across_by")
+        base = load_recipe(by, "reader") if by else recipe
         own = without(base, left_out)
         folder = work / own.name
         folder.mkdir(parents=True, exist_ok=True)
