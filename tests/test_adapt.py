@@ -81,6 +81,13 @@ def test_cells_of_one_type_tell_no_microscope() -> None:
     assert "nothing tells the microscope from the patients" in result.refused
 
 
+def test_types_that_a_patient_brings_tell_no_microscope() -> None:
+    """Where most cells are of a type that is not mature."""
+    manifest = SimpleNamespace(**vars(MANIFEST) | {"mature": LABELS[1:]})
+    result = adapting.adapted(manifest, HEAD, cells(90, 2), views(cells(200, 1, SHIFT)))
+    assert "67% are needed" in result.refused
+
+
 def test_a_folded_head_reads_moved_features() -> None:
     """Guard cells moved to the new microscope are read as before, as far as 16 bits go."""
     known = cells(50, 5)
