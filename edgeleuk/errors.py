@@ -181,7 +181,7 @@ class ClusterError(EdgeleukError):
 
 
 class NotBetterError(EdgeleukError):
-    """A model that was taught or adapted is no better than its parent.
+    """A taught or adapted model is no better than its parent.
 
     Nothing is written.
     """

@@ -164,9 +164,10 @@ def _candidates(manifest: ReaderManifest, head: Head, guard: Cells, features: Fl
 def _map(
     manifest: ReaderManifest, head: Head, guard: Cells, features: Floats, strength: float, stretch: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return factors and offsets (F,) that take features to those of known microscopes.
+    """Return factors and offsets that match features to known microscopes.
 
-    None where too few mature types are sure.
+    Both have the shape (F,) and take features to those of known microscopes. None where too few mature types
+    are sure.
     """
     judgement = judged(manifest, head, Views(features, (features,)))
     shifts, weights, here, there = [], [], [], []
@@ -190,7 +191,10 @@ def _map(
 
 
 def _folded(head: Head, factor: NDArray[np.float64], offset: NDArray[np.float64]) -> Head:
-    """Return the head of features x that reads `factor * x + offset` as `head` does, in 16-bit numbers."""
+    """Return a head that includes a factor and an offset.
+
+    It reads features x as `head` reads `factor * x + offset`. Its numbers have 16 bits.
+    """
     weight, bias = factor[:, None] * head.weight, head.bias + offset @ head.weight
     return Head(*(each.astype(np.float16).astype(np.float64) for each in (weight, bias)))
 
@@ -210,9 +214,10 @@ def _doubt(before: Judgement, after: Judgement) -> str:
 
 
 def _threshold(manifest: ReaderManifest, judgement: Judgement) -> float:
-    """Return the smallest threshold, not below the parent's, from which views of sure cells agree.
+    """Return the smallest threshold at which views of sure cells agree.
 
-    As often as the parent says that a sure cell is right: without labels nothing else tells.
+    It is not below the parent's. The views must agree as often as the parent says that a sure cell is right:
+    without labels nothing else tells.
     """
     stated = stated_accuracy(manifest)
     for threshold in THRESHOLDS[manifest.threshold <= THRESHOLDS].tolist():
@@ -235,7 +240,10 @@ def _figures(before: Judgement, after: Judgement, threshold: float) -> dict[str,
 
 
 def _restained(crops: NDArray[np.uint8], gains: Sequence[float]) -> NDArray[np.uint8]:
-    """Return crops whose optical density is scaled by channel, relative to each crop's own white."""
+    """Return crops whose optical density is scaled by channel.
+
+    The density is relative to each crop's own white.
+    """
     white = np.percentile(crops, 95, axis=(1, 2), keepdims=True).clip(1).astype(np.float32)
     light = (crops.clip(1) / white) ** np.array(gains, np.float32)
     result: NDArray[np.uint8] = (light * white).round().clip(0, 255).astype(np.uint8)

@@ -93,7 +93,10 @@ def gathered(
 def _field(
     analyser: Analyser, picture: Path | PictureFile, um_per_px: float | None
 ) -> tuple[list[Image], float, tuple[float, float, float]]:
-    """Return the crops of a field's readable white cells, its scale and its background."""
+    """Return the crops, the scale and the background of a field.
+
+    The crops are those of its readable white cells.
+    """
     frame = read_picture(picture, um_per_px)
     scale = Scale.given(um_per_px).shrunk(frame.shrunk) if um_per_px else None
     seen = Observation.of(frame)

@@ -48,7 +48,10 @@ class Design:
         return cls(features.mean(axis=0), features.std(axis=0) + np.float32(SOFTENING))
 
     def apply(self, features: Floats) -> Floats:
-        """Return rows (N, F + 1) of length about 1 of features (N, F)."""
+        """Return rows of length about 1 of features.
+
+        Features (N, F) give rows (N, F + 1).
+        """
         rows = np.empty((len(features), features.shape[1] + 1), np.float32)
         rows[:, :-1] = (features - self.mean) / self.spread
         rows[:, -1] = BIAS

@@ -55,7 +55,9 @@ def plain_kind(name: str) -> str:
 
 
 def cells_in(folder: KindFolder, um_per_px: float, slide: str) -> Iterator[TaughtCell | EdgeleukError]:
-    """Yield the cells of a folder, with errors in place of pictures that cannot be read.
+    """Yield the cells of a folder.
+
+    A picture that cannot be read gives an error in its place.
 
     Args:
         folder: Folder of one kind.

@@ -59,7 +59,9 @@ def measured(score: Score, threshold: float, manifest: ReaderManifest, of: str) 
 def healthy(
     score: Score, threshold: float, manifest: ReaderManifest, taught: NDArray[np.bool_], reference: Reference
 ) -> list[dict[str, Any]]:
-    """Return the entry "healthy" of a manifest, empty where it cannot be measured.
+    """Return the entry "healthy" of a manifest.
+
+    It is empty where it cannot be measured.
 
     Args:
         score: Cells read by heads that were fitted without them.
@@ -84,7 +86,10 @@ def _false_positives(own: Sequence[str], truth: NDArray[np.str_], read: NDArray[
 
 
 def _missed(score: Score, sure: NDArray[np.bool_], own: Sequence[str], least: float) -> dict[str, int]:
-    """Count cells of some labels that were neither recognised as one of them nor left possible."""
+    """Count the missed cells of some labels.
+
+    A missed cell was neither recognised as one of these labels nor left possible.
+    """
     labels = np.array(score.labels)
     there = np.isin(labels[score.truth], list(own))
     may_be = score.probabilities[:, np.isin(labels, list(own))].sum(axis=1) >= least

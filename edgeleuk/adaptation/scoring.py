@@ -67,7 +67,10 @@ class Score:
 
     @property
     def mean_recall(self) -> float:
-        """Mean over the labels of the share of their cells that are read right."""
+        """Mean recall over the labels.
+
+        The recall of a label is the share of its cells that are read right.
+        """
         return float(np.mean(list(self.recalls().values()))) if len(self.truth) else 0.0
 
     def recalls(self) -> dict[str, float]:
@@ -81,7 +84,7 @@ class Score:
         return Score(self.labels, self.truth[chosen], self.probabilities[chosen])
 
     def accuracy_of_sure(self, threshold: float) -> tuple[int, int]:
-        """Return how many cells from a threshold on are right, and how many there are."""
+        """Count the right cells and all cells from a threshold on."""
         sure = self.probabilities.max(axis=1) >= threshold
         return int(self.right[sure].sum()), int(sure.sum())
 
@@ -111,7 +114,10 @@ class Score:
         }
 
     def _interval(self) -> list[float]:
-        """Return the 95 % interval of the mean recall, by drawing cells again within labels."""
+        """Return the 95 % interval of the mean recall.
+
+        It comes from drawing cells again within labels.
+        """
         rng = np.random.default_rng(SEED)
         drawn = np.zeros(DRAWS)
         there = np.unique(self.truth)
@@ -123,9 +129,9 @@ class Score:
 
 
 def stated_accuracy(manifest: ReaderManifest) -> float:
-    """Return how often the reader's manifest says that a sure cell is right.
+    """Return the accuracy of sure cells that the manifest states.
 
-    That of mature cells, on which thresholds are chosen.
+    It is how often a sure cell is right, here a mature one: thresholds are chosen on mature cells.
     """
     confusion = manifest.confusion
     if confusion is None:
@@ -140,9 +146,9 @@ def stated_accuracy(manifest: ReaderManifest) -> float:
 
 
 def threshold_for(score: Score, mature: Sequence[str], accuracy: float) -> float | None:
-    """Return the smallest threshold from which sure mature cells are right often enough.
+    """Return the smallest threshold that reaches an accuracy.
 
-    None if there is none.
+    From it on, sure mature cells are right often enough. None if there is none.
 
     Args:
         score: Figures on cells that the head did not learn from.

@@ -63,7 +63,10 @@ STRICTEST = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A way to fit a head, and what such heads read without having learnt it."""
+    """Way to fit a head, with held-out logits.
+
+    The logits show what such heads read without having learnt it.
+    """
 
     pull: float
     weights: Floats
@@ -172,7 +175,7 @@ class Teacher:
             yield Fit(pull, weights, each[:many], each[many:])
 
     def _keeping_guard(self, fit: Fit, before: Score) -> tuple[Head, Fit]:
-        """Return a head that reads the guard cells no worse, and its fit.
+        """Return a head no worse on guard cells, and its fit.
 
         The weight of guard cells that would be lost is raised until none is, or ROUNDS times.
         """
@@ -205,7 +208,7 @@ class Teacher:
     # Judging
 
     def _scores(self, logits: Floats, temperature: float = 1.0) -> tuple[Score, Score]:
-        """Return the figures of logits on the labelled cells and on the guard cells."""
+        """Return the scores of logits on labelled and guard cells."""
         probabilities = self._printing.probabilities(logits / np.float32(temperature))
         truth = np.concatenate([self._cells.labels, self._guard.labels])
         both = Score(self._manifest.labels, truth, probabilities)
@@ -216,7 +219,10 @@ class Teacher:
         return losses(logits, self._cells.allowed) * self._balance
 
     def _doubt(self, fit: Fit, before: Score, guard_before: Score) -> str:
-        """Return why a fit is no better, by cells that it did not learn; empty if it is."""
+        """Return why a fit is no better; empty if it is.
+
+        The fit is judged by cells that it did not learn.
+        """
         after, guard = self._scores(np.concatenate([fit.taught, fit.guard]))
         if before.right.all():
             return "all labelled cells are read right already"
@@ -237,7 +243,10 @@ class Teacher:
         return ""
 
     def _below_guard(self, head: Head, before: Score) -> str:
-        """Return why a head is worse on the guard cells; empty if it is not."""
+        """Return why a head is worse on the guard cells.
+
+        The text is empty if it is not worse.
+        """
         after = self._on_guard(head)
         blasts = np.isin(np.array(after.labels)[after.truth], list(self._manifest.blast_like))
         for name, chosen in (("", np.ones(len(blasts), bool)), (" that are blast-like", blasts)):
@@ -335,10 +344,10 @@ def balanced(labels: NDArray[np.int64]) -> Floats:
 
 
 def folds_of(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the fold (N,) of each cell, by groups that are not split.
+    """Return the fold (N,) of each cell.
 
-    Groups are dealt out in the order of their first label, at random within it, so that each fold has cells
-    of each label.
+    Groups are not split. They are dealt out in the order of their first label, at random within it, so that
+    each fold has cells of each label.
 
     Args:
         groups: (N,) numbers of slides, patients or cells.

@@ -1,4 +1,4 @@
-"""Remarks on a field read by a model that was adapted or taught."""
+"""Remarks on a field by an adapted or taught model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 def other_microscope(model: Model, frame: Frame, um_per_px: float, profile: Profile | None) -> Iterator[str]:
-    """Report a picture that is not of the microscope that the reader learnt.
+    """Report a picture of another microscope than the reader learnt.
 
     `um_per_px` is of the file's pixels.
     """

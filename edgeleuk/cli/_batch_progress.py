@@ -1,4 +1,7 @@
-"""Progress of a batch: a bar on a terminal, else a line now and then."""
+"""Progress of a batch.
+
+It is a bar on a terminal, else a line now and then.
+"""
 
 from __future__ import annotations
 

@@ -172,7 +172,9 @@ def count_live(options: Options, start: Start) -> str | None:
 
 
 def count_slides(options: Options, start: Start, again: Callable[[], Start]) -> None:
-    """Count one slide after the other, as long as the operator names a next one.
+    """Count one slide after the other.
+
+    This goes on as long as the operator names a next slide.
 
     Args:
         options: Checked options of the first count.

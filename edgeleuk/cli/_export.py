@@ -145,9 +145,9 @@ def _many(count: int, what: str) -> str:
 
 
 def _own(every: list[SessionSummary]) -> tuple[str, str]:
-    """Return site and device of this machine, for its log of control slides.
+    """Return the site and device for this machine's control log.
 
-    Without `edgeleuk site` they are those of the last session.
+    The log is that of its control slides. Without `edgeleuk site` both are those of the last session.
     """
     from edgeleuk.system import site as machine
 

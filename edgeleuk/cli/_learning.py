@@ -1,4 +1,7 @@
-"""What `teach` and `adapt` share: the new model's place, and how it gets there."""
+"""Parts that `teach` and `adapt` share.
+
+They are the new model's place, and how it gets there.
+"""
 
 from __future__ import annotations
 

@@ -197,9 +197,10 @@ def _tell_beside(listing: Listing) -> None:
 
 
 def _finished(ledger: Ledger, slides: Sequence[Slide], fault: EdgeleukError | None) -> tuple[int, list[int]]:
-    """Write the table; return the number of its rows, and the exit codes of failed slides.
+    """Write the table; return its row count and exit codes.
 
-    Where the batch ended by an error, that one is told, and not that the table cannot be written either.
+    The exit codes are those of failed slides. Where the batch ended by an error, that error is told, and not
+    that the table cannot be written either.
     """
     entries = [entry for each in slides if (entry := ledger.entry(each))]
     with suppress(*(() if fault is None else (OutputError,))):

@@ -154,7 +154,10 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _names(path: Path) -> dict[int, str]:
-    """Read the names of class ids: `names: [...]` of a .yaml, a list below `names:`, or one a line."""
+    """Read the names of class ids.
+
+    The file has `names: [...]` of a .yaml, a list below `names:`, or one name a line.
+    """
     from edgeleuk.system import file_io
 
     try:

@@ -94,7 +94,9 @@ def _state(operator: Operator) -> str:
 
 
 def _pin() -> str:
-    """Return the PIN that is typed twice, or the first line of a pipe.
+    """Return the PIN that is typed twice.
+
+    From a pipe, it is the first line.
 
     Raises:
         UsageError: There is none.

@@ -155,7 +155,10 @@ def _report(
 
 
 def _file(slide: str) -> Path | None:
-    """Return the file that SLIDE names; None if it names a slide or a session."""
+    """Return the file that SLIDE names.
+
+    None if it names a slide or a session.
+    """
     path = Path(slide)
     if file_io.is_folder(path) and file_io.is_regular(path / RESULTS):
         return path / RESULTS
@@ -163,7 +166,10 @@ def _file(slide: str) -> Path | None:
 
 
 def _of_file(path: Path, rules: Rules, reference: Reference) -> Report:
-    """Return the report of a result in a file, with pictures where those of the slide are still there."""
+    """Return the report of a result in a file.
+
+    It has pictures where those of the slide are still there.
+    """
     from edgeleuk.reports import Context, gather, wanted
     from edgeleuk.reports.from_json import read_json
     from edgeleuk.reports.pictures import from_files

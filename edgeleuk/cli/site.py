@@ -80,7 +80,10 @@ def _there() -> Site:
 
 
 def _fill(known: Site, path: Path | None) -> int:
-    """Set site and device of sessions that have none, and return their number."""
+    """Set site and device of sessions that have none.
+
+    The result is the number of these sessions.
+    """
     from edgeleuk.sessions import default_path, open_store
 
     if not (known.site or known.device):

@@ -80,7 +80,10 @@ IDLE = Keyed()
 
 
 def notice() -> str:
-    """Return the notice in a few words, where there is room for no more."""
+    """Return the notice in a few words.
+
+    It is for places that have no room for more.
+    """
     return guarded(NOTICE, _(NOTICE))
 
 

@@ -1,4 +1,7 @@
-"""Counting of many slides: each once, whatever becomes of a worker, the program or the disk."""
+"""Counting of many slides.
+
+Each is counted once, whatever becomes of a worker, the program or the disk.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the pace of this run, seconds; None until a slide was done."""
+        """Time left at the pace of this run, seconds.
+
+        None until a slide was done.
+        """
         now = self.counted + self.failed
         return (time.monotonic() - self.begun) / now * self.left if now else None
 

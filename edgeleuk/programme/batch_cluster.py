@@ -40,7 +40,9 @@ class ClusterCrew:
     """Workers of a Dask cluster. For one thread."""
 
     def __init__(self, address: str, settings: Settings, model: Model, tell: Callable[[str], None]) -> None:
-        """Connect to the scheduler, check its workers, and ship the model to those that lack it.
+        """Connect to the scheduler and check its workers.
+
+        The model is shipped to the workers that lack it.
 
         Args:
             address: Address of the scheduler, as tcp://host:8786.

@@ -33,7 +33,9 @@ class Crew(Protocol):
         """
 
     def answered(self, seconds: float) -> list[Answered]:
-        """Return the slides that were answered; wait for one at most so long.
+        """Return the slides that were answered.
+
+        The call waits for one at most `seconds`.
 
         Raises:
             ClusterError: The workers are lost.

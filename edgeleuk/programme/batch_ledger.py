@@ -1,4 +1,6 @@
-"""Folder of a batch: results, journals of what is done, and the table of all slides.
+"""Folder of a batch.
+
+It holds results, journals of what is done, and the table of all slides.
 
 A slide's result is written whole, then a line of the journal says that it is done. What ends the program in between costs
 that slide, which is counted again. One program writes a journal; the parts of a batch (`Shard`) have one each.
@@ -100,7 +102,10 @@ class Ledger:
         return self.folder / (f"slides-{self._shard}.csv" if self._shard else TABLE)
 
     def entry(self, slide: Slide) -> Entry | None:
-        """Return a slide's outcome; None if it has none, or its result is gone."""
+        """Return a slide's outcome.
+
+        None if it has none, or its result is gone.
+        """
         found = self._done.get(slide.id)
         if found and found.whole and not file_io.is_regular(self.folder / slide.file):
             return None

@@ -1,4 +1,7 @@
-"""Models of a batch on other machines: found by their hash, or shipped as bytes."""
+"""Models of a batch on other machines.
+
+They are found by their hash, or shipped as bytes.
+"""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ def about(model: str) -> dict[str, Any]:
 
 
 def take(shipment: Shipment, dask_worker: Worker) -> str:
-    """Keep a model; return why it cannot be kept, or an empty text.
+    """Keep a model; return why it cannot be kept.
 
-    Dask fills in `dask_worker`.
+    The text is empty if it is kept. Dask fills in `dask_worker`.
     """
     try:
         _models.take(shipment, dask_worker.local_directory)

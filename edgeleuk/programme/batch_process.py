@@ -88,7 +88,10 @@ class CountingProcess:
             self._close()
 
     def _close(self) -> int:
-        """Let the process end and return its exit code, negative for a signal."""
+        """Let the process end and return its exit code.
+
+        The code is negative for a signal.
+        """
         if self._socket:
             self._socket.close()
             self._socket = None
@@ -173,7 +176,10 @@ class Processes:
         self._lock = threading.Lock()
 
     def count(self, slide: Mapping[str, Any], settings: bytes, model: str, *, shared: bool = False) -> Answer:
-        """Count a slide in a process that is free; arguments as for `CountingProcess.count`."""
+        """Count a slide in a process that is free.
+
+        The arguments are those of `CountingProcess.count`.
+        """
         with self._lock:
             process = self._idle.pop() if self._idle else CountingProcess()
             self._all.add(process)

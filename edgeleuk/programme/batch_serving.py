@@ -1,4 +1,7 @@
-"""Work of a counting process: one slide after the other, with one thread."""
+"""Work of a counting process.
+
+It counts one slide after the other, with one thread.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,10 @@ class Counter:
 
 
 def serve(server: socket.socket, json_text: JsonText) -> None:
-    """Count slides until the other end closes the connection, or gives no work for a while."""
+    """Count slides until the other end closes the connection.
+
+    It also ends when no work comes for a while.
+    """
     cv2.setNumThreads(1)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE, encoding="ascii")
@@ -105,7 +111,10 @@ def serve(server: socket.socket, json_text: JsonText) -> None:
 
 
 def _end_with(server: socket.socket, leave: Callable[[int], object] = os._exit) -> None:
-    """End the process when the other end is gone, also in the middle of a slide."""
+    """End the process when the other end is gone.
+
+    This also ends it in the middle of a slide.
+    """
     watch = select.poll()
     watch.register(server, 0)  # a closed connection is always reported
     watch.poll()

@@ -50,7 +50,10 @@ class Settings:
 
 
 def _hash(value: object) -> str:
-    """Return a hash of a frozen value; its text has every field in order."""
+    """Return a hash of a frozen value.
+
+    The text of the value has every field in order.
+    """
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 

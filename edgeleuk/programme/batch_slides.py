@@ -1,4 +1,7 @@
-"""Slides of a batch: a folder for each, or the rows of a table."""
+"""Slides of a batch.
+
+They are a folder for each, or the rows of a table.
+"""
 
 from __future__ import annotations
 
@@ -191,10 +194,11 @@ def _pictures_beside(folder: Path) -> int:
 
 
 def in_table(table: Path, facts: Facts = Facts()) -> list[Slide]:
-    """Read a table of slides: one row for each picture, or for each folder of pictures.
+    """Read a table of slides.
 
-    The columns slide and picture are required; site, device and operator are optional. Rows with the same slide
-    and site are one slide. A path is relative to the table's folder.
+    It has one row for each picture, or for each folder of pictures. The columns slide and picture are
+    required; site, device and operator are optional. Rows with the same slide and site are one slide. A path
+    is relative to the table's folder.
 
     Raises:
         InputError: The table cannot be read, lacks a column, or has an invalid row.

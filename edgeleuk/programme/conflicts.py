@@ -106,7 +106,10 @@ def _winner(rivals: Sequence[tuple[str, SlideDocument]], conflicts: list[Conflic
 
 
 def _light(document: SlideDocument) -> SlideDocument:
-    """Return a document without its trail, and with its history as a hash: thousands are held."""
+    """Return a document without its trail.
+
+    Its history is there as a hash, since thousands of documents are held.
+    """
     review = {name: document.review.get(name) for name in ("state", "revision", "signed")}
     review["revisions"] = [
         {name: each.get(name) for name in ("number", "by", "at")}

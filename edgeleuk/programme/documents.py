@@ -1,8 +1,9 @@
-"""Document of one session, and of one entry of a log of control slides, for other machines.
+"""Documents of sessions and of control logs for other machines.
 
-It is JSON with sorted keys: the same content gives the same bytes, and so the same hash. It holds the row of
-the slides' table, what people changed, and the trail of the review; no pictures, and no notes, since people
-write into them what should not travel.
+A document is of one session, or of one entry of a log of control slides. It is JSON with sorted keys: the
+same content gives the same bytes, and so the same hash. It holds the row of the slides' table, what people
+changed, and the trail of the review; no pictures, and no notes, since people write into them what should not
+travel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Members of an archive: what of a session and of a log of control slides leaves the machine."""
+"""Members of an archive.
+
+They are what leaves the machine of a session and of a log of control slides.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def slide_document(kept: Kept, review: Review, store: str, history: frozenset[st
 
 
 def looked_at(review: Review) -> dict[str, str]:
-    """Return the labels of the cells that a reviewer looked at, by number on the map."""
+    """Return the labels of cells that a reviewer looked at.
+
+    They are given by the cell's number on the map.
+    """
     return {
         str(number): cell.label or UNCLASSIFIED
         for number, cell in sorted(review.cells.items())
@@ -112,16 +118,20 @@ def file_name(document: SlideDocument, content: bytes) -> str:
 
 
 def controls_name(members: Members, site: str, device: str) -> str:
-    """Return the name of the archive of a log of control slides in an outbox."""
+    """Return the name of a control log's archive.
+
+    The archive is in an outbox; the log is of control slides.
+    """
     content = b"".join(members[name] for name in sorted(members))
     digest = hashlib.sha256(content).hexdigest()[:12]
     return f"{_plain(site)}-{_plain(device)}-controls-{digest}{archive.SUFFIX}"
 
 
 def put(folder: Path, name: str, content: bytes) -> bool:
-    """Write an archive into an outbox, and return whether it was not there yet.
+    """Write an archive into an outbox.
 
-    An earlier state of the same session is removed, since this one has all of it.
+    The result is whether it was not there yet. An earlier state of the same session is removed, since this
+    one has all of it.
 
     Raises:
         OutputError: It cannot be written.

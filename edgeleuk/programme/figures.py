@@ -1,4 +1,7 @@
-"""Figures of the sites of a programme, and what is unusual about them."""
+"""Figures of the sites of a programme.
+
+They also show what is unusual about the sites.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,10 @@ class SiteFigures:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why to look at this site, in a few words each; empty for no reason."""
+        """Reasons to look at this site, in few words each.
+
+        Empty if there is no reason.
+        """
         found = []
         for name, title in MEASURES.items():
             point = self.measures[name]
@@ -170,7 +176,10 @@ def rows(programme: Programme) -> list[dict[str, Any]]:
 
 
 def _second(each: SlideDocument, opinions: Sequence[SlideDocument]) -> dict[str, Any]:
-    """Return the agreement with the second opinions, on the cells that both reviewers looked at."""
+    """Return the agreement with the second opinions.
+
+    It is of the cells that both reviewers looked at.
+    """
     pairs = [
         (label, opinion.labels[cell])
         for opinion in opinions
@@ -253,7 +262,10 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 def _scale_off(slides: Iterable[SlideDocument]) -> frozenset[str]:
-    """Return the sessions whose scale is far from the median of their device and objective."""
+    """Return the sessions whose scale is far off.
+
+    Their scale is far from the median of their device and objective.
+    """
     found: defaultdict[tuple[str, str, str], list[tuple[str, float]]] = defaultdict(list)
     for each in slides:
         if scale := each.row.get("um_per_px"):

@@ -39,7 +39,10 @@ def funnel_plot(found: Funnel, sites: Sequence[tuple[str, Point]], unit: str) ->
 
 
 def run_chart(series: Sequence[Counts]) -> str:
-    """Return the shares of a site's slides in the order of counting; the last ones are filled."""
+    """Return a chart of the shares of a site's slides.
+
+    The slides are in the order of counting; the last ones are filled.
+    """
     counted = [each for each in series if each[1]]
     if len(counted) < 2:
         return ""
@@ -63,7 +66,10 @@ def run_chart(series: Sequence[Counts]) -> str:
 
 
 def _points(drawn: Sequence[tuple[str, Point]], top: float, most: float) -> Iterator[str]:
-    """Yield the points; the form tells what is unusual in grey print, too."""
+    """Yield the points of the plot.
+
+    The form of a point shows in grey print, too, what is unusual.
+    """
     unusual = sorted(
         (point for point in drawn if point[1].is_unusual), key=lambda each: -abs(each[1].deviation or 0)
     )

@@ -75,7 +75,10 @@ def programme_of(database: MergedSessions) -> Programme:
 
 
 def _once(entries: Iterable[ControlDocument]) -> list[ControlDocument]:
-    """Return each entry once, also where its machine was named anew between two exports."""
+    """Return each entry once.
+
+    This holds also where its machine was renamed between two exports.
+    """
     found: dict[tuple[str, int, str, str, str], ControlDocument] = {}
     for each in entries:
         key = (each.store, each.number, each.at, each.control, each.outcome)
@@ -84,7 +87,9 @@ def _once(entries: Iterable[ControlDocument]) -> list[ControlDocument]:
 
 
 def documents(database: MergedSessions) -> Iterator[tuple[str, SlideDocument]]:
-    """Yield hash and document of every state, in the order of their UUIDs.
+    """Yield hash and document of every state.
+
+    The states come in the order of their UUIDs.
 
     Raises:
         InputError: One cannot be read.

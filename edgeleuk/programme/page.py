@@ -1,4 +1,7 @@
-"""Page of a programme's sites: one HTML file that loads nothing and needs no script."""
+"""Page of a programme's sites.
+
+It is one HTML file that loads nothing and needs no script.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,7 @@ def _to_look_at(programme: Programme) -> Iterator[str]:
 
 
 def _by_urgency(programme: Programme) -> list[SiteFigures]:
-    """Return the sites to look at, the one that is farthest off first."""
+    """Return the sites to look at, the farthest off first."""
 
     def distance(site: SiteFigures) -> float:
         points = site.measures.values()

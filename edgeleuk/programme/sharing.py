@@ -1,7 +1,8 @@
-"""File of one session for a second opinion, and the agreement of the two.
+"""Files for second opinions, and the agreement of two opinions.
 
-The file has the fields with the pictures of their cells, the operator's labels and the trail of the review. Who
-takes it reviews the cells without seeing the first review, and sends it back in a file of the same kind.
+The file of one session has the fields with the pictures of their cells, the operator's labels and the trail
+of the review. Who takes it reviews the cells without seeing the first review, and sends it back in a file of
+the same kind.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class _Told:
 
 
 def pack(content: SharedSession) -> bytes:
-    """Return the file of a session, the same bytes for the same content."""
+    """Return the file of a session.
+
+    The same content gives the same bytes.
+    """
     told = {
         "facts": content.facts,
         "marks": content.marks,

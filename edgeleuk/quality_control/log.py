@@ -57,7 +57,10 @@ class Standing:
 
     @property
     def passes(self) -> bool:
-        """Whether it did not fail, is not overdue, and its last run could be evaluated."""
+        """Whether it passes now.
+
+        It did not fail, is not overdue, and its last run could be evaluated.
+        """
         evaluated = self.last_run is None or self.last_run.state != "not_evaluated"
         return evaluated and not self.failed and self.overdue_hours is None
 

@@ -63,7 +63,10 @@ def picture_word(code: str) -> str:
 
 
 def spoken(name: str) -> str:
-    """Return a label, attribute or code as display text, in the language in use."""
+    """Return a label, attribute or code as display text.
+
+    The text is in the language in use.
+    """
     return word(english_name(name))
 
 
@@ -96,7 +99,10 @@ def counted_text(count: int | None, noun: str) -> str:
 
 
 def verdict_title(verdict: Verdict) -> str:
-    """Return the title of a verdict in the language in use, see `guarded`."""
+    """Return the title of a verdict.
+
+    It is in the language in use, see `guarded`.
+    """
     return guarded(verdict.title, _(verdict.title))
 
 
@@ -115,9 +121,9 @@ def unchecked_notice() -> str:
 
 
 def with_micro(text: str) -> str:
-    """Return a text of the program with µm and µL for um and uL.
+    """Return a text with µm and µL.
 
-    Terminals and tables keep to ASCII; pages do not need to.
+    They replace um and uL in a text of the program. Terminals and tables keep to ASCII; pages do not need to.
     """
     return re.sub(r"(?<=\d )u(?=m2?\b|L\b)|(?<=per )u(?=L\b)|\bu(?=m per )", "µ", text)
 

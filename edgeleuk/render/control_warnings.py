@@ -62,9 +62,10 @@ def with_reasons(verdict: Verdict, reasons: tuple[Reason, ...]) -> Verdict:
 
 
 def controlled(kept: Kept, review: Review, entries: Sequence[Entry]) -> tuple[Kept, Review]:
-    """Return a session and its review whose verdicts tell of failed control slides.
+    """Return a session and its review with warnings of controls.
 
-    The state at the session's end counts. A signature covers no such reason.
+    The verdicts of both tell of failed control slides. The state at the session's end counts. A signature
+    covers no such reason.
 
     Args:
         kept: The session.

@@ -86,7 +86,10 @@ def _title(shown: Sequence[Point], quantity: str) -> str:
 
 
 def _lines(last: EvaluatedValue) -> Iterator[str]:
-    """Yield the mean and the lines at 1, 2 and 3 SD, with their values."""
+    """Yield the mean and the SD lines, with their values.
+
+    The lines are at 1, 2 and 3 SD.
+    """
     for sds in range(-3, 4):
         y, ink = _y(sds), _INK[abs(sds)]
         dashes = ' stroke-dasharray="6 4"' if abs(sds) in (2, 3) else ""

@@ -10,7 +10,10 @@ from edgeleuk.system.sentences import english, said
 
 
 def guarded_markup(text: str) -> Markup:
-    """Return a sentence that safety depends on, with the English one beside it until the translation is checked."""
+    """Return a sentence that safety depends on, as markup.
+
+    The English one stands beside it until the translation is checked.
+    """
     shown = said(text)
     part = escape(with_micro(escaped(shown)))
     if shown == text or not english(text):

@@ -99,7 +99,10 @@ def run_report(control: Control, run: ControlRun, session: str) -> RenderableTyp
 
 
 def _values(values: Sequence[EvaluatedValue]) -> Table:
-    """Return a row for each value, except where none is expected and none is there."""
+    """Return a row for each value.
+
+    A value is left out where none is expected and none is there.
+    """
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("quantity", ratio=1, no_wrap=True)
     for name in ("value", "mean", "SD", "limits (2 SD)", "off by"):
@@ -137,7 +140,10 @@ def card(control: Control) -> RenderableType:
 
 
 def _is_frequent(expected: Expected, least_cells: int) -> bool:
-    """Return whether a cell or more is expected, so that chance may warn."""
+    """Return whether a cell or more is expected.
+
+    Only then may chance warn.
+    """
     return expected.quantity == UM_PER_PX or expected.mean * least_cells >= 100
 
 

@@ -1,4 +1,7 @@
-"""Review of a slide as plain values for JSON, and in a line."""
+"""Review of a slide for JSON, and in a line.
+
+JSON has it as plain values.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,9 @@ def in_a_line(review: Review) -> str:
 
 
 def shortly(review: Review) -> str:
-    """Return the state of a review in a few words, for a list.
+    """Return the state of a review in a few words.
 
-    Such as "final, signed by A. B." or "preliminary, 40 of 120 looked at".
+    The text is for a list, such as "final, signed by A. B." or "preliminary, 40 of 120 looked at".
     """
     if review.faults:
         return "the trail has a fault"

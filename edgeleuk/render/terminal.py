@@ -432,7 +432,10 @@ def _absent(result: Differential, labels: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def highest(result: Differential, labels: Iterable[str]) -> str:
-    """Return the highest upper bound of some types as text; "" if none is known."""
+    """Return the highest upper bound of some types as text.
+
+    The text is "" if none is known.
+    """
     known = [result.bounds[label].high or 0.0 for label in labels if label in result.bounds]
     return ceil(max(known), decimals(result.n)) if known and result.supported else ""
 

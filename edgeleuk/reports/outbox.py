@@ -48,7 +48,9 @@ class Outbox:
         self.folder = folder or user_paths.users("outbox", "data", VARIABLE, homeless)
 
     def put(self, name: str, bundle: bytes) -> Path:
-        """Put a bundle into the outbox, in place of an older one of its name.
+        """Put a bundle into the outbox.
+
+        It replaces an older one of its name.
 
         Raises:
             OutputError: It cannot be written.

@@ -65,7 +65,10 @@ def from_files(result: SlideResult, places: Iterable[Place]) -> Images:
 
 
 def _frame(name: str, field: Field) -> Frame | None:
-    """Return the picture of a field; None if it is not there, or is another one."""
+    """Return the picture of a field.
+
+    None if it is not there, or is another one.
+    """
     try:
         frame = read_picture(_file(name))
     except EdgeleukError:
@@ -77,7 +80,10 @@ def _frame(name: str, field: Field) -> Frame | None:
 
 
 def _file(name: str) -> PictureFile:
-    """Return the file, or the page of one, that a picture's name stands for."""
+    """Return the file that a picture's name stands for.
+
+    The name may also stand for a page of a file.
+    """
     path, _, page = name.rpartition(" page ")
     if not path or not page.isdecimal() or Path(name).exists():
         return PictureFile(Path(name))

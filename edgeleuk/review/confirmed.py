@@ -1,4 +1,7 @@
-"""Cells whose label a person gave or confirmed, with the pictures that a session keeps of them."""
+"""Cells whose label a person gave or confirmed.
+
+They come with the pictures that a session keeps of them.
+"""
 
 from __future__ import annotations
 

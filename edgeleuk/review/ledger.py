@@ -91,7 +91,10 @@ class Ledger:
                 self._given[undone.cell] = left
 
     def given(self, cell: int) -> Given | None:
-        """Return the label that holds for a cell; None if none was given."""
+        """Return the label that holds for a cell.
+
+        None if none was given.
+        """
         labels = self._given.get(cell)
         return labels[-1] if labels and labels[-1].label is not None else None
 

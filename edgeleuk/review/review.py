@@ -67,10 +67,11 @@ class ReviewedCell:
 
     @property
     def sure(self) -> bool:
-        """Whether a person labelled it, or looked at it and left its label.
+        """Whether a person labelled it or left its label.
 
-        A reader's error is then not counted with. To leave a finding as it is confirms nothing: a cell of a
-        type that a flag would tell of must be labelled. No cell is sure that not even a person could tell.
+        A label is left if the person looked at the cell and did not change it. A reader's error is then not
+        counted with. To leave a finding as it is confirms nothing: a cell of a type that a flag would tell of
+        must be labelled. No cell is sure that not even a person could tell.
         """
         if self.label in (None, UNCLASSIFIED):
             return False

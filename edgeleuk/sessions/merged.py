@@ -76,7 +76,10 @@ def _rank(state: SessionState) -> tuple[str, tuple[int, ...], str, str]:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """Return the numbers of a version; what is no number counts as 0."""
+    """Return the numbers of a version.
+
+    What is no number counts as 0.
+    """
     return tuple(int(part) if part.isdecimal() else 0 for part in text.split("."))
 
 
@@ -126,7 +129,9 @@ class MergedSessions:
             return {each.uuid: self._add(each) for each in states}
 
     def add_controls(self, entries: Iterable[tuple[str, int, bytes]]) -> int:
-        """Add entries of logs of control slides, and return how many were new.
+        """Add entries of control logs; return how many were new.
+
+        The logs are those of control slides.
 
         `entries`: UUID of the machine's store, number in its log, and the encoded entry.
 
@@ -165,7 +170,10 @@ class MergedSessions:
             return [(str(a), int(b), bytes(c)) for a, b, c in self._connection.execute(query)]
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of all that is there, whatever the order of its arrival."""
+        """Return the SHA-256 of all that is there.
+
+        It does not depend on the order of arrival.
+        """
         digest = hashlib.sha256()
         with self._translated():
             for query in (

@@ -222,7 +222,10 @@ def m006_quality_control(connection: sqlite3.Connection) -> None:
 
 
 def m007_views(connection: sqlite3.Connection) -> None:
-    """Add views: fields as people see them, where they came from a phone."""
+    """Add views: fields as people see them.
+
+    Fields that came from a phone have one.
+    """
     connection.execute(
         "CREATE TABLE views (field INTEGER PRIMARY KEY REFERENCES fields (key) ON DELETE CASCADE,"
         " picture BLOB NOT NULL) STRICT"
@@ -249,7 +252,10 @@ def m008_identity(connection: sqlite3.Connection) -> None:
 
 
 def m009_second_opinions(connection: sqlite3.Connection) -> None:
-    """Add the session that another one is a second opinion on, by UUID; empty for none."""
+    """Add the session that a second opinion is on.
+
+    It is given by UUID, and is empty for none.
+    """
     connection.execute("ALTER TABLE sessions ADD COLUMN second_of TEXT NOT NULL DEFAULT ''")
 
 

@@ -64,7 +64,9 @@ class Operators:
         return bool(self._database.query("SELECT 1 FROM operators LIMIT 1"))
 
     def add(self, name: str, pin: str) -> Operator:
-        """Add an operator, or give one a new PIN and enable the operator.
+        """Add an operator, or give one a new PIN.
+
+        A new PIN also enables the operator.
 
         Raises:
             UsageError: If the name is empty or too long, or the PIN too short or too long.

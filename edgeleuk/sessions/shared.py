@@ -1,4 +1,7 @@
-"""One session as another machine can take it: its fields with their pictures, and the trail of its review."""
+"""One session as another machine can take it.
+
+It has the session's fields with their pictures, and the trail of its review.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Comparison of the shares of many sites, and of one site's slides with its earlier ones.
+"""Comparison of the shares of sites and of slides.
+
+The shares of many sites are compared with each other, and those of one site's slides with its earlier ones.
 
 Sites differ by more than chance even where nothing is wrong: patients and stains differ, and the cells of a
 slide are alike. Both comparisons therefore measure the spread before they call something unusual.
@@ -49,7 +51,9 @@ class Funnel:
     """Whether there are sites enough for limits."""
 
     def limits(self, of: float, sds: float) -> tuple[float, float]:
-        """Return the lower and upper limit of a site's share, 0 to 1.
+        """Return the lower and upper limit of a site's share.
+
+        Both are 0 to 1.
 
         Args:
             of: Number of cells or pictures of the site.
@@ -88,7 +92,10 @@ def funnel(sites: Sequence[Counts]) -> Funnel:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Change of a site's share from its first slides to its last ones."""
+    """Change of a site's share over its slides.
+
+    The last slides are compared with the first ones.
+    """
 
     before: Counts
     after: Counts

@@ -268,7 +268,10 @@ def write_whole(
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet and flush it to disk."""
+    """Write a new file and flush it to disk.
+
+    The file must not exist yet.
+    """
     with path.open("xb") as file:
         file.write(content)
         file.flush()

@@ -144,12 +144,18 @@ def pgettext(context: str, text: str) -> str:
 
 
 def msgid(text: str) -> str:
-    """Mark a text for the catalogues, as in tables; `_` translates it where it is shown."""
+    """Mark a text for the catalogues, as in tables.
+
+    `_` translates it where it is shown.
+    """
     return text
 
 
 def word(name: str) -> str:
-    """Return the translation of a name: a cell type, an attribute, a code or a group."""
+    """Return the translation of a name.
+
+    A name is a cell type, an attribute, a code or a group.
+    """
     return pgettext(NAMES, name) if name else ""
 
 

@@ -109,9 +109,10 @@ def english(text: str) -> str:
 
 
 def guarded(text: str, translated: str | None = None) -> str:
-    """Return a sentence that safety depends on, with the English one in brackets.
+    """Return a sentence that safety depends on.
 
-    The English one is left out in English, and where a native reader checked the translation.
+    The English one follows in brackets. It is left out in English, and where a native reader checked the
+    translation.
 
     Args:
         text: English sentence.
@@ -148,7 +149,9 @@ def _text(text: str, language: Language) -> str:
 
 
 def _sentence(text: str, language: Language, *, long: bool = False) -> str | None:
-    """Return the translation of a text that a catalogue has as a whole.
+    """Return the translation of a whole text.
+
+    A catalogue must have the text as a whole.
 
     `long`: whether a value may hold the end of a sentence, as a list of reasons does.
     """
@@ -198,7 +201,10 @@ def _value(name: str, value: str, language: Language) -> str:
 
 
 def _list(name: str, value: str, language: Language) -> str | None:
-    """Return a list whose parts a catalogue has, such as "blasts, promonocytes or plasma cells"."""
+    """Return a list whose parts a catalogue has.
+
+    An example is "blasts, promonocytes or plasma cells".
+    """
     if "; " in value:
         parts = [_text(part, language) for part in value.split("; ")]
         return language.translations.gettext("; ").join(parts)

@@ -1,1 +1,1 @@
-"""Pages for review, for pictures from a phone, and for a running count."""
+"""Pages for review, pictures from a phone and running counts."""

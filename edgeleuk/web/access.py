@@ -1,4 +1,7 @@
-"""Who is let in: one-time tokens, browser sessions, and the limit on wrong tries."""
+"""Access to the server.
+
+One-time tokens, browser sessions and the limit on wrong tries decide who is let in.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ class Tries:
         self._all: deque[float] = deque()
 
     def wait(self, address: str) -> float:
-        """Return how long an address has to wait, seconds; 0 for not at all."""
+        """Return how long an address has to wait, seconds.
+
+        The time is 0 if it need not wait.
+        """
         now = self._clock()
         own = self._wrong.get(address, deque())
         return max(self._left(own, self._most, now), self._left(self._all, 10 * self._most, now))

@@ -106,7 +106,10 @@ class Analysis:
     def _tried(
         self, picture: Picture, fields: Callable[[], Iterable[CountedField]], fresh: bool
     ) -> wire.Told:
-        """Return the process's answer; a process that is gone without a fault of the picture's is replaced once."""
+        """Return the process's answer.
+
+        A process that is gone without a fault of the picture's is replaced once.
+        """
         if not fresh:
             try:
                 return self._asked(picture, self._holds != (picture.session, picture.number), fields, 0.0)
@@ -121,7 +124,10 @@ class Analysis:
         self._holds = (session, self._holds[1])
 
     def forget(self) -> None:
-        """Let the next picture bring its slide anew, as after a field that could not be kept."""
+        """Let the next picture bring its slide anew.
+
+        This is needed after a field that could not be kept.
+        """
         self._holds = ("", -1)
 
     def close(self) -> None:
@@ -183,7 +189,9 @@ class Analysis:
 
 
 def _outcome(told: wire.Told, picture: Picture) -> Outcome:
-    """Return what the process made of a picture, under the picture's own name.
+    """Return what the process made of a picture.
+
+    The outcome has the picture's own name.
 
     Raises:
         RecordError: The answer has not the form of one.

@@ -173,14 +173,17 @@ class Desk:
         return self._slides[key]
 
     def reviewed(self, session: str) -> tuple[Kept, Review]:
-        """Return a slide and its review as of now, with what control slides say against it."""
+        """Return a slide and its review as of now.
+
+        Both have what control slides say against the slide.
+        """
         slide = self.slide(session)
         return self.controlled(slide, slide.opened.review())
 
     def standing(self, session: str) -> dict[str, str]:
-        """Return the verdict of a slide and the state of its review, as the list of slides has them.
+        """Return a slide's verdict and the state of its review.
 
-        They are kept until the session or its review goes on.
+        They are as the list of slides has them, and are kept until the session or its review goes on.
         """
         about = self.summary(session)
         last = len(self.store.trail(session).entries([]))
@@ -206,7 +209,10 @@ class Desk:
         return self._standings[key]
 
     def controlled(self, slide: Slide, review: Review) -> tuple[Kept, Review]:
-        """Return a slide and a review of it, with what control slides say against it."""
+        """Return a slide and a review of it.
+
+        Both have what control slides say against the slide.
+        """
         return controlled(slide.kept, review, log.read(self.store, []))
 
     def field(self, session: str, number: int) -> CountedField:

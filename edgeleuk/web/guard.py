@@ -1,4 +1,7 @@
-"""Outermost layer of the server: who may ask what, how much, and for how long."""
+"""Outermost layer of the server.
+
+It decides who may ask what, how much, and for how long.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ OTHER_USER = Denied(403, "other_user", "this server belongs to another user of t
 
 @dataclass(slots=True)
 class _Body:
-    """Body of a request, as far as it was read, and what is known of the request."""
+    """Body of a request, as far as it was read.
+
+    It also has what is known of the request.
+    """
 
     ended: bool
     read: int = 0
@@ -116,9 +122,10 @@ class Guard:
             await answer(scope, receive, sent)
 
     async def _drain(self, scope: Scope, body: _Body, receive: Receive) -> None:
-        """Take the rest of a body that is not needed, within its limits.
+        """Take the rest of a body that is not needed.
 
-        Closed with something unread, a connection is reset, and the client never sees the answer.
+        It is taken within its limits. Closed with something unread, a connection is reset, and the client
+        never sees the answer.
         """
         most = self.most_bytes(scope["path"]) if body.admitted else UNKNOWN_BYTES
         seconds = self._limits.stall_seconds if body.admitted else UNKNOWN_SECONDS
@@ -215,7 +222,10 @@ class Guard:
         return Denied(413, "too_large", f"that is more than {size}. Send a smaller picture.")
 
     def _measured(self, scope: Scope, body: _Body, receive: Receive) -> Receive:
-        """Return `receive` with the limits of a body: its size, its pauses and its time."""
+        """Return `receive` with the limits of a body.
+
+        The limits are its size, its pauses and its time.
+        """
         most = self.most_bytes(scope["path"])
         clock = asyncio.get_running_loop().time
         until = clock() + self._limits.body_seconds
@@ -238,7 +248,10 @@ class Guard:
         return received
 
     def _dress(self, scope: Scope, message: Message, body: _Body) -> None:
-        """Add the headers of every answer, and the cookie of a new session."""
+        """Add the headers of every answer.
+
+        The cookie of a new session is added, too.
+        """
         headers = MutableHeaders(scope=message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
@@ -259,7 +272,10 @@ def cookie_text(name: str, value: str, seconds: float) -> str:
 
 
 def _page_or(scope: Scope, denied: Denied) -> Response:
-    """Return the page that lets one in for a page that was asked for without a session, else the error."""
+    """Return the answer to a denied request.
+
+    A page that was asked for without a session gives the page that lets one in, all else the error.
+    """
     wants_page = scope["method"] in SAFE and not scope["path"].startswith("/api/")
     if denied.status == 401 and wants_page:
         return RedirectResponse("/enter", 303)

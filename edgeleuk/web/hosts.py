@@ -70,9 +70,9 @@ def own_names(host: str, *, lan: bool) -> frozenset[str]:
 
 
 def host_of(header: str) -> str | None:
-    """Return the host of a Host header or an origin, in lower case.
+    """Return the host of a Host header or an origin.
 
-    Without port and brackets. None where it is malformed.
+    It is in lower case, without port and brackets. None where the header is malformed.
     """
     found = _HOST.fullmatch(header)
     if found is None:
@@ -101,7 +101,10 @@ def is_loopback(host: str) -> bool:
 
 
 def shown_hosts(host: str) -> list[str]:
-    """Return the hosts to put into addresses for people, the best one first."""
+    """Return the hosts to put into addresses for people.
+
+    The best one comes first.
+    """
     if not is_any(host):
         return [host]
     known = [each for each in addresses() if not ipaddress.ip_address(each).is_loopback]

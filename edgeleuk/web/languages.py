@@ -18,7 +18,9 @@ MOST_ASKED = 20
 
 
 def asked(accepted: str) -> str:
-    """Return the language for a request: that of the server unless it is English, else that of the browser.
+    """Return the language for a request.
+
+    It is that of the server unless it is English, else that of the browser.
 
     `accepted`: header `Accept-Language`, see RFC 9110, 12.5.4.
     """

@@ -1,4 +1,6 @@
-"""A running count, as it is shown to browsers, and what they ask of it.
+"""Running count as it is shown to browsers.
+
+The module also takes what browsers ask of the count.
 
 The count has a thread of its own. It hands over states, frames and counted fields; browsers' requests wait until it takes
 them, as the keys of its operator do.
@@ -140,7 +142,10 @@ class LiveHub:
             return list(self._newest)
 
     def crop(self, identity: int) -> bytes | None:
-        """Return the picture of a cell; None if it is not at hand."""
+        """Return the picture of a cell.
+
+        None if it is not at hand.
+        """
         with self._lock:
             return self._crops.get(identity)
 
@@ -153,7 +158,10 @@ class LiveHub:
         return True
 
     def _annotated(self, frame: Frame) -> NDArray[np.uint8]:
-        """Return a frame of SIDE pixels, with boxes while it shows the field that was counted last."""
+        """Return a frame of SIDE pixels, with boxes.
+
+        The boxes are there while it shows the field that was counted last.
+        """
         times = min(1.0, SIDE / max(frame.width, frame.height))
         size = max(1, round(frame.width * times)), max(1, round(frame.height * times))
         canvas = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)

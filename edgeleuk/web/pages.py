@@ -122,7 +122,10 @@ class Pages:
         return self._templates.page(request, "home.html", operators, slides=slides[:SHOWN_SLIDES], more=more)
 
     async def enter(self, request: Request) -> Response:
-        """Show where a token is typed; a browser that is in goes on."""
+        """Show where a token is typed.
+
+        A browser that is in goes on.
+        """
         if getattr(request.state, "browser", None):
             return RedirectResponse("/", 303)
         return HTMLResponse(self._templates.part("enter.html", version=self._templates.version))
@@ -184,7 +187,10 @@ class Pages:
         return self._templates.page(request, "slide.html", **values)
 
     async def standing(self, request: Request) -> Response:
-        """Return the verdict and the state of the review of a slide, for the list of slides."""
+        """Return a slide's verdict and the state of its review.
+
+        Both are for the list of slides.
+        """
         session = request.path_params["session"]
         return JSONResponse(await self._desk.run(lambda: self._desk.standing(session)))
 

@@ -25,7 +25,10 @@ def is_other_user(client: tuple[str, int] | None) -> bool:
 
 
 def _owner(host: str, port: int) -> int | None:
-    """Return the user who owns the socket at an address; None if unknown."""
+    """Return the user who owns the socket at an address.
+
+    None if unknown.
+    """
     try:
         wanted = {f"{each}:{port:04X}" for each in _spelled(ipaddress.ip_address(host))}
     except ValueError:
@@ -43,7 +46,10 @@ def _owner(host: str, port: int) -> int | None:
 
 
 def _spelled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[str]:
-    """Return an address as the kernel's tables spell it: words of the machine's byte order."""
+    """Return an address as the kernel's tables spell it.
+
+    It is in words of the machine's byte order.
+    """
     packed = [address.packed]
     if isinstance(address, ipaddress.IPv4Address):
         packed.append(ipaddress.IPv6Address(f"::ffff:{address}").packed)

@@ -118,7 +118,10 @@ class PicturesApi:
             raise StoreError(f"{folder} takes no picture: {error.strerror}.") from error
 
     async def _stored(self, request: Request, file: IO[bytes]) -> None:
-        """Write the request's body to a file; refuse what is no picture by its first bytes."""
+        """Write the request's body to a file.
+
+        What is no picture by its first bytes is refused.
+        """
         head = b""
         try:
             async for chunk in request.stream():

@@ -19,7 +19,10 @@ def limited(limits: Limits) -> type[H11Protocol]:
     count: Counter[str] = Counter()
 
     class Limited(H11Protocol):
-        """HTTP/1.1 connection that ends when it is too slow, or one too many."""
+        """HTTP/1.1 connection that ends when it is too slow.
+
+        It also ends when it is one too many.
+        """
 
         _timer: asyncio.TimerHandle | None = None
         _from = ""

@@ -127,7 +127,10 @@ class ReviewApi:
         return review
 
     def _changed(self, slide: Slide, before: Review | None, after: Review) -> dict[str, Any]:
-        """Return what an action changed: all cells where it is not known what the page shows."""
+        """Return what an action changed.
+
+        All cells are returned where it is not known what the page shows.
+        """
         old = before.cells if before else {}
         cells = [
             tile(slide.kept, cell) for identity, cell in after.cells.items() if old.get(identity) != cell

@@ -1,4 +1,7 @@
-"""What the pages show of a slide: plain values for templates and scripts."""
+"""Slides as the pages show them.
+
+They are plain values for templates and scripts.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +133,10 @@ def _state(review: Review) -> str:
 
 
 def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each type that is there, by either answer, and one for those that are not."""
+    """Yield a row for each type that is there.
+
+    A type is there by either answer. One more row is for those that are not.
+    """
     absent = []
     for label, share in now.types.items():
         theirs = own.types[label].count if label in own.types else 0
@@ -161,7 +167,10 @@ def rows(now: Differential, own: Differential, labels: Sequence[str]) -> Iterato
 
 
 def cell_groups(kept: Kept, review: Review) -> list[dict[str, Any]]:
-    """Return the cells by the program's type, in the order to look at them."""
+    """Return the cells by the program's type.
+
+    They are in the order to look at them.
+    """
     return [
         {
             "label": group.label or "",
@@ -199,7 +208,10 @@ def tile(kept: Kept, cell: ReviewedCell) -> dict[str, Any]:
 
 
 def added(kept: Kept, review: Review) -> list[dict[str, Any]]:
-    """Return the cells that were added by hand, each with the part of its field that shows it, um."""
+    """Return the cells that were added by hand.
+
+    Each comes with the part of its field that shows it, um.
+    """
     fields = {each.number: each.field for each in review.program.counted}
     shown = []
     for each in review.added:

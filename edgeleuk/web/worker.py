@@ -84,7 +84,10 @@ class Worker:
         wire.send(server, {"counted": True}, [encode(counted), view_of(frame)])
 
     def _restored(self, told: wire.Told) -> SlideCount:
-        """Return the slide as the server knows it: a new one, or one with its fields so far."""
+        """Return the slide as the server knows it.
+
+        It is a new one, or one with its fields so far.
+        """
         header = told.header
         setting = Setting(header["magnification"], header["um_per_px"], header["profile"])
         analyser = self._analyser_for(setting)

@@ -295,7 +295,10 @@ def _look(
 
 
 def _beside_ignored(found: Detections, truth: Boxes, sample: FieldSample) -> Detections:
-    """Leave out what was found on boxes that are neither cell nor background."""
+    """Leave out detections on ignored boxes.
+
+    Ignored boxes are neither cell nor background.
+    """
     if not len(sample.ignored):
         return found
     boxes = _inside(found.boxes, sample)

@@ -257,10 +257,10 @@ class Pair:
 def precisions(
     seen: Sequence[tuple[FieldSample, Typed]], vocabulary: Vocabulary
 ) -> tuple[dict[str, tuple[float, float]], tuple[float, float] | None]:
-    """Return AP50 and AP50-95 by annotated type, and of white cells of any type.
+    """Return AP50 and AP50-95 by type and of white cells.
 
-    An annotated type is compared with the label that the reader prints for it. Cells without a type count only
-    as white cells.
+    The types are the annotated ones; white cells may be of any type. An annotated type is compared with the
+    label that the reader prints for it. Cells without a type count only as white cells.
     """
     names = sorted({label for sample, _ in seen for label in _labels(sample) if label})
     by_type = {}
@@ -291,7 +291,10 @@ def _boxes(sample: FieldSample) -> Boxes:
 
 
 def _white(sample: FieldSample, typed: Typed) -> Labelled:
-    """Return boxes and detections of white cells: all types but none, whose probabilities are added."""
+    """Return boxes and detections of white cells.
+
+    White cells are all types but `NONE`. The probabilities of their types are added.
+    """
     sums: dict[tuple[float, ...], float] = {}
     for box, label, score in zip(typed.boxes.tolist(), typed.labels, typed.scores.tolist(), strict=True):
         if label != NONE:

@@ -1,6 +1,7 @@
-"""What an import met: damage, what was left out, traps of the data set.
+"""Findings of an import.
 
-Each kind of it is one sentence, however often it was met.
+They are damage, what was left out, and traps of the data set. Each kind is one sentence, however often it was
+met.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Import of a release, from its files to fields, cells and a report."""
+"""Import of a release.
+
+It goes from the files of the release to fields, cells and a report.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,10 @@ def _require_apart(request: Request) -> None:
 
 
 def _read(request: Request, findings: Findings) -> list[Subset]:
-    """Read the subsets of a release, or the one folder of a general format."""
+    """Read the subsets of a release.
+
+    A general format has one folder instead.
+    """
     try:
         return _subsets(request, findings)
     except OSError as error:
@@ -219,7 +225,10 @@ class _Named:
         return f"{SOURCE}-{self.magnification}" if self.request.is_release else self.subset.name
 
     def scale(self, scales: Scales, findings: Findings) -> Scale | None:
-        """Return the scale of the subset; None if it has no picture with labels."""
+        """Return the scale of the subset.
+
+        None if it has no picture with labels.
+        """
         there = sorted(self.subset.pictures.keys() & self.raw.keys())
         paths = [self.subset.pictures[stem][0] for stem in there]
         return scales.of(self.subset.name, self.magnification, paths, findings) if paths else None

@@ -126,7 +126,10 @@ def _inner(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_labels(content: bytes, file: str, findings: Findings) -> PictureLabels:
-    """Parse YOLO text: class, centre and size as shares, then what COLUMNS names."""
+    """Parse YOLO text.
+
+    A line has class, centre and size as shares, then what COLUMNS names.
+    """
     found = PictureLabels(PurePosixPath(file).stem)
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
         parts = line.split()

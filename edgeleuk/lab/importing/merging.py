@@ -82,7 +82,10 @@ class FieldName:
 
     @classmethod
     def of(cls, stem: str) -> FieldName | None:
-        """Parse the stem of a file name; None if it has another form."""
+        """Parse the stem of a file name.
+
+        None if it has another form.
+        """
         found = NAME.match(stem)
         return cls(found["patient"], found["place"], (found["diagnosis"] or "").upper()) if found else None
 
@@ -104,12 +107,18 @@ def raw_pictures(subset: Subset, findings: Findings) -> dict[str, RawPicture]:
 
 
 def _richer(one: list[RawBox], other: list[RawBox]) -> list[RawBox]:
-    """Return the boxes with more columns: a picture may have several text files."""
+    """Return the boxes with more columns.
+
+    A picture may have several text files.
+    """
     return max(one, other, key=lambda boxes: sum(1 + len(each.codes) for each in boxes))
 
 
 def _once(labels: PictureLabels, known: Sequence[RawBox], file: str, findings: Findings) -> list[RawBox]:
-    """Return boxes that are new; those that stand twice in one file are a finding."""
+    """Return the boxes that are new.
+
+    Boxes that stand twice in one file are a finding.
+    """
     here: set[tuple[Box, str | None]] = set()
     before = {(each.box, each.name) for each in known}
     new = []
@@ -124,7 +133,10 @@ def _once(labels: PictureLabels, known: Sequence[RawBox], file: str, findings: F
 
 
 def learn_ids(pictures: Iterable[RawPicture], findings: Findings) -> dict[int, str]:
-    """Return types by class id, learnt from boxes that text and COCO share."""
+    """Return types by class id, learnt from shared boxes.
+
+    Shared boxes are those that text and COCO both have.
+    """
     votes: dict[int, Counter[str]] = defaultdict(Counter)
     for picture in pictures:
         if not (picture.coco and picture.text and picture.size):
@@ -214,7 +226,10 @@ def cells_of(
 
 
 def _chosen(picture: RawPicture) -> list[RawBox]:
-    """Return COCO's boxes, with what only text files say of them; else those of the text."""
+    """Return COCO's boxes, else those of the text.
+
+    COCO's boxes get what only text files say of them.
+    """
     if not picture.coco or not picture.text or not picture.size:
         return picture.coco or picture.text
     more = {id(same): box for box, same in _pairs(picture)}
@@ -225,7 +240,10 @@ def _chosen(picture: RawPicture) -> list[RawBox]:
 
 
 def _inside(box: Box, size: tuple[int, int]) -> Box | None:
-    """Return a box clipped to its picture; None if too little is left."""
+    """Return a box clipped to its picture.
+
+    None if too little is left.
+    """
     x1, y1, x2, y2 = box
     clipped = max(x1, 0.0), max(y1, 0.0), min(x2, float(size[0])), min(y2, float(size[1]))
     least = min(clipped[2] - clipped[0], clipped[3] - clipped[1])
@@ -233,7 +251,10 @@ def _inside(box: Box, size: tuple[int, int]) -> Box | None:
 
 
 def _named(raw: RawBox, reading: Reading, where: str, findings: Findings) -> tuple[str | None, str | None]:
-    """Return cell class and type; no class for a box that is left out."""
+    """Return the cell class and type of a box.
+
+    A box that is left out has no class.
+    """
     name = (
         raw.name
         if raw.name is not None
@@ -252,7 +273,10 @@ def _named(raw: RawBox, reading: Reading, where: str, findings: Findings) -> tup
 
 
 def _applies_nowhere(codes: Mapping[str, int | str]) -> bool:
-    """Return whether all six attributes have a code of cells that were not named."""
+    """Return whether none of the six attributes applies.
+
+    All six then have a code of cells that were not named.
+    """
     six = [codes.get(name) for name in SIX]
     return all(code in (NOT_APPLICABLE, THIRD_VALUE) for code in six)
 
@@ -289,7 +313,10 @@ def _sized(attributes: dict[str, str], box: Box, where: str, findings: Findings)
 
 
 def _without_conflicts(cells: list[ImportedCell], where: str, findings: Findings) -> list[ImportedCell]:
-    """Return the cells, one for each box; one that was given two types has none."""
+    """Return the cells, one for each box.
+
+    A cell that was given two types has none.
+    """
     by_box: dict[Box, list[ImportedCell]] = {}
     for each in cells:
         by_box.setdefault(each.box, []).append(each)

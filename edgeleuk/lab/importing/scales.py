@@ -41,7 +41,10 @@ class Scales:
         self._finders: dict[str, Finder] = {}
 
     def of(self, subset: str, magnification: str, pictures: Sequence[Path], findings: Findings) -> Scale:
-        """Return the scale of a subset: the median over some of its fields."""
+        """Return the scale of a subset.
+
+        It is the median over some of its fields.
+        """
         if self.given is not None:
             return self.given
         found = self._measured(magnification, pictures) if self.fields else []

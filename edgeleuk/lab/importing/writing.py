@@ -97,7 +97,9 @@ class Writer:
             )
 
     def add(self, table: str, one: ImportedField) -> None:
-        """Write a field's picture and its cells, and keep its entries for the tables.
+        """Write a field's picture and its cells.
+
+        Their entries are kept for the tables.
 
         Raises:
             OutputError: A file cannot be written.

@@ -154,7 +154,10 @@ def finder_loss(
 
 
 def _inside_any(centres: Tensor, boxes: Tensor) -> Tensor:
-    """Return which grid cells (N, A) lie in any of the boxes (N, R, 4)."""
+    """Return which grid cells lie in any of the boxes.
+
+    The result has the shape (N, A), and `boxes` has (N, R, 4).
+    """
     x, y = centres[:, 0], centres[:, 1]
     x1, y1, x2, y2 = (boxes[:, :, None, i] for i in range(4))
     return ((x > x1) & (x < x2) & (y > y1) & (y < y2)).any(dim=1)

@@ -199,7 +199,10 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
 
 
 def _take(network: nn.Module, weights: Mapping[str, Tensor], layers: Sequence[str] | None) -> None:
-    """Load weights of another network into one: all of them, or those of the named layers alone."""
+    """Load weights of another network into one.
+
+    All weights are loaded, or those of the named layers alone.
+    """
     if layers is not None:
         own = network.state_dict()
         weights = own | {name: value for name, value in weights.items() if name.split(".")[0] in layers}

@@ -1,7 +1,8 @@
-"""Evaluation of `teach` and `adapt` in laboratories that a reader does not know.
+"""Evaluation of `teach` and `adapt` in unknown laboratories.
 
-Either readers that were trained without some laboratories read these, or the published reader reads simulated
-ones: pictures of known laboratories in the stain of another one and out of focus.
+A reader does not know these laboratories: either readers that were trained without some laboratories read
+these, or the published reader reads simulated ones. Those are pictures of known laboratories in the stain of
+another one and out of focus.
 """
 
 from __future__ import annotations
@@ -207,7 +208,10 @@ def _scored(
 def _taught(
     foreign: Foreign, number: int, seed: int, wrong: float
 ) -> tuple[tuple[Score, float], tuple[Score, float], bool]:
-    """Return the figures of a taught head and of its parent on the cells that were not drawn."""
+    """Return the figures of a taught head and its parent.
+
+    They are of the cells that were not drawn. The last value is whether the head is adopted.
+    """
     rng = np.random.default_rng((seed, number))
     cells, manifest = foreign.cells, foreign.manifest
     drawn = np.zeros(len(cells), bool)
@@ -235,7 +239,10 @@ def _with_wrong_labels(
 
 
 def _oracle(foreign: Foreign) -> tuple[Score, float]:
-    """Return the figures of heads that learnt all other cells of the laboratory, in five folds."""
+    """Return the figures of heads that learnt the laboratory.
+
+    Each head learnt all other cells of the laboratory, in five folds.
+    """
     cells, manifest = foreign.cells, foreign.manifest
     rows = Design.of(cells.features).apply(cells.features)
     products = rows @ rows.T

@@ -134,7 +134,10 @@ def recipes_for(wanted: Wanted) -> Recipes:
 
 
 def _repeat(root: Path, table: str, subsets: Sequence[str], aside: set[str]) -> float:
-    """Return how often a field is drawn in an epoch: more than once where there are few."""
+    """Return how often a field is drawn in an epoch.
+
+    It is more than once where there are few fields.
+    """
     samples, _ = load_fields(root / "fields" / f"{table}_train.json", root / "fields" / "images")
     fields = sum(each.source in subsets and each.group not in aside for each in samples)
     return max(1.0, round(LEAST_FIELDS / max(fields, 1), 2))
@@ -286,7 +289,10 @@ def finder_part(recipe: Recipe, runs: Path, work: Path) -> dict[str, Any]:
 
 
 def _cameras(recipe: Recipe, scales: Mapping[int, Scale]) -> list[float]:
-    """Return the range of um per pixel in which scales are expected: the objective's, and that of the data."""
+    """Return the range of um per pixel that is expected.
+
+    It covers the objective's range and that of the data.
+    """
     low, high = objective(recipe["model"]["magnification"]).um_per_px
     seen = [scale.um_per_px for scale in scales.values()]
     return [round(min(low, *(x / MARGIN for x in seen)), 4), round(max(high, *(x * MARGIN for x in seen)), 4)]

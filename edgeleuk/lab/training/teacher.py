@@ -61,7 +61,7 @@ def taught(
 
 
 def with_found(sample: FieldSample, found: Detections, names: Sequence[str], apart_iou: float) -> FieldSample:
-    """Return a field with the cells that a finder found beside its annotated ones.
+    """Return a field with found cells beside its annotated ones.
 
     Args:
         sample: Annotated field.
@@ -101,7 +101,10 @@ def with_doubts(sample: FieldSample, doubtful: Boxes, apart_iou: float) -> Field
 
 
 def _same(boxes: Boxes, others: Boxes, apart_iou: float) -> NDArray[np.bool_]:
-    """Return which boxes overlap one of the others by more than an IoU."""
+    """Return which boxes overlap one of the others.
+
+    An overlap is an IoU above `apart_iou`.
+    """
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     inter = (high - low).clip(0).prod(axis=2)
@@ -111,7 +114,10 @@ def _same(boxes: Boxes, others: Boxes, apart_iou: float) -> NDArray[np.bool_]:
 
 
 def _teacher(settings: Mapping[str, Any], runs: Path) -> Finder:
-    """Open the finder of a recipe that was trained, or one that ships."""
+    """Open the finder of a recipe.
+
+    It is one that was trained, or one that ships.
+    """
     if "model" in settings:
         return Finder(registry.load(settings["model"]).finder)
     return _opened(settings["recipe"], runs)

@@ -1,1 +1,4 @@
-"""Forms of a report: HTML, PDF, CSV, JSON and FHIR, all from one `reports.Report`."""
+"""Forms of a report.
+
+They are HTML, PDF, CSV, JSON and FHIR, all from one `reports.Report`.
+"""

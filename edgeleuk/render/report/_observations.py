@@ -112,7 +112,10 @@ class Observations(Document):
         return self._interval(bounds.low, bounds.high, "%", "%")
 
     def _interval(self, low: float, high: float | None, unit: str, code: str) -> list[Resource]:
-        """Return an interval as one component, open above where it has no end."""
+        """Return an interval as one component.
+
+        It is open above where it has no end.
+        """
         ends = {"low": quantity(low, unit, code)}
         if high is not None:
             ends["high"] = quantity(high, unit, code)

@@ -158,7 +158,10 @@ class _Whole(Observations):
         )
 
     def devices(self) -> Iterator[Resource]:
-        """Yield the program with its models' hashes, and the microscope if it is named."""
+        """Yield the program, and the microscope if it is named.
+
+        The program comes with its models' hashes.
+        """
         about, model = self.report.about, self.report.about.model
         versions = {
             "program": about.program,
@@ -186,7 +189,10 @@ class _Whole(Observations):
             )
 
     def people(self) -> Iterator[Resource]:
-        """Yield the site, the operator and the signer, as far as they are named."""
+        """Yield the site, the operator and the signer.
+
+        Those that are not named are left out.
+        """
         about, signer = self.report.about, self.report.standing.signed_by
         if about.site:
             yield self.resource("Organization", "site", name=string(about.site))

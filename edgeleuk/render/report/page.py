@@ -105,7 +105,10 @@ def when(time: str | None) -> str:
 
 
 def span(started: str, ended: str | None) -> str:
-    """Format a start and an end; the date is said once if it is the same."""
+    """Format a start and an end.
+
+    The date is said once if it is the same.
+    """
     if not ended:
         return _("{time}, not finished").format(time=when(started))
     first, last = when(started), when(ended)
@@ -233,12 +236,18 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def percent_text(percent: float | None, of: int | None) -> str:
-    """Return a percentage with as many decimals as its cells allow; "" for none."""
+    """Return a percentage as text.
+
+    It has as many decimals as its cells allow. The text is "" for none.
+    """
     return "" if percent is None or of is None else figure(f"{percent:.{decimals(of)}f}")
 
 
 def between_text(row: TypeRow) -> str:
-    """Return the bounds of a type as text; "" where no share is stated."""
+    """Return the bounds of a type as text.
+
+    The text is "" where no share is stated.
+    """
     if row.of is None:
         return ""
     return between(row.bounds, decimals(row.of)) if row.bounds else _("not known")

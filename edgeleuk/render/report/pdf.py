@@ -53,7 +53,10 @@ def pdf(html: str) -> bytes:
 
 
 def _library() -> tuple[Any, Any, Any]:
-    """Return WeasyPrint's classes: page, fetcher of what a page refers to, and error of that."""
+    """Return WeasyPrint's classes.
+
+    They are the page, the fetcher of what a page refers to, and the error of that.
+    """
     # Its remarks on style sheets are for their authors.
     logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
     try:
