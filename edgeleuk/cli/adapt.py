@@ -38,7 +38,7 @@ def adapt(
 ) -> None:
     """Adapt a model to a microscope and stain, from fields that nobody labelled.
 
-    Ten fields with sixty white cells at least, better of three slides of different patients. The features of the cells are
+    Give ten fields or more with at least sixty white cells, mostly mature ones; three slides of different healthy people are best. The features of the cells are
     shifted and stretched to those of known microscopes. The new model is written only if quarter turns and other stains of a cell
     agree more often, more cells are sure, and those that were sure stay what they were; else the exit code is 13 and nothing is
     written. It does not know what is right: labelled cells (`edgeleuk teach`) help more.
