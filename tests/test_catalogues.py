@@ -16,7 +16,7 @@ from edgeleuk.system import language
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "deploy" / "catalogues.py"
-pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="the script comes with a checkout")
+pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="this comes with a checkout")
 PATHS = sorted((ROOT / "edgeleuk" / "locale").glob("*.po"))
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from string import Formatter
 
-from edgeleuk.system.language import NAMES, Language, current, figure, load, speaking
+from edgeleuk.system import language as languages
+from edgeleuk.system.language import NAMES, Language, current, figure, speaking
 
 LEAST_LETTERS = 3
 """Minimum letters of a template beside its placeholders.
@@ -174,7 +175,7 @@ def _sentence(text: str, language: Language, *, long: bool = False) -> str | Non
 @cache
 def _templates(code: str) -> Sequence[Template]:
     """Return the templates of a language, the most particular first."""
-    return sorted(_read(load(code)), key=lambda template: -template.size)
+    return sorted(_read(languages.load(code)), key=lambda template: -template.size)
 
 
 def _read(language: Language) -> Iterator[Template]:

@@ -9,7 +9,7 @@ from importlib import resources
 
 from markupsafe import Markup, escape
 
-from edgeleuk.system import language
+from edgeleuk.system import file_io, language
 
 SCRIPT_TEXT = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"')
 """Texts that scripts show."""
@@ -43,7 +43,9 @@ def script_texts() -> tuple[str, ...]:
     """Return the English texts of all scripts."""
     folder = resources.files("edgeleuk.web") / "static"
     scripts = (each.read_text(encoding="utf-8") for each in folder.iterdir() if each.name.endswith(".js"))
-    return tuple(json.loads(f'"{text}"') for script in scripts for text in SCRIPT_TEXT.findall(script))
+    return tuple(
+        file_io.parse_json(f'"{text}"') for script in scripts for text in SCRIPT_TEXT.findall(script)
+    )
 
 
 def script_words() -> str:
