@@ -129,6 +129,7 @@ def test_an_absent_scheduler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for address, code, said in (
         ("tcp://127.0.0.1:9", 12, "the scheduler tcp://127.0.0.1:9 does not answer"),
         ("nonsense://x", 2, "is no address of a scheduler"),
+        ("host", 2, "is no address of a scheduler"),
     ):
         done = run("batch", tmp_path / "slides", "--out", tmp_path / "out", "--scheduler", address)
         assert done.returncode == code, done.stderr

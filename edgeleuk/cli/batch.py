@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,9 +156,10 @@ def batch(
                     fault = error
         rows, codes = _finished(ledger, slides, fault)
         lacking = len(slides) - rows
-        _tell(progress, ledger.table, lacking, stopped=bool(stop))
+        state = _State(ledger.table, rows, len(codes), lacking)
+        _tell(progress, state, stopped=bool(stop))
         if as_json:
-            print_json(_summary(progress, ledger.table, lacking))
+            print_json(_summary(progress, state))
     if fault:
         raise fault
     if stop:
@@ -208,8 +210,21 @@ def _finished(ledger: Ledger, slides: Sequence[Slide], fault: EdgeleukError | No
     return len(entries), [each.code for each in entries if each.code]
 
 
-def _tell(progress: Progress, table: Path, lacking: int, *, stopped: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a batch's folder holds after a run."""
+
+    table: Path
+    rows: int
+    failed: int
+    """Slides of the rows that could not be counted, in this run or before."""
+    lacking: int
+    """Slides without a row."""
+
+
+def _tell(progress: Progress, state: _State, *, stopped: bool) -> None:
     """Print how the batch went."""
+    table = state.table
     for slide, _, text in progress.failures[:FAILURES_SHOWN]:
         tell(f"slide {slide} failed: {text}")
     if more := progress.failed - min(len(progress.failures), FAILURES_SHOWN):
@@ -218,21 +233,26 @@ def _tell(progress: Progress, table: Path, lacking: int, *, stopped: bool) -> No
         tell(
             f"slides whose pictures changed since they were counted, and were counted again: {progress.changed}"
         )
+    if earlier := state.failed - progress.failed:
+        tell(f"slides that failed in an earlier run: {earlier}. Give --retry to count them again.")
     done = f"{progress.counted} slides counted, {progress.failed} failed, {progress.before} done before"
-    tell(f"{'interrupted: ' if stopped else ''}{done}; {lacking} without a result. The table is {table}.")
+    tell(f"{'interrupted: ' if stopped else ''}{done}; {state.lacking} without a result.")
+    tell(f"The table is {table}: {state.rows} slides, {state.failed} of them failed.")
 
 
-def _summary(progress: Progress, table: Path, lacking: int) -> dict[str, Any]:
+def _summary(progress: Progress, state: _State) -> dict[str, Any]:
     """Return the summary for --json."""
     return {
         "schema": SCHEMA,
-        "table": str(table),
+        "table": str(state.table),
+        "rows": state.rows,
+        "rows_failed": state.failed,
         "slides": progress.slides,
         "counted": progress.counted,
         "failed": progress.failed,
         "before": progress.before,
         "changed": progress.changed,
-        "lacking": lacking,
+        "lacking": state.lacking,
         "retried": progress.retried,
         "seconds": round(time.monotonic() - progress.begun, 3),
         "processor_seconds": round(progress.seconds, 3),

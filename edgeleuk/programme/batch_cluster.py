@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from edgeleuk.programme.batch_settings import Settings, packed
 from edgeleuk.programme.batch_slides import Slide
 
 INSTALL = "pip install 'edgeleuk[cluster]'"
+ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^/\s]+:\d{1,5}")
+"""Form of a scheduler's address."""
 CONNECT_S = 15
 """Time in which the scheduler must answer."""
 ASKED_S = 5.0
@@ -258,6 +261,10 @@ def _connected(address: str) -> Any:
         ClusterError: The scheduler does not answer.
         UsageError: The address has not the form of one.
     """
+    if not ADDRESS.fullmatch(
+        address
+    ):  # before a client is made: a failed one ends with a traceback of its own
+        raise UsageError(f"{address} is no address of a scheduler. Write it as tcp://host:8786.")
     try:
         from distributed import Client
     except ImportError as error:
