@@ -153,6 +153,7 @@ def test_what_is_done_is_not_counted_again(batch: tuple[Path, dict, str], slides
     assert again.returncode == 3
     summary = json.loads(again.stdout)
     assert (summary["before"], summary["counted"], summary["failed"]) == (6, 0, 0)
+    assert f"failed in an earlier run: {summary['rows_failed']}. Give --retry" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in batch[0].glob("results/*/*")} == before
 
 

@@ -63,6 +63,14 @@ def test_every_form_is_written_at_once(
     assert all(f"the report is in {path}" in said.replace("\n", "") for path in forms.values())
 
 
+def test_a_form_for_programs_can_be_printed(document: Path) -> None:
+    """By a dash; what is looked at needs a file."""
+    printed = CliRunner().invoke(app, ["report", str(document), "--json", "-"])
+    assert json.loads(printed.stdout)["schema"] == "edgeleuk-report/1"
+    refused = CliRunner().invoke(app, ["report", str(document), "--html", "-"])
+    assert "need a file" in str(refused.exception)
+
+
 def test_a_session_and_a_slide_id_name_the_same_report(tmp_path: Path) -> None:
     """The newest session of a slide; its cells' review is in it."""
     with store_at(tmp_path) as store:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import json_text, results, tell, warn, write
+from edgeleuk.cli._console import json_text, print_csv, results, tell, warn, write
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RESULTS = "results.json"
 """File of a result in a folder that `analyze --out` wrote."""
+PRINTED = Path("-")
+"""File name that stands for the standard output."""
 RECORD = ".edgeleuk"
 
 
@@ -42,11 +44,15 @@ def report(
         typer.Option("--pdf", help="Print the page to a PDF, A4 (extra `pdf`).", show_default=False),
     ] = None,
     fhir: Annotated[
-        Path | None, typer.Option("--fhir", help="Write an HL7 FHIR R4 document.", show_default=False)
+        Path | None,
+        typer.Option("--fhir", help="Write an HL7 FHIR R4 document; - prints it.", show_default=False),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write one table.", show_default=False)] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write one table; - prints it.", show_default=False)
+    ] = None,
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write every number as JSON.", show_default=False)
+        Path | None,
+        typer.Option("--json", help="Write every number as JSON; - prints it.", show_default=False),
     ] = None,
     outbox: Annotated[
         bool,
@@ -79,6 +85,8 @@ def report(
         )
     if len({*targets}) < len(targets):
         raise UsageError("two forms of the report would go to the same file. Give each its own.")
+    if PRINTED in (html, pdf):
+        raise UsageError("--html and --pdf need a file. Only --csv, --json and --fhir can be printed by -.")
     from edgeleuk.render.report.pdf import require
 
     if pdf:
@@ -88,6 +96,8 @@ def report(
     if fhir or outbox:
         _write_fhir(made, fhir, outbox)
     for path in targets:
+        if path == PRINTED:
+            continue
         tell(f"the report is in {path}")
     tell_lost(made.lost)
 
@@ -102,9 +112,17 @@ def _write(made: Report, html: Path | None, pdf: Path | None, csv: Path | None, 
     if pdf:
         write(pdf, printed(page(made)), private_files.FILE)
     if csv:
-        write(csv, plain.csv(made), private_files.FILE)
+        _put(csv, plain.csv(made))
     if as_json:
-        write(as_json, json_text(plain.document(made)), private_files.FILE)
+        _put(as_json, json_text(plain.document(made)))
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file that its owner alone reads, or print the text."""
+    if path == PRINTED:
+        print_csv(text)
+    else:
+        write(path, text, private_files.FILE)
 
 
 def _write_fhir(made: Report, path: Path | None, outbox: bool) -> None:
@@ -121,7 +139,7 @@ def _write_fhir(made: Report, path: Path | None, outbox: bool) -> None:
         tell(f"the FHIR document has no PDF: the extra `pdf` is not installed. To have it: {INSTALL}")
     text = json_text(bundle(made, form))
     if path:
-        write(path, text, private_files.FILE)
+        _put(path, text)
     if outbox:
         name = bundle_name(made.about.id, made.standing.revision, made.standing.status)
         tell(f"the FHIR document waits in {Outbox().put(name, text.encode())}")
