@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from edgeleuk.adaptation import fitting, folders, scoring
-from edgeleuk.adaptation.cells import NOTHING, Cells, kinds_of
+from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, kinds_of
 from edgeleuk.adaptation.flagging import flags_of, with_flags
 from edgeleuk.adaptation.teaching import LEAST_CELLS, Taught, Teacher, folds_of
 from edgeleuk.cli import app
@@ -31,6 +31,7 @@ from edgeleuk.models.guard import Guard
 from edgeleuk.models.heads import Head
 from edgeleuk.networks.reader import Reader
 from edgeleuk.review.confirmed import confirmed
+from edgeleuk.system.result_marks import marked
 from edgeleuk.types import UNCLASSIFIED, Scale
 
 LABELS = ("neutrophil", "lymphocyte", "blast")
@@ -269,6 +270,27 @@ def test_folders_are_named_by_type(model: registry.Model, tmp_path: Path) -> Non
         folders.kind_folders(tmp_path / "Neutrophils", model.reader)
 
 
+def test_exported_crops_are_read_once_each(model: registry.Model, tmp_path: Path) -> None:
+    """The mark of a result does not leave them out; a copy does, and so does one under another type."""
+    crops = tmp_path / "S-1" / "crops"
+    for name, seed in (("basophil/1", 1), ("basophil/2", 2), ("basophil/2-copy", 2), ("neutrophil/1", 1)):
+        jpeg = cv2.imencode(".jpg", picture(0, seed))[1].tobytes()
+        (crops / name).parent.mkdir(parents=True, exist_ok=True)
+        (crops / f"{name}.jpg").write_bytes(marked(jpeg, "6ba7b810-9dad-11d1-80b4-00c04fd430c8"))
+    with pytest.raises(InputError, match=r"S-1/crops"):
+        folders.kind_folders(crops.parent, model.reader)
+    seen = folders.Seen()
+    basophils, neutrophils = (
+        list(folders.cells_in(kind, 0.125, "S-1", seen))
+        for kind in sorted(folders.kind_folders(crops, model.reader), key=lambda each: each.kind)
+    )
+    assert [isinstance(each, TaughtCell) for each in basophils] == [True, True] and seen.copies == 1
+    assert [str(each).partition(": ")[2] for each in neutrophils] == [
+        f"it is the same picture as {crops / 'basophil' / '1.jpg'}, which counts as basophil. Keep it in the folder of its"
+        " type only."
+    ]
+
+
 # The command
 
 
@@ -278,7 +300,9 @@ def picture(kind: int, seed: int) -> NDArray[np.uint8]:
     image = np.full((160, 160, 3), 225, np.uint8)
     middle = tuple((80 + rng.integers(-6, 7, 2)).tolist())
     cv2.circle(image, middle, int(rng.integers(34, 42)), (170, 90, 130), 12 if kind else -1)
-    return cv2.GaussianBlur(image, (0, 0), 1.5)
+    image = cv2.GaussianBlur(image, (0, 0), 1.5)
+    image[0, 0] = seed  # no two are copies
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +387,7 @@ def test_a_new_kind_is_taught_by_name_only(lesson: Path, tmp_path: Path) -> None
     out = tmp_path / "own"
     done = run(str(place), "--out", str(out), "--flag", "ring form")
     assert done.exit_code == 3, done.output  # a picture could not be read; the rest was done
-    assert "broken.png" in done.output
+    assert "broken.png" in done.output and "warning: " in done.output and "error: " not in done.output
     made = registry.load_folder(out)
     assert made.reader.flags == ("ring_form",)
     crops = np.stack([cv2.resize(picture(1, i), (96, 96), interpolation=cv2.INTER_AREA) for i in range(4)])

@@ -20,6 +20,7 @@ from edgeleuk.system import file_io
 
 if TYPE_CHECKING:
     from edgeleuk.adaptation.cells import TaughtCell
+    from edgeleuk.adaptation.folders import Seen
     from edgeleuk.differential.rules import Reference, Rules
     from edgeleuk.models.registry import Model
     from edgeleuk.sessions import Store
@@ -31,6 +32,8 @@ class _Gathered:
 
     cells: list[TaughtCell] = field(default_factory=list)
     failures: list[EdgeleukError] = field(default_factory=list)
+    unread: list[EdgeleukError] = field(default_factory=list)
+    """What is wrong with single pictures."""
     scales: list[float] = field(default_factory=list)
     """Scales of the sessions' pictures, um per pixel."""
     profiles: set[str] = field(default_factory=set)
@@ -83,6 +86,7 @@ def teach(
     cells' pictures are not kept any more teaches nothing, and that is said.
     """
     from edgeleuk.adaptation import learning
+    from edgeleuk.adaptation.folders import Seen
     from edgeleuk.networks.reader import Reader
     from edgeleuk.render import learning as render
 
@@ -90,14 +94,17 @@ def teach(
     require_learnable(model)
     target = Target.of(model, name, out)
     files = standards(rules, reference)
-    found = _Gathered()
+    found, seen = _Gathered(), Seen()
     folders, sessions = _divided(sources, um_per_px)
     for folder in folders:
-        _from_folder(folder, model, um_per_px or 0.0, flags or (), found)
+        _from_folder(folder, model, um_per_px or 0.0, flags or (), found, seen)
+    if seen.copies:
+        warn(f"copies of pictures that were left out, as each picture counts once: {seen.copies}.")
     if sessions:
         _from_sessions(sessions, model, store, model_folder, files, found)
+    failures = found.failures + found.unread
     if not found.cells:
-        raise found.failures[0] if found.failures else InputError("there is no labelled cell to learn from.")
+        raise failures[0] if failures else InputError("there is no labelled cell to learn from.")
     reader = Reader(model.reader, threads)
     scale = sorted(found.scales)[len(found.scales) // 2] if found.scales else None
     profile = found.profiles.pop() if len(found.profiles) == 1 else ""
@@ -111,11 +118,13 @@ def teach(
         results().print(render.lesson(lesson))
     for failure in found.failures:
         report(failure)
+    for failure in found.unread:
+        warn(str(failure))
     if not lesson.new:
         raise NotBetterError(f"nothing was written: {lesson.refused}.")
     tell(written)
-    if found.failures:
-        raise typer.Exit(found.failures[0].exit_code)
+    if failures:
+        raise typer.Exit(failures[0].exit_code)
 
 
 def _divided(sources: Sequence[str], um_per_px: float | None) -> tuple[list[Path], list[str]]:
@@ -134,7 +143,7 @@ def _divided(sources: Sequence[str], um_per_px: float | None) -> tuple[list[Path
 
 
 def _from_folder(
-    folder: Path, model: Model, um_per_px: float, flags: Sequence[str], found: _Gathered
+    folder: Path, model: Model, um_per_px: float, flags: Sequence[str], found: _Gathered, seen: Seen
 ) -> None:
     from edgeleuk.adaptation.folders import cells_in, kind_folders, plain_kind
 
@@ -151,9 +160,9 @@ def _from_folder(
                 f" that `edgeleuk models show {model.magnification}` lists, or teach a new kind with --flag {kind.kind}."
             )
             continue
-        for cell in cells_in(kind, um_per_px, str(folder)):
+        for cell in cells_in(kind, um_per_px, str(folder), seen):
             if isinstance(cell, EdgeleukError):
-                found.failures.append(cell)
+                found.unread.append(cell)
             else:
                 found.cells.append(cell)
 

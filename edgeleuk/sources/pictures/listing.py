@@ -29,12 +29,13 @@ A Refusal has the reason; an InputError is for what should have been a picture a
 """
 
 
-def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
+def pictures(paths: Sequence[str], recursive: bool = False, *, marked: bool = False) -> Iterator[Found]:
     """List the pictures that paths, folders and patterns name.
 
     Each file comes once, in order; each page of a TIFF is one picture. What lies beside them in a folder
     comes as a Refusal without an exit code. What cannot be found, listed or read comes as the error it is, in
     its place, so that the rest goes on. Where there is neither a picture nor an error, an error says so.
+    With `marked`, JPEGs that this program marked as its results are pictures too.
     """
     seen: set[str] = set()
     results = usable = 0
@@ -46,7 +47,7 @@ def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
                     usable += 1
                     continue
                 seen.add(key)
-            for each in pages_of(found) if isinstance(found, Path) else (found,):
+            for each in pages_of(found, marked=marked) if isinstance(found, Path) else (found,):
                 usable += not isinstance(each, Refusal)
                 results += isinstance(each, Refusal)
                 yield each
@@ -54,11 +55,12 @@ def pictures(paths: Sequence[str], recursive: bool = False) -> Iterator[Found]:
         yield InputError(f"no picture is among what was named ({FORMATS}). Name pictures, or their folder.")
 
 
-def pages_of(path: Path) -> Iterator[Found]:
+def pages_of(path: Path, *, marked: bool = False) -> Iterator[Found]:
     """List the pictures and other contents of a file.
 
     Little more than its beginning is read. A file without a picture's suffix may be one: its content decides.
-    A file with it that is no picture is an error when it is read.
+    A file with it that is no picture is an error when it is read. A JPEG that this program marked as a
+    result is left out, except with `marked`.
     """
     try:
         require_file(path)
@@ -68,7 +70,7 @@ def pages_of(path: Path) -> Iterator[Found]:
             if kind != "picture":
                 yield from _no_picture(path, kind)
                 return
-            if mark_of(head):
+            if mark_of(head) and not marked:
                 yield left_out(path, "result")
                 return
             others = 0 if head[:4] in MAGIC else others_in(file, head)
