@@ -193,3 +193,10 @@ def test_features_give_the_readers_probabilities(model: registry.Model) -> None:
     logits = reader.head.logits(reader.features(crops))[:, : len(reader.types)] / reader.manifest.temperature
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert reader.type_probabilities(crops) == pytest.approx(shares, abs=1e-5)
+
+
+def test_pictures_that_are_not_there_are_told_first(tmp_path: Path) -> None:
+    """And not that there are too few cells."""
+    done = CliRunner().invoke(app, ["adapt", str(tmp_path / "nothing"), "--name", "here"])
+    assert "does not exist" in str(done.exception)
+    assert "too few" not in str(done.exception)

@@ -115,11 +115,13 @@ def _require_enough(of_field: Sequence[int], failures: Sequence[EdgeleukError]) 
         InputError: There is not.
     """
     cells = sum(of_field)
+    if not of_field and failures:
+        raise failures[0]
     if len(of_field) < LEAST_FIELDS or cells < LEAST_CELLS:
         left = f" {len(failures)} pictures could not be used; the first: {failures[0]}" if failures else ""
         raise InputError(
             f"{cells} white cells in {len(of_field)} fields are too few to adapt to. Take {LEAST_FIELDS} fields and"
-            f" {LEAST_CELLS} white cells or more, better of three slides of different patients.{left}"
+            f" {LEAST_CELLS} white cells or more, best of three slides of different healthy people.{left}"
         )
     if max(of_field) > MOST_OF_A_FIELD * cells:
         raise InputError(

@@ -157,7 +157,7 @@ def _for(recipe: Recipe, wanted: Wanted, data: Mapping[str, Any], train: Mapping
 
 
 def _subsets(root: Path, wanted: Wanted) -> tuple[str, ...]:
-    report = read_document(root / REPORT)
+    report = read_document(root / REPORT) if (root / REPORT).is_file() else {}
     named = report.get("subsets") if isinstance(report, dict) else None
     if not isinstance(named, dict) or report.get("format") not in ("leukemiaattri", "lld"):
         raise InputError(
