@@ -20,7 +20,7 @@ from edgeleuk.errors import InputError, UsageError
 from edgeleuk.programme import archive, sharing
 from edgeleuk.programme.conflicts import resolve
 from edgeleuk.programme.figures import figures, rows
-from edgeleuk.review import OpenReview
+from edgeleuk.review import FoundSlide, OpenReview, find_slide
 from edgeleuk.sessions import open_store
 from edgeleuk.statistics.kappa import Kappa, kappa
 
@@ -72,13 +72,74 @@ def test_a_second_opinion_goes_there_and_back(first: tuple[Path, str, Path], tmp
     (second,) = told["second"]
     assert (second["reviewers"], second["session"]) == (["ben"], returned["session"])
     assert (second["both_looked_at"]["n"], second["both_looked_at"]["agreed"]) == (10, 8)
-    assert (second["all_cells"]["n"], second["all_cells"]["agreed"]) == (20, 18)
+    assert second["all_cells"] == {"n": 20, "agreed": 18}
     assert second["different"] == [
         {"cell": 1, "first": "blast", "second": "neutrophil"},
         {"cell": 2, "first": "lymphocyte", "second": "monocyte"},
     ]
     said = command("sessions", "compare", returned["session"], "--store", path).stdout
-    assert "8 of 10 with the same label, Cohen's kappa" in said
+    assert "8 of 10 with the same label, Cohen's kappa" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80
+
+
+@pytest.fixture
+def opinion(first: tuple[Path, str, Path], tmp_path: Path) -> tuple[Path, str, str]:
+    """The store of slide S-1 with its own session and the second opinion, which is newer."""
+    path, session, file = first
+    there, back = tmp_path / "there.db", tmp_path / "back.zip"
+    taken = json.loads(command("sessions", "take", file, "--store", there, "--json").stdout)
+    command("sessions", "share", taken["session"], "--out", back, "--store", there)
+    returned = json.loads(command("sessions", "take", back, "--store", path, "--json").stdout)
+    return path, session, returned["session"]
+
+
+def test_a_slide_id_means_no_second_opinion(opinion: tuple[Path, str, str]) -> None:
+    """It is found by its session id, and by the slide id never, even when it is alone."""
+    path, session, second = opinion
+    with open_store(path) as store:
+        assert find_slide(store, "S-1") == FoundSlide(session)
+        assert find_slide(store, second).session == second
+        assert (store.get(second).first, store.get(session).first) == (session, "")
+        store.delete(session)
+        with pytest.raises(UsageError, match=f"only a second opinion.*{second}"):
+            find_slide(store, "S-1")
+        assert store.get(second).first == store.get(second).summary.second_of
+
+
+def test_a_second_opinion_is_called_one(opinion: tuple[Path, str, str], tmp_path: Path) -> None:
+    """In the list, on the terminal, and in the report's head."""
+    path, session, second = opinion
+    listed = command("sessions", "list", "--store", path).stdout
+    assert f"{second} is a second opinion on {session}" in listed
+    assert f"{session} is a second opinion" not in listed
+    for id, is_second in ((second, True), (session, False), ("S-1", False)):
+        shown = command("sessions", "show", id, "--store", path).stdout
+        assert (f"second opinion on session {session}" in shown) is is_second
+        page = tmp_path / f"{id}.html"
+        written = command("report", id, "--store", path, "--html", page)
+        assert written.exit_code == 0, written.output
+        assert ("Second opinion on" in page.read_text("utf-8")) is is_second
+
+
+def test_reviews_that_nobody_made_have_no_kappa(tmp_path: Path) -> None:
+    """The program's labels agree with themselves; a review of one side alone has no cells in common."""
+    (tmp_path / "first").mkdir()
+    with store_at(tmp_path / "first") as store:
+        session, path = keep(store, [reading("neutrophil"), reading("lymphocyte")] * 5), store.path
+    there, file, back = tmp_path / "there.db", tmp_path / "s.zip", tmp_path / "back.zip"
+    command("sessions", "share", session, "--out", file, "--store", path)
+    taken = json.loads(command("sessions", "take", file, "--store", there, "--json").stdout)["session"]
+    command("sessions", "share", taken, "--out", back, "--store", there)
+    command("sessions", "take", back, "--store", path)
+    said = command("sessions", "compare", session, "--store", path).stdout
+    assert "nobody has reviewed yet" in said
+    assert "kappa" not in said
+    review(path, session, {1: "blast"}, "anna")
+    said = command("sessions", "compare", session, "--store", path).stdout
+    assert (
+        "  cells that both looked at: none, so no kappa\n  all cells: 9 of 10 with the same label\n" in said
+    )
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_taking_a_file_again_adds_nothing(first: tuple[Path, str, Path], tmp_path: Path) -> None:

@@ -124,7 +124,9 @@ def established(opened: Store, control: Control, sessions: int, model: Model) ->
     own = [
         each
         for each in reversed(opened.list())
-        if each.slide == control.slide and each.magnification == control.magnification
+        if each.slide == control.slide
+        and each.magnification == control.magnification
+        and not each.second_of  # the same fields again are no measurement of their own
     ]
     usable = [each for each in own if each.state == "finished" and each.model_version == model.version]
     found: list[Sequence[Measured]] = []

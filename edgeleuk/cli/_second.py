@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -126,19 +127,27 @@ def compare(
             ],
         })  # fmt: skip
     else:
-        out = results()
-        out.print(escaped(_line("first ", firsts[0].id, first)), soft_wrap=True, markup=False)
+        _print(_line("first ", firsts[0].id, first))
         for id, second, agreed in found:
-            out.print(escaped(_line("second", id, second)), soft_wrap=True, markup=False)
-            out.print(_agreed("cells that both looked at", agreed.both), soft_wrap=True, markup=False)
-            out.print(_agreed("all cells", agreed.all_cells), soft_wrap=True, markup=False)
+            _print(_line("second", id, second))
+            if not first.reviewed and not second.reviewed:
+                _print("  nobody has reviewed yet")
+                continue
+            _print(_agreed("cells that both looked at", agreed.both))
+            _print(f"  all cells: {agreed.all_cells.agreed} of {agreed.all_cells.n} with the same label")
             for cell, one, other in agreed.different:
-                out.print(escaped(f"  cell {cell}: {one}, {other}"), soft_wrap=True, markup=False)
+                _print(f"  cell {cell}: {one}, {other}")
     tell_lost(lost)
 
 
 def _new_entries(count: int) -> str:
     return "1 entry of its review is" if count == 1 else f"{count} entries of its review are"
+
+
+def _print(line: str) -> None:
+    """Print a line, broken where it is wider than 80 columns."""
+    text = fill(escaped(line), 80, subsequent_indent="    ", break_on_hyphens=False)
+    results().print(text, soft_wrap=True, markup=False)
 
 
 def _review_json(id: str, review: Review) -> dict[str, object]:
@@ -159,7 +168,7 @@ def _line(name: str, id: str, review: Review) -> str:
 
 def _agreed(what: str, found: Kappa) -> str:
     if not found.n:
-        return f"  {what}: none"
+        return f"  {what}: none, so no kappa"
     text = f"  {what}: {found.agreed} of {found.n} with the same label"
     if found.kappa is None:
         return f"{text}; no kappa, since there is one label alone"

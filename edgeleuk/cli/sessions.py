@@ -85,7 +85,7 @@ def show(
 ) -> None:
     """Show the verdict, the differential and the notes of a session.
 
-    Of a slide with several sessions the newest is shown.
+    Of a slide with several sessions the newest is shown. A second opinion is shown by its session id.
     """
     from edgeleuk.render import sessions as render
     from edgeleuk.review import find_slide
@@ -96,10 +96,11 @@ def show(
         if found.remark:
             warn(found.remark)
         kept, review, lost = reviewed(opened, found.session, model_folder, *standards(rules, reference))
+        first = opened.get(found.session).first
     if as_json:
         print_json(render.shown(kept, review))
     else:
-        results().print(render.show(kept, review))
+        results().print(render.show(kept, review, first))
     tell_lost(lost)
 
 

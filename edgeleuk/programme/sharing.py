@@ -109,13 +109,24 @@ def read(path: Path) -> SharedSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Same:
+    """Cells, and those of them with the same label in two reviews."""
+
+    n: int
+    agreed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement:
     """Two reviews of the same cells."""
 
     both: Kappa
     """On the cells that both reviewers looked at."""
-    all_cells: Kappa
-    """On all cells, whoever looked at them: a label that nobody changed is the program's, on both sides."""
+    all_cells: Same
+    """On all cells, whoever looked at them: a label that nobody changed is the program's, on both sides.
+
+    It has no kappa, since the program agrees with itself.
+    """
     different: tuple[tuple[int, str, str], ...]
     """Cells whose labels differ: number on the map, label of the first and of the second review."""
 
@@ -130,7 +141,7 @@ def agreement(first: Review, second: Review) -> Agreement:
     looked = [number for number in common if first.cells[number].looked_at and second.cells[number].looked_at]
     return Agreement(
         kappa((labels[number][0], labels[number][1]) for number in looked),
-        kappa((one, other) for one, other in labels.values()),
+        Same(len(labels), sum(one == other for one, other in labels.values())),
         tuple((number, one, other) for number, (one, other) in labels.items() if one != other),
     )
 

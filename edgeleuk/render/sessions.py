@@ -72,20 +72,26 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
         counts = (str(each.fields), str(each.white_cells))
         slide = Fitted(each.slide, cut)
         table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
+    ids = {each.uuid: each.id for each in sessions}
+    notes = [
+        f"{each.id} is a second opinion on {ids.get(each.second_of, each.second_of)}"
+        for each in sessions
+        if each.second_of
+    ]
     if any(each.kind == "pictures" for each in sessions):
-        return Group(table, Text(f"* of pictures, by `{command('analyze')}`", style="dim"), where)
-    return Group(table, where)
+        notes.append(f"* of pictures, by `{command('analyze')}`")
+    return Group(table, *(Text(clean(note), style="dim") for note in notes), where)
 
 
-def show(kept: Kept, review: Review) -> RenderableType:
+def show(kept: Kept, review: Review, first: str = "") -> RenderableType:
     """Return a session's verdict, facts and differential.
 
-    They are the program's; a line tells of the review.
+    They are the program's; a line tells of the review. `first`: the session that it is a second opinion on.
     """
     table = Table(box=None, pad_edge=False, show_header=False, width=WIDTH, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
-    for name, text in _facts(kept, review):
+    for name, text in _facts(kept, review, first):
         table.add_row(name, Text(clean(text)))
     return Group(
         verdict_line(kept.result.verdict),
@@ -97,9 +103,11 @@ def show(kept: Kept, review: Review) -> RenderableType:
     )
 
 
-def _facts(kept: Kept, review: Review) -> Iterator[tuple[str, str]]:
+def _facts(kept: Kept, review: Review, first: str) -> Iterator[tuple[str, str]]:
     about = kept.summary
     yield "session", f"{about.id}, {about.uuid}"
+    if first:
+        yield "", f"second opinion on session {first}"
     ended = f", {about.state}" + (f": {about.reason}" if about.reason else "")
     yield "counted", f"{_when(about.started)} to {_when(about.ended or about.last or about.started)}{ended}"
     if clock_set_back(kept):

@@ -46,6 +46,8 @@ class Context:
     """What a report states beside the result."""
 
     session: str = ""
+    second_of: str = ""
+    """Session that this one is a second opinion on."""
     review: Review | None = None
     remarks: tuple[Remark, ...] = ()
     lost: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ def gather(result: SlideResult, rules: Rules, reference: Reference, context: Con
     return Report(
         about=result.about,
         session=context.session,
+        second_of=context.second_of,
         standing=standing,
         verdict=result.verdict,
         statements=tuple(_statements(result, names)),

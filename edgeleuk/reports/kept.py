@@ -38,6 +38,7 @@ def report_of(
     images = pictures.from_session(session.counted(missing), wanted(review.result, review))
     context = Context(
         session=about.id,
+        second_of=session.first,
         review=review,
         remarks=tuple(remarks),
         lost=tuple(dict.fromkeys(missing)),

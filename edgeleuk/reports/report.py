@@ -181,6 +181,8 @@ class Report:
     about: Provenance
     session: str
     """Short id of the session; empty if there is none."""
+    second_of: str
+    """Session that this one is a second opinion on; empty if it is none."""
     standing: Standing
     verdict: Verdict
     statements: tuple[Statement, ...]

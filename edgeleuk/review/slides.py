@@ -24,15 +24,21 @@ def find_slide(store: Store, text: str) -> FoundSlide:
     """Return the session that a text names.
 
     A session's id; else a slide id, whose newest session is meant; else the beginning of a session's id or
-    UUID.
+    UUID. A slide id never means a second opinion, which would stand in for the slide's own session.
 
     Raises:
-        UsageError: If it names none, or the beginning of several.
+        UsageError: If it names none, the beginning of several, or a slide that has second opinions alone.
     """
     every = store.list([])
     if any(text in (each.id, each.uuid) for each in every):
         return FoundSlide(next(each.id for each in every if text in (each.id, each.uuid)))
-    same = [each.id for each in every if text and each.slide == text]
+    named = [each for each in every if text and each.slide == text]
+    same = [each.id for each in named if not each.second_of]
+    if named and not same:
+        raise UsageError(
+            f"slide {text} has no session of its own here, only a second opinion. Name it by its session id:"
+            f" {', '.join(each.id for each in named)}."
+        )
     if not same:
         try:
             return FoundSlide(store.get(text).id)

@@ -78,6 +78,15 @@ class Session:
         """Pictures of its fields."""
         return Pictures(self._database, self.id)
 
+    @property
+    def first(self) -> str:
+        """Id of the session it is a second opinion on, else empty; the UUID if that session is not here."""
+        second_of = self.readable_summary([]).second_of
+        if not second_of:  # nor has an older file that may not be written a column of UUIDs
+            return ""
+        rows = self._database.query("SELECT id FROM sessions WHERE uuid = ?", (second_of,))
+        return next((str(id) for (id,) in rows), second_of)
+
     def readable_summary(self, lost: Losses | None) -> SessionSummary:
         """Return the summary, even if damaged.
 

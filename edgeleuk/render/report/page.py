@@ -192,6 +192,8 @@ def _slide_facts(report: Report) -> dict[str, list[tuple[str, str]]]:
     ]
     if report.session:
         pairs.append((_("Session"), report.session))
+    if report.second_of:
+        pairs.append((_("Second opinion on"), _("session {id}").format(id=report.second_of)))
     return {"pairs": pairs, "codes": [(_("Result"), about.id)]}
 
 

@@ -36,6 +36,7 @@ def document(report: Report) -> dict[str, Any]:
         "program_verdict": report.program_verdict.line if report.program_verdict else None,
         "result": asdict(report.about),
         "session": report.session or None,
+        "second_of": report.second_of or None,
         "revision": _standing(report.standing),
         "remarks": [asdict(each) for each in report.remarks],
         "quality": {
