@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import shutil
@@ -25,7 +26,7 @@ from edgeleuk.errors import InputError, StoreError, UsageError
 from edgeleuk.programme import archive
 from edgeleuk.programme.conflicts import Conflict, codes, resolve
 from edgeleuk.programme.documents import SlideDocument, encode
-from edgeleuk.programme.figures import COLUMNS, rows
+from edgeleuk.programme.figures import COLUMNS, figures, rows
 from edgeleuk.programme.merging import documents, merge, programme_of
 from edgeleuk.programme.page import page
 from edgeleuk.render import slides_table
@@ -183,6 +184,18 @@ def test_sessions_without_a_name_are_told_of() -> None:
     assert "site --site NAME --device NAME --fill" in conflicts_of(nameless)["unnamed"].text
 
 
+def test_one_session_has_the_singular() -> None:
+    """And several the plural."""
+    back = [slide(number, started=BEGIN - timedelta(days=365 + number)) for number in (2, 3)]
+    for count, said in ((1, "1 session began"), (2, "2 sessions began")):
+        assert said in conflicts_of(slide(1), *back[:count])["clock"].text
+    for count, said in ((1, "1 session says"), (2, "2 sessions say")):
+        nameless = [slide(number, site="") for number in range(count)]
+        assert said in conflicts_of(*nameless)["unnamed"].text
+    found = figures(resolve([("", slide(1))]), [])
+    assert "Programme: 1 site, 1 slide</h1>" in page(found)
+
+
 # --- Histories of a store ---------------------------------------------------------------------------------------------
 
 
@@ -295,6 +308,143 @@ def test_a_file_that_is_not_right_is_refused_whole(content: bytes, said: str, tm
     assert (told["files"], told["sessions"]) == (1, {"new": 2})
     assert [each["path"] for each in told["failed"]] == [str(bad)]
     assert said in " ".join(done.stderr.split())
+
+
+MEMBERS = {
+    f"slides/{slide(1).uuid}/slide.json": encode(slide(1)),
+    f"slides/{slide(1).uuid}/verdict.csv": b"verdict\nnothing flagged\n",
+    f"slides/{slide(1).uuid}/differential.csv": b"type,cells\nneutrophil,60\n",
+    f"slides/{slide(1).uuid}/cells.csv": b"cell,type\n1,neutrophil\n",
+    f"pictures/{slide(1).uuid}/neutrophil/1.png": bytes(range(256)),
+    "controls/00000000-0000-4000-8000-000000000000/000001.json": encode(run("north", 1, "rejected")),
+    "slides.csv": b"slide\nnorth-1\n",
+}
+"""Members of an export with pictures."""
+
+
+def _rewritten(folder: Path, changed: dict[str, bytes], left_out: str = "") -> Path:
+    """An archive whose members were replaced after it was written, with right checksums of its own."""
+    path = folder / "rewritten.zip"
+    with zipfile.ZipFile(io.BytesIO(archive.pack(MEMBERS))) as one, zipfile.ZipFile(path, "w") as other:
+        for name, content in ({each: one.read(each) for each in one.namelist()} | changed).items():
+            if name != left_out:
+                other.writestr(name, content)
+    return path
+
+
+def _refused(path: Path, said: str, database: Path) -> None:
+    """Check that a merge names the file, and that the database has what it had."""
+    before = database.read_bytes()
+    done = command("merge", path, "--into", database, "--json")
+    assert done.exit_code == InputError.exit_code == 3
+    told = json.loads(done.stdout)
+    assert (told["files"], told["sessions"], told["control_entries"]) == (0, {}, 0)
+    assert said in told["failed"][0]["error"]
+    assert database.read_bytes() == before
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database of another session."""
+    with MergedSessions(tmp_path / "m.db", create=True) as merged:
+        merged.add([slide(2).state_of(encode(slide(2)))])
+    return tmp_path / "m.db"
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_that_was_changed_is_noticed(name: str, tmp_path: Path, database: Path) -> None:
+    """Tables and pictures too: one byte of each, by a program that wrote the archive anew."""
+    content = bytearray(MEMBERS[name])
+    content[len(content) // 2] ^= 1
+    _refused(
+        _rewritten(tmp_path, {name: bytes(content)}), f"{name} was changed after it was written", database
+    )
+
+
+@pytest.mark.parametrize("name", [archive.MANIFEST, *MEMBERS])
+def test_a_flipped_byte_of_a_member_is_noticed(name: str, tmp_path: Path, database: Path) -> None:
+    """As of a worn memory card: in the compressed bytes of each member."""
+    (path,) = written(tmp_path, [archive.pack(MEMBERS)])
+    with zipfile.ZipFile(path) as whole:
+        about = whole.getinfo(name)
+    content = bytearray(path.read_bytes())
+    content[about.header_offset + 30 + len(name) + about.compress_size // 2] ^= 1
+    path.write_bytes(content)
+    _refused(path, "Copy it again", database)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_that_is_gone_is_noticed(name: str, tmp_path: Path, database: Path) -> None:
+    _refused(_rewritten(tmp_path, {}, left_out=name), f"it has no {name}", database)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", f"slides/{slide(3).uuid}/slide.json", "slides/"])
+def test_a_member_that_the_manifest_does_not_name_is_refused(
+    name: str, tmp_path: Path, database: Path
+) -> None:
+    _refused(_rewritten(tmp_path, {name: b""}), f"{name} was added after it was written", database)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice_is_refused(tmp_path: Path, database: Path) -> None:
+    path = _rewritten(tmp_path, {})
+    with zipfile.ZipFile(path, "a") as other:
+        other.writestr("slides.csv", MEMBERS["slides.csv"])
+    _refused(path, "slides.csv was added after it was written", database)
+
+
+def test_tables_that_unpack_to_too_much_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them, and all together."""
+    (path,) = written(tmp_path, [archive.pack({"slides.csv": bytes(9000), "more.csv": bytes(9000)})])
+    for name, most in (("MOST_BYTES", 8000), ("MOST_CHECKED", 10_000)):
+        with monkeypatch.context() as patch:
+            patch.setattr(archive, name, most)
+            with pytest.raises(InputError, match=r"ha(s|ve) more than"):
+                archive.read(path)
+
+
+def test_an_export_with_all_its_members_is_merged(tmp_path: Path) -> None:
+    """Sessions that were left out of it do not matter."""
+    contents = archive.read(_rewritten(tmp_path, {}))
+    assert ([each for each, _ in contents.slides], len(contents.controls)) == ([slide(1)], 1)
+
+
+def test_a_file_that_does_not_exist_is_told_of(tmp_path: Path) -> None:
+    done = command("merge", tmp_path / "nope.zip", "--into", tmp_path / "m.db")
+    assert done.exit_code == InputError.exit_code
+    assert "nope.zip does not exist. Check the path." in " ".join(done.stderr.split())
+
+
+def test_a_merge_of_nothing_makes_no_database(tmp_path: Path) -> None:
+    """Nor its folder; a database that was there stays."""
+    path = tmp_path / "new" / "m.db"
+    (tmp_path / "bad.zip").write_bytes(b"no archive")
+    for more in ([], ["--json"]):
+        done = command("merge", tmp_path / "bad.zip", tmp_path / "nope.zip", "--into", path, *more)
+        assert done.exit_code == InputError.exit_code
+        assert not path.parent.exists()
+        if more:
+            told = json.loads(done.stdout)
+            assert (told["files"], told["sha256"], len(told["failed"])) == (0, None, 2)
+        else:
+            assert "was not made" in done.stdout
+
+
+def test_a_share_is_refused_with_the_command_for_it(tmp_path: Path) -> None:
+    (path,) = written(tmp_path, [archive.pack({"session.json": b"{}"}, archive.SHARE_SCHEMA)])
+    with pytest.raises(InputError, match=r"is a session for a second opinion: use .*sessions take.* for it"):
+        archive.read(path)
+
+
+@pytest.mark.parametrize("content", [b"a text\n", b"a text\n" * 500, packed([slide(1)])])
+def test_a_file_that_is_no_database_is_told_of(content: bytes, tmp_path: Path) -> None:
+    """It has nothing to do with space, and it is not altered."""
+    path = tmp_path / "txt.zip"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="is no database of merged sessions") as raised:
+        MergedSessions(path, create=False)
+    assert "space" not in str(raised.value)
+    assert path.read_bytes() == content
 
 
 @given(st.binary(max_size=400), st.integers(0, 2000))

@@ -56,6 +56,14 @@ def test_an_export_again_gives_the_same_bytes(store: Path, tmp_path: Path) -> No
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_all_and_since_exclude_each_other(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.zip"
+    done = command("sessions", "export", "--all", "--since", "2026-01-01", "--zip", out, "--store", store)
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == "give --all or --since DATE, not both."
+    assert not out.exists()
+
+
 def test_an_export_has_tables_and_the_trail_but_no_notes_and_no_pictures(store: Path, tmp_path: Path) -> None:
     """The log of control slides goes with them; a manifest has the hash of each part."""
     path = tmp_path / "a.zip"

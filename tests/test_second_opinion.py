@@ -15,8 +15,9 @@ from standard import REFERENCE, RULES
 from typer.testing import CliRunner, Result
 
 from edgeleuk.cli import app
+from edgeleuk.cli._second import _new_entries
 from edgeleuk.errors import InputError, UsageError
-from edgeleuk.programme import sharing
+from edgeleuk.programme import archive, sharing
 from edgeleuk.programme.conflicts import resolve
 from edgeleuk.programme.figures import figures, rows
 from edgeleuk.review import OpenReview
@@ -145,6 +146,22 @@ def test_a_file_that_was_changed_is_refused_and_adds_nothing(
         with pytest.raises(UsageError, match="was changed after it was made"):
             store.take(replace(content, facts=facts, trail=tuple(forged)))
         assert store.list() == []
+
+
+def test_an_export_is_refused_with_the_command_for_it(tmp_path: Path) -> None:
+    (tmp_path / "e.zip").write_bytes(archive.pack({}))
+    done = command("sessions", "take", tmp_path / "e.zip", "--store", tmp_path / "s.db")
+    assert isinstance(done.exception, InputError)
+    assert "is an export of sessions: use `edgeleuk merge` for it." in str(done.exception)
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_one_new_entry_has_the_singular() -> None:
+    assert [_new_entries(count) for count in (0, 1, 2)] == [
+        "0 entries of its review are",
+        "1 entry of its review is",
+        "2 entries of its review are",
+    ]
 
 
 def test_the_same_content_gives_the_same_file(first: tuple[Path, str, Path], tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def take(
             {"session": summary.id, "uuid": summary.uuid, "second_of": summary.second_of, "entries": entries}
         )
     elif content.facts["second_of"]:
-        tell(f"the second opinion is session {summary.id}; {entries} entries of its review are new.")
+        tell(f"the second opinion is session {summary.id}; {_new_entries(entries)} new.")
     else:
         tell(
             f"session {summary.id} is there to be reviewed: edgeleuk serve; then edgeleuk sessions share {summary.id}"
@@ -135,6 +135,10 @@ def compare(
             for cell, one, other in agreed.different:
                 out.print(escaped(f"  cell {cell}: {one}, {other}"), soft_wrap=True, markup=False)
     tell_lost(lost)
+
+
+def _new_entries(count: int) -> str:
+    return "1 entry of its review is" if count == 1 else f"{count} entries of its review are"
 
 
 def _review_json(id: str, review: Review) -> dict[str, object]:

@@ -33,19 +33,26 @@ def merge(
 
     The order does not matter, and merging a file again changes nothing. A later state of a session, such as an amended
     revision, replaces the earlier one; states that contradict each other are all kept, and `edgeleuk programme` says which one
-    counts. A file that cannot be read is named at the end and adds nothing; the exit code is then 3.
+    counts. A file that cannot be read, is damaged or was changed is named at the end and adds nothing; the exit code is then 3.
     """
-    from edgeleuk.programme.conflicts import resolve
-    from edgeleuk.programme.merging import documents
+    from edgeleuk.programme.conflicts import Conflict, resolve
+    from edgeleuk.programme.merging import MergeReport, documents, unreadable
     from edgeleuk.programme.merging import merge as merged
     from edgeleuk.sessions.merged import MergedSessions
+    from edgeleuk.system import file_io
 
     paths = _listed(files)
-    with MergedSessions(user_paths.expanded(into, "--into", StoreError), create=True) as database:
-        with progress_bar("merging", shown=len(paths) > 1) as progress:
-            done = merged(paths, database, progress)
-        conflicts = resolve(documents(database)).conflicts
-        content = database.content_hash()
+    target = user_paths.expanded(into, "--into", StoreError)
+    conflicts: tuple[Conflict, ...] = ()
+    content = None
+    if file_io.is_absent(target) and (failed := unreadable(paths)):
+        done = MergeReport(failed=failed)
+    else:
+        with MergedSessions(target, create=True) as database:
+            with progress_bar("merging", shown=len(paths) > 1) as progress:
+                done = merged(paths, database, progress)
+            conflicts = resolve(documents(database)).conflicts
+            content = database.content_hash()
     if as_json:
         print_json({
             "database": str(into),
@@ -68,7 +75,10 @@ def merge(
                 out.print(f"{count:8} session{'s' * (count != 1)} {text}", soft_wrap=True, markup=False)
         for each in conflicts:
             out.print(escaped(f"{each.kind}: {each.text}"), soft_wrap=True, markup=False)
-        out.print(f"content: {content}", soft_wrap=True, markup=False)
+        if content is None:
+            out.print(escaped(f"{into} was not made"), soft_wrap=True, markup=False)
+        else:
+            out.print(f"content: {content}", soft_wrap=True, markup=False)
     for _, error in done.failed:
         report(error)
     for _, error in done.failed:

@@ -217,6 +217,8 @@ def export(
     from edgeleuk.results.codec import encode
     from edgeleuk.sessions import open_store
 
+    if session is None and every and since is not None:
+        raise UsageError("give --all or --since DATE, not both.")
     if (session is not None) + every + (since is not None) != 1:
         raise UsageError("name one session by its ID, or give --all or --since DATE.")
     if session is None or archive or outbox:

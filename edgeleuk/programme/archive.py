@@ -23,6 +23,7 @@ from edgeleuk.system import file_io
 from edgeleuk.system.wording import command
 
 SCHEMA = "edgeleuk-export/1"
+SHARE_SCHEMA = "edgeleuk-share/1"
 SUFFIX = ".edgeleuk.zip"
 MANIFEST = "manifest.json"
 SLIDES, SLIDE = "slides", "slide.json"
@@ -35,6 +36,12 @@ MOST_TOTAL = 600_000_000
 
 The fields of a large session for a second opinion are the most; ten thousand slides have 50 MB.
 """
+MOST_CHECKED = 16_000_000_000
+"""Maximum size of all members of an archive together, bytes.
+
+Tables and pictures are hashed in pieces and not held. Beyond it a small file could keep the machine busy for hours.
+"""
+_PIECE = 1_000_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DOCUMENT = re.compile(rf"({SLIDES}/[0-9a-f-]{{36}}/{SLIDE})|({CONTROLS}/[0-9a-f-]{{36}}/[0-9]+\.json)")
 
@@ -66,18 +73,20 @@ def pack(members: Mapping[str, bytes], schema: str = SCHEMA) -> bytes:
 
 
 def read(path: Path) -> Contents:
-    """Read the documents of an archive, each checked against the manifest.
+    """Read the documents of an archive, and check all of it.
 
-    Nothing is unpacked onto the disk, and of what the archive holds beside the documents nothing is read.
+    Nothing is unpacked onto the disk. What the archive holds beside the documents is hashed and not held.
 
     Raises:
-        InputError: It cannot be read, is damaged, or was changed after it was written.
+        InputError: See `read_members`.
     """
     return _contents(read_members(path, _DOCUMENT), path)
 
 
 def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> dict[str, bytes]:
-    """Read the members whose names match, each checked against the manifest.
+    """Read the members whose names match, and check all of them.
+
+    Every member must be in the manifest, with the hash that it has there.
 
     Args:
         path: The archive.
@@ -85,15 +94,21 @@ def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> d
         schema: What the archive must be.
 
     Raises:
-        InputError: It cannot be read, is damaged, or was changed after it was written.
+        InputError: It does not exist, cannot be read, is of another kind, is damaged, or was changed after it was written.
     """
+    writer = command("sessions share") if schema == SHARE_SCHEMA else command("sessions export")
     try:
         file_io.require_regular(path)
         with zipfile.ZipFile(path) as archive:
             if len(archive.infolist()) > MOST_MEMBERS:
                 raise ValueError(f"it has more than {MOST_MEMBERS} members")
-            files = _manifest(archive, schema)
+            told = file_io.parse_json(_member(archive, MANIFEST))
+            _require_kind(told, schema, path)
+            files = _manifest(told, schema)
+            _require_named(archive, files)
             return dict(_documents(archive, files, wanted))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Check the path.") from error
     except (
         OSError,
         zipfile.BadZipFile,
@@ -104,7 +119,7 @@ def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> d
         zlib.error,
     ) as error:
         raise InputError(
-            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `{command('sessions export')}`? Copy it again."
+            f"cannot read {path}: {file_io.plain(error)}. Is it a whole file of `{writer}`? Copy it again."
         ) from error
 
 
@@ -122,9 +137,25 @@ def _contents(members: Mapping[str, bytes], path: Path) -> Contents:
     return Contents(tuple(slides), tuple(controls))
 
 
-def _manifest(archive: zipfile.ZipFile, schema: str) -> Mapping[str, str]:
+def _require_kind(told: object, schema: str, path: Path) -> None:
+    """Refuse an archive of the other kind, and name the command for it.
+
+    Raises:
+        InputError: It is of another kind.
+    """
+    theirs = told.get("schema") if isinstance(told, dict) else None
+    if theirs == schema:
+        return
+    if theirs == SCHEMA:
+        raise InputError(f"{path} is an export of sessions: use `{command('merge')}` for it.")
+    if theirs == SHARE_SCHEMA:
+        raise InputError(
+            f"{path} is a session for a second opinion: use `{command('sessions take')}` for it."
+        )
+
+
+def _manifest(told: object, schema: str) -> Mapping[str, str]:
     """Return the hashes of the members by name."""
-    told = file_io.parse_json(_member(archive, MANIFEST))
     if not isinstance(told, dict) or told.get("schema") != schema:
         theirs = str(told.get("schema"))[:60] if isinstance(told, dict) else "nothing"
         raise ValueError(f"its manifest should say {schema}, and says {theirs!r}")
@@ -136,12 +167,36 @@ def _manifest(archive: zipfile.ZipFile, schema: str) -> Mapping[str, str]:
     return {name: each["sha256"] for name, each in files.items()}
 
 
+def _require_named(archive: zipfile.ZipFile, files: Mapping[str, str]) -> None:
+    """Check that the members are those of the manifest, each once.
+
+    Raises:
+        ValueError: They are others, or have a compression that no edgeleuk writes.
+    """
+    left = {*files, MANIFEST}
+    for each in archive.infolist():
+        name = each.filename
+        if name not in left:
+            raise ValueError(f"{name[:200]} was added after it was written")
+        if each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} has another compression")
+        left.remove(name)
+
+
 def _documents(
     archive: zipfile.ZipFile, files: Mapping[str, str], wanted: re.Pattern[str]
 ) -> Iterator[tuple[str, bytes]]:
-    total = 0
+    """Yield the members whose names match, and check the others."""
+    total = checked = 0
     for name, digest in sorted(files.items()):
-        if wanted.fullmatch(name):
+        if not wanted.fullmatch(name):
+            theirs, size = _hash(archive, name)
+            checked += size
+            if checked > MOST_CHECKED:
+                raise ValueError(f"its parts have more than {MOST_CHECKED / 1e6:.0f} MB together")
+            if theirs != digest:
+                raise ValueError(f"{name} was changed after it was written")
+        else:
             content = _member(archive, name)
             total += len(content)
             if total > MOST_TOTAL:
@@ -149,6 +204,21 @@ def _documents(
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(f"{name} was changed after it was written")
             yield name, content
+
+
+def _hash(archive: zipfile.ZipFile, name: str) -> tuple[str, int]:
+    """Return SHA-256 and size of a member, read in pieces."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with archive.open(name) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise ValueError(f"{name} has more than {MOST_BYTES / 1e6:.0f} MB")
+    except KeyError as error:
+        raise ValueError(f"it has no {name}") from error
+    return digest.hexdigest(), size
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -99,7 +99,7 @@ def _winner(rivals: Sequence[tuple[str, SlideDocument]], conflicts: list[Conflic
     if len(rivals) > 1:
         text = (
             f"session {_named(best)} has {len(rivals)} states that went different ways, as after a card was copied."
-            f" The one with {best.signed} signed revisions and the longer history counts ({digest[:12]})."
+            f" The one with {best.signed} signed revision{'s' * (best.signed != 1)} and the longer history counts ({digest[:12]})."
         )
         conflicts.append(Conflict("diverged", text, (best.uuid,)))
     return _light(best)
@@ -199,8 +199,8 @@ def _clocks(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
                 latest = each
         if back:
             text = (
-                f"the clock of {_device(back[0])} was set back: {len(back)} sessions began before earlier ones, or have"
-                " fields that run backwards. They count in the order of counting, with the times that the clock showed."
+                f"the clock of {_device(back[0])} was set back: {len(back)} session{'s' * (len(back) != 1)} began before earlier ones, or"
+                " ran backwards. All count in the order of counting, with the times that the clock showed."
             )
             yield Conflict("clock", text, tuple(sorted({each.uuid for each in back})))
 
@@ -209,7 +209,7 @@ def _unnamed(documents: Sequence[SlideDocument]) -> Iterator[Conflict]:
     found = [each.uuid for each in documents if not (each.row["site"] and each.row["device"])]
     if found:
         text = (
-            f"{len(found)} sessions say no site or no device. On their machine: {command('site')}"
+            f"{len(found)} {'session says' if len(found) == 1 else 'sessions say'} no site or no device. On their machine: {command('site')}"
             f" {option('site')} NAME {option('device')} NAME {option('fill')}, then export again."
         )
         yield Conflict("unnamed", text, tuple(sorted(found)))

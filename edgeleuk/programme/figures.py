@@ -99,7 +99,7 @@ class SiteFigures:
                 )
         if self.scale_off:
             found.append(
-                f"{self.scale_off} slides of another scale: is the objective the one that was named?"
+                f"{self.scale_off} slide{'s' * (self.scale_off != 1)} of another scale: is the objective the one that was named?"
             )
         if self.control_last == "rejected":
             found.append("the control slide failed at its last count")

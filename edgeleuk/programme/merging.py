@@ -61,6 +61,22 @@ def merge(
     return done
 
 
+def unreadable(paths: Sequence[Path]) -> list[tuple[str, EdgeleukError]]:
+    """Return the failures of files of which none can be read.
+
+    Empty as soon as one can be. A new database is then worth making.
+    """
+    failed: list[tuple[str, EdgeleukError]] = []
+    for path in paths:
+        try:
+            archive.read(path)
+        except InputError as error:
+            failed.append((str(path), error))
+        else:
+            return []
+    return failed
+
+
 def programme_of(database: MergedSessions) -> Programme:
     """Return the figures of all that was merged.
 

@@ -54,7 +54,7 @@ def page(programme: Programme) -> str:
 def _body(programme: Programme) -> Iterator[str]:
     sites = programme.sites
     slides = len(programme.slides.counted)
-    yield f"<h1>Programme: {len(sites)} sites, {slides:,} slides</h1>"
+    yield f"<h1>Programme: {len(sites)} site{'s' * (len(sites) != 1)}, {slides:,} slide{'s' * (slides != 1)}</h1>"
     newest = max((each.last for each in sites), key=datetime.fromisoformat, default="")
     heard = f"Last heard from on {newest[:10]}. " if newest else ""
     yield f'<p class="note">{heard}edgeleuk {__version__}. {RESEARCH_USE}</p>'

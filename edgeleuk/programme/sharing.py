@@ -26,7 +26,6 @@ from edgeleuk.statistics.kappa import Kappa, kappa
 from edgeleuk.system import file_io
 from edgeleuk.types import UNCLASSIFIED
 
-SCHEMA = "edgeleuk-share/1"
 SUFFIX = ".edgeleuk-share.zip"
 _SESSION = "session.json"
 _WANTED = re.compile(r"session\.json|fields/[0-9]{6}\.record|refusals/[0-9]{6}\.record|views/[0-9]{1,9}\.jpg")
@@ -79,7 +78,7 @@ def pack(content: SharedSession) -> bytes:
     members |= {f"fields/{place:06d}.record": each for place, each in enumerate(content.fields)}
     members |= {f"refusals/{place:06d}.record": each for place, each in enumerate(content.refusals)}
     members |= {f"views/{number}.jpg": each for number, each in content.views.items()}
-    return archive.pack(members, SCHEMA)
+    return archive.pack(members, archive.SHARE_SCHEMA)
 
 
 def read(path: Path) -> SharedSession:
@@ -88,7 +87,7 @@ def read(path: Path) -> SharedSession:
     Raises:
         InputError: It cannot be read, is damaged, or was changed after it was written.
     """
-    members = archive.read_members(path, _WANTED, SCHEMA)
+    members = archive.read_members(path, _WANTED, archive.SHARE_SCHEMA)
     try:
         told = msgspec.convert(file_io.parse_json(members[_SESSION]), _Told)
         for time in (told.facts.started, told.facts.ended):

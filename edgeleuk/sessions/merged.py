@@ -258,6 +258,11 @@ class MergedSessions:
         except sqlite3.DatabaseError as error:
             if not hasattr(error, "sqlite_errorcode"):  # raised by Python's module: a mistake in this module
                 raise
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise StoreError(
+                    f"{self.path} is no database of merged sessions, which `{command('merge')}` makes of exports. It was not"
+                    " changed; name another file."
+                ) from error
             raise StoreError(
                 f"cannot use {self.path}: {error}. Free some space or name another file, and merge again: what was"
                 " merged before is there, and the exports have the rest."
