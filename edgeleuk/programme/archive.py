@@ -42,11 +42,6 @@ MOST_CHECKED = 16_000_000_000
 Tables and pictures are hashed in pieces and not held. Beyond it a small file could keep the machine busy for hours.
 """
 _PIECE = 1_000_000
-_KINDS = {
-    SCHEMA: ("an export of sessions", "sessions export", "merge"),
-    SHARE_SCHEMA: ("a session for a second opinion", "sessions share", "sessions take"),
-}
-"""What an archive is, what writes it, and what reads it, by schema."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DOCUMENT = re.compile(rf"({SLIDES}/[0-9a-f-]{{36}}/{SLIDE})|({CONTROLS}/[0-9a-f-]{{36}}/[0-9]+\.json)")
 
@@ -101,7 +96,7 @@ def read_members(path: Path, wanted: re.Pattern[str], schema: str = SCHEMA) -> d
     Raises:
         InputError: It does not exist, cannot be read, is of another kind, is damaged, or was changed after it was written.
     """
-    writer = command(_KINDS[schema][1])
+    writer = command("sessions share") if schema == SHARE_SCHEMA else command("sessions export")
     try:
         file_io.require_regular(path)
         with zipfile.ZipFile(path) as archive:
@@ -149,9 +144,14 @@ def _require_kind(told: object, schema: str, path: Path) -> None:
         InputError: It is of another kind.
     """
     theirs = told.get("schema") if isinstance(told, dict) else None
-    if isinstance(theirs, str) and theirs != schema and theirs in _KINDS:
-        kind, _, reader = _KINDS[theirs]
-        raise InputError(f"{path} is {kind}: use `{command(reader)}` for it.")
+    if theirs == schema:
+        return
+    if theirs == SCHEMA:
+        raise InputError(f"{path} is an export of sessions: use `{command('merge')}` for it.")
+    if theirs == SHARE_SCHEMA:
+        raise InputError(
+            f"{path} is a session for a second opinion: use `{command('sessions take')}` for it."
+        )
 
 
 def _manifest(told: object, schema: str) -> Mapping[str, str]:
