@@ -27,9 +27,15 @@ from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.networks.reader import Reader
 
 LEAST_SURE = 5
-"""Minimum sure cells of a type, on either side, by which a shift is estimated."""
+"""Minimum sure cells of a type on either side.
+
+A shift is estimated by such types.
+"""
 LEAST_TYPES = 2
-"""Minimum number of such mature types: one alone would be taken for the shift itself."""
+"""Minimum number of such mature types.
+
+One alone would be taken for the shift itself.
+"""
 LEAST_MATURE = 2 / 3
 """Minimum share of the cells whose likeliest type is a mature one.
 
@@ -47,7 +53,7 @@ SHRINKING = 10.0
 """Cells at which a type's own mean counts half."""
 ROUNDS = 2
 GAIN = 0.005
-"""Minimum rise of both the agreement between views and the share of sure cells."""
+"""Minimum rise of agreement between views, and of sure cells."""
 KEPT = 0.98
 """Minimum agreement with the parent on cells that both call sure."""
 STRICTEST = 0.99
@@ -76,9 +82,9 @@ class Judgement:
     """What a head says of unlabelled cells."""
 
     agreement: float
-    """Share of the cells and views in which a view has the label of the plain one."""
+    """Share of views that have the label of the plain one."""
     sure: float
-    """Share of the cells that are recognised, and have one label in all views."""
+    """Share of cells recognised with one label in all views."""
     read: NDArray[np.int64]
     """(N,) labels."""
     is_sure: NDArray[np.bool_]
@@ -97,7 +103,7 @@ class Adapted:
     threshold: float
     figures: Mapping[str, Any]
     refused: str = ""
-    """Why it is not to be adopted, a clause; empty if it is."""
+    """Reason against adoption, a clause; empty for none."""
 
 
 def adapted(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) -> Adapted:

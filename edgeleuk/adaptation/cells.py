@@ -17,7 +17,7 @@ from edgeleuk.sources._opencv import decode_jpeg
 from edgeleuk.types import Image, Scale
 
 NOTHING = -1
-"""Label of a cell of a new kind, which is none of the reader's."""
+"""Label of a cell of a kind new to the reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ class Cells:
     kinds: tuple[str, ...]
     """What the person called each cell."""
     groups: NDArray[np.int64]
-    """(N,) numbers of slides, which are not split; of cells, where there is one slide."""
+    """(N,) numbers of slides, or of cells where there is one slide.
+
+    Cells of one number are not split.
+    """
     slides: int
     """Number of slides."""
     microscope: Microscope | None = None
