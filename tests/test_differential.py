@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standard import RULES, judged
 
-from edgeleuk.differential.differential import Differential, Errors, as_json
+from edgeleuk.differential.differential import Differential, Errors, all_values, as_json
 from edgeleuk.differential.evidence import FalsePositiveRate, error_limit
 from edgeleuk.differential.flags import Flag
 from edgeleuk.differential.rules import REFERENCE, Standards, load_reference
@@ -705,6 +705,33 @@ def test_of_a_slide_hardly_recognised_counts_alone_are_given() -> None:
     assert (document["types"]["blast"]["low"], document["types"]["blast"]["high"]) == (None, None)
     assert document["types"]["blast"]["count"] == 20
     assert document["corrected"] is None
+
+
+def test_json_of_counts_alone_has_no_share() -> None:
+    """Neither of types and groups nor of second levels, attributes and cells per 100, also where a value is named like one."""
+    attributes = {"neutrophil_stage": {"band": 4, "segmented": 15}, "basophilia": {"low": 3, "high": 1}}
+    unsure = Tally(1, {"neutrophil": 20, "erythroblast": 3, UNCLASSIFIED: 160}, {}, attributes)
+    document = as_json(judged(unsure, labels=LABELS, subtypes=STAGE))
+    none = {"percent": None, "low": None, "high": None}
+    recognised = {"recognised": {"low": None, "high": None}}
+    assert document["types"]["neutrophil"] == {"count": 20, "of": 20, **none, **recognised}
+    assert {each["percent"] for each in document["groups"].values()} == {None}
+    assert document["subtypes"]["neutrophil"]["values"]["band"] == {"count": 4, "of": 19, **none}
+    assert document["attributes"]["basophilia"] == {
+        "low": {"count": 3, "of": 4, **none},
+        "high": {"count": 1, "of": 4, **none},
+    }
+    assert document["per_100_white_cells"]["erythroblast"] == {
+        "count": 3, "per_100": None, "low": None, "high": None, **recognised,
+    }  # fmt: skip
+
+
+def test_a_signature_covers_shares_that_are_not_stated() -> None:
+    """As those of versions until 0.2.0 do: else each of them would be said not to hold."""
+    result = read({"neutrophil": 20, "blast": 20, UNCLASSIFIED: 160})
+    assert all_values(result)["types"]["blast"]["percent"] == 50.0
+    healthy = read(HEALTHY)
+    assert all_values(healthy) == as_json(healthy)
 
 
 def test_cells_of_a_slide_hardly_recognised_are_looked_at_for_that() -> None:

@@ -507,6 +507,18 @@ def test_differential_csv_has_the_bounds() -> None:
     assert (blast["recognised_low"], blast["recognised_high"]) == ("0.0", "1.828")
 
 
+def test_differential_csv_of_a_slide_hardly_recognised_has_counts_alone() -> None:
+    """As the terminal: of 180 cells 160 were not recognised."""
+    doubts = NotRecognised(160)
+    white = Tally(1, {"neutrophil": 20, "unclassified": 160}, {}, {}, not_recognised=doubts)
+    result = judged(white, labels=["neutrophil"])
+    assert tables.differential_csv(_slide([], result)).splitlines() == [
+        f"{HEAD}type,count,of,percent,low,high,recognised_low,recognised_high",
+        f"{OWN}neutrophil,20,20,,,,,",
+        f"{OWN}unclassified,160,,,,,,",
+    ]
+
+
 def test_verdict_csv_has_a_row_a_cell() -> None:
     """The verdict first, then each cell of each reason by picture and number, or the reason alone."""
     cells = (Place("a, b.jpg", (0, 0, 1, 1), 4), Place("c.jpg", (0, 0, 1, 1), 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import stat
 import subprocess
@@ -10,12 +11,13 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from reported import BLASTS, Page, faults, need_pdf, result_of, reviewing
+from reported import BLASTS, MOSTLY_UNKNOWN, Page, faults, need_pdf, result_of, reviewing
 from reviewed import store_at
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
 from edgeleuk.cli._console import json_text
+from edgeleuk.differential.differential import all_values
 from edgeleuk.errors import EdgeleukError, InputError, MissingExtraError, OutputError, RecordError, UsageError
 from edgeleuk.render import tables
 from edgeleuk.render.report import pdf as printing
@@ -134,6 +136,22 @@ def test_a_percentage_that_was_changed_is_refused(document: Path) -> None:
     document.write_text(json.dumps(changed))
     with pytest.raises(RecordError, match="20 of 120 are not 1 %"):
         run(document, "--html", document.parent / "x.html")
+
+
+def test_results_of_older_versions_without_support_are_read(tmp_path: Path) -> None:
+    """Until 0.2.0 a share stood beside `supported` false; the report has counts alone either way."""
+    result = result_of(tmp_path, MOSTLY_UNKNOWN)
+    now = json.loads(json_text(tables.document(result)))
+    older = copy.deepcopy(now)
+    older["differential"] |= json.loads(json_text(all_values(result.differential)))
+    pages = []
+    for name, told in (("now", now), ("older", older)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+        run(tmp_path / f"{name}.json", "--json", tmp_path / f"{name}.report")
+        pages.append(json.loads((tmp_path / f"{name}.report").read_text()))
+    assert older["differential"]["types"]["neutrophil"]["percent"] == 100.0
+    assert pages[0] == pages[1]
+    assert pages[0]["differential"]["types"]["neutrophil"]["percent"] is None
 
 
 def test_analyze_writes_one_page_a_slide(tmp_path: Path) -> None:

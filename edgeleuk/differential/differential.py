@@ -22,6 +22,11 @@ from edgeleuk.statistics.intervals import PerHundred, Share, clopper_pearson
 from edgeleuk.statistics.likeness import BlastLikeness, HealthyCells, compare, suitable
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
 
+WITH_SHARES = ("types", "groups", "subtypes", "per_100_white_cells", "attributes")
+"""Parts of the JSON with shares of white cells."""
+SHARES = frozenset({"percent", "per_100", "low", "high"})
+"""Keys of a share in these parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errors:
@@ -317,8 +322,19 @@ def _counted(tally: Tally, kind: str) -> int | None:
 def as_json(result: Differential) -> dict[str, Any]:
     """Return the differential as plain values for JSON.
 
-    Percentages are 0 to 100, not rounded. `low` and `high` of a type or group are the bounds of its share
-    of all white cells found; those of its share of the recognised cells alone are in `recognised`.
+    They are those of `all_values`. Where shares are not `supported`, counts stay and each share of white
+    cells is None, as on the terminal and in reports.
+    """
+    told = all_values(result)
+    return told if result.supported else told | {part: _counts_alone(told[part]) for part in WITH_SHARES}
+
+
+def all_values(result: Differential) -> dict[str, Any]:
+    """Return counts and shares as plain values, supported or not.
+
+    Signatures cover these: what they consist of must not change. Percentages are 0 to 100, not rounded.
+    `low` and `high` of a type or group are the bounds of its share of all white cells found; those of its
+    share of the recognised cells alone are in `recognised`.
     """
     likeness = result.blast_likeness
     return {
@@ -370,6 +386,17 @@ def as_json(result: Differential) -> dict[str, Any]:
         "flags": [_flag(flag) for flag in result.flags],
         "adequacy": list(result.adequacy),
         "reference": result.reference,
+    }
+
+
+def _counts_alone(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with None for every share, however deep they lie.
+
+    A cell type or an attribute's value may be named like a share: such a key has values below it.
+    """
+    return {
+        name: _counts_alone(each) if isinstance(each, Mapping) else None if name in SHARES else each
+        for name, each in values.items()
     }
 
 

@@ -326,14 +326,15 @@ def differential_csv(result: SlideResult) -> str:
     cells found, empty if the data support no bound. `recognised_low` and `recognised_high` are the exact
     interval over the recognised cells alone. The values of a type's second level follow it as type/value,
     over its cells where the reader was sure. If shares are corrected, three more columns have them. Labels
-    outside the denominator come last.
+    outside the denominator come last. If no share is supported, there are counts alone.
     """
     found = result.differential
+    row_of = _share_row if found.supported else _count_row
     names = ["type", "count", "of", "percent", "low", "high", "recognised_low", "recognised_high"]
     names += ["corrected", "corrected_low", "corrected_high"] if found.corrected else []
     rows: list[dict[str, Any]] = []
     for label, share in found.types.items():
-        row = _share_row(label, share)
+        row = row_of(label, share)
         if bounds := found.bounds.get(label):
             row |= {
                 "low": round(bounds.low, 3),
@@ -345,7 +346,7 @@ def differential_csv(result: SlideResult) -> str:
             row |= {"corrected_low": round(estimate.low, 3), "corrected_high": round(estimate.high, 3)}
         rows.append(row)
         if level := found.subtypes.get(label):
-            rows += [_share_row(f"{label}/{value}", part) for value, part in level.values.items()]
+            rows += [row_of(f"{label}/{value}", part) for value, part in level.values.items()]
             rows.append({"type": f"{label}/unsure", "count": level.unsure})
     rows += [{"type": label, "count": count} for label, count in found.outside.items()]
     return csv_text(identified(result.about, rows_of(names, rows)))
@@ -360,11 +361,12 @@ def estimates_csv(result: SlideResult) -> str:
     return csv_text(identified(result.about, rows_of(names, result.estimates.as_json()["values"])))
 
 
+def _count_row(name: str, share: Share) -> dict[str, Any]:
+    return {"type": name, "count": share.count, "of": share.of}
+
+
 def _share_row(name: str, share: Share) -> dict[str, Any]:
-    return {
-        "type": name,
-        "count": share.count,
-        "of": share.of,
+    return _count_row(name, share) | {
         "percent": round(share.percent, 3),
         "recognised_low": round(share.low, 3),
         "recognised_high": round(share.high, 3),

@@ -35,13 +35,14 @@ TOLERANCE = 1e-6
 class SharePart(msgspec.Struct, frozen=True):
     count: int
     of: int
-    percent: float
+    percent: float | None
+    """None where no share is supported; versions until 0.2.0 stated it there, too."""
     low: float | None = None
     high: float | None = None
 
     def share(self) -> Share:
         share = Share(self.count, self.of)
-        if abs(share.percent - self.percent) > TOLERANCE:
+        if self.percent is not None and abs(share.percent - self.percent) > TOLERANCE:
             raise ValueError(f"{self.count} of {self.of} are not {self.percent:g} %")
         return share
 

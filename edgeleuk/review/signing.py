@@ -9,7 +9,7 @@ from dataclasses import astuple
 from typing import Any
 
 from edgeleuk.counting.kept import Kept
-from edgeleuk.differential.differential import as_json
+from edgeleuk.differential.differential import all_values
 from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.sessions.facts import FACTS
@@ -36,7 +36,7 @@ def identity(kept: Kept) -> str:
 
 def numbers(result: SlideResult) -> str:
     """Return a hash of a result's differential and verdict, SHA-256."""
-    return _sha256([as_json(result.differential), result.verdict.line])
+    return _sha256([all_values(result.differential), result.verdict.line])
 
 
 def signed(
