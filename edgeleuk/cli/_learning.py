@@ -35,6 +35,7 @@ OutOption = Annotated[
         show_default="installed beside the other models",
     ),
 ]
+FiguresOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, results, tell, write
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
+from edgeleuk.cli._options import JsonOption, SessionArgument
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import InputError, OutputError, UsageError
@@ -22,15 +23,9 @@ if TYPE_CHECKING:
     from edgeleuk.review import Review
     from edgeleuk.statistics.kappa import Kappa
 
-Id = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def share(
-    session: Id,
+    session: SessionArgument,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write.", show_default="ID.edgeleuk-share.zip")
     ] = None,
@@ -53,7 +48,7 @@ def share(
 
 def take(
     file: Annotated[Path, typer.Argument(help="File of `edgeleuk sessions share`.", show_default=False)],
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Take a session of another machine, for a second opinion; or a second opinion that comes back.
@@ -81,8 +76,8 @@ def take(
 
 
 def compare(
-    session: Id,
-    as_json: Json = False,
+    session: SessionArgument,
+    as_json: JsonOption = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, report, results, tell
-from edgeleuk.cli._learning import NameOption, OutOption, Target, require_learnable
+from edgeleuk.cli._learning import FiguresOption, NameOption, OutOption, Target, require_learnable
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import NetworkThreadsOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.errors import NotBetterError
 
@@ -31,10 +32,8 @@ def adapt(
     profile_name: ProfileOption = None,
     out: OutOption = None,
     model_folder: ModelOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
-    ] = None,
+    as_json: FiguresOption = False,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Adapt a model to a microscope and stain, from fields that nobody labelled.
 

@@ -28,6 +28,13 @@ from edgeleuk.cli._console import (
 from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._keep import Keeper, pictures_session
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import (
+    RecursiveOption,
+    SeparateOption,
+    ThreadsOption,
+    UmPerPxOption,
+    require_scale,
+)
 from edgeleuk.cli._overlays import Overlays, attempt
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._results import ResultFolder, Run, key_of
@@ -84,14 +91,7 @@ def analyze(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     profile: ProfileOption = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px",
-            help="Micrometres per pixel. Without it the scale is measured on red cells.",
-            show_default=False,
-        ),
-    ] = None,
+    um_per_px: UmPerPxOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -108,9 +108,7 @@ def analyze(
     as_report: Annotated[
         bool, typer.Option("--report", help="Write the slide's report to --out, one HTML page (report.html).")
     ] = False,
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Search folders with their subfolders.")
-    ] = False,
+    recursive: RecursiveOption = False,
     details: Annotated[
         bool, typer.Option("--details", help="Also show the cells, attributes and the reasoning.")
     ] = False,
@@ -125,9 +123,7 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    separate: Annotated[
-        bool, typer.Option("--separate", help="Do not look for overlaps: the pictures show different places.")
-    ] = False,
+    separate: SeparateOption = False,
     force: Annotated[
         bool,
         typer.Option(
@@ -143,9 +139,7 @@ def analyze(
         bool, typer.Option("--keep/--no-keep", help="Keep the result on disk, see `edgeleuk sessions`.")
     ] = True,
     store: StoreOption = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads.", show_default="all cores")
-    ] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Count the cells of smear pictures and give the white-cell differential with its uncertainty.
 
@@ -166,10 +160,7 @@ def analyze(
 
     if demo == bool(paths):
         raise UsageError("name pictures to analyse, or --demo for the sample that ships; not both.")
-    if um_per_px is not None and not 0.005 <= um_per_px <= 5:
-        raise UsageError(
-            f"--um-per-px {um_per_px} is outside 0.005 to 5. A 100x objective gives about 0.03 to 0.2."
-        )
+    require_scale(um_per_px, "A 100x objective gives about 0.03 to 0.2.")
     if as_json and as_csv and out is None:
         raise UsageError(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."

@@ -16,6 +16,7 @@ from edgeleuk.cli._batch_progress import Shown
 from edgeleuk.cli._console import print_json, tell, warn, writable_folder
 from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import SeparateOption, require_scale
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._stop import Stopping
@@ -86,9 +87,7 @@ def batch(
     ] = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
-    separate: Annotated[
-        bool, typer.Option("--separate", help="Do not look for overlaps: the pictures show different places.")
-    ] = False,
+    separate: SeparateOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Analyse refused pictures too, and mark the results.")
     ] = False,
@@ -111,10 +110,7 @@ def batch(
     from edgeleuk.programme.batch_slides import Facts, Shard, is_address, slides_of
     from edgeleuk.results.slide_result import identify
 
-    if um_per_px is not None and not 0.005 <= um_per_px <= 5:
-        raise UsageError(
-            f"--um-per-px {um_per_px} is outside 0.005 to 5. A 100x objective gives about 0.03 to 0.2."
-        )
+    require_scale(um_per_px, "A 100x objective gives about 0.03 to 0.2.")
     if scheduler is not None and jobs is not None:
         raise UsageError("--jobs is for this machine, and --scheduler for a cluster. Use one of them.")
     part = Shard.parsed(shard) if shard else None

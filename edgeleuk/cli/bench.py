@@ -11,6 +11,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, progress_bar, results, tell
 from edgeleuk.cli._model import ModelOption, chosen, in_use
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import UsageError
 
@@ -42,7 +43,7 @@ def bench(
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Use the best setting from now on.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Time every stage of the analysis, compare settings, and remember the best for this machine.
 

@@ -13,7 +13,8 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, report, results, tell, warn
 from edgeleuk.cli._interview import Interview, files
-from edgeleuk.cli._model import in_use
+from edgeleuk.cli._model import MagOption, in_use
+from edgeleuk.cli._options import NetworkThreadsOption
 from edgeleuk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 def calibrate(
     name: Annotated[str, typer.Argument(help="Name of the profile, as bench-2.", show_default=False)],
-    mag: Annotated[
-        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
-    ] = None,
+    mag: MagOption = None,
     micrometer: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,9 +61,7 @@ def calibrate(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a profile of this name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
-    ] = None,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Measure a microscope with its camera once, for use with --profile.
 

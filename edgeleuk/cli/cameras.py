@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import print_json, results
+from edgeleuk.cli._options import JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ A camera may have dozens.
 """
 
 
-def cameras(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def cameras(as_json: JsonOption = False) -> None:
     """List the cameras of this machine, what each can give, and other sources. No camera is started."""
     from importlib.util import find_spec
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import notices, print_json, results, tell, write
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.system import private_files
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def doctor(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Examine this machine: processor, memory, models, cameras, permissions, disk, clock, power.
 

@@ -14,6 +14,7 @@ import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import JsonOption, NetworkThreadsOption, UmPerPxOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
@@ -32,11 +33,11 @@ Coco = Annotated[Path, typer.Argument(help="COCO file with boxes.", show_default
 Images = Annotated[
     Path, typer.Option("--images", help="Folder that the file names are relative to.", show_default=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", help="Also draw the figures: a .png, .svg or .pdf file.", show_default=False),
 ]
+Split = Annotated[str, typer.Option("--split", help="Use only rows of this split.")]
 Limit = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Use only so many pictures, evenly spread.", show_default=False),
@@ -48,9 +49,6 @@ Virtual = Annotated[
         help="First render each picture as this objective would show it: 40x or 10x.",
         show_default=False,
     ),
-]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
 ]
 
 
@@ -89,7 +87,7 @@ def finder(
             "--um-per-px", help="Scale of pictures without annotated red cells.", show_default=False
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     virtual: Virtual = None,
     composed: Annotated[
         bool,
@@ -97,7 +95,7 @@ def finder(
     ] = False,
     plot: Plot = None,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Measure the finder: average precision, recall, precision and counts by cell class."""
     from edgeleuk.lab.evaluation.datasets import load_fields
@@ -148,7 +146,7 @@ def reader(
         list[str] | None,
         typer.Option("--source", help="Use only rows of this source; repeat for more.", show_default="all"),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     virtual: Virtual = None,
     restain: Annotated[
         int | None,
@@ -161,7 +159,7 @@ def reader(
     ] = None,
     plot: Plot = None,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
 ) -> None:
     """Measure the reader: accuracy by type and source, confusion, attributes and blasts."""
@@ -194,9 +192,9 @@ def slides(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -224,17 +222,10 @@ def whole(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px",
-            help="Micrometres per pixel. Without it the scale is measured on red cells.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Json = False,
+    um_per_px: UmPerPxOption = None,
+    as_json: JsonOption = False,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -274,9 +265,9 @@ def phone(
             "--composed", help="Compose fields as wide as an eyepiece shows of the pictures' whole cells."
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Measure pictures as a phone at the eyepiece takes them: field of view, scale and white cells."""
     from edgeleuk.analysis.analyser import Analyser
@@ -302,15 +293,15 @@ def alarms(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    split: Annotated[str, typer.Option("--split", help="Use only rows of this split.")] = "val",
+    split: Split = "val",
     slides: HealthySlides = 1000,
     per_slide: CellsPerSlide = 200,
     healthy: HealthySource = "pbc",
     patients: PatientsSource = "deepapl",
-    as_json: Json = False,
+    as_json: JsonOption = False,
     virtual: Virtual = None,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -346,15 +337,15 @@ def verdicts(
     images: Images,
     mag: MagOption = None,
     model_folder: ModelOption = None,
-    split: Annotated[str, typer.Option("--split", help="Use only rows of this split.")] = "val",
+    split: Split = "val",
     slides: HealthySlides = 1000,
     per_slide: CellsPerSlide = 200,
     healthy: HealthySource = "pbc",
     patients: PatientsSource = "deepapl",
-    as_json: Json = False,
+    as_json: JsonOption = False,
     virtual: Virtual = None,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:
@@ -393,8 +384,8 @@ def screen(
     truth: Annotated[
         str, typer.Option("--truth", help="Only pictures of patients of whom this is known.")
     ] = "no leukaemia",
-    as_json: Json = False,
-    threads: Threads = None,
+    as_json: JsonOption = False,
+    threads: NetworkThreadsOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:

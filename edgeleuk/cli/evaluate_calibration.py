@@ -11,7 +11,7 @@ import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli.evaluate import Json, Threads
+from edgeleuk.cli._options import JsonOption, NetworkThreadsOption
 
 
 def calibration(
@@ -21,8 +21,8 @@ def calibration(
         int, typer.Option("--devices", min=1, help="Simulated devices for each way to calibrate.")
     ] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Number that draws the devices.")] = 0,
-    as_json: Json = False,
-    threads: Threads = None,
+    as_json: JsonOption = False,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Measure how accurate `edgeleuk calibrate` is, on simulated rulings and smears.
 

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, results
+from edgeleuk.cli._options import DataOption, JsonOption
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import InputError, ModelMissingError, UsageError
 from edgeleuk.system import user_paths
 
 
 def leukemiaattri(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder that `data import` wrote.", show_default=False)
-    ],
+    data: DataOption,
     model: Annotated[
         list[Path],
         typer.Option("--model", metavar="DIR", help="Model folder; repeat to compare.", show_default=False),
@@ -34,7 +33,7 @@ def leukemiaattri(
             min=1, help="Use only so many fields of each subset, evenly spread.", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure models on LeukemiaAttri: detection by type and attributes by subset, and across subsets.
 

@@ -11,6 +11,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import JsonOption, NetworksThreadsOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.errors import UsageError
 
@@ -38,10 +39,8 @@ def live(
         int, typer.Option(min=0, help="How often the stage is knocked to another place and back.")
     ] = 3,
     fps: Annotated[float, typer.Option(min=0.5, max=30, help="Frames of the camera a second.")] = 4.0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads of the networks.", show_default="all cores")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    threads: NetworksThreadsOption = None,
+    as_json: JsonOption = False,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
 ) -> None:

@@ -11,7 +11,8 @@ import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, results
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli.evaluate import Coco, Images, Json, Limit, Threads, evenly
+from edgeleuk.cli._options import JsonOption, NetworkThreadsOption
+from edgeleuk.cli.evaluate import Coco, Images, Limit, evenly
 from edgeleuk.errors import EdgeleukError, UsageError
 
 
@@ -31,9 +32,9 @@ def quality(
     ladders: Annotated[
         int, typer.Option("--ladders", min=0, help="Pictures made worse step by step; 0 for none.")
     ] = 30,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     limit: Limit = None,
-    threads: Threads = None,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Measure which pictures are refused or warned of, also when they are degraded step by step."""
     from edgeleuk.analysis.analyser import Analyser

@@ -9,6 +9,7 @@ import typer
 
 from edgeleuk.cli._counting import Options, count_slides
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import NetworksThreadsOption, UmPerPxOption, require_scale
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._serving import (
@@ -55,14 +56,7 @@ def live(
         int | None,
         typer.Option("--target", min=1, help="White cells to count, as 100, 200, 400.", show_default="200"),
     ] = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px",
-            help="Micrometres per pixel. Without it the scale is measured on red cells.",
-            show_default=False,
-        ),
-    ] = None,
+    um_per_px: UmPerPxOption = None,
     manual: Annotated[bool, typer.Option("--manual", help="Count a field only at a key press (c).")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print one line per event, for logs.")] = False,
     as_json: Annotated[
@@ -105,9 +99,7 @@ def live(
     token_file: TokenFileOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads of the networks.", show_default="all cores")
-    ] = None,
+    threads: NetworksThreadsOption = None,
 ) -> None:
     """Count the cells of a slide while the stage moves; each cell counts once.
 
@@ -119,10 +111,7 @@ def live(
 
     if plain and as_json:
         raise UsageError("--plain and --json are two forms of the same output. Choose one.")
-    if um_per_px is not None and not 0.005 <= um_per_px <= 5:
-        raise UsageError(
-            f"--um-per-px {um_per_px} is outside 0.005 to 5. A 40x objective gives about 0.1 to 0.5."
-        )
+    require_scale(um_per_px, "A 40x objective gives about 0.1 to 0.5.")
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else output_here(plain)

@@ -9,6 +9,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, progress_bar, report, results
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.system import user_paths
 
@@ -27,7 +28,7 @@ def merge(
         typer.Argument(help="Files of `edgeleuk sessions export`, or folders of them.", show_default=False),
     ],
     into: Annotated[Path, typer.Option("--into", help="Database, made if it is absent.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge exported sessions of many machines into one database.
 

@@ -9,6 +9,7 @@ import typer
 from edgeleuk.cli import models_update
 from edgeleuk.cli._console import print_json, report, results
 from edgeleuk.cli._model import ModelOption, chosen, in_use
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,11 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 @app.command("list")
-def list_models(as_json: Json = False) -> None:
+def list_models(as_json: JsonOption = False) -> None:
     """List the objectives that have a model, and every installed version."""
     from edgeleuk.models import registry, updates
     from edgeleuk.render import models as render
@@ -46,7 +45,7 @@ def show(
         str | None, typer.Argument(help="100x, 40x or 10x.", show_default="100x")
     ] = None,
     model_folder: ModelOption = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a model: its types, attributes, thresholds, figures and origin."""
     from edgeleuk.render import models as render

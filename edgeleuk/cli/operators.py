@@ -10,6 +10,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, results, tell
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
@@ -24,13 +25,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name that signatures carry.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LONGEST_LINE = 1000
 """Maximum characters of a line that a PIN is read from."""
 
 
 @app.command("list")
-def list_operators(as_json: Json = False, store: StoreOption = None) -> None:
+def list_operators(as_json: JsonOption = False, store: StoreOption = None) -> None:
     """List the operators, disabled ones too."""
     from edgeleuk.sessions import default_path, open_store
 
@@ -48,7 +48,7 @@ def list_operators(as_json: Json = False, store: StoreOption = None) -> None:
 
 
 @app.command()
-def add(name: Name, as_json: Json = False, store: StoreOption = None) -> None:
+def add(name: Name, as_json: JsonOption = False, store: StoreOption = None) -> None:
     """Add an operator, or give one a new PIN, which also ends a lock and enables a disabled one.
 
     The PIN is asked for twice; without a terminal it is the first line of the standard input.
@@ -67,7 +67,7 @@ def add(name: Name, as_json: Json = False, store: StoreOption = None) -> None:
 
 
 @app.command()
-def disable(name: Name, as_json: Json = False, store: StoreOption = None) -> None:
+def disable(name: Name, as_json: JsonOption = False, store: StoreOption = None) -> None:
     """Disable an operator, who then cannot sign. Earlier signatures stay as they are.
 
     To disable the last one does not open the file to everybody; `add` enables an operator again.

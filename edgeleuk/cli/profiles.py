@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, results, tell
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import EdgeleukError, OutputError
 
 app = typer.Typer(help="Device profiles on this machine: list, show, remove.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[
     str, typer.Argument(help="Name of a profile, see `edgeleuk profiles list`.", show_default=False)
 ]
 
 
 @app.command("list")
-def list_profiles(as_json: Json = False) -> None:
+def list_profiles(as_json: JsonOption = False) -> None:
     """List the device profiles by name."""
     from dataclasses import asdict
 
@@ -43,7 +43,7 @@ def list_profiles(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: Name, as_json: JsonOption = False) -> None:
     """Show what was measured of a device, and how well."""
     from dataclasses import asdict
 

@@ -12,7 +12,8 @@ import typer
 
 from edgeleuk.cli._console import print_json, results, tell, warn, write
 from edgeleuk.cli._control_set import changed, with_established, with_expected
-from edgeleuk.cli._model import ModelOption
+from edgeleuk.cli._model import MagOption, ModelOption
+from edgeleuk.cli._options import JsonOption, RecursiveOption, ThreadsOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._who import DeviceOption, NotesOption, OperatorOption, SessionFacts, SiteOption, StoreOption
 from edgeleuk.errors import ControlError, UsageError
@@ -60,7 +61,6 @@ Name = Annotated[
         metavar="NAME", help="Name of the control slide.", show_default=False, autocompletion=_names
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 """Pattern of a control's name: it is typed in commands."""
 
@@ -68,9 +68,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 @app.command("set")
 def set_control(
     name: Name,
-    mag: Annotated[
-        str | None, typer.Option("--mag", help="Objective: 100x, 40x or 10x.", show_default="100x")
-    ] = None,
+    mag: MagOption = None,
     expect: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,7 +124,7 @@ def set_control(
         typer.Option("--device", help="Only for results of this device.", show_default="every device"),
     ] = None,
     model_folder: ModelOption = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Set a control slide and its expected values, or change them.
@@ -185,9 +183,7 @@ def run(
         str | None,
         typer.Option("--session", metavar="ID", help="Evaluate a kept session instead.", show_default=False),
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Search folders with their subfolders.")
-    ] = False,
+    recursive: RecursiveOption = False,
     model_folder: ModelOption = None,
     profile: ProfileOption = None,
     um_per_px: Annotated[
@@ -200,11 +196,9 @@ def run(
     site: SiteOption = "",
     microscope: DeviceOption = "",
     notes: NotesOption = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads.", show_default="all cores")
-    ] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Count the control slide from pictures, or take a kept session, and evaluate it.
 
@@ -254,7 +248,7 @@ def run(
 
 
 @app.command()
-def check(as_json: Json = False, store: StoreOption = None) -> None:
+def check(as_json: JsonOption = False, store: StoreOption = None) -> None:
     """Say of each control slide whether it passes now.
 
     Exit code 11: one failed and was not counted again since, is overdue, or its last count could not be evaluated.
@@ -280,7 +274,7 @@ def show_log(
             metavar="[NAME]", help="Only of this control slide.", show_default=False, autocompletion=_names
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Print the log: every setting, count and remark, oldest first. Nothing in it is ever changed."""
@@ -314,7 +308,7 @@ def chart(
         Path | None,
         typer.Option("--html", metavar="F", help="Write the charts as a page to print.", show_default=False),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Draw the Levey-Jennings chart: an overview of all quantities, and one in full.

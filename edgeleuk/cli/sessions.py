@@ -14,6 +14,7 @@ from edgeleuk.cli import _second
 from edgeleuk.cli._console import json_text, print_json, results, tell, warn
 from edgeleuk.cli._kept import reviewed, tell_lost
 from edgeleuk.cli._model import ModelOption
+from edgeleuk.cli._options import JsonOption, SessionArgument, SlideArgument
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
@@ -36,18 +37,13 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Id = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="Session id or UUID; its beginning is enough.", show_default=False),
-]
 app.command("share")(_second.share)
 app.command("take")(_second.take)
 app.command("compare")(_second.compare)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
+def list_sessions(as_json: JsonOption = False, store: StoreOption = None) -> None:
     """List the sessions, newest first, and the file that holds them."""
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import default_path, open_store
@@ -69,15 +65,8 @@ def list_sessions(as_json: Json = False, store: StoreOption = None) -> None:
 
 @app.command()
 def show(
-    session: Annotated[
-        str,
-        typer.Argument(
-            metavar="SLIDE",
-            help="Slide id, session id or UUID; the beginning of the last two is enough.",
-            show_default=False,
-        ),
-    ],
-    as_json: Json = False,
+    session: SlideArgument,
+    as_json: JsonOption = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
     rules: RulesOption = None,
@@ -106,7 +95,7 @@ def show(
 
 @app.command()
 def resume(
-    session: Id,
+    session: SessionArgument,
     slide: OtherSlide = None,
     operator: OtherOperator = None,
     site: OtherSite = None,
@@ -128,13 +117,13 @@ def resume(
 
 @app.command("set")
 def set_facts(
-    session: Id,
+    session: SessionArgument,
     slide: OtherSlide = None,
     operator: OtherOperator = None,
     site: OtherSite = None,
     device: OtherDevice = None,
     notes: MoreNotes = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Set the slide id, operator, site or device of a session that is over, or add a remark.
@@ -255,7 +244,7 @@ def export(
 
 @app.command()
 def delete(
-    session: Id,
+    session: SessionArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     store: StoreOption = None,
 ) -> None:

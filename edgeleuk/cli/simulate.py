@@ -10,6 +10,8 @@ import typer
 from edgeleuk.cli._console import tell, writable_folder, write
 from edgeleuk.errors import UsageError
 
+Pixels = Annotated[int, typer.Option(min=64, max=8000, help="Pixels.")]
+
 
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the picture and its truth.")] = Path(
@@ -20,8 +22,8 @@ def simulate(
         typer.Option("--seed", help="Another smear; without it the sample that ships.", show_default=False),
     ] = None,
     um_per_px: Annotated[float, typer.Option("--um-per-px", help="Scale of the camera.")] = 0.1,
-    width: Annotated[int, typer.Option(min=64, max=8000, help="Pixels.")] = 1600,
-    height: Annotated[int, typer.Option(min=64, max=8000, help="Pixels.")] = 1200,
+    width: Pixels = 1600,
+    height: Pixels = 1200,
     squeeze: Annotated[float, typer.Option(help="Width over height of a round cell.")] = 1.0,
     defocus_um: Annotated[float, typer.Option("--defocus-um", help="Distance from the focal plane.")] = 0.0,
 ) -> None:

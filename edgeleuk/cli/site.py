@@ -10,6 +10,7 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, results, tell, warn
+from edgeleuk.cli._options import JsonOption
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import EdgeleukError, UsageError
 from edgeleuk.system import file_io
@@ -35,7 +36,7 @@ def site(
         bool,
         typer.Option("--fill", help="Give site and device to kept sessions that have none, too."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Show or set the site, the device and the usual operator of this machine.

@@ -11,8 +11,9 @@ import typer
 
 from edgeleuk.cli._console import print_json, report, results, tell, warn
 from edgeleuk.cli._kept import reviewed
-from edgeleuk.cli._learning import NameOption, OutOption, Target, require_learnable
+from edgeleuk.cli._learning import FiguresOption, NameOption, OutOption, Target, require_learnable
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import NetworkThreadsOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import EdgeleukError, InputError, NotBetterError, UsageError
@@ -73,10 +74,8 @@ def teach(
     store: StoreOption = None,
     rules: RulesOption = None,
     reference: ReferenceOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads of the network.", show_default="all cores")
-    ] = None,
+    as_json: FiguresOption = False,
+    threads: NetworkThreadsOption = None,
 ) -> None:
     """Teach a model the cells that people of your laboratory labelled or confirmed.
 

@@ -14,6 +14,7 @@ import typer
 
 from edgeleuk.cli._console import notices, print_json, results, tell, writable_folder
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import DataOption, JsonOption
 from edgeleuk.cli._rules import standards
 from edgeleuk.errors import InputError, MissingExtraError, UsageError
 from edgeleuk.system import user_paths
@@ -36,6 +37,8 @@ It is trained like the finders for which one camera was left out.
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for checkpoints; a stopped training goes on from there.")
 ]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")]
 Device = Annotated[
     str, typer.Option("--device", help="Where to train: cpu, cuda, or another device of PyTorch's.")
 ]
@@ -54,9 +57,7 @@ Without = Annotated[
 
 @app.command()
 def finder(
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
-    ] = "finder-100x",
+    recipe: RecipeOption = "finder-100x",
     out: Out = Path("runs"),
     threads: Threads = None,
     device: Device = "cpu",
@@ -74,9 +75,7 @@ def finder(
 
 @app.command()
 def reader(
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
-    ] = "reader-100x",
+    recipe: RecipeOption = "reader-100x",
     without: Without = None,
     across: Annotated[
         bool,
@@ -104,10 +103,7 @@ def reader(
 
 @app.command()
 def leukemiaattri(
-    data: Annotated[
-        Path,
-        typer.Option("--data", help="Folder that `data import` wrote.", show_default=False),
-    ],
+    data: DataOption,
     out: Annotated[
         Path,
         typer.Option(
@@ -177,8 +173,8 @@ def restore(
 
 @app.command()
 def variants(
-    recipe: Annotated[str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")],
-    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+    recipe: RecipeOption,
+    runs: RunsOption = Path("runs"),
 ) -> None:
     """Compare ways to quantize a trained network, on training pictures kept aside."""
     need_torch()
@@ -207,8 +203,8 @@ def leftout(
     reader: Annotated[
         str | None, typer.Option("--reader", help="Recipe of a reader that never saw the camera either.")
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what a device profile is worth on a camera that a finder never saw."""
     need_torch()
@@ -228,11 +224,9 @@ def leftout(
 
 @app.command()
 def across(
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")
-    ] = "reader-100x-base",
-    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    recipe: RecipeOption = "reader-100x-base",
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a reader's recipe in laboratories that its networks never saw.
 
@@ -274,7 +268,7 @@ def learning(
     mag: MagOption = None,
     model_folder: ModelOption = None,
     seeds: Annotated[int, typer.Option("--seeds", min=2, help="Draws of corrected cells.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure `teach` and `adapt` in laboratories that the reader does not know.
 
@@ -361,7 +355,7 @@ def publish(
     reader_recipe: Annotated[
         str | None, typer.Option("--reader", help="Recipe of the reader; without it the published one stays.")
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")] = Path("runs"),
+    runs: RunsOption = Path("runs"),
     models: Annotated[Path, typer.Option("--models", help="Folder that gets <magnification>/.")] = Path(
         "models"
     ),
