@@ -106,6 +106,20 @@ def test_a_slide_id_means_no_second_opinion(opinion: tuple[Path, str, str]) -> N
         assert store.get(second).first == store.get(second).summary.second_of
 
 
+def test_a_slide_id_shares_and_compares_its_own_session(
+    opinion: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    """Not the second opinion on it, although that is newer."""
+    path, session, second = opinion
+    files = [tmp_path / "by-slide.zip", tmp_path / "by-session.zip"]
+    for name, file in zip(("S-1", session), files, strict=True):
+        done = command("sessions", "share", name, "--out", file, "--store", path)
+        assert done.exit_code == 0, done.output
+    assert files[0].read_bytes() == files[1].read_bytes()
+    told = json.loads(command("sessions", "compare", "S-1", "--json", "--store", path).stdout)
+    assert (told["first"]["session"], told["second"][0]["session"]) == (session, second)
+
+
 def test_a_second_opinion_is_called_one(opinion: tuple[Path, str, str], tmp_path: Path) -> None:
     """In the list, on the terminal, and in the report's head."""
     path, session, second = opinion

@@ -435,16 +435,53 @@ def test_a_review_is_shown_beside_the_programs_figures(copy: tuple[Path, str]) -
     assert (resumed.returncode, "was signed by A. B." in resumed.stderr) == (2, True)
 
 
-def test_a_slide_id_shows_its_newest_session(tmp_path: Path) -> None:
-    """As `report` takes it; the older ones are named, and an unknown text says which slides there are."""
-    path = tmp_path / "sessions.db"
+def counted_twice(path: Path) -> list[str]:
+    """A file in which slide S-9 has two sessions; their ids."""
+    ids = []
     with open_store(path) as store:
-        ids = []
         for _ in range(2):
             session = started(store, slide="S-9")
             session.add(counted_field(1))
             session.finish("done")
             ids.append(session.id)
+    return ids
+
+
+def test_a_slide_id_names_the_session_to_change_or_export(copy: tuple[Path, str], tmp_path: Path) -> None:
+    """As it names the one to show."""
+    path, session = copy
+    run("set", session, "--slide", "S-7", "--store", path)
+    done = run("set", "S-7", "--site", "Pokhara", "--json", "--store", path)
+    assert json.loads(done.stdout)["session"]["id"] == session
+    for where in (("--out", tmp_path / "out"), ("--zip", tmp_path / "out.zip")):
+        exported = run("export", "S-7", *where, "--store", path)
+        assert exported.returncode == 0, exported.stderr
+    assert json.loads((tmp_path / "out" / "session.json").read_text())["session"]["id"] == session
+    assert "1 session in" in exported.stderr
+
+
+def test_a_slide_with_several_sessions_is_not_changed_by_its_id(tmp_path: Path) -> None:
+    """Neither set nor resumed: which one is meant must be said. To export, the newest is taken, with a warning."""
+    path = tmp_path / "sessions.db"
+    ids = counted_twice(path)
+    for command in (("set", "S-9", "--site", "Pokhara"), ("resume", "S-9")):
+        refused = run(*command, "--store", path)
+        said = " ".join(refused.stderr.split())
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "error: slide S-9 has more than one session: " in said
+        assert said.endswith("Name one by its session id.")
+        assert all(each in said for each in ids)
+    refused = program.run("live", "--resume", "S-9", "--source", "simulated", "--store", path)
+    assert (refused.returncode, "more than one session" in refused.stderr) == (2, True)
+    done = run("export", "S-9", "--out", tmp_path / "out", "--store", path)
+    assert done.returncode == 0
+    assert "slide S-9 has 2 sessions; this is the newest" in " ".join(done.stderr.split())
+
+
+def test_a_slide_id_shows_its_newest_session(tmp_path: Path) -> None:
+    """As `report` takes it; the older ones are named, and an unknown text says which slides there are."""
+    path = tmp_path / "sessions.db"
+    ids = counted_twice(path)
     newest = json.loads(run("list", "--json", "--store", path).stdout)["sessions"][0]["id"]
     done = run("show", "S-9", "--json", "--store", path)
     assert json.loads(done.stdout)["session"]["id"] == newest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeleuk.cli._console import progress_bar, report, tell, write
-from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._kept import reviewed, session_of, tell_lost
 from edgeleuk.errors import EdgeleukError, OutputError, UsageError
 from edgeleuk.system import user_paths
 
@@ -126,7 +126,7 @@ def _export_one(opened: Store, each: SessionSummary, wanted: Wanted, done: _Done
 def _chosen(opened: Store, every: list[SessionSummary], wanted: Wanted) -> list[SessionSummary]:
     """Return the sessions to export, the first one first."""
     if wanted.session is not None:
-        found = opened.get(wanted.session).id
+        found = session_of(opened, wanted.session)
         return [each for each in every if each.id == found]
     if wanted.since is None:
         return every[::-1]

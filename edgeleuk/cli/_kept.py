@@ -51,6 +51,37 @@ def reviewed(
     return kept, review, (*kept.lost, *lost)
 
 
+def session_of(store: Store, text: str) -> str:
+    """Return the id of the session that a slide id, a session id or its beginning means.
+
+    Of a slide with several sessions it is the newest, and the others are told.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from edgeleuk.review import find_slide
+
+    found = find_slide(store, text)
+    if found.remark:
+        warn(found.remark)
+    return found.session
+
+
+def only_session_of(store: Store, text: str) -> str:
+    """Return the id as `session_of`, for a session that is to be changed.
+
+    Raises:
+        UsageError: There is none, or the slide has several.
+    """
+    from edgeleuk.review import find_slide
+
+    found = find_slide(store, text)
+    if found.others:
+        several = ", ".join((found.session, *found.others))
+        raise UsageError(f"slide {text} has more than one session: {several}. Name one by its session id.")
+    return found.session
+
+
 def tell_lost(lost: Sequence[str]) -> None:
     """Warn about data lost from a damaged session file."""
     for text in lost:

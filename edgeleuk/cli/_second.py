@@ -11,9 +11,9 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, results, tell, write
-from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._kept import reviewed, session_of, tell_lost
 from edgeleuk.cli._model import ModelOption
-from edgeleuk.cli._options import JsonOption, SessionArgument
+from edgeleuk.cli._options import JsonOption, SlideArgument
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import InputError, OutputError, UsageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def share(
-    session: SessionArgument,
+    session: SlideArgument,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write.", show_default="ID.edgeleuk-share.zip")
     ] = None,
@@ -39,7 +39,7 @@ def share(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        found = opened.get(session).id
+        found = session_of(opened, session)
         content = sharing.pack(opened.share(found))
     path = user_paths.expanded(out or Path(f"{found}{sharing.SUFFIX}"), "--out", OutputError)
     write(path, content, 0o600)
@@ -76,7 +76,7 @@ def take(
 
 
 def compare(
-    session: SessionArgument,
+    session: SlideArgument,
     as_json: JsonOption = False,
     store: StoreOption = None,
     model_folder: ModelOption = None,
@@ -91,7 +91,7 @@ def compare(
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        about = opened.get(session).readable_summary([])
+        about = opened.get(session_of(opened, session)).readable_summary([])
         known = opened.list([])
         first_of = about.second_of or about.uuid
         firsts = [each for each in known if each.uuid == first_of]

@@ -162,14 +162,15 @@ def _before(session: str, store: Path | None, mag: str | None, source: str | Non
     """Return the session to resume.
 
     Raises:
-        UsageError: The session is of another objective, of images, signed, or, without a `source`, of a camera whose address
+        UsageError: There is none, or its slide has several; the session is of another objective, of images, signed, or, without a `source`, of a camera whose address
             contained a password.
     """
+    from edgeleuk.cli._kept import only_session_of
     from edgeleuk.models.registry import same_objective
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as kept:
-        summary = kept.require_resumable(session)
+        summary = kept.require_resumable(only_session_of(kept, session))
     if is_incomplete(summary.source) and not source:
         raise UsageError(
             f"the camera of session {summary.id} was {summary.source}; passwords are not kept. Give its whole address with "

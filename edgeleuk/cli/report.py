@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import json_text, print_csv, results, tell, warn, write
-from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._console import json_text, print_csv, results, tell, write
+from edgeleuk.cli._kept import reviewed, session_of, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
@@ -161,15 +161,12 @@ def _report(
     if path := _file(slide):
         return _of_file(path, rules, reference)
     from edgeleuk.reports.kept import report_of
-    from edgeleuk.review import find_slide
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        found = find_slide(opened, slide)
-        if found.remark:
-            warn(found.remark)
-        kept, review, lost = reviewed(opened, found.session, model_folder, rules, reference)
-        return report_of(opened.get(found.session), kept, review, rules, reference, lost)
+        found = session_of(opened, slide)
+        kept, review, lost = reviewed(opened, found, model_folder, rules, reference)
+        return report_of(opened.get(found), kept, review, rules, reference, lost)
 
 
 def _file(slide: str) -> Path | None:

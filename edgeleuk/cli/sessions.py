@@ -11,10 +11,10 @@ import typer
 
 from edgeleuk._text import escaped
 from edgeleuk.cli import _second
-from edgeleuk.cli._console import json_text, print_json, results, tell, warn
-from edgeleuk.cli._kept import reviewed, tell_lost
+from edgeleuk.cli._console import json_text, print_json, results, tell
+from edgeleuk.cli._kept import only_session_of, reviewed, session_of, tell_lost
 from edgeleuk.cli._model import ModelOption
-from edgeleuk.cli._options import JsonOption, SessionArgument, SlideArgument
+from edgeleuk.cli._options import SLIDE_HELP, JsonOption, SessionArgument, SlideArgument
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
@@ -77,15 +77,12 @@ def show(
     Of a slide with several sessions the newest is shown. A second opinion is shown by its session id.
     """
     from edgeleuk.render import sessions as render
-    from edgeleuk.review import find_slide
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        found = find_slide(opened, session)
-        if found.remark:
-            warn(found.remark)
-        kept, review, lost = reviewed(opened, found.session, model_folder, *standards(rules, reference))
-        first = opened.get(found.session).first
+        found = session_of(opened, session)
+        kept, review, lost = reviewed(opened, found, model_folder, *standards(rules, reference))
+        first = opened.get(found).first
     if as_json:
         print_json(render.shown(kept, review))
     else:
@@ -95,7 +92,7 @@ def show(
 
 @app.command()
 def resume(
-    session: SessionArgument,
+    session: SlideArgument,
     slide: OtherSlide = None,
     operator: OtherOperator = None,
     site: OtherSite = None,
@@ -105,19 +102,20 @@ def resume(
 ) -> None:
     """Continue a session with the same source, objective, slide map and tally, as `edgeleuk live --resume ID`.
 
-    Facts that are given here replace the kept ones; a note keeps what was said before.
+    Facts that are given here replace the kept ones; a note keeps what was said before. Of a slide with
+    several sessions, name one by its session id.
     """
     from edgeleuk.cli.live import resume_session
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
-        found = opened.get(session).id
+        found = only_session_of(opened, session)
     resume_session(found, store, SessionChanges(slide, operator, site, device, notes))
 
 
 @app.command("set")
 def set_facts(
-    session: SessionArgument,
+    session: SlideArgument,
     slide: OtherSlide = None,
     operator: OtherOperator = None,
     site: OtherSite = None,
@@ -128,7 +126,8 @@ def set_facts(
 ) -> None:
     """Set the slide id, operator, site or device of a session that is over, or add a remark.
 
-    A note with the time keeps what was said before. An empty text ("") takes it away.
+    A note with the time keeps what was said before. An empty text ("") takes it away. Of a slide with several sessions, name
+    one by its session id.
     """
     from edgeleuk.render import sessions as render
     from edgeleuk.sessions import open_store
@@ -138,7 +137,7 @@ def set_facts(
             "nothing to set. Give one or more of --slide, --operator, --site, --device, --notes."
         )
     with open_store(store, create=False) as opened:
-        found = opened.annotate(session)
+        found = opened.annotate(only_session_of(opened, session))
         changes = other.keep(found)
         summary = found.summary
     if as_json:
@@ -153,9 +152,7 @@ def set_facts(
 def export(
     session: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[ID]", help="Session id or UUID; its beginning is enough.", show_default=False
-        ),
+        typer.Argument(metavar="[SLIDE]", help=SLIDE_HELP, show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
@@ -210,7 +207,7 @@ def export(
     if session is None and every and since is not None:
         raise UsageError("give --all or --since DATE, not both.")
     if (session is not None) + every + (since is not None) != 1:
-        raise UsageError("name one session by its ID, or give --all or --since DATE.")
+        raise UsageError("name one slide or session, or give --all or --since DATE.")
     if session is None or archive or outbox:
         if not (archive or outbox) or out:
             raise UsageError("several sessions go to --zip FILE or --outbox DIR; --out is for one.")
@@ -221,7 +218,7 @@ def export(
             export_many(opened, wanted)
         return
     with open_store(store, create=False) as opened:
-        found = opened.get(session)
+        found = opened.get(session_of(opened, session))
         kept, review, lost = reviewed(opened, found.id, model_folder, *standards(rules, reference))
         about = kept.summary
         folder = ResultFolder(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, report, results, tell, warn
-from edgeleuk.cli._kept import reviewed
+from edgeleuk.cli._kept import reviewed, session_of
 from edgeleuk.cli._learning import FiguresOption, NameOption, OutOption, Target, require_learnable
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import NetworkThreadsOption
@@ -198,20 +198,16 @@ def _from_session(
         UsageError: There is no such session, it is of another objective, or nobody labelled a cell of it.
     """
     from edgeleuk.adaptation.cells import pictured
-    from edgeleuk.review import find_slide
     from edgeleuk.review.confirmed import confirmed
 
-    slide = find_slide(store, name)
-    if slide.remark:
-        tell(slide.remark)
-    session = store.get(slide.session)
+    session = store.get(session_of(store, name))
     about = session.readable_summary([])
     if about.magnification != model.magnification:
         raise UsageError(
             f"session {about.id} was counted at {about.magnification}, and the model is of {model.magnification}. Teach one"
             " objective at a time."
         )
-    _, review, lost = reviewed(store, slide.session, model_folder, *files)
+    _, review, lost = reviewed(store, about.id, model_folder, *files)
     told = confirmed(review, session.counted([]))
     for text in lost:
         warn(text)
