@@ -17,7 +17,7 @@ from edgeleuk.cli._model import chosen
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._stop import Stopping
 from edgeleuk.cli._who import SessionFacts
-from edgeleuk.errors import StoreError, UsageError
+from edgeleuk.errors import InputError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from edgeleuk.device.profiles import Profile
@@ -45,6 +45,7 @@ def count_pictures(model: Model, options: Counting) -> SlideResult:
     """Count pictures as `analyze` does, and keep the session.
 
     Raises:
+        InputError: There is no picture; nothing is kept then.
         StoreError: The session cannot be kept.
     """
     from edgeleuk.analysis.analyser import Analyser
@@ -56,6 +57,8 @@ def count_pictures(model: Model, options: Counting) -> SlideResult:
 
     pictures = [*pictures_of(list(options.paths), options.recursive)]
     files = sum(isinstance(each, PictureFile) for each in pictures)
+    if not files and (error := next((each for each in pictures if isinstance(each, InputError)), None)):
+        raise error
     workers = max(1, min(options.threads or os.cpu_count() or 1, files))
     analyser = Analyser(model, options.threads if workers == 1 else 1, profile=options.profile)
     scale = None if options.um_per_px is None else Scale.given(options.um_per_px)

@@ -23,7 +23,6 @@ from edgeleuk.cli._console import (
     results,
     tell,
     warn,
-    writable_folder,
 )
 from edgeleuk.cli._control import entries_of, reasons_now
 from edgeleuk.cli._keep import Keeper, pictures_session
@@ -49,7 +48,8 @@ from edgeleuk.cli._who import (
     SlideOption,
     StoreOption,
 )
-from edgeleuk.errors import EdgeleukError, QualityError, StoreError, UsageError
+from edgeleuk.errors import EdgeleukError, OutputError, QualityError, StoreError, UsageError
+from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
     from edgeleuk.counting.pictures import Batch, Item
@@ -166,7 +166,8 @@ def analyze(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."
         )
     check(red_cells)
-    target = writable_folder(out or Path("edgeleuk-results")) if out or overlay or as_report else None
+    wanted = out or (Path("edgeleuk-results") if overlay or as_report else None)
+    target = user_paths.expanded(wanted, "--out", OutputError) if wanted else None
     rule_set, ranges = standards(rules, reference)
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
@@ -182,7 +183,7 @@ def analyze(
         analyser, names, SessionFacts(slide, operator, site, microscope, notes), um_per_px, red_cells
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
-    folder = ResultFolder(target, run) if target else None
+    folder = ResultFolder(target, run) if target and files else None  # nothing is made for a name that is wrong
     write_all = folder is not None and not (as_json or as_csv or overlay or as_report)
     forms = Forms(as_json, as_csv, write_all, details)
     control_log = entries_of(store)

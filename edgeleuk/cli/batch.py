@@ -117,7 +117,7 @@ def batch(
     if part and collect:
         raise UsageError("--collect puts all parts together. Leave --shard out.")
     source = user_paths.expanded(source, "the command line", InputError)
-    target = writable_folder(out)
+    target = user_paths.expanded(out, "--out", OutputError)
     rule_set, ranges = standards(rules, reference)
     known, _ = device(profile, mag)
     model = chosen(model_folder, mag, known)
@@ -141,7 +141,7 @@ def batch(
     described = settings.described() | {"source": os.path.realpath(source), "recursive": recursive}
     progress = Progress(len(slides))
     fault: EdgeleukError | None = None
-    with Ledger(target, described, part) as ledger:
+    with Ledger(writable_folder(target), described, part) as ledger:
         with Stopping() as stop:
             if not collect:
                 _tell_beside(listing)

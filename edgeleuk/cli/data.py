@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import print_json, progress_bar, results, tell, writable_folder
-from edgeleuk.errors import InputError, UsageError
+from edgeleuk.cli._console import print_json, progress_bar, results, tell
+from edgeleuk.errors import InputError, OutputError, UsageError
 from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def import_data(
     request = Request(
         format=form.value,
         release=user_paths.expanded(release, "the command line", InputError),
-        out=writable_folder(out),
+        out=user_paths.expanded(out, "--out", OutputError),
         names=_names(names) if names else {},
         patient=_pattern(patient) if patient else None,
         magnification=_objective(mag),

@@ -184,7 +184,7 @@ def variants(
     from edgeleuk.lab.training.variants import compare
 
     loaded = load_recipe(recipe)
-    work = writable_folder(runs / f"variants-{loaded.name}")
+    work = _beside(runs, f"variants-{loaded.name}")
     table = Table("variant", "kB", box=None, title=loaded.name)
     for outcome in compare(loaded, runs, work, standards()[0]):
         if len(table.columns) == 2:
@@ -213,7 +213,7 @@ def leftout(
 
     recipe, control = (load_recipe(name, "finder") for name in (f"finder-100x-no-{source}", CONTROL))
     left_out_recipe = None if reader is None else load_recipe(reader, "reader")
-    work = writable_folder(runs / f"leftout-{source}")
+    work = _beside(runs, f"leftout-{source}")
     recipes = LeftOutRecipes(recipe, control, left_out_recipe)
     found = left_out(recipes, source, runs, work, lambda name: tell(f"measuring: {name}"))
     if as_json:
@@ -240,7 +240,7 @@ def across(
     from edgeleuk.system import file_io
 
     loaded = load_recipe(recipe, "reader")
-    work = writable_folder(runs / f"across-{loaded.name}")
+    work = _beside(runs, f"across-{loaded.name}")
     found = {}
     for laboratory, figures in measure(loaded, runs, work, standards()[0]):
         tell(f"measured: {laboratory}")
@@ -283,7 +283,7 @@ def learning(
         from edgeleuk.lab.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, "reader")
-        laboratories = work.left_out(loaded, runs, writable_folder(runs / f"learning-{loaded.name}"))
+        laboratories = work.left_out(loaded, runs, _beside(runs, f"learning-{loaded.name}"))
     else:
         laboratories = work.simulated(chosen(model_folder, mag))
     found = work.evaluate(laboratories, seeds, lambda name: tell(f"measured: {name}"))
@@ -395,7 +395,9 @@ def publish(
     elif remeasure:
         folder = publishing.remeasure(remeasure, models, runs, measured_by)
     else:
-        folder = publishing.publish(finder_recipe, reader_recipe, runs, writable_folder(models), measured_by)
+        folder = publishing.publish(
+            finder_recipe, reader_recipe, _existing(runs), writable_folder(models), measured_by
+        )
     results().print(f"published {folder}")
 
 
@@ -411,6 +413,7 @@ def _begun(
     need_torch()
     import torch
 
+    from edgeleuk.lab.evaluation.datasets import data_root
     from edgeleuk.lab.training.loop import device_named
     from edgeleuk.lab.training.recipe import load_recipe, without
 
@@ -419,7 +422,26 @@ def _begun(
     recipe, where = load_recipe(name, kind), device_named(device)
     if laboratories:
         recipe = without(recipe, laboratories)
+    if kind:
+        data_root()  # a wrong one is told before a folder is made
     return recipe, writable_folder(out / recipe.name), where
+
+
+def _existing(runs: Path) -> Path:
+    """Return a folder of trainings.
+
+    Raises:
+        InputError: It is none.
+    """
+    runs = user_paths.expanded(runs, "--runs", InputError)
+    if not runs.is_dir():
+        raise InputError(f"{runs} is no folder. Name the one given to `edgeleuk train --out`.")
+    return runs
+
+
+def _beside(runs: Path, name: str) -> Path:
+    """Make a folder for measurements beside the trainings, which must be there."""
+    return writable_folder(_existing(runs) / name)
 
 
 def _trained(begun: tuple[Recipe, Path, torch.device]) -> None:

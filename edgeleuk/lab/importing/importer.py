@@ -86,6 +86,8 @@ def run(request: Request, progress: Progress | None = None) -> ImportReport:
     ids = {**request.names, **ids}
     writer = Writer(request.out, request.complete and not request.is_release, _labelled(raw, request))
     writer.require_free()
+    if any(raw.values()):
+        writer.make_folder()
     origins = Origins(None if request.is_release else request.patient or re.compile(r"(?!)"))
     report.groups = assigned(_with_splits(subsets, raw, origins), findings)
     for subset in subsets:

@@ -96,6 +96,17 @@ class Writer:
                 f"{found} is there already. Give an empty folder with {option('out')}, or remove the old import."
             )
 
+    def make_folder(self) -> None:
+        """Make the folder, before the work.
+
+        Raises:
+            OutputError: It cannot be made or written.
+        """
+        with _written(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.out, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.out))
+
     def add(self, table: str, one: ImportedField) -> None:
         """Write a field's picture and its cells.
 
