@@ -166,7 +166,7 @@ class QualityError(EdgeleukError):
 
 
 class ControlError(EdgeleukError):
-    """A control slide failed, is overdue, or could not be evaluated."""
+    """A control slide failed, is overdue, was never counted, or could not be evaluated."""
 
     exit_code = 11
 

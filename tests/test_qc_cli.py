@@ -241,6 +241,20 @@ def test_the_log_has_every_entry_in_order(filled: Path) -> None:
     assert "lamp replaced" in done.stdout
 
 
+def test_a_control_that_was_never_counted_does_not_pass(store: Path) -> None:
+    """It says so, with the command to count it; one count that could be evaluated passes."""
+    fill(store, [])
+    done = run("qc", "check", "--json", "--store", store)
+    (told,) = json.loads(done.stdout)["controls"]
+    assert (done.returncode, told["passes"], told["last"]) == (11, False, None)
+    assert "control slide c1 was never counted. Count it: `edgeleuk qc run c1 PICTURES`." in done.stderr
+    assert "not counted yet" in run("qc", "check", "--store", store).stdout
+    run("qc", "retire", "c1", "--store", store)
+    fill(store, [0.2])
+    done = run("qc", "check", "--json", "--store", store)
+    assert (done.returncode, json.loads(done.stdout)["controls"][0]["passes"], done.stderr) == (0, True, "")
+
+
 def test_a_retired_control_warns_no_more(store: Path) -> None:
     fill(store, [4.0])
     assert run("qc", "check", "--store", store).returncode == 11

@@ -183,7 +183,9 @@ def analyze(
         analyser, names, SessionFacts(slide, operator, site, microscope, notes), um_per_px, red_cells
     )
     run = Run(new.uuid, key_of(each.path for each in files), new.source, new.started)
-    folder = ResultFolder(target, run) if target and files else None  # nothing is made for a name that is wrong
+    folder = (
+        ResultFolder(target, run) if target and files else None
+    )  # nothing is made for a name that is wrong
     write_all = folder is not None and not (as_json or as_csv or overlay or as_report)
     forms = Forms(as_json, as_csv, write_all, details)
     control_log = entries_of(store)

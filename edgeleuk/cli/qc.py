@@ -251,8 +251,8 @@ def run(
 def check(as_json: JsonOption = False, store: StoreOption = None) -> None:
     """Say of each control slide whether it passes now.
 
-    Exit code 11: one failed and was not counted again since, is overdue, or its last count could not be evaluated.
-    For scripts, and the start of a day.
+    Exit code 11: one failed and was not counted again since, is overdue, was never counted, or its last count could not be
+    evaluated. For scripts, and the start of a day.
     """
     from edgeleuk.quality_control import log
     from edgeleuk.render import quality_control as render
@@ -262,6 +262,10 @@ def check(as_json: JsonOption = False, store: StoreOption = None) -> None:
         print_json({"schema": render.SCHEMA, "controls": [render.standing_json(each) for each in found]})
     else:
         results().print(render.standings(found))
+    for each in found:
+        if each.last is None:
+            name = each.control.name
+            tell(f"control slide {name} was never counted. Count it: `edgeleuk qc run {name} PICTURES`.")
     if not all(each.passes for each in found):
         raise typer.Exit(ControlError.exit_code)
 

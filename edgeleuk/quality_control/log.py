@@ -59,9 +59,9 @@ class Standing:
     def passes(self) -> bool:
         """Whether it passes now.
 
-        It did not fail, is not overdue, and its last run could be evaluated.
+        It was counted, did not fail, is not overdue, and its last run could be evaluated.
         """
-        evaluated = self.last_run is None or self.last_run.state != "not_evaluated"
+        evaluated = self.last_run is not None and self.last_run.state != "not_evaluated"
         return evaluated and not self.failed and self.overdue_hours is None
 
 

@@ -255,6 +255,7 @@ def standing_json(standing: Standing) -> dict[str, Any]:
         "control": standing.control.name,
         "magnification": standing.control.magnification,
         "device": standing.control.device,
+        "passes": standing.passes,
         "failed": standing.failed is not None,
         "failed_entry": standing.failed.number if standing.failed else None,
         "overdue_hours": standing.overdue_hours,
