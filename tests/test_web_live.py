@@ -15,14 +15,16 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `web` is not installed")
 
 import httpx
+from mjpeg_server import Server
 from web_server import Served, free_port, serving
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli._rules import standards
 from edgeleuk.counting.live import LiveCounter
-from edgeleuk.counting.requests import Command
+from edgeleuk.counting.requests import Command, NextSlide
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
+from edgeleuk.sessions import open_store
 from edgeleuk.sources.camera import CameraState
 from edgeleuk.types import Frame, TimedFrame
 from edgeleuk.web.live import MOST_REQUESTS, LiveHub
@@ -96,6 +98,97 @@ def test_browsers_ask_what_keys_ask(counted: Counted, served: Served) -> None:
         assert (
             client.post("/api/live/commands", json={"command": "artefact", "cell": 99999}).status_code == 409
         )
+
+
+def test_a_browser_begins_the_next_slide_of_a_camera(counted: Counted, served: Served) -> None:
+    """With the id as its label has it; a file has no next slide, and an empty id is none."""
+    counted.hub.next_slides = True
+    counted.show()
+    with served.browser() as client:
+        assert client.get("/api/live").json()["next_slide"] is True
+        page = client.get("/live").text
+        assert 'id="next" hidden' in page
+        assert 'id="next-input" maxlength="80"' in page
+
+        def asked(text: str) -> int:
+            return client.post("/api/live/commands", json={"command": "next_slide", "text": text}).status_code
+
+        assert [asked(each) for each in (" S-18\n", "", "\t ", "x" * 401)] == [200, 400, 400, 400]
+        assert asked("x" * 100) == 200
+        first, second = counted.requests()
+        assert first == NextSlide("S-18")
+        assert isinstance(second, NextSlide)
+        assert len(second.slide) == 80
+        counted.hub.next_slides = False
+        assert (asked("S-18"), list(counted.requests())) == (409, [])
+        del client.headers["x-csrf-token"]
+        counted.hub.next_slides = True
+        assert (asked("S-18"), list(counted.requests())) == (403, [])
+    counted.hub.next_slides = False
+
+
+def test_the_next_count_shows_nothing_of_the_one_before(analyser: Analyser, demo_frame: Frame) -> None:
+    """Nor does it obey what was asked of that one."""
+    before = Counted(analyser, demo_frame)
+    before.show()
+    before.hub.ask(Command.UNDO)
+    assert before.hub.newest
+    before.hub.begin(analyser.reader.labels, next_slides=True)
+    assert (before.hub.state, before.hub.newest, before.hub.picture[1]) == (None, [], b"")
+    assert list(before.requests()) == []
+    assert before.hub.next_slides
+
+
+def test_a_camera_is_counted_slide_after_slide(tmp_path: Path) -> None:
+    """Each has a session of its own, with the id that the browser gave."""
+    port, store = free_port(), tmp_path / "s.db"
+    camera = Server(fps=5.0)
+    command = [
+        sys.executable,
+        "-m",
+        "edgeleuk",
+        "live",
+        "--serve",
+        "--port",
+        str(port),
+        "--store",
+        str(store),
+    ]
+    command += ["--source", camera.url, "--slide", "S-1", "--plain"]
+    with (
+        camera,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
+    ):
+        first = _waited(client, "")
+        csrf = re.search(r'name="csrf" content="([^"]+)"', client.get("/live").text)
+        assert csrf
+        asked = client.post(
+            "/api/live/commands",
+            json={"command": "next_slide", "text": "S-2"},
+            headers={"x-csrf-token": csrf[1]},
+        )
+        assert asked.status_code == 200, asked.text
+        second = _waited(client, first)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    with open_store(store) as opened:
+        told = {each.id: each.slide for each in opened.list()}
+    assert told == {first: "S-1", second: "S-2"}
+
+
+def _waited(client: httpx.Client, before: str) -> str:
+    """The session that is counted, once it is another one than `before`."""
+    until = time.monotonic() + 180
+    while time.monotonic() < until:
+        try:
+            told = client.get("/api/live").json()
+        except httpx.TransportError:
+            told = {"starting": True}
+        if not told["starting"] and told["session"] not in ("", None, before):
+            return str(told["session"])
+        time.sleep(0.1)
+    raise AssertionError("no count began")
 
 
 def test_a_count_that_does_not_answer_is_told(counted: Counted, served: Served) -> None:

@@ -148,7 +148,7 @@ def count_live(options: Options, start: Start) -> str | None:
         view, requests = _view(start, counter, ranges)
         show_frame = start.show_frame
         if hub := options.hub:
-            hub.labels = analyser.reader.labels
+            hub.begin(analyser.reader.labels, next_slides=info.live)
             view, requests, show_frame = hub.view(view), hub.requests(requests), _shown(hub, show_frame)
         loop_options = LoopOptions(
             requests=requests,
@@ -156,7 +156,7 @@ def count_live(options: Options, start: Start) -> str | None:
             on_event=say,
             watchdog=watchdog,
             waits=not info.live,
-            next_slides=info.live and options.hub is None,
+            next_slides=info.live,
             until_target=options.until_target,
             most_seconds=options.most_seconds,
         )

@@ -64,8 +64,26 @@ class LiveHub:
         self._crops: OrderedDict[int, bytes] = OrderedDict()
         self._newest: deque[int] = deque(maxlen=8)
         self._asked: queue.Queue[Request] = queue.Queue(MOST_REQUESTS)
+        self.next_slides = False
+        """Whether the count can go on with another slide."""
 
     # In the count's thread
+
+    def begin(self, labels: Sequence[str], next_slides: bool) -> None:
+        """Begin a count: nothing of the one before is shown, and no request for it is obeyed.
+
+        Args:
+            labels: All labels of the reader, in its order.
+            next_slides: Whether browsers may begin the next slide.
+        """
+        with self._lock:
+            self._state, self._picture = None, b""
+            self._counted = self._probe = None
+            self._crops.clear()
+            self._newest.clear()
+            self.labels, self.next_slides = tuple(labels), next_slides
+        while not self._asked.empty():
+            self._asked.get_nowait()
 
     def view(self, view: View) -> View:
         """Return a view that shows states to browsers too."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edgeleuk._text import tamed
-from edgeleuk.counting.requests import Command, Mark
+from edgeleuk.counting.requests import Command, Mark, NextSlide
 from edgeleuk.counting.requests import Request as Wanted
 from edgeleuk.counting.state import LiveState
 from edgeleuk.render._words import read_text, spoken
@@ -41,6 +41,8 @@ WORDS = {
 }
 """What to do, by the word of a frame."""
 FRAME_WAIT_S = 4.0
+MOST_SLIDE = 80
+"""Maximum characters of a slide id, as for pictures that are sent."""
 
 
 class LiveApi:
@@ -92,12 +94,26 @@ class LiveApi:
             wanted = Mark(body.cell)
         elif body.command == "note" and tamed(body.text, 400):
             wanted = tamed(body.text, 400)
+        elif body.command == "next_slide":
+            wanted = self._next_slide(body.text)
         if wanted is None:
-            names = ", ".join((*COMMANDS, "artefact", "note"))
+            names = ", ".join((*COMMANDS, "artefact", "note", "next_slide"))
             raise Denied(400, "command", f"the request is one of {names}.")
         if not self._hub.ask(wanted):
             raise Denied(503, "busy", "the count does not answer. Look at its screen.")
         return JSONResponse({"asked": True})
+
+    def _next_slide(self, text: str) -> NextSlide:
+        """Return the request for the next slide.
+
+        Raises:
+            Denied: It has no id, or this count can have none.
+        """
+        if not self._hub.next_slides:
+            raise Denied(409, "no_camera", "only the count of a camera goes on with another slide.")
+        if not (slide := tamed(text, MOST_SLIDE)):
+            raise Denied(400, "no_slide", "type the id of the next slide.")
+        return NextSlide(slide)
 
     def _shown(self, state: LiveState) -> dict[str, Any]:
         result = state.differential
@@ -131,5 +147,6 @@ class LiveApi:
             "n": result.n,
             "target": state.target,
             "session": state.session,
+            "next_slide": self._hub.next_slides,
             "html": self._templates.part("live_state.html", **values),
         }

@@ -49,6 +49,7 @@ function show(state) {
   document.getElementById("message").textContent = state.message;
   document.getElementById("pause").textContent = state.paused ? t("Go on") : t("Pause");
   document.getElementById("count").hidden = !state.manual;
+  document.getElementById("next").hidden = !state.next_slide;
   if (state.html !== shownHtml) {
     shownHtml = state.html;
     tally.innerHTML = state.html;
@@ -63,6 +64,22 @@ document.addEventListener("click", async (event) => {
     await post("/api/live/commands", body);
   } catch (error) {
     say(error.message, true);
+  }
+});
+
+const nextDialog = document.getElementById("ask-next");
+document.getElementById("next").addEventListener("click", () => {
+  document.getElementById("next-input").value = "";
+  document.getElementById("next-problem").textContent = "";
+  nextDialog.showModal();
+});
+document.getElementById("next-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await post("/api/live/commands", { command: "next_slide", text: document.getElementById("next-input").value });
+    nextDialog.close();
+  } catch (error) {
+    document.getElementById("next-problem").textContent = error.message;
   }
 });
 frames();
