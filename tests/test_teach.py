@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import cv2
 import jsonschema
@@ -32,7 +33,7 @@ from edgeleuk.models.heads import Head
 from edgeleuk.networks.reader import Reader
 from edgeleuk.review.confirmed import confirmed
 from edgeleuk.system.result_marks import marked
-from edgeleuk.types import UNCLASSIFIED, Scale
+from edgeleuk.types import UNCLASSIFIED, Frame, Scale
 
 LABELS = ("neutrophil", "lymphocyte", "blast")
 FEATURES = 12
@@ -289,6 +290,43 @@ def test_exported_crops_are_read_once_each(model: registry.Model, tmp_path: Path
         f"it is the same picture as {crops / 'basophil' / '1.jpg'}, which counts as basophil. Keep it in the folder of its"
         " type only."
     ]
+
+
+def test_the_same_pixels_count_once_whatever_the_file(model: registry.Model, tmp_path: Path) -> None:
+    """A PNG, its copy as BMP, the same crop of two results; a turned one is another picture."""
+    folder = tmp_path / "basophil"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), picture(0, 1))
+    cv2.imwrite(str(folder / "1.bmp"), picture(0, 1))
+    cv2.imwrite(str(folder / "turned.png"), cv2.rotate(picture(0, 1), cv2.ROTATE_90_CLOCKWISE))
+    jpeg = cv2.imencode(".jpg", picture(0, 2))[1].tobytes()
+    for number in range(2):
+        (folder / f"crop-{number}.jpg").write_bytes(marked(jpeg, str(UUID(int=number))))
+    seen = folders.Seen()
+    (kind,) = folders.kind_folders(tmp_path, model.reader)
+    assert len(list(folders.cells_in(kind, 0.125, "S-1", seen))) == 3
+    assert (seen.copies, seen.overlays) == (2, 0)
+
+
+def test_annotated_copies_are_no_cells(model: registry.Model, tmp_path: Path, demo_frame: Frame) -> None:
+    """By their name, also if it was saved anew; by the mark of a result, also if it was renamed. Crops are cells."""
+    folder = tmp_path / "basophil"
+    folder.mkdir()
+    field = cv2.imencode(".jpg", cv2.cvtColor(demo_frame.pixels[:300, :400], cv2.COLOR_RGB2BGR))[1].tobytes()
+    own = marked(field, str(UUID(int=1)))
+    for name, content in (("0.overlay", own), ("renamed", own), ("a-overlay", field), ("1.overlay-2", own)):
+        (folder / f"{name}.jpg").write_bytes(content)
+    crop = cv2.imencode(".jpg", picture(0, 1))[1].tobytes()
+    (folder / "00001-0001.jpg").write_bytes(marked(crop, str(UUID(int=1))))
+    (folder / "overlaying.jpg").write_bytes(field)
+    seen = folders.Seen()
+    (kind,) = folders.kind_folders(tmp_path, model.reader)
+    cells = list(folders.cells_in(kind, 0.125, "S-1", seen))
+    assert [each.picture.shape[:2] for each in cells if isinstance(each, TaughtCell)] == [
+        (160, 160),
+        (300, 400),
+    ]
+    assert seen.overlays == 4
 
 
 # The command

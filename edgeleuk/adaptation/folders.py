@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeleuk.adaptation.cells import TaughtCell, kinds_of
 from edgeleuk.errors import EdgeleukError, InputError
 from edgeleuk.models.manifest import ReaderManifest
+from edgeleuk.slidemap import CROP_PX
 from edgeleuk.sources.pictures.listing import pictures
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.system import file_io
-from edgeleuk.types import PictureFile, Scale
+from edgeleuk.system.result_marks import HEAD, mark_of
+from edgeleuk.types import Image, PictureFile, Scale
 
 EXPORTED = "crops"
 """Folder of a session's export that holds its pictures of cells, by type."""
-MOST_BYTES = 1_000_000_000
-"""Maximum size of a picture file, bytes."""
+OVERLAY = re.compile(r"(^|[-._ ])overlay([-._ ]?\d+)?$", re.IGNORECASE)
+"""End of the name of an annotated copy, without its suffix, as this program and people write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +42,19 @@ class Seen:
 
     copies: int = 0
     """Number of pictures left out as copies of one of the same kind."""
-    _first: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
-    """SHA-256 of the file and its page: kind and name of the first picture."""
+    overlays: int = 0
+    """Number of pictures left out as annotated copies that this program wrote."""
+    _first: dict[tuple[tuple[int, ...], str], tuple[str, str]] = field(default_factory=dict)
+    """Shape and SHA-256 of the pixels: kind and name of the first picture."""
 
-    def is_new(self, picture: PictureFile, kind: str) -> bool:
-        """Tell whether a picture's content is met for the first time.
+    def is_new(self, picture: PictureFile, pixels: Image, kind: str) -> bool:
+        """Tell whether a picture's pixels are met for the first time, in whatever file.
 
         Raises:
-            InputError: It cannot be read, or a picture of another kind has the same content.
+            InputError: A picture of another kind has the same pixels.
         """
-        try:
-            digest = file_io.sha256_of(picture.path, MOST_BYTES)
-        except OSError as error:
-            raise InputError(f"cannot read {picture.path}: {file_io.plain(error)}") from error
-        first, name = self._first.setdefault((digest, picture.page), (kind, str(picture)))
+        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+        first, name = self._first.setdefault((pixels.shape, digest), (kind, str(picture)))
         if first != kind:
             raise InputError(
                 f"{picture} was left out: it is the same picture as {name}, which counts as {first}. Keep it in the folder"
@@ -101,7 +105,8 @@ def cells_in(
     """Yield the cells of a folder.
 
     A picture that cannot be read gives an error in its place. Pictures of cells that this program exported
-    are read too. A picture whose content was met before is left out, and counted in `seen`.
+    are read too. A picture whose pixels were met before and an annotated copy that this program wrote are
+    left out, and counted in `seen`.
 
     Args:
         folder: Folder of one kind.
@@ -116,9 +121,26 @@ def cells_in(
                 raise each
             if isinstance(each, PictureFile):
                 frame = read_picture(each, um_per_px)
-                if not seen.is_new(each, folder.kind):
+                if _is_overlay(each.path, frame.pixels):
+                    seen.overlays += 1
+                    continue
+                if not seen.is_new(each, frame.pixels, folder.kind):
                     continue
                 scale = Scale.given(um_per_px).shrunk(frame.shrunk)
                 yield TaughtCell(frame.pixels, scale, folder.kind, slide)
         except EdgeleukError as error:
             yield error
+
+
+def _is_overlay(path: Path, pixels: Image) -> bool:
+    """Tell whether a picture is an annotated copy of a field that this program wrote.
+
+    Its name says so, or it has the mark of a result and is larger than any picture of a cell that has one.
+    """
+    if OVERLAY.search(path.stem):
+        return True
+    if max(pixels.shape[:2]) <= CROP_PX:
+        return False
+    with suppress(OSError), path.open("rb") as file:  # removed since it was read
+        return mark_of(file.read(HEAD)) is not None
+    return False

@@ -99,6 +99,10 @@ def teach(
         _from_folder(folder, model, um_per_px or 0.0, flags or (), found, seen)
     if seen.copies:
         warn(f"copies of pictures that were left out, as each picture counts once: {seen.copies}.")
+    if seen.overlays:
+        warn(
+            f"annotated copies of edgeleuk that were left out, as they show no single cell: {seen.overlays}."
+        )
     if sessions:
         _from_sessions(sessions, model, store, model_folder, files, found)
     failures = found.failures + found.unread
