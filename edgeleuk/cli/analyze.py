@@ -160,7 +160,7 @@ def analyze(
 
     if demo == bool(paths):
         raise UsageError("name pictures to analyse, or --demo for the sample that ships; not both.")
-    require_scale(um_per_px, "A 100x objective gives about 0.03 to 0.2.")
+    require_scale(um_per_px)
     if as_json and as_csv and out is None:
         raise UsageError(
             "--json and --csv both print to the same place. Give --out DIR to have both as files."

@@ -110,7 +110,7 @@ def batch(
     from edgeleuk.programme.batch_slides import Facts, Shard, is_address, slides_of
     from edgeleuk.results.slide_result import identify
 
-    require_scale(um_per_px, "A 100x objective gives about 0.03 to 0.2.")
+    require_scale(um_per_px)
     if scheduler is not None and jobs is not None:
         raise UsageError("--jobs is for this machine, and --scheduler for a cluster. Use one of them.")
     part = Shard.parsed(shard) if shard else None

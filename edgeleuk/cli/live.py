@@ -9,7 +9,7 @@ import typer
 
 from edgeleuk.cli._counting import Options, count_slides
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli._options import NetworksThreadsOption, UmPerPxOption, require_scale
+from edgeleuk.cli._options import NetworksThreadsOption, UmPerPxOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._serving import (
@@ -111,7 +111,10 @@ def live(
 
     if plain and as_json:
         raise UsageError("--plain and --json are two forms of the same output. Choose one.")
-    require_scale(um_per_px, "A 40x objective gives about 0.1 to 0.5.")
+    if um_per_px is not None and not 0.005 <= um_per_px <= 5:
+        raise UsageError(
+            f"--um-per-px {um_per_px} is outside 0.005 to 5. A 40x objective gives about 0.1 to 0.5."
+        )
     if resume and not keep:
         raise UsageError("--resume goes on with a session on the disk; it cannot be combined with --no-keep.")
     output = "json" if as_json else output_here(plain)

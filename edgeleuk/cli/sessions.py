@@ -14,7 +14,7 @@ from edgeleuk.cli import _second
 from edgeleuk.cli._console import json_text, print_json, results, tell
 from edgeleuk.cli._kept import only_session_of, reviewed, session_of, tell_lost
 from edgeleuk.cli._model import ModelOption
-from edgeleuk.cli._options import SLIDE_HELP, JsonOption, SessionArgument, SlideArgument
+from edgeleuk.cli._options import AnySlideArgument, JsonOption, SessionArgument, SlideArgument
 from edgeleuk.cli._results import ResultFolder, Run
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import (
@@ -150,10 +150,7 @@ def set_facts(
 
 @app.command()
 def export(
-    session: Annotated[
-        str | None,
-        typer.Argument(metavar="[SLIDE]", help=SLIDE_HELP, show_default=False),
-    ] = None,
+    session: AnySlideArgument = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the files.", show_default="the session's id")
     ] = None,
