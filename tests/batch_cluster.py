@@ -1,9 +1,9 @@
 """Is every slide of a batch counted once, whatever is killed? On this machine and on a Dask cluster of two workers.
 
-    python tests/batch_cluster.py [SLIDES] [DIR]        prints a line a check and the figures; ends with 1 where one fails
+    python tests/batch_cluster.py [SLIDES [DIR [FIELDS]]]        prints a line a check and the figures; ends with 1 where one fails
 
-The slides are simulated, and stay in DIR for the next time. Results must be equal bit for bit to those of an undisturbed run
-in one process, but for `batch_slides.TIMES`: ids and times.
+The slides are simulated, of one to FIELDS (3) fields, and stay in DIR for the next time. Results must be equal bit for bit to
+those of an undisturbed run in one process, but for `batch_slides.TIMES`: ids and times.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ LOOPED = 10
 """Slides that `analyze` counts in a loop, for comparison."""
 FLAT = 1.10
 """Most memory in the last third of a run over that in the second: room for measuring."""
+PART = 5
+"""One worker alone counts this part of the slides, for its speed."""
 Kill = Callable[[], None]
 
 
@@ -177,12 +179,12 @@ def loop(slides: list[Path]) -> float:
     return (time.monotonic() - begun) / len(slides)
 
 
-def main(number: str = "60", where: str = "") -> int:
+def main(number: str = "60", where: str = "", fields: str = str(batch_slides.MOST_FIELDS)) -> int:
     os.environ["EDGELEUK_BATCH_CHECK"] = str(os.getpid())
     check, moments, count = Checks(), random.Random(1), int(number)
     work = Path(where or Path(tempfile.gettempdir()) / "edgeleuk-batch-check")
-    paths = batch_slides.make(work / f"slides-{count}", count)
-    slides = work / f"slides-{count}"
+    slides = work / f"slides-{count}-{fields}"
+    paths = batch_slides.make(slides, count, int(fields))
     bytes_in = sum(each.stat().st_size for each in slides.rglob("*.jpg"))
     shutil.rmtree(work / "out", ignore_errors=True)
     scale = ("--um-per-px", "0.1")
@@ -249,13 +251,23 @@ def main(number: str = "60", where: str = "") -> int:
         )
         same(check, "cluster", two, wanted, count)
     speeds = {}
-    for workers in (1, 2):
+    for workers, part in ((1, ("--shard", f"1/{PART}")), (2, ())):
         with DaskCluster(work / "cluster", workers) as cluster:
-            some = Batch(slides, work / "out" / f"of-{workers}", *scale, "--scheduler", cluster.address)
+            out = work / "out" / f"of-{workers}"
+            some = Batch(slides, out, *scale, "--scheduler", cluster.address, *part)
             code, told = some.run()
-            check(f"cluster of {workers}: undisturbed", code == 0)
-            same(check, f"cluster of {workers}", some, wanted, count)
-            speeds[workers] = count / told["seconds"]
+            check(f"cluster of {workers}: undisturbed", code == 0, f"{told['counted']} slides")
+            if part:
+                found = batch_slides.results(out)
+                equal = sum(json.dumps(wanted[name]) == json.dumps(each) for name, each in found.items())
+                check(
+                    f"cluster of {workers}: results equal to the undisturbed run",
+                    equal == len(found) == told["counted"],
+                    f"{equal} of {len(found)}",
+                )
+            else:
+                same(check, f"cluster of {workers}", some, wanted, count)
+            speeds[workers] = told["counted"] / told["seconds"]
             print(
                 f"     {speeds[workers]:.2f} slides a second; program at most {max(some.memory) / 1e6:.0f} MB"
             )

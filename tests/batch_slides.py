@@ -1,6 +1,6 @@
 """Slides of a batch for tests: simulated fields of few cells, painted once.
 
-python tests/batch_slides.py DIR [SLIDES]        a folder for each slide, of one to three fields
+python tests/batch_slides.py DIR [SLIDES [FIELDS]]        a folder for each slide, of one field or more
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ SIZE = 480, 360
 UM_PER_PX = 0.1
 SMEARS = 12
 """Different smears; slides share them, at other places."""
+MOST_FIELDS = 3
+"""Of a slide; slides have one, two or three."""
 PLACES = 1.5
 """Width and height of a smear, fields."""
 
 
-def make(folder: Path, slides: int) -> list[Path]:
-    """Write so many folders of slides, unless they are there."""
+def make(folder: Path, slides: int, most: int = MOST_FIELDS) -> list[Path]:
+    """Write so many folders of slides, unless they are there; a slide has at most `most` fields."""
     stages: dict[int, Stage] = {}
     made = []
     for number in range(slides):
@@ -41,7 +43,7 @@ def make(folder: Path, slides: int) -> list[Path]:
         moves = random.Random(number)
         new = target.with_name(f".{target.name}")
         new.mkdir(parents=True, exist_ok=True)
-        for field in range(1 + number % 3):
+        for field in range(1 + number % most):
             stage = stages[seed]
             x1, y1, x2, y2 = stage.limits_um
             stage.move_to(moves.uniform(x1, x2), moves.uniform(y1, y2))
@@ -93,4 +95,4 @@ def rows(out: Path, name: str = "slides.csv") -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    print(len(make(Path(sys.argv[1]), int((*sys.argv, "500")[2]))))
+    print(len(make(Path(sys.argv[1]), *map(int, sys.argv[2:] or ["500"]))))
