@@ -18,10 +18,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from reported import BLASTS, readings, report_now
 from reviewed import OpenReview, keep, kept, store_at
 from standard import REFERENCE, RULES
-from web_server import Served, serving
+from web_server import Counted, Served, serving
 
+from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
+from edgeleuk.counting.requests import NextSlide
 from edgeleuk.render.report.page import page as report_page
+from edgeleuk.types import Frame
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: no page is driven")
@@ -186,6 +189,30 @@ def test_only_what_was_on_the_screen_was_looked_at(browser: Browser, served: Ser
         assert box["y"] < low
     assert page.locator(".tile.looked").count() < page.locator(".tiles .tile").count()
     context.close()
+
+
+def test_the_next_slide_is_begun_on_the_page(
+    browser: Browser, analyser: Analyser, demo_frame: Frame, tmp_path: Path
+) -> None:
+    """The button is there with a camera alone; its dialog asks for the id, and without one it stays open."""
+    counted = Counted(analyser, demo_frame)
+    counted.show()
+    with serving(tmp_path / "sessions.db", live=counted.hub) as served:
+        page = browser.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(f"{served.address}/live")
+        page.wait_for_selector("#tally .verdict")
+        assert page.locator("#next").is_hidden()
+        counted.hub.next_slides = True
+        page.click("#next")
+        require_accessible(page, "next slide")
+        page.click("text=Begin the next slide")
+        assert page.locator("#ask-next").is_visible()
+        page.fill("#next-input", "S-18")
+        page.press("#next-input", "Enter")
+        page.wait_for_selector("#ask-next", state="hidden")
+        page.close()
+    assert list(counted.requests()) == [NextSlide("S-18")]
 
 
 A4_PX = 688

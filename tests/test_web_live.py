@@ -16,35 +16,13 @@ pytest.importorskip("starlette", reason="the extra `web` is not installed")
 
 import httpx
 from mjpeg_server import Server
-from web_server import Served, free_port, serving
+from web_server import Counted, Served, free_port, serving
 
 from edgeleuk.analysis.analyser import Analyser
-from edgeleuk.cli._rules import standards
-from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, NextSlide
-from edgeleuk.counting.scale_policy import ScalePolicy
-from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.sessions import open_store
-from edgeleuk.sources.camera import CameraState
-from edgeleuk.types import Frame, TimedFrame
-from edgeleuk.web.live import MOST_REQUESTS, LiveHub
-
-
-class Counted:
-    """Count of two frames of the demo, shown in a hub."""
-
-    def __init__(self, analyser: Analyser, frame: Frame) -> None:
-        self.hub = LiveHub(analyser.reader.labels)
-        slide = SlideCount(analyser, *standards(), ScalePolicy(analyser), SlideOptions())
-        self.counter = LiveCounter(slide, source="demo", target=100, recorder=self.hub.recorder(None))
-        self.frame = frame
-        assert self.counter.frame(TimedFrame(frame, 0.0, 0)) == "counted"
-        self.requests = self.hub.requests(lambda: iter(()))
-
-    def show(self) -> None:
-        state = self.counter.state(CameraState("running", 0.0))
-        self.hub.take_state(state)
-        self.hub.show(self.frame, state)
+from edgeleuk.types import Frame
+from edgeleuk.web.live import MOST_REQUESTS
 
 
 @pytest.fixture(scope="module")

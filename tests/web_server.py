@@ -14,13 +14,15 @@ import httpx
 
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli._rules import standards
+from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.scale_policy import ScalePolicy
 from edgeleuk.counting.slide import SlideCount, SlideOptions
 from edgeleuk.models import registry
 from edgeleuk.results.slide_result import identify
 from edgeleuk.sessions import NewSession, open_store
+from edgeleuk.sources.camera import CameraState
 from edgeleuk.sources.pictures.reading import read_picture
-from edgeleuk.types import PictureFile
+from edgeleuk.types import Frame, PictureFile, TimedFrame
 from edgeleuk.web import app
 from edgeleuk.web.limits import DEFAULT, Limits
 from edgeleuk.web.live import LiveHub
@@ -64,6 +66,23 @@ class Served:
     def raw(self) -> socket.socket:
         """A bare connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+
+class Counted:
+    """Count of two frames of the demo, shown in a hub."""
+
+    def __init__(self, analyser: Analyser, frame: Frame) -> None:
+        self.hub = LiveHub(analyser.reader.labels)
+        slide = SlideCount(analyser, *standards(), ScalePolicy(analyser), SlideOptions())
+        self.counter = LiveCounter(slide, source="demo", target=100, recorder=self.hub.recorder(None))
+        self.frame = frame
+        assert self.counter.frame(TimedFrame(frame, 0.0, 0)) == "counted"
+        self.requests = self.hub.requests(lambda: iter(()))
+
+    def show(self) -> None:
+        state = self.counter.state(CameraState("running", 0.0))
+        self.hub.take_state(state)
+        self.hub.show(self.frame, state)
 
 
 def free_port() -> int:
