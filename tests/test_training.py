@@ -422,8 +422,17 @@ def test_rejection_threshold_is_the_smallest_that_is_accurate_enough() -> None:
 def test_counted_classes_take_the_threshold_that_counts_right() -> None:
     """Of ten detections with four annotated cells, the threshold keeps four."""
     scores = np.linspace(0.15, 0.85, 10).astype(np.float32)
-    chosen = thresholds._best(scores, np.ones(10, bool), 4, white=False)
+    chosen = thresholds._best_counted([scores], [("a", 4)])
     assert (scores >= chosen).sum() == 4
+
+
+def test_counted_classes_weigh_every_camera_alike() -> None:
+    """A camera with ten times the cells does not choose the threshold alone."""
+    few, many = np.linspace(0.11, 0.89, 79), np.repeat(np.linspace(0.11, 0.89, 79), 10)
+    fields = [few.astype(np.float32), many.astype(np.float32)]
+    truth = [("few", 30), ("many", 600)]
+    strict, lax = (thresholds._best_counted(fields[i : i + 1], truth[i : i + 1]) for i in (0, 1))
+    assert lax + 0.1 < thresholds._best_counted(fields, truth) < strict - 0.1
 
 
 def _stained_crop() -> torch.Tensor:

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from edgeleuk.lab.evaluation.fields import read_field
 from edgeleuk.lab.training.assign import finder_loss
 from edgeleuk.lab.training.augment import Colour, Geometry, affine, recolour, warp, warp_boxes
+from edgeleuk.lab.training.distillation import DistilledBatches, distilled_loss, load_teacher
 from edgeleuk.lab.training.fields import TrainingField, cached, training_samples
 from edgeleuk.lab.training.loop import CPU, Checkpoint, Schedule, Task, fit, started
 from edgeleuk.lab.training.networks import PAD, build_finder, stride_of
@@ -189,9 +190,15 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     if "virtual" in recipe.sections:
         fields += virtual_fields(recipe, samples)
     batches = FinderBatches(recipe, fields, device, workers)
+    task = Task(batches, batches.steps, partial(finder_loss, stride=stride_of(recipe)))
+    if "distil" in recipe.sections:
+        settings = recipe["distil"]
+        distilled = DistilledBatches(batches, load_teacher(recipe, out.parent), settings["sources"])
+        loss = partial(distilled_loss, stride=stride_of(recipe), strength=settings["strength"])
+        task = Task(distilled, batches.steps, loss)
     return fit(
         network,
-        Task(batches, batches.steps, partial(finder_loss, stride=stride_of(recipe))),
+        task,
         batches.schedule,
         Checkpoint(out / "checkpoint.pt", recipe.digest),
         device,

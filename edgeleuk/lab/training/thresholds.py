@@ -21,6 +21,8 @@ WHITE_RECALL_WEIGHT = 4.0
 
 A missed white cell is lost; a false one is still examined by the reader.
 """
+LEAST_ANNOTATED = 20
+"""Minimum annotated cells of a source that a count is compared with."""
 
 
 def finder_thresholds(
@@ -33,7 +35,7 @@ def finder_thresholds(
     """Choose a finder's threshold for each cell class.
 
     White cells get the threshold of the best F4 score. Classes that are only counted get the threshold at or
-    above which as many cells are found as were annotated.
+    above which as many cells are found as were annotated; every source weighs alike, whatever its number of cells.
 
     Args:
         finder: The finder.
@@ -44,24 +46,48 @@ def finder_thresholds(
     """
     scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in finder.names}
     hits: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in finder.names}
-    truth = dict.fromkeys(finder.names, 0)
+    truth: dict[str, list[tuple[str, int]]] = {name: [] for name in finder.names}
     for sample in samples:
         found = finder.find(read(sample), scales[sample.image_id], floor=float(GRID[0]))
         for name in sample.labelled.intersection(finder.names):
             boxes, mine = sample.boxes[sample.kinds == names.index(name)], found.of(name)
             scores[name].append(mine.scores)
             hits[name].append(match(boxes, mine.boxes) >= 0)
-            truth[name] += len(boxes)
+            truth[name].append((sample.source, len(boxes)))
     return {
-        name: _best(np.concatenate(scores[name]), np.concatenate(hits[name]), truth[name], name == WHITE_CELL)
+        name: _best_found(
+            np.concatenate(scores[name]), np.concatenate(hits[name]), sum(n for _, n in truth[name])
+        )
+        if name == WHITE_CELL
+        else _best_counted(scores[name], truth[name])
         for name in finder.names
     }
 
 
-def _best(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int, white: bool) -> float:
+def _best_counted(scores: Sequence[NDArray[np.float32]], truth: Sequence[tuple[str, int]]) -> float:
+    """Return the threshold whose counts are closest to the annotated ones.
+
+    The distance is the mean square, over the sources, of the logarithm of the ratio of both counts.
+
+    Args:
+        scores: Scores of the found cells, by field.
+        truth: Source and number of annotated cells, by field.
+    """
+    found: dict[str, NDArray[np.int64]] = {}
+    annotated: dict[str, int] = {}
+    for each, (source, number) in zip(scores, truth, strict=True):
+        found[source] = found.get(source, np.zeros(len(GRID), np.int64)) + np.array(
+            [(each >= t).sum() for t in GRID]
+        )
+        annotated[source] = annotated.get(source, 0) + number
+    enough = [source for source, number in annotated.items() if number >= LEAST_ANNOTATED] or list(annotated)
+    ratios = [np.log((found[source] + 1) / (annotated[source] + 1)) for source in enough]
+    return float(GRID[np.square(ratios).mean(axis=0).argmin()])
+
+
+def _best_found(scores: NDArray[np.float32], hits: NDArray[np.bool_], truth: int) -> float:
+    """Return the threshold of the best F-beta score."""
     counts = np.array([(scores >= t).sum() for t in GRID])
-    if not white:
-        return float(GRID[np.abs(counts - truth).argmin()])
     found = np.array([hits[scores >= t].sum() for t in GRID])
     beta = WHITE_RECALL_WEIGHT**2
     return float(GRID[((1 + beta) * found / (beta * truth + counts)).argmax()])
