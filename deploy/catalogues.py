@@ -14,11 +14,13 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from errno import EACCES, EEXIST, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -443,7 +445,12 @@ def of_source(source: str, where: str, *, told: bool) -> tuple[list[Text], list[
             if told:
                 if _is_message(template, short=id(node) in shown):
                     texts.append(
-                        Text(_with_subject(template) if name.startswith(PREDICATED) else template, place)
+                        Text(
+                            _with_subject(_apart(template))
+                            if name.startswith(PREDICATED)
+                            else _apart(template),
+                            place,
+                        )
                     )
             elif not CODE.fullmatch(
                 re.sub(r"\{\w*\}|um/px|<[^>]*>?|^[^<>]*>", "", template)
@@ -473,6 +480,11 @@ def _is_message(template: str, *, short: bool) -> bool:
 
 def _with_subject(template: str) -> str:
     return f"{{subject}} {template}" if PREDICATE.match(template) else template
+
+
+def _apart(template: str) -> str:
+    """Return a text without the space that joins it to the sentence before it."""
+    return template[1:] if re.match(r" [A-Z]", template) else template
 
 
 def of_page(path: Path) -> tuple[list[Text], list[Unmarked]]:
@@ -556,9 +568,14 @@ def of_data() -> Iterator[Text]:
         yield Text(each["name"].capitalize(), "edgeleuk/data/reference_adult.toml", context=NAMES)
     yield from _codes(rules, ranges)
     for path in sorted(ROOT.glob("models/*/model.json")):
-        reader = json.loads(path.read_text(encoding="utf-8"))["reader"]
-        where = path.relative_to(ROOT).as_posix()
-        for label in reader["labels"]:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        reader, where = manifest["reader"], path.relative_to(ROOT).as_posix()
+        for name in manifest["finder"]["classes"]:
+            yield Text(name, where, context=NAMES)
+        for each in (manifest.get("real_slides") or {}).get("slides", {}).values():
+            for name in each["leading"].values():
+                yield Text(spoken(name or "nothing"), where, context=NAMES)
+        for label in (*reader["labels"], *reader.get("types", ())):
             yield Text(spoken(label), where, context=NAMES)
         for attribute, values in reader["attributes"].items():
             for name in (attribute, *values):
@@ -602,7 +619,7 @@ def _codes(rules: Any, ranges: Any) -> Iterator[Text]:
 
 
 CHECKS = (
-    "processor", "memory", "python", "libraries", "optional parts", "models", "model", "camera", "cameras", "picamera2",
+    "processor", "memory", "python", "libraries", "optional parts", "models", "model", "installed", "camera", "cameras", "picamera2",
     "groups", "sessions", "disk", "write speed", "clock", "power", "temperature",
 )  # fmt: skip
 """Names of the checks of `doctor`."""
@@ -651,6 +668,11 @@ def of_commands() -> Iterator[Text]:
         yield Text(text, "edgeleuk/cli/merge.py")
     yield Text("{done}, {n} failed", "edgeleuk/cli/_batch_progress.py")
     yield Text("Opening it again.", "edgeleuk/sources/capture.py")
+    yield Text('{name} "{before}" removed.', "edgeleuk/sessions/facts.py")
+    for code in (ENOENT, EACCES, EPERM, ENOSPC, EISDIR, ENOTDIR, EROFS, EIO, EEXIST):
+        yield Text(os.strerror(code), "edgeleuk/errors.py")
+    for text in ("none", "nothing"):
+        yield Text(text, "edgeleuk/system/sentences.py")
     for text in MISTAKES:
         yield Text(text, "edgeleuk/cli/_stop.py")
 

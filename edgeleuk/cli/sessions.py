@@ -27,6 +27,7 @@ from edgeleuk.cli._who import (
 )
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
+from edgeleuk.system.language import _
 from edgeleuk.system.sentences import said
 
 app = typer.Typer(
@@ -157,8 +158,8 @@ def set_facts(
         print_json({"session": render.summary(summary), "changes": [asdict(change) for change in changes]})
     else:
         told = [*map(str, changes), *(["remark added."] if notes else [])]
-        text = " ".join(told) or "nothing changed: it was so already."
-        results().print(escaped(said(f"session {summary.id}: {text}")), soft_wrap=True)
+        text = " ".join(map(said, told or ["nothing changed: it was so already."]))
+        results().print(escaped(f"{said(f'session {summary.id}')}{_(': ')}{text}"), soft_wrap=True)
 
 
 @app.command()

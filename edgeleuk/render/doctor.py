@@ -56,10 +56,11 @@ def state_word(state: State) -> str:
 def check_word(check: str) -> str:
     """Return the name of a check in the language in use.
 
-    An objective keeps its name, as "40x model" does.
+    What a check is of keeps its name, such as the objective of a model.
     """
+    known = word(check)
     first, space, rest = check.partition(" ")
-    return f"{word(rest)} {first}" if space and first[:1].isdigit() else word(check)
+    return f"{word(first)} {rest}" if known == check and space else known
 
 
 def _row(state: Text, check: str, text: Text, widths: tuple[int, int]) -> Table:

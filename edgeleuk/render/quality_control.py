@@ -19,7 +19,7 @@ from edgeleuk.quality_control.quantities import PER_1000_RED_CELLS, UM_PER_PX
 from edgeleuk.quality_control.westgard import chance_of_warning
 from edgeleuk.render._words import Fitted, clean, cut
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.system.language import _, figure, msgid, ngettext, word
+from edgeleuk.system.language import _, date, figure, msgid, ngettext, word
 from edgeleuk.system.sentences import guarded
 from edgeleuk.system.wording import command
 from edgeleuk.types import spoken as english_name
@@ -237,7 +237,7 @@ def standing_line(standing: Standing) -> Text:
     if not parts:
         state = _(STATE_WORDS[run.state]).lower() if run else _("not counted yet")
         parts.append((state, "green" if run and run.state == "in_control" else "yellow"))
-    last = _(", last counted {when}").format(when=when(standing.last.at)) if standing.last else ""
+    last = _(", last counted {when}").format(when=shown_when(standing.last.at)) if standing.last else ""
     told = Text(_(", ")).join(Text(*part) for part in parts)
     return Text.assemble(f"{name} ({standing.control.magnification})", _(": "), told, last)
 
@@ -265,7 +265,7 @@ def log(entries: Sequence[Entry], path: Path) -> RenderableType:
     for each in entries:
         what, text, style = _entry(each)
         name = Fitted(each.control, cut)
-        table.add_row(str(each.number), when(each.at), name, Text(what, style=style), Text(clean(text)))
+        table.add_row(str(each.number), shown_when(each.at), name, Text(what, style=style), Text(clean(text)))
     return Group(table, where)
 
 
@@ -286,8 +286,14 @@ def _entry(entry: Entry) -> tuple[str, str, str]:
             return word(entry.kind), text, "dim"
 
 
+def shown_when(time: str) -> str:
+    """Format a time in this machine's time zone, as the language in use writes it."""
+    at = datetime.fromisoformat(time).astimezone()
+    return f"{date(at)} {at:%H:%M}"
+
+
 def when(time: str) -> str:
-    """Format a time in this machine's time zone."""
+    """Format a time in this machine's time zone, for texts that are kept."""
     return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M}"
 
 

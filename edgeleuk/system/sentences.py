@@ -44,6 +44,8 @@ NAMED = frozenset(
 
 Others are texts from outside, such as the names of files, and stay as they are.
 """
+NONE = frozenset({"none", "nothing"})
+"""Single words that stand for an empty list."""
 FORMS = {"n": r"\d[\d,]*", "of": r"\d[\d,]*", "numbers": r"\d+(?:, \d+)*"}
 """Patterns of placeholders that only numbers stand for."""
 _END = re.compile(r"(?<=[.?!]) ")
@@ -205,7 +207,9 @@ def _value(name: str, value: str, language: Language) -> str:
     if name in NAMED and (found := language.entries.get(f"{NAMES}\x04{value}")):
         return found
     if " " not in value:
-        return value
+        return language.entries.get(value, value) if value in NONE else value
+    if value.startswith(" "):
+        return f" {_value(name, value[1:], language)}"
     if (found := _list(name, value, language)) is not None:
         return found
     return _text(value, language)
