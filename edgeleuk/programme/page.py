@@ -31,7 +31,7 @@ _STYLE = (
     "table{border-collapse:collapse;width:100%}th,td{padding:.2em .5em;text-align:end;border-bottom:1px solid #ddd}"
     "th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:start}tr.look{background:#fff0c2}"
     "td:first-child,td:last-child{white-space:nowrap}td.bad{color:#b00020;font-weight:700}svg{width:100%;max-width:720px;height:auto;display:block}"
-    ".wide{overflow-x:auto}.note{color:#444}li{margin:.2em 0}"
+    ".wide{overflow-x:auto}.note{color:#444}li{margin:.2em 0}.english::before{content:'['}.english::after{content:']'}"
     "@media print{@page{size:A4 landscape;margin:12mm}body{margin:0;max-width:none}svg,tr{break-inside:avoid}}"
 )
 _METHOD = msgid(

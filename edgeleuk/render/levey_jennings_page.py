@@ -25,6 +25,7 @@ MOST_SD = 4.0
 _INK = {0: "#444", 1: "#ddd", 2: "#c58b00", 3: "#b00020"}
 _STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;margin:2em auto;max-width:760px;color:#111}"
+    ".english::before{content:'['}.english::after{content:']'}"
     "svg{display:block;margin:0 0 1.2em;break-inside:avoid}p{margin:.3em 0}"
     "@media print{@page{size:A4;margin:15mm}body{margin:0}}"
 )
