@@ -4,9 +4,9 @@ It collects every English text that a field worker reads, updates `edgeleuk/loca
 `--check` it writes nothing and fails where a catalogue is out of date. Needs `babel`. To add a language:
 `python deploy/catalogues.py --new fr`, then translate `edgeleuk/locale/fr.po`.
 
-Which modules it reads is listed in SHOWN and TOLD. A string in a module of SHOWN stands inside `_`, `ngettext`, `msgid` or
-`word`, or is named in NOT_SHOWN. In a module of TOLD every string of two words or more is a message; f-strings become
-templates with named placeholders, as `edgeleuk.system.sentences` recognises them.
+It reads every module that ENGLISH does not name. A string in a module of SHOWN stands inside `_`, `ngettext`, `msgid` or
+`word`, or is named in NOT_SHOWN. In any other module every string of two words or more is a message, and every string that
+is printed or raised; f-strings become templates with named placeholders, as `edgeleuk.system.sentences` recognises them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from errno import EACCES, EEXIST, EIO, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -33,35 +35,55 @@ sys.path.insert(0, str(ROOT))
 
 from edgeleuk.counting.state import Verdict  # noqa: E402  # of this working copy
 from edgeleuk.differential.per_microlitre import NAMES as NAMES_OF_CELLS  # noqa: E402
+from edgeleuk.programme.figures import MEASURES  # noqa: E402
 from edgeleuk.render._words import flag_title  # noqa: E402
+from edgeleuk.render.quality_control import PLATELETS, SCALE  # noqa: E402
 from edgeleuk.sources.camera import CameraWord  # noqa: E402
 from edgeleuk.types import NOT_A_CELL, UNCLASSIFIED, spoken  # noqa: E402
 
 PACKAGE = ROOT / "edgeleuk"
 LOCALE = PACKAGE / "locale"
 SHOWN = (
-    "console/findings.py", "console/help.py", "console/layout.py", "console/parts.py", "console/summary.py",
-    "console/table.py", "render/_words.py", "render/terminal.py", "render/report/page.py", "render/leftout.py",
-    "console/screen.py",
+    "console/findings.py", "console/help.py", "console/layout.py", "console/parts.py", "console/screen.py",
+    "console/summary.py", "console/table.py", "programme/funnel_svg.py", "programme/page.py", "render/_words.py",
+    "render/doctor.py", "render/learning.py", "render/leftout.py", "render/levey_jennings.py",
+    "render/levey_jennings_page.py", "render/models.py", "render/profiles.py", "render/quality_control.py",
+    "render/report/page.py", "render/sessions.py", "render/terminal.py",
 )  # fmt: skip
 """Modules whose strings reach a screen directly: every one is marked, or named in NOT_SHOWN."""
-TOLD = (
-    "analysis/analyser.py", "analysis/cell_outline.py", "analysis/morphometry.py", "analysis/remarks.py",
-    "calibration/blank.py", "calibration/device.py", "calibration/micrometer.py", "calibration/smear.py",
-    "cli/_console.py", "cli/_counting.py", "cli/_interview.py", "cli/_keep.py", "cli/_kept.py", "cli/_model.py",
-    "cli/_options.py", "cli/_profile.py", "cli/_results.py", "cli/_serving.py", "cli/_starting.py", "cli/_stop.py",
-    "cli/analyze.py", "cli/calibrate.py", "cli/live.py", "cli/report.py", "cli/serve.py", "console/keys.py",
-    "console/loop.py",
-    "counting/gate.py", "counting/interruptions.py", "counting/kept.py", "counting/live.py",
-    "counting/pictures.py", "counting/requests.py", "counting/scale_policy.py", "counting/session_scale.py",
-    "counting/slide.py", "counting/state.py", "counting/stream.py", "counting/zoom.py", "differential/evidence.py",
-    "differential/per_microlitre.py", "differential/verdict.py", "quality/assessment.py",
-    "render/control_warnings.py", "render/events.py", "render/review.py", "render/tables.py", "scale/agreement.py",
-    "scale/red_cells.py", "web/access.py", "web/answers.py", "web/app.py", "web/bodies.py", "web/desk.py",
-    "web/doors.py", "web/guard.py", "web/live_api.py", "web/pictures_api.py", "web/reports_api.py",
-    "web/review_api.py", "web/shown.py",
-)  # fmt: skip
-"""Modules that make messages below the screens: every string of two words or more is one."""
+ENGLISH: dict[str, str] = {
+    "cli/__init__.py": "help",
+    "cli/bench.py": "a command for engineers",
+    "cli/eval*.py": "commands of the laboratory",
+    "cli/schema.py": "a command for programmers",
+    "cli/simulate.py": "a command for engineers",
+    "cli/train.py": "commands of the laboratory",
+    "doctor/bench.py": "for engineers",
+    "doctor/bundle.py": "the support archive",
+    "lab/evaluation/*.py": "evaluation, for engineers",
+    "lab/importing/findings.py": "the report on a data set, for engineers",
+    "lab/importing/labels.py": "what is wrong in a file of labels",
+    "lab/importing/merging.py": "notes of the report on a data set",
+    "lab/importing/release.py": "what is wrong in a file of labels",
+    "lab/importing/vocabulary.py": "names of a data set",
+    "lab/render/*.py": "reports for engineers",
+    "lab/training/*.py": "training, for engineers",
+    "console/preview_window.py": "Tk shows it with fonts of its own",
+    "console/systemd_watchdog.py": "the log of the service",
+    "render/overlay.py": "text burnt into pictures",
+    "render/report/_observations.py": "FHIR",
+    "render/report/_resources.py": "FHIR",
+    "render/report/codes.py": "FHIR and LOINC",
+    "render/report/fhir.py": "FHIR",
+    "render/report/plain.py": "FHIR and the text that it carries",
+    "results/codec/*.py": "what is wrong inside a damaged record, for support",
+    "simulation/*.py": "for engineers",
+    "statistics/*.py": "faults of the program",
+    "web/openapi.py": "the description of the API",
+    "web/wire.py": "faults of a connection, for programs",
+    "web/worker.py": "faults of the program",
+}
+"""Patterns of modules whose texts stay English, with the reason."""
 TEMPLATES: tuple[str, ...] = ("render/report/templates/*.html", "web/templates/*.html", "web/static/*.js")
 """Patterns of templates and scripts of pages."""
 MARKS = {"_": 1, "msgid": 1, "ngettext": 2, "pgettext": 2, "spoken": 1, "word": 1}
@@ -81,13 +103,29 @@ STYLE = re.compile(
 """Styles of rich."""
 CODE = re.compile(r"[\W\d_]*(?:(?:um|px|um2|mm2|x|n|k|M|G|a|h|s|min|uL)\b[\W\d_]*)*")
 """Texts without a word: punctuation, units, keys."""
-TECHNICAL = re.compile(r"charset=|'none'|filename=|=\(\)|HttpOnly")
-"""Parts of header fields."""
+TECHNICAL = re.compile(
+    r"charset=|'none'|filename=|=\(\)|HttpOnly|Accept-Encoding|Connection: close|<code dir=|class="
+    r"|\n  edgeleuk |^\s*edgeleuk |^(?:sudo|ps|git|pip) |^# "
+)
+"""Parts of header fields and of pages, and commands that stand alone."""
+SQL = re.compile(
+    r"\s*(?:SELECT|INSERT|UPDATE|CREATE|ALTER|DROP|DELETE|PRAGMA|WHERE|AND|NOT INDEXED|\{select\})\b|\s*\{select\}"
+)
+"""Statements for the database."""
+SAYING = {"tell", "warn", "progress_bar", "instead", "report", "said", "step"}
+"""Functions that show a text, however short it is; so do the constructors of errors."""
+PREDICATE = re.compile(
+    r"(?:is|are|has|does|wants|gives|sends|answers|refuses|cannot be|moves|says|holds|was|keeps|lacks)[ ,]"
+)
+"""Beginning of a text that is said of a source or a file."""
+PREDICATED = "sources/"
+"""Modules whose texts may lack their subject, which is put before them in one place."""
 QUIET_ARGUMENTS = {
     "style",
     "justify",
     "header_style",
     "title_align",
+    "title_justify",
     "help",
     "epilog",
     "overflow",
@@ -100,11 +138,76 @@ QUIET_CALLS = {
     "strip", "join", "get", "option", "command", "execute", "Option", "Argument", "counted_text", "Counter", "TypeVar",
 }  # fmt: skip
 """Methods and functions whose positional texts are no texts for people."""
+QUIET_NAMES = {"_STYLE", "SCHEMA", "__all__", "COLUMNS"}
+"""Names of constants that are no texts for people."""
 NOT_SHOWN: dict[str, frozenset[str]] = {
     "": frozenset({"Esc", "um/px", "edgeleuk live", "edgeleuk live ", "held-back errors", "rb", "utf-8"}),
     "console/parts.py": frozenset({"p", "c", "u", "q", "y", "paused"}),
     "console/help.py": frozenset({"u"}),
     "console/table.py": frozenset({"artefact"}),
+    "programme/funnel_svg.py": frozenset(
+        {
+            "M{value} {value_2}L{value_3} {value_4}M{value_5} {value_6}L{value_7} {value_8}",
+            "#b00020",
+            "#c58b00",
+            "#fff",
+            "start",
+            "middle",
+            "end",
+        }
+    ),
+    "programme/page.py": frozenset({'<p class="note">{safe}edgeleuk {__version__}. {guarded_markup}</p>'}),
+    "render/learning.py": frozenset({"agreement_of_views", "sure_in_all_views", "before", "after"}),
+    "render/levey_jennings.py": frozenset({"v"}),
+    "render/levey_jennings_page.py": frozenset(
+        {
+            "M{value} {value_2}L{value_3} {value_4}M{value_5} {value_6}L{value_7} {value_8}",
+            "#b00020",
+            "#c58b00",
+            "#ddd",
+            "#fff",
+            ' stroke-dasharray="6 4"',
+        }
+    ),
+    "render/models.py": frozenset(
+        {
+            "map50",
+            "map",
+            "accuracy",
+            "accuracy5",
+            "attribute_macro_f1",
+            "model.json",
+            "annotated",
+            "predicted",
+        }
+    ),
+    "render/quality_control.py": frozenset({"platelets/1,000 red", "um per pixel"}),
+    "render/sessions.py": frozenset(
+        {
+            "crops/{folder}/{identity}-{number}.jpg",
+            "field",
+            "cell",
+            "fresh",
+            "marked",
+            "type",
+            "accepted",
+            "warned",
+            "refused",
+            "unread",
+            "[^A-Za-z0-9_-]+",
+        }
+    ),
+    "device/profiles.py": frozenset(
+        {
+            "of the pictures it was measured on, pixels",
+            "micrometres per pixel of such a picture; relative_error is half of the 95 % interval",
+            "red, green, blue: levels of the empty slide, optical densities (ln) of cells",
+            "how good smear fields of this device measure",
+            "the empty slide over the field, 8-bit levels, from the upper left corner",
+        }
+    ),
+    "sources/capture.py": frozenset({"the capture has not begun: use it in a `with` statement"}),
+    "system/machine.py": frozenset({"model name"}),
     "render/_words.py": frozenset({"AEIOUY", "µ", r"(?<=\d )u(?=m2?\b|L\b)|(?<=per )u(?=L\b)|\bu(?=m per )"}),
     "render/report/page.py": frozenset(
         {
@@ -178,6 +281,10 @@ def _quiet(tree: ast.AST) -> set[int]:
             for key in node.keys:
                 if isinstance(key, ast.Constant):
                     hush(key)
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(each, ast.Name) and each.id in QUIET_NAMES for each in node.targets
+        ):
+            hush(node.value)
         elif isinstance(node, ast.AnnAssign) or (isinstance(node, ast.arg) and node.annotation):
             hush(node.annotation)
         elif isinstance(node, ast.FunctionDef) and node.returns:
@@ -252,7 +359,7 @@ def _templates(node: ast.JoinedStr) -> Iterator[str]:
     parts: list[tuple[str, ...]] = []
     for each in node.values:
         if isinstance(each, ast.Constant):
-            parts.append((str(each.value).replace("{", "{{").replace("}", "}}"),))
+            parts.append((_escaped(str(each.value)),))
         elif isinstance(each, ast.FormattedValue):
             value = each.value
             if isinstance(value, ast.IfExp) and all(
@@ -272,8 +379,14 @@ def _templates(node: ast.JoinedStr) -> Iterator[str]:
         yield "".join(chosen)
 
 
+def _escaped(text: str) -> str:
+    """Return the constant part of an f-string; a name in its braces is filled in elsewhere."""
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    return re.sub(r"\{\{(\w+)\}\}", r"{\1}", doubled)
+
+
 def _is_prose(text: str) -> bool:
-    plain = re.sub(r"\{\w*\}", "0", text)
+    plain = re.sub(r"\{\w*\}", " 0 ", text)
     return len(re.findall(r"(?<![\w/.-])[A-Za-z']{2,}(?![\w/])", plain)) >= 2 and " " in text.strip()
 
 
@@ -292,7 +405,15 @@ def _strings(tree: ast.AST, skip: set[int]) -> Iterator[tuple[ast.expr, tuple[st
         if id(node) in inside or id(node) in skip:
             continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node, (re.sub(r"\{(\w*):[^}]*\}", lambda found: f"{{{found[1] or 'value'}}}", node.value),)
+            yield node, (_named(node.value),)
+
+
+def _named(text: str) -> str:
+    """Return a text that is formatted elsewhere with a name for each of its placeholders."""
+    text = re.sub(r"(?<!\{)\{(\w*)(?::[^}]*)?\}(?!\})", lambda found: f"{{{found[1] or 'value'}}}", text)
+    for name in ("value", "value_2", "value_3"):
+        text = text.replace("%s", f"{{{name}}}", 1)
+    return text
 
 
 def of_module(path: Path, *, told: bool) -> tuple[list[Text], list[Unmarked]]:
@@ -313,19 +434,57 @@ def of_source(source: str, where: str, *, told: bool) -> tuple[list[Text], list[
     for text, nodes in _marked(tree, where):
         texts.append(text)
         skip |= nodes
-    unmarked = []
-    quiet = NOT_SHOWN.get("", frozenset()) | NOT_SHOWN.get(where.removeprefix("edgeleuk/"), frozenset())
+    unmarked, shown = [], _shown(tree)
+    name = where.removeprefix("edgeleuk/")
+    quiet = NOT_SHOWN.get("", frozenset()) | NOT_SHOWN.get(name, frozenset())
     for node, templates in _strings(tree, skip):
         for template in templates:
             place = f"{where}:{node.lineno}"
             if template in quiet:
                 continue
             if told:
-                if _is_prose(template) and not STYLE.fullmatch(template) and not TECHNICAL.search(template):
-                    texts.append(Text(template, place))
-            elif not CODE.fullmatch(re.sub(r"\{\w*\}|um/px", "", template)) and not STYLE.fullmatch(template):
+                if _is_message(template, short=id(node) in shown):
+                    texts.append(
+                        Text(
+                            _with_subject(_apart(template))
+                            if name.startswith(PREDICATED)
+                            else _apart(template),
+                            place,
+                        )
+                    )
+            elif not CODE.fullmatch(
+                re.sub(r"\{\w*\}|um/px|<[^>]*>?|^[^<>]*>", "", template)
+            ) and not STYLE.fullmatch(template):
                 unmarked.append(Unmarked(template, place))
     return texts, unmarked
+
+
+def _shown(tree: ast.AST) -> set[int]:
+    """Return the strings that are printed or raised as they are."""
+    return {
+        id(each)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and (_name(node) in SAYING or _name(node).endswith("Error"))
+        for each in node.args
+        if isinstance(each, ast.Constant | ast.JoinedStr)
+    }
+
+
+def _is_message(template: str, *, short: bool) -> bool:
+    """Return whether a text is for people; `short`: one word is enough."""
+    if STYLE.fullmatch(template) or TECHNICAL.search(template) or SQL.match(template):
+        return False
+    plain = re.sub(r"\{\w*\}", "0", template)
+    return _is_prose(template) or (short and bool(re.search(r"(?<![\w/.-])[a-z]{4,}", plain)))
+
+
+def _with_subject(template: str) -> str:
+    return f"{{subject}} {template}" if PREDICATE.match(template) else template
+
+
+def _apart(template: str) -> str:
+    """Return a text without the space that joins it to the sentence before it."""
+    return template[1:] if re.match(r" [A-Z]", template) else template
 
 
 def of_page(path: Path) -> tuple[list[Text], list[Unmarked]]:
@@ -409,9 +568,14 @@ def of_data() -> Iterator[Text]:
         yield Text(each["name"].capitalize(), "edgeleuk/data/reference_adult.toml", context=NAMES)
     yield from _codes(rules, ranges)
     for path in sorted(ROOT.glob("models/*/model.json")):
-        reader = json.loads(path.read_text(encoding="utf-8"))["reader"]
-        where = path.relative_to(ROOT).as_posix()
-        for label in reader["labels"]:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        reader, where = manifest["reader"], path.relative_to(ROOT).as_posix()
+        for name in manifest["finder"]["classes"]:
+            yield Text(name, where, context=NAMES)
+        for each in (manifest.get("real_slides") or {}).get("slides", {}).values():
+            for name in each["leading"].values():
+                yield Text(spoken(name or "nothing"), where, context=NAMES)
+        for label in (*reader["labels"], *reader.get("types", ())):
             yield Text(spoken(label), where, context=NAMES)
         for attribute, values in reader["attributes"].items():
             for name in (attribute, *values):
@@ -454,16 +618,82 @@ def _codes(rules: Any, ranges: Any) -> Iterator[Text]:
         yield Text(name, "edgeleuk/differential/per_microlitre.py", context=NAMES)
 
 
+CHECKS = (
+    "processor", "memory", "python", "libraries", "optional parts", "models", "model", "installed", "camera", "cameras", "picamera2",
+    "groups", "sessions", "disk", "write speed", "clock", "power", "temperature",
+)  # fmt: skip
+"""Names of the checks of `doctor`."""
+CONFLICTS = ("diverged", "duplicate", "cloned", "same_device", "clock", "unnamed")
+
+
+MISTAKES = (
+    "No such option: {option_wrong}",
+    "No such option: {option_wrong} (Possible options: {options})",
+    "No such command '{command}'.",
+    "No such command '{command}'. Did you mean {commands}?",
+    "Missing command.",
+    "Missing option '{option}'.",
+    "Missing argument '{argument}'.",
+    "Invalid value for '{option}': {error}",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be greater than or equal to {least}",
+    "Input should be less than or equal to {most}",
+    "Value error, '{wrong}' is not one of {choices}.",
+    "Got unexpected extra argument(s) ({arguments})",
+    "Option '{option}' requires an argument.",
+    "Option '{option}' does not take a value.",
+)
+"""What the library of the command line says of mistakes in it."""
+
+
+def of_commands() -> Iterator[Text]:
+    """Yield names and short texts that commands put together."""
+    for name in CHECKS:
+        yield Text(name, "edgeleuk/doctor/findings.py", context=NAMES)
+    for name in CONFLICTS:
+        yield Text(name, "edgeleuk/programme/conflicts.py", context=NAMES)
+    for name in (PLATELETS, SCALE, "note", "retire", "set", "run"):
+        yield Text(name, "edgeleuk/render/quality_control.py", context=NAMES)
+    for name in ("map50", "map", "accuracy", "accuracy5", "attribute macro f1"):
+        yield Text(name, "edgeleuk/render/models.py", context=NAMES)
+    for name in ("micrometer", "finder", "reader", "white cell", "red cell", "platelet", "platelet clump"):
+        yield Text(name, "edgeleuk/types.py", context=NAMES)
+    for name in ("operator", "site", "device", "notes", "slide", "slide id"):
+        yield Text(name, "edgeleuk/sessions/facts.py", context=NAMES)
+    for title in MEASURES.values():
+        yield Text(title.lower(), "edgeleuk/programme/figures.py")
+    yield Text("session {id}", "edgeleuk/cli/sessions.py")
+    for text in ("{n} session new", "{n} sessions new"):
+        yield Text(text, "edgeleuk/cli/merge.py")
+    yield Text("{done}, {n} failed", "edgeleuk/cli/_batch_progress.py")
+    yield Text("Opening it again.", "edgeleuk/sources/capture.py")
+    yield Text('{name} "{before}" removed.', "edgeleuk/sessions/facts.py")
+    for code in (ENOENT, EACCES, EPERM, ENOSPC, EISDIR, ENOTDIR, EROFS, EIO, EEXIST):
+        yield Text(os.strerror(code), "edgeleuk/errors.py")
+    for text in ("none", "nothing"):
+        yield Text(text, "edgeleuk/system/sentences.py")
+    for text in MISTAKES:
+        yield Text(text, "edgeleuk/cli/_stop.py")
+
+
 def texts() -> list[Text]:
     """Return all texts for the catalogues, in the order of the sources."""
-    found: list[Text] = list(of_data())
+    found: list[Text] = [*of_data(), *of_commands()]
     for name in SHOWN:
         found += of_module(PACKAGE / name, told=False)[0]
-    for name in TOLD:
-        found += of_module(PACKAGE / name, told=True)[0]
+    for path in told():
+        found += of_module(path, told=True)[0]
     for path in pages():
         found += of_page(path)[0]
     return found
+
+
+def told() -> list[Path]:
+    """Return the modules that make messages below the screens."""
+    shown = {PACKAGE / name for name in SHOWN}
+    english = {path for pattern in ENGLISH for path in PACKAGE.glob(pattern)}
+    return sorted(set(PACKAGE.rglob("*.py")) - shown - english)
 
 
 def pages() -> list[Path]:

@@ -85,6 +85,68 @@ def test_a_message_below_the_screens_is_a_template() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "template"),
+    [
+        ('tell(f"deleted {path}")', "deleted {path}"),
+        ('raise InputError("nothing")', "nothing"),
+        ('logger.warning("a model %s is not used: %s")', "a model {value} is not used: {value_2}"),
+        ('raise StoreError(f"{name} is held by {{holder}}.")', "{name} is held by {holder}."),
+    ],
+)
+def test_what_is_printed_or_raised_is_a_message(source: str, template: str) -> None:
+    """However short it is, and however its values are filled in."""
+    found, _ = catalogues().of_source(source, "edgeleuk/sessions/new.py", told=True)
+    assert [each.english for each in found] == [template]
+
+
+def test_a_text_that_lacks_its_subject_gets_one() -> None:
+    """Sources say what is wrong, and one place puts the name of the source before it."""
+    source = 'raise InputError("has closed the connection.")'
+    found, _ = catalogues().of_source(source, "edgeleuk/sources/new.py", told=True)
+    assert [each.english for each in found] == ["{subject} has closed the connection."]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['x = "SELECT id FROM sessions WHERE uuid = ?"', 'x = "sudo apt install tool"', '_STYLE = "a b c"'],
+)
+def test_statements_and_commands_are_no_messages(source: str) -> None:
+    """Nobody translates what a program reads."""
+    assert catalogues().of_source(source, "edgeleuk/sessions/new.py", told=True)[0] == []
+
+
+def test_every_module_is_read_unless_it_is_named_with_a_reason() -> None:
+    """A new module is read at once; no pattern stands for nothing."""
+    script = catalogues()
+    shown = {script.PACKAGE / name for name in script.SHOWN}
+    english = {pattern: set(script.PACKAGE.glob(pattern)) for pattern in script.ENGLISH}
+    assert all(english.values()) and all(script.ENGLISH.values())
+    assert not shown & set().union(*english.values())
+    assert {*script.told(), *shown}.union(*english.values()) == set(script.PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "adaptation",
+        "device",
+        "models",
+        "programme",
+        "quality_control",
+        "review",
+        "sessions",
+        "sources",
+        "system",
+    ],
+)
+def test_all_that_a_field_worker_may_meet_is_read(package: str) -> None:
+    """No module of these packages keeps its messages in English."""
+    script = catalogues()
+    of_package = set((script.PACKAGE / package).rglob("*.py"))
+    assert of_package - {script.PACKAGE / name for name in script.SHOWN} <= set(script.told())
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_each_catalogue_is_up_to_date(path: Path) -> None:
     """`python deploy/catalogues.py` writes both files; a new text needs that."""

@@ -11,6 +11,7 @@ from string import Formatter
 from typing import Any
 
 import pytest
+from program import run
 from typer.testing import CliRunner
 
 from edgeleuk.cli import app
@@ -85,6 +86,62 @@ def test_an_unknown_language_names_those_that_exist(wanted: str) -> None:
     assert done.stderr == (
         f"error: there is no language {wanted!r}. Languages here: en (English), fr (français), ur (اردو).\n"
     )
+
+
+def test_a_variable_that_names_no_language_is_told_once() -> None:
+    """The program goes on in English; a locale without a catalogue is no mistake."""
+    told = run("schema", EDGELEUK_LANG="xx")
+    assert (told.returncode, told.stderr) == (
+        0,
+        "warning: EDGELEUK_LANG is 'xx', and there is no such language: this is English. "
+        "Languages here: en (English), fr (français), ur (اردو).\n",
+    )
+    assert run("schema", EDGELEUK_LANG="", LC_ALL="sw_KE.UTF-8").stderr == ""
+    assert run("--lang", "fr", "schema", EDGELEUK_LANG="xx").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "french"),
+    [
+        (["analyze", "--bogus"], "Option inconnue : --bogus (options possibles : --out)."),
+        (["sessions", "shwo"], "Commande inconnue : « shwo ». Vouliez-vous dire 'show' ?"),
+        (["live", "--target", "x"], "Valeur refusée pour --target : ce doit être un nombre entier."),
+        (["sessions", "show"], "Il manque l'argument SLIDE."),
+    ],
+)
+def test_mistakes_in_the_command_line_are_told_in_the_language(words: list[str], french: str) -> None:
+    """As errors of this program; exit code 2 in every language."""
+    told = run(*words, EDGELEUK_LANG="fr")
+    assert told.returncode == run(*words).returncode == 2
+    assert told.stderr.startswith(f"erreur : {french}")
+    assert told.stderr.endswith(" --help` en dit plus.\n")
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (
+            "cannot read /x: No such file or directory. Check the path.",
+            "impossible de lire /x : fichier ou dossier introuvable. Vérifiez le chemin.",
+        ),
+        (
+            "http://a/b does not answer in time. Opening it again.",
+            "http://a/b ne répond pas à temps. Nouvelle ouverture.",
+        ),
+        (
+            "no session x. Sessions here: a, b. `edgeleuk sessions list` shows them. Slides here: S.",
+            "pas de session x. Sessions ici : a, b. `edgeleuk sessions list` les montre. Lames ici : S.",
+        ),
+        (
+            "no 100x model 9 is installed. Installed: none. `edgeleuk models list` shows them.",
+            "aucun modèle 100x 9 n'est installé. Installés : aucun. `edgeleuk models list` les montre.",
+        ),
+    ],
+)
+def test_errors_are_recognised_with_what_stands_in_them(english: str, french: str) -> None:
+    """Reasons of the system, lists that are empty, and sentences that were added."""
+    with speaking("fr"):
+        assert said(english).replace("\N{NO-BREAK SPACE}", " ") == french
 
 
 def test_english_stays_as_it_is_written() -> None:

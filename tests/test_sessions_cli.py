@@ -190,7 +190,7 @@ def test_show_tells_quality_and_area(kept: tuple[Path, str]) -> None:
     """Verdicts with what was found, and how much of the slide was looked at, in text and in JSON."""
     path, session = kept
     text = " ".join(run("show", session, "--store", path).stdout.split())
-    assert "quality 3 accepted, 1 counted although `analyze` would refuse them (focus 1)" in text
+    assert "quality 3 accepted, 1 counted although `analyze` would refuse them (out of focus 1)" in text
     assert "1 through an eyepiece" in text
     document = json.loads(run("show", session, "--json", "--store", path).stdout)
     assert document["quality"] == {

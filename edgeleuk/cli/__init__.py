@@ -7,6 +7,7 @@ here; each command imports its own work when it runs.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 from typing import Annotated
@@ -44,7 +45,7 @@ from edgeleuk.cli import (
     teach,
     train,
 )
-from edgeleuk.cli._console import fail
+from edgeleuk.cli._console import Told, fail
 from edgeleuk.cli._encoding import show_what_can_be_shown
 from edgeleuk.cli._language import OPTION
 from edgeleuk.cli._stop import Commands
@@ -147,6 +148,8 @@ def main() -> None:
     Every error meant for the user becomes one line and its exit code.
     """
     show_what_can_be_shown()
+    if logging.lastResort:
+        logging.lastResort.setFormatter(Told())
     try:
         app()
     except EdgeleukError as error:

@@ -48,9 +48,10 @@ class Shown:
 
 def line_of(progress: Progress) -> str:
     """Return the progress as a line, with the time left."""
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    left = "" if progress.seconds_left is None else f", about {duration(progress.seconds_left)} left"
-    return f"{progress.done} of {progress.slides} slides{failed}{left}"
+    done = f"{progress.done} of {progress.slides} slides"
+    if progress.failed:
+        done = f"{done}, {progress.failed} failed"
+    return done if progress.seconds_left is None else f"{done}, about {duration(progress.seconds_left)} left"
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,13 @@ It breaks lines between words on a terminal; in a log or a pipe a notice is one 
 def results() -> PlainConsole:
     """Return the console for results, plain without a terminal."""
     return PlainConsole()
+
+
+class Told(logging.Formatter):
+    """Writes a warning of the log in the language in use."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(said(super().format(record)))
 
 
 def tell(text: str) -> None:

@@ -18,6 +18,7 @@ from edgeleuk.cli._rules import standards
 from edgeleuk.cli._stop import Stopping
 from edgeleuk.cli._who import SessionFacts
 from edgeleuk.errors import InputError, StoreError, UsageError
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.device.profiles import Profile
@@ -73,7 +74,7 @@ def count_pictures(model: Model, options: Counting) -> SlideResult:
                 if isinstance(done, Failed):
                     report(done.error)
         if stop:
-            notices.print("interrupted: the control slide was not evaluated.")
+            notices.print(said("interrupted: the control slide was not evaluated."))
             raise typer.Exit(stop.exit_code)
         keeper.finish(f"counted {count.number} picture{'s' * (count.number != 1)} of a control slide")
         if keeper.failed:

@@ -84,16 +84,17 @@ def export_many(opened: Store, wanted: Wanted) -> None:
             progress(number, len(chosen))
     site, device = _own(every)
     controls = export.control_members(log.read(opened, lost), opened.uuid, site, device)
+    count = len(done.documents)
     if wanted.archive:
         content = archive.pack({**done.members, **controls, **export.slides_member(done.documents)})
         write(user_paths.expanded(wanted.archive, "--zip", OutputError), content, 0o600)
-        tell(f"{_many(len(done.documents), 'session')} in {wanted.archive}")
+        tell(f"{count} session{'s' * (count != 1)} in {wanted.archive}")
     if wanted.outbox:
         folder = user_paths.expanded(wanted.outbox, "--outbox", OutputError)
         if controls:
             name = export.controls_name(controls, site, device)
             done.new += export.put(folder, name, archive.pack(controls))
-        tell(f"{_many(len(done.documents), 'session')} in {folder}; {_many(done.new, 'new file')}")
+        tell(f"{count} session{'s' * (count != 1)} in {folder}; {done.new} new file{'s' * (done.new != 1)}")
     for each in running:
         tell(f"session {each.id} is being counted and was left out: export again when it has ended.")
     tell_lost(lost)
@@ -138,10 +139,6 @@ def _is_later(opened: Store, each: SessionSummary, time: datetime) -> bool:
     trail = opened.trail(each.id).entries([])
     times = (each.started, each.last, each.ended, trail[-1].at if trail else None)
     return any(datetime.fromisoformat(text) >= time for text in times if text)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _own(every: list[SessionSummary]) -> tuple[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from edgeleuk.cli._console import warn
 from edgeleuk.errors import UsageError
 from edgeleuk.system import language
 
 OPTION = "--lang"
+VARIABLE = language.ENVIRONMENT[0]
 
 
 def without_language(arguments: Sequence[str]) -> list[str]:
@@ -32,10 +35,26 @@ def without_language(arguments: Sequence[str]) -> list[str]:
             rest.append(each)
     language.use(language.from_environment())
     if wanted is None and not waiting:
+        _tell_unknown()
         return rest
     code = language.match(wanted or "")
     if code is None:
-        known = ", ".join(f"{each} ({language.load(each).name})" for each in language.codes())
-        raise UsageError(f"there is no language {wanted or ''!r}. Languages here: {known}.")
+        raise UsageError(f"there is no language {wanted or ''!r}. Languages here: {_known()}.")
     language.use(code)
     return rest
+
+
+def _known() -> str:
+    return ", ".join(f"{each} ({language.load(each).name})" for each in language.codes())
+
+
+def _tell_unknown() -> None:
+    """Warn of a variable that names no language; the output is then English.
+
+    A locale without a catalogue is no mistake.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted and language.match(wanted) is None:
+        warn(
+            f"{VARIABLE} is {wanted!r}, and there is no such language: this is English. Languages here: {_known()}."
+        )

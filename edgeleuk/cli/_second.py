@@ -18,6 +18,8 @@ from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import InputError, OutputError, UsageError
 from edgeleuk.system import user_paths
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.review import Review
@@ -88,6 +90,7 @@ def compare(
     Cohen's kappa has its 95 % interval (Fleiss, Cohen and Everitt 1969); it is of the cells that both looked at.
     """
     from edgeleuk.programme.sharing import agreement
+    from edgeleuk.render._words import spoken
     from edgeleuk.sessions import open_store
 
     with open_store(store, create=False) as opened:
@@ -102,10 +105,10 @@ def compare(
                 " comes back with `edgeleuk sessions take FILE`."
             )
         sets = standards(rules, reference)
-        _, first, lost = reviewed(opened, firsts[0].id, model_folder, *sets)
+        _kept, first, lost = reviewed(opened, firsts[0].id, model_folder, *sets)
         others = []
         for each in seconds:
-            _, second, own = reviewed(opened, each.id, model_folder, *sets)
+            _kept, second, own = reviewed(opened, each.id, model_folder, *sets)
             lost = (*lost, *own)
             others.append((each.id, second))
     found = [(id, second, agreement(first, second)) for id, second in others]
@@ -122,16 +125,17 @@ def compare(
             ],
         })  # fmt: skip
     else:
-        _print(_line("first ", firsts[0].id, first))
+        _print(_line(_("first "), firsts[0].id, first))
         for id, second, agreed in found:
-            _print(_line("second", id, second))
+            _print(_line(_("second"), id, second))
             if not first.reviewed and not second.reviewed:
-                _print("  nobody has reviewed yet")
+                _print("nobody has reviewed yet", 2)
                 continue
-            _print(_agreed("cells that both looked at", agreed.both))
-            _print(f"  all cells: {agreed.all_cells.agreed} of {agreed.all_cells.n} with the same label")
+            _print(_agreed("cells that both looked at", agreed.both), 2)
+            same = agreed.all_cells
+            _print(f"all cells: {same.agreed} of {same.n} with the same label", 2)
             for cell, one, other in agreed.different:
-                _print(f"  cell {cell}: {one}, {other}")
+                _print(f"cell {cell}: {spoken(one)}, {spoken(other)}", 2)
     tell_lost(lost)
 
 
@@ -139,9 +143,15 @@ def _new_entries(count: int) -> str:
     return "1 entry of its review is" if count == 1 else f"{count} entries of its review are"
 
 
-def _print(line: str) -> None:
+def _print(line: str, indent: int = 0) -> None:
     """Print a line, broken where it is wider than 80 columns."""
-    text = fill(escaped(line), 80, subsequent_indent="    ", break_on_hyphens=False)
+    text = fill(
+        escaped(said(line)),
+        80,
+        initial_indent=" " * indent,
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+    )
     results().print(text, soft_wrap=True, markup=False)
 
 
@@ -157,14 +167,17 @@ def _review_json(id: str, review: Review) -> dict[str, object]:
 
 
 def _line(name: str, id: str, review: Review) -> str:
+    from edgeleuk.render._words import verdict_line
+
     who = ", ".join(sorted({entry.who for entry in review.trail})) or "nobody yet"
-    return f"{name}  {id}  by {who}: {review.reviewed} of {len(review.cells)} cells looked at. {review.result.verdict.line}"
+    looked = f"{id}  by {who}: {review.reviewed} of {len(review.cells)} cells looked at."
+    return f"{name}  {said(looked)} {verdict_line(review.result.verdict)}"
 
 
 def _agreed(what: str, found: Kappa) -> str:
     if not found.n:
-        return f"  {what}: none, so no kappa"
-    text = f"  {what}: {found.agreed} of {found.n} with the same label"
+        return f"{what}: none, so no kappa"
+    text = f"{what}: {found.agreed} of {found.n} with the same label"
     if found.kappa is None:
         return f"{text}; no kappa, since there is one label alone"
     return f"{text}, Cohen's kappa {found.kappa:.2f} (95 % {found.low:.2f} to {found.high:.2f})"

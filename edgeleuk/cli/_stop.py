@@ -15,7 +15,9 @@ from typer.core import TyperGroup
 from edgeleuk._text import message
 from edgeleuk.cli._console import notices
 from edgeleuk.cli._language import without_language
+from edgeleuk.errors import UsageError
 from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C.
@@ -97,13 +99,30 @@ def at_once(number: int) -> None:
 def _plainly() -> Iterator[None]:
     """Escape the user's words in command-line errors.
 
-    They are shown as typed, whatever they would do to a terminal.
+    They are shown as typed, whatever they would do to a terminal. Where the catalogue of another language knows the
+    error, it is one of this program.
     """
     try:
         yield
     except MISTAKE as error:
         vars(error)["message"] = message(str(vars(error)["message"]))
-        raise
+        if (known := _known(error)) is None:
+            raise
+        raise known from error
+
+
+def _known(error: Exception) -> UsageError | None:
+    """Return a mistake in the command line as an error whose text can be translated.
+
+    None in English, which the library below typer prints itself, and for texts that no catalogue has.
+    """
+    text = str(getattr(error, "format_message", str)())
+    context = getattr(error, "ctx", None)
+    if said(text) == text or context is None:
+        return None
+    whole = text if text.endswith((".", "?")) else f"{text}."
+    more = f"`{context.command_path} --help` says more."
+    return UsageError(f"{whole} {more}")
 
 
 class Commands(TyperGroup):

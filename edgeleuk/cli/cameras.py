@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeleuk.cli._console import print_json, results
 from edgeleuk.cli._options import JsonOption
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,19 +89,23 @@ def text(found: Sequence[Device], of_pi: Sequence[str], has_library: bool) -> st
     parts += [_paragraph(device) for device in usable(found)]
     if not parts:
         parts.append(
-            "No camera was found. Connect one and ask again; a phone can be one over the network (http://…)."
+            said(
+                "No camera was found. Connect one and ask again; a phone can be one over the network (http://…)."
+            )
         )
     parts += [
-        f"{device.name} ({device.path}) cannot be used: {device.problem}"
+        said(f"{device.name} ({device.path}) cannot be used: {device.problem}")
         for device in found
         if device.problem
     ]
     if any(device.of_pi for device in found) and not has_library:
         parts.append(
-            "A Raspberry Pi's own camera needs picamera2: sudo apt install python3-picamera2, "
-            "and a virtual environment made with --system-site-packages."
+            said(
+                "A Raspberry Pi's own camera needs picamera2: sudo apt install python3-picamera2, "
+                "and a virtual environment made with --system-site-packages."
+            )
         )
-    parts.append(f"Sources: {KINDS}")
+    parts.append(said(f"Sources: {KINDS}"))
     return "\n\n".join(parts)
 
 

@@ -10,6 +10,7 @@ import typer
 from edgeleuk.cli._console import notices, print_json, results, tell, write
 from edgeleuk.cli._options import JsonOption
 from edgeleuk.system import private_files
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.doctor.findings import Report
@@ -38,9 +39,9 @@ def doctor(
     """
     from edgeleuk.doctor.examination import examine
 
-    with notices.status("examining") as status:
+    with notices.status(said("examining")) as status:
         found = examine(
-            quick=quick, telling=lambda text: status.update(text) if notices.is_terminal else None
+            quick=quick, telling=lambda text: status.update(said(text)) if notices.is_terminal else None
         )
     if as_json:
         print_json(found.as_json())

@@ -12,6 +12,8 @@ from edgeleuk.cli._console import print_json, progress_bar, report, results
 from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import StoreError, UsageError
 from edgeleuk.system import user_paths
+from edgeleuk.system.language import _, word
+from edgeleuk.system.sentences import said
 
 SAID = {
     "new": "new",
@@ -67,22 +69,23 @@ def merge(
     else:
         out = results()
         out.print(
-            escaped(f"{done.files} file{'s' * (done.files != 1)} merged into {into}"),
+            escaped(said(f"{done.files} file{'s' * (done.files != 1)} merged into {into}")),
             soft_wrap=True,
             markup=False,
         )
         for outcome, text in SAID.items():
             if count := done.outcomes[outcome]:
-                out.print(f"{count:8} session{'s' * (count != 1)} {text}", soft_wrap=True, markup=False)
+                line = said(f"{count} session{'s' * (count != 1)} {text}")
+                out.print(f"{' ' * (8 - len(str(count)))}{line}", soft_wrap=True, markup=False)
         for each in conflicts:
-            out.print(escaped(f"{each.kind}: {each.text}"), soft_wrap=True, markup=False)
+            out.print(escaped(f"{word(each.kind)}{_(': ')}{said(each.text)}"), soft_wrap=True, markup=False)
         if content is None:
-            out.print(escaped(f"{into} was not made"), soft_wrap=True, markup=False)
+            out.print(escaped(said(f"{into} was not made")), soft_wrap=True, markup=False)
         else:
-            out.print(f"content: {content}", soft_wrap=True, markup=False)
-    for _, error in done.failed:
+            out.print(said(f"content: {content}"), soft_wrap=True, markup=False)
+    for _path, error in done.failed:
         report(error)
-    for _, error in done.failed:
+    for _path, error in done.failed:
         raise typer.Exit(error.exit_code)
 
 

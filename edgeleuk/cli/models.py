@@ -11,6 +11,7 @@ from edgeleuk.cli._console import print_json, report, results
 from edgeleuk.cli._model import ModelOption, chosen, in_use
 from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import ModelError
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.models.registry import Model
@@ -101,7 +102,9 @@ def _verified(model: Model) -> None:
     from edgeleuk.analysis.analyser import Analyser
 
     Analyser(model)
-    results().print(f"{model.magnification}: finder and reader are as published (version {model.version})")
+    results().print(
+        said(f"{model.magnification}: finder and reader are as published (version {model.version})")
+    )
 
 
 app.command("install")(models_update.install)

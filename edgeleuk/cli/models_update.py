@@ -15,6 +15,7 @@ import typer
 
 from edgeleuk.cli._console import print_json, results, tell, warn, write
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.system.sentences import said
 
 Magnification = Annotated[str, typer.Argument(help="100x, 40x or 10x.", show_default=False)]
 Version = Annotated[
@@ -46,9 +47,10 @@ def install(
     from edgeleuk.models import updates
 
     done = updates.install(_content(file), tried, unsigned=unsigned, use_it=not keep)
-    state = "was installed already" if done.was_there else "is installed"
-    then = ", beside the one in use" if keep else ", and is in use"
-    tell(f"the {done.magnification} model {done.version} {state}{then}")
+    tell(
+        f"the {done.magnification} model {done.version} {'was installed already' if done.was_there else 'is installed'}"
+        f"{', beside the one in use' if keep else ', and is in use'}"
+    )
     if done.key:
         tell(f"signed with the trusted key {done.key}")
     elif done.signed:
@@ -146,7 +148,7 @@ def trust(
         print_json({"folder": str(signing.folder()), "keys": keys})
     elif not file and not forget:
         none = f"No keys are trusted; any model can be installed. Their folder is {signing.folder()}."
-        results().print("\n".join(keys) or none, soft_wrap=True)
+        results().print("\n".join(keys) or said(none), soft_wrap=True)
 
 
 def _content(file: Path) -> bytes:

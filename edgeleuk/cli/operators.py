@@ -14,6 +14,8 @@ from edgeleuk.cli._options import JsonOption
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.sessions.operators import Operator
@@ -42,7 +44,7 @@ def list_operators(as_json: JsonOption = False, store: StoreOption = None) -> No
         print_json({"operators": [asdict(each) for each in found]})
         return
     for each in found:
-        results().print(escaped(f"{each.name}: {_state(each)}"), markup=False, soft_wrap=True)
+        results().print(escaped(f"{each.name}{_(': ')}{said(_state(each))}"), markup=False, soft_wrap=True)
     if not found:
         tell("no operators: everybody signs with a name alone. `edgeleuk operators add NAME` adds the first.")
 
@@ -89,8 +91,8 @@ def _told(operator: Operator, as_json: bool) -> None:
 def _state(operator: Operator) -> str:
     if operator.disabled:
         return f"disabled since {operator.disabled[:10]}"
-    locked = f", locked after wrong PINs until {operator.locked_until}" if operator.locked_until else ""
-    return f"may sign, since {operator.added[:10]}{locked}"
+    able = f"may sign, since {operator.added[:10]}"
+    return f"{able}, locked after wrong PINs until {operator.locked_until}" if operator.locked_until else able
 
 
 def _pin() -> str:

@@ -9,6 +9,7 @@ import typer
 from edgeleuk.cli._console import print_json, results, tell
 from edgeleuk.cli._options import JsonOption
 from edgeleuk.errors import EdgeleukError, OutputError
+from edgeleuk.system.sentences import said
 
 app = typer.Typer(help="Device profiles on this machine: list, show, remove.", no_args_is_help=True)
 
@@ -64,7 +65,7 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 
     path = profiles.find(name)
     if not yes:
-        typer.confirm(f"delete {path}?", abort=True, err=True)
+        typer.confirm(said(f"delete {path}?"), abort=True, err=True)
     try:
         path.unlink()
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from edgeleuk._text import escaped
 from edgeleuk.cli._console import json_text, print_csv, results, tell, write
 from edgeleuk.errors import OutputError, StoreError, UsageError
 from edgeleuk.system import user_paths
+from edgeleuk.system.language import _, date, figure, word
+from edgeleuk.system.sentences import said
 
 if TYPE_CHECKING:
     from edgeleuk.programme.figures import Programme
@@ -89,21 +92,23 @@ def _show(found: Programme) -> None:
 
     out = results()
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("site", ratio=1, overflow="fold")
-    for name in ("slides", "not recognised", "refused", "corrected", "last"):
+    table.add_column(_("site"), ratio=1, overflow="fold")
+    for name in (_("slides"), _("not recognised"), _("refused"), _("corrected"), _("last")):
         table.add_column(name, justify="right")
     for site in found.sites:
         shares = [
-            f"{100 * point.counts[0] / point.counts[1]:.1f} %" if point.counts[1] else "-"
+            figure(f"{100 * point.counts[0] / point.counts[1]:.1f} %") if point.counts[1] else "-"
             for point in site.measures.values()
         ]
         table.add_row(
-            Text(escaped(site.site) or "no site"), str(site.slides), *shares, site.last[:10],
+            Text(escaped(site.site) or _("no site")), str(site.slides), *shares, date(datetime.fromisoformat(site.last)),
             style="yellow" if site.reasons else "",
         )  # fmt: skip
     out.print(table)
     for site in found.sites:
         for reason in site.reasons:
-            out.print(escaped(f"{site.site or 'no site'}: {reason}"), soft_wrap=True, markup=False)
+            out.print(
+                escaped(f"{site.site or _('no site')}{_(': ')}{said(reason)}"), soft_wrap=True, markup=False
+            )
     for each in found.slides.conflicts:
-        out.print(escaped(f"{each.kind}: {each.text}"), soft_wrap=True, markup=False)
+        out.print(escaped(f"{word(each.kind)}{_(': ')}{said(each.text)}"), soft_wrap=True, markup=False)

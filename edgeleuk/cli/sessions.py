@@ -28,6 +28,8 @@ from edgeleuk.cli._who import (
 )
 from edgeleuk.errors import UsageError
 from edgeleuk.system import file_io
+from edgeleuk.system.language import _
+from edgeleuk.system.sentences import said
 
 app = typer.Typer(
     help="Kept counts of `live` and `analyze`: list, show, set, resume, export, delete.\n\n"
@@ -143,9 +145,9 @@ def set_facts(
     if as_json:
         print_json({"session": render.summary(summary), "changes": [asdict(change) for change in changes]})
     else:
-        said = [*map(str, changes), *(["remark added."] if notes else [])]
-        text = " ".join(said) or "nothing changed: it was so already."
-        results().print(escaped(f"session {summary.id}: {text}"), soft_wrap=True)
+        told = [*map(str, changes), *(["remark added."] if notes else [])]
+        text = " ".join(map(said, told or ["nothing changed: it was so already."]))
+        results().print(escaped(f"{said(f'session {summary.id}')}{_(': ')}{text}"), soft_wrap=True)
 
 
 @app.command()
@@ -251,6 +253,6 @@ def delete(
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError(f"nobody is there to ask whether to delete {what}. Give --yes to do so.")
-            typer.confirm(f"Delete {what} for good?", abort=True, err=True)
+            typer.confirm(said(f"Delete {what} for good?"), abort=True, err=True)
         opened.delete(doomed.id)
     tell(f"deleted {what}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import set_cell_size
 
 from edgeleuk._text import escaped
 from edgeleuk.cli._console import print_json, results, tell, warn
@@ -14,9 +15,14 @@ from edgeleuk.cli._options import JsonOption
 from edgeleuk.cli._who import StoreOption
 from edgeleuk.errors import EdgeleukError, UsageError
 from edgeleuk.system import file_io
+from edgeleuk.system.language import _
 
 if TYPE_CHECKING:
     from edgeleuk.system.site import Site
+
+
+NAME_WIDTH = 11
+"""Width of a value's name, terminal cells."""
 
 
 def site(
@@ -62,11 +68,16 @@ def site(
         )
     else:
         for name, text in asdict(known).items():
-            results().print(escaped(f"{name:9} {text or '-'}"), soft_wrap=True, markup=False)
+            shown = set_cell_size(_labels()[name], NAME_WIDTH)
+            results().print(escaped(f"{shown} {text or '-'}"), soft_wrap=True, markup=False)
         if fill:
             tell(f"{filled} sessions have site and device now that had not; each has a note of it.")
         if not (known.site and known.device):
             tell('set them with: edgeleuk site --site "NAME" --device "NAME"')
+
+
+def _labels() -> dict[str, str]:
+    return {"site": _("site"), "device": _("device"), "operator": _("operator")}
 
 
 def _there() -> Site:

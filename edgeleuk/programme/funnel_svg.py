@@ -9,6 +9,7 @@ from math import sqrt
 from edgeleuk._text import escaped
 from edgeleuk.programme.figures import Point
 from edgeleuk.statistics.funnel import ALARM_SDS, RECENT, WARNING_SDS, Counts, Funnel
+from edgeleuk.system.language import _, figure
 
 WIDTH, HEIGHT = 720, 300
 RUN_HEIGHT = 150
@@ -31,11 +32,11 @@ def funnel_plot(found: Funnel, sites: Sequence[tuple[str, Point]], unit: str) ->
     """
     drawn = [(name, point) for name, point in sites if point.counts[1]]
     if not drawn:
-        return f"<p>No {_safe(unit)} were counted.</p>"
+        return f"<p>{_safe(_('No {unit} were counted.').format(unit=unit))}</p>"
     most = max(point.counts[1] for _, point in drawn) * 1.05
     top = _top(found, drawn, most)
     parts = [*_axes(top, most, unit), *_limits(found, top, most), *_points(drawn, top, most)]
-    return _svg(HEIGHT, parts, f"Funnel plot: share by the number of {unit}")
+    return _svg(HEIGHT, parts, _("Funnel plot: share by the number of {unit}").format(unit=unit))
 
 
 def run_chart(series: Sequence[Counts]) -> str:
@@ -59,10 +60,14 @@ def run_chart(series: Sequence[Counts]) -> str:
     for place, (x, y) in enumerate(places):
         count, of = counted[place]
         fill = _INK if place >= len(places) - RECENT else "#fff"
-        title = f"<title>slide {place + 1}: {count} of {of}, {100 * count / of:.1f} %</title>"
+        text = _("slide {number}: {count} of {of}, {percent} %").format(
+            number=place + 1, count=count, of=of, percent=figure(f"{100 * count / of:.1f}")
+        )
+        title = f"<title>{_safe(text)}</title>"
         parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{fill}" stroke="{_INK}">{title}</circle>')
-    parts.append(_text((LEFT, RUN_HEIGHT - 12), f"{len(shares)} slides in the order of counting", "start"))
-    return _svg(RUN_HEIGHT, parts, "White cells not recognised, by slide")
+    order = _("{n} slides in the order of counting").format(n=len(shares))
+    parts.append(_text((LEFT, RUN_HEIGHT - 12), order, "start"))
+    return _svg(RUN_HEIGHT, parts, _("White cells not recognised, by slide"))
 
 
 def _points(drawn: Sequence[tuple[str, Point]], top: float, most: float) -> Iterator[str]:
@@ -77,8 +82,12 @@ def _points(drawn: Sequence[tuple[str, Point]], top: float, most: float) -> Iter
     for name, point in drawn:
         count, of = point.counts
         x, y = _x(of, most), _y(count / of, top, HEIGHT)
-        off = "" if point.deviation is None else f", {point.deviation:+.1f} SD"
-        title = f"<title>{_safe(name or 'no site')}: {count} of {of}, {100 * count / of:.2f} %{off}</title>"
+        text = _("{name}: {count} of {of}, {percent} %").format(
+            name=name or _("no site"), count=count, of=of, percent=figure(f"{100 * count / of:.2f}")
+        )
+        if point.deviation is not None:
+            text += f"{_(', ')}{figure(f'{point.deviation:+.1f}')} {_('SD')}"
+        title = f"<title>{_safe(text)}</title>"
         if point.is_unusual:
             size = 5
             cross = (
@@ -95,7 +104,11 @@ def _points(drawn: Sequence[tuple[str, Point]], top: float, most: float) -> Iter
 def _limits(found: Funnel, top: float, most: float) -> Iterator[str]:
     y = _y(found.share, top, HEIGHT)
     yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{_INK}"/>'
-    yield _text((WIDTH - RIGHT + 6, y + 4), f"all sites {100 * found.share:.2f} %", "start")
+    yield _text(
+        (WIDTH - RIGHT + 6, y + 4),
+        _("all sites {percent} %").format(percent=figure(f"{100 * found.share:.2f}")),
+        "start",
+    )
     if not found.supported or not 0 < found.share < 1:
         return
     for sds, ink, dash in ((WARNING_SDS, _AMBER, "6 4"), (ALARM_SDS, _RED, "2 3")):
@@ -125,7 +138,7 @@ def _axes(top: float, most: float, unit: str) -> Iterator[str]:
         of = most * part / 1.05
         x = _x(of, most)
         yield f'<line x1="{x}" x2="{x}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM + 4}" stroke="{_PALE}"/>'
-        yield _text((x, HEIGHT - BOTTOM + 16), f"{of:,.0f}", "middle")
+        yield _text((x, HEIGHT - BOTTOM + 16), figure(f"{of:,.0f}"), "middle")
     yield _text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8), unit, "middle")
 
 
@@ -133,7 +146,7 @@ def _scale(top: float, height: int) -> Iterator[str]:
     for part in (0.0, 0.5, 1.0):
         y = _y(top * part, top, height)
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="#e4e4e4"/>'
-        yield _text((LEFT - 6, y + 4), f"{100 * top * part:.3g} %", "end")
+        yield _text((LEFT - 6, y + 4), figure(f"{100 * top * part:.3g} %"), "end")
 
 
 def _x(of: float, most: float) -> float:
@@ -151,7 +164,7 @@ def _text(at: tuple[float, float], text: str, anchor: str, ink: str = "#444") ->
 def _svg(height: int, parts: Sequence[str], name: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_safe(name)}"'
-        f' font-family="system-ui, sans-serif" font-size="11">{"".join(parts)}</svg>'
+        f' direction="ltr" font-family="system-ui, sans-serif" font-size="11">{"".join(parts)}</svg>'
     )
 
 

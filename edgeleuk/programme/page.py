@@ -14,23 +14,27 @@ from edgeleuk._text import escaped
 from edgeleuk.differential.verdict import TITLES
 from edgeleuk.programme.figures import MEASURES, Point, Programme, SiteFigures
 from edgeleuk.programme.funnel_svg import funnel_plot, run_chart
+from edgeleuk.render._words import unchecked_notice
+from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.system.language import _, current, date, figure, msgid, ngettext
+from edgeleuk.system.sentences import said
 
 UNITS = {
-    "not_recognised": "white cells",
-    "refused": "pictures taken",
-    "corrected": "cells looked at by a reviewer",
+    "not_recognised": msgid("white cells"),
+    "refused": msgid("pictures taken"),
+    "corrected": msgid("cells looked at by a reviewer"),
 }
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:1100px;padding:0 1em;color:#111}"
     "h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:1.6em 0 .3em}h3{font-size:1em;margin:1em 0 .2em}"
-    "table{border-collapse:collapse;width:100%}th,td{padding:.2em .5em;text-align:right;border-bottom:1px solid #ddd}"
-    "th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:left}tr.look{background:#fff0c2}"
+    "table{border-collapse:collapse;width:100%}th,td{padding:.2em .5em;text-align:end;border-bottom:1px solid #ddd}"
+    "th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:start}tr.look{background:#fff0c2}"
     "td:first-child,td:last-child{white-space:nowrap}td.bad{color:#b00020;font-weight:700}svg{width:100%;max-width:720px;height:auto;display:block}"
-    ".wide{overflow-x:auto}.note{color:#444}li{margin:.2em 0}"
+    ".wide{overflow-x:auto}.note{color:#444}li{margin:.2em 0}.english::before{content:'['}.english::after{content:']'}"
     "@media print{@page{size:A4 landscape;margin:12mm}body{margin:0;max-width:none}svg,tr{break-inside:avoid}}"
 )
-_METHOD = (
+_METHOD = msgid(
     "Funnel plots: limits of 95 % and 99.8 % around the share of all sites by the number of cells, from the normal"
     " approximation and widened by the spread of the sites, of which the outer tenth on either side is drawn in"
     " (Spiegelhalter, Statistics in Medicine 2005;24:1185-1202). Change of a site: its last 10 slides against its first 10 to 30,"
@@ -42,43 +46,50 @@ _METHOD = (
 
 def page(programme: Programme) -> str:
     """Return the page."""
-    body = "".join(_body(programme))
+    body, language = "".join(_body(programme)), current()
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{language.code}" dir="{language.direction}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Programme</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
+        f"<title>{_safe(_('Programme'))}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
 def _body(programme: Programme) -> Iterator[str]:
     sites = programme.sites
     slides = len(programme.slides.counted)
-    yield f"<h1>Programme: {len(sites)} site{'s' * (len(sites) != 1)}, {slides:,} slide{'s' * (slides != 1)}</h1>"
+    head = (
+        ngettext("{n} site", "{n} sites", len(sites)).format(n=len(sites)),
+        ngettext("{n} slide", "{n} slides", slides).format(n=figure(f"{slides:,}")),
+    )
+    yield f"<h1>{_safe(_('Programme'))}{_(': ')}{_safe(_(', ').join(head))}</h1>"
     newest = max((each.last for each in sites), key=datetime.fromisoformat, default="")
-    heard = f"Last heard from on {newest[:10]}. " if newest else ""
-    yield f'<p class="note">{heard}edgeleuk {__version__}. {RESEARCH_USE}</p>'
+    heard = _("Last heard from on {day}.").format(day=_day(newest)) + " " if newest else ""
+    yield f'<p class="note">{_safe(heard)}edgeleuk {__version__}. {guarded_markup(RESEARCH_USE)}</p>'
+    if unchecked := unchecked_notice():
+        yield f'<p class="note">{_safe(unchecked)}</p>'
     yield from _to_look_at(programme)
     yield from _conflicts(programme)
     for name, title in MEASURES.items():
         points = [(each.site, each.measures[name]) for each in sites]
-        yield f"<h2>{title}</h2>{funnel_plot(programme.funnels[name], points, UNITS[name])}"
+        yield f"<h2>{_safe(_(title))}</h2>{funnel_plot(programme.funnels[name], points, _(UNITS[name]))}"
         if not programme.funnels[name].supported and any(point.counts[1] for _, point in points):
-            yield '<p class="note">There are too few sites for limits.</p>'
-    yield "<h2>Sites</h2>" + _table(programme, newest)
-    yield f'<h2>Method</h2><p class="note">{_METHOD}</p>'
+            yield f'<p class="note">{_safe(_("There are too few sites for limits."))}</p>'
+    yield f"<h2>{_safe(_('Sites'))}</h2>{_table(programme, newest)}"
+    yield f'<h2>{_safe(_("Method"))}</h2><p class="note">{_safe(_(_METHOD))}</p>'
 
 
 def _to_look_at(programme: Programme) -> Iterator[str]:
     found = _by_urgency(programme)
-    yield "<h2>Sites to look at</h2>"
+    yield f"<h2>{_safe(_('Sites to look at'))}</h2>"
     if not found:
-        yield "<p>None stands out.</p>"
+        yield f"<p>{_safe(_('None stands out.'))}</p>"
     for each in found:
-        reasons = "".join(f"<li>{_safe(text)}</li>" for text in each.reasons)
+        reasons = "".join(f"<li>{_safe(said(text))}</li>" for text in each.reasons)
         yield f"<h3>{_name(each.site)}</h3><ul>{reasons}</ul>"
         if any(each.measures["not_recognised"].counts) and any("recognised" in text for text in each.reasons):
-            yield f'<p class="note">White cells not recognised, by slide; the last ones are filled:</p>{run_chart(each.series)}'
+            text = _safe(_("White cells not recognised, by slide; the last ones are filled:"))
+            yield f'<p class="note">{text}</p>{run_chart(each.series)}'
 
 
 def _by_urgency(programme: Programme) -> list[SiteFigures]:
@@ -100,17 +111,18 @@ def _by_urgency(programme: Programme) -> list[SiteFigures]:
 
 def _conflicts(programme: Programme) -> Iterator[str]:
     if found := programme.slides.conflicts:
-        items = "".join(f"<li>{_safe(each.text)}</li>" for each in found)
-        yield f"<h2>Contradictions between machines</h2><ul>{items}</ul>"
+        items = "".join(f"<li>{_safe(said(each.text))}</li>" for each in found)
+        yield f"<h2>{_safe(_('Contradictions between machines'))}</h2><ul>{items}</ul>"
 
 
 def _table(programme: Programme, newest: str) -> str:
     head = (
-        "site", "devices", "slides", *(title.lower() for title in TITLES.values()), "not recognised", "pictures refused",
-        "corrected", "signed", "other scale", "control slides: runs", "rejected", "last heard from",
+        _("site"), _("devices"), _("slides"), *(_(title).lower() for title in TITLES.values()), _("not recognised"),
+        _("pictures refused"), _("corrected"), _("signed"), _("other scale"), _("control slides: runs"), _("rejected"),
+        _("last heard from"),
     )  # fmt: skip
     rows = "".join(_row(each, newest) for each in programme.sites)
-    titles = "".join(f"<th>{text}</th>" for text in head)
+    titles = "".join(f"<th>{_safe(text)}</th>" for text in head)
     return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
@@ -118,7 +130,7 @@ def _row(site: SiteFigures, newest: str) -> str:
     cells = [
         _cell(_name(site.site)),
         _cell(str(len(site.devices))),
-        _cell(f"{site.slides:,}"),
+        _cell(figure(f"{site.slides:,}")),
         *(_cell(str(site.verdicts.get(code, 0))) for code in TITLES),
         *(_share(site.measures[name]) for name in MEASURES),
         _cell(str(site.signed)),
@@ -137,13 +149,21 @@ def _share(point: Point) -> str:
     drift = point.change is not None and point.change.is_drift
     arrow = "" if not drift or point.change is None else " ▲" if point.change.deviation > 0 else " ▼"
     return _cell(
-        f"{100 * count / of:.1f} %{' ✕' if point.is_unusual else ''}{arrow}", bad=point.is_unusual or drift
+        f"{figure(f'{100 * count / of:.1f}')} %{' ✕' if point.is_unusual else ''}{arrow}",
+        bad=point.is_unusual or drift,
     )
 
 
 def _since(last: str, newest: str) -> str:
     days = (datetime.fromisoformat(newest) - datetime.fromisoformat(last)).days
-    return f"{last[:10]}{f' ({days} days before the last)' if days > 6 else ''}"
+    if days <= 6:
+        return _day(last)
+    return _("{day} ({n} days before the last)").format(day=_day(last), n=days)
+
+
+def _day(time: str) -> str:
+    """Return the day of a time, as it was written."""
+    return date(datetime.fromisoformat(time))
 
 
 def _cell(text: str, *, bad: bool = False) -> str:
@@ -151,7 +171,7 @@ def _cell(text: str, *, bad: bool = False) -> str:
 
 
 def _name(site: str) -> str:
-    return _safe(site) if site else "<em>no site</em>"
+    return _safe(site) if site else f"<em>{_safe(_('no site'))}</em>"
 
 
 def _safe(text: str) -> str:

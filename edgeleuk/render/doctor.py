@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edgeleuk.doctor.findings import Report, State
 from edgeleuk.render._words import clean
+from edgeleuk.system.language import _, msgid, pgettext, word
+from edgeleuk.system.sentences import said
 
 STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 STATE_WIDTH, CHECK_WIDTH = 7, 15
+"""Least widths; wider in a language with longer words."""
 SUMS: dict[State, str] = {
-    "ok": "Everything is as it should be.",
-    "warning": "The work can be done; see the warnings.",
-    "failure": "Something must be mended first; see the failures.",
+    "ok": msgid("Everything is as it should be."),
+    "warning": msgid("The work can be done; see the warnings."),
+    "failure": msgid("Something must be mended first; see the failures."),
 }
 
 
@@ -24,25 +28,45 @@ def report(examined: Report) -> RenderableType:
     The remedy is a whole command, ready to be copied.
     """
     parts: list[RenderableType] = []
+    widths = (
+        max(STATE_WIDTH, *(cell_len(state_word(state)) for state in STYLES)),
+        max(CHECK_WIDTH, *(cell_len(check_word(each.check)) for each in examined.findings)),
+    )
     for finding in examined.findings:
-        parts.append(
-            _row(Text(finding.state, STYLES[finding.state]), finding.check, Text(clean(finding.said)))
-        )
+        state = Text(state_word(finding.state), STYLES[finding.state])
+        parts.append(_row(state, check_word(finding.check), Text(clean(said(finding.said))), widths))
         if finding.remedy:
             parts.append(
-                Text(
-                    f"{' ' * STATE_WIDTH} $ {clean(finding.remedy)}", "bold", no_wrap=True, overflow="ignore"
-                )
+                Text(f"{' ' * widths[0]} $ {clean(finding.remedy)}", "bold", no_wrap=True, overflow="ignore")
             )
         if finding.advice:
-            parts.append(_row(Text(), "", Text(clean(finding.advice), "italic")))
-    return Group(*parts, Text(f"\n{SUMS[examined.worst]}", STYLES[examined.worst]))
+            parts.append(_row(Text(), "", Text(clean(said(finding.advice)), "italic"), widths))
+    return Group(*parts, Text(f"\n{_(SUMS[examined.worst])}", STYLES[examined.worst]))
 
 
-def _row(state: Text, check: str, said: Text) -> Table:
+def state_word(state: State) -> str:
+    """Return a state in the language in use."""
+    return {
+        "ok": pgettext("state", "ok"),
+        "warning": pgettext("state", "warning"),
+        "failure": pgettext("state", "failure"),
+    }[state]
+
+
+def check_word(check: str) -> str:
+    """Return the name of a check in the language in use.
+
+    What a check is of keeps its name, such as the objective of a model.
+    """
+    known = word(check)
+    first, space, rest = check.partition(" ")
+    return f"{word(first)} {rest}" if known == check and space else known
+
+
+def _row(state: Text, check: str, text: Text, widths: tuple[int, int]) -> Table:
     row = Table.grid(padding=(0, 1, 0, 0))
-    row.add_column(width=STATE_WIDTH, no_wrap=True)
-    row.add_column(width=CHECK_WIDTH)
+    row.add_column(width=widths[0], no_wrap=True)
+    row.add_column(width=widths[1])
     row.add_column(overflow="fold")
-    row.add_row(state, clean(check), said)
+    row.add_row(state, clean(check), text)
     return row

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from edgeleuk._text import escaped
 from edgeleuk.adaptation.learning import Lesson
-from edgeleuk.types import spoken
+from edgeleuk.render._words import spoken
+from edgeleuk.system.language import _, figure, msgid, ngettext
+from edgeleuk.system.sentences import said
 
 
 def lesson(taught: Lesson) -> RenderableType:
@@ -25,14 +27,17 @@ def adapted(lesson: Lesson) -> RenderableType:
     figures = lesson.figures
     same = figures["same_where_both_are_sure"]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (f"{figures['cells']} cells of {figures['fields']} fields", "before", "after"):
-        table.add_column(name, justify="right" if name in ("before", "after") else "left")
+    table.add_column(
+        _("{cells} cells of {fields} fields").format(cells=figures["cells"], fields=figures["fields"])
+    )
+    for name in (_("before"), _("after")):
+        table.add_column(name, justify="right")
     for title, part in (
-        ("views of a cell that agree", "agreement_of_views"),
-        ("cells sure in all views", "sure_in_all_views"),
+        (_("views of a cell that agree"), "agreement_of_views"),
+        (_("cells sure in all views"), "sure_in_all_views"),
     ):
         table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
-    table.add_row("read alike where both are sure", "", f"{same['same']} of {same['cells']}")
+    table.add_row(_("read alike where both are sure"), "", _of(same["same"], same["cells"]))
     return table
 
 
@@ -40,42 +45,55 @@ def _lesson(taught: Lesson) -> Iterator[RenderableType]:
     figures = taught.figures
     if own := figures.get("corrected_cells"):
         yield Text(
-            f"{figures['cells']} labelled cells of {figures['slides']} slide{'s' if figures['slides'] > 1 else ''},"
-            f" cross-validated over {figures['cross_validated_over']}",
+            ngettext(
+                "{cells} labelled cells of {n} slide, cross-validated over {parts}",
+                "{cells} labelled cells of {n} slides, cross-validated over {parts}",
+                figures["slides"],
+            ).format(
+                cells=figures["cells"],
+                n=figures["slides"],
+                parts=_(msgid("slides") if figures["cross_validated_over"] == "slides" else msgid("cells")),
+            ),
             style="bold",
         )
         yield _compared(own, figures["guard_cells"])
     for kind, flag in figures.get("flags", {}).items():
         yield Text(
-            f"Flag {escaped(spoken(kind))}: found in {flag['found']} of {flag['cells']} cells, and in {flag['false_alarms']}"
-            f" of {flag['others']} others."
+            _("Flag {kind}: found in {found} of {cells} cells, and in {false} of {others} others.").format(
+                kind=escaped(spoken(kind)),
+                found=flag["found"],
+                cells=flag["cells"],
+                false=flag["false_alarms"],
+                others=flag["others"],
+            )
         )
     for remark in taught.remarks:
-        yield Text(f"Not adopted: {escaped(remark)}")
+        yield Text(_("Not adopted: {remark}").format(remark=escaped(said(remark))))
 
 
 def _compared(own: Mapping[str, Any], guard: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("read right", "cells", "before", "after"):
-        table.add_column(name, justify="left" if name == "read right" else "right")
+    table.add_column(_("read right"))
+    for name in (_("cells"), _("before"), _("after")):
+        table.add_column(name, justify="right")
     for name, after in own["after"]["by_type"].items():
         before = own["before"]["by_type"][name]
         table.add_row(spoken(name), str(after["n"]), _percent(before["recall"]), _percent(after["recall"]))
-    for title, part in (("mean of the types", own), ("guard cells, mean", guard)):
+    for title, part in ((_("mean of the types"), own), (_("guard cells, mean"), guard)):
         values = (part[when] for when in ("before", "after"))
         table.add_row(title, str(part["after"]["n"]), *(_mean(each) for each in values), end_section=True)
     losses = (own["log_loss"][when] for when in ("before", "after"))
     table.add_row(
-        "log loss (less is better)",
+        _("log loss (less is better)"),
         str(own["after"]["n"]),
-        *("–" if each is None else f"{each:.3f}" for each in losses),
+        *("–" if each is None else figure(f"{each:.3f}") for each in losses),
     )
     aside = guard.get("cross_validated")
     if aside:
         before = _mean(guard["before"])
-        table.add_row("guard cells, fitted without them", str(aside["n"]), before, _mean(aside))
+        table.add_row(_("guard cells, fitted without them"), str(aside["n"]), before, _mean(aside))
     sure = (own[when]["sure"] for when in ("before", "after"))
-    table.add_row("sure cells that are right", "", *(f"{each['right']} of {each['cells']}" for each in sure))
+    table.add_row(_("sure cells that are right"), "", *(_of(each["right"], each["cells"]) for each in sure))
     return table
 
 
@@ -85,4 +103,8 @@ def _mean(score: Mapping[str, Any]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return figure(f"{100 * share:.1f} %")
+
+
+def _of(count: int, of: int) -> str:
+    return _("{count} of {of}").format(count=count, of=of)

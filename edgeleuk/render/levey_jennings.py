@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich.cells import set_cell_size
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
-from edgeleuk.render.quality_control import number, quantity_text, unit
+from edgeleuk.render.quality_control import quantity_name, shown_number, unit
+from edgeleuk.system.language import _, day
 
 COLUMNS = 60
 """Runs that a chart of 80 columns shows, the last ones."""
@@ -72,12 +74,14 @@ def overview(runs: Sequence[tuple[Entry, ControlRun]]) -> RenderableType:
     rows = [
         _overview_row(quantity, points(runs, quantity)[-COLUMNS + 5 :]) for quantity in shown_by_default(runs)
     ]
-    legend = Text("· within 2 SD, + above and - below, ^ and v beyond 3 SD; oldest on the left", style="dim")
+    legend = Text(
+        _("· within 2 SD, + above and - below, ^ and v beyond 3 SD; oldest on the left"), style="dim"
+    )
     return Group(*rows, legend)
 
 
 def _overview_row(quantity: str, shown: Sequence[Point]) -> Text:
-    row = Text(f"{quantity_text(quantity)[:OVERVIEW_NAME]:<{OVERVIEW_NAME}} ")
+    row = Text(f"{set_cell_size(quantity_name(quantity), OVERVIEW_NAME)} ")
     for each in shown:
         z = each.evaluated.deviation
         if abs(z) > 3:
@@ -99,9 +103,11 @@ def chart(quantity: str, every: Sequence[Point]) -> RenderableType:
     shown = every[-COLUMNS:]
     last = shown[-1].evaluated
     sign = unit(quantity)
-    title = (
-        f"{quantity_text(quantity)}: mean {number(quantity, last.mean)}{sign},"
-        f" SD {number(quantity, last.sd)}; last {number(quantity, last.value)}{sign}"
+    title = _("{name}: mean {mean}, SD {sd}; last {last}").format(
+        name=quantity_name(quantity),
+        mean=f"{shown_number(quantity, last.mean)}{sign}",
+        sd=shown_number(quantity, last.sd),
+        last=f"{shown_number(quantity, last.value)}{sign}",
     )
     return Group(Text(title, style="bold"), *_rows(shown, quantity), _dates(shown))
 
@@ -114,7 +120,9 @@ def _rows(shown: Sequence[Point], quantity: str) -> Iterator[Text]:
         if sds is None:
             head = Text(" " * 15 + "│", style="dim")
         else:
-            value = number(quantity, last.mean + sds * last.sd) if last.mean + sds * last.sd >= 0 else ""
+            value = (
+                shown_number(quantity, last.mean + sds * last.sd) if last.mean + sds * last.sd >= 0 else ""
+            )
             head = Text(f"{value:>8} {_sd_text(sds)} ┤", style="dim")
         line = "─" if sds == 0 else "╌" if sds is not None and abs(sds) in (2, 3) else " "
         colour = {0: "dim", 2: "yellow", 3: "red"}.get(abs(sds) if sds is not None else 1, "")
@@ -143,10 +151,10 @@ def _mark(evaluated: EvaluatedValue) -> tuple[str, str]:
 
 
 def _sd_text(sds: int) -> str:
-    return " mean" if sds == 0 else f"{sds:+d} SD"
+    return f"{_('mean'):>5}"[:8] if sds == 0 else f"{sds:+d} {_('SD')}"
 
 
 def _dates(shown: Sequence[Point]) -> Text:
-    first, last = (f"{datetime.fromisoformat(each.at).astimezone():%d %b}" for each in (shown[0], shown[-1]))
+    first, last = (day(datetime.fromisoformat(each.at).astimezone()) for each in (shown[0], shown[-1]))
     gap = max(1, _step(shown) * len(shown) - len(first) - len(last))
     return Text(" " * 16 + (first if len(shown) == 1 else f"{first}{' ' * gap}{last}"), style="dim")

@@ -11,8 +11,11 @@ from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
 from edgeleuk.render._words import with_micro
 from edgeleuk.render.levey_jennings import Point, points
-from edgeleuk.render.quality_control import number, quantity_text, unit, value_text
+from edgeleuk.render.markup import guarded_markup
+from edgeleuk.render.quality_control import quantity_name, shown_number, unit, value_text
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.system.language import _, current, date
+from edgeleuk.system.sentences import said
 
 WIDTH, HEIGHT = 720, 230
 """Size of one chart, SVG units."""
@@ -22,6 +25,7 @@ MOST_SD = 4.0
 _INK = {0: "#444", 1: "#ddd", 2: "#c58b00", 3: "#b00020"}
 _STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;margin:2em auto;max-width:760px;color:#111}"
+    ".english::before{content:'['}.english::after{content:']'}"
     "svg{display:block;margin:0 0 1.2em;break-inside:avoid}p{margin:.3em 0}"
     "@media print{@page{size:A4;margin:15mm}body{margin:0}}"
 )
@@ -40,7 +44,7 @@ def svg(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequenc
         f'<g transform="translate(0 {24 + place * HEIGHT})">{chart}</g>' for place, chart in enumerate(charts)
     )
     height = 24 + HEIGHT * len(charts)
-    title = f'<text x="8" y="18" font-weight="bold">{_safe(f"Control slide {name}")}</text>'
+    title = f'<text x="8" y="18" font-weight="bold">{_safe(_title_of(name))}</text>'
     return f"{_open(height)}{title}{body}</svg>\n"
 
 
@@ -52,14 +56,21 @@ def page(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequen
     charts = "".join(f"{_open(HEIGHT)}{_chart(points(runs, each), each)}</svg>" for each in quantities)
     last = runs[-1][1] if runs else None
     broken = [value_text(each) for each in (*last.rejected, *last.warned)] if last else []
-    said = "".join(f"<p>Last count: {_safe(text)}</p>" for text in broken)
+    told = "".join(f"<p>{_safe(_('Last count'))}{_(': ')}{guarded_markup(text)}</p>" for text in broken)
+    language = current()
+    title = _safe(_title_of(name))
+    rules = _safe(_("Westgard rules: 1-2s warns, 1-3s and 2-2s reject."))
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{language.code}" dir="{language.direction}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Control slide {_safe(name)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Control slide {_safe(name)}</h1>{said}{charts}"
-        f"<p>Westgard rules: 1-2s warns, 1-3s and 2-2s reject. {RESEARCH_USE}</p></body></html>\n"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{title}</h1>{told}{charts}"
+        f"<p>{rules} {guarded_markup(RESEARCH_USE)}</p></body></html>\n"
     )
+
+
+def _title_of(name: str) -> str:
+    return _("Control slide {name}").format(name=name)
 
 
 def _open(height: int) -> str:
@@ -79,10 +90,13 @@ def _chart(shown: Sequence[Point], quantity: str) -> str:
 
 def _title(shown: Sequence[Point], quantity: str) -> str:
     if not shown:
-        return f"{quantity_text(quantity)}: not evaluated yet"
+        return _("{name}: not evaluated yet").format(name=quantity_name(quantity))
     last = shown[-1].evaluated
-    mean, sd = number(quantity, last.mean), number(quantity, last.sd)
-    return f"{quantity_text(quantity)}: mean {mean}{unit(quantity)}, SD {sd}"
+    return _("{name}: mean {mean}, SD {sd}").format(
+        name=quantity_name(quantity),
+        mean=f"{shown_number(quantity, last.mean)}{unit(quantity)}",
+        sd=shown_number(quantity, last.sd),
+    )
 
 
 def _lines(last: EvaluatedValue) -> Iterator[str]:
@@ -95,8 +109,8 @@ def _lines(last: EvaluatedValue) -> Iterator[str]:
         dashes = ' stroke-dasharray="6 4"' if abs(sds) in (2, 3) else ""
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{ink}"{dashes}/>'
         value = last.mean + sds * last.sd
-        name = "mean" if sds == 0 else f"{sds:+d} SD"
-        text = f"{number(last.quantity, value)}  {name}" if value >= 0 else name
+        name = _("mean") if sds == 0 else f"{sds:+d} {_('SD')}"
+        text = _safe(f"{shown_number(last.quantity, value)}  {name}" if value >= 0 else name)
         yield f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end" fill="#444" font-size="11">{text}</text>'
 
 
@@ -112,7 +126,7 @@ def _curve(shown: Sequence[Point]) -> Iterator[str]:
             middle = round((x1 + x2) / 2, 1)
             yield (
                 f'<line x1="{middle}" x2="{middle}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#777"'
-                ' stroke-dasharray="2 3"><title>expected values changed</title></line>'
+                f' stroke-dasharray="2 3"><title>{_safe(_("expected values changed"))}</title></line>'
             )
     for (x, y), point in zip(places, shown, strict=True):
         yield _dot(x, y, point)
@@ -121,7 +135,8 @@ def _curve(shown: Sequence[Point]) -> Iterator[str]:
 def _dot(x: float, y: float, point: Point) -> str:
     """Return a point: its form tells the rule in grey print too."""
     evaluated = point.evaluated
-    title = f"<title>{_safe(f'{_day(point.at)}: {value_text(evaluated)}')}</title>"
+    text = f"{_day(point.at)}{_(': ')}{said(value_text(evaluated))}"
+    title = f"<title>{_safe(text)}</title>"
     if evaluated.rule in ("1-3s", "2-2s"):
         cross = f"M{x - 5} {y - 5}L{x + 5} {y + 5}M{x - 5} {y + 5}L{x + 5} {y - 5}"
         return f'<path d="{cross}" stroke="#b00020" stroke-width="3" fill="none">{title}</path>'
@@ -146,7 +161,7 @@ def _y(deviation: float) -> float:
 
 
 def _day(time: str) -> str:
-    return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d}"
+    return date(datetime.fromisoformat(time).astimezone())
 
 
 def _safe(text: str) -> str:

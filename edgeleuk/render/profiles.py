@@ -12,6 +12,7 @@ from rich.text import Text
 
 from edgeleuk.device.profiles import Profile
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.system.language import _, figure, word
 from edgeleuk.system.wording import command
 
 
@@ -21,20 +22,32 @@ def listing(found: Mapping[str, Profile | EdgeleukError], folder: Path) -> Rende
     A profile that cannot be read says so.
     """
     if not found:
-        return Text(f"No profiles in {folder}. Make one with `{command('calibrate')} NAME`.")
+        return Text(
+            _("No profiles in {folder}. Make one with `{calibrate} NAME`.").format(
+                folder=folder, calibrate=command("calibrate")
+            )
+        )
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("profile", "objective", "picture", "um per px", "light", "stain", "made"):
+    heads = (
+        _("profile"), _("objective"), _("picture"), _("um per px"), _("light"), _("stain"), _("made"),
+    )  # fmt: skip
+    for name in heads:
         table.add_column(name)
     for name, profile in found.items():
         if isinstance(profile, EdgeleukError):
-            table.add_row(name, Text(f"cannot be read; `{command('profiles show')}` says why", style="red"))
+            table.add_row(name, _unreadable())
             continue
-        scale = f"{profile.scale.um_per_px_x:.4g}" if profile.scale else "–"
+        scale = figure(f"{profile.scale.um_per_px_x:.4g}") if profile.scale else "–"
         table.add_row(
             name, profile.magnification, f"{profile.picture.width} x {profile.picture.height}", scale,
-            "yes" if profile.light else "–", "yes" if profile.stain else "–", profile.made[:10],
+            _("yes") if profile.light else "–", _("yes") if profile.stain else "–", profile.made[:10],
         )  # fmt: skip
     return table
+
+
+def _unreadable() -> Text:
+    text = _("cannot be read; `{profiles_show}` says why").format(profiles_show=command("profiles show"))
+    return Text(text, style="red")
 
 
 def card(profile: Profile, path: Path) -> RenderableType:
@@ -44,39 +57,57 @@ def card(profile: Profile, path: Path) -> RenderableType:
     table.add_column(overflow="fold")
     for name, value in _facts(profile):
         table.add_row(name, value)
-    title = Text(f"profile {profile.name}, {profile.magnification}, made {profile.made}", style="bold")
-    return Group(title, table, Text(str(path), style="dim"))
+    title = _("profile {name}, {objective}, made {made}").format(
+        name=profile.name, objective=profile.magnification, made=profile.made
+    )
+    return Group(Text(title, style="bold"), table, Text(str(path), style="dim"))
 
 
 def _facts(profile: Profile) -> Iterable[tuple[str, str]]:
-    yield (
-        "picture",
-        f"{profile.picture.width} x {profile.picture.height} px, or the same shape at other sizes",
-    )
+    sides = _("{width} x {height} px, or the same shape at other sizes")
+    yield _("picture"), sides.format(width=profile.picture.width, height=profile.picture.height)
     if scale := profile.scale:
-        cells = f", {scale.red_cells} of them" if scale.red_cells else ""
-        axes = f"{scale.um_per_px_x:.5g} um per px"
+        cells = _(", {n} of them").format(n=scale.red_cells) if scale.red_cells else ""
+        x, y = (figure(f"{axis:.5g}") for axis in (scale.um_per_px_x, scale.um_per_px_y))
+        axes = _("{x} um per px").format(x=x)
         if abs(scale.um_per_px_x / scale.um_per_px_y - 1) > 1e-4:
-            axes = f"{scale.um_per_px_x:.5g} um per px across, {scale.um_per_px_y:.5g} down"
-        yield "scale", f"{axes}, to {scale.relative_error:.1%} (from the {scale.measured_on}{cells})"
+            axes = _("{x} um per px across, {y} down").format(x=x, y=y)
+        error = figure(f"{scale.relative_error:.1%}")
+        yield (
+            _("scale"),
+            _("{axes}, to {error} (from the {source})").format(
+                axes=axes, error=error, source=f"{word(scale.measured_on)}{cells}"
+            ),
+        )
     else:
-        yield "scale", "not measured: each picture's red cells tell it"
+        yield _("scale"), _("not measured: each picture's red cells tell it")
     if profile.light:
         grid = profile.light.grid
         lost = 1 - grid.min(axis=(0, 1)).mean() / grid.max(axis=(0, 1)).mean()
-        yield "light", f"measured on an empty field; its darkest part has {lost:.0%} less than its brightest"
+        text = _("measured on an empty field; its darkest part has {percent} less than its brightest")
+        yield _("light"), text.format(percent=f"{lost:.0%}")
     else:
-        yield "light", "not measured: no shading is put right"
+        yield _("light"), _("not measured: no shading is put right")
     if stain := profile.stain:
-        yield "stain", f"from {stain.white_cells} white cells in {stain.fields} fields"
-        yield "", f"background {_levels(stain.background)}"
-        yield "", f"red cells {_densities(stain.red_cell)}, nuclei {_densities(stain.nucleus)} (R, G, B)"
+        text = _("from {cells} white cells in {fields} fields")
+        yield _("stain"), text.format(cells=stain.white_cells, fields=stain.fields)
+        yield "", _("background {levels}").format(levels=_levels(stain.background))
+        yield (
+            "",
+            _("red cells {red}, nuclei {nuclei} (R, G, B)").format(
+                red=_densities(stain.red_cell), nuclei=_densities(stain.nucleus)
+            ),
+        )
     else:
-        yield "stain", "not measured: colours stay as they are"
+        yield _("stain"), _("not measured: colours stay as they are")
     if usual := profile.usual:
         yield (
-            "usual",
-            f"sharpness {usual.sharpness:.2f}, background {usual.light:.0%}, covered {usual.coverage:.0%}",
+            _("usual"),
+            _("sharpness {sharpness}, background {light}, covered {covered}").format(
+                sharpness=figure(f"{usual.sharpness:.2f}"),
+                light=f"{usual.light:.0%}",
+                covered=f"{usual.coverage:.0%}",
+            ),
         )
 
 

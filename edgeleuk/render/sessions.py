@@ -25,7 +25,7 @@ from edgeleuk.differential.differential import as_json
 from edgeleuk.differential.verdict import as_json as verdict_json
 from edgeleuk.render import tables
 from edgeleuk.render._csv import csv_text
-from edgeleuk.render._words import Fitted, clean, cut
+from edgeleuk.render._words import Fitted, clean, counted_text, cut, picture_word, spoken
 from edgeleuk.render.identity import identified
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.review import as_json as review_json
@@ -34,6 +34,8 @@ from edgeleuk.render.terminal import WIDTH, closing, reasons, together, verdict_
 from edgeleuk.review import Review
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap import MappedCell
+from edgeleuk.system.language import _, day, figure, ngettext, word
+from edgeleuk.system.sentences import said
 from edgeleuk.system.wording import command
 from edgeleuk.types import WHITE_CELL, CountedField, Refusal
 
@@ -56,30 +58,34 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
 
     The table fits 80 columns. Times are in this machine's time zone.
     """
-    where = Text(f"Sessions are kept in {path}", style="dim")
+    where = Text(_("Sessions are kept in {path}").format(path=path), style="dim")
     if not sessions:
-        return Group(Text(f"No sessions yet: `{command('live')}` or `analyze` begins one."), where)
+        return Group(
+            Text(_("No sessions yet: `{live}` or `analyze` begins one.").format(live=command("live"))), where
+        )
     table = Table(box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("id", no_wrap=True)
-    table.add_column("when", no_wrap=True)
-    table.add_column("mag", justify="right", no_wrap=True)
-    table.add_column("slide", no_wrap=True, ratio=1)
-    for name in ("fields", "read"):
+    table.add_column(_("id"), no_wrap=True)
+    table.add_column(_("when"), no_wrap=True)
+    table.add_column(_("mag"), justify="right", no_wrap=True)
+    table.add_column(_("slide"), no_wrap=True, ratio=1)
+    for name in (_("fields"), _("read")):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column(_("state"), no_wrap=True)
     for each in sessions:
-        state = Text(f"{each.state}{'*' * (each.kind == 'pictures')}", style=_STATES[each.state])
+        state = Text(f"{word(each.state)}{'*' * (each.kind == 'pictures')}", style=_STATES[each.state])
         counts = (str(each.fields), str(each.white_cells))
         slide = Fitted(each.slide, cut)
         table.add_row(each.id, _when(each.started), each.magnification, slide, *counts, state)
     ids = {each.uuid: each.id for each in sessions}
     notes = [
-        f"{each.id} is a second opinion on {ids.get(each.second_of, each.second_of)}"
+        _("{id} is a second opinion on {first}").format(
+            id=each.id, first=ids.get(each.second_of, each.second_of)
+        )
         for each in sessions
         if each.second_of
     ]
     if any(each.kind == "pictures" for each in sessions):
-        notes.append(f"* of pictures, by `{command('analyze')}`")
+        notes.append(_("* of pictures, by `{analyze}`").format(analyze=command("analyze")))
     return Group(table, *(Text(clean(note), style="dim") for note in notes), where)
 
 
@@ -105,52 +111,75 @@ def show(kept: Kept, review: Review, first: str = "") -> RenderableType:
 
 def _facts(kept: Kept, review: Review, first: str) -> Iterator[tuple[str, str]]:
     about = kept.summary
-    yield "session", f"{about.id}, {about.uuid}"
+    yield _("session"), f"{about.id}, {about.uuid}"
     if first:
-        yield "", f"second opinion on session {first}"
-    ended = f", {about.state}" + (f": {about.reason}" if about.reason else "")
-    yield "counted", f"{_when(about.started)} to {_when(about.ended or about.last or about.started)}{ended}"
+        yield "", _("second opinion on session {id}").format(id=first)
+    yield _("counted"), _counted_text(about)
     if clock_set_back(kept):
         yield (
-            "clock",
-            "it was set back in between: times are as it showed them, the order is that of counting",
+            _("clock"),
+            _("it was set back in between: times are as it showed them, the order is that of counting"),
         )
-    pictures = "pictures: " if about.kind == "pictures" else ""
-    yield "source", f"{pictures}{about.source} at {about.magnification}, model version {about.model_version}"
-    count = len({field.placement.island for field in kept.result.counted})
-    parts = "1 connected part" if count == 1 else f"{count} connected parts"
+    pictures = f"{_('pictures')}{_(': ')}" if about.kind == "pictures" else ""
+    yield (
+        _("source"),
+        _("{source} at {objective}, model version {version}").format(
+            source=f"{pictures}{about.source}", objective=about.magnification, version=about.model_version
+        ),
+    )
     if kept.result.counted:
-        yield "fields", f"{len(kept.result.counted)} on {parts} of the slide"
-        yield "area", _area_text(kept)
-        yield "quality", _quality_text(quality(kept))
+        yield _("fields"), _fields_text(kept)
+        yield _("area"), _area_text(kept)
+        yield _("quality"), _quality_text(quality(kept))
     if kept.result.not_counted:
-        yield "refused", _refused_text(kept.result.not_counted)
+        yield _("refused"), _refused_text(kept.result.not_counted)
     for line in left_out_lines(kept.result.left_out):
-        head, _, said = line.plain.partition(": ")
-        yield head.lower(), said
-    for name in ("slide", "operator", "site", "device", "profile"):
-        if text := getattr(about, name):
+        head, told = re.split(r"\s*:\s", line.plain, maxsplit=1)
+        yield head.lower(), told
+    for name, text in (
+        (_("slide"), about.slide), (_("operator"), about.operator), (_("site"), about.site), (_("device"), about.device),
+        (_("profile"), about.profile),
+    ):  # fmt: skip
+        if text:
             yield name, text
     if kept.result.marks:
-        yield "marked", ", ".join(f"cell {cell} as {label}" for cell, label in kept.result.marks.items())
+        marks = kept.result.marks.items()
+        each = _("cell {cell} as {name}")
+        yield _("marked"), _(", ").join(each.format(cell=cell, name=spoken(label)) for cell, label in marks)
     if review.trail or review.faults:
-        yield "review", in_a_line(review)
+        yield _("review"), said(in_a_line(review))
         if review.changed or review.added:
-            yield "", f"verdict and table are the program's own; `{command('report')}` has the reviewed ones"
+            own = _("verdict and table are the program's own; `{report}` has the reviewed ones")
+            yield "", own.format(report=command("report"))
     for text in review.faults:
-        yield "", text
+        yield "", said(text)
     for text in kept.lost:
-        yield "lost", text
+        yield _("lost"), said(text)
     if about.notes:
-        yield "note", about.notes
+        yield _("note"), about.notes
     for note in kept.notes:
-        yield "note", f"{_when(note.at)}  {note.text}"
+        yield _("note"), f"{_when(note.at)}  {said(note.text)}"
+
+
+def _counted_text(about: SessionSummary) -> str:
+    text = _("{first} to {last}, {state}").format(
+        first=_when(about.started),
+        last=_when(about.ended or about.last or about.started),
+        state=word(about.state),
+    )
+    return f"{text}{_(': ')}{said(about.reason)}" if about.reason else text
+
+
+def _fields_text(kept: Kept) -> str:
+    count = len({field.placement.island for field in kept.result.counted})
+    parts = ngettext("{n} connected part", "{n} connected parts", count).format(n=count)
+    return _("{fields} on {parts} of the slide").format(fields=len(kept.result.counted), parts=parts)
 
 
 def _refused_text(refused: Sequence[Refusal]) -> str:
     codes = Counter(each.code for each in refused)
-    pictures = "1 picture" if len(refused) == 1 else f"{len(refused)} pictures"
-    return f"{pictures} ({', '.join(f'{code} {n}' for code, n in codes.most_common())})"
+    listed = _(", ").join(f"{picture_word(code)} {n}" for code, n in codes.most_common())
+    return f"{counted_text(len(refused), 'picture')} ({listed})"
 
 
 def quality(kept: Kept) -> dict[str, Any]:
@@ -167,21 +196,21 @@ def quality(kept: Kept) -> dict[str, Any]:
 
 def _quality_text(counts: Mapping[str, Any]) -> str:
     words = {
-        "accepted": "accepted",
-        "warned": "with a warning",
-        "refused": "counted although `analyze` would refuse them",
-        "not_kept": "of an older edgeleuk, which kept none",
+        "accepted": _("{n} accepted"),
+        "warned": _("{n} with a warning"),
+        "refused": _("{n} counted although `analyze` would refuse them"),
+        "not_kept": _("{n} of an older edgeleuk, which kept none"),
     }
-    verdicts = ", ".join(f"{counts[key]} {text}" for key, text in words.items() if counts[key])
-    findings = ", ".join(f"{code} {n}" for code, n in counts["findings"].items())
+    verdicts = _(", ").join(text.format(n=counts[key]) for key, text in words.items() if counts[key])
+    findings = _(", ").join(f"{picture_word(code)} {n}" for code, n in counts["findings"].items())
     return f"{verdicts} ({findings})" if findings else verdicts
 
 
 def _area_text(kept: Kept) -> str:
     fields_of_view = (each.field.field_of_view for each in kept.result.counted)
     through = sum(each is not None and each.is_ellipse for each in fields_of_view)
-    eyepiece = f"; {through} through an eyepiece" if through else ""
-    return f"{kept.result.area_mm2:.3g} mm² of the slide{eyepiece}"
+    text = _("{area} mm² of the slide").format(area=figure(f"{kept.result.area_mm2:.3g}"))
+    return f"{text}{_('; {n} through an eyepiece').format(n=through)}" if through else text
 
 
 def clock_set_back(kept: Kept) -> bool:
@@ -297,4 +326,5 @@ def _when(time: str) -> str:
 
     It has no year: the session's identifier has it.
     """
-    return f"{datetime.fromisoformat(time).astimezone():%d %b %H:%M}"
+    at = datetime.fromisoformat(time).astimezone()
+    return f"{day(at)} {at:%H:%M}"

@@ -377,12 +377,10 @@ class Store:
         names = ", ".join(listed[:NAMED]) + (
             f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
         )
-        what = (
-            f"{len(fitting)} sessions begin with {beginning}"
-            if fitting
-            else f"no session {beginning}. Sessions here"
-        )
-        raise UsageError(f"{what}: {names}. `{command('sessions list')}` shows them.")
+        shows = f"`{command('sessions list')}` shows them."
+        if fitting:
+            raise UsageError(f"{len(fitting)} sessions begin with {beginning}: {names}. {shows}")
+        raise UsageError(f"no session {beginning}. Sessions here: {names}. {shows}")
 
 
 def require_resumable(summary: SessionSummary) -> None:

@@ -25,6 +25,7 @@ ENVIRONMENT = ("EDGELEUK_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 SOURCE = "en"
 NAMES = "name"
 """Context of names in the catalogues: cell types, attributes, codes and groups."""
+_YEAR = re.compile(r"[-/. ]?%Y[-/. ]?")
 _FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -173,6 +174,13 @@ def figure(text: str) -> str:
 def _figure(number: str, language: Language) -> str:
     whole, point, rest = number.partition(".")
     return whole.replace(",", language.group) + (language.decimal + rest if point else "")
+
+
+def day(at: datetime) -> str:
+    """Return the day and the month as the language writes them, without the year."""
+    if current().is_source:
+        return f"{at:%d %b}"
+    return at.strftime(_YEAR.sub("", current().date))
 
 
 def date(at: datetime) -> str:

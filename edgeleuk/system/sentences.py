@@ -44,6 +44,8 @@ NAMED = frozenset(
 
 Others are texts from outside, such as the names of files, and stay as they are.
 """
+NONE = frozenset({"none", "nothing"})
+"""Single words that stand for an empty list."""
 FORMS = {"n": r"\d[\d,]*", "of": r"\d[\d,]*", "numbers": r"\d+(?:, \d+)*"}
 """Patterns of placeholders that only numbers stand for."""
 _END = re.compile(r"(?<=[.?!]) ")
@@ -62,6 +64,8 @@ class Template:
     """Longest part between placeholders."""
     size: int
     """Letters beside the placeholders."""
+    signs: int
+    """Characters beside the placeholders."""
     plural: bool
     """Whether the translation depends on the placeholder `n`."""
 
@@ -75,7 +79,8 @@ class Template:
                 pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{_form(name)})"
                 seen.add(name)
         letters = sum(char.isalpha() for literal in literals for char in literal)
-        return cls(text, re.compile(pattern, re.DOTALL), max(literals, key=len), letters, plural)
+        signs = sum(map(len, literals))
+        return cls(text, re.compile(pattern, re.DOTALL), max(literals, key=len), letters, signs, plural)
 
     def values(self, text: str, long: bool) -> Mapping[str, str] | None:
         """Return the values of the placeholders; None if the text is another.
@@ -130,13 +135,11 @@ def _said(text: str, code: str) -> str:
 
 
 def _text(text: str, language: Language) -> str:
-    if (whole := _sentence(text, language)) is not None:
+    if (whole := _ended(text, language)) is not None:
         return whole
-    if text.endswith(".") and (whole := _sentence(text[:-1], language)) is not None:
-        return f"{whole}{language.translations.gettext('.')}"
     ends = [found.start() for found in _END.finditer(text)]
     for end in reversed(ends):
-        if (head := _sentence(text[:end], language)) is not None:
+        if (head := _ended(text[:end], language)) is not None:
             return f"{head} {_text(text[end + 1 :], language)}"
     if ends and (whole := _sentence(text, language, long=True)) is not None:
         return whole
@@ -147,6 +150,15 @@ def _text(text: str, language: Language) -> str:
     if ends:
         return f"{text[: ends[0]]} {_text(text[ends[0] + 1 :], language)}"
     return text
+
+
+def _ended(text: str, language: Language) -> str | None:
+    """Return the translation of a text, or of a text to which a full stop was added."""
+    if (whole := _sentence(text, language)) is not None:
+        return whole
+    if text.endswith(".") and (whole := _sentence(text[:-1], language)) is not None:
+        return f"{whole}{language.translations.gettext('.')}"
+    return None
 
 
 def _sentence(text: str, language: Language, *, long: bool = False) -> str | None:
@@ -175,7 +187,7 @@ def _sentence(text: str, language: Language, *, long: bool = False) -> str | Non
 @cache
 def _templates(code: str) -> Sequence[Template]:
     """Return the templates of a language, the most particular first."""
-    return sorted(_read(languages.load(code)), key=lambda template: -template.size)
+    return sorted(_read(languages.load(code)), key=lambda template: (-template.size, -template.signs))
 
 
 def _read(language: Language) -> Iterator[Template]:
@@ -195,7 +207,9 @@ def _value(name: str, value: str, language: Language) -> str:
     if name in NAMED and (found := language.entries.get(f"{NAMES}\x04{value}")):
         return found
     if " " not in value:
-        return value
+        return language.entries.get(value, value) if value in NONE else value
+    if value.startswith(" "):
+        return f" {_value(name, value[1:], language)}"
     if (found := _list(name, value, language)) is not None:
         return found
     return _text(value, language)
