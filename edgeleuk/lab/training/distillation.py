@@ -7,43 +7,48 @@ network, 2015; dense scores with the quality focal loss of Li et al., Generalize
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeleuk.errors import UsageError
 from edgeleuk.lab.training.assign import MAX_LOG_DISTANCE, decode, finder_loss, grid_centres, overlap
-from edgeleuk.lab.training.loop import started
+from edgeleuk.lab.training.loop import Batches, started
 from edgeleuk.lab.training.networks import build_finder, stride_of
 from edgeleuk.lab.training.recipe import Recipe, load_recipe
 
-if TYPE_CHECKING:
-    from edgeleuk.lab.training.finder import FinderBatches
-
+Drawn = Callable[[int], list[NDArray[np.int64]]]
+"""Function from an epoch number to the field indices of that epoch's batches."""
 LEAST_SCORE = 0.05
 """Minimum score of the larger finder at which its box is learnt."""
 
 
 class DistilledBatches:
-    """Batches of `FinderBatches` with the larger finder's outputs.
+    """Batches of the finder with the larger finder's outputs.
 
     Each gets three more tensors: whether a crop is of a known camera (N,), and the class logits (T, K, H, W) and
     log-distances (T, 4, H, W) of the T crops that are.
     """
 
-    def __init__(self, batches: FinderBatches, teacher: nn.Module, sources: Collection[str]) -> None:
-        self.batches = batches
-        self.teacher = teacher.eval().requires_grad_(False).to(batches.device)
-        self.known = np.array([field.sample.source in sources for field in batches.fields])
+    def __init__(self, batches: Batches, drawn: Drawn, known: NDArray[np.bool_], teacher: nn.Module) -> None:
+        """Add a larger finder to batches.
+
+        Args:
+            batches: Batches of an epoch.
+            drawn: Field indices of each batch of an epoch.
+            known: (fields,) whether the larger finder knows the camera of each field.
+            teacher: The larger finder, on the device of the batches.
+        """
+        self.batches, self.drawn, self.known = batches, drawn, known
+        self.teacher = teacher.eval().requires_grad_(False)
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        drawn = self.batches.drawn(epoch)
-        for (shown, *rest), indices in zip(self.batches(epoch), drawn, strict=True):
+        for (shown, *rest), indices in zip(self.batches(epoch), self.drawn(epoch), strict=True):
             known = torch.from_numpy(self.known[indices]).to(shown.device)
             with torch.no_grad():
                 crops = shown[known].contiguous(memory_format=torch.channels_last)
@@ -84,7 +89,7 @@ def distilled_loss(
 
     Args:
         output: Class logits (N, K, H, W) and log-distances (N, 4, H, W) of the small finder.
-        batch: What `DistilledBatches` adds to the crops.
+        batch: What follows the crops in `DistilledBatches`.
         stride: Input pixels per grid cell.
         strength: Weight of the larger finder's outputs.
     """

@@ -193,7 +193,9 @@ def train(recipe: Recipe, out: Path, device: torch.device = CPU, workers: int = 
     task = Task(batches, batches.steps, partial(finder_loss, stride=stride_of(recipe)))
     if "distil" in recipe.sections:
         settings = recipe["distil"]
-        distilled = DistilledBatches(batches, load_teacher(recipe, out.parent), settings["sources"])
+        known = np.array([field.sample.source in settings["sources"] for field in fields])
+        teacher = load_teacher(recipe, out.parent).to(device)
+        distilled = DistilledBatches(batches, batches.drawn, known, teacher)
         loss = partial(distilled_loss, stride=stride_of(recipe), strength=settings["strength"])
         task = Task(distilled, batches.steps, loss)
     return fit(
