@@ -30,9 +30,12 @@ def adapted(lesson: Lesson) -> RenderableType:
     for title, part in (
         ("views of a cell that agree", "agreement_of_views"),
         ("cells sure in all views", "sure_in_all_views"),
+        ("mean probability of blast-like types", "blast_like"),
+        ("known cells read right, mean over types", "guard_cells"),
     ):
         table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
     table.add_row("read alike where both are sure", "", f"{same['same']} of {same['cells']}")
+    table.add_row("read otherwise", "", f"{figures['read_otherwise']} of {figures['cells']}")
     return table
 
 
