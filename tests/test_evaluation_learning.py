@@ -26,7 +26,7 @@ def manifest(model) -> ReaderManifest:  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="module")
 def foreign(manifest: ReaderManifest) -> learning.Foreign:
     own = cells(180, 20, foreign=True)
-    views = learning.Views(own.features, (own.features,))
+    views = learning.Views(own.features, own.features, own.features)
     return learning.Foreign("elsewhere", manifest, HEAD, cells(60, 21, foreign=False), own, views)
 
 

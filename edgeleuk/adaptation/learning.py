@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeleuk.adaptation import rates
-from edgeleuk.adaptation.adapting import Views, adapted
+from edgeleuk.adaptation.adapting import Adapted, Views, adapted
 from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, guarding, seen
 from edgeleuk.adaptation.fields import UnlabelledCells
 from edgeleuk.adaptation.flagging import Flag, flags_of, with_flags
@@ -19,10 +19,12 @@ from edgeleuk.differential.rules import Reference
 from edgeleuk.errors import UsageError
 from edgeleuk.models.heads import Head
 from edgeleuk.models.manifest import FLAG_VALUES, ReaderManifest
+from edgeleuk.models.microscope import Microscope
 from edgeleuk.models.registry import Model
 from edgeleuk.networks.reader import Reader
 
 MEASURED_ON = "cells taught and guard cells, each read by a head that was fitted without it"
+OF_PARENT_MODEL = "read by the model that it was adapted from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,30 @@ def adapted_to(model: Model, reader: Reader, found: UnlabelledCells) -> Lesson:
     figures = {**result.figures, "fields": found.fields}
     if result.refused:
         return Lesson(None, result.refused, figures)
-    patch = {
-        **without_figures(manifest),
-        "threshold": result.threshold,
-        "adapted": figures,
-        "microscope": found.microscope.as_json(),
-    }
+    patch = of_adaptation(manifest, result, found.microscope) | {"adapted": figures}
     data = f"{len(found.crops)} unlabelled cells of {found.fields} fields"
-    return Lesson(NewReader(result.head, patch, "adapted: features shifted and stretched", data), "", figures)
+    return Lesson(
+        NewReader(result.head, patch, "adapted: types fitted to labels by likeness", data), "", figures
+    )
+
+
+def of_adaptation(manifest: ReaderManifest, result: Adapted, microscope: Microscope) -> dict[str, Any]:
+    """Return the entries of a manifest that an adaptation changes.
+
+    Without labels no error rates can be measured: those of the parent stay, and the manifest says whose they are.
+
+    Args:
+        manifest: Parent reader.
+        result: The adaptation.
+        microscope: Microscope of the cells.
+    """
+    of = manifest.raw.get("false_positives_of", "")
+    return {
+        **without_figures(manifest),
+        "temperature": result.temperature,
+        "false_positives_of": f"{of}, {OF_PARENT_MODEL}" if of else OF_PARENT_MODEL,
+        "microscope": microscope.as_json(),
+    }
 
 
 def _types(manifest: ReaderManifest, head: Head, cells: Cells, guard: Cells) -> Taught | None:

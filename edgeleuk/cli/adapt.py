@@ -37,10 +37,11 @@ def adapt(
 ) -> None:
     """Adapt a model to a microscope and stain, from fields that nobody labelled.
 
-    Give ten fields or more with at least sixty white cells, mostly mature ones; three slides of different healthy people are best. The features of the cells are
-    shifted and stretched to those of known microscopes. The new model is written only if quarter turns and other stains of a cell
-    agree more often, more cells are sure, and those that were sure stay what they were; else the exit code is 13 and nothing is
-    written. It does not know what is right: labelled cells (`edgeleuk teach`) help more.
+    Give ten fields or more with at least sixty white cells, mostly mature ones; three slides of different healthy people are best.
+    Cells that are alike get one label, and the types are fitted again to these labels. No more cells are recognised than before, but
+    more of them rightly. The new model is written only if the views of a cell, turned and sharpened, agree more often, cells that were
+    sure stay what they were, known cells are read no worse, and blasts stay blasts; else the exit code is 13 and nothing is written.
+    It does not know what is right: labelled cells (`edgeleuk teach`) help more.
     """
     from edgeleuk.adaptation import fields as of_fields
     from edgeleuk.adaptation import learning

@@ -35,9 +35,12 @@ def adapted(lesson: Lesson) -> RenderableType:
     for title, part in (
         (_("views of a cell that agree"), "agreement_of_views"),
         (_("cells sure in all views"), "sure_in_all_views"),
+        (_("mean probability of blast-like types"), "blast_like"),
+        (_("known cells read right, mean over types"), "guard_cells"),
     ):
         table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
     table.add_row(_("read alike where both are sure"), "", _of(same["same"], same["cells"]))
+    table.add_row(_("read otherwise"), "", _of(figures["read_otherwise"], figures["cells"]))
     return table
 
 

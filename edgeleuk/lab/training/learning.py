@@ -126,7 +126,7 @@ def measure(foreign: Foreign, seeds: int) -> dict[str, Any]:
     every = np.ones(len(cells), bool)
     found = {"source only": _figures([_scored(foreign, foreign.head, manifest, every)])}
     result = adapted(manifest, foreign.head, foreign.guard, foreign.views)
-    own = replace(manifest, threshold=result.threshold)
+    own = replace(manifest, temperature=result.temperature)
     found["adapted"] = _figures([_scored(foreign, result.head, own, every)]) | {"refused": result.refused}
     for number in NUMBERS:
         if len(cells) - number < LEAST_LEFT:
