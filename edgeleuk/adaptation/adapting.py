@@ -116,12 +116,7 @@ def adapted(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) ->
         views: Features of the unlabelled cells.
     """
     before = judged(manifest, head, views)
-    mature = float(np.isin(np.array(manifest.labels)[before.read], list(manifest.mature)).mean())
-    if mature < LEAST_MATURE:
-        reason = (
-            f"{mature:.0%} of the cells are read as mature types, {LEAST_MATURE:.0%} are needed: what the patients have would"
-            " be taken for the microscope. Take fields of healthy slides"
-        )
+    if reason := of_patients(manifest, before):
         return Adapted(head, manifest.threshold, _figures(before, before, manifest.threshold), reason)
     tried = []
     for candidate in _candidates(manifest, head, guard, views.plain):
@@ -138,6 +133,38 @@ def adapted(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) ->
         return Adapted(head, manifest.threshold, _figures(before, after, manifest.threshold), doubt)
     threshold = _threshold(manifest, after)
     return Adapted(best, threshold, _figures(before, after, threshold))
+
+
+def of_patients(manifest: ReaderManifest, judgement: Judgement) -> str:
+    """Return why cells tell no microscope; empty if they do.
+
+    Too few of them are read as mature types.
+    """
+    mature = float(np.isin(np.array(manifest.labels)[judgement.read], list(manifest.mature)).mean())
+    if mature >= LEAST_MATURE:
+        return ""
+    return (
+        f"{mature:.0%} of the cells are read as mature types, {LEAST_MATURE:.0%} are needed: what the patients have would"
+        " be taken for the microscope. Take fields of healthy slides"
+    )
+
+
+def compared(
+    manifest: ReaderManifest, before: Judgement, after: Judgement
+) -> tuple[str, float, dict[str, Any]]:
+    """Compare what a reader and its parent say of the same cells.
+
+    Args:
+        manifest: Parent reader.
+        before: What it says.
+        after: What the other one says.
+
+    Returns:
+        Why the other is no better, empty if it is; its threshold; the figures of both.
+    """
+    doubt = _doubt(before, after)
+    threshold = manifest.threshold if doubt else _threshold(manifest, after)
+    return doubt, threshold, _figures(before, after, threshold)
 
 
 def judged(manifest: ReaderManifest, head: Head, views: Views) -> Judgement:

@@ -25,7 +25,8 @@ def adapted(lesson: Lesson) -> RenderableType:
     figures = lesson.figures
     same = figures["same_where_both_are_sure"]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (f"{figures['cells']} cells of {figures['fields']} fields", "before", "after"):
+    kept = " not learnt" if "learnt_cells" in figures else ""
+    for name in (f"{figures['cells']} cells{kept} of {figures['fields']} fields", "before", "after"):
         table.add_column(name, justify="right" if name in ("before", "after") else "left")
     for title, part in (
         ("views of a cell that agree", "agreement_of_views"),
@@ -33,6 +34,8 @@ def adapted(lesson: Lesson) -> RenderableType:
     ):
         table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
     table.add_row("read alike where both are sure", "", f"{same['same']} of {same['cells']}")
+    if guard := figures.get("guard_cells"):
+        table.add_row("guard cells, mean of the types", *(_mean(guard[when]) for when in ("before", "after")))
     return table
 
 
