@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402  # torch is looked for first
 
 from edgeleuk.adaptation import writing  # noqa: E402
 from edgeleuk.adaptation.fields import UnlabelledCells  # noqa: E402
+from edgeleuk.adaptation.scoring import Score  # noqa: E402
 from edgeleuk.cli import app  # noqa: E402
 from edgeleuk.errors import EdgeleukError, InputError, ModelError, NotBetterError  # noqa: E402
 from edgeleuk.lab.training import selfadapting, selftraining  # noqa: E402
@@ -171,7 +172,13 @@ def test_a_trained_network_reads_and_its_model_has_no_guard_cells(  # type: igno
 ) -> None:
     """It is quantized, and written with its head; its lineage names what changed."""
     how = selfadapting.How(trained[2], known=False)
-    new = selfadapting.trained_reader(recipe, selftraining.build(recipe), model.reader, crops, how)
+    guard = Score(
+        model.reader.labels, np.zeros(0, np.int64), np.zeros((0, len(model.reader.labels)), np.float32)
+    )
+    network = selftraining.build(recipe)
+    found = selfadapting.trained_reader(recipe, network, model.reader, crops, how, guard)
+    new = found.reader
+    assert found.guard is None and found.share == 1
     assert new.head and np.allclose(new.head.weight.T, trained[1]["head.weight"].numpy(), atol=1e-3)
     assert new.features(crops[:2]).shape == (2, new.head.features)
     networks: dict[str, Path | None] = {"reader": new.manifest.path, "guard": None}
@@ -181,6 +188,32 @@ def test_a_trained_network_reads_and_its_model_has_no_guard_cells(  # type: igno
     assert made.reader.guard is None and made.reader.sha256 == new.manifest.sha256
     assert made.reader.sha256 != model.reader.sha256
     assert made.lineage[0]["changed"]["networks"] == ["guard", "head", "reader"]
+
+
+@pytest.mark.parametrize(
+    ("right", "said"), [(20, ""), (18, ""), (16, "guard cells worse: mean recall 0.933")]
+)
+def test_known_cells_may_be_read_a_little_worse(model: registry.Model, right: int, said: str) -> None:
+    """By 0.05 of mean recall; a label that only one side has does not count."""
+    labels = model.reader.labels
+
+    def score(right: int, more: int) -> Score:
+        truth = np.repeat([0, 1, labels.index("blast"), more], 20)
+        read = truth.copy()
+        read[right:20] = 1
+        return Score(labels, truth, np.eye(len(labels), dtype=np.float32)[read])
+
+    lost = selfadapting._lost(model.reader, score(20, 2), score(right, 3))
+    assert said in lost and bool(lost) == bool(said)
+
+
+def test_a_share_of_the_change_is_kept() -> None:
+    """Counters are those after it."""
+    before, after = ({"weight": torch.tensor(x), "count": torch.tensor(n)} for x, n in ((1.0, 1), (3.0, 5)))
+    assert selfadapting.blended(before, after, 0.25) == {
+        "weight": torch.tensor(1.5),
+        "count": torch.tensor(5),
+    }
 
 
 def test_one_field_is_refused_by_the_command(demo_frame: Frame, tmp_path: Path) -> None:

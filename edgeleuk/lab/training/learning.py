@@ -29,15 +29,15 @@ from edgeleuk.lab.evaluation.datasets import CellSample, data_root, load_cells, 
 from edgeleuk.lab.evaluation.restain import draw, restain
 from edgeleuk.lab.training.across import left_out_readers
 from edgeleuk.lab.training.cells import NOT_A_CELL, PLATELET_TYPE
-from edgeleuk.lab.training.export import load_trained, manifest_part
+from edgeleuk.lab.training.export import load_trained
 from edgeleuk.lab.training.guard import guard_cells
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.lenses import lens_of, through
 from edgeleuk.lab.training.recipe import Recipe
-from edgeleuk.lab.training.selfadapting import How, trained_reader
+from edgeleuk.lab.training.selfadapting import How, guard_score, trained_reader
 from edgeleuk.lab.training.selftraining import build, self_recipe
 from edgeleuk.models.heads import Head
-from edgeleuk.models.manifest import ReaderManifest, reader_manifest
+from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.models.registry import Model
 from edgeleuk.networks.reader import Reader
 from edgeleuk.types import Image, Scale
@@ -115,7 +115,7 @@ def left_out(recipe: Recipe, runs: Path, work: Path, self_train: bool = False) -
                 unlabelled = [s for s in samples if s.split == "train" and s.label not in NO_WHITE_CELLS]
                 own = np.stack([middle(reader, *load_cell(s)) for s in unlabelled[:MOST_CELLS]])
                 found = replace(
-                    found, self_trained=_self_trained(each.recipe, runs, work / laboratory, own, crops)
+                    found, self_trained=_self_trained(each.recipe, runs, work / laboratory, own, crops, found)
                 )
             yield found
 
@@ -215,7 +215,12 @@ def _foreign(
 
 
 def _self_trained(
-    recipe: Recipe, runs: Path, work: Path, unlabelled: NDArray[np.uint8], crops: NDArray[np.uint8]
+    recipe: Recipe,
+    runs: Path,
+    work: Path,
+    unlabelled: NDArray[np.uint8],
+    crops: NDArray[np.uint8],
+    foreign: Foreign,
 ) -> SelfTrained:
     """Train a left-out network on unlabelled cells.
 
@@ -225,18 +230,17 @@ def _self_trained(
         work: Folder for the checkpoint and the new network.
         unlabelled: (M, S, S, 3) cells to learn from.
         crops: (N, S, S, 3) cells to read.
+        foreign: The laboratory as the network reads it.
     """
     work.mkdir(parents=True, exist_ok=True)
-    own = self_recipe(recipe)
+    own, manifest = self_recipe(recipe), foreign.manifest
     network = build(own)
     load_trained(network, recipe, runs)
-    parent = reader_manifest(
-        work.parent / recipe.name, manifest_part(recipe, work.parent / recipe.name / "reader.onnx")
-    )
-    reader = trained_reader(own, network, parent, unlabelled, How(work, known=True))
-    manifest = _calibrated(reader, guarding(guard_cells(recipe, reader, ()), reader.manifest))
+    before = guard_score(manifest, foreign.head, foreign.guard)
+    reader = trained_reader(own, network, manifest, unlabelled, How(work, known=True), before).reader
     assert reader.head is not None  # `trained_reader` made one
-    return SelfTrained(manifest, reader.head, reader.features(crops))
+    guard = guarding(guard_cells(recipe, reader, ()), manifest)
+    return SelfTrained(_calibrated(reader, guard), reader.head, reader.features(crops))
 
 
 def _calibrated(reader: Reader, guard: Cells) -> ReaderManifest:

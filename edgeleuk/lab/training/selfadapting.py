@@ -7,7 +7,7 @@ measurements that hold with them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from edgeleuk.adaptation import rates
 from edgeleuk.adaptation.adapting import Views, compared, judged, of_patients
@@ -26,11 +27,19 @@ from edgeleuk.adaptation.teaching import MOST_LOST
 from edgeleuk.adaptation.writing import NewReader, guard_of, without_figures
 from edgeleuk.errors import ModelError
 from edgeleuk.lab.training import quantize
-from edgeleuk.lab.training.cells import training_cells
+from edgeleuk.lab.training.batches import shares
+from edgeleuk.lab.training.cells import (
+    TrainingCell,
+    in_memory,
+    load_field_cells,
+    load_training_cells,
+    non_white_cells,
+    through_objective,
+)
 from edgeleuk.lab.training.export import HEAD, exported, sha256_of
-from edgeleuk.lab.training.guard import FILE, guard_cells
+from edgeleuk.lab.training.guard import FILE, NOT_CELLS_OF, guard_cells
 from edgeleuk.lab.training.inputs import reader_inputs
-from edgeleuk.lab.training.loop import CPU
+from edgeleuk.lab.training.loop import CPU, save
 from edgeleuk.lab.training.norms import SettledReader
 from edgeleuk.lab.training.recipe import Recipe, changed, head_sizes, load_recipe
 from edgeleuk.lab.training.restore import restore, restore_head
@@ -47,6 +56,13 @@ MEASURED_SHARE = 0.2
 
 The student learns that views agree, so that only other cells can show it. They are the last ones, of other fields.
 """
+KNOWN_CELLS = 2500
+"""Number of known single cells that are loaded.
+
+More than are drawn would only take time to read.
+"""
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Shares of the weights' change that are tried, the largest first."""
 MEASURED_ON = "guard cells, which were not learnt from"
 
 
@@ -76,7 +92,7 @@ def self_adapted(model: Model, reader: Reader, found: UnlabelledCells, how: How)
         ModelError: The reader has no head or no guard cells, or it is of no recipe that ships.
         EdgeleukError: A checkpoint is of other cells or settings, or the loss is not finite.
     """
-    manifest, known_cells = model.reader, guarding(guard_of(model), model.reader)
+    manifest, known_guard = model.reader, guarding(guard_of(model), model.reader)
     assert reader.head is not None  # `guard_of` required it
     recipe = recipe_of(manifest, reader.head, found.crops, how)
     learnt = len(found.crops) - round(MEASURED_SHARE * len(found.crops))
@@ -87,25 +103,22 @@ def self_adapted(model: Model, reader: Reader, found: UnlabelledCells, how: How)
     network = build(recipe)
     restore(network, manifest.path)
     restore_head(network, manifest)
-    new = trained_reader(recipe, network, manifest, found.crops[:learnt], how)
-    guard = _guard(recipe, new, how) if how.known else None
-    if guard is not None:
-        new = _calibrated(new, guard)
+    guard_before = guard_score(manifest, reader.head, known_guard)
+    result = trained_reader(recipe, network, manifest, found.crops[:learnt], how, guard_before)
+    new = result.reader
     assert new.head is not None  # `trained_reader` made one
     after = judged(new.manifest, new.head, Views.of(new, found.crops[learnt:]))
     doubt, threshold, figures = compared(manifest, before, after)
-    figures |= {"fields": found.fields, "learnt_cells": learnt, "self_training": _settings(recipe, how)}
+    doubt = doubt or result.lost
+    figures |= {"fields": found.fields, "learnt_cells": learnt, "share_of_change": result.share}
+    figures |= {"self_training": _settings(recipe, how)}
     patch: dict[str, Any] = {"temperature": new.manifest.temperature, "threshold": threshold}
-    if guard is not None:
-        scores = [_score(each, cells) for each, cells in ((reader, known_cells), (new, guard))]
+    if result.guard is not None:
         figures["guard_cells"] = {
-            name: score.as_json(at)
-            for name, score, at in zip(
-                ("before", "after"), scores, (manifest.threshold, threshold), strict=True
-            )
+            "before": guard_before.as_json(manifest.threshold),
+            "after": result.guard.as_json(threshold),
         }
-        doubt = doubt or _lost(manifest, *scores)
-        patch |= rates.measured(scores[1], threshold, manifest, MEASURED_ON)
+        patch |= rates.measured(result.guard, threshold, manifest, MEASURED_ON)
     else:
         patch |= _unmeasured(manifest)
     if doubt:
@@ -151,10 +164,31 @@ def recipe_of(manifest: ReaderManifest, head: heads.Head, crops: NDArray[np.uint
     return changed(recipe, recipe.name, {"self": {"of": of}, "train": train})
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedReader:
+    """A reader that was trained on its own readings."""
+
+    reader: Reader
+    guard: Score | None
+    """Figures on its guard cells; None without known cells."""
+    share: float
+    """Share of the weights' change that was kept."""
+    lost: str
+    """Why it is worse on known cells; empty if it is not."""
+
+
 def trained_reader(
-    recipe: Recipe, network: SettledReader, manifest: ReaderManifest, crops: NDArray[np.uint8], how: How
-) -> Reader:
+    recipe: Recipe,
+    network: SettledReader,
+    manifest: ReaderManifest,
+    crops: NDArray[np.uint8],
+    how: How,
+    guard_before: Score,
+) -> TrainedReader:
     """Train a reader's network on unlabelled cells, quantize it and open it.
+
+    Of the change of the weights so much is kept as the guard cells bear (Wortsman et al., Robust fine-tuning of
+    zero-shot models, CVPR 2022).
 
     Args:
         recipe: Recipe of the self-training.
@@ -162,18 +196,60 @@ def trained_reader(
         manifest: Parent reader.
         crops: (N, S, S, 3) RGB unlabelled cells.
         how: Circumstances.
+        guard_before: Figures of the parent on its guard cells.
     """
-    known = training_cells(recipe) if how.known else []
-    folder = how.work / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
-    self_trained(recipe, network, crops, known, folder / "checkpoint.pt", how.device)
-    full = exported(recipe, how.work, how.work)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    known = known_cells(recipe) if how.known else []
+    path = how.work / recipe.name / "checkpoint.pt"
+    after = self_trained(recipe, network, crops, known, path, how.device).state_dict()
+    for share in SHARES:
+        reader = _quantized(recipe, blended(before, after, share), manifest, crops, how)
+        if not how.known:
+            break
+        guard = guard_cells(recipe, reader)
+        guards.save(how.work / FILE, guard)
+        cells = guarding(guard, manifest)
+        reader = _calibrated(reader, cells)
+        assert reader.head is not None  # `_quantized` made one
+        score = guard_score(reader.manifest, reader.head, cells)
+        if not (lost := _lost(manifest, guard_before, score)) or share == SHARES[-1]:
+            return TrainedReader(reader, score, share, lost)
+    return TrainedReader(reader, None, 1.0, "")
+
+
+def blended(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return weights between two states of a network, `share` of the way."""
+    return {
+        name: value.lerp(after[name], share) if value.is_floating_point() else after[name]
+        for name, value in before.items()
+    }
+
+
+def _quantized(
+    recipe: Recipe, state: Mapping[str, Tensor], manifest: ReaderManifest, crops: NDArray[np.uint8], how: How
+) -> Reader:
+    """Quantize a network of a parent reader's shape and open it."""
+    folder = how.work / "kept"
+    (folder / recipe.name).mkdir(parents=True, exist_ok=True)
+    save(folder / recipe.name / "checkpoint.pt", recipe.digest, recipe["train"]["epochs"], state, state)
+    full = exported(recipe, folder, how.work)
     small, head = full.with_name("reader.onnx"), full.with_name(HEAD)
     settings = recipe["quantize"]
     inputs = _inputs(recipe, manifest, crops, how)
     quantize.quantize(full, small, inputs, settings["method"], settings["keep_float"])
     file = PartFile(head, sha256_of(head))
     return Reader(replace(manifest, path=small, sha256=sha256_of(small), head=file, guard=None))
+
+
+def known_cells(recipe: Recipe) -> list[TrainingCell]:
+    """Load known cells to learn beside the new ones, fewer than a whole training takes."""
+    samples = load_training_cells(recipe, kept_aside=False)
+    rng = np.random.default_rng(recipe["train"]["seed"])
+    many = min(KNOWN_CELLS, len(samples))
+    chosen = rng.choice(len(samples), many, replace=False, p=shares(recipe, samples)).tolist()
+    cells = [*in_memory([samples[i] for i in chosen]), *load_field_cells(recipe)]
+    cells += non_white_cells(recipe, NOT_CELLS_OF)
+    return through_objective(recipe, cells) if "virtual" in recipe.sections else cells
 
 
 def _inputs(
@@ -187,13 +263,6 @@ def _inputs(
         yield from reader_inputs(recipe, Reader(manifest))
 
 
-def _guard(recipe: Recipe, new: Reader, how: How) -> Cells:
-    """Make the guard cells of a new reader again, and write them."""
-    made = guard_cells(recipe, new)
-    guards.save(how.work / FILE, made)
-    return guarding(made, new.manifest)
-
-
 def _calibrated(new: Reader, guard: Cells) -> Reader:
     """Return a reader with the temperature of guard cells.
 
@@ -204,21 +273,22 @@ def _calibrated(new: Reader, guard: Cells) -> Reader:
     return Reader(replace(new.manifest, temperature=round(best_temperature(logits, guard.allowed), 4)))
 
 
-def _score(reader: Reader, cells: Cells) -> Score:
-    assert reader.head is not None  # both readers have one
-    manifest = reader.manifest
-    logits = reader.head.logits(cells.features)[:, : len(manifest.types)]
+def guard_score(manifest: ReaderManifest, head: heads.Head, cells: Cells) -> Score:
+    """Return the figures of a reader on its guard cells."""
+    logits = head.logits(cells.features)[:, : len(manifest.types)]
     printed = Printing.of(manifest).probabilities(logits / np.float32(manifest.temperature))
     return Score(manifest.labels, cells.labels, printed)
 
 
 def _lost(manifest: ReaderManifest, before: Score, after: Score) -> str:
-    """Return why a reader is worse on known cells; empty if it is not."""
-    for name, labels in (("", manifest.labels), (" that are blast-like", manifest.blast_like)):
-        old, new = (
-            each.where(np.isin(np.array(each.labels)[each.truth], list(labels))).mean_recall
-            for each in (before, after)
-        )
+    """Return why a reader is worse on known cells; empty if it is not.
+
+    Labels without cells on either side are left out.
+    """
+    both = np.intersect1d(before.truth, after.truth)
+    blast_like = [i for i in both.tolist() if manifest.labels[i] in manifest.blast_like]
+    for name, labels in (("", both), (" that are blast-like", blast_like)):
+        old, new = (each.where(np.isin(each.truth, labels)).mean_recall for each in (before, after))
         if new < old - MOST_LOST:
             return f"it reads the guard cells{name} worse: mean recall {new:.3f}, before {old:.3f}"
     return ""
