@@ -288,7 +288,7 @@ def learning(
     """Measure `teach` and `adapt` in laboratories that the reader does not know.
 
     Source only, adapted, taught with 25, 50, 100 and 200 cells, with a fifth of them wrong, and an oracle that learnt all other
-    cells. It needs the extra `train`. With --runs each network reads the laboratories that it was trained without; else the model reads simulated ones.
+    cells; with --self-train also self-trained, as `train adapt` does it. It needs the extra `train`. With --runs each network reads the laboratories that it was trained without; else the model reads simulated ones.
     """
     need_torch()
     from edgeleuk.lab.render.learning import render_learning
