@@ -144,6 +144,7 @@ def test_none_takes_a_key_away(model: registry.Model, tmp_path: Path) -> None:
         (Changes("2", "x", reader={"threshold": 2}), "the changes make no model: in the reader, 2 is not between 0 and 1"),
         (Changes("2", "x", finder={"thresholds": {"RBC": None}}), "the changes make no model: the finder lacks 'RBC'"),
         (Changes("2", "x", networks={"painter": Path("x")}), "a model has no network 'painter'"),
+        (Changes("2", "x", networks={"head": None}), "a model needs its head"),
     ],
 )  # fmt: skip
 def test_changes_that_make_no_model_are_a_usage_error(

@@ -146,6 +146,20 @@ def adapted(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) ->
     return Adapted(made, warm.temperature, figures)
 
 
+def compared(before: Judgement, after: Judgement, temperature: float) -> tuple[str, dict[str, Any]]:
+    """Compare what a reader and its parent say of the same cells.
+
+    Args:
+        before: What the parent says.
+        after: What the other one says.
+        temperature: That of the other one.
+
+    Returns:
+        Why the other is no better, empty if it is; the figures of both.
+    """
+    return _doubt(before, after), _figures(before, after, temperature)
+
+
 def judged(manifest: ReaderManifest, head: Head, views: Views) -> Judgement:
     """Return what a head says of unlabelled cells."""
     plain = _shares(manifest, head, views.plain)

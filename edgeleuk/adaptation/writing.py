@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class NewReader:
     reason: str
     data: str
     """Data that it was learnt from."""
+    networks: Mapping[str, Path | None] = field(default_factory=dict)
+    """Further files by what they replace, see `derive.Changes`."""
 
 
 def guard_of(model: Model) -> Guard:
@@ -84,5 +86,5 @@ def write(parent: Model, folder: Path, version: str, new: NewReader) -> Model:
         heads.save(path, new.head.weight, new.head.bias)
         raw = parent.reader.raw
         patch = {name: _replacing(raw.get(name), value) for name, value in new.patch.items()}
-        changes = Changes(version, new.reason, new.data, reader=patch, networks={HEAD: path})
+        changes = Changes(version, new.reason, new.data, reader=patch, networks={**new.networks, HEAD: path})
         return derive(parent, folder, changes)

@@ -16,7 +16,9 @@ from edgeleuk.cli._console import notices, print_json, results, tell, writable_f
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import DataOption, JsonOption
 from edgeleuk.cli._rules import standards
-from edgeleuk.errors import InputError, MissingExtraError, UsageError
+from edgeleuk.cli._selftraining import adapt
+from edgeleuk.cli._training import need_torch
+from edgeleuk.errors import InputError, UsageError
 from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from edgeleuk.lab.training.recipe import Recipe
 
 app = typer.Typer(help="Train a network by its recipe (extra: train).", no_args_is_help=True)
+app.command()(adapt)
 
 CONTROL = "finder-100x-long"
 """Recipe of the finder that saw all cameras.
@@ -267,13 +270,19 @@ def learning(
     ] = "reader-100x-base",
     mag: MagOption = None,
     model_folder: ModelOption = None,
+    self_train: Annotated[
+        bool,
+        typer.Option(
+            "--self-train", help="With --runs: train each network on the laboratory's unlabelled cells too."
+        ),
+    ] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=2, help="Draws of corrected cells.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """Measure `teach` and `adapt` in laboratories that the reader does not know.
 
     Source only, adapted, taught with 25, 50, 100 and 200 cells, with a fifth of them wrong, and an oracle that learnt all other
-    cells. It needs the extra `train`. With --runs each network reads the laboratories that it was trained without; else the model reads simulated ones.
+    cells; with --self-train also self-trained, as `train adapt` does it. It needs the extra `train`. With --runs each network reads the laboratories that it was trained without; else the model reads simulated ones.
     """
     need_torch()
     from edgeleuk.lab.render.learning import render_learning
@@ -283,7 +292,12 @@ def learning(
         from edgeleuk.lab.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, "reader")
-        laboratories = work.left_out(loaded, runs, _beside(runs, f"learning-{loaded.name}"))
+        folder = _beside(runs, f"learning-{loaded.name}")
+        laboratories = work.left_out(loaded, runs, folder, self_train)
+    elif self_train:
+        raise UsageError(
+            "--self-train needs --runs: a published reader has learnt the simulated laboratories."
+        )
     else:
         laboratories = work.simulated(chosen(model_folder, mag))
     found = work.evaluate(laboratories, seeds, lambda name: tell(f"measured: {name}"))
@@ -450,18 +464,3 @@ def _trained(begun: tuple[Recipe, Path, torch.device]) -> None:
         f"trained; checkpoint in {folder}. `edgeleuk publish --runs {folder.parent}` makes the model.",
         markup=False,
     )
-
-
-def need_torch() -> None:
-    """Check that the extra `train` is installed.
-
-    Raises:
-        MissingExtraError: It is not.
-    """
-    try:
-        import onnx  # noqa: F401  # only checked for here; the next imports use it
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "training needs PyTorch and onnx. Run: pip install 'edgeleuk[train]'."
-        ) from error

@@ -27,13 +27,13 @@ from edgeleuk.system import file_io
 from edgeleuk.system.wording import command
 
 PARTS = ("finder", "reader")
-HEAD = "head"
-"""Name of the reader's head among the networks."""
+HEAD, GUARD = "head", "guard"
+"""Names of the reader's head and guard cells among the networks."""
 SCHEMA = Path(__file__).parents[1] / "data" / "model.schema.json"
 COMPUTED = frozenset({"file", "sha256", "head", "guard"})
 """Keys that follow from a part's files.
 
-A reader's head and its guard cells stay as they are, also with another network, unless another head is given.
+A reader's head and its guard cells stay as they are, also with another network, unless others are given.
 """
 
 
@@ -54,8 +54,11 @@ class Changes:
     """Data used for the change; empty if none."""
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
-    networks: Mapping[str, Path] = field(default_factory=dict)
-    """Files by what they replace: "finder" and "reader" (ONNX), "head" (see `heads`)."""
+    networks: Mapping[str, Path | None] = field(default_factory=dict)
+    """Files by what they replace: "finder" and "reader" (ONNX), "head" (see `heads`), "guard" (see `guard`).
+
+    None for the guard cells removes them.
+    """
 
     def patch(self, part: str) -> Mapping[str, Any]:
         return self.finder if part == "finder" else self.reader
@@ -86,8 +89,11 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
     document = _document(file_io.parse_json(source), changes)
     for part in PARTS:
         document[part]["sha256"] = _sha256(files[document[part]["file"]])
-    if HEAD in changes.networks:
-        document["reader"][HEAD]["sha256"] = _sha256(files[document["reader"][HEAD]["file"]])
+    for part in {HEAD, GUARD} & {*changes.networks}:
+        if changes.networks[part] is None:
+            del document["reader"][part]
+        else:
+            document["reader"][part]["sha256"] = _sha256(files[document["reader"][part]["file"]])
     if changes.networks and "real_slides" in document:
         document["real_slides"] = None  # they were read by the parent's networks
     document["lineage"] = [
@@ -108,13 +114,17 @@ def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
     own = {"finder": model.finder.path, "reader": model.reader.path}
     if model.reader.head:
         own[HEAD] = model.reader.head.path
+    if model.reader.guard:
+        own[GUARD] = model.reader.guard.path
     if unknown := sorted({*changes.networks} - {*own}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(own)}.")
-    if model.reader.guard:
-        own["guard"] = model.reader.guard.path
     files = {}
     for part, there in own.items():
         path = changes.networks.get(part, there)
+        if path is None:
+            if part != GUARD:
+                raise UsageError(f"a model needs its {part}. Name a file for it.")
+            continue
         try:
             files[there.name] = file_io.read_bytes(path, registry.MOST_NETWORK_BYTES)
         except OSError as error:

@@ -27,9 +27,12 @@ def adapted(lesson: Lesson) -> RenderableType:
     figures = lesson.figures
     same = figures["same_where_both_are_sure"]
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column(
-        _("{cells} cells of {fields} fields").format(cells=figures["cells"], fields=figures["fields"])
+    cells = (
+        _("{cells} cells not learnt of {fields} fields")
+        if "learnt_cells" in figures
+        else _("{cells} cells of {fields} fields")
     )
+    table.add_column(cells.format(cells=figures["cells"], fields=figures["fields"]))
     for name in (_("before"), _("after")):
         table.add_column(name, justify="right")
     for title, part in (
@@ -38,7 +41,8 @@ def adapted(lesson: Lesson) -> RenderableType:
         (_("mean probability of blast-like types"), "blast_like"),
         (_("known cells read right, mean over types"), "guard_cells"),
     ):
-        table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
+        if part in figures:
+            table.add_row(title, *(_percent(figures[part][when]) for when in ("before", "after")))
     table.add_row(_("read alike where both are sure"), "", _of(same["same"], same["cells"]))
     table.add_row(_("read otherwise"), "", _of(figures["read_otherwise"], figures["cells"]))
     return table

@@ -76,7 +76,7 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
     Thresholds are provisional until they are chosen: the reader's accepts every cell.
     """
     model = recipe["model"]
-    common = {"file": path.name, "sha256": _sha256(path), "um_per_px": model["um_per_px"]}
+    common = {"file": path.name, "sha256": sha256_of(path), "um_per_px": model["um_per_px"]}
     layout = {"layout": "NCHW", "channels": "RGB", "dtype": "float32"}
     if model["kind"] == "finder":
         return {
@@ -97,7 +97,7 @@ def manifest_part(recipe: Recipe, path: Path) -> dict[str, Any]:
     head = path.with_name(HEAD)
     return {
         **common,
-        "head": {"file": HEAD, "sha256": _sha256(head)},
+        "head": {"file": HEAD, "sha256": sha256_of(head)},
         "input": {**layout, "range": [0, top], "size": model["size"], **normalised, **views},
         "types": list(labels.types),
         "printed": labels.prints,
@@ -182,5 +182,6 @@ def load_trained(network: nn.Module, recipe: Recipe, runs: Path) -> None:
     network.load_state_dict(state["average"])
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

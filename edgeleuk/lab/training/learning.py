@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.adaptation.adapting import Views, adapted
 from edgeleuk.adaptation.cells import Cells, guarding, kinds_of
+from edgeleuk.adaptation.fields import MOST_CELLS
 from edgeleuk.adaptation.fitting import Design, Fitter
 from edgeleuk.adaptation.scoring import SURE, Printing, Score, best_temperature, threshold_for
 from edgeleuk.adaptation.teaching import FOLDS, STRICTEST, Teacher, balanced, folds_of
@@ -27,10 +28,14 @@ from edgeleuk.lab.evaluation.cells import CellLoader, middle, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample, data_root, load_cells, of_split
 from edgeleuk.lab.evaluation.restain import draw, restain
 from edgeleuk.lab.training.across import left_out_readers
+from edgeleuk.lab.training.cells import NOT_A_CELL, PLATELET_TYPE
+from edgeleuk.lab.training.export import load_trained
 from edgeleuk.lab.training.guard import guard_cells
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.lenses import lens_of, through
 from edgeleuk.lab.training.recipe import Recipe
+from edgeleuk.lab.training.selfadapting import How, guard_score, trained_reader
+from edgeleuk.lab.training.selftraining import build, self_recipe
 from edgeleuk.models.heads import Head
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.models.registry import Model
@@ -55,6 +60,17 @@ SIMULATED = {
 }
 """Source of the cells, seed of the stain and blur (standard deviation, pixels) of simulated laboratories."""
 ORACLE_PULL = 0.1
+NO_WHITE_CELLS = (NOT_A_CELL, PLATELET_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTrained:
+    """Another reader of the same cells."""
+
+    manifest: ReaderManifest
+    head: Head
+    features: NDArray[np.float32]
+    """(N, F) features of the laboratory's cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +85,11 @@ class Foreign:
     """All its cells of types with LEAST cells."""
     views: Views
     """Features of these in several views."""
+    self_trained: SelfTrained | None = None
+    """A reader that was trained on its own readings of the laboratory; None if there is none."""
 
 
-def left_out(recipe: Recipe, runs: Path, work: Path) -> Iterator[Foreign]:
+def left_out(recipe: Recipe, runs: Path, work: Path, self_train: bool = False) -> Iterator[Foreign]:
     """Yield the laboratories that networks of a recipe were trained without.
 
     Temperature and threshold are chosen on the guard cells, which are cells kept aside.
@@ -80,6 +98,7 @@ def left_out(recipe: Recipe, runs: Path, work: Path) -> Iterator[Foreign]:
         recipe: Recipe of the published reader.
         runs: Folder with one subfolder per training.
         work: Folder for the exported networks.
+        self_train: Whether to train each network on the laboratory's training cells without their labels too.
 
     Raises:
         ModelMissingError: A network has not been trained.
@@ -91,7 +110,14 @@ def left_out(recipe: Recipe, runs: Path, work: Path) -> Iterator[Foreign]:
         load_cell = through(lens_of(each.recipe), each.cells.load_cell)
         for laboratory in each.laboratories:
             samples = each.cells.of(laboratory)
-            yield _foreign(laboratory, reader, guard, samples, load_cell, Labels.of(each.recipe))
+            found, crops = _foreign(laboratory, reader, guard, samples, load_cell, Labels.of(each.recipe))
+            if self_train:
+                unlabelled = [s for s in samples if s.split == "train" and s.label not in NO_WHITE_CELLS]
+                own = np.stack([middle(reader, *load_cell(s)) for s in unlabelled[:MOST_CELLS]])
+                found = replace(
+                    found, self_trained=_self_trained(each.recipe, runs, work / laboratory, own, crops, found)
+                )
+            yield found
 
 
 def simulated(model: Model) -> Iterator[Foreign]:
@@ -108,7 +134,7 @@ def simulated(model: Model) -> Iterator[Foreign]:
             return blurred, scale
 
         samples = [each for each in every if each.source == source]
-        yield _foreign(name, reader, guard, samples, load_cell, None)
+        yield _foreign(name, reader, guard, samples, load_cell, None)[0]
 
 
 def measure(foreign: Foreign, seeds: int) -> dict[str, Any]:
@@ -119,7 +145,7 @@ def measure(foreign: Foreign, seeds: int) -> dict[str, Any]:
         seeds: Number of draws of corrected cells.
 
     Returns:
-        Figures by "source only", "adapted", "taught with N", "taught with N, a fifth wrong" and "oracle":
+        Figures by "source only", "adapted", "self-trained", "taught with N", "taught with N, a fifth wrong" and "oracle":
         mean recall and sure cells on cells that were not corrected, with the range over the draws.
     """
     cells, manifest = foreign.cells, foreign.manifest
@@ -128,6 +154,9 @@ def measure(foreign: Foreign, seeds: int) -> dict[str, Any]:
     result = adapted(manifest, foreign.head, foreign.guard, foreign.views)
     own = replace(manifest, temperature=result.temperature)
     found["adapted"] = _figures([_scored(foreign, result.head, own, every)]) | {"refused": result.refused}
+    if own_reader := foreign.self_trained:
+        by_it = replace(foreign, cells=replace(cells, features=own_reader.features))
+        found["self-trained"] = _figures([_scored(by_it, own_reader.head, own_reader.manifest, every)])
     for number in NUMBERS:
         if len(cells) - number < LEAST_LEFT:
             continue
@@ -151,8 +180,8 @@ def _foreign(
     samples: Sequence[CellSample],
     load_cell: CellLoader,
     labels: Labels | None,
-) -> Foreign:
-    """Read the cells of a laboratory.
+) -> tuple[Foreign, NDArray[np.uint8]]:
+    """Read the cells of a laboratory; return it and the crops of the cells.
 
     `labels`: meaning of coarse labels; None for the names that the reader knows.
     """
@@ -182,7 +211,36 @@ def _foreign(
         np.unique(patients, return_inverse=True)[1],
         1,
     )
-    return Foreign(name, manifest, reader.head, guard, cells, views)
+    return Foreign(name, manifest, reader.head, guard, cells, views), crops
+
+
+def _self_trained(
+    recipe: Recipe,
+    runs: Path,
+    work: Path,
+    unlabelled: NDArray[np.uint8],
+    crops: NDArray[np.uint8],
+    foreign: Foreign,
+) -> SelfTrained:
+    """Train a left-out network on unlabelled cells.
+
+    Args:
+        recipe: Recipe of the left-out network.
+        runs: Folder with one subfolder per training.
+        work: Folder for the checkpoint and the new network.
+        unlabelled: (M, S, S, 3) cells to learn from.
+        crops: (N, S, S, 3) cells to read.
+        foreign: The laboratory as the network reads it.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    own, manifest = self_recipe(recipe), foreign.manifest
+    network = build(own)
+    load_trained(network, recipe, runs)
+    before = guard_score(manifest, foreign.head, foreign.guard)
+    reader = trained_reader(own, network, manifest, unlabelled, How(work, known=True), before).reader
+    assert reader.head is not None  # `trained_reader` made one
+    guard = guarding(guard_cells(recipe, reader, ()), manifest)
+    return SelfTrained(_calibrated(reader, guard), reader.head, reader.features(crops))
 
 
 def _calibrated(reader: Reader, guard: Cells) -> ReaderManifest:

@@ -68,6 +68,8 @@ class Task:
     """Number of batches in each epoch."""
     loss: Loss
     """Loss of an output."""
+    before_epoch: Callable[[nn.Module], None] | None = None
+    """Called with the averaged network before each epoch; None for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def fit(
     halved = schedule.bf16 and (device.type != "cpu" or bfloat16_here())
     follow = _follower(average, network)
     for epoch in range(start, schedule.epochs):
+        if task.before_epoch:
+            task.before_epoch(average)
         network.train()
         began, count = time.monotonic(), 0
         sums: dict[str, Tensor] = {}
