@@ -157,7 +157,9 @@ NOT_SHOWN: dict[str, frozenset[str]] = {
         }
     ),
     "programme/page.py": frozenset({'<p class="note">{safe}edgeleuk {__version__}. {guarded_markup}</p>'}),
-    "render/learning.py": frozenset({"agreement_of_views", "sure_in_all_views", "before", "after"}),
+    "render/learning.py": frozenset(
+        {"agreement_of_views", "sure_in_all_views", "blast_like", "guard_cells", "before", "after"}
+    ),
     "render/levey_jennings.py": frozenset({"v"}),
     "render/levey_jennings_page.py": frozenset(
         {
