@@ -187,7 +187,7 @@ def _learnt(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) ->
     many_blasts = shares[:, blast_like].sum(axis=1).mean() >= BLASTS
 
     def fitted(labels: NDArray[np.int64], confidence: Floats) -> Head:
-        kept = blast_like[read] & ~blast_like[labels]
+        kept = blast_like[read]
         if many_blasts:
             kept |= mature[labels] & ~mature[read]
         return _fitted(manifest, head, guard, views.plain, (np.where(kept, read, labels), confidence))
