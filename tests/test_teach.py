@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from edgeleuk.adaptation import fitting, folders, scoring
-from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, kinds_of
+from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, in_turns, kinds_of
 from edgeleuk.adaptation.flagging import flags_of, with_flags
 from edgeleuk.adaptation.teaching import LEAST_CELLS, Taught, Teacher, folds_of
 from edgeleuk.cli import app
@@ -381,6 +381,8 @@ def test_a_taught_model_names_its_parent_and_reads_the_cells(
     crops = np.stack([cv2.resize(picture(1, i), (96, 96), interpolation=cv2.INTER_AREA) for i in range(12)])
     best = reader.probabilities(crops)[0].argmax(axis=1)
     assert (best == made.reader.labels.index("plasma_cell")).mean() > 0.8
+    learnt_from = in_turns(Reader(model.reader, 1), crops)
+    np.testing.assert_allclose(reader.features(crops), learnt_from, atol=1e-5)
     names = updates.read(updates.pack(made)).files.keys()
     assert {"model.json", "reader-head.npz", "reader-guard.npz"} <= names
     card = CliRunner().invoke(app, ["models", "show", "--model", str(out)])

@@ -18,6 +18,11 @@ from edgeleuk.types import Image, Scale
 
 NOTHING = -1
 """Label of a cell of a kind new to the reader."""
+TURNS = 4
+"""Quarter turns of a cell that a taught reader reads and averages.
+
+With 100 corrected cells of krd, mean recall on its others was .767 in two turns and .822 in four; see METHOD.md.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def seen(
     slides = list(dict.fromkeys(each.slide for each in cells))
     groups = np.array([slides.index(each.slide) for each in cells])
     return Cells(
-        features=reader.features(crops),
+        features=in_turns(reader, crops),
         labels=labels,
         allowed=allowed,
         kinds=tuple(each.kind for each in cells),
@@ -134,6 +139,13 @@ def seen(
         slides=len(slides),
         microscope=_microscope((each.picture for each in cells), um_per_px, profile),
     )
+
+
+def in_turns(reader: Reader, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the features (N, F) of crops (N, S, S, 3), averaged over TURNS quarter turns."""
+    each = [reader.features(crops, turn) for turn in range(TURNS // reader.manifest.views)]
+    mean: NDArray[np.float32] = np.mean(each, axis=0)
+    return mean
 
 
 def guarding(guard: Guard, manifest: ReaderManifest) -> Cells:

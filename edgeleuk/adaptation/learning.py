@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeleuk.adaptation import rates
 from edgeleuk.adaptation.adapting import Adapted, Views, adapted
-from edgeleuk.adaptation.cells import NOTHING, Cells, TaughtCell, guarding, seen
+from edgeleuk.adaptation.cells import NOTHING, TURNS, Cells, TaughtCell, guarding, seen
 from edgeleuk.adaptation.fields import UnlabelledCells
 from edgeleuk.adaptation.flagging import Flag, flags_of, with_flags
 from edgeleuk.adaptation.teaching import Taught, Teacher
@@ -82,7 +82,11 @@ def taught(model: Model, reader: Reader, cells: Sequence[TaughtCell], circumstan
     why_not += [flag.refused for flag in flags if flag.refused]
     if not adopted and (result is None or result.refused):
         return Lesson(None, "; ".join(why_not), figures)
-    patch: dict[str, Any] = {"taught": figures, "microscope": _microscope(every)}
+    patch: dict[str, Any] = {
+        "taught": figures,
+        "microscope": _microscope(every),
+        "input": {**manifest.raw["input"], "views": TURNS},
+    }
     if result and not result.refused:
         patch |= _of_types(result, manifest, len(own), circumstances.reference)
         head = result.head

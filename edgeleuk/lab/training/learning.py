@@ -88,6 +88,11 @@ class Foreign:
     self_trained: SelfTrained | None = None
     """A reader that was trained on its own readings of the laboratory; None if there is none."""
 
+    def in_turns(self) -> Foreign:
+        """Return the laboratory with the features that a taught reader takes, of four quarter turns."""
+        mean = ((self.views.plain + self.views.turned) / 2).astype(np.float32)
+        return replace(self, cells=replace(self.cells, features=mean))
+
 
 def left_out(recipe: Recipe, runs: Path, work: Path, self_train: bool = False) -> Iterator[Foreign]:
     """Yield the laboratories that networks of a recipe were trained without.
@@ -169,7 +174,7 @@ def measure(foreign: Foreign, seeds: int) -> dict[str, Any]:
                 "before": _figures([each for _, each, _ in done])["mean_recall"],
                 "adopted": sum(each for _, _, each in done),
             }
-    found["oracle"] = _figures([_oracle(foreign)])
+    found["oracle"] = _figures([_oracle(foreign.in_turns())])
     return found
 
 
@@ -271,7 +276,8 @@ def _taught(
     They are of the cells that were not drawn. The last value is whether the head is adopted.
     """
     rng = np.random.default_rng((seed, number))
-    cells, manifest = foreign.cells, foreign.manifest
+    turned = foreign.in_turns()
+    cells, manifest = turned.cells, foreign.manifest
     drawn = np.zeros(len(cells), bool)
     drawn[rng.permutation(len(cells))[:number]] = True
     own = replace(cells.where(drawn), groups=np.arange(number))
@@ -280,7 +286,7 @@ def _taught(
     result = Teacher(manifest, foreign.head, own, foreign.guard).taught()
     new = replace(manifest, temperature=result.temperature, threshold=result.threshold)
     before = _scored(foreign, foreign.head, manifest, ~drawn)
-    return _scored(foreign, result.head, new, ~drawn), before, not result.refused
+    return _scored(turned, result.head, new, ~drawn), before, not result.refused
 
 
 def _with_wrong_labels(
