@@ -138,7 +138,7 @@ QUIET_CALLS = {
     "strip", "join", "get", "option", "command", "execute", "Option", "Argument", "counted_text", "Counter", "TypeVar",
 }  # fmt: skip
 """Methods and functions whose positional texts are no texts for people."""
-QUIET_NAMES = {"_STYLE", "SCHEMA", "__all__", "COLUMNS"}
+QUIET_NAMES = {"_STYLE", "FONTS", "SCHEMA", "__all__", "COLUMNS"}
 """Names of constants that are no texts for people."""
 NOT_SHOWN: dict[str, frozenset[str]] = {
     "": frozenset({"Esc", "um/px", "edgeleuk live", "edgeleuk live ", "held-back errors", "rb", "utf-8"}),

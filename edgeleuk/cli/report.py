@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import json_text, print_csv, results, tell, write
+from edgeleuk.cli._console import json_text, print_csv, results, tell, warn, write
 from edgeleuk.cli._kept import reviewed, session_of, tell_lost
 from edgeleuk.cli._model import ModelOption
 from edgeleuk.cli._rules import ReferenceOption, RulesOption, standards
@@ -105,12 +105,19 @@ def report(
 def _write(made: Report, html: Path | None, pdf: Path | None, csv: Path | None, as_json: Path | None) -> None:
     from edgeleuk.render.report import plain
     from edgeleuk.render.report.page import page
+    from edgeleuk.render.report.pdf import FONTS
     from edgeleuk.render.report.pdf import pdf as printed
 
     if html:
         write(html, page(made), private_files.FILE)
     if pdf:
-        write(pdf, printed(page(made)), private_files.FILE)
+        boxes: set[str] = set()
+        write(pdf, printed(page(made), boxes.add), private_files.FILE)
+        if boxes:
+            letters = ", ".join(f"U+{ord(each):04X}" for each in sorted(boxes))
+            warn(
+                f"no font of this machine has {letters}: the PDF shows boxes instead. Install fonts: {FONTS}"
+            )
     if csv:
         _put(csv, plain.csv(made))
     if as_json:

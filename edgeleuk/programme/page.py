@@ -17,6 +17,7 @@ from edgeleuk.programme.funnel_svg import funnel_plot, run_chart
 from edgeleuk.render._words import unchecked_notice
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.render.typography import FONTS, typeset
 from edgeleuk.system.language import _, current, date, figure, msgid, ngettext
 from edgeleuk.system.sentences import said
 
@@ -26,7 +27,8 @@ UNITS = {
     "corrected": msgid("cells looked at by a reviewer"),
 }
 _STYLE = (
-    "body{font:14px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:1100px;padding:0 1em;color:#111}"
+    f"body{{font:14px/1.45 {FONTS};}}"
+    "body{margin:1.5em auto;max-width:1100px;padding:0 1em;color:#111}"
     "h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:1.6em 0 .3em}h3{font-size:1em;margin:1em 0 .2em}"
     "table{border-collapse:collapse;width:100%}th,td{padding:.2em .5em;text-align:end;border-bottom:1px solid #ddd}"
     "th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:start}tr.look{background:#fff0c2}"
@@ -47,7 +49,7 @@ _METHOD = msgid(
 def page(programme: Programme) -> str:
     """Return the page."""
     body, language = "".join(_body(programme)), current()
-    return (
+    return typeset(
         f'<!doctype html>\n<html lang="{language.code}" dir="{language.direction}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"

@@ -14,6 +14,7 @@ from edgeleuk.render.levey_jennings import Point, points
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.quality_control import quantity_name, shown_number, unit, value_text
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.render.typography import FONTS, typeset
 from edgeleuk.system.language import _, current, date
 from edgeleuk.system.sentences import said
 
@@ -24,9 +25,10 @@ MOST_SD = 4.0
 """Deviation at the chart's upper and lower edge; farther ones stand on it."""
 _INK = {0: "#444", 1: "#ddd", 2: "#c58b00", 3: "#b00020"}
 _STYLE = (
-    "body{font:14px/1.4 system-ui,sans-serif;margin:2em auto;max-width:760px;color:#111}"
+    f"body{{font:14px/1.4 {FONTS};}}"
+    "body{margin:2em auto;max-width:760px;color:#111}"
     ".english::before{content:'['}.english::after{content:']'}"
-    "svg{display:block;margin:0 0 1.2em;break-inside:avoid}p{margin:.3em 0}"
+    "svg{display:block;max-width:100%;height:auto;margin:0 0 1.2em;break-inside:avoid}p{margin:.3em 0}"
     "@media print{@page{size:A4;margin:15mm}body{margin:0}}"
 )
 
@@ -45,7 +47,7 @@ def svg(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequenc
     )
     height = 24 + HEIGHT * len(charts)
     title = f'<text x="8" y="18" font-weight="bold">{_safe(_title_of(name))}</text>'
-    return f"{_open(height)}{title}{body}</svg>\n"
+    return typeset(f"{_open(height)}{title}{body}</svg>\n")
 
 
 def page(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequence[str]) -> str:
@@ -60,7 +62,7 @@ def page(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequen
     language = current()
     title = _safe(_title_of(name))
     rules = _safe(_("Westgard rules: 1-2s warns, 1-3s and 2-2s reject."))
-    return (
+    return typeset(
         f'<!doctype html>\n<html lang="{language.code}" dir="{language.direction}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body>"
@@ -76,7 +78,7 @@ def _title_of(name: str) -> str:
 def _open(height: int) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-        ' font-family="system-ui, sans-serif" font-size="12">'
+        f' direction="ltr" font-family="{_safe(FONTS)}" font-size="12">'
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
     )
 

@@ -18,6 +18,7 @@ from edgeleuk.errors import UsageError
 from edgeleuk.render._words import counted_text, unchecked_notice
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
+from edgeleuk.render.typography import typeset
 from edgeleuk.review import Review
 from edgeleuk.slidemap.slide_map import CROP_UM
 from edgeleuk.system.language import _, current, ngettext, pgettext, word
@@ -91,11 +92,11 @@ class Templates:
             "live": self._live,
             "version": self.version,
         }
-        return HTMLResponse(_environment().get_template(name).render(**known, **values))
+        return HTMLResponse(typeset(_environment().get_template(name).render(**known, **values)))
 
     def part(self, name: str, **values: Any) -> str:
         """Return a part of a page."""
-        return _environment().get_template(name).render(**values)
+        return typeset(_environment().get_template(name).render(**values))
 
     def changed(self, kept: Kept, review: Review) -> Texts:
         """Return the parts of a slide's page that an action changes."""

@@ -33,6 +33,7 @@ from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.render.terminal import between, overlap_text, quality_text, rounded_per_ul
+from edgeleuk.render.typography import NO_BREAK, typeset
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
 from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.language import _, current, date, figure, msgid, ngettext, word
@@ -45,7 +46,6 @@ BAR_UM = 5.0
 MOST_LINES = 30
 """Maximum number of pictures, refusals or scales with a line of their own."""
 NOT_NAMED = msgid("not named")
-NO_BREAK = "\u00a0"
 ENDINGS = {
     "HIGH": msgid("above its range"),
     "LOW": msgid("below its range"),
@@ -66,7 +66,7 @@ BACKGROUNDS: Mapping[Code, str] = {
 def page(report: Report) -> str:
     """Return the report as HTML."""
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    return _engine().get_template("report.html").render(_view(report), style=style)
+    return typeset(_engine().get_template("report.html").render(_view(report), style=style))
 
 
 @cache

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from edgeleuk.errors import MissingExtraError, OutputError
 
 INSTALL = "pip install 'edgeleuk[pdf]'"
+FONTS = "sudo apt install fonts-noto-core"
 PANGO = "sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
 
 
@@ -34,10 +37,14 @@ def require() -> None:
     _library()
 
 
-def pdf(html: str) -> bytes:
+def pdf(html: str, on_box: Callable[[str], object] | None = None) -> bytes:
     """Print a page as PDF, A4.
 
     Equal pages give equal bytes.
+
+    Args:
+        html: Page.
+        on_box: Called with each character that no font of this machine has, which is printed as a box.
 
     Raises:
         MissingExtraError: WeasyPrint, or the library Pango that it draws text with, is not installed.
@@ -47,9 +54,34 @@ def pdf(html: str) -> bytes:
     fetcher = fetcher_class(allowed_protocols=["data"], fail_on_errors=True, allow_redirects=False)
     identifier = hashlib.sha256(html.encode()).digest()[:16]
     try:
-        return bytes(html_class(string=html, url_fetcher=fetcher).write_pdf(pdf_identifier=identifier) or b"")
+        with _boxes_told(on_box or (lambda _: None)):
+            return bytes(
+                html_class(string=html, url_fetcher=fetcher).write_pdf(pdf_identifier=identifier) or b""
+            )
     except fatal as error:
         raise OutputError("the report refers to something outside it, and is not printed.") from error
+
+
+class _Boxes(logging.Handler):
+    """Hears which characters WeasyPrint prints as boxes; it says so in its log alone."""
+
+    def __init__(self, on_box: Callable[[str], object]) -> None:
+        super().__init__()
+        self._on_box = on_box
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith(".notdef") and isinstance(record.args, tuple):
+            self._on_box(str(record.args[0]))
+
+
+@contextmanager
+def _boxes_told(on_box: Callable[[str], object]) -> Iterator[None]:
+    log, handler = logging.getLogger("weasyprint"), _Boxes(on_box)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _library() -> tuple[Any, Any, Any]:
@@ -57,8 +89,8 @@ def _library() -> tuple[Any, Any, Any]:
 
     They are the page, the fetcher of what a page refers to, and the error of that.
     """
-    # Its remarks on style sheets are for their authors.
-    logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
+    # Its remarks on style sheets are for their authors: they reach no handler but ours.
+    logging.getLogger("weasyprint").propagate = False
     try:
         from weasyprint import HTML
         from weasyprint.urls import FatalURLFetchingError, URLFetcher
