@@ -121,6 +121,21 @@ def test_a_second_opinion_has_no_row_of_slides(opinion: tuple[Path, str, str], t
     assert {document.uuid for document, _ in archive.read(file).slides} == own
 
 
+def test_the_list_says_where_the_first_session_was_counted(
+    first: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    """Its UUID alone tells the second reviewer nothing, and slide ids of two sites may be the same."""
+    path, session, file = first
+    command("sessions", "set", session, "--site", "Kisumu", "--device", "bench-1", "--store", path)
+    command("sessions", "share", session, "--out", file, "--store", path)
+    there = tmp_path / "there.db"
+    assert command("sessions", "take", file, "--store", there).exit_code == 0
+    listed = " ".join(command("sessions", "list", "--store", there).stdout.split())
+    with open_store(path) as store:
+        uuid = store.get(session).summary.uuid
+    assert f"is a second opinion on {uuid} (Kisumu, bench-1)" in listed
+
+
 def test_a_slide_id_shares_and_compares_its_own_session(
     opinion: tuple[Path, str, str], tmp_path: Path
 ) -> None:
