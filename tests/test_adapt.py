@@ -230,6 +230,21 @@ def test_one_field_is_refused_by_the_command(demo_frame: Frame, tmp_path: Path) 
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize("command", [("adapt",), ("train", "adapt")], ids=["adapt", "train adapt"])
+def test_fields_in_subfolders_are_found_as_the_message_says(
+    command: tuple[str, ...], demo_frame: Frame, tmp_path: Path
+) -> None:
+    """A folder for each slide: without -r the message names it, and with it the fields are found."""
+    (tmp_path / "in" / "s1").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "in" / "s1" / "a.png"), demo_frame.pixels[..., ::-1])
+    arguments = [*command, str(tmp_path / "in"), "--name", "b", "--out", str(tmp_path / "o")]
+    if "train" in command:
+        pytest.importorskip("torch")
+        arguments += ["--runs", str(tmp_path / "runs")]
+    assert "Its subfolders are read with -r." in str(CliRunner().invoke(app, arguments).exception)
+    assert "Take 10 fields" in str(CliRunner().invoke(app, [*arguments, "-r"]).exception)
+
+
 def test_sharpening_changes_edges_only() -> None:
     """A dark cell becomes darker at its rim, and its background brighter."""
     crops = np.full((1, 16, 16, 3), 200, np.uint8)

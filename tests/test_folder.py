@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from edgeleuk.errors import InputError, NotAnImageError
+from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.sources.pictures import pixels
 from edgeleuk.sources.pictures import tiff as tiff_format
 from edgeleuk.sources.pictures.listing import pictures
@@ -194,6 +195,18 @@ def test_a_folder_without_pictures_says_so(slides: Path) -> None:
     plain = f"slides/day1 holds no pictures ({formats})."
     assert found("slides/day1") == [f"{plain} Its subfolders are read with -r."]
     assert found("slides/day1", recursive=True) == [plain]
+    *_, without_option = pictures(["slides/day1"], None)
+    assert str(without_option) == f"{plain} Name the folder that holds them."
+
+
+def test_a_subfolder_is_to_be_named_where_no_option_reads_it(slides: Path) -> None:
+    """As for `calibrate` and `live`, which have no -r."""
+    (slides / "deeper").mkdir(exist_ok=True)
+    left = [
+        each for each in pictures(["slides"], None) if isinstance(each, Refusal) and each.code == "folder"
+    ]
+    (line,) = left_out_lines(left, recursive=False)
+    assert "name the folder." in line.plain and "-r" not in line.plain
 
 
 @contextmanager

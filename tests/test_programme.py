@@ -142,6 +142,17 @@ def test_since_takes_what_was_counted_since(store: Path, tmp_path: Path) -> None
     assert "2026-01-31T08:00" in str(done.exception)
 
 
+def test_since_takes_what_was_changed_since(store: Path, tmp_path: Path) -> None:
+    """A slide id that was corrected after an export leaves with the next one, and no other session does."""
+    path = tmp_path / "a.zip"
+    assert command("sessions", "set", "S-1", "--slide", "S-7", "--store", store).exit_code == 0
+    with open_store(store) as opened:
+        (changed,) = (each for each in opened.list() if each.slide == "S-7")
+        since = opened.get(changed.id).notes()[-1].at
+    command("sessions", "export", "--since", since, "--zip", path, "--store", store)
+    assert [document.uuid for document, _ in archive.read(path).slides] == [changed.uuid]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +107,33 @@ def test_a_slide_id_means_no_second_opinion(opinion: tuple[Path, str, str]) -> N
         with pytest.raises(UsageError, match=f"only a second opinion.*{second}"):
             find_slide(store, "S-1")
         assert store.get(second).first == store.get(second).summary.second_of
+
+
+def test_a_second_opinion_has_no_row_of_slides(opinion: tuple[Path, str, str], tmp_path: Path) -> None:
+    """So that the tables of all sites, one below the other, have each slide once; `merge` gets it all the same."""
+    path, session, second = opinion
+    file = tmp_path / "all.zip"
+    assert command("sessions", "export", "--all", "--zip", file, "--store", path).exit_code == 0
+    with zipfile.ZipFile(file) as opened, open_store(path) as store:
+        table = csv.DictReader(io.StringIO(opened.read("slides.csv").decode()))
+        assert [row["session"] for row in table] == [store.get(session).summary.uuid]
+        own = {store.get(each).summary.uuid for each in (session, second)}
+    assert {document.uuid for document, _ in archive.read(file).slides} == own
+
+
+def test_the_list_says_where_the_first_session_was_counted(
+    first: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    """Its UUID alone tells the second reviewer nothing, and slide ids of two sites may be the same."""
+    path, session, file = first
+    command("sessions", "set", session, "--site", "Kisumu", "--device", "bench-1", "--store", path)
+    command("sessions", "share", session, "--out", file, "--store", path)
+    there = tmp_path / "there.db"
+    assert command("sessions", "take", file, "--store", there).exit_code == 0
+    listed = " ".join(command("sessions", "list", "--store", there).stdout.split())
+    with open_store(path) as store:
+        uuid = store.get(session).summary.uuid
+    assert f"is a second opinion on {uuid} (Kisumu, bench-1)" in listed
 
 
 def test_a_slide_id_shares_and_compares_its_own_session(

@@ -349,6 +349,7 @@ def test_set_as_json_has_each_change(copy: tuple[Path, str]) -> None:
     arguments = ("set", session, "--operator", "ab", "--json", "--store", path)
     document = json.loads(run(*arguments).stdout)
     assert document["session"]["operator"] == "ab"
+    assert document["session"]["state"] == "finished"
     assert document["changes"] == [{"name": "operator", "before": "", "after": "ab"}]
     assert json.loads(run(*arguments).stdout)["changes"] == []
 

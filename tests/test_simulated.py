@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from edgeleuk.cli import app
 from edgeleuk.errors import UsageError
 from edgeleuk.simulation import paint, smear_layout
 from edgeleuk.simulation.smear import Camera, Optics, Smear, Stage, demo, truth_document
@@ -284,6 +287,14 @@ def test_truth_document_is_json(sample: Stage) -> None:
     assert json.loads(json.dumps(document)) == document
     assert len(document["cells"]) == len(sample.truth())
     assert document["um_per_px_x"] == document["um_per_px_y"] == 0.1
+
+
+def test_a_field_without_room_names_the_options_that_make_it_larger(tmp_path: Path) -> None:
+    """The number of cells is no option of the command."""
+    arguments = ["simulate", "--seed", "1", "--width", "800", "--height", "600", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, UsageError)
+    assert "larger values of --width, --height or --um-per-px" in str(done.exception)
 
 
 def _whole(box: tuple[float, float, float, float], stage: Stage) -> bool:

@@ -123,7 +123,7 @@ def count_live(options: Options, start: Start) -> str | None:
             tell(text)
         for each in reasons_now(options.control_log, options.model.magnification, options.who.device):
             warn(each.text)
-        for line in left_out_lines(info.left_out):
+        for line in left_out_lines(info.left_out, recursive=False):
             notices.print(line)
         session = _session(stack, options, analyser, spec) if options.keep else None
         slide = SlideCount(analyser, rules, ranges, scale, SlideOptions(stills=info.stills))

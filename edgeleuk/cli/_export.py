@@ -135,9 +135,10 @@ def _chosen(opened: Store, every: list[SessionSummary], wanted: Wanted) -> list[
 
 
 def _is_later(opened: Store, each: SessionSummary, time: datetime) -> bool:
-    """Return whether a session was counted or reviewed since a time."""
+    """Return whether a session was counted, reviewed or changed since a time."""
     trail = opened.trail(each.id).entries([])
-    times = (each.started, each.last, each.ended, trail[-1].at if trail else None)
+    notes = opened.get(each.id).notes([])  # each change of a fact is one
+    times = (each.started, each.last, each.ended, *(other[-1].at for other in (trail, notes) if other))
     return any(datetime.fromisoformat(text) >= time for text in times if text)
 
 

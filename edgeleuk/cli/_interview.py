@@ -200,8 +200,8 @@ def files(named: Sequence[str]) -> list[PictureFile | InputError]:
     from edgeleuk.sources.pictures.listing import pictures
     from edgeleuk.types import Refusal
 
-    found = list(pictures(named))
-    for line in left_out_lines([each for each in found if isinstance(each, Refusal)]):
+    found = list(pictures(named, None))
+    for line in left_out_lines([each for each in found if isinstance(each, Refusal)], recursive=False):
         notices.print(line)
     usable = [each for each in found if not isinstance(each, Refusal)]
     faults = [each for each in usable if isinstance(each, InputError)]

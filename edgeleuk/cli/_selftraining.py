@@ -14,6 +14,7 @@ import typer
 from edgeleuk.cli._console import print_json, progress_bar, report, results, tell, writable_folder
 from edgeleuk.cli._learning import NameOption, OutOption, Target, require_learnable
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
+from edgeleuk.cli._options import RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._training import need_torch
 from edgeleuk.errors import NotBetterError
@@ -34,6 +35,7 @@ def adapt(
             "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
         ),
     ] = None,
+    recursive: RecursiveOption = False,
     profile_name: ProfileOption = None,
     out: OutOption = None,
     model_folder: ModelOption = None,
@@ -81,7 +83,7 @@ def adapt(
     target = Target.of(model, name, out)
     with progress_bar("looking at fields", shown=not as_json) as progress:
         found = of_fields.gathered(
-            Analyser(model, threads, profile=profile), list(pictures(fields)), um_per_px, progress
+            Analyser(model, threads, profile=profile), list(pictures(fields, recursive)), um_per_px, progress
         )
     known = bool(os.environ.get("EDGELEUK_DATA"))
     if not known:

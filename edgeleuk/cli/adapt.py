@@ -9,7 +9,7 @@ import typer
 from edgeleuk.cli._console import print_json, progress_bar, report, results, tell
 from edgeleuk.cli._learning import FiguresOption, NameOption, OutOption, Target, require_learnable
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
-from edgeleuk.cli._options import NetworkThreadsOption
+from edgeleuk.cli._options import NetworkThreadsOption, RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.errors import NotBetterError
 
@@ -29,6 +29,7 @@ def adapt(
             "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
         ),
     ] = None,
+    recursive: RecursiveOption = False,
     profile_name: ProfileOption = None,
     out: OutOption = None,
     model_folder: ModelOption = None,
@@ -56,7 +57,7 @@ def adapt(
     target = Target.of(model, name, out)
     with progress_bar("looking at fields", shown=not as_json) as progress:
         found = of_fields.gathered(
-            Analyser(model, threads, profile=profile), list(pictures(fields)), um_per_px, progress
+            Analyser(model, threads, profile=profile), list(pictures(fields, recursive)), um_per_px, progress
         )
     lesson = learning.adapted_to(model, Reader(model.reader, threads), found)
     written = target.write(lesson.new) if lesson.new else ""

@@ -231,9 +231,10 @@ def _tell(progress: Progress, state: _State, *, stopped: bool) -> None:
         )
     if earlier := state.failed - progress.failed:
         tell(f"slides that failed in an earlier run: {earlier}. Give --retry to count them again.")
-    done = f"{progress.counted} slides counted, {progress.failed} failed, {progress.before} done before"
+    counted, rows = progress.counted, state.rows
+    done = f"{counted} slide{'s' * (counted != 1)} counted, {progress.failed} failed, {progress.before} done before"
     tell(f"{'interrupted: ' if stopped else ''}{done}; {state.lacking} without a result.")
-    tell(f"The table is {table}: {state.rows} slides, {state.failed} of them failed.")
+    tell(f"The table is {table}: {rows} slide{'s' * (rows != 1)}, {state.failed} of them failed.")
 
 
 def _summary(progress: Progress, state: _State) -> dict[str, Any]:

@@ -141,6 +141,7 @@ def set_facts(
     with open_store(store, create=False) as opened:
         found = opened.annotate(only_session_of(opened, session))
         changes = other.keep(found)
+        found.release()  # a session that is held is said to be running
         summary = found.summary
     if as_json:
         print_json({"session": render.summary(summary), "changes": [asdict(change) for change in changes]})
@@ -162,7 +163,7 @@ def export(
         typer.Option(
             "--since",
             metavar="DATE",
-            help="Export the sessions counted or reviewed since then, to --zip or --outbox.",
+            help="Export the sessions counted, reviewed or changed since then, to --zip or --outbox.",
             show_default=False,
         ),
     ] = None,

@@ -46,7 +46,14 @@ def simulate(
         smear = demo().smear
     else:
         size = (width * um_per_px / squeeze, height * um_per_px)
-        smear = Smear.generate(seed, *size, COMPOSITION)
+        try:
+            smear = Smear.generate(seed, *size, COMPOSITION)
+        except UsageError:
+            raise UsageError(
+                f"{width} x {height} pixels of {um_per_px:g} um have no room for the {sum(COMPOSITION.values())} white cells of a "
+                "simulated field. Give larger values of --width, --height or --um-per-px; without --seed the sample is "
+                "shown, of any size."
+            ) from None
     stage = Stage(smear, um_per_px, (width, height), squeeze=squeeze, optics=Optics(defocus_um=defocus_um))
     frame = stage.field()
     encoded = cv2.imencode(".png", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))[1].tobytes()

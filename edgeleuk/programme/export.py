@@ -104,8 +104,11 @@ def control_members(entries: Iterable[Entry], store: str, site: str, device: str
 
 
 def slides_member(documents: Iterable[SlideDocument]) -> Members:
-    """Return the table with one row a slide as a member."""
-    rows = [each.row for each in sorted(documents, key=lambda each: each.uuid)]
+    """Return the table with one row a slide as a member.
+
+    Second opinions are no slides, and have no row.
+    """
+    rows = [each.row for each in sorted(documents, key=lambda each: each.uuid) if not each.second_of]
     return {"slides.csv": slides_table.csv(rows).encode()}
 
 

@@ -49,16 +49,18 @@ WORDS: Mapping[str, tuple[str, str, str]] = {
 OTHER = (msgid("file that is no picture"), msgid("files that are no pictures"), "")
 
 
-def left_out_lines(left_out: Iterable[Refusal]) -> Iterator[Text]:
+def left_out_lines(left_out: Iterable[Refusal], *, recursive: bool = True) -> Iterator[Text]:
     """Yield a line per kind of file.
 
-    It has as many names as fit.
+    It has as many names as fit. `recursive`: whether the command has the option to read subfolders.
     """
     kinds: defaultdict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for each in left_out:
         kinds[WORDS.get(each.code, OTHER)][each.name] = None
     for (one, several, advice), names in kinds.items():
         number = len(names)
+        if advice == WORDS["folder"][2] and not recursive:
+            advice = WORDS["link"][2]
         shown = _(advice)
         if number > 1 and shown == advice:
             shown = advice.replace(" it", " them", 1)

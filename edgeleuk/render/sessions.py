@@ -79,7 +79,7 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     ids = {each.uuid: each.id for each in sessions}
     notes = [
         _("{id} is a second opinion on {first}").format(
-            id=each.id, first=ids.get(each.second_of, each.second_of)
+            id=each.id, first=ids.get(each.second_of) or _elsewhere(each)
         )
         for each in sessions
         if each.second_of
@@ -87,6 +87,12 @@ def listing(sessions: Sequence[SessionSummary], path: Path) -> RenderableType:
     if any(each.kind == "pictures" for each in sessions):
         notes.append(_("* of pictures, by `{analyze}`").format(analyze=command("analyze")))
     return Group(table, *(Text(clean(note), style="dim") for note in notes), where)
+
+
+def _elsewhere(opinion: SessionSummary) -> str:
+    """Return the UUID of the session that an opinion is on, with the site and device that counted it."""
+    place = _(", ").join(each for each in (opinion.site, opinion.device) if each)
+    return f"{opinion.second_of} ({place})" if place else opinion.second_of
 
 
 def show(kept: Kept, review: Review, first: str = "") -> RenderableType:

@@ -83,7 +83,7 @@ class FolderSource:
         Raises:
             InputError: If there is no picture, or none can be read.
         """
-        found = list(pictures(paths))
+        found = list(pictures(paths, None))
         left_out = tuple(each for each in found if isinstance(each, Refusal))
         self._reader = reader
         reader.survey([each for each in found if isinstance(each, PictureFile)])

@@ -29,13 +29,16 @@ A Refusal has the reason; an InputError is for what should have been a picture a
 """
 
 
-def pictures(paths: Sequence[str], recursive: bool = False, *, marked: bool = False) -> Iterator[Found]:
+def pictures(
+    paths: Sequence[str], recursive: bool | None = False, *, marked: bool = False
+) -> Iterator[Found]:
     """List the pictures that paths, folders and patterns name.
 
     Each file comes once, in order; each page of a TIFF is one picture. What lies beside them in a folder
     comes as a Refusal without an exit code. What cannot be found, listed or read comes as the error it is, in
     its place, so that the rest goes on. Where there is neither a picture nor an error, an error says so.
-    With `marked`, JPEGs that this program marked as its results are pictures too.
+    With `marked`, JPEGs that this program marked as its results are pictures too. `recursive` is None where a
+    user has no way to ask for subfolders: no message then names one.
     """
     seen: set[str] = set()
     results = usable = 0
@@ -150,7 +153,7 @@ def _many(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or f'{one}s'}"
 
 
-def _named(text: str, recursive: bool) -> Iterator[Path | Found]:
+def _named(text: str, recursive: bool | None) -> Iterator[Path | Found]:
     """List what a path, folder or pattern names.
 
     Only names are examined.
@@ -190,17 +193,21 @@ def _file(path: Path) -> Path | PictureFile | InputError:
     return PictureFile(path) if kind == "other" else InputError(f"{path} {advice(kind)}")
 
 
-def _folder(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputError]:
+def _folder(folder: Path, recursive: bool | None) -> Iterator[Path | Refusal | InputError]:
     found = False
     for each in walk(folder, recursive):
         found = found or not isinstance(each, Refusal)
         yield each
     if not found:
-        hint = "" if recursive else f" Its subfolders are read with {option('recursive')}."
+        hint = f" Its subfolders are read with {option('recursive')}."
+        if recursive is None:
+            hint = " Name the folder that holds them."
+        elif recursive:
+            hint = ""
         yield InputError(f"{folder} holds no pictures ({FORMATS}).{hint}")
 
 
-def walk(folder: Path, recursive: bool) -> Iterator[Path | Refusal | InputError]:
+def walk(folder: Path, recursive: bool | None) -> Iterator[Path | Refusal | InputError]:
     """List a folder's files, then those of subfolders.
 
     They come in order of name. What is no file, or hidden, is left out.
