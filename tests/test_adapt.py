@@ -239,7 +239,7 @@ def test_fields_in_subfolders_are_found_as_the_message_says(
     cv2.imwrite(str(tmp_path / "in" / "s1" / "a.png"), demo_frame.pixels[..., ::-1])
     arguments = [*command, str(tmp_path / "in"), "--name", "b", "--out", str(tmp_path / "o")]
     if "train" in command:
-        pytest.importorskip("torch")
+        pytest.importorskip("torch", reason="the extra `train` is not installed")
         arguments += ["--runs", str(tmp_path / "runs")]
     assert "Its subfolders are read with -r." in str(CliRunner().invoke(app, arguments).exception)
     assert "Take 10 fields" in str(CliRunner().invoke(app, [*arguments, "-r"]).exception)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from edgeleuk.errors import ModelMissingError, UsageError  # noqa: E402
 from edgeleuk.lab.training import distillation  # noqa: E402

@@ -118,7 +118,7 @@ def test_a_failure_is_kept_and_printed(kept: tuple[dict, Path], folder: Path) ->
         assert summary.refused == 1
         (told,) = store.get(summary.id).refused()
     assert (told.name, told.code, told.exit_code) == (failure["path"], "NotAnImageError", 3)
-    assert "1 picture (NotAnImageError 1)" in run("sessions", "show", summary.id, "--store", path).stdout
+    assert "1 picture (not readable 1)" in run("sessions", "show", summary.id, "--store", path).stdout
 
 
 def test_a_session_of_pictures_is_marked_in_the_list(kept: tuple[dict, Path]) -> None:

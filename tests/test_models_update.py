@@ -112,7 +112,7 @@ def test_an_altered_model_is_not_used_and_verify_fails(tmp_path: Path) -> None:
     done = other.models("verify", "40x")
     assert done.returncode == 4
     assert "installed 40x model 2.0" in done.stderr
-    assert "altered: see models verify" in other.models("list").stdout
+    assert "altered: see `models verify`" in other.models("list").stdout
 
 
 def test_a_model_that_does_not_work_is_not_installed(place: Place) -> None:

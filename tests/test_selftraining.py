@@ -13,8 +13,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from torch import nn  # noqa: E402  # torch is looked for first
 
-from edgeleuk.adaptation import writing  # noqa: E402
-from edgeleuk.adaptation.fields import UnlabelledCells  # noqa: E402
+from edgeleuk.adaptation import adapting, writing  # noqa: E402
 from edgeleuk.adaptation.scoring import Score  # noqa: E402
 from edgeleuk.cli import app  # noqa: E402
 from edgeleuk.errors import EdgeleukError, InputError, ModelError, NotBetterError  # noqa: E402
@@ -23,7 +22,6 @@ from edgeleuk.lab.training.norms import adapt_norms  # noqa: E402
 from edgeleuk.lab.training.recipe import Recipe, changed, load_recipe  # noqa: E402
 from edgeleuk.models import registry  # noqa: E402
 from edgeleuk.models.heads import Head  # noqa: E402
-from edgeleuk.models.microscope import Microscope  # noqa: E402
 from edgeleuk.networks.reader import Reader  # noqa: E402
 from edgeleuk.types import Frame  # noqa: E402
 
@@ -32,7 +30,6 @@ SETTINGS = selftraining.SelfSettings(
 )
 PRINTING = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
 """Two of three types are printed under one label."""
-HERE = Microscope.seen((200, 180, 150), 0.1)
 
 
 def lesson(first: list[float]) -> selftraining.Lesson:
@@ -158,13 +155,14 @@ def test_other_outputs_than_the_recipes_cannot_be_trained(
         )
 
 
-def test_cells_that_are_not_mature_are_refused(model: registry.Model, tmp_path: Path) -> None:
-    """As `adapt` refuses them, before anything is trained."""
-    found = UnlabelledCells(np.full((60, 96, 96, 3), 255, np.uint8), 10, HERE)
-    how = selfadapting.How(tmp_path / "work", known=False)
-    result = selfadapting.self_adapted(model, Reader(model.reader, 1), found, how)
-    assert result.new is None and "67% are needed" in result.refused
-    assert not how.work.exists()
+def test_a_reader_that_takes_blasts_for_mature_cells_is_refused() -> None:
+    """What the patients have is not the microscope."""
+    read, sure = np.zeros(10, np.int64), np.ones(10, bool)
+    before = adapting.Judgement(0.90, 0.5, read, sure, 0.5, 0.3)
+    after = adapting.Judgement(0.95, 0.6, read, sure, 0.2, 0.6)
+    doubt, figures = adapting.compared(before, after, 1.2)
+    assert "blast-like types would go from 50% of the cells to 20%" in doubt
+    assert figures["blast_like"] == {"before": 0.5, "after": 0.2} and figures["temperature"] == 1.2
 
 
 def test_a_trained_network_reads_and_its_model_has_no_guard_cells(  # type: ignore[no-untyped-def]

@@ -35,6 +35,18 @@ OutOption = Annotated[
         show_default="installed beside the other models",
     ),
 ]
+FieldsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DIR...", help="Pictures of fields, their folder or a pattern.", show_default=False
+    ),
+]
+FieldsScaleOption = Annotated[
+    float | None,
+    typer.Option(
+        "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
+    ),
+]
 FiguresOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
 

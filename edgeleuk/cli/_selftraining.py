@@ -12,29 +12,27 @@ from typing import Annotated
 import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, report, results, tell, writable_folder
-from edgeleuk.cli._learning import NameOption, OutOption, Target, require_learnable
+from edgeleuk.cli._learning import (
+    FieldsArgument,
+    FieldsScaleOption,
+    FiguresOption,
+    NameOption,
+    OutOption,
+    Target,
+    require_learnable,
+)
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.cli._training import need_torch
+from edgeleuk.cli._training import Device, Threads, need_torch
 from edgeleuk.errors import NotBetterError
 
 
 def adapt(
-    fields: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DIR...", help="Pictures of fields, their folder or a pattern.", show_default=False
-        ),
-    ],
+    fields: FieldsArgument,
     name: NameOption,
     mag: MagOption = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
-        ),
-    ] = None,
+    um_per_px: FieldsScaleOption = None,
     recursive: RecursiveOption = False,
     profile_name: ProfileOption = None,
     out: OutOption = None,
@@ -48,13 +46,9 @@ def adapt(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of the training.", show_default="as the settings say")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")
-    ] = None,
-    device_name: Annotated[
-        str, typer.Option("--device", help="Where to train: cpu, cuda, or another device of PyTorch's.")
-    ] = "cpu",
+    as_json: FiguresOption = False,
+    threads: Threads = None,
+    device_name: Device = "cpu",
 ) -> None:
     """Adapt a model to a microscope by training its reader on what it reads itself in fields that nobody labelled.
 

@@ -1,8 +1,17 @@
-"""What commands that train need."""
+"""What commands that train need, and options that they share."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from edgeleuk.errors import MissingExtraError
+
+Device = Annotated[
+    str, typer.Option("--device", help="Where to train: cpu, cuda, or another device of PyTorch's.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")]
 
 
 def need_torch() -> None:

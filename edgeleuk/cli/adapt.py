@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from edgeleuk.cli._console import print_json, progress_bar, report, results, tell
-from edgeleuk.cli._learning import FiguresOption, NameOption, OutOption, Target, require_learnable
+from edgeleuk.cli._learning import (
+    FieldsArgument,
+    FieldsScaleOption,
+    FiguresOption,
+    NameOption,
+    OutOption,
+    Target,
+    require_learnable,
+)
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import NetworkThreadsOption, RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
@@ -15,20 +21,10 @@ from edgeleuk.errors import NotBetterError
 
 
 def adapt(
-    fields: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DIR...", help="Pictures of fields, their folder or a pattern.", show_default=False
-        ),
-    ],
+    fields: FieldsArgument,
     name: NameOption,
     mag: MagOption = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px", min=0.001, max=100, help="Scale of the pictures.", show_default="from red cells"
-        ),
-    ] = None,
+    um_per_px: FieldsScaleOption = None,
     recursive: RecursiveOption = False,
     profile_name: ProfileOption = None,
     out: OutOption = None,

@@ -17,7 +17,7 @@ from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import DataOption, JsonOption
 from edgeleuk.cli._rules import standards
 from edgeleuk.cli._selftraining import adapt
-from edgeleuk.cli._training import need_torch
+from edgeleuk.cli._training import Device, Threads, need_torch
 from edgeleuk.errors import InputError, UsageError
 from edgeleuk.system import user_paths
 
@@ -42,11 +42,6 @@ Out = Annotated[
 ]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Name of a recipe that ships, or a .toml file.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder given to `train --out`.")]
-Device = Annotated[
-    str, typer.Option("--device", help="Where to train: cpu, cuda, or another device of PyTorch's.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")]
-
 
 Without = Annotated[
     list[str] | None,
