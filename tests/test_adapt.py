@@ -141,9 +141,9 @@ def test_known_cells_must_not_be_lost(manifest: ReaderManifest) -> None:
     """Neither those of all types nor the blast-like ones."""
     guard = cells(90, 2)
     flat = Head(HEAD.weight * [1, 1, 0], HEAD.bias)
-    before, after = (adapting._on_guard(manifest, head, guard) for head in (HEAD, flat))
-    assert "reads the guard cells worse" in adapting._loss(manifest, before, after)
-    assert not adapting._loss(manifest, before, before)
+    before, after = (adapting.guard_score(manifest, head, guard) for head in (HEAD, flat))
+    assert "reads the guard cells worse" in adapting.loss_on_guard(manifest, before, after)
+    assert not adapting.loss_on_guard(manifest, before, before)
 
 
 def test_an_adapted_model_has_its_own_head_and_temperature(model: registry.Model, tmp_path: Path) -> None:

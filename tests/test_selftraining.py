@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402  # torch is looked for first
 
 from edgeleuk.adaptation import adapting, writing  # noqa: E402
 from edgeleuk.adaptation.scoring import Score  # noqa: E402
+from edgeleuk.adaptation.teaching import MOST_LOST  # noqa: E402
 from edgeleuk.cli import app  # noqa: E402
 from edgeleuk.errors import EdgeleukError, InputError, ModelError, NotBetterError  # noqa: E402
 from edgeleuk.lab.training import selfadapting, selftraining  # noqa: E402
@@ -201,7 +202,7 @@ def test_known_cells_may_be_read_a_little_worse(model: registry.Model, right: in
         read[right:20] = 1
         return Score(labels, truth, np.eye(len(labels), dtype=np.float32)[read])
 
-    lost = selfadapting._lost(model.reader, score(20, 2), score(right, 3))
+    lost = adapting.loss_on_guard(model.reader, score(20, 2), score(right, 3), MOST_LOST)
     assert said in lost and bool(lost) == bool(said)
 
 

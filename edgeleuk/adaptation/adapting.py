@@ -36,12 +36,15 @@ With 1.0 simulated slides gained .034 of mean recall on average, with 0.3 and 0.
 them lost more.
 """
 MOST_RECENTRED = 0.2
-"""Largest share of the cells that may take another label by the nearest mean.
+"""Largest share of cells that the nearest mean may relabel.
 
 Simulated slides of which it changed 14 % or less gained as a rule; one of which it changed 25 % lost .12.
 """
 CENTRE_CONFIDENCE = 0.9
-"""Weight of a label by the nearest mean, beside probabilities of propagated ones."""
+"""Weight of a label by the nearest mean.
+
+Other labels weigh as much as they are probable.
+"""
 SHARPENING = 1.5
 SHARPENED_UM = 0.3
 """Strength of the sharpened view, and standard deviation of its blur, um."""
@@ -55,18 +58,21 @@ GAIN = 0.005
 KEPT = 0.98
 """Minimum agreement with the parent on cells that both call sure."""
 MOST_CHANGED = 0.5
-"""Largest share of the cells that may be read otherwise than by the parent.
+"""Largest share of cells that may be read otherwise.
 
 A reader was wrong about 29 to 49 % of the cells of laboratories that it did not know.
 """
 BLASTS = 0.05
 BLASTS_KEPT = 0.9
-"""Mean probability of blast-like cells from which on, and share of it that, must be kept.
+"""Mean probability of blast-like types that is protected, and the share kept.
 
 What a patient has must not be taken for the microscope: of a slide of blasts no blast may become a mature cell.
 """
 MOST_MATURED = 0.02
-"""Largest rise of the mean probability of mature types where there are blast-like cells."""
+"""Largest rise of the mean probability of mature types.
+
+It holds where there are blast-like cells.
+"""
 MOST_LOST = 0.01
 """Largest loss of mean recall on the guard cells."""
 
@@ -136,11 +142,10 @@ def adapted(manifest: ReaderManifest, head: Head, guard: Cells, views: Views) ->
     before = judged(manifest, head, views)
     made = _learnt(manifest, head, guard, views)
     warm, after = _calibrated(manifest, made, views, before)
-    guarded = tuple(_on_guard(manifest, each, guard) for each in (head, made))
-    doubt = _doubt(before, after) or _loss(manifest, *guarded)
-    figures = _figures(before, after, warm.temperature) | {
-        "guard_cells": dict(zip(("before", "after"), (each.mean_recall for each in guarded), strict=True))
-    }
+    known_before, known_after = (guard_score(manifest, each, guard) for each in (head, made))
+    doubt, figures = compared(before, after, warm.temperature)
+    doubt = doubt or loss_on_guard(manifest, known_before, known_after)
+    figures["guard_cells"] = {"before": known_before.mean_recall, "after": known_after.mean_recall}
     if doubt:
         return Adapted(head, manifest.temperature, figures, doubt)
     return Adapted(made, warm.temperature, figures)
@@ -230,11 +235,7 @@ def _fitted(
     weights = np.concatenate([own / own.mean(), np.full(len(guard), GUARD_WEIGHT)]).astype(np.float32)
     fitter = Fitter(rows @ rows.T, prior, allowed, weights, np.ones(types, bool))
     change = rows.T.astype(np.float64) @ fitter.coefficients(PULL) * manifest.temperature
-    weight, bias = design.undone(change)
-    new_weight, new_bias = head.weight.copy(), head.bias.copy()
-    new_weight[:, :types] += weight
-    new_bias[:types] += bias
-    return Head(*(each.astype(np.float16).astype(np.float64) for each in (new_weight, new_bias)))
+    return design.added(change, head)
 
 
 def _shares(manifest: ReaderManifest, head: Head, features: Floats) -> Floats:
@@ -243,7 +244,8 @@ def _shares(manifest: ReaderManifest, head: Head, features: Floats) -> Floats:
     return Printing.of(manifest).probabilities(logits)
 
 
-def _on_guard(manifest: ReaderManifest, head: Head, guard: Cells) -> Score:
+def guard_score(manifest: ReaderManifest, head: Head, guard: Cells) -> Score:
+    """Return the figures of a head on guard cells."""
     return Score(manifest.labels, guard.labels, _shares(manifest, head, guard.features))
 
 
@@ -276,12 +278,20 @@ def _doubt(before: Judgement, after: Judgement) -> str:
     return ""
 
 
-def _loss(manifest: ReaderManifest, before: Score, after: Score) -> str:
-    """Return why a head is worse on the guard cells; empty if it is not."""
-    blasts = np.isin(before.truth, np.flatnonzero(_blast_like(manifest)))
-    for name, chosen in (("", np.ones(len(blasts), bool)), (" that are blast-like", blasts)):
-        old, new = before.where(chosen).mean_recall, after.where(chosen).mean_recall
-        if new < old - MOST_LOST:
+def loss_on_guard(manifest: ReaderManifest, before: Score, after: Score, most: float = MOST_LOST) -> str:
+    """Return why a reader is worse on guard cells; empty if it is not.
+
+    Args:
+        manifest: Parent reader.
+        before: Its figures.
+        after: Those of the other one, perhaps on other cells. Labels without cells on either side are left out.
+        most: Largest loss of mean recall, of all cells and of the blast-like ones.
+    """
+    both = np.intersect1d(before.truth, after.truth)
+    blasts = np.intersect1d(both, np.flatnonzero(_blast_like(manifest)))
+    for name, labels in (("", both), (" that are blast-like", blasts)):
+        old, new = (each.where(np.isin(each.truth, labels)).mean_recall for each in (before, after))
+        if new < old - most:
             return f"it reads the guard cells{name} worse: mean recall {new:.3f}, before {old:.3f}"
     return ""
 
@@ -289,7 +299,7 @@ def _loss(manifest: ReaderManifest, before: Score, after: Score) -> str:
 def _calibrated(
     manifest: ReaderManifest, head: Head, views: Views, before: Judgement
 ) -> tuple[ReaderManifest, Judgement]:
-    """Return the manifest with a new temperature, and what the head says at it.
+    """Return a new temperature, and what the head says at it.
 
     No more cells are recognised than by the parent: without labels nothing tells that more may be.
     """

@@ -142,7 +142,10 @@ def seen(
 
 
 def in_turns(reader: Reader, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the features (N, F) of crops (N, S, S, 3), averaged over TURNS quarter turns."""
+    """Return the features (N, F) of crops, averaged over TURNS.
+
+    `crops`: (N, S, S, 3) RGB.
+    """
     each = [reader.features(crops, turn) for turn in range(TURNS // reader.manifest.views)]
     mean: NDArray[np.float32] = np.mean(each, axis=0)
     return mean

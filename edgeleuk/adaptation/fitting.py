@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeleuk.models.heads import Head
+
 Floats = NDArray[np.float32]
 
 MOST_STEPS = 150
@@ -57,6 +59,17 @@ class Design:
         rows[:, -1] = BIAS
         rows /= np.float32(np.sqrt(features.shape[1]))
         return rows
+
+    def added(self, change: NDArray[np.float64], head: Head) -> Head:
+        """Return a head with a change added to its types, as 16-bit numbers hold it.
+
+        `change`: (F + 1, T), in terms of standardised rows; the types are the head's first T outputs.
+        """
+        weight, bias = self.undone(change)
+        new_weight, new_bias = head.weight.copy(), head.bias.copy()
+        new_weight[:, : weight.shape[1]] += weight
+        new_bias[: len(bias)] += bias
+        return Head(*(each.astype(np.float16).astype(np.float64) for each in (new_weight, new_bias)))
 
     def undone(self, change: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the change (F, T) of weights and (T,) of biases.

@@ -199,11 +199,7 @@ class Teacher:
         fitter = self._fitter(np.ones(len(self._rows), bool), fit.weights)
         coefficients = fitter.coefficients(fit.pull)
         change = self._rows.T.astype(np.float64) @ coefficients * self._manifest.temperature
-        weight, bias = self._design.undone(change)
-        new_weight, new_bias = self._head.weight.copy(), self._head.bias.copy()
-        new_weight[:, : weight.shape[1]] += weight
-        new_bias[: len(bias)] += bias
-        return Head(*(each.astype(np.float16).astype(np.float64) for each in (new_weight, new_bias)))
+        return self._design.added(change, self._head)
 
     # Judging
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeleuk.cli._console import tell
-from edgeleuk.errors import ModelError, UsageError
+from edgeleuk.cli._console import print_json, report, results, tell
+from edgeleuk.errors import EdgeleukError, ModelError, NotBetterError, UsageError
 from edgeleuk.system import user_paths
 
 if TYPE_CHECKING:
+    from edgeleuk.adaptation.learning import Lesson
     from edgeleuk.adaptation.writing import NewReader
     from edgeleuk.models.registry import Model
 
@@ -117,6 +119,36 @@ class Target:
             updates.install(updates.pack(made), tried, unsigned=True, use_it=False)
         if os.environ.get("EDGELEUK_MODELS"):
             tell("EDGELEUK_MODELS is set, so that the models in that folder are used and no installed one.")
+
+
+def finish(target: Target, lesson: Lesson, failures: Sequence[EdgeleukError], as_json: bool) -> None:
+    """Write an adapted model and print the figures.
+
+    Args:
+        target: Place of the model.
+        lesson: The adaptation.
+        failures: Errors of pictures that were left out.
+        as_json: Whether to print JSON.
+
+    Raises:
+        NotBetterError: Nothing is adopted.
+        typer.Exit: A picture was left out; the exit code is that of its error.
+    """
+    from edgeleuk.render import learning as render
+
+    written = target.write(lesson.new) if lesson.new else ""
+    if as_json:
+        told = {"adopted": bool(lesson.new), "reason": lesson.refused, "name": target.name}
+        print_json({**told, **lesson.figures})
+    else:
+        results().print(render.adapted(lesson))
+    for failure in failures:
+        report(failure)
+    if not lesson.new:
+        raise NotBetterError(f"nothing was written: {lesson.refused}.")
+    tell(written)
+    if failures:
+        raise typer.Exit(failures[0].exit_code)
 
 
 def require_learnable(model: Model) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edgeleuk.cli._console import print_json, progress_bar, report, results, tell, writable_folder
+from edgeleuk.cli._console import progress_bar, tell, writable_folder
 from edgeleuk.cli._learning import (
     FieldsArgument,
     FieldsScaleOption,
@@ -19,13 +19,13 @@ from edgeleuk.cli._learning import (
     NameOption,
     OutOption,
     Target,
+    finish,
     require_learnable,
 )
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
 from edgeleuk.cli._training import Device, Threads, need_torch
-from edgeleuk.errors import NotBetterError
 
 
 def adapt(
@@ -54,8 +54,8 @@ def adapt(
 
     It takes the fields that `edgeleuk adapt` takes, needs the extra `train` and minutes to an hour, and changes the whole network. Cells of known
     laboratories are learnt beside them where EDGELEUK_DATA holds them; without them the new model has no error rates and
-    no guard cells. The new model is written only if views of cells that it did not learn agree more often and more of them are
-    sure, those that were sure stay what they were, and the guard cells are read no worse; else the exit code is 13 and nothing is written.
+    no guard cells. The new model is written only if views of cells that it did not learn agree more often, cells that were sure stay
+    what they were, blasts stay blasts, and known cells lose no more than 5 points of mean recall; else the exit code is 13 and nothing is written.
     """
     need_torch()
     import torch
@@ -65,7 +65,6 @@ def adapt(
     from edgeleuk.lab.training.loop import device_named
     from edgeleuk.lab.training.selfadapting import How, self_adapted
     from edgeleuk.networks.reader import Reader
-    from edgeleuk.render import learning as render
     from edgeleuk.sources.pictures.listing import pictures
 
     if threads:
@@ -84,15 +83,4 @@ def adapt(
         tell("EDGELEUK_DATA is not set: known cells are neither learnt nor checked.")
     how = How(writable_folder(runs / f"adapt-{name}"), known, epochs, where)
     lesson = self_adapted(model, Reader(model.reader, threads), found, how)
-    written = target.write(lesson.new) if lesson.new else ""
-    if as_json:
-        print_json({"adopted": bool(lesson.new), "reason": lesson.refused, "name": name, **lesson.figures})
-    else:
-        results().print(render.adapted(lesson))
-    for failure in found.failures:
-        report(failure)
-    if not lesson.new:
-        raise NotBetterError(f"nothing was written: {lesson.refused}.")
-    tell(written)
-    if found.failures:
-        raise typer.Exit(found.failures[0].exit_code)
+    finish(target, lesson, found.failures, as_json)

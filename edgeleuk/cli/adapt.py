@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from edgeleuk.cli._console import print_json, progress_bar, report, results, tell
+from edgeleuk.cli._console import progress_bar
 from edgeleuk.cli._learning import (
     FieldsArgument,
     FieldsScaleOption,
@@ -12,12 +10,12 @@ from edgeleuk.cli._learning import (
     NameOption,
     OutOption,
     Target,
+    finish,
     require_learnable,
 )
 from edgeleuk.cli._model import MagOption, ModelOption, chosen
 from edgeleuk.cli._options import NetworkThreadsOption, RecursiveOption
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.errors import NotBetterError
 
 
 def adapt(
@@ -44,7 +42,6 @@ def adapt(
     from edgeleuk.adaptation import learning
     from edgeleuk.analysis.analyser import Analyser
     from edgeleuk.networks.reader import Reader
-    from edgeleuk.render import learning as render
     from edgeleuk.sources.pictures.listing import pictures
 
     profile, _ = device(profile_name, mag)
@@ -56,15 +53,4 @@ def adapt(
             Analyser(model, threads, profile=profile), list(pictures(fields, recursive)), um_per_px, progress
         )
     lesson = learning.adapted_to(model, Reader(model.reader, threads), found)
-    written = target.write(lesson.new) if lesson.new else ""
-    if as_json:
-        print_json({"adopted": bool(lesson.new), "reason": lesson.refused, "name": name, **lesson.figures})
-    else:
-        results().print(render.adapted(lesson))
-    for failure in found.failures:
-        report(failure)
-    if not lesson.new:
-        raise NotBetterError(f"nothing was written: {lesson.refused}.")
-    tell(written)
-    if found.failures:
-        raise typer.Exit(found.failures[0].exit_code)
+    finish(target, lesson, found.failures, as_json)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeleuk.adaptation.adapting import Views, adapted
+from edgeleuk.adaptation.adapting import Views, adapted, guard_score
 from edgeleuk.adaptation.cells import Cells, guarding, kinds_of
 from edgeleuk.adaptation.fields import MOST_CELLS
 from edgeleuk.adaptation.fitting import Design, Fitter
@@ -34,7 +34,7 @@ from edgeleuk.lab.training.guard import guard_cells
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.lenses import lens_of, through
 from edgeleuk.lab.training.recipe import Recipe
-from edgeleuk.lab.training.selfadapting import How, guard_score, trained_reader
+from edgeleuk.lab.training.selfadapting import How, trained_reader
 from edgeleuk.lab.training.selftraining import build, self_recipe
 from edgeleuk.models.heads import Head
 from edgeleuk.models.manifest import ReaderManifest

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeleuk.adaptation import rates
-from edgeleuk.adaptation.adapting import Views, compared, judged
+from edgeleuk.adaptation.adapting import Views, compared, guard_score, judged, loss_on_guard
 from edgeleuk.adaptation.cells import Cells, guarding
 from edgeleuk.adaptation.fields import UnlabelledCells
 from edgeleuk.adaptation.learning import Lesson
-from edgeleuk.adaptation.scoring import Printing, Score, best_temperature
+from edgeleuk.adaptation.scoring import Score, best_temperature
 from edgeleuk.adaptation.teaching import MOST_LOST
 from edgeleuk.adaptation.writing import NewReader, guard_of, without_figures
 from edgeleuk.errors import ModelError
@@ -210,7 +210,7 @@ def trained_reader(
         reader = _calibrated(reader, cells)
         assert reader.head is not None  # `_quantized` made one
         score = guard_score(reader.manifest, reader.head, cells)
-        if not (lost := _lost(manifest, guard_before, score)) or share == SHARES[-1]:
+        if not (lost := loss_on_guard(manifest, guard_before, score, MOST_LOST)) or share == SHARES[-1]:
             return TrainedReader(reader, score, share, lost)
     return TrainedReader(reader, None, 1.0, "")
 
@@ -269,27 +269,6 @@ def _calibrated(new: Reader, guard: Cells) -> Reader:
     assert new.head is not None  # `trained_reader` made one
     logits = new.head.logits(guard.features)[:, : len(new.manifest.types)]
     return Reader(replace(new.manifest, temperature=round(best_temperature(logits, guard.allowed), 4)))
-
-
-def guard_score(manifest: ReaderManifest, head: heads.Head, cells: Cells) -> Score:
-    """Return the figures of a reader on its guard cells."""
-    logits = head.logits(cells.features)[:, : len(manifest.types)]
-    printed = Printing.of(manifest).probabilities(logits / np.float32(manifest.temperature))
-    return Score(manifest.labels, cells.labels, printed)
-
-
-def _lost(manifest: ReaderManifest, before: Score, after: Score) -> str:
-    """Return why a reader is worse on known cells; empty if it is not.
-
-    Labels without cells on either side are left out.
-    """
-    both = np.intersect1d(before.truth, after.truth)
-    blast_like = [i for i in both.tolist() if manifest.labels[i] in manifest.blast_like]
-    for name, labels in (("", both), (" that are blast-like", blast_like)):
-        old, new = (each.where(np.isin(each.truth, labels)).mean_recall for each in (before, after))
-        if new < old - MOST_LOST:
-            return f"it reads the guard cells{name} worse: mean recall {new:.3f}, before {old:.3f}"
-    return ""
 
 
 def _unmeasured(manifest: ReaderManifest) -> dict[str, Any]:
