@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from test_teach import HEAD, LABELS, MANIFEST, cells
 
+pytest.importorskip("torch", reason="the extra `train` is not installed")
+
 from edgeleuk.lab.render.learning import render_learning
 from edgeleuk.lab.training import learning
 from edgeleuk.models.manifest import ReaderManifest
