@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from test_teach import HEAD, LABELS, MANIFEST, cells
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from edgeleuk.lab.render.learning import render_learning
-from edgeleuk.lab.training import learning
+from edgeleuk.lab.training import card, learning, publish
+from edgeleuk.lab.training.recipe import load_recipe
 from edgeleuk.models.manifest import ReaderManifest
 
 
@@ -52,3 +56,35 @@ def test_a_fifth_of_the_labels_is_wrong(manifest: ReaderManifest) -> None:
     wrong = learning._with_wrong_labels(own, manifest, np.random.default_rng(0), 0.2)
     assert (wrong.labels != own.labels).sum() == 10
     assert (wrong.allowed.argmax(axis=1) == wrong.labels).all() and (wrong.allowed.sum(axis=1) == 1).all()
+
+
+def test_figures_stand_in_manifest_and_card(tmp_path: Path) -> None:
+    """Those of another laboratory stay; a row that was not measured is empty; networks and other figures do not change."""
+    folder = tmp_path / "100x"
+    shutil.copytree(Path(__file__).parents[1] / "models" / "100x", folder)
+    before = json.loads((folder / "model.json").read_text())
+    before.pop("learning", None)
+    row = {"mean_recall": 0.7071, "interval": [0.65, 0.75], "range": [0.7071, 0.7071]}
+    taught = {"mean_recall": 0.9, "interval": [0.88, 0.92], "range": [0.87, 0.93], "before": 0.71}
+    adapted = {**row, "refused": "views agree less often"}
+    recipe = load_recipe("reader-100x-leftout")
+    publish.add_learning(
+        folder, recipe, {"here": {"cells": 282, "source only": row, "taught with 50": taught}}, 4
+    )
+    publish.add_learning(folder, recipe, {"there": {"cells": 170, "source only": row, "adapted": adapted}}, 4)
+    document = json.loads((folder / "model.json").read_text())
+    assert [*document["learning"]["laboratories"]][-2:] == ["here", "there"]
+    assert {name: document[name] for name in before} == before
+    lines = card.card(
+        {
+            **document,
+            "learning": {
+                **document["learning"],
+                "laboratories": dict([*document["learning"]["laboratories"].items()][-2:]),
+            },
+        }
+    )
+    assert "| | here (282 cells) | there (170 cells) |" in lines
+    assert "| source only | 0.707 (0.650 to 0.750) | 0.707 (0.650 to 0.750) |" in lines
+    assert "| taught with 50 | 0.710 to 0.900 (0.870 to 0.930) |  |" in lines
+    assert "| adapted |  | 0.707 (0.650 to 0.750), refused |" in lines

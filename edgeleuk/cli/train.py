@@ -6,7 +6,7 @@ They need the extra `train`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -272,6 +272,14 @@ def learning(
         ),
     ] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=2, help="Draws of corrected cells.")] = 5,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into",
+            help="With --runs: published model folder whose manifest and card get the figures.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure `teach` and `adapt` in laboratories that the reader does not know.
@@ -283,19 +291,23 @@ def learning(
     from edgeleuk.lab.render.learning import render_learning
     from edgeleuk.lab.training import learning as work
 
+    def measured(laboratories: Iterator[work.Foreign]) -> Mapping[str, Any]:
+        return work.evaluate(laboratories, seeds, lambda name: tell(f"measured: {name}"))
+
     if runs:
+        from edgeleuk.lab.training.publish import add_learning
         from edgeleuk.lab.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, "reader")
         folder = _beside(runs, f"learning-{loaded.name}")
-        laboratories = work.left_out(loaded, runs, folder, self_train)
-    elif self_train:
-        raise UsageError(
-            "--self-train needs --runs: a published reader has learnt the simulated laboratories."
-        )
+        found = measured(work.left_out(loaded, runs, folder, self_train))
+        if into:
+            add_learning(into, loaded, found, seeds)
+    elif self_train or into:
+        given = "--self-train" if self_train else "--into"
+        raise UsageError(f"{given} needs --runs: a published reader has learnt the simulated laboratories.")
     else:
-        laboratories = work.simulated(chosen(model_folder, mag))
-    found = work.evaluate(laboratories, seeds, lambda name: tell(f"measured: {name}"))
+        found = measured(work.simulated(chosen(model_folder, mag)))
     if as_json:
         print_json(found)
     else:

@@ -33,6 +33,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _real_slides(document.get("real_slides"))
     yield from _across(reader.get("across"))
+    yield from _learning(document.get("learning"))
     yield "## Finder"
     yield ""
     yield (
@@ -160,6 +161,38 @@ def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
                 f"{' | '.join(map(_number, told))} |"
             )
     yield ""
+
+
+def _learning(part: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what `teach` and `adapt` gave in left-out laboratories."""
+    if not part:
+        return
+    laboratories = part["laboratories"]
+    yield "## Learning a laboratory"
+    yield ""
+    yield (
+        f"Mean recall of the types in laboratories that a reader of the recipe `{part['recipe']}` never saw, in INT8 (commit {part['commit']}). "
+        f"Rows of `teach` are means of {part['seeds']} draws of corrected cells, measured on the other cells, with the lowest and highest; before it, "
+        "the mean recall of the same cells without. In the other rows the interval is the 95 % one of drawing the cells again."
+    )
+    yield ""
+    headings = (f"{name} ({found['cells']} cells)" for name, found in laboratories.items())
+    yield f"| | {' | '.join(headings)} |"
+    yield f"|---|{'---|' * len(laboratories)}"
+    rows = dict.fromkeys(row for found in laboratories.values() for row in found if row != "cells")
+    for row in rows:
+        yield f"| {row} | {' | '.join(_learnt(found.get(row)) for found in laboratories.values())} |"
+    yield ""
+
+
+def _learnt(figures: Mapping[str, Any] | None) -> str:
+    if figures is None:
+        return ""
+    taught = "before" in figures
+    low, high = figures["range" if taught else "interval"]
+    before = f"{_number(figures['before'])} to " if taught else ""
+    refused = ", refused" if figures.get("refused") else ""
+    return f"{before}{_number(figures['mean_recall'])} ({_number(low)} to {_number(high)}){refused}"
 
 
 def _spoken(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,8 @@ from edgeleuk.system.wording import option
 
 ACROSS = "across.json"
 """File with the figures of `train across`."""
+KEPT = ("learning",)
+"""Parts of the manifest that are measured by `train learning` alone."""
 
 
 def publish(
@@ -84,7 +86,9 @@ def publish(
     magnification = magnifications.pop()
     folder, work = models / magnification, runs / f"publish-{magnification}"
     work.mkdir(parents=True, exist_ok=True)
-    document = {} if len(recipes) == 2 else _published(folder)
+    earlier = _published(folder) if len(recipes) == 1 or (folder / "model.json").is_file() else {}
+    # Both networks are new: what was measured of other networks alone is kept.
+    document = earlier if len(recipes) == 1 else {name: earlier[name] for name in KEPT if name in earlier}
     document |= {
         "schema": registry.SCHEMA,
         "magnification": magnification,
@@ -134,6 +138,30 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
             document["reader"]["false_positive_rates"][group.key]["labels"] = known
     _write(folder, document, standards, runs)
     return folder
+
+
+def add_learning(folder: Path, recipe: Recipe, found: Mapping[str, Any], seeds: int) -> None:
+    """Add what `teach` and `adapt` gave to a model's manifest and card.
+
+    Args:
+        folder: Folder of the published model.
+        recipe: Recipe of the networks that were trained without the laboratories.
+        found: Figures by laboratory, from `learning.evaluate`.
+        seeds: Number of draws of corrected cells.
+
+    Raises:
+        ModelMissingError: There is no published model.
+    """
+    document = _published(folder)
+    document["learning"] = {
+        "recipe": recipe.name,
+        "commit": _commit(),
+        "seeds": seeds,
+        "laboratories": {**document.get("learning", {}).get("laboratories", {}), **found},
+    }
+    text = json.dumps(document, indent=2) + "\n"
+    file_io.write_whole(folder / "model.json", text.encode())
+    file_io.write_whole(folder / "README.md", card.card(document).encode())
 
 
 def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: Path) -> None:
