@@ -91,7 +91,7 @@ def test_recolouring_stays_in_range_and_spares_the_clean_share() -> None:
     assert torch.equal(same, batch)
 
 
-@pytest.mark.parametrize("part", ["mix", "veil", "fade", "halo"])
+@pytest.mark.parametrize("part", ["mix", "veil", "fade", "halo", "power", "grey"])
 def test_each_part_of_the_colour_change_works_alone(part: str) -> None:
     """What cheap optics do changes the picture and keeps it in range."""
     batch = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -101,6 +101,26 @@ def test_each_part_of_the_colour_change_works_alone(part: str) -> None:
     assert torch.allclose(plain, batch, atol=0.01)
     assert float((changed - batch).abs().mean()) > 0.005
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+
+
+def test_grey_images_have_equal_channels() -> None:
+    """At a share of 1 all are, between the darkest and the brightest channel of each pixel."""
+    batch = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.9 + 0.1
+    off = {"stain": 0.0, "light": 0.0, "gradient": 0.0, "blur": 0.0, "noise": 0.0, "clean": 0.0}
+    grey = augment.recolour(batch, augment.Colour(**off, grey=1.0), torch.Generator().manual_seed(2))
+    assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 1], grey[:, 2])
+    assert bool(
+        (grey[:, 0] >= batch.amin(dim=1) - 1e-6).all() and (grey[:, 0] <= batch.amax(dim=1) + 1e-6).all()
+    )
+
+
+def test_a_power_of_the_density_keeps_white_and_the_order_of_levels() -> None:
+    """White stays white, and what was darker stays darker."""
+    levels = torch.linspace(0.05, 1, 32).expand(6, 3, 4, 32)
+    off = {"stain": 0.0, "light": 0.0, "gradient": 0.0, "blur": 0.0, "noise": 0.0, "clean": 0.0}
+    changed = augment.recolour(levels, augment.Colour(**off, power=0.3), torch.Generator().manual_seed(2))
+    assert float(changed[..., -1].min()) > 0.97
+    assert bool((changed.diff(dim=3) >= 0).all())
 
 
 def test_iou_of_known_boxes() -> None:

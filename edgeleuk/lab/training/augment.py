@@ -165,6 +165,14 @@ class Colour:
     They change relative to nuclei; `stain` and `mix` change both together. On real slides red cells are
     anything from orange to green-blue while nuclei stay purple.
     """
+    power: float = 0.0
+    """Standard deviation of the logarithm of a power of the density.
+
+    One factor for all channels and one for each: how much paler than nuclei cytoplasm looks differs by sensor and
+    exposure.
+    """
+    grey: float = 0.0
+    """Share of images that lose their colours, so that shape and texture are learnt too."""
     halo: float = 0.0
     """Strength of sharpening and bright defocus rims.
 
@@ -199,6 +207,11 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     if colour.eosin:
         density = _eosin(density, normal(n, 3) * colour.eosin)
     density = torch.einsum("nij,njhw->nihw", mix * gain, density).clamp(min=0)
+    if colour.power:
+        power = torch.exp((normal(n, 1, 1, 1) + normal(n, 3, 1, 1)) * colour.power)
+        density = density.clamp(min=1e-4) ** power
+    if colour.grey:
+        density = torch.where(uniform(n, 1, 1, 1) < colour.grey, _grey(density, uniform(n, 3, 1, 1)), density)
     out = torch.exp(-density)
     out = out * torch.exp(normal(n, 1, 1, 1) * colour.light + normal(n, 3, 1, 1) * colour.light)
     direction = normal(n, 2, 1, 1) * colour.gradient
@@ -212,6 +225,12 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
     out = out + normal(*out.shape) * (uniform(n, 1, 1, 1) ** 2 * colour.noise)
     keep = (uniform(n, 1, 1, 1) < colour.clean).float()
     return (batch * keep + out.clamp(0, 1) * (1 - keep)).contiguous()
+
+
+def _grey(density: Tensor, weights: Tensor) -> Tensor:
+    """Replace all channels of a density (N, 3, H, W) by their mean, weighted by (N, 3, 1, 1) from 0 to 1."""
+    weights = weights + 0.05
+    return (density * weights).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
 
 
 COARSE = 3
