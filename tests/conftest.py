@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import one_thread  # noqa: F401  # first: before what it is to limit
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
@@ -27,6 +29,9 @@ settings.register_profile(
 settings.load_profile("unhurried")
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Every call of the program builds all its commands, which takes more time than most of them. They are the same in each.
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As for a job in the background. Programs that tests start and interrupt would inherit it.
