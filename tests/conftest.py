@@ -12,6 +12,7 @@ import one_thread  # noqa: F401  # first: before what it is to limit
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
+from painted import painted_once
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from edgeleuk.analysis.analyser import Analyser
@@ -20,7 +21,7 @@ from edgeleuk.models import registry
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, Frame
 
-__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = ["painted_once", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 # No example fails because the machine is busy. Where CI is set, the examples are the same each time, as hypothesis has it there.
 settings.register_profile(
