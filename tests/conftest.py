@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import one_thread  # noqa: F401  # first: before what it is to limit
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
+from painted import painted_once
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 from edgeleuk.analysis.analyser import Analyser
@@ -18,7 +21,7 @@ from edgeleuk.models import registry
 from edgeleuk.sources.pictures.reading import read_picture
 from edgeleuk.types import Field, Frame
 
-__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = ["painted_once", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 # No example fails because the machine is busy. Where CI is set, the examples are the same each time, as hypothesis has it there.
 settings.register_profile(
@@ -27,6 +30,9 @@ settings.register_profile(
 settings.load_profile("unhurried")
 # As the package does, for a test that loads onnxruntime before it: nothing leaves the machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Every call of the program builds all its commands, which takes more time than most of them. They are the same in each.
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As for a job in the background. Programs that tests start and interrupt would inherit it.

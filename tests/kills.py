@@ -29,6 +29,8 @@ AFTER_A_FIELD = 0.7
 """Share of the kills that wait for a field first; the others wait for the beginning alone."""
 PATIENCE_S = 120.0
 """Until a count must have said the line that is waited for."""
+SMALL = ("--width", "640", "--height", "360")
+"""A quarter of the usual slide, whose thousands of cells each count would place first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _count_until_killed(
 ) -> tuple[str, list[int]]:
     """The session of a count, and the fields that it announced until it was killed so long `after` a line."""
     new = ("--source", "simulated", "--um-per-px", "0.1", "--target", "5000")
-    goes_on = ("--resume", resumed) if resumed else new
+    goes_on = (*(("--resume", resumed) if resumed else new), *SMALL)
     lines: list[str] = []
     with subprocess.Popen(
         [sys.executable, "-m", "edgeleuk", "live", "--plain", "--threads", "1", "--store", str(store), *goes_on],

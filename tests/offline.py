@@ -41,7 +41,18 @@ NAMELESS = "O_TMPFILE"
 HARMLESS = frozenset({"/dev/null", "/dev/tty"})
 PROGRAM = (sys.executable, "-m", "edgeleuk")
 ANALYZE = (*PROGRAM, "analyze", "--demo", "--out", "out")
-LIVE = (*PROGRAM, "live", "--source", "simulated", "--plain", "--seconds")
+LIVE = (
+    *PROGRAM,
+    "live",
+    "--source",
+    "simulated",
+    "--width",
+    "640",
+    "--height",
+    "360",
+    "--plain",
+    "--seconds",
+)
 """Followed by the seconds."""
 
 

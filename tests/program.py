@@ -20,14 +20,20 @@ Run = subprocess.CompletedProcess[str]
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1"}
 
 
-def run(*arguments: object, cwd: Path | None = None, stdin: int | None = None, **environment: str) -> Run:
+def run(
+    *arguments: object,
+    cwd: Path | None = None,
+    stdin: int | None = None,
+    encoding: str = "utf-8",
+    **environment: str,
+) -> Run:
     """The program in this process, at 80 columns, without a terminal: what it prints, and its exit code.
 
     A start of its own takes half a second of processor time. Use `processed` for what only a process of its own has.
-    `stdin` is a file descriptor; without one there is nothing to read.
+    `stdin` is a file descriptor; without one there is nothing to read. `encoding` is that of what is printed.
     """
     words = ["edgeleuk", *map(str, arguments)]
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2))
     with (
         pytest.MonkeyPatch.context() as patch,
         os.fdopen(os.dup(stdin)) if stdin is not None else Path(os.devnull).open() as answers,
@@ -72,4 +78,4 @@ def _text(stream: io.TextIOWrapper) -> str:
     """What was written, its ends of lines as `subprocess` gives them."""
     stream.flush()
     stream.buffer.seek(0)
-    return io.TextIOWrapper(stream.buffer, "utf-8").read()
+    return io.TextIOWrapper(stream.buffer, stream.encoding).read()

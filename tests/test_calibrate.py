@@ -6,7 +6,7 @@ import json
 import os
 import pty
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -136,6 +136,22 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again(device: Path, tmp_path
     assert profile.scale.um_per_px_x == pytest.approx(0.1, rel=0.005)
 
 
+@pytest.fixture(scope="module")
+def laid() -> Iterator[None]:
+    """The slide of the simulated camera, whose thousands of cells are placed once."""
+    place, placed = Smear.place, dict[str, Smear]()
+
+    def once(*request: object) -> Smear:
+        if repr(request) not in placed:
+            placed[repr(request)] = place(*request)  # type: ignore[arg-type]
+        return placed[repr(request)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Smear, "place", once)
+        yield
+
+
+@pytest.mark.usefixtures("laid", "painted_once")
 @pytest.mark.parametrize(
     ("answer", "options"), [("simulated:6", ()), ("camera", ("--source", "simulated:6"))]
 )
@@ -154,9 +170,10 @@ def test_pictures_are_taken_from_the_camera(answer: str, options: tuple[str, ...
     assert profile.stain.fields == 3
 
 
+@pytest.mark.usefixtures("laid")
 def test_questions_that_are_all_skipped_make_no_profile(tmp_path: Path) -> None:
     """A camera that takes nothing is an empty answer too."""
-    code, said = asked(("", "", "simulated", "d", ""), tmp_path)
+    code, said = asked(("", "", "simulated:6", "d", ""), tmp_path)
     assert code == 2
     assert "every question was skipped" in said
     assert not list(tmp_path.iterdir())

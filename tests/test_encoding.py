@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import program
 import pytest
 import typer
 from hypothesis import given
@@ -147,19 +148,35 @@ def test_help_is_written_in_its_encoding(encoding: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "words",
     [
-        ("analyze", "--demo", "--no-keep"), ("models", "show", "100x"), ("models", "list"), ("cameras",), ("doctor",),
-        ("live", "--source", "simulated", "--seconds", "0.5", "--no-keep"), ("analyze", FOREIGN), ("profiles", "show", "µ"),
+        ("analyze", "--demo", "--no-keep"), ("models", "show", "100x"), ("models", "list"), ("cameras",), ("doctor", "--quick"),
+        ("live", "--source", "simulated", "--width", "640", "--height", "360", "--seconds", "0.5", "--no-keep"), ("analyze", FOREIGN), ("profiles", "show", "µ"),
     ],
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_results_and_errors_are_printed_in_any_encoding(encoding: str, words: tuple[str, ...]) -> None:
-    """Without a traceback, and nothing in it is foreign to the encoding."""
-    done = run(*words, PYTHONIOENCODING=encoding)
-    assert b"Traceback" not in done.stderr
-    assert done.stdout.decode(encoding) or done.stderr.decode(encoding)
+    """Without a fault of the program, and nothing in it is foreign to the encoding."""
+    done = program.run(*words, encoding=encoding)
+    assert "fault in the program" not in done.stderr
+    assert done.stdout or done.stderr
     if words[0] == "analyze" and "--demo" in words:
         assert done.returncode == 0
-        assert b"recognised in 1 picture" in done.stdout
+        assert "recognised in 1 picture" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ("ascii", "cp437"))
+@pytest.mark.parametrize(
+    "words", [("models", "show", "100x"), ("profiles", "show", "µ")], ids=lambda words: words[0]
+)
+def test_a_process_prints_in_the_encoding_of_its_terminal(encoding: str, words: tuple[str, ...]) -> None:
+    """What Python was told of the terminal reaches results and errors alike."""
+    done = run(*words, PYTHONIOENCODING=encoding)
+    assert b"Traceback" not in done.stderr
+    here = program.run(*words, encoding=encoding)
+    assert (done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)) == (
+        here.returncode,
+        here.stdout,
+        here.stderr,
+    )
 
 
 LOCALES = (
@@ -170,13 +187,21 @@ LOCALES = (
 """Of an old terminal without any encoding, of one with its own, and of ours."""
 
 
+def launched(*arguments: str | Path, **locale: str) -> subprocess.CompletedProcess[bytes]:
+    """The program as `run` starts it where its process has a locale of its own, else in this process."""
+    if locale:
+        return run(*arguments, **locale)
+    done = program.run(*arguments)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.encode(), done.stderr.encode())
+
+
 @pytest.mark.parametrize("locale", LOCALES, ids=("C", "cp437", "usual"))
 def test_a_redirected_table_has_every_letter(locale: dict[str, str], pictures: Path) -> None:
     """CSV in a pipe is UTF-8 and JSON is ASCII, whatever the terminal: the names are those of the files."""
-    table = run("analyze", pictures, "--csv", "--um-per-px", "0.1", "--no-keep", **locale)
+    table = launched("analyze", pictures, "--csv", "--um-per-px", "0.1", "--no-keep", **locale)
     names = {row["path"] for row in csv.DictReader(io.StringIO(table.stdout.decode("utf-8")))}
     assert names == {str(pictures / FOREIGN), str(pictures / "slide \\xff.png")}
-    printed = run("analyze", pictures, "--json", "--um-per-px", "0.1", "--no-keep", **locale).stdout
+    printed = launched("analyze", pictures, "--json", "--um-per-px", "0.1", "--no-keep", **locale).stdout
     paths = {readable(image["path"]) for image in json.loads(printed.decode("ascii"))["images"]}
     assert paths == names
 
@@ -185,15 +210,14 @@ def test_a_redirected_table_has_every_letter(locale: dict[str, str], pictures: P
 def test_files_are_utf8_in_any_locale(locale: dict[str, str], pictures: Path, tmp_path: Path) -> None:
     """Those of --out and those of an exported session, with names that are no text, and a slide's name beyond ASCII."""
     store = tmp_path / "sessions.db"
-    done = run(
+    done = launched(
         "analyze", pictures, "--out", tmp_path / "out", "--um-per-px", "0.1", "--store", store, "--slide", "µ 7", **locale
     )  # fmt: skip
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
-    session = json.loads(run("sessions", "list", "--json", "--store", store).stdout)["sessions"][0]
+    session = json.loads(program.run("sessions", "list", "--json", "--store", store).stdout)["sessions"][0]
     assert session["slide"] == "µ 7"
-    assert (
-        run("sessions", "export", session["id"], "--out", tmp_path / "kept", "--store", store).returncode == 0
-    )
+    words = ("sessions", "export", session["id"], "--out", tmp_path / "kept", "--store", store)
+    assert launched(*words, **locale).returncode == 0
     for path in (*(tmp_path / "out").glob("*.csv"), *(tmp_path / "kept").glob("*.csv")):
         text = path.read_text(encoding="utf-8")
         if path.name == "cells.csv":

@@ -12,6 +12,8 @@ from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource,
 from edgeleuk.statistics.correction import Confusion
 from edgeleuk.types import Scale, Tally
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 
 def test_a_small_slide_is_counted_to_the_cell(analyser: Analyser) -> None:
     """Three fields of a slide that they cover: each white cell in view once, and the accounts add up."""

@@ -24,6 +24,8 @@ from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Jump, Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.types import CountedField, Scale
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 UM = Scale.given(0.1)
 RUNNING = CameraState("running", 1.0)
 FAR, NEAR = (190.0, 45.0), (70.0, 45.0)

@@ -17,7 +17,9 @@ from program import run
 from edgeleuk.differential.verdict import TITLES
 from edgeleuk.models import registry
 
-SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1")
+SMALL = ("--width", "640", "--height", "360")
+"""A quarter of the usual slide, whose thousands of cells each process would place first."""
+SIMULATED = ("live", "--source", "simulated:3", "--threads", "1", "--um-per-px", "0.1", *SMALL)
 
 
 def command(*arguments: str) -> list[str]:
@@ -81,7 +83,7 @@ def test_a_killed_session_resumes(environment: dict[str, str]) -> None:
         other = run("live", "--resume", session, *said, **environment)
         assert (other.returncode, "counted at 100x, not at 40x" in other.stderr) == (2, True)
     done = subprocess.run(
-        command("live", "--json", "--resume", session, "--seconds", "3", "--slide", "S-8"),
+        command("live", "--json", "--resume", session, "--seconds", "3", "--slide", "S-8", *SMALL),
         capture_output=True, text=True, check=True, env=environment | {"EDGELEUK_OPERATOR": "zz"},
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -184,7 +186,7 @@ def test_a_preview_ends_with_the_count(environment: dict[str, str]) -> None:
     pytest.importorskip("tkinter", reason="tkinter is not installed")
     if not shutil.which("xvfb-run"):
         pytest.skip("xvfb-run is not installed: there is no screen to show a picture on")
-    asked = command("live", "--source", "simulated", "--preview", "--seconds", "2", "--json")
+    asked = command("live", "--source", "simulated", "--preview", "--seconds", "2", "--json", *SMALL)
     done = subprocess.run(
         ["xvfb-run", "-a", *asked], env=environment, capture_output=True, text=True, check=False
     )

@@ -28,6 +28,8 @@ from edgeleuk.sources.capture import Capture
 from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource, Stop
 from edgeleuk.types import CountedField, Field, FieldOfView, Frame, Image, Scale, TimedFrame
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 UM = 0.1
 SIZE = (1000, 800)
 ROUND_VIEW = FieldOfView(500.0, 400.0, 360.0, 360.0)

@@ -51,23 +51,28 @@ def fill(
             opened.add_to_control_log("c1", "run", log.encode(done))
 
 
-def rendered(folder: Path, defocus_um: float = 0.0) -> Path:
+@pytest.fixture(scope="module")
+def smear() -> Smear:
+    """The control slide. What is painted is what counts: the truth about nuclei is not asked for."""
+    return Smear.place(5, 160.0, 120.0, COMPOSITION)
+
+
+def rendered(smear: Smear, folder: Path, defocus_um: float = 0.0) -> Path:
     """A field of the simulated control slide, in a folder."""
-    optics = Optics(defocus_um=defocus_um)
-    stage = Stage(Smear.generate(5, 160.0, 120.0, COMPOSITION), 0.1, (1600, 1200), optics=optics)
+    stage = Stage(smear, 0.1, (1600, 1200), optics=Optics(defocus_um=defocus_um))
     cv2.imwrite(str(folder / "1.png"), cv2.cvtColor(stage.field().pixels, cv2.COLOR_RGB2BGR))
     return folder
 
 
 @pytest.fixture(scope="module")
-def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rendered(tmp_path_factory.mktemp("control"))
+def slide(smear: Smear, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rendered(smear, tmp_path_factory.mktemp("control"))
 
 
 @pytest.fixture(scope="module")
-def drifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drifted(smear: Smear, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1 um out of focus: the picture is only warned of, and its red cells look larger than they are."""
-    return rendered(tmp_path_factory.mktemp("drifted"), 1.0)
+    return rendered(smear, tmp_path_factory.mktemp("drifted"), 1.0)
 
 
 def test_a_drifted_slide_fails_and_results_say_so(slide: Path, drifted: Path, store: Path) -> None:
@@ -163,7 +168,8 @@ def test_a_kept_session_says_what_held_when_it_was_counted(store: Path) -> None:
 def test_live_ends_with_the_warning(store: Path) -> None:
     """On standard error when it begins, and with the last event, in which a program finds it too."""
     fill(store, [4.0])
-    done = run("live", "--source", "simulated", "--seconds", 1, "--json", "--store", store)
+    small = ("--source", "simulated", "--width", 640, "--height", 360)
+    done = run("live", *small, "--seconds", 1, "--json", "--store", store)
     assert done.returncode == 0, done.stderr
     assert "Control slide c1 failed on" in done.stderr
     finished = json.loads(done.stdout.splitlines()[-1])

@@ -10,6 +10,8 @@ from edgeleuk.slidemap.registration import Picture, register, register_turned, t
 from edgeleuk.sources.simulated import OBJECTIVES
 from edgeleuk.types import Scale
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 THUMBNAILS = {"100x": 0.4, "40x": 0.8}
 
 

@@ -19,6 +19,8 @@ from edgeleuk.slidemap import CountFacts, SlideMap
 from edgeleuk.slidemap.slide_map import CROP_OUTSIDE, CROP_UM
 from edgeleuk.types import AttributeReading, Cell, CountedField, Field, Placement, Reading, Scale, numbered
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 UM = 0.1
 WIDTH, HEIGHT = 960, 540
 

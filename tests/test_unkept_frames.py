@@ -25,6 +25,8 @@ from edgeleuk.sources.simulated import Move, Script, StageSettings, StageSource,
 from edgeleuk.sources.stills import FolderSource, WatchSource
 from edgeleuk.sources.video import VideoSource
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 PLACES = ((70.0, 45.0), (190.0, 45.0))
 
 

@@ -26,6 +26,8 @@ from edgeleuk.counting.zoom import CONFIRMED, Zoom
 from edgeleuk.simulation.smear import Camera, Smear, Stage
 from edgeleuk.types import Cell, Field, Frame, Image, Scale, TimedFrame
 
+pytestmark = pytest.mark.usefixtures("painted_once")
+
 UM = 0.1
 BEFORE = ((150, 100), (350, 100))
 AFTER = ((350, 200), (300, 170), (250, 200), (200, 170), (150, 200), (200, 250), (250, 230), (300, 250))
