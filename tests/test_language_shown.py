@@ -18,11 +18,14 @@ from rich.console import Console
 from standard import REFERENCE, RULES
 from web_server import serving, slide_of_demo
 
+import edgeleuk
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.models import registry
-from edgeleuk.render import terminal
+from edgeleuk.render import levey_jennings_page, terminal
+from edgeleuk.render._words import unchecked_notice
 from edgeleuk.render.report.page import page
+from edgeleuk.render.typography import typeset
 from edgeleuk.reports import Context, gather
 from edgeleuk.system import language
 from edgeleuk.system.language import speaking
@@ -33,6 +36,13 @@ NAMES = {
     "jpg", "NRBC", "PIN", "frame", "Ada", "FHIR", "PDF", "Shift",
 }  # fmt: skip
 """What has no translation: names of programs, books, keys, options and pictures."""
+PACKAGE = Path(edgeleuk.__file__).parent
+WHOLE_PAGES = [
+    path
+    for path in sorted((*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.html")))
+    if "<!doctype html>" in path.read_text(encoding="utf-8")
+]
+"""Modules and templates that write a page."""
 VOID = {"meta", "link", "input", "img", "br", "rect", "hr"}
 
 
@@ -147,6 +157,21 @@ def kept_demo(
     session = slide_of_demo(store, analyser, Path(demo_picture()))
     with serving(store) as served, served.browser() as client:
         yield client, session
+
+
+@pytest.mark.parametrize("path", WHOLE_PAGES, ids=lambda path: path.name)
+def test_every_page_tells_that_nobody_checked_its_translation(path: Path) -> None:
+    """Whatever module or template writes it."""
+    assert "unchecked" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", language.codes()[1:])
+def test_the_page_of_a_control_slide_tells_that_nobody_checked_its_translation(code: str) -> None:
+    """In a language that a native reader has yet to check."""
+    with speaking(code) as spoken:
+        html = levey_jennings_page.page("c", [], [])
+        assert bool(unchecked_notice()) is not spoken.is_checked
+        assert typeset(unchecked_notice()) in Shown(html).texts
 
 
 def test_a_page_names_its_language() -> None:

@@ -235,7 +235,9 @@ def _tell(progress: Progress, state: _State, *, stopped: bool) -> None:
     if earlier := state.failed - progress.failed:
         tell(f"slides that failed in an earlier run: {earlier}. Give --retry to count them again.")
     counted, rows = progress.counted, state.rows
-    done = f"{counted} slide{'s' * (counted != 1)} counted, {progress.failed} failed, {state.before} done before"
+    done = (
+        f"{counted} slide{'s' * (counted != 1)} counted, {progress.failed} failed, {state.before} done before"
+    )
     tell(f"{'interrupted: ' if stopped else ''}{done}; {state.lacking} without a result.")
     tell(f"The table is {table}: {rows} slide{'s' * (rows != 1)}, {state.failed} of them failed.")
 
