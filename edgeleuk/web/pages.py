@@ -28,7 +28,7 @@ from edgeleuk.web import shown
 from edgeleuk.web.desk import Desk
 from edgeleuk.web.guard import browser_of
 from edgeleuk.web.languages import bold, coded, script_words
-from edgeleuk.web.reports_api import links
+from edgeleuk.web.reports_api import links, pdf_warning
 from edgeleuk.web.settings import Settings
 
 SHOWN_SLIDES = 200
@@ -181,6 +181,7 @@ class Pages:
                 "crop_um": round(CROP_UM),
                 "bar_um": shown.BAR_UM,
                 "links": links(session),
+                "pdf_warning": pdf_warning(own),
                 "operators": self.operators(),
             }
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +20,9 @@ from edgeleuk.errors import MissingExtraError, OutputError
 INSTALL = "pip install 'edgeleuk[pdf]'"
 FONTS = "sudo apt install fonts-noto-core"
 PANGO = "sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+
+_OTHER_SCRIPTS = re.compile("[\u0250-\u1fff\u2c00-\U0010ffff]")
+"""Characters that not every font has: neither Latin letters nor punctuation and symbols."""
 
 
 def is_installed() -> bool:
@@ -60,6 +65,36 @@ def pdf(html: str, on_box: Callable[[str], object] | None = None) -> bytes:
             )
     except fatal as error:
         raise OutputError("the report refers to something outside it, and is not printed.") from error
+
+
+def box_warning(characters: Iterable[str]) -> str:
+    """Return a warning of characters that the PDF shows as boxes.
+
+    Empty for none.
+    """
+    letters = ", ".join(f"U+{ord(each):04X}" for each in sorted(characters))
+    if not letters:
+        return ""
+    return f"no font of this machine has {letters}: the PDF shows boxes instead. Install fonts: `{FONTS}`"
+
+
+def boxes(text: str) -> str:
+    """Return the characters of a text that no font of this machine has.
+
+    Characters beyond Latin letters and punctuation are tried. Empty where no PDF can be printed.
+    """
+    tried = "".join(sorted(set(_OTHER_SCRIPTS.findall(text))))
+    return _boxes(tried) if tried else ""
+
+
+@lru_cache(64)
+def _boxes(characters: str) -> str:
+    found: set[str] = set()
+    try:
+        pdf(" ".join(characters), found.add)
+    except MissingExtraError:
+        return ""
+    return "".join(sorted(found))
 
 
 class _Boxes(logging.Handler):
