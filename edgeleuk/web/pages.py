@@ -19,6 +19,7 @@ from edgeleuk.render._words import counted_text, unchecked_notice
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.render.typography import typeset
+from edgeleuk.results import slide_id
 from edgeleuk.review import Review
 from edgeleuk.slidemap.slide_map import CROP_UM
 from edgeleuk.system.language import _, current, ngettext, pgettext, word
@@ -61,6 +62,7 @@ def _environment() -> jinja2.Environment:
         "guarded": guarded_markup,
         "language": current,
         "ngettext": ngettext,
+        "most_slide_id": slide_id.MOST,
         "number": counted_text,
         "pgettext": pgettext,
         "research_use": RESEARCH_USE,
