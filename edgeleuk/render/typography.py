@@ -27,7 +27,8 @@ WHOLE = 24
 _PIECE = re.compile(
     r"(<(script|style|textarea|title|option|code|kbd)\b[^>]*>.*?</\2>)|(<[^>]*>)|([^<]+)", re.DOTALL
 )
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|µm²?|um|mm²|µL|px)(?!\w))")
+BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[µu]m[²2]?|mm[²2]|[µu]L|px)(?!\w))")
+"""Space between a number and its unit, where no line may end."""
 _FRENCH = re.compile(r"(?<=\S) (?=[:;?!»])|(?<=«) |(?<=\d)(?=%)")
 _TOKEN = r"[±+−-]{0,2}[A-Za-z0-9µ]+(?:[.,:;/@_–+-]+[A-Za-z0-9µ]+)*[²³]?%?"
 _RUN = re.compile(rf"&#?\w+;|{_TOKEN}(?:,?[ \u00a0](?:[–×±] ?)?(?:{_TOKEN}|%))*")
@@ -53,7 +54,7 @@ def typeset(html: str) -> str:
             tag = opened or ""
             parts.append(whole or opened)
             continue
-        text = _UNIT.sub(NO_BREAK, text)
+        text = BEFORE_UNIT.sub(NO_BREAK, text)
         if language.code == "fr":
             text = _FRENCH.sub(NO_BREAK, text)
         parts.append(_directed(text, tag) if rtl and text.strip() else text)
