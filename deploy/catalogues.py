@@ -91,7 +91,7 @@ MARKS = {"_": 1, "msgid": 1, "ngettext": 2, "pgettext": 2, "spoken": 1, "word": 
 NAMING = {"spoken", "word"}
 """Those of them that mark names."""
 NAMES = "name"
-OWN_FIELDS = ("X-Language-Name", "X-Checked-By", "X-Direction", "X-Decimal", "X-Group", "X-Date")
+OWN_FIELDS = ("X-Language-Name", "X-Checked-By", "X-Direction", "X-Decimal", "X-Group", "X-Percent", "X-Date")
 """Fields of a catalogue's header that this project adds.
 
 `X-Checked-By` names the native reader who checked the translation, with the date; until then English stands beside every

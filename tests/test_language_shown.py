@@ -13,26 +13,41 @@ from typing import Any
 
 import httpx
 import pytest
-from reported import BLASTS, MOSTLY_UNKNOWN, result_of
+from reported import BLASTS, MOSTLY_UNKNOWN, need_pdf, result_of
 from rich.console import Console
 from standard import REFERENCE, RULES
 from web_server import serving, slide_of_demo
 
+import edgeleuk
 from edgeleuk.analysis.analyser import Analyser
 from edgeleuk.cli.analyze import demo_picture
 from edgeleuk.models import registry
-from edgeleuk.render import terminal
+from edgeleuk.render import levey_jennings_page, terminal
+from edgeleuk.render._words import unchecked_notice
+from edgeleuk.render.report import pdf
 from edgeleuk.render.report.page import page
+from edgeleuk.render.typography import typeset
 from edgeleuk.reports import Context, gather
 from edgeleuk.system import language
 from edgeleuk.system.language import speaking
+from edgeleuk.system.sentences import said
+from edgeleuk.web.languages import coded
 
+BOX = "\ue123"
+"""Character for private use, which no font has."""
 LATIN = re.compile(r"[A-Za-z]{3,}")
 NAMES = {
     "edgeleuk", "SHA", "UTC", "Dacie", "and", "Lewis", "mag", "Enter", "Esc", "Space", "Ctrl", "sRGB", "LAB", "CIE", "demo",
     "jpg", "NRBC", "PIN", "frame", "Ada", "FHIR", "PDF", "Shift",
 }  # fmt: skip
 """What has no translation: names of programs, books, keys, options and pictures."""
+PACKAGE = Path(edgeleuk.__file__).parent
+WHOLE_PAGES = [
+    path
+    for path in sorted((*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.html")))
+    if "<!doctype html>" in path.read_text(encoding="utf-8")
+]
+"""Modules and templates that write a page."""
 VOID = {"meta", "link", "input", "img", "br", "rect", "hr"}
 
 
@@ -144,9 +159,47 @@ def kept_demo(
 ) -> Iterator[tuple[httpx.Client, str]]:
     """A client of a server that has the demo picture, and the picture's session."""
     store = tmp_path_factory.mktemp("pages") / "sessions.db"
-    session = slide_of_demo(store, analyser, Path(demo_picture()))
+    session = slide_of_demo(store, analyser, Path(demo_picture()), f"S1 {BOX}")
     with serving(store) as served, served.browser() as client:
         yield client, session
+
+
+@pytest.mark.parametrize("code", language.codes())
+def test_the_page_that_offers_a_pdf_tells_what_it_shows_as_boxes(
+    kept_demo: tuple[httpx.Client, str], code: str
+) -> None:
+    """In the words of the command `report`, before the PDF is fetched."""
+    need_pdf()
+    client, session = kept_demo
+    html = client.get(f"/slides/{session}", headers={"accept-language": code}).text
+    found = re.search(r'id="pdf-warning">(.*)</p>', html)
+    assert found
+    with speaking(code):
+        letters = BOX + "".join(set().union(*language.current().entries.values()))
+        text = said(pdf.box_warning(pdf.boxes(letters)))
+        shown = typeset(f"{language._('warning: ')}{coded(text)}")
+    assert f"U+{ord(BOX):04X}" in text
+    assert found[1] == shown
+
+
+def test_a_pdf_without_boxes_has_no_warning() -> None:
+    """Latin letters, figures and punctuation are not tried."""
+    assert pdf.box_warning(pdf.boxes("S-17 é µ – “…”")) == ""
+
+
+@pytest.mark.parametrize("path", WHOLE_PAGES, ids=lambda path: path.name)
+def test_every_page_tells_that_nobody_checked_its_translation(path: Path) -> None:
+    """Whatever module or template writes it."""
+    assert "unchecked" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", language.codes()[1:])
+def test_the_page_of_a_control_slide_tells_that_nobody_checked_its_translation(code: str) -> None:
+    """In a language that a native reader has yet to check."""
+    with speaking(code) as spoken:
+        html = levey_jennings_page.page("c", [], [])
+        assert bool(unchecked_notice()) is not spoken.is_checked
+        assert typeset(unchecked_notice()) in Shown(html).texts
 
 
 def test_a_page_names_its_language() -> None:

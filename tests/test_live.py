@@ -316,9 +316,12 @@ def test_the_loop_obeys_the_operator(analyser: Analyser, smear: Smear) -> None:
 def test_the_loop_ends_for_the_next_slide_only_where_there_can_be_one(
     analyser: Analyser, smear: Smear
 ) -> None:
-    """A camera shows another slide; a film or a folder would be counted again under its name."""
-    for possible in (False, True):
-        wanted: list[list[Request]] = [[NextSlide("S-18")], [], [Command.FINISH]]
+    """A camera shows another slide; a film or a folder would be counted again under its name.
+
+    A too long id is a mistake: the count goes on.
+    """
+    for possible, slide in ((False, "S-18"), (True, "S-18"), (True, "8" * 65)):
+        wanted: list[list[Request]] = [[NextSlide(slide)], [], [Command.FINISH]]
         count = counter(analyser)
         with Capture(lambda: source(smear, Stop(60))) as capture:
             options = LoopOptions(
@@ -326,10 +329,11 @@ def test_the_loop_ends_for_the_next_slide_only_where_there_can_be_one(
             )
             loop = Loop(capture, count, _Screen(), options)
             reason = loop.run()
+        begun = possible and slide == "S-18"
         assert (reason, loop.next_slide) == (
-            ("the next slide was begun", "S-18") if possible else ("finished by the operator", None)
+            ("the next slide was begun", "S-18") if begun else ("finished by the operator", None)
         )
-        assert possible or "end this one" in count.message
+        assert begun or ("64 are the most" if possible else "end this one") in count.message
 
 
 def test_the_loop_stops_at_the_target(analyser: Analyser, smear: Smear) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -162,11 +163,11 @@ def test_a_folder_of_other_settings_is_refused(
 ) -> None:
     """So is one with results of `analyze`, and one that another program counts into; nothing is changed."""
     other = run("batch", slides, "--out", batch[0], "--um-per-px", "0.2")
-    assert other.returncode == 6
+    assert other.returncode == 2
     assert "um_per_px 0.1, now 0.2" in other.stderr
     (tmp_path / ".edgeleuk-results.json").write_text("{}")
     results = run("batch", slides, "--out", tmp_path)
-    assert results.returncode == 6
+    assert results.returncode == 2
     assert not (tmp_path / ".edgeleuk-batch.json").exists()
     with Ledger(batch[0], json.loads((batch[0] / ".edgeleuk-batch.json").read_text())["settings"]):
         busy = run("batch", slides, "--out", batch[0], *SCALE)
@@ -193,7 +194,7 @@ def test_changed_pictures_and_failed_slides_are_counted_again(made: Path, tmp_pa
 
 
 def test_parts_are_put_together(made: Path, batch: tuple[Path, dict, str], tmp_path: Path) -> None:
-    """Each part counts its slides alone; --collect says how many lack, and counts none."""
+    """Each part counts its slides alone; --collect says how many are done and lack, and counts none."""
     together = Counter[str]()
     for part in ("1/2", "2/2"):
         done = run("batch", made, "--out", tmp_path, "--jobs", 1, "--shard", part, "--json", *SCALE)
@@ -202,7 +203,9 @@ def test_parts_are_put_together(made: Path, batch: tuple[Path, dict, str], tmp_p
             row["slide"] for row in batch_slides.rows(tmp_path, f"slides-{part.replace('/', '-of-')}.csv")
         )
         collected = run("batch", made, "--out", tmp_path, "--collect", "--json", *SCALE)
-        assert json.loads(collected.stdout)["lacking"] == 4 - together.total()
+        summary = json.loads(collected.stdout)
+        assert (summary["before"], summary["lacking"]) == (together.total(), 4 - together.total())
+        assert f"{together.total()} done before; {4 - together.total()} without a result" in collected.stderr
         assert collected.returncode == (together.total() < 4)
     assert together == Counter(f"slide-000{number}" for number in range(4))
     assert [row["slide"] for row in batch_slides.rows(tmp_path)] == sorted(together)
@@ -268,7 +271,9 @@ def test_a_batch_that_is_interrupted_goes_on(more: Path, tmp_path: Path) -> None
         said = process.communicate()[1]
     assert process.returncode == 130
     assert "interrupted: " in said
-    assert "without a result" in said
+    figures = re.search(r"(\d+) slides? counted, (\d+) failed, (\d+) done before; (\d+) without", said)
+    assert figures
+    assert sum(map(int, figures.groups())) == 8
     assert len(batch_slides.rows(tmp_path / "out")) == len(batch_slides.results(tmp_path / "out")) < 8
     finished(more, tmp_path / "out", 8)
 

@@ -117,7 +117,7 @@ def test_a_later_state_replaces_an_earlier_one(tmp_path: Path) -> None:
 
 
 def test_states_that_went_different_ways_are_both_kept(tmp_path: Path) -> None:
-    """The one with more signed revisions counts, whichever came first, and that is told."""
+    """The one with more signed revisions counts, whichever came first, and what to do is told, without a hash."""
     common = slide(1)
     signed = replace(
         common,
@@ -132,7 +132,10 @@ def test_states_that_went_different_ways_are_both_kept(tmp_path: Path) -> None:
             assert outcomes == [["new"], ["diverged"]]
             found = programme_of(database)
         assert [each.signed for each in found.slides.counted] == [1]
-        assert [each.kind for each in found.slides.conflicts] == ["diverged"]
+        (conflict,) = found.slides.conflicts
+        assert conflict.kind == "diverged"
+        assert "sign or amend it on its machine" in conflict.text
+        assert not any(each.state_of(encode(each)).hash[:8] in conflict.text for each in order)
         assert rows(found)[0]["conflicts"] == "diverged"
 
 

@@ -27,6 +27,7 @@ from edgeleuk.render import tables, terminal
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.page import page, span, when
 from edgeleuk.render.terminal import between
+from edgeleuk.render.typography import BY_FIRST_LETTER, END
 from edgeleuk.reports import Remark, Report, wanted
 from edgeleuk.reports.from_json import from_document
 from edgeleuk.reports.pictures import from_session
@@ -34,6 +35,7 @@ from edgeleuk.results.slide_result import SlideResult
 from edgeleuk.statistics.bounds import Bounds
 from edgeleuk.statistics.rounding import decimals
 from edgeleuk.system.file_io import parse_json
+from edgeleuk.system.language import speaking
 from edgeleuk.types import Finding, spoken
 
 ORDER = (
@@ -64,6 +66,17 @@ def test_the_verdict_comes_first_and_the_signature_last(blasts: SlideResult) -> 
     ]
     assert html.index(blasts.verdict.title) < html.index("<h2>")
     assert html.rindex("Research use only. Not a diagnosis.") > html.index("Signature")
+
+
+def test_names_keep_their_direction_wherever_they_stand(blasts: SlideResult) -> None:
+    """In the page, in its head and in the footer of a PDF."""
+    name = "bench 2 (left), no. 7"
+    result = replace(blasts, about=replace(blasts.about, slide=name, site=name, device=name, operator=name))
+    with speaking("ur"):
+        html = page(made(result))
+    body = html[html.index("<body>") :]
+    assert body.count(name) >= 6
+    assert body.count(f"{BY_FIRST_LETTER}{name}{END}") == body.count(name)
 
 
 def test_each_row_is_that_of_the_differential(blasts: SlideResult) -> None:

@@ -12,7 +12,7 @@ import pytest
 from program import run
 
 from edgeleuk.cli._results import ResultFolder, Run, key_of
-from edgeleuk.errors import OutputError
+from edgeleuk.errors import UsageError
 from edgeleuk.system.result_marks import MARKER, listed, mark_of, marked
 from edgeleuk.types import Frame
 
@@ -78,7 +78,7 @@ def test_a_folder_of_another_result_is_refused(slide: Path, tmp_path: Path) -> N
     assert analyze(slide, "--out", out)[0] == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     code, said = analyze(other, "--out", out)
-    assert code == 6
+    assert code == 2
     assert f"{out} holds the result of {slide}" in said
     assert "Name another folder by --out" in said
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -126,7 +126,7 @@ def test_an_export_and_an_analysis_do_not_mix(slide: Path, tmp_path: Path) -> No
         ("analyze", slide, "--um-per-px", 0.1, "--no-keep"),
     ):
         done = run(*words, "--out", out)
-        assert done.returncode == 6
+        assert done.returncode == 2
         assert f"holds the result of session {one}" in done.stderr
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     done = run("analyze", out, "-r", "--no-keep")
@@ -139,7 +139,7 @@ def test_an_export_and_an_analysis_do_not_mix(slide: Path, tmp_path: Path) -> No
 def test_a_folder_with_results_that_nothing_is_known_of_is_refused(name: str, tmp_path: Path) -> None:
     """As an older version left them, or another program: they are not written over."""
     (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputError, match=f"holds {name} of another result"):
+    with pytest.raises(UsageError, match=f"holds {name} of another result"):
         ResultFolder(tmp_path, ONE)
 
 
@@ -149,7 +149,7 @@ def test_a_folder_with_results_that_nothing_is_known_of_is_refused(name: str, tm
 def test_a_damaged_marker_is_of_another_result(text: str, tmp_path: Path) -> None:
     """Nothing is replaced on its word."""
     (tmp_path / MARKER).write_text(text)
-    with pytest.raises(OutputError, match="holds the result of another slide"):
+    with pytest.raises(UsageError, match="holds the result of another slide"):
         ResultFolder(tmp_path, ONE)
     assert listed(tmp_path) == frozenset()
 
@@ -158,7 +158,7 @@ def test_two_that_begin_at_once_do_not_mix(tmp_path: Path) -> None:
     """The folder is asked again before the first file."""
     one, other = ResultFolder(tmp_path, ONE), ResultFolder(tmp_path, OTHER)
     one.write("results.json", "1")
-    with pytest.raises(OutputError, match="holds the result of slide 1"):
+    with pytest.raises(UsageError, match="holds the result of slide 1"):
         other.write("cells.csv", "2")
     assert names(tmp_path) == ["results.json"]
 

@@ -127,6 +127,17 @@ def test_corrected_cells_of_another_microscope_are_learnt(count: int) -> None:
     assert result.figures["guard_cells"]["after"]["mean_recall"] >= result.figures["guard_cells"]["before"]["mean_recall"]  # fmt: skip
 
 
+@pytest.mark.parametrize("seed", [5, 8])
+def test_both_heads_read_the_guard_cells_by_the_same_features(seed: int) -> None:
+    """Whatever the labelled cells are: the difference is that of the heads, adopted or refused."""
+    guard_cells = cells(60, 1, foreign=False, flipped=0.2)
+    result = Teacher(MANIFEST, HEAD, cells(60, seed, foreign=seed == 5), guard_cells).taught()
+    figures = result.figures["guard_cells"]
+    assert 0.7 < figures["before"]["accuracy"] < 1
+    for name, head in (("before", HEAD), ("after", result.head)):
+        assert figures[name]["accuracy"] == pytest.approx(read_right(head, guard_cells))
+
+
 def test_cells_that_are_read_right_teach_nothing() -> None:
     """There is nothing to gain, so that the head stays, and the result says why."""
     result = taught(cells(60, 8, foreign=False))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zlib
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,12 @@ def test_french_measures_and_punctuation_stay_on_one_line(text: str, set_text: s
         ("0 – 39 ہر ایک", ["0\u00a0–\u00a039"]),
         ("(Laney, Quality Engineering 2002;14:531-537)", ["Laney, Quality Engineering 2002;14:531-537"]),
         ("پر: edgeleuk site --fill، پھر", ["edgeleuk\u00a0site\u00a0--fill"]),
+        ("یہ /dev/video0 ہے (~/outbox)، ./a ہے", ["/dev/video0", "~/outbox", "./a"]),
+        (
+            "لیں edgeleuk --zip a.zip --outbox /media/stick/outbox، پھر",
+            ["edgeleuk --zip a.zip --outbox /media/stick/outbox"],
+        ),
+        ("خلیہ/WBC", ["WBC"]),
         ("14 سفید خلیے، 1,000 سرخ", []),
         ("&#39;خلیہ&amp;", []),
     ],
@@ -87,6 +95,51 @@ def test_a_text_with_its_own_direction_is_marked_whole(html: str, set_html: str)
 def test_what_is_given_back_or_run_is_left(code: str, html: str) -> None:
     with speaking(code):
         assert typeset(html) == html
+
+
+LONG = (
+    "Laney, Quality Engineering 2002;14:531-537, Spiegelhalter, Statistics in Medicine 2005;24:1185-1202",
+    "Not a diagnosis: 12 cells of 100 (5 - 19 %) were read & 3 were not. A person must look at the smear.",
+    "edgeleuk sessions export --all --zip kisumu-north-2026.zip --outbox /media/stick/outbox --since 2026-01-01",
+    "ward (3), bench no. 2 - second floor, room 14 (left), shelf 3; 12, 13 and 14 of 2026.",
+)
+
+
+def _drawn(html: str) -> bytes:
+    """The glyphs of a PDF in the order in which they stand on its lines."""
+    pdf = printing.pdf(html)
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    contents = [zlib.decompress(each) if each[:1] == b"\x78" else each for each in streams]
+    return b"|".join(
+        b"".join(re.findall(rb"<([0-9a-f]+)>", each)) for each in contents if b" Tf" in each or b"TJ" in each
+    )
+
+
+@pytest.mark.parametrize("width", [50, 65, 90])
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        ("p", LONG[0]),
+        ("p", LONG[2]),
+        *(("bdi", text) for text in LONG),
+        *(('span dir="ltr"', text) for text in LONG),
+    ],
+)
+def test_a_part_in_latin_letters_keeps_its_direction_on_every_line_of_a_pdf(
+    tag: str, text: str, width: int
+) -> None:
+    """Whatever its length: its lines in a page from right to left are those of a page from left to right."""
+    need_pdf()
+    with speaking("ur"):
+        part = typeset(f"<{tag}>{escape(text)}</{tag.split()[0]}>")
+    pages = [
+        f'<html dir="{side}"><style>@page {{ size: {width}mm 90mm; margin: 5mm }} body {{ text-align: left }}</style>'
+        f"<body>{part}</body></html>"
+        for side in ("ltr", "rtl")
+    ]
+    ltr, rtl = map(_drawn, pages)
+    assert len(ltr) > 3 * len(text)
+    assert rtl == ltr
 
 
 def _stacks() -> list[str]:

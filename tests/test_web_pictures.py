@@ -129,7 +129,13 @@ def test_memory_of_the_analysis_is_bounded(tmp_path: Path) -> None:
 def test_wrong_facts_are_told(served: Served) -> None:
     """Before the picture is looked at."""
     with served.browser() as client:
-        for facts in ({"mag": "7x"}, {"um_per_px": "much"}, {"um_per_px": "nan"}, {"um_per_px": "9"}):
+        for facts in (
+            {"mag": "7x"},
+            {"um_per_px": "much"},
+            {"um_per_px": "nan"},
+            {"um_per_px": "9"},
+            {"slide": "x" * 65},
+        ):
             assert client.post("/api/pictures", params=facts, content=DEMO.read_bytes()).status_code == 400
         gone = client.post("/api/pictures", params={"session": "nothing"}, content=DEMO.read_bytes())
         assert gone.status_code in (404, 409)

@@ -152,7 +152,10 @@ def in_turns(reader: Reader, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def guarding(guard: Guard, manifest: ReaderManifest) -> Cells:
-    """Return guard cells as cells to learn from."""
+    """Return guard cells as cells to learn from.
+
+    Their features stay those of the file, whatever TURNS is.
+    """
     printed: Mapping[str, str] = manifest.printed
     by_label = np.array([[printed[name] == label for name in manifest.types] for label in manifest.labels])
     kinds = tuple(manifest.labels[i] for i in guard.labels.tolist())

@@ -3,6 +3,9 @@
 The types of the head are fitted again, pulled towards the head that they come from, on the labelled cells and
 with a small weight on the guard cells. How strong the pull is, whether the result is better and how sure it
 is are decided by cross-validation over slides, or over cells where there is one slide.
+
+Heads are compared, not readers: both take the same features, of labelled cells in the turns of a taught reader, and of
+guard cells in those of the published one. What more turns gain is in no figure.
 """
 
 from __future__ import annotations
@@ -241,7 +244,7 @@ class Teacher:
     def _below_guard(self, head: Head, before: Score) -> str:
         """Return why a head is worse on the guard cells.
 
-        The text is empty if it is not worse.
+        The text is empty if it is not worse. The parent's head took the same features.
         """
         after = self._on_guard(head)
         blasts = np.isin(np.array(after.labels)[after.truth], list(self._manifest.blast_like))

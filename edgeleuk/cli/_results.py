@@ -14,7 +14,7 @@ from typing import Any
 from edgeleuk import __version__
 from edgeleuk._text import file_name, readable
 from edgeleuk.cli._console import json_text, writable_folder, write
-from edgeleuk.errors import OutputError
+from edgeleuk.errors import UsageError
 from edgeleuk.system import private_files
 from edgeleuk.system.result_marks import HEAD, MARKER, SCHEMA, mark_of, marked, read_marker
 
@@ -74,7 +74,8 @@ class ResultFolder:
             private: Make a new folder readable by its owner alone.
 
         Raises:
-            OutputError: The folder cannot be written, or holds another result.
+            UsageError: The folder holds another result.
+            OutputError: The folder cannot be written.
         """
         self.path, self._run, self._private = writable_folder(folder, private=private), run, private
         self._before = self._claimed()
@@ -100,6 +101,7 @@ class ResultFolder:
         A JPEG gets the mark of this result.
 
         Raises:
+            UsageError: Another result came into the folder meanwhile.
             OutputError: The file cannot be written.
         """
         if not self._written:
@@ -130,20 +132,20 @@ class ResultFolder:
         """Return the marker of an older version of this result.
 
         Raises:
-            OutputError: The folder holds another result.
+            UsageError: The folder holds another result.
         """
         marker = read_marker(self.path)
         if marker is None:
             older = sorted(name for name in TABLES if os.path.lexists(self.path / name))
             if older:
-                raise OutputError(
+                raise UsageError(
                     f"{self.path} holds {', '.join(older)} of another result. Name another folder by --out."
                 )
             return {}
         if marker.get("key") != self._run.key:
             source, started = marker.get("source", "another slide"), str(marker.get("started", ""))[:16]
             when = f", counted {started.replace('T', ' ')}" if started else ""
-            raise OutputError(
+            raise UsageError(
                 f"{self.path} holds the result of {source}{when}. Name another folder by --out, or remove that one."
             )
         return marker

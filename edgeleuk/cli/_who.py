@@ -35,7 +35,16 @@ def _of_this_machine(context: typer.Context, parameter: typer.CallbackParam, val
         return ""
 
 
-SlideOption = Annotated[str, typer.Option("--slide", help="Slide id to keep with the result.")]
+def checked_slide(value: str | None) -> str | None:
+    """Return the value of an option for a slide id, checked."""
+    from edgeleuk.results.slide_id import checked
+
+    return checked(value) if value else value
+
+
+SlideOption = Annotated[
+    str, typer.Option("--slide", help="Slide id to keep with the result.", callback=checked_slide)
+]
 OperatorOption = Annotated[
     str,
     typer.Option(
@@ -81,7 +90,12 @@ StoreOption = Annotated[
 # These options have no environment variable: one meant for every new count must not rename an old one.
 OtherSlide = Annotated[
     str | None,
-    typer.Option("--slide", help="Slide id, in place of the one that is kept.", show_default=False),
+    typer.Option(
+        "--slide",
+        help="Slide id, in place of the one that is kept.",
+        show_default=False,
+        callback=checked_slide,
+    ),
 ]
 OtherOperator = Annotated[
     str | None,

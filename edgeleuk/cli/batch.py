@@ -152,7 +152,8 @@ def batch(
                     fault = error
         rows, codes = _finished(ledger, slides, fault)
         lacking = len(slides) - rows
-        state = _State(ledger.table, rows, len(codes), lacking)
+        before = rows - progress.counted - progress.failed  # of --collect and interrupted runs too
+        state = _State(ledger.table, rows, len(codes), lacking, before)
         _tell(progress, state, stopped=bool(stop))
         if as_json:
             print_json(_summary(progress, state))
@@ -216,6 +217,8 @@ class _State:
     """Slides of the rows that could not be counted, in this run or before."""
     lacking: int
     """Slides without a row."""
+    before: int
+    """Slides of the rows that were done in an earlier run."""
 
 
 def _tell(progress: Progress, state: _State, *, stopped: bool) -> None:
@@ -232,7 +235,9 @@ def _tell(progress: Progress, state: _State, *, stopped: bool) -> None:
     if earlier := state.failed - progress.failed:
         tell(f"slides that failed in an earlier run: {earlier}. Give --retry to count them again.")
     counted, rows = progress.counted, state.rows
-    done = f"{counted} slide{'s' * (counted != 1)} counted, {progress.failed} failed, {progress.before} done before"
+    done = (
+        f"{counted} slide{'s' * (counted != 1)} counted, {progress.failed} failed, {state.before} done before"
+    )
     tell(f"{'interrupted: ' if stopped else ''}{done}; {state.lacking} without a result.")
     tell(f"The table is {table}: {rows} slide{'s' * (rows != 1)}, {state.failed} of them failed.")
 
@@ -247,7 +252,7 @@ def _summary(progress: Progress, state: _State) -> dict[str, Any]:
         "slides": progress.slides,
         "counted": progress.counted,
         "failed": progress.failed,
-        "before": progress.before,
+        "before": state.before,
         "changed": progress.changed,
         "lacking": state.lacking,
         "retried": progress.retried,

@@ -15,7 +15,15 @@ from edgeleuk.cli._control_set import changed, with_established, with_expected
 from edgeleuk.cli._model import MagOption, ModelOption
 from edgeleuk.cli._options import JsonOption, RecursiveOption, ThreadsOption
 from edgeleuk.cli._profile import ProfileOption, device
-from edgeleuk.cli._who import DeviceOption, NotesOption, OperatorOption, SessionFacts, SiteOption, StoreOption
+from edgeleuk.cli._who import (
+    DeviceOption,
+    NotesOption,
+    OperatorOption,
+    SessionFacts,
+    SiteOption,
+    StoreOption,
+    checked_slide,
+)
 from edgeleuk.errors import ControlError, UsageError
 from edgeleuk.system import file_io
 
@@ -107,7 +115,10 @@ def set_control(
         ),
     ] = None,
     slide: Annotated[
-        str | None, typer.Option("--slide", help="Slide id of its sessions.", show_default="NAME")
+        str | None,
+        typer.Option(
+            "--slide", help="Slide id of its sessions.", show_default="NAME", callback=checked_slide
+        ),
     ] = None,
     every: Annotated[
         float | None,

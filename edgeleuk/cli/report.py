@@ -105,7 +105,7 @@ def report(
 def _write(made: Report, html: Path | None, pdf: Path | None, csv: Path | None, as_json: Path | None) -> None:
     from edgeleuk.render.report import plain
     from edgeleuk.render.report.page import page
-    from edgeleuk.render.report.pdf import FONTS
+    from edgeleuk.render.report.pdf import box_warning
     from edgeleuk.render.report.pdf import pdf as printed
 
     if html:
@@ -113,11 +113,8 @@ def _write(made: Report, html: Path | None, pdf: Path | None, csv: Path | None, 
     if pdf:
         boxes: set[str] = set()
         write(pdf, printed(page(made), boxes.add), private_files.FILE)
-        if boxes:
-            letters = ", ".join(f"U+{ord(each):04X}" for each in sorted(boxes))
-            warn(
-                f"no font of this machine has {letters}: the PDF shows boxes instead. Install fonts: {FONTS}"
-            )
+        if text := box_warning(boxes):
+            warn(text)
     if csv:
         _put(csv, plain.csv(made))
     if as_json:

@@ -18,6 +18,7 @@ from edgeleuk.counting.live import LiveCounter
 from edgeleuk.counting.requests import Command, Mark, NextSlide, Request
 from edgeleuk.counting.state import CameraState, Event, LiveState
 from edgeleuk.errors import EdgeleukError
+from edgeleuk.results import slide_id
 from edgeleuk.types import Frame, TimedFrame
 
 WAIT_S = 0.1
@@ -180,7 +181,7 @@ class Loop:
             case Command.FINISH:
                 self._stop = "finished by the operator"
             case NextSlide(slide) if self._next_slides:
-                self.next_slide, self._stop = slide, "the next slide was begun"
+                self.next_slide, self._stop = slide_id.checked(slide), "the next slide was begun"
             case NextSlide():
                 counter.message = "The next slide needs a count of its own here: end this one."
             case str():

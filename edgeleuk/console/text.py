@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from edgeleuk.render._words import clean
+from edgeleuk.render.typography import BEFORE_UNIT, NO_BREAK
 from edgeleuk.system.language import figure
 
 Piece = tuple[str, str]
@@ -50,9 +51,9 @@ def fit(text: str, width: int, right: bool = False) -> str:
 def wrapped(text: str, width: int) -> list[str]:
     """Wrap text into lines of at most `width` characters.
 
-    A number and its percent sign stay together.
+    A number and its unit stay together.
     """
-    kept = clean(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    kept = BEFORE_UNIT.sub(NO_BREAK, clean(text))
     return [clean(part) for part in textwrap.wrap(kept, width)]
 
 

@@ -1,6 +1,8 @@
 """Guard cells: features of cells of known laboratories.
 
 They come with a reader. A head that is taught or adapted must not read them worse than the head that shipped.
+Both take these same features, which are of the quarter turns that the reader took when it was published: the pictures
+do not ship, and a taught reader that takes more turns cannot read them again.
 A file holds 8-bit features: `low + step * levels`.
 """
 
@@ -39,7 +41,7 @@ class Guard:
     """Guard cells of a reader."""
 
     features: NDArray[np.float32]
-    """(N, F) features."""
+    """(N, F) features, averaged over the turns of the published reader."""
     labels: NDArray[np.int64]
     """(N,) true labels, indices into the reader's labels."""
     groups: NDArray[np.int64]

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgeleuk._text import readable
-from edgeleuk.errors import OutputError
+from edgeleuk.errors import OutputError, UsageError
 from edgeleuk.programme.batch_slides import Shard, Slide
 from edgeleuk.render import slides_table
 from edgeleuk.render._csv import csv_text
@@ -72,8 +72,8 @@ class Ledger:
             shard: Part of the batch that this program counts; None for all.
 
         Raises:
-            OutputError: Another batch, another program or other settings have the folder, or it cannot be
-                written.
+            UsageError: Another result, another batch or other settings have the folder.
+            OutputError: Another program counts into it, or it cannot be written.
         """
         self.folder, self._shard = folder, shard
         self._locks: list[int] = []
@@ -169,7 +169,7 @@ class Ledger:
         path = self.folder / MARKER
         if file_io.is_absent(path):
             if others := [each for each in (OTHER_RESULTS, TABLE) if (self.folder / each).exists()]:
-                raise OutputError(f"{self.folder} holds {others[0]} of another result. {_elsewhere()}")
+                raise UsageError(f"{self.folder} holds {others[0]} of another result. {_elsewhere()}")
             started = datetime.now().astimezone().isoformat(timespec="seconds")
             told = {"schema": SCHEMA, "started": started, "settings": _plain(settings)}
             text = json.dumps(told, indent=2) + "\n"
@@ -179,14 +179,14 @@ class Ledger:
         try:
             before = file_io.read_json(path)
             if before["schema"] != SCHEMA:
-                raise OutputError(f"{self.folder} holds a batch of another edgeleuk. {_elsewhere()}")
+                raise UsageError(f"{self.folder} holds a batch of another edgeleuk. {_elsewhere()}")
             known = dict(before["settings"])
         except (file_io.UnreadableError, KeyError, TypeError, ValueError) as error:
             raise OutputError(f"{path} is damaged. {_elsewhere()}") from error
         now = _plain(settings)
         if other := [name for name in {**known, **now} if known.get(name) != now.get(name)]:
             said = ", ".join(f"{name} {known.get(name)}, now {now.get(name)}" for name in other)
-            raise OutputError(f"{self.folder} holds a batch with other settings ({said}). {_elsewhere()}")
+            raise UsageError(f"{self.folder} holds a batch with other settings ({said}). {_elsewhere()}")
 
     def _lock(self, path: Path, *, shared: bool) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)

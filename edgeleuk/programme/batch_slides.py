@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from edgeleuk._text import file_name
 from edgeleuk.errors import InputError, UsageError
+from edgeleuk.results import slide_id
 from edgeleuk.sources.pictures.suffixes import SUFFIXES
 from edgeleuk.system import file_io
 from edgeleuk.system.addresses import shown_mistake
@@ -133,7 +134,7 @@ def slides_of(source: Path, facts: Facts, out: Path, recursive: bool = False) ->
         recursive: Whether each folder below `source` that holds files is a slide.
 
     Raises:
-        InputError: There is no slide, or the table cannot be read.
+        InputError: There is no slide, one has a too long id, or the table cannot be read.
     """
     source = Path(os.path.abspath(source))  # noqa: PTH100  # workers have another working folder; links stay
     if file_io.is_folder(source):
@@ -146,7 +147,7 @@ def slides_of(source: Path, facts: Facts, out: Path, recursive: bool = False) ->
 def _in_folder(source: Path, facts: Facts, out: Path, recursive: bool) -> Listing:
     beside = _pictures_beside(source)
     found = [
-        Slide(folder.relative_to(source).as_posix(), (str(folder),), facts)
+        Slide(_checked(folder.relative_to(source).as_posix(), str(source)), (str(folder),), facts)
         for folder in _folders(source, os.path.realpath(out), recursive)
     ]
     if not found:
@@ -238,7 +239,23 @@ def _slide_of(row: Mapping[str, str | None], table: Path, facts: Facts, line: in
         raise InputError(f"{table}, line {line}: {what}. Correct the line.")
     own = {column: (row.get(column) or "").strip() for column in FURTHER}
     path = picture if is_address(picture) else str(table.parent / picture)
-    return Slide(name, (path,), replace(facts, **{key: value for key, value in own.items() if value}))
+    return Slide(
+        _checked(name, f"{table}, line {line}"),
+        (path,),
+        replace(facts, **{key: value for key, value in own.items() if value}),
+    )
+
+
+def _checked(name: str, where: str) -> str:
+    """Return the slide id of a folder or a line.
+
+    Raises:
+        InputError: It is too long.
+    """
+    try:
+        return slide_id.checked(name)
+    except UsageError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def is_address(path: str) -> bool:

@@ -93,13 +93,14 @@ def _latest(
 
 
 def _winner(rivals: Sequence[tuple[str, SlideDocument]], conflicts: list[Conflict]) -> SlideDocument:
-    digest, best = max(
+    _, best = max(
         rivals, key=lambda each: (each[1].signed, len(each[1].history), each[1].row["ended"] or "", each[0])
     )
     if len(rivals) > 1:
         text = (
             f"session {_named(best)} has {len(rivals)} states that went different ways, as after a card was copied."
-            f" The one with {best.signed} signed revision{'s' * (best.signed != 1)} and the longer history counts ({digest[:12]})."
+            f" The one with {best.signed} signed revision{'s' * (best.signed != 1)} and the longer history counts. If another one is"
+            " right, sign or amend it on its machine until it has more signed revisions, then export it again."
         )
         conflicts.append(Conflict("diverged", text, (best.uuid,)))
     return _light(best)

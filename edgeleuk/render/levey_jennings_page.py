@@ -9,7 +9,7 @@ from html import escape
 from edgeleuk._text import escaped
 from edgeleuk.quality_control.control import ControlRun, EvaluatedValue
 from edgeleuk.quality_control.log import Entry
-from edgeleuk.render._words import with_micro
+from edgeleuk.render._words import unchecked_notice, with_micro
 from edgeleuk.render.levey_jennings import Point, points
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.quality_control import quantity_name, shown_number, unit, value_text
@@ -62,12 +62,13 @@ def page(name: str, runs: Sequence[tuple[Entry, ControlRun]], quantities: Sequen
     language = current()
     title = _safe(_title_of(name))
     rules = _safe(_("Westgard rules: 1-2s warns, 1-3s and 2-2s reject."))
+    unchecked = f"<p>{_safe(notice)}</p>" if (notice := unchecked_notice()) else ""
     return typeset(
         f'<!doctype html>\n<html lang="{language.code}" dir="{language.direction}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{title}</h1>{told}{charts}"
-        f"<p>{rules} {guarded_markup(RESEARCH_USE)}</p></body></html>\n"
+        f"<p>{rules} {guarded_markup(RESEARCH_USE)}</p>{unchecked}</body></html>\n"
     )
 
 

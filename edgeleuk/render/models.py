@@ -157,7 +157,7 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[RenderableType]:
         table.add_row(
             name,
             str(unsure["of"]),
-            "–" if unsure["share"] is None else f"{1 - unsure['share']:.0%}",
+            "–" if unsure["share"] is None else figure(f"{1 - unsure['share']:.0%}"),
             *(spoken(led[side]) if led[side] else _("nothing") for side in ("annotated", "predicted")),
             *("–" if blasts[s] is None else f"{blasts[s]:.0f} %" for s in ("annotated", "predicted")),
         )

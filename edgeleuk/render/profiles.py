@@ -85,7 +85,7 @@ def _facts(profile: Profile) -> Iterable[tuple[str, str]]:
         grid = profile.light.grid
         lost = 1 - grid.min(axis=(0, 1)).mean() / grid.max(axis=(0, 1)).mean()
         text = _("measured on an empty field; its darkest part has {percent} less than its brightest")
-        yield _("light"), text.format(percent=f"{lost:.0%}")
+        yield _("light"), text.format(percent=figure(f"{lost:.0%}"))
     else:
         yield _("light"), _("not measured: no shading is put right")
     if stain := profile.stain:
@@ -105,8 +105,8 @@ def _facts(profile: Profile) -> Iterable[tuple[str, str]]:
             _("usual"),
             _("sharpness {sharpness}, background {light}, covered {covered}").format(
                 sharpness=figure(f"{usual.sharpness:.2f}"),
-                light=f"{usual.light:.0%}",
-                covered=f"{usual.coverage:.0%}",
+                light=figure(f"{usual.light:.0%}"),
+                covered=figure(f"{usual.coverage:.0%}"),
             ),
         )
 

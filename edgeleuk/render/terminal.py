@@ -284,7 +284,7 @@ def _cells(white: Sequence[Cell], reader: ReaderManifest) -> Table:
         table.add_row(
             str(cell.number),
             Text(_type(cell.reading, reader), style=hexadecimal(of_label(label, reader.labels))),
-            f"{cell.reading.probability:.0%}" if label != UNCLASSIFIED else "",
+            figure(f"{cell.reading.probability:.0%}") if label != UNCLASSIFIED else "",
             figure(f"{m.diameter_um:.1f} um") if m and m.diameter_um is not None else "–",
             figure(f"{m.nc_ratio:.2f}") if m and m.nc_ratio is not None else "–",
             str(m.lobes) if m and m.lobes is not None else "–",
@@ -299,7 +299,7 @@ def _type(reading: Reading, reader: ReaderManifest) -> str:
     """
     if reading.label == UNCLASSIFIED:
         likeliest = max(reading.probabilities, key=lambda name: reading.probabilities[name])
-        return f"{spoken(UNCLASSIFIED)}{_(': ')}{spoken(likeliest)} {reading.probability:.0%}?"
+        return f"{spoken(UNCLASSIFIED)}{_(': ')}{spoken(likeliest)} {figure(f'{reading.probability:.0%}')}?"
     stage = reading.attributes.get(reader.subtypes.get(reading.label, ""))
     name = spoken(reading.label)
     return f"{name}{_(', ')}{spoken(stage.value)}" if stage and stage.sure else name

@@ -27,9 +27,10 @@ WHOLE = 24
 _PIECE = re.compile(
     r"(<(script|style|textarea|title|option|code|kbd)\b[^>]*>.*?</\2>)|(<[^>]*>)|([^<]+)", re.DOTALL
 )
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|µm²?|um|mm²|µL|px)(?!\w))")
+BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[µu]m[²2]?|mm[²2]|[µu]L|px)(?!\w))")
+"""Space between a number and its unit, where no line may end."""
 _FRENCH = re.compile(r"(?<=\S) (?=[:;?!»])|(?<=«) |(?<=\d)(?=%)")
-_TOKEN = r"[±+−-]{0,2}[A-Za-z0-9µ]+(?:[.,:;/@_–+-]+[A-Za-z0-9µ]+)*[²³]?%?"
+_TOKEN = r"(?:(?<![^\s(])[~.]{0,2}/|[±+−-]{0,2})[A-Za-z0-9µ]+(?:[.,:;/@_–+-]+[A-Za-z0-9µ]+)*[²³]?%?"
 _RUN = re.compile(rf"&#?\w+;|{_TOKEN}(?:,?[ \u00a0](?:[–×±] ?)?(?:{_TOKEN}|%))*")
 _ARABIC = re.compile("[\u0600-\u06ff]")
 _MORE_THAN_A_NUMBER = re.compile(r"[^\d.,]")
@@ -53,7 +54,7 @@ def typeset(html: str) -> str:
             tag = opened or ""
             parts.append(whole or opened)
             continue
-        text = _UNIT.sub(NO_BREAK, text)
+        text = BEFORE_UNIT.sub(NO_BREAK, text)
         if language.code == "fr":
             text = _FRENCH.sub(NO_BREAK, text)
         parts.append(_directed(text, tag) if rtl and text.strip() else text)
@@ -75,6 +76,6 @@ def _isolated(found: re.Match[str]) -> str:
     run = found[0]
     if run.startswith("&") or not _MORE_THAN_A_NUMBER.search(run):
         return run
-    if len(run) <= WHOLE:  # the PDF's library forgets the mark when it breaks the line
+    if len(run) <= WHOLE:
         run = run.replace(" ", NO_BREAK)
     return f"{LEFT_TO_RIGHT}{run}{END}"

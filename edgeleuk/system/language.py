@@ -26,7 +26,7 @@ SOURCE = "en"
 NAMES = "name"
 """Context of names in the catalogues: cell types, attributes, codes and groups."""
 _YEAR = re.compile(r"[-/. ]?%Y[-/. ]?")
-_FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+_FIGURE = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?)( ?%)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Language:
     direction: str = "ltr"
     decimal: str = "."
     group: str = ","
+    percent: str = "%"
+    """Percent sign with the space before it."""
     date: str = "%Y-%m-%d"
     translations: NullTranslations = field(default_factory=NullTranslations, repr=False)
 
@@ -86,6 +88,7 @@ def load(code: str) -> Language:
         about.get("x-direction", "ltr"),
         about.get("x-decimal", "."),
         about.get("x-group", ",").replace("NBSP", "\N{NO-BREAK SPACE}"),
+        about.get("x-percent", "%").replace("NBSP", "\N{NO-BREAK SPACE}"),
         about.get("x-date", "%Y-%m-%d"),
         translations,
     )
@@ -163,17 +166,18 @@ def word(name: str) -> str:
 def figure(text: str) -> str:
     """Return a text with its numbers as the language writes them.
 
-    The numbers are those of Python's formatting, such as "1,234.5".
+    The numbers are those of Python's formatting, such as "1,234.5" and "98%".
     """
     language = current()
-    if language.decimal == "." and language.group == ",":
+    if (language.decimal, language.group, language.percent) == (".", ",", "%"):
         return text
-    return _FIGURE.sub(lambda found: _figure(found[0], language), text)
+    return _FIGURE.sub(lambda found: _figure(found[1], found[2] or "", language), text)
 
 
-def _figure(number: str, language: Language) -> str:
+def _figure(number: str, percent: str, language: Language) -> str:
     whole, point, rest = number.partition(".")
-    return whole.replace(",", language.group) + (language.decimal + rest if point else "")
+    sign = language.percent if percent and language.percent != "%" else percent
+    return whole.replace(",", language.group) + (language.decimal + rest if point else "") + sign
 
 
 def day(at: datetime) -> str:

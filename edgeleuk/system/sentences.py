@@ -49,7 +49,7 @@ NONE = frozenset({"none", "nothing"})
 FORMS = {"n": r"\d[\d,]*", "of": r"\d[\d,]*", "numbers": r"\d+(?:, \d+)*"}
 """Patterns of placeholders that only numbers stand for."""
 _END = re.compile(r"(?<=[.?!]) ")
-_NUMBER = re.compile(r"[±+-]?\d+(?:,\d{3})*(?:\.\d+)?")
+_NUMBER = re.compile(r"[±+-]?\d+(?:,\d{3})*(?:\.\d+)?(?: ?%)?")
 _COUNTED = re.compile(r"(?P<name>\D+) (?P<n>\d+)")
 _JOINED = re.compile(r"(, | or | and )")
 

@@ -7,6 +7,9 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
+from edgeleuk._text import LONGEST, tamed
+from edgeleuk.errors import UsageError
+from edgeleuk.results import slide_id
 from edgeleuk.web.answers import Denied
 
 T = TypeVar("T")
@@ -122,3 +125,15 @@ async def read(request: Request, kind: type[T]) -> T:
     if any(not -(2**53) < each < 2**53 for each in getattr(found, "cells", ())):
         raise Denied(400, "malformed", "cells are no numbers of the program's.")
     return found
+
+
+def slide_id_of(text: str) -> str:
+    """Return a slide id that a browser sends, as one line.
+
+    Raises:
+        Denied: It is too long.
+    """
+    try:
+        return slide_id.checked(tamed(text, LONGEST))
+    except UsageError as error:
+        raise Denied(400, "slide_id", str(error)) from error

@@ -41,8 +41,6 @@ WORDS = {
 }
 """What to do, by the word of a frame."""
 FRAME_WAIT_S = 4.0
-MOST_SLIDE = 80
-"""Maximum characters of a slide id, as for pictures that are sent."""
 
 
 class LiveApi:
@@ -107,11 +105,11 @@ class LiveApi:
         """Return the request for the next slide.
 
         Raises:
-            Denied: It has no id, or this count can have none.
+            Denied: It has no id or a too long one, or this count can have none.
         """
         if not self._hub.next_slides:
             raise Denied(409, "no_camera", "only the count of a camera goes on with another slide.")
-        if not (slide := tamed(text, MOST_SLIDE)):
+        if not (slide := bodies.slide_id_of(text)):
             raise Denied(400, "no_slide", "type the id of the next slide.")
         return NextSlide(slide)
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from edgeleuk import __version__
+from edgeleuk.results import slide_id
 from edgeleuk.web import bodies
 
 ERROR = {
@@ -104,7 +105,7 @@ def _schema(body: type) -> dict[str, Any]:
 
 
 def _pictures() -> dict[str, Any]:
-    texts = {"session": 80, "slide": 80, "mag": 16, "um_per_px": 16, "name": 200}
+    texts = {"session": 80, "slide": slide_id.MOST, "mag": 16, "um_per_px": 16, "name": 200}
     parameters = [
         {"name": name, "in": "query", "required": False, "schema": {"type": "string", "maxLength": most}}
         for name, most in texts.items()

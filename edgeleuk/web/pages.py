@@ -19,6 +19,7 @@ from edgeleuk.render._words import counted_text, unchecked_notice
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
 from edgeleuk.render.typography import typeset
+from edgeleuk.results import slide_id
 from edgeleuk.review import Review
 from edgeleuk.slidemap.slide_map import CROP_UM
 from edgeleuk.system.language import _, current, ngettext, pgettext, word
@@ -28,7 +29,7 @@ from edgeleuk.web import shown
 from edgeleuk.web.desk import Desk
 from edgeleuk.web.guard import browser_of
 from edgeleuk.web.languages import bold, coded, script_words
-from edgeleuk.web.reports_api import links
+from edgeleuk.web.reports_api import links, pdf_warning
 from edgeleuk.web.settings import Settings
 
 SHOWN_SLIDES = 200
@@ -61,6 +62,7 @@ def _environment() -> jinja2.Environment:
         "guarded": guarded_markup,
         "language": current,
         "ngettext": ngettext,
+        "most_slide_id": slide_id.MOST,
         "number": counted_text,
         "pgettext": pgettext,
         "research_use": RESEARCH_USE,
@@ -181,6 +183,7 @@ class Pages:
                 "crop_um": round(CROP_UM),
                 "bar_um": shown.BAR_UM,
                 "links": links(session),
+                "pdf_warning": pdf_warning(own),
                 "operators": self.operators(),
             }
 

@@ -12,7 +12,6 @@ from typing import IO
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from edgeleuk._text import tamed
 from edgeleuk.differential.verdict import as_json
 from edgeleuk.errors import DiskFullError, EdgeleukError, StoreError
 from edgeleuk.models.registry import same_objective
@@ -22,6 +21,7 @@ from edgeleuk.system import private_files
 from edgeleuk.system.language import _
 from edgeleuk.system.sentences import guarded, said
 from edgeleuk.types import PLATELET, RED_CELL, WHITE_CELL, CountedField
+from edgeleuk.web import bodies
 from edgeleuk.web.analysis import Analysis, Outcome, Picture
 from edgeleuk.web.answers import Denied, of_error
 from edgeleuk.web.desk import Desk, NewSlide, Plan
@@ -94,7 +94,7 @@ class PicturesApi:
                     400, "scale", f"the scale is a number from {SCALES[0]} to {SCALES[1]} um per pixel."
                 )
         new = NewSlide(
-            slide=tamed(given.get("slide", ""), 80),
+            slide=bodies.slide_id_of(given.get("slide", "")),
             magnification=magnification,
             um_per_px=um_per_px,
             operator=browser_of(request).operator,

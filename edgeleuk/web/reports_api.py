@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -12,11 +13,12 @@ from edgeleuk._text import file_name
 from edgeleuk.render.report import plain
 from edgeleuk.render.report.fhir import bundle
 from edgeleuk.render.report.page import page
-from edgeleuk.render.report.pdf import is_installed
+from edgeleuk.render.report.pdf import box_warning, boxes, is_installed
 from edgeleuk.render.report.pdf import pdf as printed
 from edgeleuk.reports import Report
 from edgeleuk.reports.kept import report_of
-from edgeleuk.system.language import SOURCE, msgid, speaking
+from edgeleuk.sessions import SessionSummary
+from edgeleuk.system.language import SOURCE, current, load, msgid, speaking
 from edgeleuk.web.answers import Denied
 from edgeleuk.web.desk import Desk
 
@@ -77,6 +79,23 @@ def _written(made: Report, form: str) -> bytes:
 
 def _json(document: Any) -> bytes:
     return json.dumps(document, allow_nan=False, indent=1).encode()
+
+
+def pdf_warning(about: SessionSummary) -> str:
+    """Return a warning that the PDF will show boxes.
+
+    Empty if this machine's fonts have the letters of the language and of the session's names.
+    """
+    if not is_installed():
+        return ""
+    names = (about.slide, about.operator, about.site, about.device)
+    return box_warning(boxes("".join((*names, _letters(current().code)))))
+
+
+@cache
+def _letters(code: str) -> str:
+    """Return the characters of a language's texts."""
+    return "".join(set().union(*load(code).entries.values()))
 
 
 def links(session: str) -> list[dict[str, Any]]:

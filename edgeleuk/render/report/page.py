@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from edgeleuk._text import escaped
 from edgeleuk.differential.verdict import Code
@@ -131,6 +131,7 @@ def status_words(report: Report) -> str:
 def _view(report: Report) -> dict[str, Any]:
     """Return what the template shows, as texts and numbers."""
     found = report.differential
+    title = report.about.slide or report.session or report.about.id
     return {
         "report": report,
         "about": report.about,
@@ -140,7 +141,8 @@ def _view(report: Report) -> dict[str, Any]:
         "slide_facts": _slide_facts(report),
         "program_facts": _program_facts(report),
         "background": BACKGROUNDS[report.verdict.code],
-        "title": report.about.slide or report.session or report.about.id,
+        "title": title,
+        "running": escape(_("Slide {title}")).format(title=Markup("<bdi>{}</bdi>").format(escaped(title))),
         "verdict_title": verdict_title(report.verdict),
         "own_verdict": verdict_line(report.program_verdict) if report.program_verdict else "",
         "unchecked": unchecked_notice(),

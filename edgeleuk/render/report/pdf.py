@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
 from edgeleuk.errors import MissingExtraError, OutputError
+from edgeleuk.render.typography import BY_FIRST_LETTER, END, LEFT_TO_RIGHT
 
 INSTALL = "pip install 'edgeleuk[pdf]'"
 FONTS = "sudo apt install fonts-noto-core"
 PANGO = "sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+
+_OTHER_SCRIPTS = re.compile("[\u0250-\u1fff\u2c00-\U0010ffff]")
+"""Characters that not every font has: neither Latin letters nor punctuation and symbols."""
+
+_MARK = "\u200e"
+"""Left-to-right mark, a letter without width (Unicode Standard Annex 9, 2.6)."""
+_DIRECTED = re.compile(f"([{LEFT_TO_RIGHT}{BY_FIRST_LETTER}])([^{LEFT_TO_RIGHT}-{END}]*){END}")
+_PLACE = re.compile(r"\s+|&#?\w+;|[^\w\s]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufefc]")
 
 
 def is_installed() -> bool:
@@ -56,10 +68,57 @@ def pdf(html: str, on_box: Callable[[str], object] | None = None) -> bytes:
     try:
         with _boxes_told(on_box or (lambda _: None)):
             return bytes(
-                html_class(string=html, url_fetcher=fetcher).write_pdf(pdf_identifier=identifier) or b""
+                html_class(string=_marked(html), url_fetcher=fetcher).write_pdf(pdf_identifier=identifier)
+                or b""
             )
     except fatal as error:
         raise OutputError("the report refers to something outside it, and is not printed.") from error
+
+
+def box_warning(characters: Iterable[str]) -> str:
+    """Return a warning of characters that the PDF shows as boxes.
+
+    Empty for none.
+    """
+    letters = ", ".join(f"U+{ord(each):04X}" for each in sorted(characters))
+    if not letters:
+        return ""
+    return f"no font of this machine has {letters}: the PDF shows boxes instead. Install fonts: `{FONTS}`"
+
+
+def boxes(text: str) -> str:
+    """Return the characters of a text that no font of this machine has.
+
+    Characters beyond Latin letters and punctuation are tried. Empty where no PDF can be printed.
+    """
+    tried = "".join(sorted(set(_OTHER_SCRIPTS.findall(text))))
+    return _boxes(tried) if tried else ""
+
+
+@lru_cache(64)
+def _boxes(characters: str) -> str:
+    found: set[str] = set()
+    try:
+        pdf(" ".join(characters), found.add)
+    except MissingExtraError:
+        return ""
+    return "".join(sorted(found))
+
+
+def _marked(html: str) -> str:
+    """Return a page whose parts with their own direction keep it on every line.
+
+    WeasyPrint sets each line by itself: after a break it knows no mark at the beginning of a part. Marks at every place
+    where a line may begin or end do what that one did.
+    """
+
+    def marked(found: re.Match[str]) -> str:
+        start, text = found.groups()
+        if _RIGHT_TO_LEFT.search(text):
+            return found[0]
+        return f"{start}{_MARK}{_PLACE.sub(lambda each: f'{_MARK}{each[0]}{_MARK}', text)}{END}"
+
+    return _DIRECTED.sub(marked, html)
 
 
 class _Boxes(logging.Handler):
