@@ -35,7 +35,8 @@ NO_TEXT = b"slide \xff.png"
 def run(*arguments: str | bytes | Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The program in a process of its own; what it prints, as bytes."""
     env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment}
-    command = [sys.executable, "-m", "edgeleuk", *arguments]
+    # -P: the program that the tests import, not the one of the working folder.
+    command = [sys.executable, "-P", "-m", "edgeleuk", *arguments]
     return subprocess.run(command, capture_output=True, env=env, check=False, stdin=subprocess.DEVNULL)
 
 

@@ -163,8 +163,9 @@ def test_a_signed_model_is_installed_with_its_key(tmp_path: Path) -> None:
     (name,) = json.loads(other.models("trust", "--json").stdout)["keys"]
     assert "signed" in other.models("pack", "10x", "--key", "secret.pem", "--out", "10x.zip").stderr
     done = other.models("install", "10x.zip", "--keep")
+    version = registry.load("10x").version
     assert (
         done.stderr
-        == f"the 10x model 0.1.0 is installed, beside the one in use\nsigned with the trusted key {name}\n"
+        == f"the 10x model {version} is installed, beside the one in use\nsigned with the trusted key {name}\n"
     )
     assert other.models("trust", "--forget", name).stderr == f"key {name} is not trusted any more\n"

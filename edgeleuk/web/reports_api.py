@@ -18,7 +18,8 @@ from edgeleuk.render.report.pdf import pdf as printed
 from edgeleuk.reports import Report
 from edgeleuk.reports.kept import report_of
 from edgeleuk.sessions import SessionSummary
-from edgeleuk.system.language import SOURCE, current, load, msgid, speaking
+from edgeleuk.system import language
+from edgeleuk.system.language import SOURCE, current, msgid, speaking
 from edgeleuk.web.answers import Denied
 from edgeleuk.web.desk import Desk
 
@@ -95,7 +96,7 @@ def pdf_warning(about: SessionSummary) -> str:
 @cache
 def _letters(code: str) -> str:
     """Return the characters of a language's texts."""
-    return "".join(set().union(*load(code).entries.values()))
+    return "".join(set().union(*language.load(code).entries.values()))
 
 
 def links(session: str) -> list[dict[str, Any]]:
