@@ -295,11 +295,13 @@ def learning(
         return work.evaluate(laboratories, seeds, lambda name: tell(f"measured: {name}"))
 
     if runs:
-        from edgeleuk.lab.training.publish import add_learning
+        from edgeleuk.lab.training.publish import add_learning, published
         from edgeleuk.lab.training.recipe import load_recipe
 
         loaded = load_recipe(recipe, "reader")
         folder = _beside(runs, f"learning-{loaded.name}")
+        if into:
+            published(into)  # before the work, which takes a quarter of an hour
         found = measured(work.left_out(loaded, runs, folder, self_train))
         if into:
             add_learning(into, loaded, found, seeds)

@@ -34,10 +34,9 @@ _SHOWN = str.maketrans({_HELD: " ", _HELD_NO_BREAK: NO_BREAK})
 class PlainConsole(Console):
     """Console that shows text literally.
 
-    There is no markup and no `:emoji:`, and escape sequences are written out. A line ends between no number and its unit.
-    Layouts measure the text they
-    are given, so names should be escaped before they go into a table; the console catches those that were
-    not.
+    There is no markup and no `:emoji:`, and escape sequences are written out. No line ends between a number and its
+    unit. Layouts measure the text they are given, so names should be escaped before they go into a table; the console
+    catches those that were not.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -73,7 +72,10 @@ class PlainConsole(Console):
 
 
 def _held(text: Text) -> Text:
-    """Return a text of the same width that is not broken within a measure."""
+    """Return a text in which no line ends within a measure.
+
+    Its width stays the same.
+    """
     plain = BEFORE_UNIT.sub(_HELD, text.plain).replace(NO_BREAK, _HELD_NO_BREAK)
     if plain == text.plain:
         return text

@@ -172,7 +172,10 @@ class Colour:
     exposure.
     """
     grey: float = 0.0
-    """Share of images that lose their colours, so that shape and texture are learnt too."""
+    """Share of images that lose their colours.
+
+    From these, shape and texture are learnt.
+    """
     halo: float = 0.0
     """Strength of sharpening and bright defocus rims.
 
@@ -228,7 +231,10 @@ def recolour(batch: Tensor, colour: Colour, generator: torch.Generator) -> Tenso
 
 
 def _grey(density: Tensor, weights: Tensor) -> Tensor:
-    """Replace all channels of a density (N, 3, H, W) by their mean, weighted by (N, 3, 1, 1) from 0 to 1."""
+    """Replace all channels by their weighted mean.
+
+    `density` is (N, 3, H, W), `weights` are (N, 3, 1, 1), 0 to 1.
+    """
     weights = weights + 0.05
     return (density * weights).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
 

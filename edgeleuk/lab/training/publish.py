@@ -44,8 +44,6 @@ from edgeleuk.system.wording import option
 
 ACROSS = "across.json"
 """File with the figures of `train across`."""
-KEPT = ("learning",)
-"""Parts of the manifest that are measured by `train learning` alone."""
 
 
 def publish(
@@ -86,9 +84,7 @@ def publish(
     magnification = magnifications.pop()
     folder, work = models / magnification, runs / f"publish-{magnification}"
     work.mkdir(parents=True, exist_ok=True)
-    earlier = _published(folder) if len(recipes) == 1 or (folder / "model.json").is_file() else {}
-    # Both networks are new: what was measured of other networks alone is kept.
-    document = earlier if len(recipes) == 1 else {name: earlier[name] for name in KEPT if name in earlier}
+    document = {} if len(recipes) == 2 else published(folder)
     document |= {
         "schema": registry.SCHEMA,
         "magnification": magnification,
@@ -126,7 +122,7 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
         ModelMissingError: There is no published model, or a network has not been trained.
     """
     folder = models / magnification
-    document = _published(folder)
+    document = published(folder)
     reader = Reader(reader_manifest(folder, document["reader"]))
     recipe = load_recipe(document["reader"]["recipe"], "reader")
     untempered = Reader(replace(reader.manifest, temperature=1.0))
@@ -152,7 +148,7 @@ def add_learning(folder: Path, recipe: Recipe, found: Mapping[str, Any], seeds: 
     Raises:
         ModelMissingError: There is no published model.
     """
-    document = _published(folder)
+    document = published(folder)
     document["learning"] = {
         "recipe": recipe.name,
         "commit": _commit(),
@@ -187,8 +183,12 @@ def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
     return [part, *(part[name] for name in ("head", "guard") if name in part)]
 
 
-def _published(folder: Path) -> dict[str, Any]:
-    """Read the manifest of the published model."""
+def published(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a published model.
+
+    Raises:
+        ModelMissingError: There is none.
+    """
     try:
         document: dict[str, Any] = file_io.read_json(folder / "model.json")
     except (OSError, ValueError) as error:

@@ -23,7 +23,10 @@ FONTS = "sudo apt install fonts-noto-core"
 PANGO = "sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
 
 _OTHER_SCRIPTS = re.compile("[\u0250-\u1fff\u2c00-\U0010ffff]")
-"""Characters that not every font has: neither Latin letters nor punctuation and symbols."""
+"""Characters that some fonts lack.
+
+They are neither Latin letters nor punctuation and symbols.
+"""
 
 _MARK = "\u200e"
 """Left-to-right mark, a letter without width (Unicode Standard Annex 9, 2.6)."""
@@ -87,9 +90,9 @@ def box_warning(characters: Iterable[str]) -> str:
 
 
 def boxes(text: str) -> str:
-    """Return the characters of a text that no font of this machine has.
+    """Return the characters of a text that no font has.
 
-    Characters beyond Latin letters and punctuation are tried. Empty where no PDF can be printed.
+    The fonts are those of this machine. Characters beyond Latin letters and punctuation are tried. Empty where no PDF can be printed.
     """
     tried = "".join(sorted(set(_OTHER_SCRIPTS.findall(text))))
     return _boxes(tried) if tried else ""
@@ -106,7 +109,7 @@ def _boxes(characters: str) -> str:
 
 
 def _marked(html: str) -> str:
-    """Return a page whose parts with their own direction keep it on every line.
+    """Return a page whose parts keep their direction on every line.
 
     WeasyPrint sets each line by itself: after a break it knows no mark at the beginning of a part. Marks at every place
     where a line may begin or end do what that one did.
