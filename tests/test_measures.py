@@ -39,9 +39,9 @@ WORDS = st.lists(
 
 def printed(shown: Any, width: int) -> list[str]:
     """Lines of a terminal, without the space at their end."""
-    console = PlainConsole(file=io.StringIO(), width=width)
-    console.print(shown)
-    return [line.rstrip(" ") for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    out = io.StringIO()
+    PlainConsole(file=out, width=width).print(shown)
+    return [line.rstrip(" ") for line in out.getvalue().splitlines()]
 
 
 @given(WORDS, st.integers(20, 60))
