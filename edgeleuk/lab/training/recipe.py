@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,8 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     """Return the recipe without some laboratories or slides.
 
     The slides are those of its bags. The reader of this recipe shows how a reader performs in a laboratory
-    that it never saw. The settings `across_train` of [publish] replace those of its training, and it starts
-    from the network of `across_start` that was trained without the same laboratories.
+    that it never saw. The settings `across_train` of [publish] replace those of its training. It starts from
+    the network of the recipe `across_start` that was trained without these laboratories, perhaps among others.
 
     Raises:
         UsageError: The recipe does not learn from one of the names.
@@ -109,10 +109,33 @@ def without(recipe: Recipe, laboratories: Collection[str]) -> Recipe:
     suffix = f"-without-{'-'.join(left['left_out'])}".replace(" ", "").lower()
     publish = recipe["publish"]
     train = recipe["train"] | publish.get("across_train", {})
-    start = {"start": publish["across_start"] + suffix} if "across_start" in publish else {}
+    start = (
+        {"start": _start_without(publish["across_start"], left["left_out"])}
+        if "across_start" in publish
+        else {}
+    )
     sections = {**recipe.sections, "data": left, "train": train, "model": recipe["model"] | start}
     name = recipe.name + suffix
     return replace(recipe, name=name, sections=sections, digest=_training_digest(sections))
+
+
+def _start_without(name: str, laboratories: Sequence[str]) -> str:
+    """Return the name of a network that never saw some laboratories.
+
+    Args:
+        name: Recipe whose [publish] names the groups that its networks left out.
+        laboratories: Names that one of these groups must hold.
+
+    Raises:
+        UsageError: No group does.
+    """
+    base = load_recipe(name)
+    for group in base["publish"].get("across", ()):
+        if {*laboratories} <= {*group}:
+            return without(base, group).name
+    raise UsageError(
+        f"recipe {name} has no network without {', '.join(laboratories)}. Add them to its `across`."
+    )
 
 
 def left_outs(recipe: Recipe) -> list[Recipe]:
