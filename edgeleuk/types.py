@@ -208,6 +208,11 @@ class Reading:
 
     An attribute that is the second level of a type is present on that type only.
     """
+    familiarity: float | None = None
+    """Likeness to the cells that the reader learnt from, at most 1; see `models.known`.
+
+    None if the model does not measure it.
+    """
 
 
 UNCLASSIFIED = "unclassified"
@@ -845,3 +850,10 @@ class Tally:
 
     They have a warning that prevents it.
     """
+    familiarity: float = 0.0
+    """Summed familiarity of the white cells of which it was measured.
+
+    Without those recognised as something other than a white cell.
+    """
+    familiarity_cells: int = 0
+    """Number of these cells."""

@@ -191,7 +191,7 @@ def _of_version_1(value: Any, *added: str) -> bytes:
         for name in added:
             del body[name]
 
-    return _altered(value, alter).replace(b"/3", b"/1", 1)
+    return _altered(value, alter).replace(b"/4", b"/1", 1)
 
 
 def test_a_tally_of_version_1_has_no_doubts() -> None:
@@ -204,9 +204,22 @@ def test_a_tally_of_version_1_has_no_doubts() -> None:
         "most_blast_like",
         "doubtful",
         "findings",
+        "doubtful_pictures",
+        "familiarity",
+        "familiarity_cells",
     )
-    whole = Tally(1, {"blast": 2}, {}, {}, blast_like=2.0, doubtful={"blast": 1}, doubtful_pictures=1)
-    assert decode(_of_version_1(whole, *added, "doubtful_pictures"), Tally) == Tally(1, {"blast": 2}, {}, {})
+    whole = Tally(
+        1,
+        {"blast": 2},
+        {},
+        {},
+        blast_like=2.0,
+        doubtful={"blast": 1},
+        doubtful_pictures=1,
+        familiarity=1.5,
+        familiarity_cells=2,
+    )
+    assert decode(_of_version_1(whole, *added), Tally) == Tally(1, {"blast": 2}, {}, {})
 
 
 def test_cells_of_version_1_have_no_number() -> None:
@@ -216,10 +229,27 @@ def test_cells_of_version_1_have_no_number() -> None:
     def without_numbers(body: Any) -> None:
         body["cells"]["examined"] = {i: each[:2] for i, each in body["cells"]["examined"].items()}
 
-    back = decode(_altered(field, without_numbers).replace(b"/3", b"/1", 1), Field)
+    back = decode(_altered(field, without_numbers).replace(b"/4", b"/1", 1), Field)
     plain = tuple(replace(cell, number=0) for cell in field.cells)
     assert any(cell.number for cell in field.cells)
     assert back == replace(field, cells=plain)
+
+
+def test_cells_of_version_3_have_no_familiarity() -> None:
+    """It was not measured then."""
+    field = counted_field(1).field
+    familiar = tuple(
+        replace(cell, reading=cell.reading and replace(cell.reading, familiarity=0.9)) for cell in field.cells
+    )
+    assert any(cell.reading for cell in field.cells)
+
+    def without(body: Any) -> None:
+        for reading, *_ in body["cells"]["examined"].values():
+            if reading:
+                assert reading.pop("familiarity") == 0.9
+
+    back = decode(_altered(replace(field, cells=familiar), without).replace(b"/4", b"/3", 1), Field)
+    assert back == field
 
 
 def test_a_result_of_version_1_says_that_it_has_no_verdict() -> None:
@@ -261,10 +291,10 @@ def test_what_could_not_be_read_is_not_written(alter: Any) -> None:
 def test_a_newer_record_names_both_versions() -> None:
     """And says what to do; one of another kind says which."""
     data = encode(Refusal("a.jpg", "focus", "out of focus"))
-    newer = data.replace(b"edgeleuk-refusal/3", b"edgeleuk-refusal/4")
-    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/4; .*/3\)\. Update edgeleuk"):
+    newer = data.replace(b"edgeleuk-refusal/4", b"edgeleuk-refusal/5")
+    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/5; .*/4\)\. Update edgeleuk"):
         decode(newer, Refusal)
-    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/3'"):
+    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/4'"):
         decode(data, Tally)
 
 
@@ -280,7 +310,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 MODULES = (types, slide_result, verdict, flags, likeness, bounds, differential)
 PARTS = """
 AttributeReading value probability sure
-Reading label probability probabilities attributes
+Reading label probability probabilities attributes familiarity
 Morphometry diameter_um cell_area_um2 nucleus_area_um2 nc_ratio lobes reason
 Cell kind box score whole reading morphometry number
 Scale um_per_px_x um_per_px_y source relative_error red_cells
@@ -291,7 +321,7 @@ Field name width height scale cells seconds warnings not_counted field_of_view a
 Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
 Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted blast_like_read \
-most_blast_like doubtful findings doubtful_pictures
+most_blast_like doubtful findings doubtful_pictures familiarity familiarity_cells
 NotRecognised cells expected possible counted
 Place picture box number
 Overlap number other kind shared turned mirrored zoom
@@ -304,15 +334,16 @@ Reason code text cells detail named
 Flag code text severity places sources detail
 BlastLikeness cells sum doubted expected limit
 Bounds low high
+Familiarity cells mean least accuracy_elsewhere
 Differential n types groups corrected corrected_groups corrected_per_100 subtypes outside per_100 cut unread red_cells \
-platelets attributes flags adequacy reference supported bounds group_bounds bounds_per_100 blast_likeness
+platelets attributes flags adequacy reference supported bounds group_bounds bounds_per_100 blast_likeness familiarity
 """
-"""Of version 3. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
+"""Of version 4. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
 
 
 def test_a_part_is_not_added_without_a_new_version() -> None:
     """What records hold is what this version holds."""
-    assert codec.VERSION == 3
+    assert codec.VERSION == 4
     for line in PARTS.split("\n")[1:-1]:
         name, *parts = line.split()
         kind = next(getattr(module, name) for module in MODULES if hasattr(module, name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,14 @@ def test_the_sharper_view_weighs_more(manifest: ReaderManifest) -> None:
     views = [read(manifest, "neutrophil", 0.8), read(manifest, "eosinophil", 0.8)]
     assert fuse(views, [3.0, 1.0], manifest).probabilities["neutrophil"] > 0.5
     assert fuse(views, [1.0, 3.0], manifest).probabilities["eosinophil"] > 0.5
+
+
+def test_familiarity_is_the_mean_of_the_views(manifest: ReaderManifest) -> None:
+    """By their weights; a view without it leaves none."""
+    plain = read(manifest, "neutrophil", 0.8)
+    views = [replace(plain, familiarity=0.9), replace(plain, familiarity=0.5)]
+    assert fuse(views, [3.0, 1.0], manifest).familiarity == pytest.approx(0.8)
+    assert fuse([*views, plain], [1.0, 1.0, 1.0], manifest).familiarity is None
 
 
 def test_disagreement_ends_below_the_threshold(manifest: ReaderManifest) -> None:

@@ -97,6 +97,7 @@ def taught(model: Model, reader: Reader, cells: Sequence[TaughtCell], circumstan
         patch,
         f"taught: {', '.join(changed)}",
         f"{len(every)} cells of {every.slides} slide{'s' if every.slides > 1 else ''}",
+        learnt=[own.features[own.labels == label] for label in np.unique(own.labels)],
     )
     return Lesson(new, "", figures, tuple(f"{reason}." for reason in why_not))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeleuk.errors import ModelError
-from edgeleuk.models import guard, heads
-from edgeleuk.models.derive import HEAD, Changes, derive
+from edgeleuk.models import guard, heads, known
+from edgeleuk.models.derive import HEAD, KNOWN, Changes, derive
 from edgeleuk.models.guard import Guard
 from edgeleuk.models.heads import Head
 from edgeleuk.models.manifest import ReaderManifest
@@ -33,6 +36,8 @@ class NewReader:
     """Data that it was learnt from."""
     networks: Mapping[str, Path | None] = field(default_factory=dict)
     """Further files by what they replace, see `derive.Changes`."""
+    learnt: Sequence[NDArray[np.float32]] = ()
+    """Features (N, F) of the learnt cells, by type: the new reader knows them, see `models.known`."""
 
 
 def guard_of(model: Model) -> Guard:
@@ -84,7 +89,12 @@ def write(parent: Model, folder: Path, version: str, new: NewReader) -> Model:
     with tempfile.TemporaryDirectory(prefix="edgeleuk-") as place:
         path = Path(place) / "head.npz"
         heads.save(path, new.head.weight, new.head.bias)
+        networks: dict[str, Path | None] = {**new.networks, HEAD: path}
+        if (there := parent.reader.known) and new.learnt:
+            own = networks[KNOWN] = Path(place) / "known.npz"
+            before = known.load(there.file.path, there.file.sha256, new.learnt[0].shape[1])
+            known.save(own, np.concatenate([before, *map(known.clusters, new.learnt)]))
         raw = parent.reader.raw
         patch = {name: _replacing(raw.get(name), value) for name, value in new.patch.items()}
-        changes = Changes(version, new.reason, new.data, reader=patch, networks={**new.networks, HEAD: path})
+        changes = Changes(version, new.reason, new.data, reader=patch, networks=networks)
         return derive(parent, folder, changes)

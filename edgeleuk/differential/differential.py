@@ -51,6 +51,30 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True)
+class Familiarity:
+    """How familiar a slide's white cells are to the reader.
+
+    See `models.known`.
+    """
+
+    cells: int
+    mean: float
+    """Mean familiarity of these cells."""
+    least: float
+    """Minimum mean of a slide from a learnt laboratory."""
+    accuracy_elsewhere: float | None
+    """Share of recognised cells that were right in laboratories never learnt.
+
+    None where that was not measured.
+    """
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the slide looks like none of a learnt laboratory."""
+        return self.mean < self.least
+
+
+@dataclass(frozen=True, slots=True)
 class SecondLevel:
     """Subdivision of a cell type.
 
@@ -149,6 +173,11 @@ class Differential:
     """Blast-likeness of the slide.
 
     None if it was not measured on healthy cells, or there is no white cell.
+    """
+    familiarity: Familiarity | None = None
+    """Familiarity of the slide.
+
+    None if the model does not measure it, or too few cells were read.
     """
 
     @property
@@ -325,8 +354,20 @@ def as_json(result: Differential) -> dict[str, Any]:
     They are those of `all_values`. Where shares are not `supported`, counts stay and each share of white
     cells is None, as on the terminal and in reports.
     """
-    told = all_values(result)
+    told = all_values(result) | {"familiarity": _familiarity_json(result.familiarity)}
     return told if result.supported else told | {part: _counts_alone(told[part]) for part in WITH_SHARES}
+
+
+def _familiarity_json(found: Familiarity | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "cells": found.cells,
+        "mean": found.mean,
+        "least": found.least,
+        "unfamiliar": found.is_foreign,
+        "accuracy_elsewhere": found.accuracy_elsewhere,
+    }
 
 
 def all_values(result: Differential) -> dict[str, Any]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
-from edgeleuk.differential.differential import Differential, Errors, ReaderTypes, differential
+from edgeleuk.differential.differential import (
+    Differential,
+    Errors,
+    Familiarity,
+    ReaderTypes,
+    differential,
+)
 from edgeleuk.differential.evidence import FalsePositiveRate
 from edgeleuk.differential.labelled import NOBODY, Labelled
 from edgeleuk.differential.rules import Reference, Rules, Standards
@@ -30,6 +38,9 @@ def differential_function(
 ) -> DifferentialFunction:
     """Return the function from a Tally to a Differential.
 
+    On a slide whose cells are unfamiliar to the reader, the errors are those that it made in laboratories that it had not
+    learnt, where they were measured.
+
     The function raises InputError if `reference` gives a range for a label outside the percentages.
 
     Args:
@@ -38,26 +49,54 @@ def differential_function(
         reference: Reference ranges.
     """
     errors = Errors(
-        rates={
-            name: FalsePositiveRate(rate["errors"], rate["cells"], tuple(rate.get("labels", ())))
-            for name, rate in manifest.false_positive_rates.items()
-        },
+        rates=_rates(manifest.false_positive_rates),
         confusion=manifest.confusion,
         missed=manifest.missed,
         healthy=manifest.healthy,
     )
+    elsewhere = errors
+    if unknown := manifest.unknown_laboratory:
+        elsewhere = Errors(
+            _rates(unknown.false_positive_rates), unknown.confusion, unknown.missed, manifest.healthy
+        )
     standards = Standards(rules, reference)
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
     types = ReaderTypes(manifest.labels, subtypes)
 
     def of_tally(tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
-        return differential(
+        familiarity = _familiarity(tally, labelled, manifest)
+        result = differential(
             tally,
             types=types,
             standards=standards,
-            errors=errors,
+            errors=elsewhere if familiarity and familiarity.is_foreign else errors,
             labelled=labelled,
             usable=usable,
         )
+        return replace(result, familiarity=familiarity)
 
     return of_tally
+
+
+def _rates(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, FalsePositiveRate]:
+    return {
+        name: FalsePositiveRate(rate["errors"], rate["cells"], tuple(rate.get("labels", ())))
+        for name, rate in measured.items()
+    }
+
+
+def _familiarity(tally: Tally, labelled: Labelled, manifest: ReaderManifest) -> Familiarity | None:
+    """Return how familiar the slide's cells are to the reader.
+
+    None if the model does not measure it, if there are too few cells, or if a person labelled all of them.
+    """
+    known = manifest.known
+    if known is None or tally.familiarity_cells < known.cells or labelled.cells == sum(tally.white.values()):
+        return None
+    unknown = manifest.unknown_laboratory
+    return Familiarity(
+        cells=tally.familiarity_cells,
+        mean=tally.familiarity / tally.familiarity_cells,
+        least=known.least,
+        accuracy_elsewhere=unknown.accuracy if unknown else None,
+    )

@@ -197,6 +197,9 @@ class VerdictTexts:
     blast_like: str
     blast_like_unknown: str
     blast_like_detail: Annotated[str, "sum percent cells limit"]
+    unfamiliar: str
+    unfamiliar_detail: Annotated[str, "cells mean least"]
+    unfamiliar_right: Annotated[str, "percent"]
     too_few: Annotated[str, "cells more"]
     nothing: Annotated[str, "n of list"]
     no_cells: str

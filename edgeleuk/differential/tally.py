@@ -90,6 +90,8 @@ class WhiteCell:
 
     0 for a cell recognised as something other than a white cell.
     """
+    familiarity: float | None = None
+    """Familiarity of the reading; None for a cell that has none, or is something other than a white cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +162,12 @@ def count(field: Field, rules: Rules, unrecognised: UnrecognisedRules = NO_UNREC
 def _white_cell(cell: Cell, reading: Reading, rules: Rules, unrecognised: UnrecognisedRules) -> WhiteCell:
     inside = reading.label not in rules.not_counted
     sure = (_shared(name, a.value) for name, a in reading.attributes.items() if inside and a.sure)
-    blast_like = 0.0
+    blast_like, familiarity = 0.0, None
     if inside or reading.label == UNCLASSIFIED:
         blast_like = sum(reading.probabilities.get(label, 0.0) for label in unrecognised.blast_like)
-    return WhiteCell(reading.label, cell.box, cell.number, _together_shared(tuple(sure)), blast_like)
+        familiarity = reading.familiarity
+    attributes = _together_shared(tuple(sure))
+    return WhiteCell(reading.label, cell.box, cell.number, attributes, blast_like, familiarity)
 
 
 def _added_up(
@@ -233,8 +237,8 @@ def total(counts: Iterable[FieldCount]) -> Tally:
     attributes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     unsure: list[NotRecognised] = []
     notable: list[tuple[float, int, Place]] = []
-    number = cut = unread = poor = found = 0
-    blast_like = doubted = read = 0.0
+    number = cut = unread = poor = found = likened = 0
+    blast_like = doubted = read = familiarity = 0.0
     not_counted: set[str] = set()
     for each in counts:
         number, cut, unread = number + 1, cut + each.cut, unread + each.unread
@@ -251,6 +255,8 @@ def total(counts: Iterable[FieldCount]) -> Tally:
             doubtful[cell.label] += each.doubtful
             places[cell.label].append(place)
             blast_like += cell.blast_like
+            if cell.familiarity is not None:
+                familiarity, likened = familiarity + cell.familiarity, likened + 1
             if cell.label == UNCLASSIFIED:
                 doubted += cell.blast_like
             elif cell.blast_like >= LIKELY:
@@ -278,6 +284,8 @@ def total(counts: Iterable[FieldCount]) -> Tally:
         doubtful={label: n for label, n in doubtful.items() if n},
         findings=dict(findings),
         doubtful_pictures=poor,
+        familiarity=familiarity,
+        familiarity_cells=likened,
     )
 
 

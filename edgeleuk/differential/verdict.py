@@ -6,6 +6,7 @@ It is one line. The first of these that holds:
   meaningless.
 - LOOK AGAIN, as something is flagged, or unrecognised cells are more like blasts than on healthy slides.
 - NOT USABLE, as too many white cells were not recognised, or most pictures have a warning.
+- LOOK AGAIN, as the white cells look unlike those of any laboratory that the reader learnt.
 - TOO FEW CELLS.
 - NOTHING FLAGGED, with what the program does not look for.
 
@@ -141,13 +142,17 @@ def reach(
         *further,
     ]
     poor = [*_poor(tally, result, pictures, rules)]
+    unfamiliar = [*_unfamiliar(result, rules)]
     few = [*_too_few(tally, result, rules)] if pictures.counted or not foreign else []
     hints = tuple(_hints(tally, pictures, rules))
-    reasons = tuple(_named(each, pictures, rules) for each in (*foreign, *look, *poor, *few, *hints))
+    reasons = tuple(
+        _named(each, pictures, rules) for each in (*foreign, *look, *poor, *unfamiliar, *few, *hints)
+    )
     for code, own in (
         ("not_usable", foreign),
         ("look_again", look),
         ("not_usable", poor),
+        ("look_again", unfamiliar),
         ("too_few_cells", few),
     ):
         if own:
@@ -253,6 +258,19 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
         yield Reason("not_recognised", said)
     if pictures.are_mostly(n := tally.doubtful_pictures):
         yield Reason("doubtful_pictures", texts.doubtful.format(n=n, of=pictures.counted))
+
+
+def _unfamiliar(result: Differential, rules: Rules) -> Iterator[Reason]:
+    """Return a reason if the reader learnt no cells that look like these."""
+    found, texts = result.familiarity, rules.verdict.texts
+    if found is None or not found.is_foreign:
+        return
+    detail = texts.unfamiliar_detail.format(
+        cells=found.cells, mean=f"{found.mean:.2f}", least=f"{found.least:.2f}"
+    )
+    if (right := found.accuracy_elsewhere) is not None:
+        detail = f"{detail} {texts.unfamiliar_right.format(percent=f'{100 * right:.0f}')}"
+    yield Reason("unfamiliar", texts.unfamiliar, detail=detail)
 
 
 def _hints(tally: Tally, pictures: Pictures, rules: Rules) -> Iterator[Reason]:

@@ -1,6 +1,6 @@
 """Arrays in plain `.npz` files.
 
-They lie beside a network: a reader's head, its guard cells. A file is read whole, within a limit, and only in
+They lie beside a network: a reader's head, its guard and known cells. A file is read whole, within a limit, and only in
 the form that `to_bytes` writes: stored entries, no objects of Python.
 """
 

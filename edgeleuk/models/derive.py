@@ -27,13 +27,13 @@ from edgeleuk.system import file_io
 from edgeleuk.system.wording import command
 
 PARTS = ("finder", "reader")
-HEAD, GUARD = "head", "guard"
-"""Names of the reader's head and guard cells among the networks."""
+HEAD, GUARD, KNOWN = "head", "guard", "known"
+"""Names of the reader's head, guard cells and known cells among the networks."""
 SCHEMA = Path(__file__).parents[1] / "data" / "model.schema.json"
-COMPUTED = frozenset({"file", "sha256", "head", "guard"})
+COMPUTED = frozenset({"file", "sha256", HEAD, GUARD, KNOWN})
 """Keys that follow from a part's files.
 
-A reader's head and its guard cells stay as they are, also with another network, unless others are given.
+The reader's files stay as they are, also with another network, unless others are given.
 """
 
 
@@ -55,9 +55,10 @@ class Changes:
     finder: Mapping[str, Any] = field(default_factory=dict)
     reader: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Path | None] = field(default_factory=dict)
-    """Files by what they replace: "finder" and "reader" (ONNX), "head" (see `heads`), "guard" (see `guard`).
+    """Files by what they replace.
 
-    None for the guard cells removes them.
+    "finder" and "reader" (ONNX), "head" (see `heads`), "guard" (see `guard`), "known" (see `known`). None for guard or
+    known cells removes them.
     """
 
     def patch(self, part: str) -> Mapping[str, Any]:
@@ -89,7 +90,7 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
     document = _document(file_io.parse_json(source), changes)
     for part in PARTS:
         document[part]["sha256"] = _sha256(files[document[part]["file"]])
-    for part in {HEAD, GUARD} & {*changes.networks}:
+    for part in {HEAD, GUARD, KNOWN} & {*changes.networks}:
         if changes.networks[part] is None:
             del document["reader"][part]
         else:
@@ -109,20 +110,22 @@ def derive(model: Model, folder: Path, changes: Changes, at: datetime | None = N
 def _networks(model: Model, changes: Changes) -> dict[str, bytes]:
     """Return the new model's networks by file name.
 
-    The reader's head and its guard cells are among them.
+    The reader's head, guard cells and known cells are among them.
     """
     own = {"finder": model.finder.path, "reader": model.reader.path}
     if model.reader.head:
         own[HEAD] = model.reader.head.path
     if model.reader.guard:
         own[GUARD] = model.reader.guard.path
+    if model.reader.known:
+        own[KNOWN] = model.reader.known.file.path
     if unknown := sorted({*changes.networks} - {*own}):
         raise UsageError(f"a model has no network {unknown[0]!r}. It has {' and '.join(own)}.")
     files = {}
     for part, there in own.items():
         path = changes.networks.get(part, there)
         if path is None:
-            if part != GUARD:
+            if part not in (GUARD, KNOWN):
                 raise UsageError(f"a model needs its {part}. Name a file for it.")
             continue
         try:

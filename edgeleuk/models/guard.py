@@ -3,7 +3,7 @@
 They come with a reader. A head that is taught or adapted must not read them worse than the head that shipped.
 Both take these same features, which are of the quarter turns that the reader took when it was published: the pictures
 do not ship, and a taught reader that takes more turns cannot read them again.
-A file holds 8-bit features: `low + step * levels`.
+A file holds 8-bit features, see `levels`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import ModelError
 from edgeleuk.models import arrays
+from edgeleuk.models.levels import LEVELS, packed, unpacked
 from edgeleuk.system import file_io
 
 MOST_BYTES = 4_000_000
@@ -33,7 +34,6 @@ KINDS: Mapping[str, Collection[np.dtype[Any]]] = {
     "labels": (np.dtype("u1"),),
     "groups": (np.dtype("<u2"),),
 }
-LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +64,16 @@ def load(path: Path, sha256: str, label_count: int) -> Guard:
     content = arrays.read(path, sha256, MOST_BYTES)
     try:
         levels, low, step, labels, groups = arrays.from_bytes(content, KINDS)
-        if levels.ndim != 2 or not levels.size:
-            raise ValueError("its levels are not cells x features")
-        if low.shape != levels.shape[1:] or step.shape != low.shape:
-            raise ValueError("its ranges are not one per feature")
+        features = unpacked(levels, low, step)
         if labels.shape != levels.shape[:1] or groups.shape != labels.shape:
             raise ValueError("its labels or groups are not one per cell")
         if labels.max() >= label_count:
             raise ValueError("it has a label that the reader has not")
-        if not (np.isfinite(low).all() and np.isfinite(step).all()):
-            raise ValueError("it holds what is no number")
     except arrays.MALFORMED as error:
         raise ModelError(
             f"{path} holds no guard cells of this reader: {str(error)[:200]}. Publish the model again."
         ) from error
-    return Guard(low + step * levels.astype(np.float32), labels.astype(np.int64), groups.astype(np.int64))
+    return Guard(features, labels.astype(np.int64), groups.astype(np.int64))
 
 
 def save(path: Path, guard: Guard) -> str:
@@ -88,16 +83,11 @@ def save(path: Path, guard: Guard) -> str:
         ValueError: There are too many cells, labels or groups.
         OSError: The file cannot be written.
     """
-    low = guard.features.min(axis=0)
-    step = np.maximum(guard.features.max(axis=0) - low, 1e-9) / LEVELS
-    levels = ((guard.features - low) / step).round().clip(0, LEVELS)
     if guard.labels.max() > LEVELS or guard.groups.max() >= 1 << 16:
         raise ValueError("guard cells have too many labels or groups for their file")
     content = arrays.to_bytes(
         {
-            "levels": levels.astype("u1"),
-            "low": low.astype("<f4"),
-            "step": step.astype("<f4"),
+            **packed(guard.features),
             "labels": guard.labels.astype("u1"),
             "groups": guard.groups.astype("<u2"),
         }

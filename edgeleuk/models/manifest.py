@@ -234,6 +234,28 @@ class PartFile:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownCells:
+    """Known cells of a reader, see `known`."""
+
+    file: PartFile
+    least: float
+    """Minimum mean familiarity of a slide from a learnt laboratory."""
+    cells: int
+    """Minimum number of white cells for that mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownLaboratory:
+    """Errors in laboratories that networks of the same recipes never saw."""
+
+    accuracy: float
+    """Share of the recognised cells that were right."""
+    false_positive_rates: Mapping[str, Mapping[str, Any]]
+    confusion: Confusion
+    missed: Mapping[str, Missed]
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderManifest:
     """The part "reader" of model.json."""
 
@@ -246,6 +268,10 @@ class ReaderManifest:
     """
     guard: PartFile | None
     """Guard cells, see `guard`; None if the model has none."""
+    known: KnownCells | None
+    """Known cells; None if the model does not tell unfamiliar slides."""
+    unknown_laboratory: UnknownLaboratory | None
+    """Errors on unfamiliar slides; None where not measured."""
     um_per_px: float
     size: int
     density: Density | None
@@ -391,6 +417,10 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         sha256=checked.text(part["sha256"]),
         head=_file(folder, part["head"]) if "head" in part else None,
         guard=_file(folder, part["guard"]) if "guard" in part else None,
+        known=_known(folder, part["known"]) if "known" in part else None,
+        unknown_laboratory=_unknown(part["unknown_laboratory"], labels)
+        if "unknown_laboratory" in part
+        else None,
         um_per_px=checked.within(*UM_PER_PX, part["um_per_px"]),
         size=checked.count(part["input"]["size"]),
         density=_density(part["input"]),
@@ -412,14 +442,7 @@ def reader_manifest(folder: Path, part: Mapping[str, Any]) -> ReaderManifest:
         attribute_thresholds={name: checked.share(part["attribute_thresholds"][name]) for name in attributes},
         attributes_assessed_on=frozenset(part["attributes_assessed_on"]),
         told_by_label=_told_by_label(part.get("told_by_label", TOLD_BY_LABEL), attributes),
-        false_positive_rates={
-            name: {
-                "errors": int(rate["errors"]),
-                "cells": int(rate["cells"]),
-                "labels": checked.names(rate["labels"]) if "labels" in rate else (),
-            }
-            for name, rate in part["false_positive_rates"].items()
-        },
+        false_positive_rates=_rates(part["false_positive_rates"]),
         subtypes=_subtypes(part.get("subtypes", {}), labels, attributes),
         confusion=_confusion(part["confusion"], labels) if "confusion" in part else None,
         possible_from=checked.share(part.get("possible", {}).get("from", POSSIBLE_FROM)),
@@ -446,6 +469,32 @@ def _cell_classes(classes: tuple[str, ...], stands_for: Mapping[str, Any]) -> di
 
 def _file(folder: Path, value: Mapping[str, Any]) -> PartFile:
     return PartFile(checked.inside(folder, value["file"]), checked.text(value["sha256"]))
+
+
+def _known(folder: Path, value: Mapping[str, Any]) -> KnownCells:
+    return KnownCells(
+        _file(folder, value), checked.within(-1.0, 1.0, value["least"]), checked.count(value["cells"])
+    )
+
+
+def _unknown(value: Mapping[str, Any], labels: Collection[str]) -> UnknownLaboratory:
+    return UnknownLaboratory(
+        checked.share(value["accuracy"]),
+        _rates(value["false_positive_rates"]),
+        _confusion(value["confusion"], labels),
+        _missed(value["possible"]),
+    )
+
+
+def _rates(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "errors": int(rate["errors"]),
+            "cells": int(rate["cells"]),
+            "labels": checked.names(rate["labels"]) if "labels" in rate else (),
+        }
+        for name, rate in value.items()
+    }
 
 
 def _printed(part: Mapping[str, Any], labels: Collection[str]) -> dict[str, str]:

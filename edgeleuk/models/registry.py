@@ -73,9 +73,10 @@ class Model:
     def files(self) -> dict[Path, str]:
         """SHA-256 of the network files, by path.
 
-        Includes the reader's head and its guard cells where it has such files.
+        Includes the reader's head, guard cells and known cells where it has such files.
         """
-        parts = (self.finder, self.reader, self.reader.head, self.reader.guard)
+        known = self.reader.known.file if self.reader.known else None
+        parts = (self.finder, self.reader, self.reader.head, self.reader.guard, known)
         return {part.path: part.sha256 for part in parts if part}
 
     def verify(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeleuk.errors import ModelError
 from edgeleuk.imaging.resampling import crop_um
-from edgeleuk.models import heads
+from edgeleuk.models import heads, known
 from edgeleuk.models.manifest import Density, ReaderManifest
 from edgeleuk.networks.onnx_session import Session
 from edgeleuk.system.machine import Arithmetic
@@ -49,6 +49,7 @@ class Reader:
         self.manifest = manifest
         self._session = Session(manifest.path, threads, arithmetic)
         self._head = self._opened_head(manifest)
+        self._known = self._opened_known(manifest)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -124,10 +125,12 @@ class Reader:
         crops = [self.crop(image, scale, (float(x), float(y))) for x, y in centres]
         if not crops:
             return []
-        types, attributes = self.probabilities(np.stack(crops))
-        types = self._small_enough(types, boxes, scale)
+        given = self._outputs(np.stack(crops))
+        types, attributes = self._probabilities(given)
+        types = self._small_enough(self._printed(types), boxes, scale)
+        familiar = self.familiarity(given)
         return [
-            self._reading(types[i], {name: rows[i] for name, rows in attributes.items()})
+            self._reading(types[i], {name: rows[i] for name, rows in attributes.items()}, familiar[i])
             for i in range(len(crops))
         ]
 
@@ -161,15 +164,36 @@ class Reader:
         """
         return self._read(crops)[0]
 
+    def familiarity(self, features: NDArray[np.float32]) -> list[float | None]:
+        """Return the familiarity of N cells, see `known`.
+
+        None for each if the model has no known cells. `features`: (N, F), averaged over the turns.
+        """
+        if self._known is None:
+            return [None] * len(features)
+        return [*map(float, known.familiarity(features, self._known))]
+
     def _read(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Return calibrated probabilities of types and attribute values.
 
         Those of the types are (N, T).
         """
-        given = np.concatenate([self._given(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
+        return self._probabilities(self._outputs(crops))
+
+    def _outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the network's output (N, outputs), averaged over turns."""
+        return np.concatenate([self._given(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)])
+
+    def _probabilities(
+        self, given: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Return calibrated probabilities of the network's output.
+
+        Those of the types are (N, T).
+        """
         logits = self._logits(given)
         sizes = self._sizes()
-        if logits.shape != (len(crops), sum(sizes)):
+        if logits.shape != (len(given), sum(sizes)):
             raise ModelError(
                 f"{self.manifest.path} gives {' x '.join(map(str, logits.shape[1:]))} values; the types and attributes of its manifest "
                 f"need {sum(sizes)}. Publish the model again."
@@ -209,6 +233,19 @@ class Reader:
                 f" {sum(self._sizes())}. Publish the model again."
             )
         return head
+
+    def _opened_known(self, manifest: ReaderManifest) -> NDArray[np.float32] | None:
+        """Load the means of the known cells, if any.
+
+        Raises ModelError unless they fit the head.
+        """
+        if manifest.known is None:
+            return None
+        if self._head is None:
+            raise ModelError(
+                f"{manifest.path} has known cells and no separate head. Publish the model again."
+            )
+        return known.load(manifest.known.file.path, manifest.known.file.sha256, self._head.features)
 
     def _logits(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits (N, outputs) from the network's output.
@@ -255,7 +292,12 @@ class Reader:
         total = sized.sum(axis=1, keepdims=True)
         return np.divide(sized, total, out=types.copy(), where=total > 0)
 
-    def _reading(self, types: NDArray[np.float32], attributes: Mapping[str, NDArray[np.float32]]) -> Reading:
+    def _reading(
+        self,
+        types: NDArray[np.float32],
+        attributes: Mapping[str, NDArray[np.float32]],
+        familiarity: float | None,
+    ) -> Reading:
         best = int(types.argmax())
         label = self.labels[best] if types[best] >= self.threshold else UNCLASSIFIED
         assessed = label in self.manifest.attributes_assessed_on
@@ -274,6 +316,7 @@ class Reader:
                 for name, values in attributes.items()
                 if name == own or name not in second_levels
             },
+            familiarity=familiarity,
         )
 
 

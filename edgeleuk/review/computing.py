@@ -236,7 +236,8 @@ def _reviewed(cell: ReviewedCell, ledger: Ledger) -> ReviewedCell:
 def _as_told(cell: ReviewedCell) -> Reading:
     """Return the reading of a cell with its person's label.
 
-    A type that the reader told as well keeps its attributes.
+    A type that the reader told as well keeps its attributes. How familiar the cell was to the reader is no matter
+    any more once a person has named it.
     """
     own, label = cell.reading, cell.label or UNCLASSIFIED
     if not cell.sure and own:

@@ -43,6 +43,18 @@ def fuse(readings: Sequence[Reading], weights: Sequence[float], manifest: Reader
         probability=float(mean[best]),
         probabilities=dict(zip(labels, mean.tolist(), strict=True)),
         attributes=_attributes(label, readings, shares.tolist(), manifest),
+        familiarity=_familiarity(readings, shares.tolist()),
+    )
+
+
+def _familiarity(readings: Sequence[Reading], shares: Sequence[float]) -> float | None:
+    """Return the mean familiarity by the weights of the views; None if a view has none."""
+    each = [reading.familiarity for reading in readings]
+    known = [value for value in each if value is not None]
+    return (
+        sum(share * value for share, value in zip(shares, known, strict=True))
+        if len(known) == len(each)
+        else None
     )
 
 

@@ -33,6 +33,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _real_slides(document.get("real_slides"))
     yield from _across(reader.get("across"))
+    yield from _familiarity(reader)
     yield from _learning(document.get("learning"))
     yield "## Finder"
     yield ""
@@ -161,6 +162,35 @@ def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
                 f"{' | '.join(map(_number, told))} |"
             )
     yield ""
+
+
+def _familiarity(reader: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how slides of unknown laboratories are told."""
+    if "known" not in reader:
+        return
+    known, elsewhere = reader["known"], reader.get("unknown_laboratory")
+    yield "## Does it notice a laboratory it never saw?"
+    yield ""
+    yield (
+        f"A slide is called unfamiliar if the features of {known['cells']} white cells or more have a mean cosine similarity of less than "
+        f"{known['least']} to the nearest of {known['of']}. Draws of {known['cells']} cells, of one patient each where patients are known, that were "
+        "called so: of learnt laboratories cells kept aside, read by the published reader; of others all cells, read by a network that never saw the "
+        "laboratory, by its own means and limit."
+    )
+    yield ""
+    yield "| | laboratory | draws called unfamiliar |"
+    yield "|---|---|---|"
+    for which, laboratories in known.get("told", {}).items():
+        for laboratory, each in laboratories.items():
+            yield f"| {which} | {laboratory} | {100 * each['unfamiliar']:.0f} % |"
+    yield ""
+    if elsewhere:
+        yield (
+            f"On such a slide the errors of these networks stand for those of the reader: of {elsewhere['n']} {elsewhere['of']}, "
+            f"{100 * elsewhere['recognised']:.0f} % are recognised under the threshold of the published reader, and "
+            f"{100 * elsewhere['accuracy']:.0f} % of these are right."
+        )
+        yield ""
 
 
 def _learning(part: Mapping[str, Any] | None) -> Iterator[str]:

@@ -54,6 +54,10 @@ class Evidence:
         With them what is no white cell, of which nothing is kept aside, as left-out networks read it.
         """
         chosen = ~self.foreign | np.array([each.label == NOT_A_CELL for each in self.samples])
+        return self.where(chosen)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Evidence:
+        """Return some of the cells; `chosen`: (N,)."""
         samples = tuple(each for each, one in zip(self.samples, chosen, strict=True) if one)
         return Evidence(samples, self.logits[chosen], self.foreign[chosen], self.labels)
 

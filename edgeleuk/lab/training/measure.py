@@ -159,7 +159,7 @@ def reader_thresholds(recipe: Recipe, reader: Reader, evidence: Evidence, rules:
         "temperature": warmth,
         "threshold": threshold,
         "attribute_thresholds": _sure(recipe, reader),
-        "false_positive_rates": _false_positives(reader.labels, truth, read, mature & accepted, rules),
+        "false_positive_rates": false_positives(reader.labels, truth, read, mature & accepted, rules),
         "false_positives_of": f"accepted cells of the {'mature' if judged == settings['mature'] else 'named'} types, {KEPT_ASIDE}",
         "confusion": Confusion.from_cells(KEPT_ASIDE, reader.labels, truth, read, accepted).as_json(),
     }
@@ -182,13 +182,22 @@ def _sure(recipe: Recipe, reader: Reader) -> dict[str, float]:
     return sure
 
 
-def _false_positives(
+def false_positives(
     labels: Sequence[str],
     truth: NDArray[np.int64],
     read: NDArray[np.int64],
     accepted: NDArray[np.bool_],
     rules: Rules,
 ) -> dict[str, dict[str, Any]]:
+    """Return false positives by type and by group of the rules.
+
+    Args:
+        labels: Types that `truth` and `read` refer to.
+        truth: (N,) index of the true type.
+        read: (N,) index of the best type as read.
+        accepted: (N,) whether a cell counts.
+        rules: Rules with the groups of types.
+    """
     groups = {group.key: [label for label in group.labels if label in labels] for group in rules.groups}
     rates: dict[str, dict[str, Any]] = {}
     for name, members in {**{label: [label] for label in labels}, **groups}.items():

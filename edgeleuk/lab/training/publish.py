@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeleuk import __version__
-from edgeleuk.differential.rules import Standards
+from edgeleuk.differential.rules import Rules, Standards
 from edgeleuk.errors import EdgeleukError, ModelMissingError, UsageError
 from edgeleuk.lab.training import card
 from edgeleuk.lab.training.doubts import measure_doubts
-from edgeleuk.lab.training.evidence import by_laboratory, gather
+from edgeleuk.lab.training.evidence import Evidence, by_laboratory, gather
 from edgeleuk.lab.training.export import exported, load_trained, manifest_part, quantized
+from edgeleuk.lab.training.familiarity import known_part, unknown_laboratory
 from edgeleuk.lab.training.guard import guard_part
 from edgeleuk.lab.training.loop import console
 from edgeleuk.lab.training.measure import (
@@ -126,7 +127,13 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
     reader = Reader(reader_manifest(folder, document["reader"]))
     recipe = load_recipe(document["reader"]["recipe"], "reader")
     untempered = Reader(replace(reader.manifest, temperature=1.0))
-    evidence = gather(recipe, untempered, runs, runs / f"publish-{magnification}")
+    work = runs / f"publish-{magnification}"
+    evidence = gather(recipe, untempered, runs, work)
+    document["reader"] |= _familiarity(recipe, reader, evidence, standards.rules, (runs, work))
+    document["reader"]["across"] = _across(recipe, runs) or by_laboratory(evidence, reader, standards.rules)
+    if "known" in document["reader"]:
+        file = document["reader"]["known"]["file"]
+        (work / file).replace(folder / file)
     document["reader"] |= measure_doubts(recipe, reader, evidence, standards.rules, standards.reference)
     for group in standards.rules.groups:
         known = [label for label in group.labels if label in reader.labels]
@@ -178,9 +185,9 @@ def _write(folder: Path, document: dict[str, Any], standards: Standards, runs: P
 def _files_of(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the manifest parts that name files.
 
-    They are the part itself, and the head and the guard cells of a reader.
+    They are the part itself, and the head, guard cells and known cells of a reader.
     """
-    return [part, *(part[name] for name in ("head", "guard") if name in part)]
+    return [part, *(part[name] for name in ("head", "guard", "known") if name in part)]
 
 
 def published(folder: Path) -> dict[str, Any]:
@@ -265,6 +272,7 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
     return {
         **part,
         **({"guard": guard_part(recipe, Reader(measured), work)} if "head" in part else {}),
+        **_familiarity(recipe, Reader(measured), evidence, rules, (runs, work)),
         "figures": figures,
         "figures_fp32": full_figures,
         "source_probe": probe,
@@ -272,6 +280,23 @@ def publish_reader(recipe: Recipe, runs: Path, work: Path, standards: Standards)
         "across": _across(recipe, runs) or by_laboratory(evidence, Reader(measured), rules),
         **origin(recipe, _earlier(recipe)),
     }
+
+
+def _familiarity(
+    recipe: Recipe, reader: Reader, evidence: Evidence, rules: Rules, folders: tuple[Path, Path]
+) -> dict[str, Any]:
+    """Return the entries on unfamiliar slides.
+
+    Empty for a reader without a separate head; without errors elsewhere if no laboratory was left out. `folders`: of the
+    trainings, and for the file.
+    """
+    if reader.head is None:
+        return {}
+    console.print("measuring how familiar laboratories are")
+    part = {"known": known_part(recipe, reader, *folders)}
+    if evidence.foreign.any():
+        part["unknown_laboratory"] = unknown_laboratory(reader, evidence, rules)
+    return part
 
 
 def _across(recipe: Recipe, runs: Path) -> Any:

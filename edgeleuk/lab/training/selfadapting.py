@@ -46,7 +46,7 @@ from edgeleuk.lab.training.restore import restore, restore_head
 from edgeleuk.lab.training.selftraining import build, self_recipe, self_trained
 from edgeleuk.models import guard as guards
 from edgeleuk.models import heads
-from edgeleuk.models.derive import GUARD
+from edgeleuk.models.derive import GUARD, KNOWN
 from edgeleuk.models.manifest import PartFile, ReaderManifest
 from edgeleuk.models.registry import Model
 from edgeleuk.networks.reader import Reader, prepare
@@ -130,6 +130,7 @@ def self_adapted(model: Model, reader: Reader, found: UnlabelledCells, how: How)
     files: dict[str, Path | None] = {
         "reader": new.manifest.path,
         GUARD: how.work / FILE if how.known else None,
+        **({KNOWN: None} if manifest.known else {}),  # features of the parent's network
     }
     data = f"{learnt} unlabelled cells of {found.fields} fields"
     return Lesson(

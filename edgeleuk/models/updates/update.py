@@ -26,7 +26,7 @@ MANIFEST, SIGNATURE, MODEL = registry.UPDATE, "update.sig", "model.json"
 MAX_FILES = 7
 """Maximum number of files in a model.
 
-A model has up to six: its manifest, its card, its finder, its reader, the reader's head and its guard cells.
+A model has up to seven: its manifest, its card, its finder, its reader, and the reader's head, guard cells and known cells.
 """
 MAX_NETWORK_BYTES, MAX_TEXT_BYTES = 32_000_000, 2_000_000
 """Maximum size of networks and texts, bytes.

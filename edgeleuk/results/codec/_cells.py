@@ -96,6 +96,8 @@ class Cells(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _check_reading(reading: Reading) -> None:
     share([reading.probability, *reading.probabilities.values()], "a probability")
     share([each.probability for each in reading.attributes.values()], "an attribute's probability")
+    if reading.familiarity is not None:
+        finite("a familiarity", reading.familiarity)
 
 
 def _check_morphometry(measured: Morphometry) -> None:

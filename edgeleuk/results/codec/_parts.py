@@ -185,6 +185,8 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doubtful: Mapping[str, int] = msgspec.field(default_factory=dict)
     findings: Mapping[str, int] = msgspec.field(default_factory=dict)
     doubtful_pictures: int = 0
+    familiarity: float = 0.0
+    familiarity_cells: int = 0
 
     @classmethod
     def of(cls, tally: Tally, _: list[bytes]) -> TallyPart:
@@ -192,6 +194,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             tally.fields, tally.white, tally.kinds, tally.attributes, tally.places, tally.cut, tally.unread,
             tuple(sorted(tally.not_counted)), tally.not_recognised, tally.blast_like, tally.blast_like_doubted,
             tally.blast_like_read, tally.most_blast_like, tally.doubtful, tally.findings, tally.doubtful_pictures,
+            tally.familiarity, tally.familiarity_cells,
         )  # fmt: skip
 
     def check(self) -> None:
@@ -206,7 +209,9 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ):
             at_least(0, summed, "a summed probability")
         share([probability for probability, _ in self.most_blast_like], "a probability")
-        counts([self.fields, self.cut, self.unread, self.doubtful_pictures, doubted.cells], "a count")
+        numbers = (self.fields, self.cut, self.unread, self.doubtful_pictures, self.familiarity_cells)
+        counts([*numbers, doubted.cells], "a count")
+        finite("a summed familiarity", self.familiarity)
         for each in (self.white, self.kinds, *self.attributes.values()):
             counts(each.values(), "a count")
 
@@ -215,6 +220,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.fields, self.white, self.kinds, self.attributes, self.places, self.cut, self.unread,
             frozenset(self.not_counted), self.not_recognised, self.blast_like, self.blast_like_doubted,
             self.blast_like_read, self.most_blast_like, self.doubtful, self.findings, self.doubtful_pictures,
+            self.familiarity, self.familiarity_cells,
         )  # fmt: skip
 
 
