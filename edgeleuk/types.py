@@ -209,7 +209,7 @@ class Reading:
     An attribute that is the second level of a type is present on that type only.
     """
     familiarity: float | None = None
-    """Likeness to the cells that the reader learnt from, at most 1; see `models.known`.
+    """Likeness to the cells that the reader learnt from, 0 to 1; see `models.known`.
 
     None if the model does not measure it.
     """

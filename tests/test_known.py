@@ -24,11 +24,13 @@ from edgeleuk.differential.verdict import Pictures, Verdict
 from edgeleuk.errors import ModelAlteredError, ModelError
 from edgeleuk.models import known, registry
 from edgeleuk.models.derive import KNOWN, SCHEMA, Changes, derive
+from edgeleuk.models.known import Known
 from edgeleuk.models.manifest import ReaderManifest
 from edgeleuk.models.registry import Model
 from edgeleuk.networks.reader import Reader
 from edgeleuk.types import UNCLASSIFIED, NotRecognised, Scale, Tally
 
+RISING = np.array([[0, 0.5, 1], [0.2, 0.3, 0.4]], np.float32)
 HEALTHY = {"neutrophil": 120, "lymphocyte": 60, "monocyte": 14, "eosinophil": 4, "basophil": 2}
 
 
@@ -40,7 +42,8 @@ def knowing(model: Model, folder: Path, least: float, **more: Any) -> Model:
     assert model.reader.head
     width = np.load(model.reader.head.path)["weight"].shape[0]
     means = np.random.default_rng(3).random((3, width)).astype(np.float32)
-    sha256 = known.save(folder / "reader-known.npz", means)
+    similarities = np.tile(np.linspace(0, 1, 5, dtype=np.float32), (len(model.reader.labels), 1))
+    sha256 = known.save(folder / "reader-known.npz", Known(means, similarities))
     document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     entry = {"file": "reader-known.npz", "sha256": sha256, "least": least, "cells": 10}
     document["reader"] |= {"known": entry, **more}
@@ -107,30 +110,51 @@ def test_two_looks_have_a_mean_each() -> None:
     """Each cell lies at the mean of its look."""
     looks = np.repeat(np.eye(2, 6, dtype=np.float32), 10, axis=0)
     means = known.clusters(looks, 2)
-    np.testing.assert_allclose(known.familiarity(looks, means), 1, atol=1e-6)
+    np.testing.assert_allclose(Known(means, RISING).similarity(looks), 1, atol=1e-6)
 
 
-def test_familiarity_has_exact_values() -> None:
+def test_similarity_has_exact_values() -> None:
     """The cosine to the nearest mean, whatever the length of the features."""
     means = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     cells = np.array([[5, 0, 0], [0, 3, 4], [0, 0, 2]], np.float32)
-    np.testing.assert_allclose(known.familiarity(cells, means), [1, 0.6, 0], atol=1e-6)
+    np.testing.assert_allclose(Known(means, RISING).similarity(cells), [1, 0.6, 0], atol=1e-6)
+
+
+def test_familiarity_is_the_share_of_known_cells_below() -> None:
+    """Among those of the type that the cell is read as, in steps of their quantiles."""
+    means = np.array([[1, 0]], np.float32)
+    cells = np.array([[0.6, 0.8]] * 2, np.float32)
+    similarities = np.array([[0.2, 0.4, 0.6, 0.8, 1.0], [0.7, 0.8, 0.9, 0.95, 1.0]], np.float32)
+    found = Known(means, similarities).familiarity(cells, np.array([0, 1]))
+    np.testing.assert_allclose(found, [0.5, 0], atol=1e-5)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     """In 8 bits, to a two hundredth of each feature's range."""
     means = known.unit(np.random.default_rng(0).random((9, 20)).astype(np.float32))
-    sha256 = known.save(tmp_path / "known.npz", means)
-    np.testing.assert_allclose(known.load(tmp_path / "known.npz", sha256, 20), means, atol=5e-3)
+    sha256 = known.save(tmp_path / "known.npz", Known(means, RISING))
+    back = known.load(tmp_path / "known.npz", sha256, 20, 2)
+    np.testing.assert_allclose(back.means, means, atol=5e-3)
+    np.testing.assert_array_equal(back.similarities, RISING)
 
 
 def test_a_file_of_another_reader_is_told(tmp_path: Path) -> None:
-    """By the number of its features; an altered one by its hash."""
-    sha256 = known.save(tmp_path / "known.npz", np.ones((2, 20), np.float32))
+    """By the number of its features or labels; an altered one by its hash."""
+    sha256 = known.save(tmp_path / "known.npz", Known(np.ones((2, 20), np.float32), RISING))
     with pytest.raises(ModelError, match="it has 20 features and the reader 21"):
-        known.load(tmp_path / "known.npz", sha256, 21)
+        known.load(tmp_path / "known.npz", sha256, 21, 2)
+    with pytest.raises(ModelError, match="it has no similarities of each label"):
+        known.load(tmp_path / "known.npz", sha256, 20, 3)
     with pytest.raises(ModelAlteredError):
-        known.load(tmp_path / "known.npz", "0" * 64, 20)
+        known.load(tmp_path / "known.npz", "0" * 64, 20, 2)
+
+
+@pytest.mark.parametrize("similarities", [RISING[:, ::-1], RISING * np.nan])
+def test_similarities_that_do_not_rise_are_refused(tmp_path: Path, similarities: NDArray[np.float32]) -> None:
+    """No cell has a rank among them."""
+    sha256 = known.save(tmp_path / "known.npz", Known(np.ones((2, 20), np.float32), similarities))
+    with pytest.raises(ModelError, match="its similarities do not rise"):
+        known.load(tmp_path / "known.npz", sha256, 20, 2)
 
 
 # The reader
@@ -143,9 +167,10 @@ def test_a_reading_has_the_familiarity_of_its_features(model: Model, tmp_path: P
     boxes = np.array([[60, 60, 140, 140]], np.float32)
     reading = knows.read(image, Scale.given(0.1), boxes)[0]
     features = knows.features(knows.crop(image, Scale.given(0.1), (100.0, 100.0))[None])
-    assert reading.familiarity == pytest.approx(knows.familiarity(features)[0], abs=1e-6)
+    expected = knows.familiarity(features, knows.labels_of(features))[0]
+    assert reading.familiarity == pytest.approx(expected, abs=1e-6)
     assert reading.familiarity is not None
-    assert -1 <= reading.familiarity <= 1
+    assert 0 < reading.familiarity < 1
     plain = Reader(replace(model.reader, known=None), threads=1)
     assert plain.read(image, Scale.given(0.1), boxes)[0].familiarity is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,10 @@ def write(parent: Model, folder: Path, version: str, new: NewReader) -> Model:
         networks: dict[str, Path | None] = {**new.networks, HEAD: path}
         if (there := parent.reader.known) and new.learnt:
             own = networks[KNOWN] = Path(place) / "known.npz"
-            before = known.load(there.file.path, there.file.sha256, new.learnt[0].shape[1])
-            known.save(own, np.concatenate([before, *map(known.clusters, new.learnt)]))
+            width, labels = new.learnt[0].shape[1], len(parent.reader.labels)
+            before = known.load(there.file.path, there.file.sha256, width, labels)
+            means = np.concatenate([before.means, *map(known.clusters, new.learnt)])
+            known.save(own, replace(before, means=means))
         raw = parent.reader.raw
         patch = {name: _replacing(raw.get(name), value) for name, value in new.patch.items()}
         changes = Changes(version, new.reason, new.data, reader=patch, networks=networks)

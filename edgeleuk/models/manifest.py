@@ -472,9 +472,7 @@ def _file(folder: Path, value: Mapping[str, Any]) -> PartFile:
 
 
 def _known(folder: Path, value: Mapping[str, Any]) -> KnownCells:
-    return KnownCells(
-        _file(folder, value), checked.within(-1.0, 1.0, value["least"]), checked.count(value["cells"])
-    )
+    return KnownCells(_file(folder, value), checked.share(value["least"]), checked.count(value["cells"]))
 
 
 def _unknown(value: Mapping[str, Any], labels: Collection[str]) -> UnknownLaboratory:

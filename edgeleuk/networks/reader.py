@@ -128,7 +128,7 @@ class Reader:
         given = self._outputs(np.stack(crops))
         types, attributes = self._probabilities(given)
         types = self._small_enough(self._printed(types), boxes, scale)
-        familiar = self.familiarity(given)
+        familiar = self.familiarity(given, types)
         return [
             self._reading(types[i], {name: rows[i] for name, rows in attributes.items()}, familiar[i])
             for i in range(len(crops))
@@ -164,14 +164,22 @@ class Reader:
         """
         return self._read(crops)[0]
 
-    def familiarity(self, features: NDArray[np.float32]) -> list[float | None]:
+    def familiarity(self, features: NDArray[np.float32], types: NDArray[np.float32]) -> list[float | None]:
         """Return the familiarity of N cells, see `known`.
 
-        None for each if the model has no known cells. `features`: (N, F), averaged over the turns.
+        None for each if the model has no known cells.
+
+        Args:
+            features: (N, F) features, averaged over the turns.
+            types: (N, K) probabilities of the labels.
         """
         if self._known is None:
             return [None] * len(features)
-        return [*map(float, known.familiarity(features, self._known))]
+        return [*map(float, self._known.familiarity(features, types.argmax(axis=1)))]
+
+    def labels_of(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return calibrated probabilities (N, K) of labels, from features (N, F)."""
+        return self._printed(self._probabilities(features)[0])
 
     def _read(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Return calibrated probabilities of types and attribute values.
@@ -234,8 +242,8 @@ class Reader:
             )
         return head
 
-    def _opened_known(self, manifest: ReaderManifest) -> NDArray[np.float32] | None:
-        """Load the means of the known cells, if any.
+    def _opened_known(self, manifest: ReaderManifest) -> known.Known | None:
+        """Load the known cells, if any.
 
         Raises ModelError unless they fit the head.
         """
@@ -245,7 +253,8 @@ class Reader:
             raise ModelError(
                 f"{manifest.path} has known cells and no separate head. Publish the model again."
             )
-        return known.load(manifest.known.file.path, manifest.known.file.sha256, self._head.features)
+        file = manifest.known.file
+        return known.load(file.path, file.sha256, self._head.features, len(manifest.labels))
 
     def _logits(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits (N, outputs) from the network's output.

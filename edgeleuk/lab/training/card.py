@@ -172,17 +172,17 @@ def _familiarity(reader: Mapping[str, Any]) -> Iterator[str]:
     yield "## Does it notice a laboratory it never saw?"
     yield ""
     yield (
-        f"A slide is called unfamiliar if the features of {known['cells']} white cells or more have a mean cosine similarity of less than "
-        f"{known['least']} to the nearest of {known['of']}. Draws of {known['cells']} cells, of one patient each where patients are known, that were "
-        "called so: of learnt laboratories cells kept aside, read by the published reader; of others all cells, read by a network that never saw the "
-        "laboratory, by its own means and limit."
+        f"A slide is called unfamiliar if {known['cells']} white cells or more are on average as similar to the nearest of {known['of']} as less than "
+        f"{100 * known['least']:.0f} % of the cells kept aside that are read as the same types. Draws of {known['cells']} cells, of one patient each where "
+        "patients are known, that were called so: of learnt laboratories validation cells, read by the published reader; of others all cells, read by a "
+        "network that never saw the laboratory, by its own means and limit."
     )
     yield ""
-    yield "| | laboratory | draws called unfamiliar |"
-    yield "|---|---|---|"
+    yield "| | laboratory | mean | draws called unfamiliar |"
+    yield "|---|---|---|---|"
     for which, laboratories in known.get("told", {}).items():
         for laboratory, each in laboratories.items():
-            yield f"| {which} | {laboratory} | {100 * each['unfamiliar']:.0f} % |"
+            yield f"| {which} | {laboratory} | {100 * each['mean']:.0f} % | {100 * each['unfamiliar']:.0f} % |"
     yield ""
     if elsewhere:
         yield (

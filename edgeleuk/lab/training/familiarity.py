@@ -1,13 +1,14 @@
 """Known cells of a published reader, and its errors where it knows none.
 
-The known cells are training cells of every laboratory. The limit below which a slide is unfamiliar is chosen on cells
-kept aside. Both are tested with networks that never saw a laboratory: these should call its slides unfamiliar.
+The known cells are training cells of every laboratory. How similar cells of each type are to them, and the limit below
+which a slide is unfamiliar, are of cells kept aside. Both are tested with networks that never saw a laboratory: these should call its slides unfamiliar.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from edgeleuk.differential.rules import Rules
 from edgeleuk.lab.evaluation.cells import CellLoader, middle, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample
-from edgeleuk.lab.training.across import ForeignCells, left_out_readers
+from edgeleuk.lab.training.across import ForeignCells, foreign_cells, left_out_readers
 from edgeleuk.lab.training.cells import NOT_A_CELL, load_field_cells, load_training_cells
 from edgeleuk.lab.training.doubts import possible
 from edgeleuk.lab.training.evidence import Evidence
@@ -26,6 +27,7 @@ from edgeleuk.lab.training.lenses import lens_of, through
 from edgeleuk.lab.training.measure import false_positives
 from edgeleuk.lab.training.recipe import Recipe
 from edgeleuk.models import known
+from edgeleuk.models.known import Known
 from edgeleuk.networks.reader import Reader
 from edgeleuk.statistics.correction import Confusion
 
@@ -45,6 +47,10 @@ It is that of the laboratory which looks least like its own known cells; of most
 """
 MOST_MEASURED = 200
 """Maximum cells of a laboratory on which this is tested."""
+QUANTILES = 21
+"""Number of quantiles of the similarity of each label, from 0 to 1 in steps of 0.05."""
+LEAST = 8
+"""Minimum cells read as a label for quantiles of its own."""
 ELSEWHERE = "cells of laboratories left out, read by networks that never saw them"
 
 Floats = NDArray[np.float32]
@@ -59,62 +65,66 @@ def known_part(recipe: Recipe, reader: Reader, runs: Path, folder: Path) -> dict
         runs: Folder with one subfolder per training.
         folder: Folder that gets the file, and the networks of left-out laboratories.
     """
-    means = known_means(recipe, reader)
-    sha256 = known.save(folder / FILE, means)
-    means = known.load(folder / FILE, sha256, means.shape[1])
-    least, told = limit(recipe, reader, means)
+    familiar = known_cells(recipe, reader)
+    sha256 = known.save(folder / FILE, familiar)
+    least = limit(recipe, reader, familiar)
+    lens = lens_of(recipe)
+    learnt = {*recipe["data"]["sources"], *recipe["data"].get("fields", {})}
+    validation = foreign_cells(recipe, sorted(learnt), ("val",))
+    told = {
+        laboratory: _told(
+            reader, validation.of(laboratory), through(lens, validation.load_cell), familiar, least
+        )
+        for laboratory in sorted(learnt)
+    }
     elsewhere = {}
     for each in left_out_readers(recipe, runs, folder):
-        own = known.unit(known_means(each.recipe, each.reader))
-        its_least, _ = limit(each.recipe, each.reader, own)
-        load_cell = through(lens_of(recipe), each.cells.load_cell)
+        own = known_cells(each.recipe, each.reader)
+        its_least, load_cell = limit(each.recipe, each.reader, own), through(lens, each.cells.load_cell)
         for laboratory in each.laboratories:
-            samples = _white(each.cells.of(laboratory))
-            drawn = _draws(each.reader, samples, load_cell, own)
-            elsewhere[laboratory] = {"unfamiliar": float((drawn < its_least).mean())}
+            elsewhere[laboratory] = _told(each.reader, each.cells.of(laboratory), load_cell, own, its_least)
     return {
         "file": FILE,
         "sha256": sha256,
         "least": least,
         "cells": CELLS,
-        "of": f"{len(means)} means of training cells",
-        "told": {"learnt": told, "never seen": elsewhere},
+        "of": f"{len(familiar.means)} means of training cells",
+        "told": {"learnt": _there(told), "never seen": _there(elsewhere)},
     }
 
 
-def known_means(recipe: Recipe, reader: Reader) -> Floats:
-    """Return means (N, F) of a recipe's training cells, by laboratory and label."""
-    labels, rng = Labels.of(recipe), np.random.default_rng(recipe["train"]["seed"])
-    fields = list(load_field_cells(recipe))
-    pictures = {id(each.sample): each.pictures[0] for each in fields}
-    samples = _white([*load_training_cells(recipe, kept_aside=False), *(each.sample for each in fields)])
-    load_cell = through(lens_of(recipe), ForeignCells(tuple(samples), pictures).load_cell)
-    by: defaultdict[tuple[str, int], list[CellSample]] = defaultdict(list)
-    printed = labels.printed_index(samples)
-    for i in rng.permutation(len(samples)).tolist():
-        if len(own := by[samples[i].source, int(printed[i])]) < MOST:
-            own.append(samples[i])
-    return np.concatenate([known.clusters(_features(reader, own, load_cell)) for own in by.values()])
+def known_cells(recipe: Recipe, reader: Reader) -> Known:
+    """Return what a recipe's cells look like to a reader.
 
-
-def limit(recipe: Recipe, reader: Reader, means: Floats) -> tuple[float, dict[str, Any]]:
-    """Choose the familiarity below which a slide is unfamiliar.
-
-    Args:
-        recipe: Recipe of the reader.
-        reader: The reader.
-        means: (N, F) means of its known cells, each of length 1.
-
-    Returns:
-        The limit, and by laboratory the share of draws that it calls unfamiliar, all of cells kept aside.
+    The means are of training cells, by laboratory and label. The similarities are of cells kept aside, in which every
+    laboratory weighs alike.
     """
-    by: defaultdict[str, list[CellSample]] = defaultdict(list)
-    for sample in _white(load_training_cells(recipe, kept_aside=True)):
-        by[sample.source].append(sample)
+    labels, rng, lens = Labels.of(recipe), np.random.default_rng(recipe["train"]["seed"]), lens_of(recipe)
+    fields = list(load_field_cells(recipe))
+    cells = [*load_training_cells(recipe, kept_aside=False), *(each.sample for each in fields)]
+    load_cell = ForeignCells((), {id(each.sample): each.pictures[0] for each in fields}).load_cell
+    by: defaultdict[tuple[str, int], list[CellSample]] = defaultdict(list)
+    printed = labels.printed_index(cells)
+    for i in rng.permutation(len(cells)).tolist():
+        if len(own := by[cells[i].source, int(printed[i])]) < MOST:
+            own.append(cells[i])
+    means = [known.clusters(_features(reader, own, through(lens, load_cell))) for own in by.values()]
+    only_means = Known(np.concatenate(means), np.zeros((len(reader.labels), 2), np.float32))
+    found = [_read(reader, own, through(lens, read_cell), only_means) for own in _aside(recipe).values()]
+    similarity, read = (np.concatenate(part) for part in zip(*found, strict=True))
+    weights = np.concatenate([np.full(len(own), 1 / len(own)) for own, _ in found])
+    return replace(only_means, similarities=_quantiles(similarity, read, weights, len(reader.labels)))
+
+
+def limit(recipe: Recipe, reader: Reader, familiar: Known) -> float:
+    """Choose the mean familiarity below which a slide is unfamiliar.
+
+    It is chosen on cells kept aside: of the laboratory that looks least like its own known cells, SHARE of the draws of
+    CELLS cells lie below.
+    """
     load_cell = through(lens_of(recipe), read_cell)
-    drawn = {source: _draws(reader, own, load_cell, means) for source, own in by.items() if len(own) >= CELLS}
-    least = min(round(float(np.quantile(own, SHARE)), 3) for own in drawn.values())
-    return least, {source: {"unfamiliar": float((own < least).mean())} for source, own in drawn.items()}
+    drawn = (_draws(reader, own, load_cell, familiar) for own in _aside(recipe).values() if len(own) >= CELLS)
+    return min(round(float(np.quantile(own, SHARE)), 3) for own in drawn)
 
 
 def unknown_laboratory(reader: Reader, evidence: Evidence, rules: Rules) -> dict[str, Any]:
@@ -141,20 +151,75 @@ def unknown_laboratory(reader: Reader, evidence: Evidence, rules: Rules) -> dict
     }
 
 
-def _draws(reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader, means: Floats) -> Floats:
+def _aside(recipe: Recipe) -> dict[str, list[CellSample]]:
+    """Return the cells kept aside by laboratory."""
+    by: defaultdict[str, list[CellSample]] = defaultdict(list)
+    for sample in load_training_cells(recipe, kept_aside=True):
+        by[sample.source].append(sample)
+    return dict(by)
+
+
+def _quantiles(
+    similarity: Floats, read: NDArray[np.int64], weights: NDArray[np.float64], labels: int
+) -> Floats:
+    """Return rising quantiles (K, QUANTILES) of similarities, by label.
+
+    A label that fewer than LEAST cells are read as takes those of all cells.
+
+    Args:
+        similarity: (N,) similarities of the cells.
+        read: (N,) label that each is read as.
+        weights: (N,) weights of the cells.
+        labels: Number of labels, K.
+    """
+    shares = np.linspace(0, 1, QUANTILES)
+    rows = []
+    for label in range(labels):
+        own = read == label
+        own = own if own.sum() >= LEAST else np.ones(len(read), bool)
+        order = np.argsort(similarity[own])
+        values, beside = similarity[own][order], weights[own][order]
+        at = (beside.cumsum() - beside / 2) / beside.sum()
+        rows.append(np.interp(shares, at, values))
+    return np.array(rows, np.float32)
+
+
+def _told(
+    reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader, familiar: Known, least: float
+) -> dict[str, Any] | None:
+    """Return the share of draws called unfamiliar; None for too few cells."""
+    own = [each for each in samples if each.label != NOT_A_CELL]
+    if len(own) < CELLS:
+        return None
+    drawn = _draws(reader, own, load_cell, familiar)
+    return {"unfamiliar": float((drawn < least).mean()), "mean": round(float(drawn.mean()), 3)}
+
+
+def _there(found: Mapping[str, dict[str, Any] | None]) -> dict[str, dict[str, Any]]:
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _draws(
+    reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader, familiar: Known
+) -> NDArray[np.float64]:
     """Return the mean familiarity of draws of CELLS cells, of one patient each where patients are known."""
     rng = np.random.default_rng(0)
     chosen = [samples[i] for i in rng.permutation(len(samples))[:MOST_MEASURED].tolist()]
-    familiar = known.familiarity(_features(reader, chosen, load_cell), means)
+    similarity, read = _read(reader, chosen, load_cell, familiar)
+    each = familiar.rank(similarity, read)
     by: defaultdict[str, list[float]] = defaultdict(list)
-    for sample, value in zip(chosen, familiar.tolist(), strict=True):
+    for sample, value in zip(chosen, each.tolist(), strict=True):
         by[sample.patient or ""].append(value)
-    patients = [own for own in by.values() if len(own) >= CELLS] or [familiar.tolist()]
-    return np.array([rng.choice(patients[i % len(patients)], CELLS).mean() for i in range(DRAWS)], np.float32)
+    patients = [own for own in by.values() if len(own) >= CELLS] or [each.tolist()]
+    return np.array([rng.choice(patients[i % len(patients)], CELLS).mean() for i in range(DRAWS)])
 
 
-def _white(samples: Sequence[CellSample]) -> list[CellSample]:
-    return [each for each in samples if each.label != NOT_A_CELL]
+def _read(
+    reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader, familiar: Known
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the similarity (N,) of cells, and the label (N,) each is read as."""
+    features = _features(reader, samples, load_cell)
+    return familiar.similarity(features), reader.labels_of(features).argmax(axis=1)
 
 
 def _features(reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader) -> Floats:

@@ -97,7 +97,7 @@ def _check_reading(reading: Reading) -> None:
     share([reading.probability, *reading.probabilities.values()], "a probability")
     share([each.probability for each in reading.attributes.values()], "an attribute's probability")
     if reading.familiarity is not None:
-        finite("a familiarity", reading.familiarity)
+        share([reading.familiarity], "a familiarity")
 
 
 def _check_morphometry(measured: Morphometry) -> None:

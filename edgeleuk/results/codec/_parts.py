@@ -211,7 +211,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         share([probability for probability, _ in self.most_blast_like], "a probability")
         numbers = (self.fields, self.cut, self.unread, self.doubtful_pictures, self.familiarity_cells)
         counts([*numbers, doubted.cells], "a count")
-        finite("a summed familiarity", self.familiarity)
+        at_least(0, self.familiarity, "a summed familiarity")
         for each in (self.white, self.kinds, *self.attributes.values()):
             counts(each.values(), "a count")
 
