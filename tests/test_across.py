@@ -10,7 +10,8 @@ from standard import RULES
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample  # noqa: E402  # torch is looked for first
+from edgeleuk.errors import UsageError  # noqa: E402  # torch is looked for first
+from edgeleuk.lab.evaluation.datasets import CellSample, FieldSample  # noqa: E402
 from edgeleuk.lab.training import across, cells  # noqa: E402
 from edgeleuk.lab.training.evidence import MOST, Evidence, _few_of_each, by_laboratory  # noqa: E402
 from edgeleuk.lab.training.labels import Labels  # noqa: E402
@@ -23,9 +24,10 @@ def _cell(label: str, source: str = "pbc", path: str = "x.jpg") -> CellSample:
     return CellSample(Path(path), source, "train", "", label, 0.1)
 
 
-def test_every_laboratory_with_cells_is_left_out_of_one_network() -> None:
+@pytest.mark.parametrize("name", ["reader-100x-base", "reader-100x-strong", "reader-100x-alone"])
+def test_every_laboratory_with_cells_is_left_out_of_one_network(name: str) -> None:
     """But the first one, whose cells carry all attributes."""
-    recipe = load_recipe("reader-100x-base")
+    recipe = load_recipe(name)
     left = [name for each in left_outs(recipe) for name in each["data"]["left_out"]]
     assert sorted(left) == sorted({*recipe["data"]["sources"], *recipe["data"]["fields"]} - {"pbc"})
 
@@ -36,6 +38,16 @@ def test_every_real_slide_is_left_out_of_one_network() -> None:
     assert [each["data"]["left_out"] for each in left_outs(recipe)] == [
         [name] for name in recipe["bags"]["names"]
     ]
+
+
+def test_a_network_goes_on_from_one_that_never_saw_the_laboratory() -> None:
+    """Which may have left out others as well; from one that saw it nothing starts."""
+    recipe = load_recipe("reader-100x-alone")
+    starts = {each["data"]["left_out"][0]: each["model"]["start"] for each in left_outs(recipe)}
+    assert starts["krd"] == "reader-100x-strong-without-deepbionet-krd-stanford"
+    assert starts["deepapl"] == "reader-100x-strong-without-deepapl"
+    with pytest.raises(UsageError, match="reader-100x-strong has no network without krd, lmu"):
+        without(recipe, ["krd", "lmu"])
 
 
 def test_a_network_without_a_laboratory_learns_from_the_others() -> None:

@@ -54,7 +54,9 @@ def test_without_changes_everything_stays(
     assert replace(model.finder, path=copy.finder.path) == copy.finder
     guard, kept = model.reader.guard, copy.reader.guard
     assert guard and kept and guard.path.read_bytes() == kept.path.read_bytes()
-    assert replace(model.reader, path=copy.reader.path, head=same, guard=kept) == copy.reader
+    knows, known = model.reader.known, copy.reader.known
+    assert knows and known and knows.file.path.read_bytes() == known.file.path.read_bytes()
+    assert replace(model.reader, path=copy.reader.path, head=same, guard=kept, known=known) == copy.reader
     assert (copy.version, copy.magnification) == ("0.1.0+site-7", "100x")
     assert replace(Analyser(copy).analyse(demo_frame), seconds={}) == replace(demo_field, seconds={})
     before = written(model.folder)
@@ -77,7 +79,7 @@ def test_a_step_names_parent_changes_data_and_time(model: registry.Model, tmp_pa
     assert document["lineage"] == [
         {
             "magnification": "100x",
-            "version": "0.1.0",
+            "version": "0.2.0",
             "manifest_sha256": sha256(model.folder / "model.json"),
             "finder_sha256": model.finder.sha256,
             "reader_sha256": model.reader.sha256,
@@ -97,7 +99,7 @@ def test_a_chain_names_its_whole_line(model: registry.Model, tmp_path: Path) -> 
     second = derive(
         first, tmp_path / "two", Changes("2-taught", "taught", "99 cells", reader={"threshold": 0.7})
     )
-    assert [step["version"] for step in second.lineage] == ["1-adapted", "0.1.0"]
+    assert [step["version"] for step in second.lineage] == ["1-adapted", "0.2.0"]
     assert second.lineage[0]["manifest_sha256"] == sha256(tmp_path / "one" / "model.json")
     assert (second.finder.nms_iou, second.reader.threshold) == (0.5, 0.7)
     shown = told("models", "show", "--model", str(tmp_path / "two"))
@@ -136,7 +138,7 @@ def test_none_takes_a_key_away(model: registry.Model, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        (Changes("0.1.0", "x"), "needs a version of its own; its parent is 0.1.0 already"),
+        (Changes("0.2.0", "x"), "needs a version of its own; its parent is 0.2.0 already"),
         (Changes("a/b", "x"), "'a/b' is no version"),
         (Changes("2", "x", reader={"treshold": 0.5}), "a manifest has no reader.treshold"),
         (Changes("2", "x", reader={"input": {"dencity": {}}}), "a manifest has no reader.input.dencity"),

@@ -50,25 +50,25 @@ def installed(place: Place) -> Run:
     """The model that ships, packed and installed: both networks were opened and run."""
     done = place.models("pack", "100x")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "edgeleuk-100x-0.1.0.zip: 6.3 MB, not signed" in done.stderr
-    return place.models("install", "edgeleuk-100x-0.1.0.zip")
+    assert "edgeleuk-100x-0.2.0.zip: 6.5 MB, not signed" in done.stderr
+    return place.models("install", "edgeleuk-100x-0.2.0.zip")
 
 
 def test_a_packed_model_is_installed_and_used(place: Place, installed: Run) -> None:
     """What is done is said on stderr; that nobody vouches for it is a warning."""
     assert installed.returncode == 0, installed.stderr
     assert installed.stdout == ""
-    assert "the 100x model 0.1.0 is installed, and is in use" in installed.stderr
+    assert "the 100x model 0.2.0 is installed, and is in use" in installed.stderr
     assert "warning: it is not signed" in installed.stderr
     shown = place.models("show", "100x").stdout
-    assert str(place.store / "100x" / "0.1.0").replace("\n", "") in shown.replace("\n", "")
+    assert str(place.store / "100x" / "0.2.0").replace("\n", "") in shown.replace("\n", "")
 
 
 def test_the_archive_is_the_same_each_time(place: Place, installed: Run) -> None:
     """So that two sticks can be compared; `-` reads it from a pipe."""
     assert installed.returncode == 0
     assert place.models("pack", registry.shipped()["100x"], "--out", "again.zip").returncode == 0
-    again, first = ((place.folder / name).read_bytes() for name in ("again.zip", "edgeleuk-100x-0.1.0.zip"))
+    again, first = ((place.folder / name).read_bytes() for name in ("again.zip", "edgeleuk-100x-0.2.0.zip"))
     assert again == first
 
 
@@ -81,7 +81,7 @@ def test_installed_versions_are_listed(place: Place, installed: Run) -> None:
     assert max(map(len, listed.stdout.splitlines())) <= 80
     found = {each["magnification"]: each for each in json.loads(place.models("list", "--json").stdout)}
     assert found["100x"]["installed"] == [
-        {"magnification": "100x", "version": "0.1.0", "in_use": True, "signed": False, "problem": None}
+        {"magnification": "100x", "version": "0.2.0", "in_use": True, "signed": False, "problem": None}
     ]
     assert found["40x"]["installed"] == []
 
@@ -92,9 +92,9 @@ def test_versions_are_switched(place: Place, installed: Run) -> None:
     done = place.models("rollback", "100x")
     assert (done.returncode, done.stderr) == (0, "the 100x model builtin is in use again\n")
     assert place.models("rollback", "100x").returncode == 2
-    assert "no 100x model '7' is installed. Installed: 0.1.0" in place.models("use", "100x", "7").stderr
-    assert place.models("use", "100x", "0.1.0").stderr == "the 100x model 0.1.0 is in use\n"
-    assert "is in use and is not removed" in place.models("remove", "100x", "0.1.0").stderr
+    assert "no 100x model '7' is installed. Installed: 0.2.0" in place.models("use", "100x", "7").stderr
+    assert place.models("use", "100x", "0.2.0").stderr == "the 100x model 0.2.0 is in use\n"
+    assert "is in use and is not removed" in place.models("remove", "100x", "0.2.0").stderr
 
 
 def test_an_altered_model_is_not_used_and_verify_fails(tmp_path: Path) -> None:

@@ -369,6 +369,12 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["teach", *arguments, "--um-per-px", "0.125", "--name", "bench-2"])
 
 
+def familiarity(reader: Reader, features: NDArray[np.float32]) -> float:
+    """The mean familiarity of cells."""
+    each = reader.familiarity(features, reader.labels_of(features))
+    return float(np.mean([value for value in each if value is not None]))
+
+
 def test_a_taught_model_names_its_parent_and_reads_the_cells(
     lesson: Path, model: registry.Model, tmp_path: Path
 ) -> None:
@@ -382,7 +388,9 @@ def test_a_taught_model_names_its_parent_and_reads_the_cells(
     document = json.loads((out / "model.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert made.version == "bench-2" and document["lineage"][0]["version"] == model.version
-    assert document["lineage"][0]["changed"]["networks"] == ["head"] and document["real_slides"] is None
+    assert (
+        document["lineage"][0]["changed"]["networks"] == ["head", "known"] and document["real_slides"] is None
+    )
     part = document["reader"]
     assert "across" not in part and part["figures_fp32"] == {}
     assert sum(map(sum, part["confusion"]["counts"])) == 24 + said["guard_cells"]["after"]["n"]
@@ -394,6 +402,9 @@ def test_a_taught_model_names_its_parent_and_reads_the_cells(
     assert (best == made.reader.labels.index("plasma_cell")).mean() > 0.8
     learnt_from = in_turns(Reader(model.reader, 1), crops)
     np.testing.assert_allclose(reader.features(crops), learnt_from, atol=1e-5)
+    before = familiarity(Reader(model.reader, 1), learnt_from)
+    after = familiarity(reader, learnt_from)
+    assert before < 0.05 and after > 0.5  # it knows the cells that it was taught
     names = updates.read(updates.pack(made)).files.keys()
     assert {"model.json", "reader-head.npz", "reader-guard.npz"} <= names
     card = CliRunner().invoke(app, ["models", "show", "--model", str(out)])
@@ -452,7 +463,7 @@ def test_a_new_kind_is_taught_by_name_only(lesson: Path, tmp_path: Path) -> None
     ("arguments", "said"),
     [
         (("no-such-slide",), "no file of sessions"),
-        (("LESSON", "--name", "0.1.0"), "another --name"),
+        (("LESSON", "--name", "0.2.0"), "another --name"),
         (("LESSON", "--name", "a/b"), "is no version"),
     ],
 )

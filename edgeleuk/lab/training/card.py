@@ -141,8 +141,8 @@ def _across(found: Mapping[str, Any] | None) -> Iterator[str]:
     yield "## In laboratories it never saw"
     yield ""
     yield (
-        "Each laboratory was read by a network in INT8 which never saw it, nor others that were left out with it, and was "
-        "trained for a fifth as long. The published reader learnt from all of them. Mean recall is that of the mature types; blasts are blasts and "
+        "Each laboratory was read by a network in INT8 which never saw it and was trained on fewer cells. The published reader "
+        "learnt from all of them. Mean recall is that of the mature types; blasts are blasts and "
         "promyelocytes against the rest of the laboratory."
     )
     yield ""

@@ -107,8 +107,8 @@ def publish(
 def remeasure(magnification: str, models: Path, runs: Path, standards: Standards) -> Path:
     """Remeasure the figures behind a published reader's verdict.
 
-    Manifest and card are rewritten; networks, thresholds and all other figures stay. This serves models that
-    were published before these figures were measured, and other data to measure them on.
+    Manifest, card and known cells are rewritten; networks, thresholds and all other figures stay. This serves models
+    that were published before these figures were measured, and other data to measure them on.
 
     Args:
         magnification: Magnification of the model, such as "40x".
@@ -129,6 +129,7 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
     untempered = Reader(replace(reader.manifest, temperature=1.0))
     work = runs / f"publish-{magnification}"
     evidence = gather(recipe, untempered, runs, work)
+    document["version"] = __version__
     document["reader"] |= _familiarity(recipe, reader, evidence, standards.rules, (runs, work))
     document["reader"]["across"] = _across(recipe, runs) or by_laboratory(evidence, reader, standards.rules)
     if "known" in document["reader"]:
