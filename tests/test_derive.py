@@ -105,14 +105,14 @@ def test_a_chain_names_its_whole_line(model: registry.Model, tmp_path: Path) -> 
     shown = told("models", "show", "--model", str(tmp_path / "two"))
     for text in (
         "version 1-adapted",
-        "version 0.1.0",
+        "version 0.2.0",
         "finder: nms_iou",
         "reader: threshold",
         "40 fields",
         "99 cells",
     ):
         assert text in shown
-    assert shown.index("version 1-adapted") < shown.index("Derived from the 100x model, version 0.1.0")
+    assert shown.index("version 1-adapted") < shown.index("Derived from the 100x model, version 0.2.0")
     assert "version 2-taught" in told("models", "verify", "--model", str(tmp_path / "two"))
 
 
