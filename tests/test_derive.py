@@ -236,6 +236,7 @@ def renamed(model: registry.Model) -> Mapping[str, Any]:
             "labels": [types[label] for label in part["confusion"]["labels"]],
             "read": [types.get(label, label) for label in part["confusion"]["read"]],
         },
+        "unknown_laboratory": None,
     }
 
 

@@ -83,7 +83,8 @@ def left_out_models(recipe: Recipe, folder: Path, runs: Path, work: Path) -> dic
         shutil.copy(folder / document["finder"]["file"], made)
         part = manifest_part(own, quantized(own, exported(own, runs, made)))
         document["reader"] |= {name: part[name] for name in ("sha256", "head")}
-        document["reader"].pop("guard", None)  # features of the published network
+        for name in ("guard", "known"):  # features of the published network
+            document["reader"].pop(name, None)
         (made / "model.json").write_text(json.dumps(document), encoding="utf-8")
         found[slide] = made
     return found
