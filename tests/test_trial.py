@@ -112,7 +112,7 @@ def altered(model: registry.Model, place: Path, **networks: bytes) -> registry.M
         content = networks.get(name, getattr(model, name).path.read_bytes())
         (place / f"{name}.onnx").write_bytes(content)
         document[name]["sha256"] = packed.sha256(content)
-    for name in ("head", "guard"):
+    for name in ("head", "guard", "known"):
         shutil.copy(model.folder / document["reader"][name]["file"], place)
     (place / "model.json").write_text(json.dumps(document))
     return registry.read_manifest(place)
