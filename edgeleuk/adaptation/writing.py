@@ -37,7 +37,10 @@ class NewReader:
     networks: Mapping[str, Path | None] = field(default_factory=dict)
     """Further files by what they replace, see `derive.Changes`."""
     learnt: Sequence[NDArray[np.float32]] = ()
-    """Features (N, F) of the learnt cells, by type: the new reader knows them, see `models.known`."""
+    """Features (N, F) of the learnt cells, by type.
+
+    The new reader knows these cells, see `models.known`.
+    """
 
 
 def guard_of(model: Model) -> Guard:

@@ -91,7 +91,10 @@ class WhiteCell:
     0 for a cell recognised as something other than a white cell.
     """
     familiarity: float | None = None
-    """Familiarity of the reading; None for a cell that has none, or is something other than a white cell."""
+    """Familiarity of the reading.
+
+    None if it has none, or for a cell recognised as something other than a white cell.
+    """
 
 
 @dataclass(frozen=True, slots=True)

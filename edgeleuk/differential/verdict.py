@@ -261,7 +261,7 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
 
 
 def _unfamiliar(result: Differential, rules: Rules) -> Iterator[Reason]:
-    """Return a reason if the reader learnt no cells that look like these."""
+    """Return a reason if the slide is unfamiliar to the reader."""
     found, texts = result.familiarity, rules.verdict.texts
     if found is None or not found.is_foreign:
         return

@@ -33,7 +33,7 @@ MOST_BYTES = 2_000_000
 CLUSTERS = 3
 """Maximum clusters of the cells of one laboratory and type.
 
-With two, cells of laboratories learnt and not learnt were told apart less well; four gave no more.
+This project's choice: two to four told laboratories apart much alike, one less well.
 """
 ROUNDS = 20
 """Number of rounds of K-means; few cells settle in fewer."""

@@ -132,14 +132,14 @@ def remeasure(magnification: str, models: Path, runs: Path, standards: Standards
     document["version"] = __version__
     document["reader"] |= _familiarity(recipe, reader, evidence, standards.rules, (runs, work))
     document["reader"]["across"] = _across(recipe, runs) or by_laboratory(evidence, reader, standards.rules)
-    if "known" in document["reader"]:
-        file = document["reader"]["known"]["file"]
-        (work / file).replace(folder / file)
     document["reader"] |= measure_doubts(recipe, reader, evidence, standards.rules, standards.reference)
     for group in standards.rules.groups:
         known = [label for label in group.labels if label in reader.labels]
         if known and group.key in document["reader"]["false_positive_rates"]:
             document["reader"]["false_positive_rates"][group.key]["labels"] = known
+    if "known" in document["reader"]:
+        file = document["reader"]["known"]["file"]
+        (work / file).replace(folder / file)  # when all is measured: the old manifest names the old file
     _write(folder, document, standards, runs)
     return folder
 
