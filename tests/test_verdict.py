@@ -564,3 +564,31 @@ def test_the_verdict_is_that_of_the_full_differential(
     found, reached = conclude(tally, judge, GOOD, RULES)
     assert reached.code == of(tally).code
     assert found.supported == (differential(tally).supported and reached.code != "not_usable")
+
+
+# What was found and read as no white cell
+
+
+@pytest.mark.parametrize(("dismissed", "code"), [(33, "nothing_flagged"), (34, "look_again")])
+def test_cells_that_were_read_as_none_are_shown_where_they_are_many(dismissed: int, code: str) -> None:
+    """Of 233 found, 33 may be a tenth; of 234, 34 are surely more. They are in no percentage, and named."""
+    places = tuple(place(number) for number in range(dismissed))
+    tally = slide({**HEALTHY, "not_a_cell": dismissed}, places={"not_a_cell": places})
+    found = of(tally)
+    assert found.code == code
+    if code == "look_again":
+        assert found.reasons[0].code == "dismissed"
+        assert found.reasons[0].cells == places
+        assert found.text.startswith("34 of 234 cells found as white cells were read as platelets, debris")
+
+
+def test_platelets_count_among_them_and_nucleated_red_cells_do_not() -> None:
+    assert of(slide({**HEALTHY, "platelet": 20, "not_a_cell": 20})).reasons[0].code == "dismissed"
+    assert "dismissed" not in [each.code for each in of(slide({**HEALTHY, "erythroblast": 40})).reasons]
+
+
+def test_cells_that_a_person_took_for_none_are_not_among_them() -> None:
+    tally = slide({**HEALTHY, "not_a_cell": 40})
+    result = judged(tally, labels=LABELS, errors=ERRORS, labelled=Labelled({"not_a_cell": 40}))
+    assert result.dismissed == 0
+    assert reach(tally, result, GOOD, RULES).code == "nothing_flagged"

@@ -174,6 +174,11 @@ class Differential:
 
     None if it was not measured on healthy cells, or there is no white cell.
     """
+    dismissed: int = 0
+    """Number of cells that the finder took for white cells, and the reader for platelets or no cells.
+
+    Those that a person labelled are not among them.
+    """
     familiarity: Familiarity | None = None
     """Familiarity of the slide.
 
@@ -309,6 +314,7 @@ def differential(
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
+        dismissed=sum(as_read.get(label, 0) for label in rules.dismissing),
     )
 
 

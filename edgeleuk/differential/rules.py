@@ -197,6 +197,7 @@ class VerdictTexts:
     blast_like: str
     blast_like_unknown: str
     blast_like_detail: Annotated[str, "sum percent cells limit"]
+    dismissed: Annotated[str, "n of"]
     unfamiliar: str
     unfamiliar_detail: Annotated[str, "cells mean least"]
     unfamiliar_right: Annotated[str, "percent"]
@@ -215,6 +216,11 @@ class VerdictRules:
     """Maximum share of unrecognised white cells, percent.
 
     Where the interval's lower limit is above it, no share of any type is known.
+    """
+    dismissed_percent: float
+    """Maximum share of white cells found that the reader takes for no white cell, percent.
+
+    Where the interval's lower limit is above it, the cells are to be looked at.
     """
     doubtful: tuple[str, ...]
     """Codes of findings that prevent calling anything present.
@@ -267,10 +273,9 @@ class Rules:
             raise ValueError(
                 f"verdict.likeness_p_value is {self.verdict.likeness_p_value}, not between 0 and 1"
             )
-        if not 0 <= self.verdict.not_recognised_percent <= 100:
-            raise ValueError(
-                f"verdict.not_recognised_percent is {self.verdict.not_recognised_percent}, no share"
-            )
+        for name in ("not_recognised_percent", "dismissed_percent"):
+            if not 0 <= (share := getattr(self.verdict, name)) <= 100:
+                raise ValueError(f"verdict.{name} is {share}, no share")
 
     def _check_references(self) -> None:
         keys = {group.key for group in self.groups}
@@ -305,6 +310,14 @@ class Rules:
         "unclassified" is one of them.
         """
         return frozenset({*self.outside.labels, UNCLASSIFIED})
+
+    @property
+    def dismissing(self) -> frozenset[str]:
+        """Labels of things that a finder of white cells should not find.
+
+        Nucleated red cells are none of them: they are reported.
+        """
+        return frozenset(self.outside.no_white_cells).difference(self.outside.per_100)
 
     def group(self, key: str) -> Group:
         return next(group for group in self.groups if group.key == key)

@@ -6,7 +6,8 @@ It is one line. The first of these that holds:
   meaningless.
 - LOOK AGAIN, as something is flagged, or unrecognised cells are more like blasts than on healthy slides.
 - NOT USABLE, as too many white cells were not recognised, or most pictures have a warning.
-- LOOK AGAIN, as the white cells look unlike those of any laboratory that the reader learnt.
+- LOOK AGAIN, as much that was found was read as no white cell, or the white cells look unlike those of any
+  laboratory that the reader learnt.
 - TOO FEW CELLS.
 - NOTHING FLAGGED, with what the program does not look for.
 
@@ -26,6 +27,7 @@ from typing import Any, Literal, cast
 from edgeleuk._text import escaped
 from edgeleuk.differential.differential import Differential, enough_recognised
 from edgeleuk.differential.rules import Rules
+from edgeleuk.statistics.intervals import clopper_pearson
 from edgeleuk.types import WHITE_CELL, Place, Refusal, Tally
 
 Code = Literal["not_usable", "look_again", "too_few_cells", "nothing_flagged"]
@@ -142,17 +144,17 @@ def reach(
         *further,
     ]
     poor = [*_poor(tally, result, pictures, rules)]
-    unfamiliar = [*_unfamiliar(result, rules)]
+    doubted = [*_dismissed(tally, result, rules), *_unfamiliar(result, rules)]
     few = [*_too_few(tally, result, rules)] if pictures.counted or not foreign else []
     hints = tuple(_hints(tally, pictures, rules))
     reasons = tuple(
-        _named(each, pictures, rules) for each in (*foreign, *look, *poor, *unfamiliar, *few, *hints)
+        _named(each, pictures, rules) for each in (*foreign, *look, *poor, *doubted, *few, *hints)
     )
     for code, own in (
         ("not_usable", foreign),
         ("look_again", look),
         ("not_usable", poor),
-        ("look_again", unfamiliar),
+        ("look_again", doubted),
         ("too_few_cells", few),
     ):
         if own:
@@ -258,6 +260,19 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
         yield Reason("not_recognised", said)
     if pictures.are_mostly(n := tally.doubtful_pictures):
         yield Reason("doubtful_pictures", texts.doubtful.format(n=n, of=pictures.counted))
+
+
+def _dismissed(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reason]:
+    """Return a reason if much that was found was read as no white cell.
+
+    Such cells are in no percentage. The finder seldom errs so often: the reader may not know the white cells.
+    """
+    of = sum(tally.white.values())
+    low, _ = clopper_pearson(result.dismissed, of)
+    if 100 * low <= rules.verdict.dismissed_percent:
+        return
+    places = tuple(place for label in sorted(rules.dismissing) for place in tally.places.get(label, ()))
+    yield Reason("dismissed", rules.verdict.texts.dismissed.format(n=result.dismissed, of=of), places)
 
 
 def _unfamiliar(result: Differential, rules: Rules) -> Iterator[Reason]:
