@@ -222,7 +222,7 @@ NOT_A_CELL = "not_a_cell"
 
 The finder takes it for a white cell and the reader does not: stain, a red cell, a torn nucleus.
 """
-SPOKEN = {UNCLASSIFIED: "not recognised", NOT_A_CELL: "not a white cell"}
+SPOKEN = {UNCLASSIFIED: "not recognised", NOT_A_CELL: "not a white cell", "blast_like": "blast-like"}
 """Display names of labels."""
 
 
@@ -782,6 +782,11 @@ class NotRecognised:
     """Possible cells plus sure white cells, by type or group.
 
     The latter are the other cells that are surely among the white cells of the percentages.
+    """
+    lineages: Mapping[str, int] = field(default_factory=dict)
+    """Number of cells of each lineage whose lineage is sure.
+
+    Two types of one lineage may be likely together, such as myelocyte and metamyelocyte.
     """
 
 

@@ -24,11 +24,14 @@ def judged(
     *,
     labels: Sequence[str],
     subtypes: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+    lineages: Mapping[str, Sequence[str]] | None = None,
     standards: Standards = STANDARDS,
     **more: Any,
 ) -> Differential:
     """The differential of a tally by them."""
-    return differential(tally, types=ReaderTypes(labels, subtypes or {}), standards=standards, **more)
+    return differential(
+        tally, types=ReaderTypes(labels, subtypes or {}, lineages or {}), standards=standards, **more
+    )
 
 
 def measured(*labels: str) -> Errors:

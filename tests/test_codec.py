@@ -191,7 +191,7 @@ def _of_version_1(value: Any, *added: str) -> bytes:
         for name in added:
             del body[name]
 
-    return _altered(value, alter).replace(b"/4", b"/1", 1)
+    return _altered(value, alter).replace(b"/5", b"/1", 1)
 
 
 def test_a_tally_of_version_1_has_no_doubts() -> None:
@@ -229,7 +229,7 @@ def test_cells_of_version_1_have_no_number() -> None:
     def without_numbers(body: Any) -> None:
         body["cells"]["examined"] = {i: each[:2] for i, each in body["cells"]["examined"].items()}
 
-    back = decode(_altered(field, without_numbers).replace(b"/4", b"/1", 1), Field)
+    back = decode(_altered(field, without_numbers).replace(b"/5", b"/1", 1), Field)
     plain = tuple(replace(cell, number=0) for cell in field.cells)
     assert any(cell.number for cell in field.cells)
     assert back == replace(field, cells=plain)
@@ -248,7 +248,7 @@ def test_cells_of_version_3_have_no_familiarity() -> None:
             if reading:
                 assert reading.pop("familiarity") == 0.9
 
-    back = decode(_altered(replace(field, cells=familiar), without).replace(b"/4", b"/3", 1), Field)
+    back = decode(_altered(replace(field, cells=familiar), without).replace(b"/5", b"/3", 1), Field)
     assert back == field
 
 
@@ -291,10 +291,10 @@ def test_what_could_not_be_read_is_not_written(alter: Any) -> None:
 def test_a_newer_record_names_both_versions() -> None:
     """And says what to do; one of another kind says which."""
     data = encode(Refusal("a.jpg", "focus", "out of focus"))
-    newer = data.replace(b"edgeleuk-refusal/4", b"edgeleuk-refusal/5")
-    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/5; .*/4\)\. Update edgeleuk"):
+    newer = data.replace(b"edgeleuk-refusal/5", b"edgeleuk-refusal/6")
+    with pytest.raises(RecordError, match=r"newer edgeleuk \(edgeleuk-refusal/6; .*/5\)\. Update edgeleuk"):
         decode(newer, Refusal)
-    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/4'"):
+    with pytest.raises(RecordError, match="should hold edgeleuk-tally, and says 'edgeleuk-refusal/5'"):
         decode(data, Tally)
 
 
@@ -322,7 +322,7 @@ Placement island x_um y_um angle new_ground moved_um zoom mirrored
 CountedField number seconds at field placement sharpness identities fresh thumbnail crops
 Tally fields white kinds attributes places cut unread not_counted not_recognised blast_like blast_like_doubted blast_like_read \
 most_blast_like doubtful findings doubtful_pictures familiarity familiarity_cells
-NotRecognised cells expected possible counted
+NotRecognised cells expected possible counted lineages
 Place picture box number
 Overlap number other kind shared turned mirrored zoom
 Refusal name code text findings exit_code
@@ -335,15 +335,17 @@ Flag code text severity places sources detail
 BlastLikeness cells sum doubted expected limit
 Bounds low high
 Familiarity cells mean least accuracy_elsewhere
+Lineage untyped share bounds
 Differential n types groups corrected corrected_groups corrected_per_100 subtypes outside per_100 cut unread red_cells \
-platelets attributes flags adequacy reference supported bounds group_bounds bounds_per_100 blast_likeness familiarity
+platelets attributes flags adequacy reference supported bounds group_bounds bounds_per_100 blast_likeness lineages dismissed \
+familiarity
 """
-"""Of version 4. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
+"""Of version 5. A part that is added raises `codec.VERSION`: older programs must refuse what they would drop."""
 
 
 def test_a_part_is_not_added_without_a_new_version() -> None:
     """What records hold is what this version holds."""
-    assert codec.VERSION == 4
+    assert codec.VERSION == 5
     for line in PARTS.split("\n")[1:-1]:
         name, *parts = line.split()
         kind = next(getattr(module, name) for module in MODULES if hasattr(module, name))

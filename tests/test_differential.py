@@ -731,7 +731,7 @@ def test_a_signature_covers_shares_that_are_not_stated() -> None:
     result = read({"neutrophil": 20, "blast": 20, UNCLASSIFIED: 160})
     assert all_values(result)["types"]["blast"]["percent"] == 50.0
     healthy = read(HEALTHY)
-    assert as_json(healthy) == all_values(healthy) | {"familiarity": None}
+    assert as_json(healthy) == all_values(healthy) | {"familiarity": None, "lineages": {}}
 
 
 def test_cells_of_a_slide_hardly_recognised_are_looked_at_for_that() -> None:
@@ -748,6 +748,61 @@ def test_unread_cells_are_not_recognised_either() -> None:
     result = judged(tally_, labels=LABELS)
     assert not result.supported
     assert "150 of 200 white cells were not recognised" in result.adequacy[0]
+
+
+# Lineages
+
+LINEAGES = {"granulocytic": ("neutrophil", "myelocyte"), "blast_like": ("blast",), "monocyte": ("monocyte",)}
+
+
+def by_lineage(unsure: int, untyped: dict[str, int], unread: int = 0) -> Differential:
+    """Of 90 recognised cells, and of cells of which some have a sure lineage."""
+    white = {"neutrophil": 60, "myelocyte": 5, "lymphocyte": 20, "blast": 5, UNCLASSIFIED: unsure}
+    doubts = NotRecognised(unsure, lineages=untyped)
+    slide = Tally(1, white, {}, {}, not_recognised=doubts, unread=unread)
+    return judged(slide, labels=LABELS, lineages=LINEAGES)
+
+
+def test_lineages_have_the_cells_that_were_recognised_and_those_whose_lineage_alone_is_known() -> None:
+    """Of 10 that were not recognised 6 are granulocytes; a lineage without a cell is left out."""
+    result = by_lineage(10, {"granulocytic": 6})
+    assert {name: (each.untyped, each.share) for name, each in result.lineages.items()} == {
+        "granulocytic": (6, Share(71, 96)),
+        "blast_like": (0, Share(5, 96)),
+    }
+    assert (result.of_known_lineage, result.not_recognised) == (6, 10)
+
+
+def test_cells_of_unknown_lineage_may_be_of_each() -> None:
+    """Four of 100, and two that were not read at all."""
+    bounds = by_lineage(10, {"granulocytic": 6}, unread=2).lineages["blast_like"].bounds
+    assert bounds.low == 100 * clopper_pearson(5, 102)[0]
+    assert bounds.high == 100 * clopper_pearson(5 + 6, 102)[1]
+
+
+def test_json_of_lineages_has_no_share_where_none_is_supported() -> None:
+    """As that of types; counts stay."""
+    supported = as_json(by_lineage(10, {"blast_like": 6}))["lineages"]["blast_like"]
+    assert (supported["count"], supported["untyped"]) == (11, 6)
+    assert supported["percent"] == pytest.approx(100 * 11 / 96)
+    alone = as_json(by_lineage(200, {"blast_like": 6}))["lineages"]["blast_like"]
+    assert alone == {
+        "count": 11, "untyped": 6, "of": 96, "percent": None, "low": None, "high": None,
+    }  # fmt: skip
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.integers(0, 20))
+def test_a_lineage_s_share_lies_within_its_bounds(
+    granulocytes: int, blasts: int, rest: int, unread: int
+) -> None:
+    """Wherever the cells of unknown lineage belong."""
+    unsure = granulocytes + blasts + rest
+    result = by_lineage(unsure, {"granulocytic": granulocytes, "blast_like": blasts}, unread)
+    found = 90 + unsure + unread
+    for each in result.lineages.values():
+        for unknown in (0, rest + unread):
+            share = 100 * (each.share.count + unknown) / found
+            assert each.bounds.low <= share <= (each.bounds.high or 0)
 
 
 # Pictures with a warning

@@ -44,7 +44,16 @@ def test_no_cells_no_leader() -> None:
 def read_as(predicted: dict[str, int], annotated: dict[str, int]) -> SlideResult:
     """A slide of which one white cell in four was not recognised; two annotated cells are beside the percentages."""
     return SlideResult(
-        predicted, annotated, GROUPS, (), Verdict("look_again", "Look."), 1, 4, sum(annotated.values()) + 2
+        predicted,
+        annotated,
+        GROUPS,
+        (),
+        Verdict("look_again", "Look."),
+        not_recognised=2,
+        white_cells=4,
+        lineages={"granulocytic": 1, "blast_like": 3},
+        of_unknown_lineage=1,
+        annotated_cells=sum(annotated.values()) + 2,
     )
 
 
@@ -60,11 +69,17 @@ def test_the_report_compares_shares() -> None:
 
 
 def test_the_report_says_what_was_not_recognised_and_the_verdict() -> None:
-    """A quarter of the white cells, with its interval."""
+    """Half of the white cells, with its interval; the lineage of one of these two is known."""
     slide = read_as({"blast": 1}, {"blast": 1}).as_json()
     assert slide["verdict"] == {"code": "look_again", "text": "Look.", "reasons": []}
-    assert slide["not_recognised"] == proportion(1, 4)
-    assert slide["not_recognised"]["share"] == 0.25
+    assert slide["not_recognised"] == proportion(2, 4)
+    assert slide["not_recognised"]["share"] == 0.5
+    assert slide["by_lineage"] == {
+        "cells": {"granulocytic": 1, "blast_like": 3},
+        "leading": "blast_like",
+        "blast_like": 75.0,
+        "not_recognised": proportion(1, 4),
+    }
 
 
 def test_the_report_says_how_much_is_no_white_cell() -> None:
@@ -78,8 +93,9 @@ def test_the_report_says_how_much_is_no_white_cell() -> None:
 
 def test_a_slide_without_cells_has_no_share_of_what_is_none() -> None:
     """Nothing was read on it."""
-    empty = SlideResult({}, {}, GROUPS, (), Verdict("look_again", "Look."), 0, 0, 0).as_json()
+    empty = SlideResult({}, {}, GROUPS, (), Verdict("look_again", "Look."), 0, 0, {}, 0, 0).as_json()
     assert empty["not_a_cell"] == {"predicted_share": None, "annotated_share": None}
+    assert (empty["by_lineage"]["leading"], empty["by_lineage"]["blast_like"]) == (None, None)
 
 
 def slides_file(folder: Path, fields: list[str]) -> Path:

@@ -270,6 +270,28 @@ def test_cells_not_recognised_are_a_row_of_the_table(model: Model) -> None:
     assert "Not in these: smudge 3." in text
 
 
+def test_lineages_of_cells_not_recognised_stand_below_them(model: Model) -> None:
+    """The most frequent first, and last how many are of none; without a sure lineage there is no such row."""
+    labels = ("neutrophil", "myelocyte", "blast")
+    lineages = {"blast_like": ("blast",), "granulocytic": ("neutrophil", "myelocyte")}
+
+    def rows(untyped: dict[str, int]) -> list[str]:
+        doubts = NotRecognised(50, {}, {}, {}, untyped)
+        slide = Tally(1, {"neutrophil": 150, "unclassified": 50}, {}, {}, not_recognised=doubts)
+        result = judged(slide, labels=labels, lineages=lineages, errors=measured(*labels))
+        lines = _text(terminal.together([_field()], result, model)).splitlines()
+        first = next(i for i, line in enumerate(lines) if line.strip().startswith("not recognised"))
+        return [" ".join(line.split()) for line in lines[first + 1 :] if re.match(r"  +\S", line)]
+
+    assert rows({"blast_like": 5, "granulocytic": 40}) == [
+        "granulocytic 40",
+        "blast-like 5",
+        "lineage not recognised 5",
+    ]
+    assert rows({"granulocytic": 50}) == ["granulocytic 50"]
+    assert rows({}) == []
+
+
 def test_without_support_counts_stand_alone(model: Model) -> None:
     """No percentage, no bound and no bar of a slide that was hardly recognised, with details neither."""
     labels = ("neutrophil", "blast")

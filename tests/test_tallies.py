@@ -32,6 +32,8 @@ DOUBTS = UnrecognisedRules(
     possible_from=0.05,
     kinds={"neutrophil": ("neutrophil",), "smudge": ("smudge",), BLASTS: ("blast", "monoblast")},
     blast_like=("blast", "promyelocyte"),
+    lineages={"granulocytic": ("neutrophil", "myelocyte"), "blast_like": ("blast", "promyelocyte")},
+    sure_from=0.9,
 )
 
 
@@ -121,6 +123,27 @@ def test_what_may_lie_beside_the_white_cells_is_added_up() -> None:
     assert either.counted == {"neutrophil": 1, "smudge": 1, BLASTS: 1}
     both = count(field(unsure(lymphocyte=0.9, smudge=0.03, erythroblast=0.03)), RULES, DOUBTS).not_recognised
     assert both.counted == {}
+
+
+def test_the_lineage_of_a_cell_is_sure_where_its_types_together_are_likely_enough() -> None:
+    """From 0.9 on, as one type that is recognised; a recognised cell is counted by its type."""
+    some = field(
+        unsure(neutrophil=0.5, myelocyte=0.4),
+        unsure(neutrophil=0.5, myelocyte=0.39),
+        unsure(blast=0.6, promyelocyte=0.35),
+        unsure(neutrophil=0.5, blast=0.5),
+        cell("neutrophil", neutrophil=1.0),
+    )
+    assert count(some, RULES, DOUBTS).not_recognised.lineages == {"granulocytic": 1, "blast_like": 1}
+
+
+def test_lineages_are_those_of_the_reader() -> None:
+    """As far as it knows their types, under its threshold."""
+    reader = registry.load("10x").reader
+    doubts = UnrecognisedRules.of(reader, RULES)
+    assert doubts.lineages.keys() == reader.groups.keys()
+    assert {*doubts.lineages["granulocytic"]} == {*reader.groups["granulocytic"]} & {*reader.labels}
+    assert doubts.sure_from == reader.threshold
 
 
 def test_without_doubts_only_their_number_is_known() -> None:

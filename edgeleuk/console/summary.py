@@ -18,7 +18,7 @@ from edgeleuk.console.text import wrapped
 from edgeleuk.differential.differential import Differential
 from edgeleuk.differential.verdict import Verdict
 from edgeleuk.render._words import spoken, unchecked_notice
-from edgeleuk.render.terminal import highest, outside_counts
+from edgeleuk.render.terminal import highest, outside_counts, untyped
 from edgeleuk.system.language import _, figure, ngettext
 from edgeleuk.system.sentences import guarded, said
 
@@ -87,6 +87,9 @@ class Ended:
         if self.result.not_recognised:
             text = _("Not recognised: {n} of {of} white cells.")
             yield text.format(n=self.result.not_recognised, of=self.result.white_cells)
+        if known := untyped(self.result):
+            text = _("Of these: {list}.")
+            yield text.format(list=_(", ").join(f"{name} {count}" for name, count in known))
         unseen = [label for label, share in self.result.types.items() if not share.count]
         if high := highest(self.result, unseen):
             unknown = [spoken(label) for label in unseen if label not in self.result.bounds]

@@ -22,7 +22,7 @@ from edgeleuk.statistics.intervals import PerHundred, Share, clopper_pearson
 from edgeleuk.statistics.likeness import BlastLikeness, HealthyCells, compare, suitable
 from edgeleuk.types import PLATELET, RED_CELL, UNCLASSIFIED, Tally
 
-WITH_SHARES = ("types", "groups", "subtypes", "per_100_white_cells", "attributes")
+WITH_SHARES = ("types", "groups", "lineages", "subtypes", "per_100_white_cells", "attributes")
 """Parts of the JSON with shares of white cells."""
 SHARES = frozenset({"percent", "per_100", "low", "high"})
 """Keys of a share in these parts."""
@@ -72,6 +72,25 @@ class Familiarity:
     def is_foreign(self) -> bool:
         """Whether the slide looks like none of a learnt laboratory."""
         return self.mean < self.least
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """White cells of one lineage.
+
+    Also those whose type was not recognised, where the probabilities of its types together are as high as that of
+    a recognised type.
+    """
+
+    untyped: int
+    """Number of these cells whose type was not recognised."""
+    share: Share
+    """Share of the lineage among the cells whose type or lineage is known."""
+    bounds: Bounds
+    """Bounds of its share of all white cells found.
+
+    Exact 95 % limits; the cells of unknown lineage may be of any. The reader's errors are not in them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +193,8 @@ class Differential:
 
     None if it was not measured on healthy cells, or there is no white cell.
     """
+    lineages: Mapping[str, Lineage] = field(default_factory=dict)
+    """White cells by lineage of the reader; lineages without a cell are left out."""
     dismissed: int = 0
     """Number of cells that the finder took for white cells, and the reader for platelets or no cells.
 
@@ -189,6 +210,11 @@ class Differential:
     def not_recognised(self) -> int:
         """Number of white cells below the reader's threshold."""
         return self.outside.get(UNCLASSIFIED, 0)
+
+    @property
+    def of_known_lineage(self) -> int:
+        """Number of unrecognised white cells whose lineage is sure."""
+        return sum(each.untyped for each in self.lineages.values())
 
     @property
     def white_cells(self) -> int:
@@ -214,6 +240,8 @@ class ReaderTypes:
     labels: Sequence[str]
     subtypes: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
     """Types with a second level, each with the attribute that tells it and that attribute's values."""
+    lineages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Types of each lineage."""
 
 
 def differential(
@@ -314,8 +342,26 @@ def differential(
         group_bounds=grouped,
         bounds_per_100=_bounded(counted, {label: singly[label] for label in per_100}),
         blast_likeness=_likeness(tally, n, labelled, errors.healthy, rules),
+        lineages=_lineages(tally, types.lineages, n),
         dismissed=sum(as_read.get(label, 0) for label in rules.dismissing),
     )
+
+
+def _lineages(tally: Tally, lineages: Mapping[str, Sequence[str]], n: int) -> dict[str, Lineage]:
+    """Count white cells by lineage.
+
+    `n`: number of identified white cells.
+    """
+    untyped = tally.not_recognised.lineages
+    known = n + sum(untyped.get(name, 0) for name in lineages)
+    found = n + tally.white.get(UNCLASSIFIED, 0) + tally.unread
+    result = {}
+    for name, labels in lineages.items():
+        own = untyped.get(name, 0)
+        if count := own + sum(tally.white.get(label, 0) for label in labels):
+            low, high = clopper_pearson(count, found)[0], clopper_pearson(count + found - known, found)[1]
+            result[name] = Lineage(own, Share(count, known), Bounds(100 * low, 100 * high))
+    return result
 
 
 def enough_recognised(n: int, unsure: int, rules: Rules) -> bool:
@@ -360,8 +406,22 @@ def as_json(result: Differential) -> dict[str, Any]:
     They are those of `all_values`. Where shares are not `supported`, counts stay and each share of white
     cells is None, as on the terminal and in reports.
     """
-    told = all_values(result) | {"familiarity": _familiarity_json(result.familiarity)}
+    beside = {"lineages": _lineages_json(result), "familiarity": _familiarity_json(result.familiarity)}
+    told = all_values(result) | beside
     return told if result.supported else told | {part: _counts_alone(told[part]) for part in WITH_SHARES}
+
+
+def _lineages_json(result: Differential) -> dict[str, Any]:
+    return {
+        name: {
+            "count": each.share.count,
+            "untyped": each.untyped,
+            "of": each.share.of,
+            "percent": each.share.percent,
+            **_ends(each.bounds),
+        }
+        for name, each in result.lineages.items()
+    }
 
 
 def _familiarity_json(found: Familiarity | None) -> dict[str, Any] | None:

@@ -61,7 +61,7 @@ def differential_function(
         )
     standards = Standards(rules, reference)
     subtypes = {label: (head, manifest.attributes[head]) for label, head in manifest.subtypes.items()}
-    types = ReaderTypes(manifest.labels, subtypes)
+    types = ReaderTypes(manifest.labels, subtypes, manifest.groups)
 
     def of_tally(tally: Tally, labelled: Labelled = NOBODY, *, usable: bool = True) -> Differential:
         familiarity = _familiarity(tally, labelled, manifest)

@@ -45,6 +45,10 @@ class UnrecognisedRules:
 
     In a fixed order, so that sums are the same to the last bit.
     """
+    lineages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Reader types of each lineage."""
+    sure_from: float = 1.0
+    """Minimum summed probability of a lineage that is sure; that of a recognised type."""
 
     @classmethod
     def of(cls, reader: ReaderManifest, rules: Rules) -> Self:
@@ -58,7 +62,11 @@ class UnrecognisedRules:
         }
         kinds: dict[str, tuple[str, ...]] = {label: (label,) for label in reader.labels}
         kinds |= {group_kind(key): own for key, own in groups.items() if own}
-        return cls(reader.possible_from, kinds, reader.blast_like)
+        lineages = {
+            name: tuple(label for label in own if label in reader.labels)
+            for name, own in reader.groups.items()
+        }
+        return cls(reader.possible_from, kinds, reader.blast_like, lineages, reader.threshold)
 
 
 NO_UNRECOGNISED_RULES = UnrecognisedRules()
@@ -184,6 +192,7 @@ def _added_up(
     expected: defaultdict[str, float] = defaultdict(float)
     possible: Counter[str] = Counter()
     counted: Counter[str] = Counter()
+    lineages: Counter[str] = Counter()
     for probabilities in cells:
         number += 1
         for label, probability in probabilities.items():
@@ -195,10 +204,12 @@ def _added_up(
             may_be = sum(probabilities.get(label, 0.0) for label in labels) >= unrecognised.possible_from
             possible[kind] += may_be
             counted[kind] += may_be or inside
+        for name, labels in unrecognised.lineages.items():
+            lineages[name] += sum(probabilities.get(label, 0.0) for label in labels) >= unrecognised.sure_from
     if not number:
         return ALL_RECOGNISED
     # Without zeros: a live count keeps one of these for each field.
-    return NotRecognised(number, dict(expected), dict(+possible), dict(+counted))
+    return NotRecognised(number, dict(expected), dict(+possible), dict(+counted), dict(+lineages))
 
 
 @cache
@@ -294,16 +305,12 @@ def total(counts: Iterable[FieldCount]) -> Tally:
 
 def _together(parts: Iterable[NotRecognised]) -> NotRecognised:
     cells = 0
-    sums: tuple[defaultdict[str, float], ...] = (defaultdict(float), defaultdict(float), defaultdict(float))
+    sums: tuple[defaultdict[str, float], ...] = tuple(defaultdict(float) for _ in range(4))
     for part in parts:
         cells += part.cells
-        for into, own in zip(sums, (part.expected, part.possible, part.counted), strict=True):
+        for into, own in zip(sums, (part.expected, part.possible, part.counted, part.lineages), strict=True):
             for kind, value in own.items():
                 into[kind] += value
-    expected, possible, counted = sums
-    return NotRecognised(
-        cells,
-        dict(expected),
-        {k: int(n) for k, n in possible.items()},
-        {k: int(n) for k, n in counted.items()},
-    )
+    expected, *numbers = sums
+    possible, counted, lineages = ({kind: int(n) for kind, n in own.items()} for own in numbers)
+    return NotRecognised(cells, dict(expected), possible, counted, lineages)

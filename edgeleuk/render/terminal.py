@@ -400,7 +400,24 @@ def _differential(result: Differential, labels: Sequence[str], *, details: bool)
     if result.not_recognised:
         beside = _("of {n} white cells").format(n=result.white_cells)
         table.add_row(Text(_("not recognised"), style="bold"), str(result.not_recognised), "", "", beside)
+        for name, count in untyped(result):
+            table.add_row(f"  {name}", str(count), "", "", "", style="dim")
     return table
+
+
+def untyped(result: Differential) -> list[tuple[str, int]]:
+    """Return the lineages of unrecognised cells, with their numbers.
+
+    The most frequent first, cells of no sure lineage last; empty where no lineage is sure.
+    """
+    known = [(spoken(name), each.untyped) for name, each in result.lineages.items() if each.untyped]
+    if not known:
+        return []
+    rest = result.not_recognised - result.of_known_lineage
+    return [
+        *sorted(known, key=lambda each: -each[1]),
+        *([(_("lineage not recognised"), rest)] if rest else []),
+    ]
 
 
 def _row(result: Differential, label: str, share: Share, colour: str, details: bool) -> Iterator[str | Text]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from edgeleuk.differential.differential import Differential, SecondLevel
+from edgeleuk.differential.differential import Differential, Lineage, SecondLevel
 from edgeleuk.differential.flags import Flag
 from edgeleuk.differential.rules import Severity
 from edgeleuk.differential.verdict import Code
@@ -48,6 +48,13 @@ class SharePart(msgspec.Struct, frozen=True):
 
     def bounds(self) -> Bounds | None:
         return None if self.low is None else Bounds(self.low, self.high)
+
+
+class LineagePart(SharePart, frozen=True, kw_only=True):
+    untyped: int
+
+    def value(self) -> Lineage:
+        return Lineage(self.untyped, self.share(), self.bounds() or Bounds(0.0, None))
 
 
 class Per100Part(msgspec.Struct, frozen=True):
@@ -96,6 +103,7 @@ class DifferentialPart(msgspec.Struct, frozen=True):
     adequacy: tuple[str, ...]
     reference: str
     supported: bool
+    lineages: dict[str, LineagePart] = {}
 
     def value(self) -> Differential:
         return Differential(
@@ -119,6 +127,7 @@ class DifferentialPart(msgspec.Struct, frozen=True):
             adequacy=self.adequacy,
             reference=self.reference,
             supported=self.supported,
+            lineages={name: each.value() for name, each in self.lineages.items()},
             bounds=all_bounds(self.types),
             group_bounds=all_bounds(self.groups),
             bounds_per_100={

@@ -15,7 +15,7 @@ from edgeleuk.counting.kept import Kept
 from edgeleuk.differential.differential import Differential
 from edgeleuk.render._words import spoken
 from edgeleuk.render.colours import of_label
-from edgeleuk.render.terminal import between, highest, outside_counts
+from edgeleuk.render.terminal import between, highest, outside_counts, untyped
 from edgeleuk.review import Review, ReviewedCell, choices, gallery
 from edgeleuk.sessions import SessionSummary
 from edgeleuk.slidemap.slide_map import CROP_UM
@@ -94,6 +94,7 @@ def summary(kept: Kept, review: Review) -> dict[str, Any]:
         "recognised": now.differential.n,
         "white_cells": now.differential.white_cells,
         "not_recognised": now.differential.not_recognised,
+        "untyped": untyped(now.differential),
         "program_not_recognised": own.differential.not_recognised,
         "beside": [each.plain for each in outside_counts(now.differential)],
         "adequacy": list(now.differential.adequacy),

@@ -67,6 +67,10 @@ class SlideResult:
     """Number of white cells below the reader's threshold."""
     white_cells: int
     """Number of white cells, recognised or not."""
+    lineages: Mapping[str, int]
+    """White cells by lineage, also those whose type was not recognised."""
+    of_unknown_lineage: int
+    """Number of white cells of which not even the lineage is known."""
     annotated_cells: int
     """Number of all annotated cells.
 
@@ -84,6 +88,12 @@ class SlideResult:
             "refused": list(self.refused),
             "verdict": verdict.as_json(self.verdict),
             "not_recognised": proportion(self.not_recognised, self.white_cells),
+            "by_lineage": {
+                "cells": dict(self.lineages),
+                "leading": largest(self.lineages),
+                "blast_like": percent_of(self.lineages, BLAST_LIKE),
+                "not_recognised": proportion(self.of_unknown_lineage, self.white_cells),
+            },
             "not_a_cell": {
                 "predicted_share": _share(self.predicted.get(NOT_A_CELL, 0), sum(self.predicted.values())),
                 "annotated_share": _share(self.annotated.get(NONE, 0), self.annotated_cells),
@@ -141,8 +151,18 @@ def shares(counts: Mapping[str, int], groups: Groups) -> dict[str, float]:
 
 def leading(counts: Mapping[str, int], groups: Groups) -> str | None:
     """Return the largest group; None without any cells."""
-    by_group = shares(counts, groups)
-    return max(by_group, key=lambda name: by_group[name]) if by_group else None
+    return largest(shares(counts, groups))
+
+
+def largest(numbers: Mapping[str, float]) -> str | None:
+    """Return the name with the largest number; None if there is none."""
+    return max(numbers, key=lambda name: numbers[name]) if numbers else None
+
+
+def percent_of(numbers: Mapping[str, int], name: str) -> float | None:
+    """Return one number as percent of their sum; None of none."""
+    total = sum(numbers.values())
+    return 100 * numbers.get(name, 0) / total if total else None
 
 
 def load_slides(table: Path, images: Path) -> list[SlideSample]:
@@ -224,15 +244,17 @@ def evaluate_slides(
                 progress(done, total)
 
         slide = count_slide(analyser, sample.fields, rules, reference, tell)
-        read = Counter(dict(slide.tally().white))
+        read, found = Counter(dict(slide.tally().white)), slide.differential()
         slides[sample.name] = SlideResult(
             predicted=dict(read.most_common()),
             annotated={kind: n for kind, n in sample.counts.items() if kind == NONE or kind not in outside},
             groups=analyser.model.reader.groups,
             refused=tuple(refused),
             verdict=slide.verdict(),
-            not_recognised=slide.differential().not_recognised,
-            white_cells=slide.differential().white_cells,
+            not_recognised=found.not_recognised,
+            white_cells=found.white_cells,
+            lineages={name: each.share.count for name, each in found.lineages.items()},
+            of_unknown_lineage=found.not_recognised - found.of_known_lineage,
             annotated_cells=sum(sample.counts.values()),
         )
     return SlidesReport(slides)

@@ -113,8 +113,8 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
         "objective."
     )
     yield ""
-    yield "| slide | annotated: led by | read: led by | blast-like, annotated | read | white cells | recognised | verdict |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| slide | annotated: led by | read: led by | blast-like, annotated | read | white cells | recognised | lineage known | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, each in real["slides"].items():
         led = [each["leading"][side] or "nothing" for side in ("annotated", "predicted")]
         blasts = [
@@ -122,9 +122,12 @@ def _real_slides(real: Mapping[str, Any] | None) -> Iterator[str]:
             for side in ("annotated", "predicted")
         ]
         unsure = each["not_recognised"]
-        share = f"{100 * (1 - unsure['share']):.0f} %" if unsure["share"] is not None else ""
+        known = each.get("by_lineage", {}).get("not_recognised", {"share": None})
+        recognised = (
+            "" if part["share"] is None else f"{100 * (1 - part['share']):.0f} %" for part in (unsure, known)
+        )
         code = each["verdict"]["code"].replace("_", " ")
-        row = (name, *(_spoken(group) for group in led), *blasts, str(unsure["of"]), share, code)
+        row = (name, *(_spoken(group) for group in led), *blasts, str(unsure["of"]), *recognised, code)
         yield f"| {' | '.join(row)} |"
     yield ""
     right = f"{real['leading_right']} of {len(real['slides'])}"
@@ -190,6 +193,11 @@ def _familiarity(reader: Mapping[str, Any]) -> Iterator[str]:
             f"{100 * elsewhere['recognised']:.0f} % are recognised under the threshold of the published reader, and "
             f"{100 * elsewhere['accuracy']:.0f} % of these are right."
         )
+        if lineage := elsewhere.get("lineage"):
+            yield (
+                f"The lineage (blast-like, granulocytic, lymphoid, monocyte) of {100 * lineage['known']:.0f} % is sure, and right in "
+                f"{100 * lineage['accuracy']:.0f} % of these."
+            )
         yield ""
 
 

@@ -141,11 +141,16 @@ def unknown_laboratory(reader: Reader, evidence: Evidence, rules: Rules) -> dict
     types, truth = own.printed(reader.manifest.temperature), own.truth
     read, accepted = types.argmax(axis=1), types.max(axis=1) >= reader.threshold
     mature = np.isin(truth, [reader.labels.index(name) for name in reader.mature])
+    lineages = [[label in names for label in reader.labels] for names in reader.manifest.groups.values()]
+    of_lineage = types @ np.array(lineages, np.float32).T
+    known, own_lineage = of_lineage.max(axis=1) >= reader.threshold, np.array(lineages)[:, truth].T
+    right = own_lineage[np.arange(len(truth)), of_lineage.argmax(axis=1)]
     return {
         "of": ELSEWHERE,
         "n": len(truth),
         "recognised": float(accepted.mean()),
         "accuracy": float((read == truth)[accepted].mean()),
+        "lineage": {"known": float(known.mean()), "accuracy": float(right[known].mean())},
         "false_positive_rates": false_positives(reader.labels, truth, read, mature & accepted, rules),
         "confusion": Confusion.from_cells(ELSEWHERE, reader.labels, truth, read, accepted).as_json(),
         "possible": possible(reader, own, rules) | {"of": ELSEWHERE},

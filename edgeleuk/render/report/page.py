@@ -32,7 +32,7 @@ from edgeleuk.render._words import (
 from edgeleuk.render.leftout import left_out_lines
 from edgeleuk.render.markup import guarded_markup
 from edgeleuk.render.tables import RESEARCH_USE
-from edgeleuk.render.terminal import between, overlap_text, quality_text, rounded_per_ul
+from edgeleuk.render.terminal import between, overlap_text, quality_text, rounded_per_ul, untyped
 from edgeleuk.render.typography import NO_BREAK, typeset
 from edgeleuk.reports.report import IMAGE_UM, FlaggedCell, PictureRow, Report, ScaleRow, TypeRow
 from edgeleuk.statistics.rounding import decimals
@@ -149,6 +149,7 @@ def _view(report: Report) -> dict[str, Any]:
         "others": [each for each in report.statements if not each.told],
         "rows": [*_rows(report)],
         "absent": bool(found.n) and not report.supported and any(not row.count for row in report.rows),
+        "untyped": untyped(report.differential),
         "beside": [*_beside(report)],
         "quality": _quality(report),
         "poor": [_picture(each) for each in report.pictures if each.codes][:MOST_LINES],

@@ -119,7 +119,7 @@ def _cell(cell: FlaggedCell) -> dict[str, Any]:
 def csv(report: Report) -> str:
     """Return the report as one CSV table.
 
-    Each row belongs to a section: verdict, reason, slide, revision, quality, type, beside, estimate, cell, program.
+    Each row belongs to a section: verdict, reason, slide, revision, quality, type, lineage, beside, estimate, cell, program.
     """
     return csv_text(identified(report.about, rows_of(COLUMNS, _lines(report))))
 
@@ -145,6 +145,8 @@ def _lines(report: Report) -> Iterator[dict[str, Any]]:
     for row in report.rows:
         yield {"section": "type", "name": row.label, **_numbers(row), "text": " ".join(row.flags)}
     yield {"section": "type", "name": "unclassified", "count": found.not_recognised, "of": found.white_cells}
+    for name, lineage in found.lineages.items():
+        yield {"section": "lineage", "name": name, "count": lineage.share.count, "of": lineage.share.of}
     for label, count in report.outside.items():
         yield {"section": "beside", "name": label, "count": count}
     yield {"section": "beside", "name": "cut by the edge", "count": found.cut}

@@ -29,7 +29,7 @@ from edgeleuk.types import CountedField, Field, Refusal, Tally
 
 T = TypeVar("T", Field, CountedField, Tally, Refusal, SlideResult)
 
-VERSION = 4
+VERSION = 5
 DEFLATION = 1
 """zlib compression level: the fastest.
 

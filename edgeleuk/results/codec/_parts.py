@@ -199,7 +199,7 @@ class TallyPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self) -> None:
         doubted = self.not_recognised
-        for each in (doubted.possible, doubted.counted, self.doubtful, self.findings):
+        for each in (doubted.possible, doubted.counted, doubted.lineages, self.doubtful, self.findings):
             counts(each.values(), "a count")
         for summed in (
             self.blast_like,
