@@ -289,10 +289,29 @@ def test_a_bag_that_is_read_as_annotated_has_the_least_loss() -> None:
     def loss(*numbers: int) -> float:
         read = torch.tensor([i for i, n in enumerate(numbers) for _ in range(n)])
         logits = torch.nn.functional.one_hot(read, 3) * 30.0
-        return float(bags.proportions_loss(logits, *known, beside))
+        return float(bags.proportions_loss(logits, *known, beside, 1.0))
 
     right = loss(12, 4, 4)
     assert all(loss(*wrong) > right for wrong in ((8, 8, 4), (16, 0, 4), (15, 5, 0), (6, 2, 12)))
+
+
+def test_artefacts_weigh_as_much_as_the_recipe_says() -> None:
+    """Blasts that are all read as no cells lose by their share alone."""
+    beside, logits = torch.tensor([False, True]), torch.tensor([[0.0, 30.0]]).repeat(8, 1)
+    known = torch.tensor([1.0, 0.0]), torch.tensor(0.1)
+    none, quarter, whole = (float(bags.proportions_loss(logits, *known, beside, w)) for w in (0.0, 0.25, 1.0))
+    assert whole - none == pytest.approx(4 * (quarter - none))
+    assert quarter > none
+
+
+@pytest.mark.parametrize(("recipe", "keeps"), [("reader-40x", True), ("reader-40x-base", False)])
+def test_norms_keep_their_statistics_where_the_recipe_says_so(recipe: str, keeps: bool) -> None:
+    """In training, where half of a batch is of one slide."""
+    network = reader.build(load_recipe(recipe)).train()
+    before = {name: each.clone() for name, each in network.named_buffers()}
+    network(torch.rand(4, 3, 96, 96))
+    after = dict(network.named_buffers())
+    assert all(torch.equal(before[name], after[name]) for name in before) == keeps
 
 
 def test_labels_of_a_laboratory_may_stand_for_several_types() -> None:

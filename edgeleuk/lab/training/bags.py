@@ -154,26 +154,34 @@ def bag_loss(recipe: Recipe, cells_loss: Loss) -> Loss:
         return {
             **cells_loss(own, target),
             "bag": settings["strength"]
-            * proportions_loss(theirs, known[:-1], known[-1], beside.to(output.device)),
+            * proportions_loss(
+                theirs, known[:-1], known[-1], beside.to(output.device), settings["artefact_weight"]
+            ),
         }
 
     return loss
 
 
 def proportions_loss(
-    logits: Tensor, proportions: Tensor, artefacts: Tensor, beside: Tensor, doubt: float = 0.1
+    logits: Tensor,
+    proportions: Tensor,
+    artefacts: Tensor,
+    beside: Tensor,
+    artefact_weight: float,
+    doubt: float = 0.1,
 ) -> Tensor:
     """Compare a bag's mean probabilities with annotated proportions.
 
     The loss is the sum of the cross-entropy of the proportions against the mean probabilities of white cells,
-    a quarter of the binary cross-entropy of the artefacts, and `doubt` times the crops' mean entropy, so that
-    each crop is read as something.
+    `artefact_weight` times the binary cross-entropy of the artefacts, and `doubt` times the crops' mean entropy,
+    so that each crop is read as something.
 
     Args:
         logits: (N, types) of the bag's crops.
         proportions: (types,) annotated proportions of the slide's white cells.
         artefacts: Share of artefacts among all annotations.
         beside: (types,) bool, true for types that are no white cells.
+        artefact_weight: Weight of the artefacts. Under a small one, cells of an unknown look are read as none.
         doubt: Weight of the entropy.
     """
     each = logits.softmax(dim=1)
@@ -183,4 +191,4 @@ def proportions_loss(
     types = -(proportions * white.clamp(min=1e-4).log()).sum()
     dirt = F.binary_cross_entropy(outside, artefacts)
     entropy = -(each * each.clamp(min=1e-8).log()).sum(dim=1).mean()
-    return types + 0.25 * dirt + doubt * entropy
+    return types + artefact_weight * dirt + doubt * entropy

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeleuk.differential.rules import Rules
+from edgeleuk.imaging.objectives import Objective
 from edgeleuk.lab.evaluation.cells import CellLoader, middle, read_cell
 from edgeleuk.lab.evaluation.datasets import CellSample
 from edgeleuk.lab.training.across import ForeignCells, foreign_cells, left_out_readers
-from edgeleuk.lab.training.cells import NOT_A_CELL, load_field_cells, load_training_cells
+from edgeleuk.lab.training.bags import load_bags
+from edgeleuk.lab.training.cells import CACHE_UM_PER_PX, NOT_A_CELL, load_field_cells, load_training_cells
 from edgeleuk.lab.training.doubts import possible
 from edgeleuk.lab.training.evidence import Evidence
 from edgeleuk.lab.training.labels import Labels
@@ -31,10 +33,13 @@ from edgeleuk.models import known
 from edgeleuk.models.known import Known
 from edgeleuk.networks.reader import Reader
 from edgeleuk.statistics.correction import Confusion
+from edgeleuk.types import Image, Scale
 
 FILE = "reader-known.npz"
 MOST = 15
 """Maximum cells per laboratory and label for the means."""
+MOST_OF_SLIDE = 60
+"""Maximum cells of a slide whose counts were learnt, for the means."""
 CELLS = 10
 """Number of white cells from which a slide can be unfamiliar.
 
@@ -66,10 +71,10 @@ def known_part(recipe: Recipe, reader: Reader, runs: Path, folder: Path) -> dict
         runs: Folder with one subfolder per training.
         folder: Folder that gets the file, and the networks of left-out laboratories.
     """
-    familiar = known_cells(recipe, reader)
-    sha256 = known.save(folder / FILE, familiar)
-    least = limit(recipe, reader, familiar)
     lens = lens_of(recipe)
+    familiar = known_cells(recipe, reader, lens)
+    sha256 = known.save(folder / FILE, familiar)
+    least = limit(recipe, reader, familiar, lens)
     learnt = {*recipe["data"]["sources"], *recipe["data"].get("fields", {})}
     validation = foreign_cells(recipe, sorted(learnt), ("val",))
     told = {
@@ -80,8 +85,8 @@ def known_part(recipe: Recipe, reader: Reader, runs: Path, folder: Path) -> dict
     }
     elsewhere = {}
     for each in left_out_readers(recipe, runs, folder):
-        own = known_cells(each.recipe, each.reader)
-        its_least, load_cell = limit(each.recipe, each.reader, own), through(lens, each.cells.load_cell)
+        own = known_cells(each.recipe, each.reader, lens)
+        its_least, load_cell = limit(each.recipe, each.reader, own, lens), through(lens, each.cells.load_cell)
         for laboratory in each.laboratories:
             elsewhere[laboratory] = _told(each.reader, each.cells.of(laboratory), load_cell, own, its_least)
     return {
@@ -94,13 +99,18 @@ def known_part(recipe: Recipe, reader: Reader, runs: Path, folder: Path) -> dict
     }
 
 
-def known_cells(recipe: Recipe, reader: Reader) -> Known:
+def known_cells(recipe: Recipe, reader: Reader, lens: Objective | None) -> Known:
     """Return what a recipe's cells look like to a reader.
 
-    The means are of training cells, by laboratory and label. The similarities are of cells kept aside, in which every
-    laboratory weighs alike.
+    The means are of training cells, by laboratory and label, and of each slide whose counts it learnt. The similarities
+    are of cells kept aside, in which every laboratory weighs alike.
+
+    Args:
+        recipe: Recipe of the reader's network.
+        reader: The reader.
+        lens: Objective that labelled cells are seen through; None for as they were taken.
     """
-    labels, rng, lens = Labels.of(recipe), np.random.default_rng(recipe["train"]["seed"]), lens_of(recipe)
+    labels, rng = Labels.of(recipe), np.random.default_rng(recipe["train"]["seed"])
     fields = list(load_field_cells(recipe))
     cells = [*load_training_cells(recipe, kept_aside=False), *(each.sample for each in fields)]
     load_cell = ForeignCells((), {id(each.sample): each.pictures[0] for each in fields}).load_cell
@@ -110,6 +120,10 @@ def known_cells(recipe: Recipe, reader: Reader) -> Known:
         if len(own := by[cells[i].source, int(printed[i])]) < MOST:
             own.append(cells[i])
     means = [known.clusters(_features(reader, own, through(lens, load_cell))) for own in by.values()]
+    means += [
+        known.clusters(_features_of(reader, bag.crops[:MOST_OF_SLIDE]))
+        for bag in (load_bags(recipe) if "bags" in recipe.sections else ())
+    ]
     only_means = Known(np.concatenate(means), np.zeros((len(reader.labels), 2), np.float32))
     found = [_read(reader, own, through(lens, read_cell), only_means) for own in _aside(recipe).values()]
     similarity, read = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -117,13 +131,13 @@ def known_cells(recipe: Recipe, reader: Reader) -> Known:
     return replace(only_means, similarities=_quantiles(similarity, read, weights, len(reader.labels)))
 
 
-def limit(recipe: Recipe, reader: Reader, familiar: Known) -> float:
+def limit(recipe: Recipe, reader: Reader, familiar: Known, lens: Objective | None) -> float:
     """Choose the mean familiarity below which a slide is unfamiliar.
 
     It is chosen on cells kept aside: of the laboratory that looks least like its own known cells, SHARE of the draws of
-    CELLS cells lie below.
+    CELLS cells lie below. The arguments are those of `known_cells`, and the result of it.
     """
-    load_cell = through(lens_of(recipe), read_cell)
+    load_cell = through(lens, read_cell)
     drawn = (_draws(reader, own, load_cell, familiar) for own in _aside(recipe).values() if len(own) >= CELLS)
     return min(round(float(np.quantile(own, SHARE)), 3) for own in drawn)
 
@@ -233,6 +247,12 @@ def _read(
 
 def _features(reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader) -> Floats:
     return np.concatenate([*_batches(reader, samples, load_cell)])
+
+
+def _features_of(reader: Reader, crops: Sequence[Image]) -> Floats:
+    """Return the features of a bag's crops, averaged over the reader's turns."""
+    scale = Scale.given(CACHE_UM_PER_PX)
+    return reader.features(np.stack([middle(reader, crop, scale) for crop in crops]))
 
 
 def _batches(reader: Reader, samples: Sequence[CellSample], load_cell: CellLoader) -> Iterator[Floats]:

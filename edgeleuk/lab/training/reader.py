@@ -21,6 +21,7 @@ from edgeleuk.lab.training.efficientnet import load_imagenet
 from edgeleuk.lab.training.labels import Labels
 from edgeleuk.lab.training.loop import CPU, Checkpoint, Loss, Task, fit, started
 from edgeleuk.lab.training.networks import ReaderNet
+from edgeleuk.lab.training.norms import SettledReader
 from edgeleuk.lab.training.recipe import Recipe, density_of, head_sizes, learns_from, left_outs
 
 
@@ -94,7 +95,8 @@ def build(recipe: Recipe) -> ReaderNet:
     """Build the untrained network of a recipe."""
     density = density_of(recipe)
     top = density.most_dense if density else 1.0
-    return ReaderNet(head_sizes(recipe), recipe["model"]["dropout"], top)
+    kind = SettledReader if recipe["model"].get("keep_norms") else ReaderNet
+    return kind(head_sizes(recipe), recipe["model"]["dropout"], top)
 
 
 def train(recipe: Recipe, out: Path, device: torch.device = CPU) -> nn.Module:
