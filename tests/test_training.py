@@ -289,7 +289,7 @@ def test_a_bag_that_is_read_as_annotated_has_the_least_loss() -> None:
     def loss(*numbers: int) -> float:
         read = torch.tensor([i for i, n in enumerate(numbers) for _ in range(n)])
         logits = torch.nn.functional.one_hot(read, 3) * 30.0
-        return float(bags.proportions_loss(logits, *known, beside, 1.0))
+        return float(bags.proportions_loss(logits, *known, beside, 1.0, 0.1))
 
     right = loss(12, 4, 4)
     assert all(loss(*wrong) > right for wrong in ((8, 8, 4), (16, 0, 4), (15, 5, 0), (6, 2, 12)))
@@ -299,9 +299,18 @@ def test_artefacts_weigh_as_much_as_the_recipe_says() -> None:
     """Blasts that are all read as no cells lose by their share alone."""
     beside, logits = torch.tensor([False, True]), torch.tensor([[0.0, 30.0]]).repeat(8, 1)
     known = torch.tensor([1.0, 0.0]), torch.tensor(0.1)
-    none, quarter, whole = (float(bags.proportions_loss(logits, *known, beside, w)) for w in (0.0, 0.25, 1.0))
+    none, quarter, whole = (float(bags.proportions_loss(logits, *known, beside, w, 0.1)) for w in (0.0, 0.25, 1.0))
     assert whole - none == pytest.approx(4 * (quarter - none))
     assert quarter > none
+
+
+def test_a_crop_that_is_read_as_its_whole_slide_loses_by_its_doubt() -> None:
+    """Half of the crops read as either type, or every crop as both: the mean is the same."""
+    beside, known = torch.tensor([False, False, True]), (torch.tensor([0.5, 0.5, 0.0]), torch.tensor(0.0))
+    sure = torch.tensor([[30.0, 0.0, 0.0], [0.0, 30.0, 0.0]]).repeat(4, 1)
+    doubtful = torch.tensor([[0.0, 0.0, -30.0]]).repeat(8, 1)
+    losses = [float(bags.proportions_loss(each, *known, beside, 1.0, 0.3)) for each in (sure, doubtful)]
+    assert losses[1] - losses[0] == pytest.approx(0.3 * np.log(2), abs=1e-3)
 
 
 @pytest.mark.parametrize(("recipe", "keeps"), [("reader-40x", True), ("reader-40x-base", False)])

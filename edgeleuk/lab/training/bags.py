@@ -155,7 +155,12 @@ def bag_loss(recipe: Recipe, cells_loss: Loss) -> Loss:
             **cells_loss(own, target),
             "bag": settings["strength"]
             * proportions_loss(
-                theirs, known[:-1], known[-1], beside.to(output.device), settings["artefact_weight"]
+                theirs,
+                known[:-1],
+                known[-1],
+                beside.to(output.device),
+                settings["artefact_weight"],
+                settings["doubt_weight"],
             ),
         }
 
@@ -168,13 +173,13 @@ def proportions_loss(
     artefacts: Tensor,
     beside: Tensor,
     artefact_weight: float,
-    doubt: float = 0.1,
+    doubt_weight: float,
 ) -> Tensor:
     """Compare a bag's mean probabilities with annotated proportions.
 
     The loss is the sum of the cross-entropy of the proportions against the mean probabilities of white cells,
-    `artefact_weight` times the binary cross-entropy of the artefacts, and `doubt` times the crops' mean entropy,
-    so that each crop is read as something.
+    `artefact_weight` times the binary cross-entropy of the artefacts, and `doubt_weight` times the crops' mean
+    entropy, so that each crop is read as something.
 
     Args:
         logits: (N, types) of the bag's crops.
@@ -182,7 +187,7 @@ def proportions_loss(
         artefacts: Share of artefacts among all annotations.
         beside: (types,) bool, true for types that are no white cells.
         artefact_weight: Weight of the artefacts. Under a small one, cells of an unknown look are read as none.
-        doubt: Weight of the entropy.
+        doubt_weight: Weight of the entropy. Under a small one, each crop of a slide is read as all that is on it.
     """
     each = logits.softmax(dim=1)
     mean = each.mean(dim=0)
@@ -191,4 +196,4 @@ def proportions_loss(
     types = -(proportions * white.clamp(min=1e-4).log()).sum()
     dirt = F.binary_cross_entropy(outside, artefacts)
     entropy = -(each * each.clamp(min=1e-8).log()).sum(dim=1).mean()
-    return types + artefact_weight * dirt + doubt * entropy
+    return types + artefact_weight * dirt + doubt_weight * entropy
