@@ -313,7 +313,7 @@ def test_a_crop_that_is_read_as_its_whole_slide_loses_by_its_doubt() -> None:
     assert losses[1] - losses[0] == pytest.approx(0.3 * np.log(2), abs=1e-3)
 
 
-@pytest.mark.parametrize(("recipe", "keeps"), [("reader-40x", True), ("reader-40x-base", False)])
+@pytest.mark.parametrize(("recipe", "keeps"), [("reader-40x", True), ("reader-100x", False)])
 def test_norms_keep_their_statistics_where_the_recipe_says_so(recipe: str, keeps: bool) -> None:
     """In training, where half of a batch is of one slide."""
     network = reader.build(load_recipe(recipe)).train()
