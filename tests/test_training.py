@@ -299,7 +299,9 @@ def test_artefacts_weigh_as_much_as_the_recipe_says() -> None:
     """Blasts that are all read as no cells lose by their share alone."""
     beside, logits = torch.tensor([False, True]), torch.tensor([[0.0, 30.0]]).repeat(8, 1)
     known = torch.tensor([1.0, 0.0]), torch.tensor(0.1)
-    none, quarter, whole = (float(bags.proportions_loss(logits, *known, beside, w, 0.1)) for w in (0.0, 0.25, 1.0))
+    none, quarter, whole = (
+        float(bags.proportions_loss(logits, *known, beside, w, 0.1)) for w in (0.0, 0.25, 1.0)
+    )
     assert whole - none == pytest.approx(4 * (quarter - none))
     assert quarter > none
 
