@@ -85,7 +85,10 @@ class Lineage:
     untyped: int
     """Number of these cells whose type was not recognised."""
     share: Share
-    """Share of the lineage among the cells whose type or lineage is known."""
+    """Share of the lineage.
+
+    It is of the cells whose type or lineage is known.
+    """
     bounds: Bounds
     """Bounds of its share of all white cells found.
 
@@ -194,11 +197,14 @@ class Differential:
     None if it was not measured on healthy cells, or there is no white cell.
     """
     lineages: Mapping[str, Lineage] = field(default_factory=dict)
-    """White cells by lineage of the reader; lineages without a cell are left out."""
-    dismissed: int = 0
-    """Number of cells that the finder took for white cells, and the reader for platelets or no cells.
+    """White cells by lineage of the reader.
 
-    Those that a person labelled are not among them.
+    Lineages without a cell are left out.
+    """
+    dismissed: int = 0
+    """Number of cells found as white cells and read as none.
+
+    They were read as platelets, debris or other things. Those that a person labelled are not among them.
     """
     familiarity: Familiarity | None = None
     """Familiarity of the slide.

@@ -218,7 +218,7 @@ class VerdictRules:
     Where the interval's lower limit is above it, no share of any type is known.
     """
     dismissed_percent: float
-    """Maximum share of white cells found that the reader takes for no white cell, percent.
+    """Maximum share of cells found as white cells and read as none, percent.
 
     Where the interval's lower limit is above it, the cells are to be looked at.
     """

@@ -48,7 +48,10 @@ class UnrecognisedRules:
     lineages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Reader types of each lineage."""
     sure_from: float = 1.0
-    """Minimum summed probability of a lineage that is sure; that of a recognised type."""
+    """Minimum summed probability of a sure lineage.
+
+    It is the minimum probability of a recognised type.
+    """
 
     @classmethod
     def of(cls, reader: ReaderManifest, rules: Rules) -> Self:

@@ -263,7 +263,7 @@ def _poor(tally: Tally, result: Differential, pictures: Pictures, rules: Rules) 
 
 
 def _dismissed(tally: Tally, result: Differential, rules: Rules) -> Iterator[Reason]:
-    """Return a reason if much that was found was read as no white cell.
+    """Return a reason if many cells found were read as none.
 
     Such cells are in no percentage. The finder seldom errs so often: the reader may not know the white cells.
     """

@@ -135,7 +135,7 @@ def limit(recipe: Recipe, reader: Reader, familiar: Known, lens: Objective | Non
     """Choose the mean familiarity below which a slide is unfamiliar.
 
     It is chosen on cells kept aside: of the laboratory that looks least like its own known cells, SHARE of the draws of
-    CELLS cells lie below. The arguments are those of `known_cells`, and the result of it.
+    CELLS cells lie below. `familiar` is the result of `known_cells`, and the other arguments are the same.
     """
     load_cell = through(lens, read_cell)
     drawn = (_draws(reader, own, load_cell, familiar) for own in _aside(recipe).values() if len(own) >= CELLS)
@@ -157,14 +157,14 @@ def unknown_laboratory(reader: Reader, evidence: Evidence, rules: Rules) -> dict
     mature = np.isin(truth, [reader.labels.index(name) for name in reader.mature])
     lineages = [[label in names for label in reader.labels] for names in reader.manifest.groups.values()]
     of_lineage = types @ np.array(lineages, np.float32).T
-    known, own_lineage = of_lineage.max(axis=1) >= reader.threshold, np.array(lineages)[:, truth].T
-    right = own_lineage[np.arange(len(truth)), of_lineage.argmax(axis=1)]
+    told = of_lineage.max(axis=1) >= reader.threshold
+    right = np.array(lineages)[of_lineage.argmax(axis=1), truth]
     return {
         "of": ELSEWHERE,
         "n": len(truth),
         "recognised": float(accepted.mean()),
         "accuracy": float((read == truth)[accepted].mean()),
-        "lineage": {"known": float(known.mean()), "accuracy": float(right[known].mean())},
+        "lineage": {"known": float(told.mean()), "accuracy": float(right[told].mean())},
         "false_positive_rates": false_positives(reader.labels, truth, read, mature & accepted, rules),
         "confusion": Confusion.from_cells(ELSEWHERE, reader.labels, truth, read, accepted).as_json(),
         "possible": possible(reader, own, rules) | {"of": ELSEWHERE},
