@@ -76,7 +76,7 @@ def render_reader(report: ReaderReport) -> RenderableType:
 
 def render_slides(report: SlidesReport) -> RenderableType:
     """Render a row per slide, headline figures and refusals."""
-    columns = ("Slide", "Annotated", "Read", "Blast-like", "Read", "Cells", "Not recognised", "Nor lineage")
+    columns = ("Slide", "Annotated", "Read", "Blast-like", "Read", "Cells")
     table = _table("Leading group and blast-like share, annotated and read", columns, texts=3)
     for name, slide in report.slides.items():
         truth, read = shares(slide.annotated, slide.groups), shares(slide.predicted, slide.groups)
@@ -87,10 +87,6 @@ def render_slides(report: SlidesReport) -> RenderableType:
             _percent(truth[BLAST_LIKE] / 100 if BLAST_LIKE in truth else None),
             _percent(read[BLAST_LIKE] / 100 if BLAST_LIKE in read else None),
             str(sum(slide.predicted.values())),
-            *(
-                _percent(n / slide.white_cells if slide.white_cells else None)
-                for n in (slide.not_recognised, slide.of_unknown_lineage)
-            ),
         )
     mae = report.blast_like_mae
     error = NOTHING if mae is None else f"{mae:.1f} points"
@@ -98,6 +94,9 @@ def render_slides(report: SlidesReport) -> RenderableType:
         f"Leading group right on {report.leading_right} of {len(report.slides)}; blast-like share off by {error}."
     ]
     for name, slide in report.slides.items():
+        parts = (slide.not_recognised, slide.of_unknown_lineage)
+        unsure, unknown = (_percent(n / slide.white_cells if slide.white_cells else None) for n in parts)
+        lines.append(f"{name}: {unsure} of the white cells not recognised, {unknown} of no known lineage.")
         if slide.refused:
             lines.append(f"{name}: {_pictures(len(slide.refused))} not analysed, such as {slide.refused[0]}")
     return Group(table, Text("\n".join(lines)))
